@@ -34,7 +34,7 @@ Clock = Annotated[
 ]
 Fault = Annotated[
     list[str] | None,
-    typer.Option(help="KIND[:name=value ...]; may be repeated; `list` shows all."),
+    typer.Option(help="KIND[:name=value]...; may be repeated; `list` shows all."),
 ]
 
 
@@ -57,7 +57,7 @@ def tdx(
     clock: Clock = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="KIND[:ROUTE][:name=value ...]; may be repeated; `list` shows all."),
+        typer.Option(help="KIND[:ROUTE][:name=value]...; may be repeated; `list` shows all."),
     ] = None,
     write_actions: Annotated[
         Path | None, typer.Option(help="Write the corporate actions of this market to a CSV file.")
@@ -268,7 +268,7 @@ def ib(
 def _list_faults(kinds: "Mapping[str, Kind]", width: int) -> None:
     """Print the kinds of `--fault list`, names in a column of that width."""
     for name, kind in kinds.items():
-        options = " ".join(f"{key}={value}" for key, value in kind.options.items())
+        options = ":".join(f"{key}={value}" for key, value in kind.options.items())
         typer.echo(f"{name:{width}} {kind.text}{'  (' + options + ')' if options else ''}")
 
 

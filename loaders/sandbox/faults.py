@@ -1,6 +1,6 @@
 """Scripted faults of a simulated service: kinds, rules and schedules.
 
-A rule is written as `KIND[:name=value ...]`, or `KIND[:ROUTE][:name=value ...]` for a service whose
+A rule is written as `KIND[:name=value]...`, or `KIND[:ROUTE][:name=value]...` for a service whose
 catalogue names routes. What a rule leaves out matches everything. No fault is active unless a rule
 says so.
 
@@ -87,7 +87,7 @@ class Catalogue:
     """The faults of one service.
 
     checks: raise ValueError for an impossible value of the option of that name
-    example: good values, for hints
+    example: options with good values, for hints
     routes: routes that a rule may name; empty for a service without routes
     last: option that comes last in a rule and may hold colons
     """
@@ -150,7 +150,7 @@ class Catalogue:
         return schedule | options
 
     def _refusal(self, text: str, wrong: str, label: str, allowed: Iterable[str]) -> UsageError:
-        form = "KIND[:ROUTE][:name=value ...]" if self.routes else "KIND[:name=value ...]"
+        form = "KIND[:ROUTE][:name=value]..." if self.routes else "KIND[:name=value]..."
         listed = ", ".join(allowed) or "none"
         return UsageError(f"fault {text!r}: {wrong}", hint=f"{label}: {listed}; form: {form}")
 

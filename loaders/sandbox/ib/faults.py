@@ -147,5 +147,5 @@ CATALOGUE = Catalogue(
         "since": date.fromisoformat,
         **dict.fromkeys(HOURS, _check_clock),
     },
-    example="symbol=AAPL, after=50, share=0.2, seconds=0.5, code=354",
+    example="symbol=AAPL:after=50:share=0.2:seconds=0.5:code=354",
 )

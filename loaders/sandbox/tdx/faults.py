@@ -119,7 +119,7 @@ NUMBERS = ("seconds", "jitter", "at", "status", "calls", "per_second", "row")
 CATALOGUE = Catalogue(
     KINDS,
     {**dict.fromkeys(WHOLE, check_count), **dict.fromkeys(NUMBERS, float)},
-    example="nth=3, first=2, every=10, p=0.05",
+    example="nth=3:first=2:every=10:p=0.05",
     routes=ROUTES,
     last="message",
 )

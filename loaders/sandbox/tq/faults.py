@@ -100,5 +100,5 @@ CATALOGUE = Catalogue(
         "seconds": float,
         "day": date.fromisoformat,
     },
-    example="day=2025-11-25, times=2, seconds=0.5, from=1900",
+    example="day=2025-11-25:times=2:seconds=0.5:from=1900",
 )

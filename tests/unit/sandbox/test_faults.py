@@ -141,6 +141,8 @@ def test_every_fault_of_tdx_can_be_written_with_its_options(kind: str) -> None:
         (TDX, "outage:health", "market-count"),
         (TDX, "codes-vanish", "code=..."),
         (IB, "flood", "disconnect"),
+        (IB, "disconnect:after=50 times=2", "after=50:share=0.2"),
+        (IB, "disconnect after=50", "form: KIND[:name=value]..."),
         (IB, "mute:colour=red", "symbol, conid"),
         (IB, "error", "code=..."),
         (IB, "no-oi:share=2", "share=0.2"),
@@ -164,6 +166,6 @@ def test_the_command_lists_every_fault_with_its_defaults(source: str, catalogue:
     printed = CliRunner().invoke(app, ["sandbox", source, "--fault", "list"]).stdout.splitlines()
     assert len(printed) == len(catalogue.kinds)
     for line, (name, kind) in zip(printed, catalogue.kinds.items(), strict=True):
-        options = " ".join(f"{key}={value}" for key, value in kind.options.items())
+        options = ":".join(f"{key}={value}" for key, value in kind.options.items())
         words = f"{name} {kind.text} ({options})" if options else f"{name} {kind.text}"
         assert line.split() == words.split()
