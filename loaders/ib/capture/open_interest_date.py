@@ -16,6 +16,11 @@ doubtful. A trade keeps it where one side opens and the other closes: at even od
 contracts with one trade, in 18 of 100 with ten; in the sandbox's chains it is 9, at most 12 of 100.
 So a quarter doubts a thinly traded chain without need now and then, which costs a further reading.
 Of less than SURE_TRADED all may have kept it: they are doubtful too, else they would wait all day.
+
+A day may end in doubt. Then some contracts have no final value of it, and one that differs from
+that of the day before proves nothing: it may be the day's own. Such contracts are not counted, and
+are as doubtful as the others. If 60 of 100 were old on the day and 30 on the next morning, that
+lets 2 of 300 such mornings pass; counted, they would hide 295.
 """
 
 from collections.abc import Callable, Collection, Mapping

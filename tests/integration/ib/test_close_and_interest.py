@@ -165,8 +165,8 @@ def test_what_one_reading_brought_is_final_once_the_session_is_over(made: Bench)
     made.sandbox.faults.clear()
     made.sandbox.faults.add("no-oi")
     quick = made.with_settings(quote_timeout=0.3)
-    kept = quick.at("2026-11-23T15:59:00").load("enrich", symbols=["AAPL"], date="2026-11-20")
-    assert (kept.exit_code, made.rows(PROVISIONAL) != [(0,)]) == (4, True)
+    silent = quick.at("2026-11-23T15:59:00").load("enrich", symbols=["AAPL"], date="2026-11-20")
+    assert (silent.exit_code, made.rows(PROVISIONAL) != [(0,)]) == (4, True)
     quick.at("2026-11-24T07:30:00").load("enrich", symbols=["AAPL"])
     assert made.rows(PROVISIONAL) == [(0,)]
     assert made.table("open_interest") == before
