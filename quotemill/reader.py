@@ -68,6 +68,7 @@ class Reader:
         self._warehouse = self._stack.enter_context(warehouse.keeping_connections())
         self._market = warehouse.market_schema
         self._is_closed = False
+        self._is_adjustment_checked = False
 
     def __enter__(self) -> Self:
         return self
@@ -135,19 +136,23 @@ class Reader:
         freq: 1d, 1w, 1mo; 1m, 5m, 15m, 30m, 60m. Weeks and months of shares are forward-adjusted:
             `adjust="qfq"`. Indices have 1d, 1w, 1mo and 1m.
         adjust: None: as traded; qfq: forward, as terminals show it; hfq: backward. Affine, so old
-            forward-adjusted prices may be zero or negative.
+            forward-adjusted prices may be zero or negative. Warns once where no corporate action
+            is loaded, as such prices equal raw ones.
         as_of: a day: only bars up to it, adjusted by the events known on it, so that a backtest
             knows no later one. None: as of the newest day.
         known_at: a time with its zone: day bars as traded, as loads had fetched them by then,
             without later corrections. Needs `keep` of `[history]` in the settings since that time.
         """
-        from quotemill.readers.klines import find_securities, select_klines
+        from quotemill.readers.klines import find_securities, select_klines, warn_if_unadjusted
 
         days = {"start": _read_day(start), "end": _read_day(end), "as_of": _read_day(as_of)}
         names, at = _read_codes(codes), _read_time(known_at)
 
         def choose(conn: psycopg.Connection) -> Query:
             securities = find_securities(conn, self._market, names) if names is not None else []
+            if adjust and not self._is_adjustment_checked:
+                self._is_adjustment_checked = True
+                warn_if_unadjusted(conn, self._market)
             return select_klines(
                 conn,
                 self._market,

@@ -43,11 +43,11 @@ class Operations:
 
     missing     why the source cannot be loaded with these settings, or None
     jobs        what `quotemill schedule` starts while the source is configured, by name
-    stale_fix   what brings data that are late up to date
+    stale_fix   what brings a dataset that is late up to date
     has_verify  whether `loaders verify` checks what was loaded
     """
 
     missing: "Callable[[Settings], str | None]"
     jobs: Mapping[str, ScheduledJob] = field(default_factory=dict)
-    stale_fix: "Callable[[Settings], str]" = lambda _: "quotemill run"
+    stale_fix: "Callable[[Settings, str], str]" = lambda *_: "quotemill run"
     has_verify: bool = False

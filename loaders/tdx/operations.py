@@ -4,6 +4,7 @@ docs/how-to/schedule.md explains the times of its jobs.
 """
 
 from functools import partial
+from pathlib import Path
 
 from loaders.engine.operations import Operations, ScheduledJob
 from loaders.settings import Settings
@@ -28,11 +29,19 @@ def missing_settings(settings: Settings) -> str | None:
     return "QUOTEMILL_TDX__BASE_URL, or QUOTEMILL_TDX__CLIENT, is not set"
 
 
-def describe_stale_fix(settings: Settings) -> str:
-    """The fix of late data; a client's folder is only as new as its downloads."""
-    if settings.tdx.base_url is not None:
+def describe_stale_fix(settings: Settings, dataset: str) -> str:
+    """The fix of a late dataset; files are only as new as the last download."""
+    tdx = settings.tdx
+    folder = tdx.client or tdx.vipdoc
+    source = tdx.actions_source if dataset == "corporate_actions" else tdx.base_url
+    if isinstance(source, Path):
+        return f"add the newer events to {source}, then quotemill run tdx"
+    if source == "gbbq":
+        return f"start the client of {folder}, which downloads gbbq, then quotemill run tdx"
+    if source is not None:
         return "quotemill run"
-    folder = settings.tdx.client or settings.tdx.vipdoc
+    if folder is None:
+        return "quotemill init, then set QUOTEMILL_TDX__CLIENT or QUOTEMILL_TDX__BASE_URL"
     return (
         f"download the newest bars in the client of {folder}, then quotemill run; for a dataset "
         'that you load no more: quotemill findings --ack NUMBER --reason "…", '

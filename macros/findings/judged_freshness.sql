@@ -46,10 +46,7 @@ judged as materialized (
     select
         l.dataset,
         l.last_date,
-        case
-            when l.due_after is null then l.last_date
-            else (select min(d.trade_date) from due_days as d where d.age <= l.due_after)
-        end as expected_date
+        (select min(d.trade_date) from due_days as d where d.age <= l.due_after) as expected_date
     from loaded as l
 )
 
@@ -61,7 +58,7 @@ select
     coalesce(j.last_date < j.expected_date, j.last_date is null and j.expected_date is not null)
         as is_stale,
     case
-        when j.last_date is not null then (
+        when j.last_date is not null and j.expected_date is not null then (
             select count(*)::integer from expected_days as e
             where e.trade_date > j.last_date and e.trade_date <= j.expected_date
         )

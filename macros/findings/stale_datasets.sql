@@ -6,8 +6,7 @@ select
     dataset as subject,
     last_date as trade_date,
     coalesce(lag_trading_days || ' trading days behind ', 'nothing loaded; expected ')
-    || expected_date || ': loaders run ' || source
-    || case when source = 'tdx' then ' --dataset ' || dataset else '' end as evidence
+    || expected_date || ': `quotemill status` says what to do' as evidence
 from {{ freshness }}
 where is_stale
 {%- endmacro %}

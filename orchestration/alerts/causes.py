@@ -108,7 +108,7 @@ def _check_lags(result: RunResult, settings: Settings) -> dict[str, Cause | None
         text = (
             f"the data of {lag.source} are late: {lag.dataset} ends {lag.last_date}, "
             f"{lag.days:,} trading days before {lag.expected_date}; "
-            f"fix: {sources.find_operations(lag.source).stale_fix(settings)}"
+            f"fix: {sources.find_operations(lag.source).stale_fix(settings, lag.dataset)}"
         )
         is_late = limit and lag.days >= limit
         causes[f"stale:{lag.source}"] = (

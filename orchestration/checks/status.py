@@ -25,10 +25,6 @@ from orchestration.schedule import ledger
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
-NO_ACTIONS = (
-    "no source of corporate actions was ever read, so adjusted prices equal raw ones: "
-    "set QUOTEMILL_TDX__CORPORATE_ACTIONS"
-)
 SHOWN_KEYS = 5  # failed keys of a load
 
 
@@ -94,10 +90,7 @@ def read_status(
         qa = warehouse.inner_schema("qa")
         freshness = _read_freshness(conn, qa)
         rows = findings.list_findings(conn, qa) if with_findings else []
-        actions = cur.execute(
-            "select exists (select 1 from ops.ingestion_state where dataset = 'corporate_actions') "
-            "or not exists (select 1 from ops.ingestion_jobs where source = 'tdx') as known"
-        ).fetchone()
+        unadjusted = findings.explain_unadjusted(conn, qa)
         is_stale = any(row["is_stale"] for row in freshness)
         now = datetime.fromisoformat(as_of) if as_of else datetime.now(UTC)
         idle = list(_list_idle_jobs(conn, settings, now, is_stale)) if settings is not None else []
@@ -115,14 +108,14 @@ def read_status(
     elif builds and builds[0]["status"] in ("failed", "interrupted"):
         text = f"build {builds[0]['build_id']} {builds[0]['status']}"
         problems.append(_warn(_add_reason(text, builds[0]["error"]), "quotemill build"))
-    if actions is not None and not actions["known"]:
-        problems.append(_warn(NO_ACTIONS, "quotemill run"))
+    if unadjusted is not None:
+        problems.append(_warn(*unadjusted.split(": ", 1)))
     for row in freshness:
         if row["is_stale"]:
             ends = f"ends {row['last_date']}" if row["last_date"] else "has no row"
             text = f"{row['dataset']} {ends}, expected {row['expected_date']}"
             fix = (
-                sources.find_operations(row["source"]).stale_fix(where)
+                sources.find_operations(row["source"]).stale_fix(where, row["dataset"])
                 if where
                 else "quotemill run"
             )

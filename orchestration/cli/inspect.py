@@ -1,7 +1,7 @@
 """`quotemill status`, `quotemill findings` and `quotemill doctor`."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,12 +41,7 @@ def status_command(
     if shown.timescale is not None:
         off = f": no {', '.join(shown.timescale.off)}" if shown.timescale.off else ""
         print(f"edition: {shown.timescale}{off}")
-    fresh = {
-        row["dataset"]: f"stale: up to {row['last_date']}, expected {row['expected_date']}"
-        if row["is_stale"]
-        else "fresh"
-        for row in shown.freshness
-    }
+    fresh = {row["dataset"]: _describe_freshness(row) for row in shown.freshness}
     if shown.loads["jobs"]:  # else the first problem says what to do
         jobs.print_jobs(shown.loads, fresh)
     for dataset in sorted(fresh.keys() - {row["dataset"] for row in shown.loads["datasets"]}):
@@ -69,6 +64,14 @@ def status_command(
         print(f"ticks in {shown.ticks}")
     jobs.print_failures(shown.loads)
     print_checks(shown.problems)
+
+
+def _describe_freshness(row: dict[str, Any]) -> str:
+    """Freshness by content: cursors of what is read whole stand at the day of the load."""
+    if row["is_stale"]:
+        return f"stale: up to {row['last_date']}, expected {row['expected_date']}"
+    state = "fresh" if row["expected_date"] else "loaded on demand"
+    return f"{state}: up to {row['last_date']}" if row["last_date"] else state
 
 
 def findings_command(

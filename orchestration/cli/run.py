@@ -104,6 +104,8 @@ def run_all(
         if result.judgement.new:
             at = f" --as-of {as_of}" if as_of else ""
             print(f"`quotemill findings --new{at}` lists the new ones", file=sys.stderr)
+    if result.unadjusted:
+        print(f"warning: {result.unadjusted}", file=sys.stderr)
     if result.error:
         print(f"error: {result.error}", file=sys.stderr)
         if result.hint:

@@ -104,6 +104,23 @@ def list_findings(
         return cur.execute(query.encode(), values).fetchall()
 
 
+def explain_unadjusted(conn: psycopg.Connection, qa: str) -> str | None:
+    """Why adjusted prices equal raw ones; None where events are loaded, or it is acknowledged.
+
+    Runs and `status` say this finding in full: a count among others would hide that every price is
+    wrong.
+    """
+    if not has_relation(conn, f"{qa}.qa_corporate_action_source"):
+        return None
+    row = conn.execute(
+        f"select f.evidence from {qa}.qa_corporate_action_source as f where not exists ("
+        "select 1 from ops.seen_findings as s where s.qa_schema = %s "
+        "and s.check_name = f.check_name and s.acknowledged_at is not null)".encode(),
+        (qa,),
+    ).fetchone()
+    return row[0] if row else None
+
+
 def tally(findings: Iterable[Finding]) -> Judgement:
     """The counts of a list of findings."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in ("all", *STATES)}

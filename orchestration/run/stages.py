@@ -74,6 +74,7 @@ class RunResult:
     stages: tuple[Stage, ...] = ()
     run_id: str | None = None  # None: not recorded
     lags: tuple[Lag, ...] = ()  # of the loaded sources
+    unadjusted: str | None = None  # why adjusted prices equal raw ones
 
     @property
     def build(self) -> BuildResult | None:
@@ -116,6 +117,7 @@ class RunResult:
             "findings": judged.counts,
             "new_findings": judged.new,
             "unread_checks": judged.unread,
+            "unadjusted": self.unadjusted,
             "stages": [{k: v for k, v in asdict(s).items() if k != "metrics"} for s in self.stages],
             "exit_code": self.exit_code,
             "error": why.error,
@@ -196,15 +198,15 @@ def run(
         unbuilt = last if refused is None else None
         judged_as_of = as_of or source_time(settings, requests)
 
-        def judge(conn: "psycopg.Connection") -> tuple[Judgement, tuple[Lag, ...]]:
+        def judge(conn: "psycopg.Connection") -> tuple[Judgement, tuple[Lag, ...], str | None]:
             if judged_as_of:  # freshness as of the loads
                 values = (judged_as_of.isoformat(),)
                 conn.execute("select set_config('quotemill.as_of', %s, true)", values)
             judged = findings.judge(conn, qa, unbuilt=unbuilt, report=reports)
-            return judged, read_lags(conn, qa)
+            return judged, read_lags(conn, qa), findings.explain_unadjusted(conn, qa)
 
         start = time.monotonic()
-        judged, lags = warehouse.ask(judge)
+        judged, lags, unadjusted = warehouse.ask(judge)
         seconds = round(time.monotonic() - start, 2)
     except QuotemillError as error:
         why = refused or error
@@ -224,7 +226,15 @@ def run(
         code = most_severe(codes(quality, unread, failure))
     own = {load.source for load in results}
     lags = tuple(lag for lag in lags if lag.source in own)
-    outcome = RunResult(tuple(results), code, tuple(built), judged, judged_in=seconds, lags=lags)
+    outcome = RunResult(
+        tuple(results),
+        code,
+        tuple(built),
+        judged,
+        judged_in=seconds,
+        lags=lags,
+        unadjusted=unadjusted,
+    )
     return replace(outcome, **_explain(refused)) if refused is not None else outcome
 
 

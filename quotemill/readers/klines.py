@@ -1,5 +1,6 @@
 """Bars of a security or an index, as traded or adjusted."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -244,6 +245,19 @@ def read_actions(
         order by ex_date, seq
     """
     return read_table(conn, query, {"code": code, "start": start, "end": end}, MOST)
+
+
+def warn_if_unadjusted(conn: psycopg.Connection, market: str) -> None:
+    """Warn where no corporate action is loaded."""
+    require_built(conn, f"{market}.corporate_actions")
+    query = f"select exists (select 1 from {market}.corporate_actions)"
+    [(has_events,)] = conn.execute(query.encode()).fetchall()
+    if not has_events:
+        warnings.warn(
+            "no corporate action is loaded, so adjusted prices equal raw ones: `quotemill status` "
+            "says what to do",
+            stacklevel=1,
+        )
 
 
 def explain_adjustments(security: Security) -> str:

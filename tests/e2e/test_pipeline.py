@@ -367,8 +367,9 @@ def test_without_a_source_of_actions_status_and_findings_say_so(
         )
 
         assert result.exit_code == 0
-        assert [check.text for check in shown.problems] == [status.NO_ACTIONS] + [
-            check.text for check in shown.problems if check.text != status.NO_ACTIONS
-        ]
-        findings = made.rows("select check_name from qa.findings")
-        assert ("no_corporate_action_source",) in findings
+        [why] = made.rows(
+            "select evidence from qa.findings where check_name = 'no_corporate_action_source'"
+        )
+        assert result.unadjusted == why[0]
+        first = shown.problems[0]
+        assert f"{first.text}: {first.fix}" == why[0]

@@ -80,7 +80,7 @@ settings = load_settings()
 known, wrong = jobs.survey(settings)
 assert "tdx_daily" in known and not wrong
 for name in sources.MODULES:
-    sources.find_operations(name).stale_fix(settings)
+    sources.find_operations(name).stale_fix(settings, "")
 look()
 print("heavy:", *[name for name in sources.MODULES.values() if name in sys.modules])
 """

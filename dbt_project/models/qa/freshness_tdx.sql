@@ -54,8 +54,24 @@ loaded as (
         max((last_success_at at time zone 'Asia/Shanghai')::date) as last_date,
         0 as due_after
     from states
-    where dataset in ('codes', 'corporate_actions')
+    where dataset = 'codes'
     group by dataset
+    union all
+    -- most stocks pay once a year: ten without an event for 13 months have an old source of events
+    select
+        'corporate_actions' as dataset,
+        max(a.ex_date) as last_date,
+        case
+            when (
+                select count(*) from (
+                    select 1 from {{ ref('symbol_dim') }} as s
+                    where s.instrument_type = 'stock' and s.is_listed
+                    limit 10
+                ) as listed
+            ) = 10 then 270
+        end as due_after
+    from {{ ref('corporate_actions') }} as a
+    having max(a.ex_date) is not null
     union all
     -- by their cursors: minutes and ticks are too many for a max
     select

@@ -3,11 +3,10 @@ select
     'warning' as severity,
     'corporate_actions' as subject,
     null::date as trade_date,
-    'no source was ever read: adjusted prices equal raw ones. Set'
-    || ' QUOTEMILL_TDX__CORPORATE_ACTIONS, then loaders run tdx --dataset corporate_actions'
+    'no corporate action is loaded, so adjusted (qfq) prices equal raw ones: copy'
+    || ' T0002/hq_cache/gbbq into the client''s folder (the client downloads it when it starts), or'
+    || ' set QUOTEMILL_TDX__CORPORATE_ACTIONS to xdxr or a CSV file; then quotemill run tdx'
         as evidence
 where
     exists (select 1 from {{ ref('stg_tdx__kline_daily') }})
-    and not exists (
-        select 1 from {{ ref('stg_ops__ingestion_state') }} where dataset = 'corporate_actions'
-    )
+    and not exists (select 1 from {{ ref('stg_tdx__corporate_action') }} where not is_withdrawn)

@@ -26,7 +26,7 @@ from quotemill.foreign import reading
 
 NO_SOURCE = (
     "no source of corporate actions is configured, so adjusted prices equal raw ones: "
-    "set QUOTEMILL_TDX__NAME to a CSV file, a folder of them, gbbq or xdxr"
+    "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file, a folder of them, gbbq or xdxr"
 )
 # The key of a refused row that is not from a CSV file. It starts with the source, or ends with the
 # source and a number if no table can hold the row.
@@ -87,7 +87,7 @@ def _read_gbbq(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
                 code,
                 gbbq.PLACE,
                 before[code],
-                skipped=gbbq.NO_FILE,
+                skipped=f"{gbbq.NO_FILE}; without it adjusted prices equal raw ones",
                 accepted_with=DATASETS,
             )
             yield replace(outcome, cursor_key=f"{code} {gbbq.ROUTE}")
