@@ -20,11 +20,25 @@ def parse_address(url: str, origin: str) -> dict[str, str]:
             hint="postgresql://user:password@host:5432/database; special characters in the "
             "password as %XX",
         ) from None
+    if _has_stray_at(url):  # then a part of the password would count as the host, and be shown
+        raise SettingsError(
+            f"setting warehouse_url ({origin}): the password has an @ or a / of its own",
+            hint="write @ as %40 and / as %2F in it",
+        )
     if "," in params.get("host", "") or "," in params.get("port", ""):
         raise SettingsError(f"setting warehouse_url ({origin}) must name one host, not several")
     if not params.get("port", "5432").isdigit():
         raise SettingsError(f"setting warehouse_url ({origin}): the port is not a number")
     return params
+
+
+def _has_stray_at(url: str) -> bool:
+    """Whether an @ of a URL is not the end of its login, which is the first @ before any /."""
+    _, is_url, rest = url.partition("://")
+    login, at, place = rest.partition("@")
+    if not at or "/" in login:
+        place = rest
+    return bool(is_url) and "@" in place.partition("?")[0]
 
 
 def build_address(params: Mapping[str, str], socket_host: str = "") -> str:
