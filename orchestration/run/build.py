@@ -8,8 +8,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ _WRITING = frozenset({"build", "run", "seed", "snapshot", "clone", "retry"})
 _LISTING = ("ls", "list")  # `--resource-type seed` of these writes nothing
 _READING = frozenset({"test", "show", "compile", "source", "docs"})  # tables of this version
 _GROUP = "warehouse"  # of every model of ours (dbt_project.yml)
+_NO_ROOM = tuple(f"[Errno {number}]" for number in NO_ROOM)  # as errors of the system begin
 _LOG_LEVEL = "DBT_LOG_LEVEL_FILE"  # dbt's own variable
 
 
@@ -84,10 +85,7 @@ class BuildResult:
     def exit_code(self) -> int:
         if self.succeeded:
             return 0
-        failed = [finding for finding in self.findings if finding.status != "warn"]
-        # a test that could not be made says nothing about the data
-        is_quality = failed and all(f.status == "fail" or f.by_user for f in failed)
-        return DataQualityError.exit_code if is_quality else QuotemillError.exit_code
+        return _rate_failures(self.findings)
 
     @property
     def failures(self) -> str:
@@ -95,6 +93,14 @@ class BuildResult:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"exit_code": self.exit_code}
+
+
+def _rate_failures(findings: Iterable[Finding]) -> int:
+    """The exit code of a command of dbt that failed with these."""
+    failed = [finding for finding in findings if finding.status != "warn"]
+    # a test that could not be made says nothing about the data
+    is_quality = failed and all(f.status == "fail" or f.by_user for f in failed)
+    return DataQualityError.exit_code if is_quality else QuotemillError.exit_code
 
 
 def dbt_target(settings: Settings, warehouse: Warehouse) -> Path:
@@ -195,8 +201,8 @@ def invoke(
     """Run dbt in this process with our project, profile and target.
 
     Returns dbt's own result. dbt prints to stdout; with `quiet` it prints nothing, and its errors
-    are in its log. Raises UpstreamError where a failure is the server's. A selector that matches
-    nothing is an error unless `lenient`. `manifest`: the project as dbt has parsed it; None: dbt
+    are in its log. Raises UpstreamError where a failure is the server's or a full disk's. A
+    selector that matches nothing is an error unless `lenient`. `manifest`: the project as dbt has parsed it; None: dbt
     reads its files, or what it kept of them in the target.
     """
     project = find_project()
@@ -231,11 +237,29 @@ def invoke(
         outcome = dbtRunner(manifest).invoke([*head, *arguments, *options])
     if isinstance(outcome.exception, KeyboardInterrupt):  # dbt has cancelled its queries
         raise outcome.exception
+    more = f"{settings.home / 'logs' / 'dbt.log'} has more"
     if lost and not outcome.success:
-        raise warehouse.away(next(filter(sqlstate, lost), lost[0]))
+        away = warehouse.away(next(filter(sqlstate, lost), lost[0]))
+        away.hint += f"; {more}"
+        raise away
+    if full := _find_full_disk(outcome):
+        hint = f"free some space on the disk of {settings.home}, then run again; {more}"
+        raise UpstreamError(f"no room left for dbt's files: {full}", hint=hint)
     if outcome.exception is not None and not outcome.result:
-        raise _dbt_error(outcome.exception, settings)
+        raise _dbt_error(outcome.exception, settings, more)
     return outcome
+
+
+def _find_full_disk(outcome: Any) -> str | None:
+    """What dbt says about a file that found no room; of an error in a node it keeps the text."""
+    failed = (str(x.message) for x in _list_nodes(outcome) if str(x.status) == "error")
+    texts = [*map(str, walk_causes(outcome.exception)), *failed]
+    return next((text for text in texts if text.startswith(_NO_ROOM)), None)
+
+
+def _list_nodes(outcome: Any) -> list[Any]:
+    """The results of nodes; an operation has one without a node."""
+    return [x for x in getattr(outcome.result, "results", ()) if hasattr(x, "node")]
 
 
 def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
@@ -250,22 +274,27 @@ def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
     if arguments[0] not in _LISTING and any(word in _WRITING for word in arguments):
         warehouse = loads.prepare_warehouse(settings, stderr)
         with build_lock(warehouse):
-            outcome = invoke(settings, warehouse, arguments)
-        return 0 if outcome.success else 1
+            return _exit_code(invoke(settings, warehouse, arguments))
     existing = find_warehouse(settings)
     if existing is not None:
         if arguments[0] not in _LISTING and any(word in _READING for word in arguments):
             existing.ask(migration_files.refuse_outdated)
-        outcome = invoke(settings, existing, arguments)
-    else:  # `ls`, `parse` and `--help` need no server, and leave nothing behind
-        with tempfile.TemporaryDirectory() as folder:
-            elsewhere = settings.model_copy(update={"home": Path(folder)})
-            try:
-                outcome = invoke(elsewhere, open_warehouse(settings, start=False), arguments)
-            except SettingsError:  # other commands do
-                require_warehouse(settings)
-                raise
-    return 0 if outcome.success else 1
+        return _exit_code(invoke(settings, existing, arguments))
+    # `ls`, `parse` and `--help` need no server, and leave nothing behind
+    with tempfile.TemporaryDirectory() as folder:
+        elsewhere = settings.model_copy(update={"home": Path(folder)})
+        try:
+            return _exit_code(invoke(elsewhere, open_warehouse(settings, start=False), arguments))
+        except SettingsError:  # other commands do
+            require_warehouse(settings)
+            raise
+
+
+def _exit_code(outcome: Any) -> int:
+    """The exit code of a command of dbt, as that of a build."""
+    if outcome.success:
+        return 0
+    return _rate_failures(map(_read_finding, filter(_is_finding, _list_nodes(outcome))))
 
 
 def make_docs(settings: Settings, output: Path | None) -> Path:
@@ -283,7 +312,7 @@ def make_docs(settings: Settings, output: Path | None) -> Path:
     return output
 
 
-def _dbt_error(error: Exception, settings: Settings) -> QuotemillError:
+def _dbt_error(error: Exception, settings: Settings, more: str) -> QuotemillError:
     if refusal := explain_refusal(error, settings):
         return refusal
     text = " ".join(str(error).split())
@@ -291,16 +320,11 @@ def _dbt_error(error: Exception, settings: Settings) -> QuotemillError:
         return UsageError(text, hint="`quotemill dbt ls` lists what can be selected")
     if type(error).__name__ in ("DbtUsageException", "BadOptionUsage", "NoSuchOption"):
         return UsageError(text, hint="quotemill dbt --help")
-    disk = (c for c in walk_causes(error) if isinstance(c, OSError) and c.errno in NO_ROOM)
-    if full := next(disk, None):
-        hint = f"free some space on the disk of {settings.home}, then run again"
-        return UpstreamError(f"no room left for dbt's files: {full}", hint=hint)
     from dbt_common.exceptions import DbtRuntimeError
 
     if not isinstance(error, DbtRuntimeError):
         return log.explain(error)
-    hint = f"correct it, then run again; {settings.home / 'logs' / 'dbt.log'} has more"
-    return SettingsError(f"dbt: {text}", hint=hint)
+    return SettingsError(f"dbt: {text}", hint=f"correct it, then run again; {more}")
 
 
 def _summarize(
@@ -321,13 +345,13 @@ def _summarize(
                 unbuilt.append(node.node.name)
         elif kind in ("test", "unit_test") and status in ("pass", "warn", "fail", "error"):
             counts[names.get(status, "tests_failed")] += 1
-        if status in ("warn", "fail", "error"):
-            message = " ".join(str(node.message).split())
+        if _is_finding(node):
+            finding = _read_finding(node)
             test = getattr(node.node, "test_metadata", None)
             if status == "warn" and test and test.name == "no_rows":
                 message = _count_findings(warehouse, node.node.compiled_code)
-            by_user = kind == "model" and node.node.group != _GROUP
-            findings.append(Finding(node.node.name, status, message, by_user))
+                finding = replace(finding, message=message)
+            findings.append(finding)
     return BuildResult(
         build_id=build_id,
         succeeded=bool(outcome.success),
@@ -338,6 +362,16 @@ def _summarize(
         built=tuple(built),
         **{name: counts[name] for name in FIGURES},
     )
+
+
+def _is_finding(node: Any) -> bool:
+    return str(node.status) in ("warn", "fail", "error")
+
+
+def _read_finding(node: Any) -> Finding:
+    message = " ".join(str(node.message).split())
+    by_user = str(node.node.resource_type) == "model" and node.node.group != _GROUP
+    return Finding(node.node.name, str(node.status), message, by_user)
 
 
 def _count_findings(warehouse: Warehouse, query: str) -> str:

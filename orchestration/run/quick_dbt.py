@@ -1,11 +1,12 @@
-"""dbt in this process, with connections that go from node to node.
+"""dbt in this process: connections go from node to node, tracebacks to its log alone.
 
-They are the one attribute of another library that is replaced while a command of ours runs:
-docs/decisions/0019 says what it saves. Plain `dbt` runs as it is.
+The connections are the one attribute of another library that is replaced while a command of ours
+runs: docs/decisions/0019 says what it saves. Plain `dbt` runs as it is.
 """
 
 import contextlib
 import gc
+import logging
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -21,12 +22,13 @@ from quotemill.warehouse.connections import set_up_session, take_unbroken
 VERSIONS = {"dbt-core": "1.11."}
 # PostgreSQL's codes: connections that break, a full disk, too many of them, a server that stops
 _LOST = ("08", "53100", "53300", "57P0")
+_TERMINAL = logging.getLogger("stdout_log")  # by dbt's name
 IDLE = 30.0  # seconds; firewalls and servers end what idles for longer
 
 
 @contextlib.contextmanager
 def quick_dbt() -> Iterator[list[BaseException]]:
-    """Let the nodes of dbt's commands in this process share connections.
+    """Let the nodes of dbt's commands in this process share connections, and print no traceback.
 
     Yields the errors of a server that is away or full: of those dbt keeps the text alone. Raises
     SettingsError with versions of dbt that this was not written for.
@@ -35,17 +37,26 @@ def quick_dbt() -> Iterator[list[BaseException]]:
     from dbt.adapters.postgres.impl import PostgresAdapter
 
     own, collects = PostgresAdapter.ConnectionManager, gc.isenabled()
+    reports = logging.raiseExceptions
     lost: list[BaseException] = []
     try:
         # Before Python 3.11.8 a collection that comes while a thread evaluates a literal may end
         # the model (decision 0019)
         gc.disable()
         PostgresAdapter.ConnectionManager = keeping_connections(lost)
+        _TERMINAL.addFilter(_is_no_traceback)
+        logging.raiseExceptions = False  # of a log that finds no room
         yield lost
     finally:
         PostgresAdapter.ConnectionManager = own
+        _TERMINAL.removeFilter(_is_no_traceback)
+        logging.raiseExceptions = reports
         if collects:
             gc.enable()
+
+
+def _is_no_traceback(record: logging.LogRecord) -> bool:
+    return "Traceback (most recent call last)" not in record.getMessage()
 
 
 def _check_versions() -> None:

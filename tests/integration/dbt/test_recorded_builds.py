@@ -1,5 +1,6 @@
 """Builds by another orchestrator: on record, under the lock, with what to build."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 
 from loaders import log
 from loaders.settings import Settings
+from loaders.warehouse.profiles import write_profile
 from orchestration.checks import logscan
-from orchestration.run.build import BuildResult, build
+from orchestration.run.build import BuildResult, build, run_dbt
 from orchestration.run.build_record import recorded_build
 from quotemill.errors import (
     LockHeldError,
@@ -26,6 +28,7 @@ from tests.integration.dbt.checkout import own_checkout
 from tests.integration.dbt.conftest import PROJECT, Dbt
 from tests.integration.dbt.raw import bar, land, security
 from tests.integration.dbt.two_codes import CODES, DAYS, land_days
+from tests.small_disk import file_system, fill
 
 pytestmark = pytest.mark.usefixtures("models", "models_alone")
 BARS = "raw_tdx.kline_daily"
@@ -180,11 +183,16 @@ def test_the_lock_is_held_and_passed_to_dbt(
     ("fault", "said"),
     [
         ("raise disk_full using message = 'could not extend file'", "has no room left: could not"),
-        ("perform pg_terminate_backend(pg_backend_pid())", "terminating connection"),
+        ("perform pg_terminate_backend(pg_backend_pid())", "(terminating|closed the) connection"),
     ],
 )
 def test_a_full_disk_and_a_server_that_dies_in_a_build_are_exit_4(
-    settings: Settings, warehouse: Warehouse, conn: psycopg.Connection, fault: str, said: str
+    settings: Settings,
+    warehouse: Warehouse,
+    conn: psycopg.Connection,
+    capfd: pytest.CaptureFixture[str],
+    fault: str,
+    said: str,
 ) -> None:
     conn.execute("drop view quotemill_staging.stg_tq__contract cascade")
     make = "create function fail() returns event_trigger language plpgsql as 'begin {}; end'"
@@ -193,15 +201,50 @@ def test_a_full_disk_and_a_server_that_dies_in_a_build_are_exit_4(
         "create event trigger fails on ddl_command_start when tag in ('CREATE VIEW') "
         "execute function fail()"
     )
+    selected = ["--select", "stg_tq__contract"]
 
-    with pytest.raises(UpstreamError, match=said) as raised:
-        build(settings, warehouse, print, arguments=["--select", "stg_tq__contract"])
+    with pytest.raises(UpstreamError, match=said) as of_build:
+        build(settings, warehouse, print, arguments=selected)
+    with pytest.raises(UpstreamError, match=said) as of_dbt:
+        run_dbt(settings, ["run", *selected])
 
-    assert "\n" not in str(raised.value)
-    assert raised.value.hint
+    for raised in (of_build, of_dbt):
+        assert "\n" not in str(raised.value)
+        assert "dbt.log has more" in raised.value.hint
+    assert "Traceback" not in "".join(capfd.readouterr())
     [(status, _, error, _)] = conn.execute(NEWEST)
     assert status == "failed"
-    assert said in error
+    assert re.search(said, error)
+
+
+def test_a_home_without_room_is_exit_4_and_prints_no_traceback(
+    warehouse: Warehouse,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DBT_LOG_LEVEL_FILE", "debug")
+    selected = ["--select", "stg_tq__contract"]
+    with file_system(tmp_path / "home", "8m") as home:
+        settings = settings_at(warehouse.url, home)
+        monkeypatch.setattr("orchestration.run.build.dbt_target", lambda *_: home / "target")
+        write_profile(warehouse, home / "target")
+        (home / "logs").mkdir()
+        filler = fill(home)
+
+        with pytest.raises(UpstreamError, match=r"no room left for dbt.s files: .Errno 28"):
+            build(settings, warehouse, print, arguments=selected)
+        with pytest.raises(UpstreamError, match=r"no room left for dbt.s files: .Errno 28"):
+            run_dbt(settings, ["run", *selected])
+        assert "Traceback" not in "".join(capfd.readouterr())
+
+        # the models alone find no room
+        filler.unlink()
+        monkeypatch.setenv("DBT_LOG_LEVEL_FILE", "none")
+        assert run_dbt(settings, ["run", *selected]) == 0
+        fill(home)
+        with pytest.raises(UpstreamError, match=r"no room left for dbt.s files: .Errno 28"):
+            run_dbt(settings, ["run", "--select", "stg_tq__settlement"])
 
 
 @pytest.mark.long
@@ -227,6 +270,7 @@ def test_a_model_of_a_user_that_fails_is_exit_5_and_one_that_does_not_compile_3(
         failed = build_with(wrong)
         assert failed is not None
         assert failed.exit_code == 5, failed.failures
+        assert run_dbt(settings, ["run", "--select", "rates"]) == 5
     with pytest.raises(SettingsError, match="rates") as raised:
         build_with("select {{ 1 as x")
     assert "dbt.log" in raised.value.hint
@@ -238,5 +282,7 @@ def test_a_model_of_a_user_that_fails_is_exit_5_and_one_that_does_not_compile_3(
     with pytest.raises(QuotemillError, match="internal error: ZeroDivisionError") as broken:
         build_with("select 1 as x")
     assert broken.value.exit_code == 1
+    with pytest.raises(QuotemillError, match="internal error: ZeroDivisionError"):
+        run_dbt(settings, ["build", "--select", "rates"])
     assert "Traceback" in (settings.home / "logs" / "dbt.log").read_text("utf-8")
     assert "Traceback" not in "".join(capfd.readouterr())
