@@ -20,7 +20,8 @@ NOT_DUE = "not due"  # status of a load for which there was nothing to do
 class LoadResult:
     """The result of a load. `status` is that of its job; `exit_code` follows from it.
 
-    `counts`: requests, bytes of their answers, retries, fallbacks to another route, refused rows.
+    `counts`: requests, bytes of their answers, retries, fallbacks to another route, refused rows,
+    keys stored elsewhere.
     """
 
     job_id: int | None  # None: skipped, before there was a job
@@ -74,7 +75,7 @@ class LoadResult:
                 f"{new:,} new, {changed:,} changed, {unchanged:,} unchanged"
                 + (f", {rejected:,} rejected" if rejected else "")
             )
-        written = self.total("rows_new") + self.total("rows_changed")
+        written = self.total("rows_new") + self.total("rows_changed") + self.counts.get("stored", 0)
         if self.tasks and self.status == "succeeded" and not written:
             yield "nothing new: no row was written"
         if self.total("rows_rejected"):

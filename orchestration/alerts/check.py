@@ -20,6 +20,7 @@ from loaders.warehouse.postgres import find_warehouse
 from orchestration.alerts import book, causes, channels, file_book
 from orchestration.alerts.book import Cause, Entry, Message, Verdicts, on_this_host
 from orchestration.alerts.failed_keys import check_failed_keys
+from orchestration.alerts.tick_store import check_tick_store
 from quotemill.errors import LockHeldError, QuotemillError, SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.refusals import explain_refusal
@@ -55,7 +56,7 @@ def check_and_notify(
     """
     now = now or datetime.now(UTC)
     ready, _ = sources.configured(settings)
-    machine = causes.check_machine(settings, ready, now)
+    machine = {**causes.check_machine(settings, ready, now), **check_tick_store(settings)}
     verdicts = {on_this_host(SETTINGS_FILE): None, **verdicts}
     try:
         warehouse = find_warehouse(settings)

@@ -184,7 +184,7 @@ class QuestdbStore:
         Suspended where not.
         """
         http = self._connection.http()
-        names = [name for name in http.suspended() if name in TABLE_NAMES]
+        names = [*self.suspended()]
         for name in names:
             statement = f"ALTER TABLE {name} RESUME WAL"
             http.rows(statement)
@@ -205,6 +205,11 @@ class QuestdbStore:
                         ) from None
                     http.rows(beyond)
         return names
+
+    def suspended(self) -> dict[str, str]:
+        """Why each table of ours that applies no writes is suspended, by name."""
+        found = self._connection.http().suspended()
+        return {name: found[name] for name in sorted(found) if name in TABLE_NAMES}
 
     @property
     def way(self) -> str:
@@ -238,12 +243,10 @@ class QuestdbStore:
 
     def _check(self) -> list[str]:
         http = self._connection.http()
-        suspended = http.suspended()
         problems = [
             f"{text}: its writes are stored and not visible; once the cause is fixed, or with "
             "--skip if its log is damaged: quotemill questdb resume"
-            for name, text in sorted(suspended.items())
-            if name in TABLE_NAMES
+            for text in self.suspended().values()
         ]
         problems += [f"{problem}: {fix}" for problem, fix in find_problems(http)]
         problems += find_parquet_partitions(http)
@@ -251,7 +254,7 @@ class QuestdbStore:
         return problems + space_problems(self.label, free, self._settings.min_free_gb)
 
     def _require_sound(self, *tables: StoreTable) -> None:
-        suspended = self._connection.http().suspended()
+        suspended = self.suspended()
         for table in tables:
             if table.name in suspended:
                 raise Suspended(suspended[table.name], hint="quotemill questdb resume")

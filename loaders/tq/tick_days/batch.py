@@ -90,6 +90,7 @@ def _write_days(ctx: Context, checked: Sequence[CheckedDay]) -> dict[DayKey, Out
                 key_text(item.day.key), None, item.rejected, failure=describe(row)
             )
             continue
+        ctx.load.counts["stored"] += 1  # its row in the warehouse may be as before
         if item.gap:
             note_short(ctx, item.day, item.gap)
         outcomes[item.day.key] = _outcome(ctx, item, row, landed_at)

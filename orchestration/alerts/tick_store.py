@@ -1,0 +1,27 @@
+"""Find tables of QuestDB that apply no writes."""
+
+from contextlib import closing
+
+from loaders.settings import Settings
+from orchestration.alerts.book import Cause, Verdicts
+from quotemill.errors import QuotemillError
+
+
+def check_tick_store(settings: Settings) -> Verdicts:
+    """Verdict on suspended tables; none where the store is away, as its loads say so."""
+    if settings.questdb_url is None:
+        return {}
+    from loaders.ticks.open_store import open_questdb  # imports pyarrow
+
+    try:
+        with closing(open_questdb(settings)) as store:
+            suspended = store.suspended()
+    except QuotemillError:
+        return {}
+    text = (
+        f"{'; '.join(suspended.values())}; no tick is loaded meanwhile; fix: `quotemill questdb "
+        "resume`; if its log is damaged `quotemill questdb resume --skip`, then "
+        "`loaders verify tq --repair`"
+    )
+    cause = Cause("error", text, "quotemill doctor", " ".join(suspended))
+    return {"tick_store": cause if suspended else None}
