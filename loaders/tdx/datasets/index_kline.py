@@ -126,7 +126,9 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     files.warn_of_gone()
     # nobody asks the service for these; not on the event loop, as an accepted loss is recorded
     gone = {key: read_file(key) for key in files.read_before - {*ctx.settings.indices}}
-    outcomes = check_history(ctx, DATASET, ctx.each(keys, load_key), stored, split_key)
+    outcomes = check_history(
+        ctx, DATASET.name, INDEX_KLINE, ctx.each(keys, load_key), stored, split_key
+    )
     return files.with_warnings(outcomes)
 
 

@@ -68,7 +68,7 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         if code not in ctx.day_files and before.routes[before.newest] == file_days.ROUTE
         if (security := ctx.securities.get(code)) and not security.is_from_service
     }
-    outcomes = check_history(ctx, DATASET, ctx.each(codes, load_code), stored)
+    outcomes = check_history(ctx, DATASET.name, KLINE_DAILY, ctx.each(codes, load_code), stored)
     return files.with_warnings(_miss_files(ctx, outcomes, in_files_alone, cursors))
 
 

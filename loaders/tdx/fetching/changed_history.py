@@ -1,11 +1,12 @@
 """Answers of the service that would rewrite final bars.
 
 One whose closes contradict most of them (bars of another code, tenfold prices) lands nothing and is
-a failure of its key, on record among the rejected rows. The same answer of another day lands, as
-does any with `--accept-loss`, or what a file has. A smaller change lands and is a finding.
+a failure of its key, on record among the rejected rows. The same answer of another day or route
+lands, as does any with `--accept-loss`, or what a file has. A smaller change lands and is a finding.
+Of minutes the last of each day is compared.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -17,8 +18,10 @@ from psycopg import sql
 from loaders.engine.outcome import Outcome
 from loaders.landing.rejects import Rejected, open_rejects
 from loaders.tdx.bars import records
+from loaders.tdx.bars.records import Records
 from loaders.tdx.bars.stored_bars import Stored
-from loaders.tdx.context import Context, Dataset
+from loaders.tdx.context import Context
+from loaders.trading_time import close_of
 from loaders.warehouse.tables import LandedTable
 
 REFUSED, CHANGED = "refused history", "history changed"
@@ -30,37 +33,43 @@ SHOWN = 10  # newest closes that another answer must have, too
 
 def check_history(
     ctx: Context,
-    dataset: Dataset,
+    name: str,
+    table: LandedTable,
     outcomes: Iterable[Outcome],
     stored: Mapping[str, Stored],
     split: Callable[[str], tuple[str, str | None]] = lambda key: (key, None),
 ) -> Iterator[Outcome]:
-    """Pass outcomes on, those of contradicting answers as failures; not on the event loop.
+    """Pass outcomes of a dataset on, those of contradicting answers as failures.
+
+    Not on the event loop.
 
     split: the code and the period of a key
     """
-    doubts = ctx.ask(lambda conn: open_rejects(conn, ctx.load.source.rejected, dataset.name))
+    doubts = ctx.ask(lambda conn: open_rejects(conn, ctx.load.source.rejected, name))
     refused = {doubt.row_key: doubt for doubt in doubts if doubt.field == REFUSED}
     for outcome in outcomes:
         before, key = stored.get(outcome.key), outcome.key
-        new = _closes_of_service(outcome) if before else {}
+        bars = _bars_of_service(outcome) if before else records.empty()
+        new = dict(zip(records.to_dates(bars["day"]), bars["close"].tolist(), strict=True))
         if before is None or not new:
             yield outcome
             continue
         old = before.closes
         if 2 * len(old) < len(new) or _find_changes(new, old):
-            span = min(new), max(new)
             # bound at once: the work is repeated where the warehouse was away
-            old = ctx.ask(_reader(dataset.landed, *split(key), span))
-        yield _judge(ctx, dataset.name, outcome, new, old, refused.get(key))
+            old = ctx.ask(_reader(table, *split(key), sorted(new)))
+        route = records.ROUTES[bars["route"][-1]]
+        yield _judge(ctx, name, outcome, new, old, refused.get(key), route)
 
 
-def _closes_of_service(outcome: Outcome) -> dict[date, int]:
+def _bars_of_service(outcome: Outcome) -> Records:
+    """The final bars, of minutes the last of each day."""
     if outcome.rows is None:
-        return {}
-    routes = np.array([route.startswith("/api/") for route in records.ROUTES])
-    bars = outcome.rows[routes[outcome.rows["route"]] & outcome.rows["final"]]
-    return dict(zip(records.to_dates(bars["day"]), bars["close"].tolist(), strict=True))
+        return records.empty()
+    rows, routes = outcome.rows, [route.startswith("/api/") for route in records.ROUTES]
+    is_closing = rows["label"] == records.CLOSE
+    chosen: Records = rows[np.array(routes)[rows["route"]] & rows["final"] & is_closing]
+    return chosen
 
 
 def _find_changes(new: Mapping[date, int], old: Mapping[date, int]) -> list[date]:
@@ -68,16 +77,19 @@ def _find_changes(new: Mapping[date, int], old: Mapping[date, int]) -> list[date
 
 
 def _reader(
-    table: LandedTable, code: str, period: str | None, span: tuple[date, date]
+    table: LandedTable, code: str, period: str | None, days: Sequence[date]
 ) -> Callable[[psycopg.Connection], dict[date, int]]:
     query = sql.SQL(
         "select trade_date, close from {} where code = %s and is_final"
-        " and trade_date between %s and %s{}"
+        " and trade_date between %s and %s{}{}"
     ).format(
         sql.Identifier(table.dataset, table.name),
         sql.SQL(" and period = {}").format(period) if period else sql.SQL(""),
+        sql.SQL(" and bar_end = any({})").format([close_of(day) for day in days])
+        if table.numbered
+        else sql.SQL(""),
     )
-    return lambda conn: dict(conn.execute(query, (code, *span)).fetchall())
+    return lambda conn: dict(conn.execute(query, (code, days[0], days[-1])).fetchall())
 
 
 def _judge(
@@ -87,18 +99,24 @@ def _judge(
     new: Mapping[date, int],
     old: Mapping[date, int],
     refused: Rejected | None,
+    route: str,
 ) -> Outcome:
     changed, compared = _find_changes(new, old), len(new.keys() & old.keys())
     text = ", ".join(f"{day}: {new[day]} for {old[day]}" for day in changed[-LEAST:])
     text = f"{len(changed)} of {compared} final closes are others, such as {text}"
     newest = {str(day): new[day] for day in changed[-SHOWN:]}
-    payload = {"code": outcome.key.partition(" ")[0], "asked_on": ctx.today, "closes": newest}
+    payload = {"code": outcome.key.partition(" ")[0], "asked_on": ctx.today, "route": route}
+    payload |= {"closes": newest}
     row = Rejected(outcome.key, CHANGED, RULE, text, orjson.dumps(payload).decode())
     rejected = [*outcome.rejected, *([replace(refused, is_withdrawn=True)] if refused else [])]
     landing = replace(outcome, rejected=[*rejected, *([row] if changed else [])])
-    if compared < LEAST or 2 * len(changed) <= compared or _is_confirmed(refused, new, ctx.today):
+    if (
+        compared < LEAST
+        or 2 * len(changed) <= compared
+        or _is_confirmed(refused, new, ctx.today, route)
+    ):
         return landing
-    hint = "; what is stored stays until another day's answer is the same"
+    hint = "; what is stored stays until the answer of another day or route is the same"
     judged = ctx.refuse_loss(name, text, landing, hint)
     if judged is landing:
         return landing
@@ -106,10 +124,12 @@ def _judge(
     return replace(judged, rejected=[*outcome.rejected, doubt], gone=outcome.gone)
 
 
-def _is_confirmed(refused: Rejected | None, new: Mapping[date, int], today: date) -> bool:
-    """Whether an answer of an earlier day had the same closes."""
+def _is_confirmed(
+    refused: Rejected | None, new: Mapping[date, int], today: date, route: str
+) -> bool:
+    """Whether an answer of an earlier day or of another route had the same closes."""
     if refused is None:
         return False
     doubt = orjson.loads(refused.payload)
     same = all(new.get(date.fromisoformat(day)) == close for day, close in doubt["closes"].items())
-    return bool(same and doubt["asked_on"] < str(today))
+    return bool(same and (doubt["asked_on"] < str(today) or doubt.get("route", route) != route))

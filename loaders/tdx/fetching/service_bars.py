@@ -15,13 +15,14 @@ from loaders.tdx.bars import long_bars, plausibility, records, stored_bars
 from loaders.tdx.client.answers_intraday import MINUTES_OF, TimedBars
 from loaders.tdx.client.routes_bars import HISTORY_LIMIT
 from loaders.tdx.context import Context, Dataset
+from loaders.tdx.fetching.changed_history import check_history
 from loaders.tdx.tables import KLINE_PERIOD
 
 ROUTE = "/api/kline-all"
 SHORT_ROUTE = "/api/kline-history"
 
 
-def _fetch_long(period: str, ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
+def _fetch_long(name: str, period: str, ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes of weeks or months in the order of `codes`, like kline_daily.fetch."""
     cursors = ctx.cursors(KLINE_PERIOD.name)
     stored = ctx.ask(lambda conn: stored_bars.read_stored(conn, KLINE_PERIOD, codes, period))
@@ -38,7 +39,8 @@ def _fetch_long(period: str, ctx: Context, codes: Sequence[str]) -> Iterator[Out
         is_stored = before is not None
         return long_bars.select_bars(code, bars, ctx.window, period, known, stored=is_stored)
 
-    return ctx.each(codes, load_code)
+    outcomes = ctx.each(codes, load_code)
+    return check_history(ctx, name, KLINE_PERIOD, outcomes, stored, lambda code: (code, period))
 
 
 def _fetch_timed(period: str, ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
@@ -99,6 +101,7 @@ async def _ask(
 
 def make_dataset(name: str, period: str) -> Dataset:
     """Dataset of weeks, months or bars of 5, 15, 30 or 60 minutes."""
-    fetch = partial(_fetch_timed if period in MINUTES_OF else _fetch_long, period)
+    is_timed = period in MINUTES_OF
+    fetch = partial(_fetch_timed, period) if is_timed else partial(_fetch_long, name, period)
     table = partial(records.table, period=period)
     return Dataset(name, KLINE_PERIOD, ROUTE, fetch, table, keys=Keys(part=period))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench
 from tests.integration.tdx_load.conftest import OpenBench
 
-CODE, OTHER, BARS = "sh600000", "sz000003", ("kline_daily",)
+CODE, OTHER, INDEX, BARS = "sh600000", "sz000003", "sh000001", ("kline_daily",)
 CHANGED_AT = 50  # the place of a changed day
 OPEN = (
     "select field, value from raw_tdx.rejected_row where row_key = %s and is_withdrawn is not true"
@@ -34,13 +35,13 @@ def one_day_otherwise(own: Bars, other: Bars) -> Bars:
     return replace(own, close=close)
 
 
-def serve(patch: pytest.MonkeyPatch, answer: Answer) -> None:
-    """Let the service answer for CODE otherwise."""
+def serve(patch: pytest.MonkeyPatch, answer: Answer, changed: str = CODE) -> None:
+    """Let the service answer for a code otherwise."""
     true = SyntheticMarket.day_bars
 
     def day_bars(market: SyntheticMarket, code: str) -> Bars:
         own = true(market, code)
-        return answer(own, true(market, OTHER)) if code == CODE else own
+        return answer(own, true(market, OTHER)) if code == changed else own
 
     patch.setattr(SyntheticMarket, "day_bars", day_bars)
 
@@ -119,3 +120,40 @@ def test_a_small_change_of_history_lands_and_is_on_record(
         [(field, value)] = bench.rows(OPEN, CODE)
         assert field == "history changed"
         assert value.endswith(f"such as {days[CHANGED_AT]}: {new} for {old}")
+
+
+def test_the_same_answer_by_another_route_is_a_second_one(
+    open_loaded: OpenBench, days: list[date], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = (
+        "select close from raw_tdx.index_kline where code = %s and period = 'day' order by bar_end"
+    )
+    request: dict[str, Any] = {"datasets": ("index_kline",), "keys": (f"{INDEX} day",)}
+    with open_loaded(clock=days[-3]) as bench:
+        before = bench.rows(stored, INDEX)
+        serve(monkeypatch, ten_times, INDEX)
+        bench.sandbox.set_clock(days[-2])
+        for _ in range(2):  # the same route is no second witness
+            assert bench.load(**request).exit_code == 6
+            assert bench.rows(stored, INDEX) == before
+        bench.sandbox.faults.add("error:index/all")
+        bench.load(**request)  # weeks and months have no other route
+        assert bench.rows(stored, INDEX)[-2:-1] == [(10 * before[-1][0],)]
+
+
+@pytest.mark.parametrize("dataset", ["kline_weekly", "minute_1m"])
+def test_weeks_and_minutes_are_not_rewritten_by_one_answer(
+    open_loaded: OpenBench, days: list[date], monkeypatch: pytest.MonkeyPatch, dataset: str
+) -> None:
+    table = "kline_minute" if dataset == "minute_1m" else "kline_period"
+    stored = f"select bar_end, close from raw_tdx.{table} where code = %s order by bar_end"
+    with open_loaded(clock=days[-3], minute_days=5) as bench:
+        assert bench.load(codes=[CODE], datasets=(dataset,)).exit_code == 0
+        before = bench.rows(stored, CODE)
+        serve(monkeypatch, ten_times)
+        bench.sandbox.state.series._cache.clear()
+        result = bench.load(codes=[CODE], datasets=(dataset,), mode="init")
+        assert result.exit_code == 6
+        [why] = [task.failures[CODE] for task in result.tasks if CODE in task.failures]
+        assert "final closes are others" in why
+        assert bench.rows(stored, CODE) == before
