@@ -49,7 +49,8 @@ def refuse_pooler(warehouse: Warehouse, conn: psycopg.Connection) -> None:
     if len(set(pairs)) > 1 or pairs[0][0] == pairs[0][1]:
         raise SettingsError(
             f"a pooler that keeps no sessions answers for the warehouse {warehouse.label}",
-            hint=f"name the server's own port ({warehouse.origin}), or set its pool_mode=session",
+            hint=f"name the server's own port ({warehouse.origin}), or set its pool_mode=session, "
+            "and for plain dbt ignore_startup_parameters=options",
         )
 
 

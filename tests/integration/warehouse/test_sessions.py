@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import psycopg
+import psycopg2
 import pyarrow as pa
 import pytest
 import yaml
@@ -36,7 +38,7 @@ from orchestration.run.quick_dbt import quick_dbt
 from quotemill.warehouse.connections import read_session
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
-from tests.conftest import require
+from tests.conftest import ROOT, require
 from tests.homes import new_home
 
 # of settings that are neither a switch nor a choice; the last is of PostgreSQL 17
@@ -235,6 +237,19 @@ def test_a_pooler_by_transaction_is_refused_with_what_to_do(
             open_it()
         assert caught.value.exit_code == 3
         assert "pool_mode=session" in caught.value.hint
+        assert "ignore_startup_parameters=options" in caught.value.hint
+
+
+def test_a_pooler_refuses_the_session_of_plain_dbt_as_its_page_says(
+    start_pooler: Callable[[str], int],
+) -> None:
+    page = " ".join((ROOT / "docs" / "how-to" / "warehouse.md").read_text("utf-8").split())
+    place = {"host": "127.0.0.1", "port": start_pooler("session"), "user": "postgres"}
+    with pytest.raises(psycopg2.OperationalError) as refused:
+        psycopg2.connect(dbname="postgres", options="-c search_path=public\t-cjit=off", **place)
+    said = re.search(r"unsupported startup parameter(?: in options|: options)", str(refused.value))
+    assert said is not None
+    assert f"`{said[0]}`" in page
 
 
 def test_a_pooler_by_session_takes_a_load(
