@@ -197,7 +197,7 @@ def _read_variables(text: str) -> dict[str, str]:
 @contextlib.contextmanager
 def _locked(home: Path) -> Iterator[None]:
     """One writer of the home's files at a time."""
-    make_private(home)
+    make_private(home, above=0)
     # the folder itself is what a check of alerts locks
     with lock.hold(home / LOCK, wait=math.inf):
         yield

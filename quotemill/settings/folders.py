@@ -22,14 +22,16 @@ def require_absolute(settings: TopSettings, name: str, folder: Path) -> Path:
     return folder
 
 
-def make_private(folder: Path) -> None:
+def make_private(folder: Path, *, above: int = 1) -> None:
     """Make a folder and those above it that are missing, for this user alone.
 
-    The embedded server of root is another user's, who passes through.
+    Of root's only the folder and so many `above` it, the home the last: the embedded server is of
+    another user, whom it lets into these, and who has to get there.
     """
-    missing = [level for level in (folder, *folder.parents) if not level.exists()]
-    for level in reversed(missing):
-        level.mkdir(mode=0o755 if os.geteuid() == 0 else 0o700, exist_ok=True)
+    levels = (folder, *folder.parents)
+    for level in reversed([level for level in levels if not level.exists()]):
+        is_passed = os.geteuid() == 0 and level not in levels[: above + 1]
+        level.mkdir(mode=0o755 if is_passed else 0o700, exist_ok=True)
 
 
 def refuse_relative(variable: str, value: str, cwd: Path, other: str) -> NoReturn:

@@ -104,10 +104,11 @@ def test_a_home_that_other_users_may_enter_is_named(tmp_path: Path) -> None:
     assert find_problems(away) == []
 
 
+@pytest.mark.parametrize(("user", "above"), [(1000, 0o700), (0, 0o755)])
 def test_a_home_that_a_command_makes_is_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int, above: int
 ) -> None:
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
-    make_private(tmp_path / "home" / "logs")
-    modes = [folder.stat().st_mode & 0o777 for folder in (tmp_path / "home").glob("**/")]
-    assert modes == [0o700, 0o700]
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    make_private(tmp_path / "var" / "home" / "logs")
+    modes = [folder.stat().st_mode & 0o777 for folder in sorted((tmp_path / "var").glob("**/"))]
+    assert modes == [above, 0o700, 0o700]

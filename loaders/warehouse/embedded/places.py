@@ -1,5 +1,6 @@
 """The folders of a home's server, and the user that it runs as."""
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -57,15 +58,16 @@ def unusable(folder: Path, error: OSError) -> SettingsError:
 def make_folder(path: Path, account: Account | None) -> None:
     """Make the folder and those above it that are missing, private in spite of the umask.
 
-    Of root's folders the server's user (None: the system user) may pass through.
+    Of root's folders the server's user (None: the system user) may pass through, also of one that
+    another command has made for root alone.
     """
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    for folder in reversed(missing):
-        try:
+    for folder in [*reversed(missing)] or [path]:
+        with contextlib.suppress(FileExistsError):  # another process was a moment faster
             folder.mkdir(mode=0o700)
-        except FileExistsError:  # another process was a moment faster
-            continue
-        if os.geteuid() == 0:
+        facts = folder.stat()
+        is_roots = os.geteuid() == 0 == facts.st_uid and folder != Path("~root").expanduser()
+        if is_roots and not facts.st_mode & 0o077:
             os.chown(folder, -1, (account or binaries.system_account()).gid)
             folder.chmod(0o710)
 

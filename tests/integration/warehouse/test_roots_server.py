@@ -17,6 +17,7 @@ import pytest
 from loaders.warehouse.embedded import binaries
 from loaders.warehouse.embedded import server as embedded
 from quotemill.errors import SettingsError
+from quotemill.settings.folders import make_private
 from tests.integration.warehouse.clients import ROOT
 from tests.integration.warehouse.clients import client as open_client
 
@@ -77,6 +78,20 @@ def test_the_data_of_a_home_of_root_are_inside_it(make_home: Callable[[], Path])
         assert stat.S_IMODE(folder.stat().st_mode) == 0o710
         assert folder.stat().st_gid == binaries.system_account().gid
     assert stat.S_IMODE(above.stat().st_mode) == 0o755
+
+
+@needs_root
+def test_the_server_enters_a_home_that_a_command_of_root_closed(
+    make_home: Callable[[], Path],
+) -> None:
+    home = make_home() / "var" / "home"
+    make_private(home / "logs")  # as by the first line of a log
+    try:
+        assert embedded.ensure_running(home).data == home / "postgres"
+    finally:
+        embedded.stop(home)
+    for folder in (home, home / "logs"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o710
 
 
 def test_remove_deletes_the_data_alone(make_home: Callable[[], Path]) -> None:
