@@ -29,7 +29,8 @@ from quotemill.foreign import HTTP_ANSWER, Limit
 from quotemill.ticks import questdb_http
 from quotemill.ticks.questdb_http import Address, QuestdbHttp, StoreError
 from quotemill.warehouse.dbt_project import find_project
-from tests.integration.test_foreign_bytes import CALLS, FILES
+from tests.integration.foreign_bytes.test_files import FILES
+from tests.integration.foreign_bytes.test_tdx_service import CALLS
 
 HUGE = 300 * 2**30
 NOT_ASKED: Any = None  # a warehouse
