@@ -25,7 +25,7 @@ from loaders.landing.history import keep_replaced
 from loaders.landing.staging import FileRows, Staged, copy_to_stage
 from loaders.landing.target import Target
 from loaders.landing.upsert import best_first_sql, replace_units, replaces_sql, upsert_sql
-from loaders.warehouse.content import CONTENT_ID
+from loaders.warehouse.content import find_content
 from loaders.warehouse.tables import ROUTE_NO, SOURCE_ROUTE
 from quotemill.errors import LockHeldError
 
@@ -80,8 +80,7 @@ def land_file(
 
 def _require_content(conn: psycopg.Connection, content: str) -> None:
     """Raises LockHeldError. From here to the end of the transaction a restore has to wait."""
-    query = "select value from ops.settings where key = %s"
-    if conn.execute(query, (CONTENT_ID,)).fetchone() != (content,):
+    if find_content(conn) != content:
         raise LockHeldError(
             "the warehouse was restored while this load ran: what it fetched is not landed",
             hint="run it again",

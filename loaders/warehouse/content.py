@@ -2,7 +2,10 @@
 
 import secrets
 
+import psycopg
+
 from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 CONTENT_ID = "content_id"  # in ops.settings
 
@@ -15,9 +18,17 @@ def content_id(warehouse: Warehouse) -> str:
     """
     with warehouse.connect() as conn:
         [(name,)] = conn.execute(
-            "insert into ops.settings values (%s, coalesce("
-            "(select value from ops.settings where key = 'warehouse_id'), %s)) "
+            "insert into ops.settings values (%s, %s) "
             "on conflict (key) do update set value = ops.settings.value returning value",
-            (CONTENT_ID, secrets.token_hex(6)),
+            (CONTENT_ID, find_content(conn) or secrets.token_hex(6)),
         )
     return str(name)
+
+
+def find_content(conn: psycopg.Connection) -> str | None:
+    """That name, before the first load the warehouse's own; None where it was never prepared."""
+    if not has_relation(conn, "ops.settings"):
+        return None
+    query = "select value from ops.settings where key in (%s, 'warehouse_id') order by key limit 1"
+    row = conn.execute(query, (CONTENT_ID,)).fetchone()
+    return row[0] if row else None

@@ -80,12 +80,11 @@ class LoadLock:
         name = f"quotemill load lock: {self._lane}"
         conn = self._warehouse.connect(autocommit=True, application_name=name)
         try:
-            if holder := turns.take(conn, LOCK + self._lane):
-                raise self._held(conn, holder)
-        except BaseException as error:
+            with turns.noticing_loss(self._warehouse):
+                if holder := turns.take(conn, LOCK + self._lane):
+                    raise self._held(conn, holder)
+        except BaseException:
             conn.close()
-            if isinstance(error, psycopg.OperationalError):
-                raise self._warehouse.away(error) from None
             raise
         self._pid = find_process(conn)
         return conn

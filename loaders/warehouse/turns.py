@@ -15,6 +15,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from quotemill.errors import LockHeldError
+from quotemill.warehouse.postgres import Warehouse
 
 MIGRATE = "quotemill:migrate"  # the lock of who prepares a warehouse
 LIMIT = 60  # seconds that a short turn of another command may last
@@ -81,6 +82,15 @@ def take(conn: psycopg.Connection, name: str) -> str | None:
                     "update ops.locks set seed = %s where name = %s",
                     (secrets.randbits(63), name),
                 )
+
+
+@contextlib.contextmanager
+def noticing_loss(warehouse: Warehouse) -> Iterator[None]:
+    """A block in which a connection that takes or holds locks may break: WarehouseAway."""
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise warehouse.away(error) from None
 
 
 def let_go(conn: psycopg.Connection) -> None:

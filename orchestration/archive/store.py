@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import psycopg
-
 from loaders.settings import Settings
 from loaders.warehouse import migrate, turns
 from orchestration.archive import swap
@@ -70,9 +68,8 @@ def open_archive(settings: Settings, warehouse: Warehouse, *, dry_run: bool) -> 
 @contextlib.contextmanager
 def archive_lock(warehouse: Warehouse) -> Iterator[None]:
     """Hold the archive's lock. Raises LockHeldError, UpstreamError if the warehouse goes away."""
-    with contextlib.closing(
-        warehouse.connect(autocommit=True, application_name="quotemill archive lock")
-    ) as conn:
+    conn = warehouse.connect(autocommit=True, application_name="quotemill archive lock")
+    with contextlib.closing(conn), turns.noticing_loss(warehouse):
         if holder := turns.take(conn, LOCK):
             raise LockHeldError(
                 f"another archive, retention or restore of this warehouse is running: {holder}",
@@ -80,7 +77,5 @@ def archive_lock(warehouse: Warehouse) -> Iterator[None]:
             )
         try:
             yield
-        except psycopg.OperationalError as error:
-            raise warehouse.away(error) from None
         finally:
             turns.let_go(conn)

@@ -19,7 +19,7 @@ import psycopg
 from psycopg import sql
 
 from loaders.files.process import running
-from loaders.warehouse.content import CONTENT_ID
+from loaders.warehouse.content import CONTENT_ID, find_content
 from loaders.warehouse.hypertables import (
     Hypertable,
     extension_schema,
@@ -69,7 +69,7 @@ def restore(warehouse: Warehouse, file: Path, *, clean: bool) -> DumpResult:
             built = _read_built(conn)
             drops = _drop_statements(conn, dumped, built) if relations else []
             present = {name for (name,) in conn.execute("select nspname from pg_namespace")}
-            former = _find_content(conn)
+            former = find_content(conn)
         content = secrets.token_hex(6)
         last = [_rename_content(content), *_record_built(built)]
         parts = _parts(script, dumped, made, drops, present, last, clean=relations > 0)
@@ -89,15 +89,6 @@ def count_occupied(warehouse: Warehouse, file: Path) -> int:
     with warehouse.connect() as conn:
         dumped = dump_file.read_dump(file, inspect_server(conn).tool("pg_restore"))
         return _count_relations(conn, dumped.schemas)
-
-
-def _find_content(conn: psycopg.Connection) -> str | None:
-    """The name of the content (loaders.warehouse.content); None before the first load."""
-    if not has_relation(conn, "ops.settings"):
-        return None
-    query = "select value from ops.settings where key in (%s, 'warehouse_id') order by key limit 1"
-    row = conn.execute(query, (CONTENT_ID,)).fetchone()
-    return row[0] if row else None
 
 
 def _read_built(conn: psycopg.Connection) -> list[tuple[str, str]]:
@@ -122,7 +113,7 @@ def _record_built(built: Iterable[tuple[str, str]]) -> Iterator[bytes]:
 def _ask_content(warehouse: Warehouse, error: UpstreamError) -> str | None:
     """The name of the content after an error. Raises UpstreamError where nobody can tell it."""
     try:
-        return warehouse.ask(_find_content)
+        return warehouse.ask(find_content)
     except WarehouseAway as away:
         reason = str(error).partition("\n")[2].strip()
         raise UpstreamError(

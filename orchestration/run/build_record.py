@@ -155,7 +155,8 @@ def build_lock(warehouse: Warehouse, wait: Wait | None = None) -> Iterator[None]
     with contextlib.closing(
         warehouse.connect(autocommit=True, application_name="quotemill build lock")
     ) as conn:
-        _take_lock(conn, wait)
+        with turns.noticing_loss(warehouse):
+            _take_lock(conn, wait)
         os.environ["QUOTEMILL_BUILD_LOCK_HELD"] = str(find_process(conn))
         try:
             yield

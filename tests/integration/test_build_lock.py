@@ -9,9 +9,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from orchestration.archive.store import archive_lock
 from orchestration.run.build_record import Wait, build_lock
 from quotemill.errors import LockHeldError
-from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import Warehouse, WarehouseAway
 
 
 def test_a_released_build_lock_is_free_at_once(
@@ -36,6 +37,24 @@ def test_a_released_build_lock_is_free_at_once(
     assert len(opened) == 3
     for conn in opened:
         psycopg.Connection.close(conn)
+
+
+def test_a_session_that_breaks_before_its_lock_is_a_warehouse_that_is_away(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    class Breaking(Warehouse):
+        """Its server ends each session at once."""
+
+        def connect(self, **options: Any) -> psycopg.Connection:
+            conn = super().connect(**options)
+            with super().connect(autocommit=True) as other:
+                other.execute("select pg_terminate_backend(%s, 10000)", (conn.info.backend_pid,))
+            return conn
+
+    warehouse = Breaking(new_database(), "test", False, "market", None, "test", tmp_path)
+    for lock in (build_lock, archive_lock):
+        with pytest.raises(WarehouseAway, match="cannot be reached"), lock(warehouse):
+            pass
 
 
 def test_a_build_waits_for_another_one_up_to_its_deadline(
