@@ -129,37 +129,12 @@
 {#
     Refresh each span separately: between an old day and today there may be years. A day of all
     codes is more compressed rows than a transaction opens by default, and older servers hold a
-    refresh to that. The server refuses a refresh beside another one, so builds wait for each other
-    and for the policy's. Days dropped by age meanwhile are left out: the oldest day is read again
-    before each span.
+    refresh to that. Days dropped by age meanwhile are left out: the oldest day is read again before
+    each span.
 #}
 {% macro refresh_continuous_aggregate(relation, of, spans) -%}
     {%- if not spans -%}{{ return(none) }}{%- endif -%}
-    {%- set name = relation.schema ~ "." ~ relation.identifier -%}
-    {%- set lock = "hashtextextended('quotemill:refresh " ~ name ~ "', 0)" -%}
-    {%- do run_query("select pg_advisory_lock(" ~ lock ~ ")") -%}
-    {%- do run_query("
-        do $wait$
-        begin
-            while exists (
-                select 1
-                from timescaledb_information.jobs as j
-                inner join pg_stat_activity as a on a.application_name = j.application_name
-                where
-                    j.proc_name = 'policy_refresh_continuous_aggregate'
-                    -- older servers name the hypertable that holds its rows
-                    and j.hypertable_schema || '.' || j.hypertable_name in (
-                        '" ~ relation.schema ~ "." ~ relation.identifier ~ "',
-                        '" ~ materialized_hypertable(relation) ~ "'
-                    )
-                    and a.datname = current_database()
-            ) loop
-                perform pg_sleep(0.1);
-                perform pg_stat_clear_snapshot();
-            end loop;
-        end
-        $wait$
-    ") -%}
+    {%- do run_query(wait_for_refresh(relation, materialized_hypertable(relation))) -%}
     {%- do run_query("set timescaledb.max_tuples_decompressed_per_dml_transaction = 0") -%}
     {%- for span in spans -%}
         {%- for left in run_query("
@@ -179,5 +154,4 @@
         {%- endfor -%}
     {%- endfor -%}
     {%- do run_query("reset timescaledb.max_tuples_decompressed_per_dml_transaction") -%}
-    {%- do run_query("select pg_advisory_unlock(" ~ lock ~ ")") -%}
 {%- endmacro %}

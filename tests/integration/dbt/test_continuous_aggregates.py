@@ -1,15 +1,20 @@
 """The bars of minutes are the same on every edition, as tables and as continuous aggregates."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import date, datetime, timedelta
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
+import jinja2
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
+from psycopg.errors import QueryCanceled
 
 from quotemill.warehouse.postgres import Warehouse
-from tests.conftest import EDITIONS
+from tests.conftest import EDITIONS, ROOT
 from tests.integration.dbt.conftest import Dbt, wait_for_others
 from tests.integration.dbt.hypertables import make_hypertable, make_plain
 from tests.integration.dbt.raw import EXCHANGE, land, minute, session_minutes, weekdays
@@ -228,6 +233,32 @@ def test_a_refresh_waits_for_the_policy(
     assert awaited.result()
     assert dbt(*BUILD).success
     assert_built(conn, built.rows)
+
+
+@pytest.mark.parametrize("edition", ["apache"])
+def test_a_refresh_waits_for_that_of_a_writer_alone(
+    edition: str, conn: psycopg.Connection, warehouse: Warehouse
+) -> None:
+    macro = (ROOT / "macros" / "timescale" / "wait_for_refresh.sql").read_text("utf-8")
+    bars = SimpleNamespace(schema="market", identifier="kline_5m")
+    wait = jinja2.Template(macro).module.wait_for_refresh(bars, "its.rows")  # type: ignore[attr-defined]
+    conn.execute("create role stranger login")
+    refresh = b"""select pg_sleep(300) /* call refresh_continuous_aggregate('"x"."market"."kline_5m"') */"""
+    sleeping = "select 1 from pg_stat_activity where pid = %s and wait_event = 'PgSleep'"
+    conn.execute("set statement_timeout = '1s'")
+    other = make_conninfo(warehouse.url, user="stranger")
+    with warehouse.connect() as writer, psycopg.connect(other) as stranger:
+        for session, is_awaited in ((stranger, False), (writer, True)):
+            session.pgconn.send_query(refresh)
+            while not conn.execute(sleeping, (session.info.backend_pid,)).fetchone():
+                pass
+            with pytest.raises(QueryCanceled) if is_awaited else nullcontext():
+                conn.execute(wait)
+        for session in (stranger, writer):
+            conn.execute("select pg_terminate_backend(%s, 10000)", (session.info.backend_pid,))
+            session.close()
+    conn.execute(wait)
+    conn.execute("drop role stranger")
 
 
 def test_another_query_replaces_it_or_names_its_readers(
