@@ -44,8 +44,8 @@ def test_later_migrations_make_nothing_that_may_be_there() -> None:
     assert later
     made = r"\b(?:create\s+(?:table|(?:unique\s+)?index|sequence)|add\s+column)\s+"
     made += r"(?!if not exists)\S+|\bcreate\s+(?:view|function|procedure|type|domain)\s+\S+"
-    wrong = {path.name: re.findall(made, path.read_text("utf-8").lower()) for path in later}
-    assert {name: found for name, found in wrong.items() if found} == {}
+    made_by = {path.name: re.findall(made, path.read_text("utf-8").lower()) for path in later}
+    assert {name: wrong for name, wrong in made_by.items() if wrong} == {}
 
 
 def test_no_model_is_longer_than_two_hundred_lines() -> None:

@@ -2,8 +2,8 @@
 
 One whose closes contradict most of them (bars of another code, tenfold prices) lands nothing and is
 a failure of its key, on record among the rejected rows. The same answer of another day or route
-lands, as does any with `--accept-loss`, or what a file has. A smaller change lands and is a finding.
-Of minutes the last of each day is compared.
+lands, as does any with `--accept-loss`, or what a file has. A smaller change lands and is a
+finding. Of minutes the last of each day is compared.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -208,8 +208,8 @@ class QuestdbStore:
 
     def suspended(self) -> dict[str, str]:
         """Why each table of ours that applies no writes is suspended, by name."""
-        found = self._connection.http().suspended()
-        return {name: found[name] for name in sorted(found) if name in TABLE_NAMES}
+        reasons = self._connection.http().suspended()
+        return {name: reasons[name] for name in sorted(reasons) if name in TABLE_NAMES}
 
     @property
     def way(self) -> str:

@@ -241,9 +241,10 @@ def test_a_refresh_waits_for_that_of_a_writer_alone(
 ) -> None:
     macro = (ROOT / "macros" / "timescale" / "wait_for_refresh.sql").read_text("utf-8")
     bars = SimpleNamespace(schema="market", identifier="kline_5m")
-    wait = jinja2.Template(macro).module.wait_for_refresh(bars, "its.rows")  # type: ignore[attr-defined]
+    made: Any = jinja2.Template(macro).module
+    wait = made.wait_for_refresh(bars, "its.rows")
     conn.execute("create role stranger login")
-    refresh = b"""select pg_sleep(300) /* call refresh_continuous_aggregate('"x"."market"."kline_5m"') */"""
+    refresh = b"select pg_sleep(300) -- call refresh_continuous_aggregate('\"kline_5m\"')"
     sleeping = "select 1 from pg_stat_activity where pid = %s and wait_event = 'PgSleep'"
     conn.execute("set statement_timeout = '1s'")
     other = make_conninfo(warehouse.url, user="stranger")

@@ -203,12 +203,12 @@ def test_a_full_disk_and_a_server_that_dies_in_a_build_are_exit_4(
     )
     selected = ["--select", "stg_tq__contract"]
 
-    with pytest.raises(UpstreamError, match=said) as of_build:
+    with pytest.raises(UpstreamError, match=said) as built:
         build(settings, warehouse, print, arguments=selected)
-    with pytest.raises(UpstreamError, match=said) as of_dbt:
+    with pytest.raises(UpstreamError, match=said) as passed_on:
         run_dbt(settings, ["run", *selected])
 
-    for raised in (of_build, of_dbt):
+    for raised in (built, passed_on):
         assert "\n" not in str(raised.value)
         assert "dbt.log has more" in raised.value.hint
     assert "Traceback" not in "".join(capfd.readouterr())
