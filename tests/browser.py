@@ -27,6 +27,7 @@ FLAGS = (
     "--disable-component-update",
     "--hide-scrollbars",
 )
+MIDDLE = "return [b.left + b.width / 2, b.top + b.height / 2]; })()"
 # it reads commands from 3 and answers on 4
 ON_3_AND_4 = """
 import os, sys
@@ -81,6 +82,15 @@ class Page:
         rows = f"document.querySelectorAll('#{key} tbody tr')"
         cells = "[...row.cells].map(cell => cell.textContent.trim())"
         return list(self.ask(f"[...{rows}].map(row => {cells})"))
+
+    def drag(self, selector: str, points: int) -> None:
+        """Move an element's content to the right by the mouse, from its middle."""
+        box = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
+        x, y = self.ask(f"(() => {{ const b = {box};" + MIDDLE)
+        moves = [("mouseMoved", x + points * n / 10) for n in range(11)]
+        for kind, at in (("mousePressed", x), *moves, ("mouseReleased", x + points)):
+            button = {"button": "left", "clickCount": 1, "buttons": int(kind != "mouseReleased")}
+            self._send("Input.dispatchMouseEvent", type=kind, x=at, y=y, **button)
 
     def set_media(self, media: str = "screen", scheme: str = "light") -> None:
         """Show the page on a medium, in light or dark."""

@@ -11,9 +11,10 @@ from urllib.parse import urlencode
 import psycopg
 import pyarrow as pa
 
+from loaders.trading_time import SHANGHAI
 from orchestration.console.context import Console
 from orchestration.console.pages.site import add_or_explain
-from orchestration.report.drawing import Point, chart
+from orchestration.console.pages.words import mark
 from quotemill.errors import UsageError
 from quotemill.readers import klines, main_contracts, option_chains
 from quotemill.readers.klines import Adjustment, Frequency
@@ -24,6 +25,7 @@ SHOWN = 250  # rows of a table
 SPANS = {"1d": 420, "1w": 2000, "1mo": 9000, "1m": 6, "5m": 16, "15m": 35, "30m": 60, "60m": 110}
 # days whose bars fit into one answer, of the frequencies of which all may not
 FITTING = {"1m": 1150, "5m": 5750}
+LEAST = 2  # decimals of a price in yuan
 PIECE = 4  # such spans are loaded by a chart at once
 Values = Mapping[str, Any]
 
@@ -37,7 +39,9 @@ class Chart:
     first, last: days of the oldest and the newest bar
     until: the newest day in view at first
     step: days of one piece
-    digits: decimals of a price; empty: as many as it needs
+    digits: decimals of a price beside the axis
+    least: decimals that a price has in any case
+    ahead: seconds that the clocks of the exchange are ahead of UTC
     """
 
     address: str
@@ -47,7 +51,9 @@ class Chart:
     last: date
     until: date
     step: int
-    digits: int | str = ""
+    digits: int
+    least: int = 0
+    ahead: int = int(SHANGHAI.utcoffset(None).total_seconds())
 
 
 def gather_klines(
@@ -115,7 +121,8 @@ def gather_klines(
             last=last,
             until=until,
             step=PIECE * SPANS[freq],
-            digits=bars["digits"],
+            digits=max(LEAST, count_decimals(bars["rows"])),
+            least=LEAST,
         )
         fitting = last - timedelta(days=FITTING[freq]) if freq in FITTING else first
         return about | bars | {"more": 0, "chart": chart, "file_start": max(first, fitting)}
@@ -135,17 +142,24 @@ def gather_bars(
             conn, market, security, freq=freq, adjust=adjust, start=start, end=end
         )
 
-    table = console.read(read)
-    return cut_rows(table) | {
-        "time": "bar_end" if freq in klines.MINUTES else "trade_date",
-        "digits": table.schema.field("close").type.scale,
-    }
+    shown = cut_rows(console.read(read))
+    if freq not in klines.MINUTES:
+        return shown | {"time": "trade_date"}
+    for row in shown["rows"]:
+        row["bar_end"] = row["bar_end"].astimezone(SHANGHAI)
+    return shown | {"time": "bar_end"}
 
 
 def cut_rows(table: pa.Table) -> dict[str, Any]:
     """The newest rows of a table, and how many there are besides."""
     more = max(0, table.num_rows - SHOWN)
     return {"rows": table.slice(more).to_pylist(), "more": more}
+
+
+def count_decimals(rows: list[Values]) -> int:
+    """As many decimals as the prices of some rows need, of which an axis shows at most four."""
+    closes = [row["close"].normalize() for row in rows if row["close"] is not None]
+    return min(4, max((-close.as_tuple().exponent for close in closes), default=0))
 
 
 def _describe_action(action: Values) -> str:
@@ -184,6 +198,7 @@ def _describe_days(table: pa.Table, variety: str, end: date | None) -> dict[str,
         if row["is_switch"] and row["prev_contract"]
     ]
     until = min(end or days[-1], days[-1])
+    shown = cut_rows(table.slice(0, bisect_right(days, until)))
     chart = Chart(
         f"/api/main-contracts/{variety}",
         time="trading_day",
@@ -192,9 +207,9 @@ def _describe_days(table: pa.Table, variety: str, end: date | None) -> dict[str,
         last=days[-1],
         until=until,
         step=PIECE * SPANS["1d"],
+        digits=count_decimals(shown["rows"]),
     )
-    shown = table.slice(0, bisect_right(days, until))
-    return cut_rows(shown) | {"more": 0, "rolls": rolls, "chart": chart, "title": variety}
+    return shown | {"more": 0, "rolls": rolls, "chart": chart, "title": variety}
 
 
 def gather_days(console: Console, variety: str, start: date, end: date) -> dict[str, Any]:
@@ -248,15 +263,32 @@ def gather_options(
         expiries = sorted({row["expiry"] for row in shown["rows"]})
         chosen = expiry if expiry in expiries else expiries[0]
         rows = [row for row in shown["rows"] if row["expiry"] == chosen]
-        series: dict[str, list[Point]] = {"call": [], "put": []}
-        for row in rows:
-            if row["iv"] is not None and math.isfinite(row["iv"]):
-                kind = "call" if row["option_right"].startswith("C") else "put"
-                strike = float(row["strike"])
-                text = f"{kind} {strike:g}: {row['iv']:.4f}"
-                series[kind].append(Point(strike, row["iv"], text))
-        title = f"{symbol} {shown['day']} {chosen}"
-        picture = chart("smile", title, "volatility", series, joined=True)
-        return {**shown, "expiries": expiries, "expiry": chosen, "rows": rows, "picture": picture}
+        lines = {"times": False, "joined": True, "series": draw_smile(rows)}
+        return {
+            **shown,
+            "expiries": expiries,
+            "expiry": chosen,
+            "rows": rows,
+            "lines": lines,
+            "name_class": name_class,
+        }
 
     return add_or_explain(values, draw)
+
+
+def draw_smile(rows: list[Values]) -> dict[str, list[tuple[float, float, str]]]:
+    """Strike, volatility and its text by right; by class too where an expiry has several."""
+    classes = {name_class(row) for row in rows}
+    series: dict[str, list[tuple[float, float, str]]] = {}
+    for row in rows:
+        if row["iv"] is not None and math.isfinite(row["iv"]):
+            kind = mark("call") if row["option_right"].startswith("C") else mark("put")
+            name = f"{kind} {name_class(row)}" if len(classes) > 1 else kind
+            text = f"{name} {row['strike'].normalize():f}: {row['iv']:.4f}"
+            series.setdefault(name, []).append((float(row["strike"]), row["iv"], text))
+    return series
+
+
+def name_class(row: Values) -> str:
+    """The class of a contract, with which its symbol at the exchange begins: SPX, SPXW."""
+    return str(row["local_symbol"] or "").partition(" ")[0]

@@ -5,6 +5,7 @@ import mimetypes
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from functools import cache
 from importlib import metadata
 from importlib.resources import files
@@ -40,7 +41,8 @@ A_YEAR = timedelta(days=365)
 STATIC = {
     "report.css": ("orchestration.report", "page.css"),
     "console.css": ("orchestration.console.static", "console.css"),
-    "chart.js": ("orchestration.console.static", "chart.js"),
+    "lightweight-charts.js": ("orchestration.report", "charts/lightweight-charts.js"),
+    "charts.js": ("orchestration.report", "charts/charts.js"),
     "console.js": ("orchestration.console.static", "console.js"),
 }
 
@@ -68,10 +70,18 @@ def name_static(name: str) -> str:
     return f"/static/{name}?{read_static(name).digest}"
 
 
+def write_price(price: Decimal | None) -> str:
+    """A price in yuan, exact: two decimals, or as many as it needs."""
+    if price is None:
+        return "–"
+    return f"{price:.2f}" if price == round(price, 2) else f"{price.normalize():f}"
+
+
 @cache
 def _environment() -> jinja2.Environment:
     environment = make_environment(jinja2.PackageLoader("orchestration.console", "templates"))
     environment.filters["plain"] = lambda number: f"{number:f}"
+    environment.filters["price"] = write_price
     environment.globals |= {
         "link": lambda path, name: Markup('<a href="{}{}">{}</a>').format(path, name, name),
         "static": name_static,

@@ -19,7 +19,8 @@ CODE = "sh600000"
 FIRST = date(2004, 1, 1)
 DAYS = [d for n in range(7300) if (d := FIRST + timedelta(days=n)).weekday() < 5]
 ACTION = DAYS[-40]
-CHART = "document.querySelector('[data-chart]').chart"
+CHART = "document.querySelector('[data-bars]').chart"
+FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 FIGURES = re.compile(r"(\d{4}-\d\d-\d\d) · open (\S+) · high (\S+) · low (\S+) · close (\S+)")
 
 
@@ -59,30 +60,20 @@ def url(prepared_dsn: str, tmp_path: Path, start_console: Start) -> str:
 
 
 def press(page: Page, *keys: str) -> None:
-    svg, options = "document.querySelector('[data-chart] svg')", "bubbles: true, cancelable: true"
+    options = "bubbles: true, cancelable: true"
     for key in keys:
         event = f"new KeyboardEvent('keydown', {{key: {key!r}, {options}}})"
-        page.ask(f"void {svg}.dispatchEvent({event})")
-
-
-def drag(page: Page, start: int, end: int) -> None:
-    """Move the pointer over the chart while its button is down."""
-    page.ask(
-        "(() => { const svg = document.querySelector('[data-chart] svg');"
-        "svg.setPointerCapture = () => {};"
-        "const at = (name, x) => svg.dispatchEvent("
-        "new PointerEvent(name, {clientX: x, pointerId: 1}));"
-        f"at('pointerdown', {start}); at('pointermove', {end}); at('pointerup', {end}); }})()"
-    )
+        page.ask(f"void {CHART}.box.dispatchEvent({event})")
+        page.ask(FRAMES)  # in which the view moves
+        page.wait_for(f"!{CHART}.busy")
 
 
 def read_said(page: Page) -> list[str]:
     """What pointing at each bar in view says."""
     return list(
         page.ask(
-            f"(() => {{ const c = {CHART}, said = [];"
-            "for (let n = Math.floor(c.left); n <= c.lastInView(); n += 1)"
-            " { c.show(n); said.push(c.output.textContent); } return said; })()"
+            f"(() => {{ const c = {CHART}, [first, last] = c.inView(), said = [];"
+            "for (let n = first; n <= last; n += 1) said.push(c.describe(n)); return said; })()"
         )
     )
 
@@ -95,8 +86,7 @@ def read_view(page: Page) -> list[list[str]]:
 def settle(page: Page) -> None:
     """Wait until the table is that of the view."""
     page.wait_for(f"!{CHART}.busy && {CHART}.bars.length > 0")
-    ends = (f"{CHART}.bars[Math.floor({CHART}.left)]", f"{CHART}.bars[{CHART}.lastInView()]")
-    view = " + ' ' + ".join(f"{end}.trade_date" for end in ends)
+    view = f"{CHART}.inView().map(n => {CHART}.bars[n].trade_date).join(' ')"
     page.wait_for(f"document.querySelector('[data-rows]').dataset.shown === {view}")
 
 
@@ -105,30 +95,22 @@ def test_what_is_drawn_and_said_is_what_the_table_has(url: str, chromium: Browse
     page.set_width(1280)
     settle(page)
     table = [row[:5] for row in page.table("bars")][::-1]
-    said = read_view(page)
-    assert said == table
+    assert read_view(page) == table
     assert len(table) == 120
-    # heights of the candles, by the prices that stand beside the axis
-    page.wait_for("document.querySelectorAll('[data-chart] svg text').length > 5")
-    axis = page.ask(
-        "[...document.querySelectorAll('[data-chart] svg text[text-anchor=end]')]"
-        ".map(t => [Number(t.textContent), Number(t.getAttribute('y')) - 4])"
-    )
-    (low, bottom), (high, top) = axis[0], axis[-1]
-    wicks: list[tuple[float, float, float]] = []
-    for way in ("up", "down"):
-        path = page.ask(f"document.querySelector('[data-chart] .wick.{way}').getAttribute('d')")
-        drawn = re.findall(r"M([\d.]+) ([\d.]+)V([\d.]+)", path)
-        wicks += [(float(x), float(a), float(b)) for x, a, b in drawn]
-    assert len(wicks) == len(table)
-    for (_, upper, lower), row in zip(sorted(wicks), table, strict=True):
-        for y, price in ((upper, float(row[2])), (lower, float(row[3]))):
-            shown = low + (high - low) * (bottom - y) / (bottom - top)
-            assert shown == pytest.approx(price, abs=0.1 * (high - low) / 100)
+    # the numbers of the candles, of the library
+    drawn = page.ask(f"{CHART}.candles.data().slice(-120)")
+    names = ("time", "open", "high", "low", "close")
+    assert [[row[n] for n in names] for row in drawn] == [
+        [row[0], *map(float, row[1:])] for row in table
+    ]
+    volumes = page.ask(f"{CHART}.volumes.data().slice(-2).map(bar => bar.value)")
+    assert volumes == [100 + len(DAYS) - 2, 100 + len(DAYS) - 1]
+    # prices beside the axis stand where they belong
+    assert page.ask(
+        f"{CHART}.candles.coordinateToPrice({CHART}.candles.priceToCoordinate(12.5))"
+    ) == pytest.approx(12.5, abs=0.05)
     # the action is marked, and said
-    assert (
-        page.ask("document.querySelector('[data-chart] .event').getAttribute('d')").count("M") == 1
-    )
+    assert page.ask(f"{CHART}.markers.markers().map(mark => mark.time)") == [str(ACTION)]
     [marked] = [text for text in read_said(page) if "cash 1.5/10" in text]
     assert marked.startswith(str(ACTION))
     assert page.console == []
@@ -140,22 +122,19 @@ def test_twenty_years_move_by_keys_and_by_pointer(url: str, chromium: Browser) -
     settle(page)
     for _ in range(70):
         press(page, "PageUp")
-        page.wait_for(f"!{CHART}.busy")
-        if page.ask(f"{CHART}.left === 0 && {CHART}.from <= {CHART}.options.first"):
+        if page.ask(f"{CHART}.inView()[0] === 0 && {CHART}.from <= {CHART}.options.first"):
             break
     settle(page)
     assert page.ask(f"{CHART}.bars.length") == len(DAYS)
     assert page.table("bars")[-1][0] == str(DAYS[0])
-    said = read_view(page)
-    assert said == [row[:5] for row in page.table("bars")][::-1]
-    # all of it in view is as few paths as a month
+    assert read_view(page) == [row[:5] for row in page.table("bars")][::-1]
+    # all of it in view
     press(page, *20 * "-")
     settle(page)
-    assert page.ask(f"Math.round({CHART}.count)") == len(DAYS)
-    assert page.ask("document.querySelectorAll('[data-chart] svg path').length") == 8
+    assert page.ask(f"{CHART}.inView()") == [0, len(DAYS) - 1]
     assert f"the last 250 of {len(DAYS):,}".replace(",", "") in page.ask("document.body.innerText")
     press(page, *30 * "+")
-    assert page.ask(f"{CHART}.count") == 10
+    assert page.ask(f"{CHART}.inView()") == [len(DAYS) - 10, len(DAYS) - 1]
     press(page, "Home")
     settle(page)
     assert page.table("bars")[-1][0] == str(DAYS[0])
@@ -163,9 +142,10 @@ def test_twenty_years_move_by_keys_and_by_pointer(url: str, chromium: Browser) -
     settle(page)
     assert page.table("bars")[0][0] == str(DAYS[-1])
     # a drag moves the bars with the pointer
-    before = page.ask(f"{CHART}.left")
-    drag(page, 600, 800)
-    assert page.ask(f"{CHART}.left") < before
+    before = page.ask(f"{CHART}.inView()")[0]
+    page.drag("[data-bars] .canvas", 200)
+    page.ask(FRAMES)
+    assert page.ask(f"{CHART}.inView()")[0] < before
     # a narrow page has the whole chart, dark too
     page.set_media(scheme="dark")
     page.set_width(360)
@@ -173,15 +153,44 @@ def test_twenty_years_move_by_keys_and_by_pointer(url: str, chromium: Browser) -
     assert page.console == []
 
 
+def test_a_rise_is_red_in_chinese_green_in_english_or_as_chosen(
+    url: str, chromium: Browser
+) -> None:
+    def read_colours(page: Page) -> tuple[str, str]:
+        settle(page)
+        style = "getComputedStyle(document.documentElement)"
+        names = {page.ask(f"{style}.getPropertyValue('--{n}')"): n for n in ("good", "bad")}
+        up, down = (page.ask(f"{CHART}.candles.options().{way}Color") for way in ("up", "down"))
+        return names[up], names[down]
+
+    english = chromium.open(f"{url}/prices?code={CODE}&lang=en")
+    assert read_colours(english) == ("good", "bad")
+    english.ask(
+        f"(() => {{ {CHART}.rising.value = 'red';"
+        f"{CHART}.rising.dispatchEvent(new Event('change')); }})()"
+    )
+    assert read_colours(english) == ("bad", "good")
+    assert read_colours(chromium.open(f"{url}/prices?code={CODE}")) == ("bad", "good")
+    english.ask("localStorage.clear()")
+    assert read_colours(chromium.open(f"{url}/prices?code={CODE}&lang=zh")) == ("bad", "good")
+    assert read_colours(chromium.open(f"{url}/prices?code={CODE}&lang=en")) == ("good", "bad")
+
+
 def test_a_smile_is_a_line_through_the_volatilities_of_the_table(
     url: str, chromium: Browser
 ) -> None:
     page = chromium.open(f"{url}/prices/options?symbol=AAPL")
-    for group, kind, right in (("s0", "call", "C"), ("s1", "put", "P")):
-        style = f"getComputedStyle(document.querySelector('.{group} path.line'))"
-        assert page.ask(f"[{style}.fill, {style}.stroke !== 'none']") == ["none", True]
-        said = page.texts(f"svg .{group} g title")
+    page.wait_for("!!document.querySelector('[data-lines] canvas')")
+    lines = "document.querySelector('[data-lines]').chart.lines"
+    for n, (kind, right) in enumerate((("call", "C"), ("put", "P"))):
+        assert page.ask(f"{lines}[{n}].line.options().lineVisible")
+        drawn = page.ask(f"{lines}[{n}].line.data().map(p => [p.time, p.value])")
         rows = [row for row in page.table("chain") if row[1] == right]
-        assert said == [f"{kind} {row[0]}: {row[5]}" for row in rows]
+        assert [f"{kind} {strike:g}: {iv:.4f}" for strike, iv in drawn] == [
+            f"{kind} {row[0]}: {row[6]}" for row in rows
+        ]
+        assert page.ask(f"[...{lines}[{n}].texts.values()]") == [
+            f"{kind} {row[0]}: {row[6]}" for row in rows
+        ]
         assert len(rows) == 5
     assert page.console == []

@@ -137,7 +137,7 @@ def test_the_prices_of_a_built_warehouse_are_drawn_as_stored(
     page.ask(f"void ({field}.value = 'sh600000')")
     page.ask(f"void {field}.form.submit()")
     page.wait_for("document.readyState === 'complete' && !!document.querySelector('#bars')")
-    page.wait_for("!!document.querySelector('[data-chart] svg .wick')")
+    page.wait_for("!!document.querySelector('[data-bars] canvas')")
     document = server.client.get("/api/klines/sh600000?adjust=qfq").json()
     with psycopg.connect(built_dsn) as conn:
         stored = conn.execute(

@@ -2,6 +2,7 @@
 
 import html
 import io
+import json
 import re
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -148,8 +149,14 @@ def test_a_chain_is_that_of_the_close_or_of_a_slot(caller: Caller) -> None:
 
 def read_chart(text: str) -> dict[str, str]:
     """What the script of a page's chart starts from."""
-    [figure] = re.findall(r"<figure class=\"chart\"([^>]*)>", text)
+    [figure] = re.findall(r"<figure class=\"chart\" data-bars([^>]*)>", text)
     return {n: html.unescape(v) for n, v in re.findall(r'data-(\w+)="([^"]*)"', figure)}
+
+
+def read_lines(text: str) -> Any:
+    """The lines of figures that the script of a page draws."""
+    [lines] = re.findall(r'data-lines="([^"]*)"', text)
+    return json.loads(html.unescape(lines))
 
 
 ROW = re.compile(
@@ -163,7 +170,7 @@ def test_the_chart_of_a_page_draws_the_numbers_of_its_table(caller: Caller) -> N
     text = caller.get(f"/prices?code={CODE}&adjust=qfq").text
     rows = ROW.findall(text)
     assert rows == [
-        (str(day), "10.000", "12.000", "9.000", f"{(1000 + n) / 100:.3f}", str(n))
+        (str(day), "10.00", "12.00", "9.00", f"{(1000 + n) / 100:.2f}", str(n))
         for n, day in reversed(list(enumerate(DAYS))[50:])
     ]
     chart = read_chart(text)
@@ -176,7 +183,7 @@ def test_the_chart_of_a_page_draws_the_numbers_of_its_table(caller: Caller) -> N
     drawn = [
         (
             row[chart["time"]],
-            *(f"{row[n]:.{chart['digits']}f}" for n in ("open", "high", "low", "close")),
+            *(f"{row[n]:.{chart['least']}f}" for n in ("open", "high", "low", "close")),
             str(row[chart["volume"]]),
         )
         for row in caller.json(f"{chart['address']}&start={DAYS[50]}&end={DAYS[-1]}")["rows"]
@@ -225,8 +232,12 @@ def test_pages_of_futures_and_options_draw_what_the_tables_have(caller: Caller) 
     shown = re.findall(r'<th scope="row" class="d">([\d-]+)</th>', part.text)
     assert shown == [str(DAYS[299]), str(DAYS[298])]
     text = caller.get("/prices/options?symbol=BRK+B").text
-    assert text.count("<g><title>") == 6  # a mark of each volatility
-    assert "<circle" not in caller.get("/prices/options?symbol=BRK+B&slot=10:00&expiry=").text
+    series = read_lines(text)["series"]
+    assert {name: [point[:2] for point in line] for name, line in series.items()} == {
+        kind: [[90, 0.2], [100, 0.2], [110, 0.2]] for kind in ("call", "put")
+    }
+    page = "/prices/options?symbol=BRK+B&slot=10:00&expiry="
+    assert "data-lines" not in caller.get(page).text  # no volatility is a number
     for wrong in (f"futures?variety={NASTY}", f"options?symbol={NASTY}", "options?symbol=NOPE"):
         answer = caller.get(f"/prices/{wrong}")
         assert (answer.status_code, NASTY in answer.text) == (200, False)
@@ -264,7 +275,7 @@ def test_options_show_the_newest_slot_until_there_is_a_close(
     text = caller.get("/prices/options?symbol=BRK+B").text
     assert f'value="{later}"' in text
     assert "<option selected>10:30</option>" in text
-    assert "<circle" in text
+    assert read_lines(text)["series"]["put"][0] == [90, 0.3, "put 90: 0.3000"]
     assert 'id="chain"' in caller.get("/prices/options?symbol=BRK+B&day=2026-11-24").text
     refused = caller.get("/prices/options?symbol=BRK+B&day=2026-11-25&slot=09:30").text
     assert "there is no chain of BRK B on 2026-11-25 at 09:30" in refused
@@ -288,4 +299,4 @@ def test_hours_whose_view_sums_are_decimals_like_all_bars(
     table = pa.ipc.open_stream(caller.get(f"{path}&format=arrow").content).read_all()
     assert table.schema.field("close").type == pa.decimal128(18, 3)
     page = caller.get(f"/prices?code={CODE}&freq=60m&adjust=none")
-    assert (page.status_code, 'data-digits="3"' in page.text) == (200, True)
+    assert (page.status_code, 'data-digits="2"' in page.text) == (200, True)
