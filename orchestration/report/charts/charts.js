@@ -89,6 +89,7 @@
       });
       this.candles = this.chart.addSeries(L.CandlestickSeries, {
         priceFormat: { type: "price", precision: digits, minMove: 10 ** -digits },
+        borderVisible: false,
         priceLineVisible: false,
         lastValueVisible: false,
       });
@@ -112,7 +113,22 @@
       const document_ = await answer.json();
       if (!answer.ok) throw new Error(document_.error);
       // a day without a bar, as futures have them, has no place in the chart
-      return document_.rows.filter((row) => row.close !== null);
+      const bars = document_.rows.filter((row) => row.close !== null);
+      const { time, ahead, volume } = this.options;
+      for (const bar of bars) {
+        // a chart has no zones: the minutes of the exchange are given as those of UTC
+        const at = bar[time];
+        bar.time = at.length > 10 ? Date.parse(at) / 1000 + Number(ahead) : at;
+        bar.value = bar[volume] || 0;
+      }
+      return this.tint(bars);
+    }
+
+    // candles and volumes take their colour from the bar
+    tint(bars) {
+      const [up, down] = [colour("rising"), colour("falling")];
+      for (const bar of bars) bar.color = bar.wickColor = bar.close < bar.open ? down : up;
+      return bars;
     }
 
     day(bar) { return bar.trading_day || bar.trade_date; }
@@ -177,23 +193,11 @@
       }
     }
 
-    // a chart has no zones: the minutes of the exchange are given as those of UTC
-    at(bar) {
-      const time = bar[this.options.time];
-      return time.length > 10 ? Date.parse(time) / 1000 + Number(this.options.ahead) : time;
-    }
-
     // each mark at the first bar that is not before it
     place() {
-      const { bars } = this, { volume } = this.options;
-      const [up, down] = [colour("rising"), colour("falling")];
-      const timed = bars.map((bar) => ({ bar, time: this.at(bar) }));
-      this.candles.setData(timed.map(({ bar: { open, high, low, close }, time }) => (
-        { time, open, high, low, close }
-      )));
-      this.volumes.setData(timed.map(({ bar, time }) => (
-        { time, value: bar[volume] || 0, color: bar.close < bar.open ? down : up }
-      )));
+      const { bars } = this;
+      this.candles.setData(bars);
+      this.volumes.setData(bars);
       this.marked = new Map();
       let n = 0;
       for (const mark of this.marks) {
@@ -203,16 +207,13 @@
         this.marked.set(bars[n], [...(this.marked.get(bars[n]) || []), mark.text]);
       }
       const look = { position: "aboveBar", shape: "arrowDown", color: colour("accent") };
-      this.markers.setMarkers([...this.marked.keys()].map((bar) => ({ time: this.at(bar), ...look })));
+      this.markers.setMarkers([...this.marked.keys()].map((bar) => ({ time: bar.time, ...look })));
     }
 
     paint() {
       root.dataset.rising = this.rising.value;
-      const [up, down] = [colour("rising"), colour("falling")];
       this.chart.applyOptions(listOptions());
-      this.candles.applyOptions({
-        upColor: up, downColor: down, wickUpColor: up, wickDownColor: down, borderVisible: false,
-      });
+      this.tint(this.bars);
       this.place();
     }
 
@@ -234,9 +235,8 @@
 
     // --- figures
 
-    time(bar) {
-      const at = this.at(bar);
-      return typeof at === "string" ? at : new Date(at * 1000).toISOString().slice(0, 16).replace("T", " ");
+    time({ time }) {
+      return time.length ? time : new Date(time * 1000).toISOString().slice(0, 16).replace("T", " ");
     }
 
     price(value) {

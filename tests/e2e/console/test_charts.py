@@ -160,7 +160,10 @@ def test_a_rise_is_red_in_chinese_green_in_english_or_as_chosen(
         settle(page)
         style = "getComputedStyle(document.documentElement)"
         names = {page.ask(f"{style}.getPropertyValue('--{n}')"): n for n in ("good", "bad")}
-        up, down = (page.ask(f"{CHART}.candles.options().{way}Color") for way in ("up", "down"))
+        bars = f"{CHART}.candles.data()"
+        up, down = (
+            page.ask(f"{bars}.find(b => b.close {sign} b.open).color") for sign in (">", "<")
+        )
         return names[up], names[down]
 
     english = chromium.open(f"{url}/prices?code={CODE}&lang=en")
