@@ -1,4 +1,4 @@
-"""Pictures as SVG: heat maps and charts over time.
+"""Heat maps as SVG, and the points of charts over time.
 
 Colours are classes, so that the page decides them for light, dark and paper. Every picture has a
 table of the same figures beside it.
@@ -6,7 +6,7 @@ table of the same figures beside it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -98,98 +98,23 @@ def _paths(line: Line, top: int, height: int, width: float) -> Iterator[tuple[in
 
 @dataclass(frozen=True)
 class Point:
-    """A value at a time, or at another figure, and the text that a pointer over it shows."""
+    """A value at a time, and the text that a pointer over it shows."""
 
-    at: Any  # a datetime, or a float; the same kind in all of a chart
+    at: datetime
     value: float
     text: str
 
 
-def chart(
-    key: str,
-    title: str,
-    unit: str,
-    series: Mapping[str, Sequence[Point]],
-    *,
-    joined: bool = False,
-) -> Markup:
-    """Draw values over time, a mark each; series differ by colour and by shape.
+def arrange_lines(series: Mapping[str, Sequence[Point]]) -> Mapping[str, Any] | None:
+    """Points by the second, as the script of charts draws them.
 
-    Nothing before there are two times: the tables have the figures. Points that are `joined` by a
-    line have an axis of their own values, which needs no zero.
+    None before there are two times: the tables have the figures.
     """
-    points = [point for line in series.values() for point in line]
-    if len({point.at for point in points}) < 2:
-        return Markup("")
-    first, last = min(p.at for p in points), max(p.at for p in points)
-    least, most = min(p.value for p in points), max(p.value for p in points)
-    if not joined:
-        least, most = min(0.0, least), max(0.0, most)
-    if least == most:
-        most += 1.0
-    left, right, top, bottom = 70, WIDTH - 16, 26, 182
-    parts = [
-        f'<svg viewBox="0 0 {WIDTH} 210" role="img" aria-labelledby="{key}-title">',
-        f'<title id="{key}-title">{escape(title)}, in {escape(unit)}, at most {most:,.1f}</title>',
-    ]
-    for part in (0.0, 0.5, 1.0):
-        y = bottom - part * (bottom - top)
-        parts.append(f'<path class="rule" d="M{left} {y:.1f}H{right}"/>')
-        parts.append(
-            f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">'
-            f"{_short_number(least + part * (most - least))}</text>"
-        )
-    parts.append(f'<text x="{left - 6}" y="13" text-anchor="end">{escape(unit)}</text>')
-    for share_of_span, label in _labels(first, last):
-        x = left + (right - left) * share_of_span
-        anchor = "start" if share_of_span == 0 else "end" if share_of_span == 1 else "middle"
-        parts.append(f'<text x="{x:.1f}" y="204" text-anchor="{anchor}">{label}</text>')
-    for number, line in enumerate(series.values()):
-        parts.append(f'<g class="s{number % 4}">')
-        places = [
-            (
-                left + (right - left) * ((point.at - first) / (last - first)),
-                bottom - (bottom - top) * (point.value - least) / (most - least),
-            )
-            for point in line
-        ]
-        if joined:
-            steps = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
-            parts.append(f'<path class="line" d="M{steps}"/>' if steps else "")
-        for point, (x, y) in zip(line, places, strict=True):
-            parts.append(f"<g><title>{escape(point.text)}</title>{_mark(number, x, y)}</g>")
-        parts.append("</g>")
-    return Markup("".join([*parts, "</svg>"]))
-
-
-def _short_number(value: float) -> str:
-    """A value of an axis: 1.1 M, 250 k, 12, 0.5."""
-    for size, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value >= size:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:.3g}"
-
-
-def _labels(first: Any, last: Any) -> Iterator[tuple[float, str]]:
-    """Places on the axis, 0 to 1, with labels that differ: figures, days, minutes of two days."""
-    pattern = "{:.4g}"
-    if isinstance(first, datetime):
-        pattern = "{:%Y-%m-%d}" if last - first > timedelta(days=2) else "{:%m-%d %H:%M}"
-    before = ""
-    for number in range(_TICKS):
-        place = number / (_TICKS - 1)
-        label = pattern.format(first + (last - first) * place)
-        if label != before:
-            yield place, label
-        before = label
-
-
-def _mark(number: int, x: float, y: float) -> str:
-    if number % 4 == 0:
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>'
-    shapes = {
-        1: f"M{x - 3.5:.1f} {y - 3.5:.1f}h7v7h-7z",
-        2: f"M{x:.1f} {y - 4.5:.1f}l4.5 8h-9z",
-        3: f"M{x:.1f} {y - 4.5:.1f}l4.5 4.5l-4.5 4.5l-4.5 -4.5z",
+    lines = {
+        name: sorted({int(p.at.timestamp()): [p.value, p.text] for p in points}.items())
+        for name, points in series.items()
     }
-    return f'<path d="{shapes[number % 4]}"/>'
+    if len({at for line in lines.values() for at, _ in line}) < 2:
+        return None
+    shown = {name: [[at, *point] for at, point in line] for name, line in lines.items()}
+    return {"times": True, "joined": False, "series": shown}

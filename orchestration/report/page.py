@@ -1,11 +1,15 @@
-"""The page: one HTML file with style and pictures, no script, nothing external."""
+"""The page: one HTML file with its style and its script of charts, nothing external."""
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from importlib import metadata
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +28,7 @@ from orchestration.schedule.ledger import OVERDUE
 SHOWN_RUNS = 25  # in tables; pictures show all of the window
 _NOT_BROKEN = r'<span class="d">\g<0></span>'
 LARGEST = 3  # tables in the picture of sizes, beside the sum of all
-Chart = tuple[str, str, Markup, list[str]]  # key, title, picture, names of the series
+Chart = tuple[str, str, str, Mapping[str, Any]]  # key, title, unit, lines
 # series of a picture: the stage of a run, the source (None: the sum of all), and its figure
 STAGES = {stage: (stage, None, "seconds") for stage in ("load", "build", "qa", "report")}
 FINDINGS = {name: ("qa", None, f"{name}_findings") for name in ("error", "warning", "new")}
@@ -55,6 +59,9 @@ def render(report: Report) -> str:
     environment = make_environment()
     return environment.get_template("page.html").render(
         t=str,  # the console translates
+        style=read_file("page.css"),
+        script=read_script(),
+        policy=write_policy(),
         report=report,
         status=report.status,
         problems=[*report.status.problems, *report.runs.failed_tests],
@@ -68,6 +75,28 @@ def render(report: Report) -> str:
         most=SHOWN_RUNS,
         overdue=OVERDUE,
         version=metadata.version("quotemill"),
+    )
+
+
+@cache
+def read_file(name: str) -> Markup:
+    """A file beside the page, as it stands."""
+    return Markup((files("orchestration.report") / name).read_text("utf-8"))
+
+
+def read_script() -> Markup:
+    """The library of charts, and what draws by it."""
+    return read_file("charts/lightweight-charts.js") + read_file("charts/charts.js")
+
+
+@cache
+def write_policy() -> str:
+    """A policy for the page: the style and the script that are in it, and nothing else."""
+    digests = (hashlib.sha256(text.encode()) for text in (read_file("page.css"), read_script()))
+    style, script = (base64.b64encode(digest.digest()).decode() for digest in digests)
+    return (
+        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
     )
 
 
@@ -106,8 +135,8 @@ def _run_charts(report: Report) -> Iterator[Chart]:
         ("findings-chart", "Findings at the end of runs", "findings", findings),
         ("trouble-chart", "Retries, fallbacks and failures", "requests", trouble),
     ):
-        if picture := drawing.chart(key, title, unit, dict(sorted(series.items()))):
-            yield key, title, picture, sorted(series)
+        if lines := drawing.arrange_lines(dict(sorted(series.items()))):
+            yield key, title, unit, lines
 
 
 def _size_charts(report: Report) -> Iterator[Chart]:
@@ -124,9 +153,8 @@ def _size_charts(report: Report) -> Iterator[Chart]:
         ]
         for name, table in tables.items()
     }
-    key, title = "space-chart", "Size of tables"
-    if picture := drawing.chart(key, title, "MiB", series):
-        yield key, title, picture, list(series)
+    if lines := drawing.arrange_lines(series):
+        yield "space-chart", "Size of tables", "MiB", lines
 
 
 def _measure_growth(report: Report) -> dict[str, str]:

@@ -29,7 +29,8 @@
     constructor(figure) {
       const { times, joined, series } = JSON.parse(figure.dataset.lines);
       const create = times ? L.createChart : L.createOptionsChart;
-      this.chart = create(figure.querySelector(".canvas"), {
+      this.box = figure.querySelector(".canvas");
+      this.chart = create(this.box, {
         ...listOptions(),
         autoSize: true,
         handleScroll: false,
@@ -39,7 +40,16 @@
       });
       this.lines = Object.entries(series).map(([name, points]) => {
         const line = this.chart.addSeries(L.LineSeries, {
-          lineVisible: joined, lineWidth: 2, priceLineVisible: false, lastValueVisible: false,
+          lineVisible: joined,
+          lineWidth: 2,
+          priceFormat: { type: "volume", precision: 4, minMove: 0.0001 },
+          priceLineVisible: false,
+          lastValueVisible: false,
+          autoscaleInfoProvider: (scale) => {
+            const range = scale()?.priceRange;
+            // a line has an axis of its own values; amounts start at nothing
+            return range && { priceRange: joined ? range : { ...range, minValue: 0 } };
+          },
         });
         line.setData(points.map(([time, value]) => ({ time, value })));
         const marks = L.createSeriesMarkers(line, []);
@@ -330,7 +340,13 @@
   }
   add("[data-bars]", Bars);
   add("[data-lines]", Lines);
-  for (const media of ["(prefers-color-scheme: dark)", "print"]) {
-    matchMedia(media).addEventListener("change", () => charts.forEach((chart) => chart.paint()));
+  const paper = matchMedia("print");
+  for (const media of [matchMedia("(prefers-color-scheme: dark)"), paper]) {
+    media.addEventListener("change", () => charts.forEach((chart) => {
+      chart.paint();
+      chart.box.querySelector(":scope > canvas")?.remove();
+      // a chart paints in the next frame, for which paper does not wait; its picture is there now
+      if (paper.matches) chart.box.append(chart.chart.takeScreenshot());
+    }));
   }
 })();

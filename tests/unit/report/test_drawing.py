@@ -77,38 +77,16 @@ def test_names_from_outside_are_text_in_a_picture() -> None:
     assert "<b>" not in svg
 
 
-def test_a_chart_has_a_mark_for_each_point_and_needs_two_times() -> None:
+def test_a_chart_has_each_second_of_a_series_once_and_needs_two_times() -> None:
     noon = datetime(2024, 5, 6, 12, tzinfo=UTC)
     points = [Point(noon + timedelta(days=n), float(n), f"day {n}") for n in range(5)]
-    svg = drawing.chart("took", "What it took", "seconds", {"tdx": points[:3], "ib": points[3:]})
-    titles = [e.text for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("title")]
-    assert titles[1:] == [f"day {n}" for n in range(5)]
-    assert len(re.findall("<circle", svg)) == 3
+    lines = drawing.arrange_lines({"tdx": [*points[2::-1], points[1]], "ib": points[3:]})
+    assert lines is not None
+    at = int(noon.timestamp())
+    rows = [[at + n * 86400, float(n), f"day {n}"] for n in range(5)]
+    assert lines["series"] == {"tdx": rows[:3], "ib": rows[3:]}
     for too_few in ([], points[:1]):  # one time is no course
-        assert drawing.chart("took", "What it took", "seconds", {"tdx": too_few}) == ""
-
-
-@pytest.mark.parametrize(
-    ("hours", "labels"),
-    [
-        (10, [f"05-06 {hour}:00" for hour in (12, 14, 16, 18, 20, 22)]),
-        (240, ["2024-05-06", "2024-05-08", "2024-05-10", "2024-05-12", "2024-05-14", "2024-05-16"]),
-    ],
-)
-def test_a_chart_says_its_unit_and_each_time_once(hours: int, labels: list[str]) -> None:
-    noon = datetime(2024, 5, 6, 12, tzinfo=UTC)
-    points = [Point(noon, 0.0, ""), Point(noon + timedelta(hours=hours), 1_098_000.0, "")]
-    svg = drawing.chart("rows", "Rows that loads wrote", "rows", {"tdx": points})
-    texts = [e.text for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("text")]
-    assert texts == ["0", "549 k", "1.1 M", "rows", *labels]
-
-
-def test_joined_points_are_a_line_over_an_axis_of_their_values() -> None:
-    points = [Point(strike, iv, f"{strike:g}") for strike, iv in ((90.0, 0.3), (110.0, 0.2))]
-    svg = drawing.chart("smile", "A", "volatility", {"call": points, "put": []}, joined=True)
-    assert re.findall('class="line" d="([^"]+)"', svg) == ["M70.0 26.0L984.0 182.0"]
-    texts = [e.text for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("text")]
-    assert texts == ["0.2", "0.25", "0.3", "volatility", "90", "94", "98", "102", "106", "110"]
+        assert drawing.arrange_lines({"tdx": too_few}) is None
 
 
 @pytest.mark.parametrize("count", [1, 7, 120, 121, 2500])
