@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -13,13 +13,16 @@ import pyarrow as pa
 
 from loaders.trading_time import SHANGHAI
 from orchestration.console.context import Console
+from orchestration.console.pages import search
 from orchestration.console.pages.site import add_or_explain
 from orchestration.console.pages.words import mark
 from quotemill.errors import UsageError
-from quotemill.readers import klines, main_contracts, option_chains
-from quotemill.readers.klines import Adjustment, Frequency
+from quotemill.readers import klines, main_contracts, option_chains, securities
+from quotemill.readers.klines import Adjustment, Frequency, Security
 from quotemill.readers.listed import NotListed
+from quotemill.readers.securities import Named
 
+SOURCE = "tdx"
 SHOWN = 250  # rows of a table
 # days that surely hold as many bars
 SPANS = {"1d": 420, "1w": 2000, "1mo": 9000, "1m": 6, "5m": 16, "15m": 35, "30m": 60, "60m": 110}
@@ -56,13 +59,34 @@ class Chart:
     ahead: int = int(SHANGHAI.utcoffset(None).total_seconds())
 
 
+@dataclass(frozen=True)
+class Absence:
+    """Why there is no bar, and what to do about it.
+
+    day: what the text is about
+    command: loads or builds some
+    load: the same as fields of a form; empty for a build
+    """
+
+    text: str
+    day: date | None = None
+    command: str = ""
+    load: Mapping[str, str] = field(default_factory=dict)
+
+
 def gather_klines(
-    console: Console, code: str, freq: Frequency, adjust: Adjustment, end: date | None
+    console: Console,
+    code: str,
+    freq: Frequency,
+    adjust: Adjustment,
+    end: date | None,
+    sector: str = "",
 ) -> dict[str, Any]:
     """Bars up to a day, their chart, the actions among all bars.
 
-    A code that is not there is an `error`; bars that are not kept so are shown as they are kept,
-    with a `note`.
+    A text that is no code shows what it may mean; the security that it alone can mean is shown at
+    once. Bars that are not kept so are shown as they are kept, with a `note`; where there is no
+    bar, `absent` says why.
     """
     values: dict[str, Any] = {
         "code": code,
@@ -74,20 +98,37 @@ def gather_klines(
         "rows": [],
         "actions": [],
         "note": "",
+        "absent": None,
+        "chart": None,
+        "text": "",
+        "found": [],
+        "sectors": [],
+        "members": [],
+        "kinds": {},
         "error": None,
     }
     if not code.strip():
-        return values
+        return add_or_explain(values, lambda: gather_start(console, sector))
 
     def read(conn: psycopg.Connection) -> dict[str, Any]:
         market = console.require_warehouse().market_schema
-        security = klines.find_security(conn, market, code)
+        try:
+            security = klines.find_security(conn, market, code)
+        except UsageError:
+            meant = search.search_names(conn, market, code)
+            codes, sectors = meant["found"], meant["sectors"]
+            if not (codes or sectors):
+                raise
+            if len(codes) > 1 or sectors:
+                return {**meant, "span": None}
+            security = klines.find_security(conn, market, codes[0].key)
         ways = klines.list_adjustments(security, freq)
         way = adjust if adjust in ways else ways[0]
         note = (
             "" if way == adjust else f"{klines.explain_adjustments(security)}, so these are {way}"
         )
         span = klines.find_span(conn, market, security, freq, way)
+        absent = None if span else explain_absence(conn, market, security, freq)
         actions = (
             klines.read_actions(conn, market, security.code, *span).to_pylist() if span else []
         )
@@ -97,6 +138,7 @@ def gather_klines(
             "adjust": way,
             "note": note,
             "span": span,
+            "absent": absent,
             "title": f"{security.code} {security.name or ''}".strip(),
             "actions": [
                 {"day": str(action["ex_date"]), "text": _describe_action(action)}
@@ -109,6 +151,8 @@ def gather_klines(
         if about["span"] is None:
             return about
         first, last = about["span"]
+        if end and end < first:
+            return about | {"absent": Absence(mark("before the first bar"), first)}
         until = min(end or last, last)
         start = date.fromordinal(max(1, until.toordinal() - SPANS[freq]))
         way = about["adjust"]
@@ -128,6 +172,36 @@ def gather_klines(
         return about | bars | {"more": 0, "chart": chart, "file_start": max(first, fitting)}
 
     return add_or_explain(values, draw)
+
+
+def explain_absence(
+    conn: psycopg.Connection, market: str, security: Security, freq: Frequency
+) -> Absence:
+    """Why a security has no bar of a length."""
+    if freq in klines.MINUTES[1:] and klines.find_span(conn, market, security, "1m", "none"):
+        return Absence(mark("not built"), command="quotemill build")
+    is_of_minutes = freq in klines.MINUTES and not security.is_index
+    text = mark("minutes are not loaded") if is_of_minutes else mark("day bars are not loaded")
+    load = {"source": SOURCE, "datasets": "minute_1m" if is_of_minutes else "kline_daily"}
+    load |= {"datasets": "index_kline"} if security.is_index else {"codes": security.code}
+    options = f"--dataset {load['datasets']} --codes {load.get('codes', '')}"
+    command = f"quotemill load {SOURCE} {options}".removesuffix(" --codes ")
+    return Absence(text, command=command, load=load)
+
+
+def gather_start(console: Console, sector: str) -> dict[str, Any]:
+    """What the search begins with: the members of a sector, or all sectors."""
+    warehouse = console.find_warehouse()
+    if warehouse is None:
+        return {}
+    market = warehouse.market_schema
+    if sector:
+        members = console.read(lambda conn: securities.list_members(conn, market, sector))
+        return {"members": members}
+    kinds: dict[str, list[Named]] = {}
+    for row in console.read(lambda conn: securities.list_sectors(conn, market)):
+        kinds.setdefault(row.kind, []).append(row)
+    return {"kinds": kinds}
 
 
 def gather_bars(

@@ -16,6 +16,7 @@ from orchestration.console.pages import (
     loading,
     overview,
     prices,
+    search,
     state,
 )
 from orchestration.console.pages.site import Site, read_static
@@ -133,12 +134,17 @@ def routes(console: Console, watch: JobWatch, site: Site) -> APIRouter:
         freq: Frequency = "1d",
         adjust: Adjustment = "qfq",
         end: Day = None,
+        sector: Text = "",
     ) -> Response:
         return site.show(
             request,
             "prices.html",
-            lambda: prices.gather_klines(console, code, freq, adjust, end),
+            lambda: prices.gather_klines(console, code, freq, adjust, end, sector),
         )
+
+    @router.get("/prices/search")
+    def show_found(request: Request, text: Text) -> Response:
+        return site.render(request, "_found.html", search.gather_found(console, text))
 
     @router.get("/prices/bars")
     def show_bars(

@@ -43,6 +43,7 @@ STATIC = {
     "console.css": ("orchestration.console.static", "console.css"),
     "lightweight-charts.js": ("orchestration.report", "charts/lightweight-charts.js"),
     "charts.js": ("orchestration.report", "charts/charts.js"),
+    "prices.js": ("orchestration.console.static", "prices.js"),
     "console.js": ("orchestration.console.static", "console.js"),
 }
 
@@ -127,6 +128,7 @@ class Site:
                 language=language,
                 page_token=self.console.access.page_token(session) if session else "",
                 path=request.url.path,
+                query=request.query_params,
                 as_of=self.console.as_of,
                 **values,
             )

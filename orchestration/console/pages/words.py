@@ -53,6 +53,15 @@ STATUSES = (
     # where ticks are
     mark("tick_store"),
     mark("archive"),
+    # of sectors
+    mark("concept"),
+    mark("style"),
+    mark("index"),
+    mark("special"),
+    mark("industry"),
+    mark("industry_2"),
+    mark("industry_3"),
+    mark("industry_x"),
 )
 
 

@@ -21,6 +21,7 @@ axe.run(document, {resultTypes: ['violations']}).then(({violations}) => violatio
 UNLINKED = (
     "/prices?code=sh600000",
     "/prices?code=nothing",
+    "/prices?code=sh600000&freq=1m&adjust=none",
     "/prices/futures?variety=SHFE.au",
     "/prices/options?symbol=AAPL",
     "/sign-in",

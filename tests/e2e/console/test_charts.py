@@ -29,7 +29,7 @@ def url(prepared_dsn: str, tmp_path: Path, start_console: Start) -> str:
     """A console over twenty years of days, every price another one."""
     with psycopg.connect(prepared_dsn) as conn:
         make_tables(conn)
-        known = {"code": CODE, "name": "Bank", "instrument_type": "stock"}
+        known = {"code": CODE, "name": "浦发银行", "instrument_type": "stock"}
         insert(conn, "market.symbol_dim", [known])
         bars = []
         for n, day in enumerate(DAYS):
@@ -177,6 +177,25 @@ def test_a_rise_is_red_in_chinese_green_in_english_or_as_chosen(
     english.ask("localStorage.clear()")
     assert read_colours(chromium.open(f"{url}/prices?code={CODE}&lang=zh")) == ("bad", "good")
     assert read_colours(chromium.open(f"{url}/prices?code={CODE}&lang=en")) == ("good", "bad")
+
+
+def test_a_search_leads_to_a_chart_which_the_next_search_begins_with(
+    url: str, chromium: Browser
+) -> None:
+    page = chromium.open(f"{url}/prices")
+    page.set_width(390)
+    assert page.ask("document.querySelector('[data-seen]').hidden")
+    search = "document.querySelector('[data-search]')"
+    page.ask(f"void ({search}.value = 'pfy')")
+    page.ask(f"void {search}.dispatchEvent(new Event('input', {{bubbles: true}}))")
+    link = page.wait_for("document.querySelector('[data-found] a')?.href")
+    assert page.texts("[data-found] a") == [f"{CODE} 浦发银行"]
+    settle(chromium.open(link))
+    page = chromium.open(f"{url}/prices")
+    assert page.texts("[data-seen] a") == [f"{CODE} 浦发银行"]
+    assert page.ask("[...document.querySelectorAll('[data-seen] a')].map(a => a.href)") == [link]
+    page.ask("localStorage.clear()")
+    assert page.console == []
 
 
 def test_a_smile_is_a_line_through_the_volatilities_of_the_table(

@@ -197,7 +197,7 @@ def test_the_chart_of_a_page_draws_the_numbers_of_its_table(caller: Caller) -> N
     for query, says in (
         (f"code={NASTY}", "not a code"),
         ("code=sh600001", "there is no sh600001"),
-        (f"code={CODE}&end=0001-01-01", "There is no bar."),
+        (f"code={CODE}&end=0001-01-01", "before the first bar"),
         (f"code={CODE}&freq=5m&adjust=none&end={DAYS[9]}", f'data-until="{DAYS[9]}"'),
     ):
         answer = caller.get(f"/prices?{query}")
@@ -241,6 +241,69 @@ def test_pages_of_futures_and_options_draw_what_the_tables_have(caller: Caller) 
     for wrong in (f"futures?variety={NASTY}", f"options?symbol={NASTY}", "options?symbol=NOPE"):
         answer = caller.get(f"/prices/{wrong}")
         assert (answer.status_code, NASTY in answer.text) == (200, False)
+
+
+def test_a_search_is_by_code_name_or_initials_and_by_sector(
+    caller: Caller, prepared_dsn: str
+) -> None:
+    names = {"sh600036": "招商银行", "sh601318": "中国平安", "sz000002": "万  科Ａ"}
+    with psycopg.connect(prepared_dsn) as conn:
+        rows = [{"code": c, "name": n, "instrument_type": "stock"} for c, n in names.items()]
+        insert(conn, "market.symbol_dim", rows)
+        sector = {"sector_id": "concept:yh", "sector_kind": "concept", "sector_name": "银行股"}
+        insert(conn, "market.sectors", [sector | {"member_count": 1}])
+        member = {"sector_id": "concept:yh", "code": "sh600036", "valid_to": date.max}
+        insert(conn, "market.sector_members", [member])
+
+    def find(text: str) -> list[str]:
+        part = caller.get("/prices/search", params={"text": text}).text
+        return re.findall(r'href="/prices\?(?:code|sector)=([^"]+)"', part)
+
+    assert find("zsyh") == find("招商") == find("ZSYH") == ["sh600036"]
+    assert find("银行") == find("yh") == ["sh600036", "concept%3Ayh"]
+    assert find("wka") == find("万科A") == find("000002") == ["sz000002"]
+    assert find("sh60") == ["sh600000", "sh600004", "sh600036", "sh601318"]
+    assert find("xyz") == find("%") == []
+    # what it alone can mean is shown at once, else all that it can mean
+    assert "<h1>Prices: sh600000 SH600000</h1>" in caller.get("/prices?code=sh600000").text
+    assert "day bars are not loaded" in caller.get("/prices?code=zgpa").text
+    assert "/prices?code=sh600036" in caller.get("/prices?code=yh").text
+    # the page begins with sectors, and a sector with its members
+    assert 'href="/prices?sector=concept%3Ayh">银行股</a>' in caller.get("/prices").text
+    members = caller.get("/prices?sector=concept:yh").text
+    assert re.findall(r"<code>(\w+)</code> (\S+)</a>", members) == [("sh600036", "招商银行")]
+    assert "there is no sector x" in caller.get("/prices?sector=x").text
+
+
+def test_why_there_is_no_bar_is_said_with_the_command(caller: Caller, prepared_dsn: str) -> None:
+    with psycopg.connect(prepared_dsn) as conn:
+        conn.execute("create table market.kline_minute_raw (like market.kline_5m)")
+        for name in ("kline_daily_qfq", "kline_5m"):
+            conn.execute(
+                f"create table if not exists market.{name} (like market.kline_5m)".encode()
+            )
+
+    def explain(query: str) -> list[str]:
+        text = caller.get(f"/prices?{query}").text.partition('id="absent"')[2]
+        said = text.partition(": ")[2].partition("</p>")[0]
+        return [html.unescape(said), *re.findall("<code>([^<]+)</code>", text)]
+
+    load = "quotemill load tdx --dataset"
+    assert explain("code=sh600004") == [
+        "day bars are not loaded",
+        f"{load} kline_daily --codes sh600004",
+    ]
+    minutes = ["minutes are not loaded", f"{load} minute_1m --codes {CODE}"]
+    assert explain(f"code={CODE}&freq=1m&adjust=none") == minutes
+    assert explain("code=sh600004&freq=5m&adjust=none") == [
+        "minutes are not loaded",
+        f"{load} minute_1m --codes sh600004",
+    ]
+    with psycopg.connect(prepared_dsn) as conn:
+        minute = {"code": "sh600004", "trade_date": DAYS[0], "bar_end": f"{DAYS[0]} 03:00+00"}
+        insert(conn, "market.kline_minute_raw", [minute])
+    built = explain("code=sh600004&freq=5m&adjust=none")
+    assert built == ["not built", "quotemill build"]
 
 
 def test_before_the_first_build_the_answer_says_so(open_console: Open, prepared_dsn: str) -> None:

@@ -1,0 +1,57 @@
+"""The securities and sectors that the warehouse knows, by their names."""
+
+from dataclasses import dataclass
+
+import psycopg
+
+from quotemill.readers.listed import NotListed, require_built
+from quotemill.warehouse.schemas import has_relation
+
+TODAY = "9999-12-31"  # to which what still holds is valid
+
+
+@dataclass(frozen=True)
+class Named:
+    """A code, or the id of a sector; its name, its kind, and whether it is of today."""
+
+    key: str
+    name: str
+    kind: str
+    is_current: bool = True
+
+
+def list_securities(conn: psycopg.Connection, market: str) -> list[Named]:
+    """Every security and index by its code."""
+    require_built(conn, f"{market}.symbol_dim")
+    query = (
+        "select code, coalesce(name, ''), instrument_type, coalesce(is_listed, true) "
+        f"from {market}.symbol_dim order by code"
+    )
+    return [Named(*row) for row in conn.execute(query.encode())]
+
+
+def list_sectors(conn: psycopg.Connection, market: str) -> list[Named]:
+    """The sectors that have members today, by kind and name."""
+    if not has_relation(conn, f"{market}.sectors"):
+        return []
+    query = (
+        f"select sector_id, sector_name, sector_kind from {market}.sectors "
+        "where member_count > 0 order by sector_kind, sector_name"
+    )
+    return [Named(*row) for row in conn.execute(query.encode())]
+
+
+def list_members(conn: psycopg.Connection, market: str, sector: str) -> list[Named]:
+    """Today's members of a sector by code. Raises NotListed."""
+    require_built(conn, f"{market}.sector_members")
+    query = f"""
+        select d.code, coalesce(d.name, ''), d.instrument_type
+        from {market}.sector_members as m
+        inner join {market}.symbol_dim as d on m.code = d.code
+        where m.sector_id = %s and m.valid_to = %s
+        order by d.code
+    """
+    rows = conn.execute(query.encode(), (sector, TODAY)).fetchall()
+    if not rows:
+        raise NotListed(f"there is no sector {sector}", hint="page Prices")
+    return [Named(*row) for row in rows]
