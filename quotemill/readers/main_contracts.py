@@ -1,13 +1,19 @@
 """The main contract of a variety of futures by day, with its bars and rolls."""
 
 from datetime import date
+from typing import Literal, get_args
 
 import psycopg
 import pyarrow as pa
 
 from quotemill.readers.arrow import read_table
-from quotemill.readers.klines import MOST
+from quotemill.readers.klines import MOST, PRICES
 from quotemill.readers.listed import find_listed, require_built
+
+Frequency = Literal["1d", "1m", "5m", "15m", "30m", "60m"]
+Adjustment = Literal["none", "back_diff", "back_ratio", "forward_diff", "forward_ratio"]
+FREQUENCIES: tuple[Frequency, ...] = get_args(Frequency)
+ADJUSTMENTS: tuple[Adjustment, ...] = get_args(Adjustment)
 
 
 def read_main_contracts(
@@ -16,22 +22,37 @@ def read_main_contracts(
     variety: str,
     start: date | None = None,
     end: date | None = None,
+    *,
+    freq: Frequency = "1d",
+    adjust: Adjustment = "none",
 ) -> pa.Table:
     """A row per trading day of a variety such as SHFE.cu, ascending, both days included.
 
     Columns: trading_day, underlying_contract, prev_contract, segment_id, is_switch; open, high,
-    low, close, settlement_price as traded; close_back_diff; volume_lots, close_oi; roll_gap: the
-    step of prices at a roll. Those of bars are null on a day without one. Raises NotListed.
+    low, close as traded or adjusted; settlement_price; close_back_diff; volume_lots, close_oi;
+    roll_gap: the step of prices at a roll. Those of bars are null on a day without one. Minutes
+    have start_at (UTC), and no settlement_price and columns of rolls. Raises NotListed.
     """
-    for table in ("main_schedule", "main_daily"):
+    bars = "main_daily" if freq == "1d" else f"main_{freq}"
+    for table in ("main_schedule", bars):
         require_built(conn, f"{futures}.{table}")
-    query = f"select distinct variety from {futures}.main_schedule order by variety"
-    known = [name for (name,) in conn.execute(query.encode()).fetchall()]
-    name = find_listed(variety, known, "there is no schedule of")
+    suffix = "" if adjust == "none" else f"_{adjust}"
+    prices = ", ".join(f"d.{price}{suffix} as {price}" for price in PRICES)
+    values = {"variety": _find_variety(conn, futures, variety), "start": start, "end": end}
+    if freq != "1d":
+        query = f"""
+            select d.trading_day, d.start_at, d.underlying_contract, d.segment_id, {prices},
+                d.volume_lots, d.close_oi
+            from {futures}.{bars} as d
+            where d.variety = %(variety)s
+                and d.trading_day >= coalesce(%(start)s, d.trading_day)
+                and d.trading_day <= coalesce(%(end)s, d.trading_day)
+            order by d.start_at
+        """
+        return read_table(conn, query, values, MOST)
     query = f"""
         select s.trading_day, s.underlying_contract, s.prev_contract, s.segment_id, s.is_switch,
-            d.open, d.high, d.low, d.close, d.settlement_price, d.close_back_diff, d.volume_lots,
-            d.close_oi, d.roll_gap
+            {prices}, d.settlement_price, d.close_back_diff, d.volume_lots, d.close_oi, d.roll_gap
         from {futures}.main_schedule as s
         left join {futures}.main_daily as d
             on d.variety = s.variety and d.trading_day = s.trading_day
@@ -40,4 +61,21 @@ def read_main_contracts(
             and s.trading_day <= coalesce(%(end)s, s.trading_day)
         order by s.trading_day
     """
-    return read_table(conn, query, {"variety": name, "start": start, "end": end}, MOST)
+    return read_table(conn, query, values, MOST)
+
+
+def find_span(conn: psycopg.Connection, futures: str, variety: str) -> tuple[date, date] | None:
+    """The oldest and the newest day whose ticks, which minutes are of, are stored."""
+    require_built(conn, f"{futures}.tick_coverage")
+    query = f"""
+        select min(trading_day), max(trading_day) from {futures}.tick_coverage
+        where variety = %s and coverage in ('complete', 'short')
+    """
+    row = conn.execute(query.encode(), (_find_variety(conn, futures, variety),)).fetchone()
+    return (row[0], row[1]) if row and row[0] else None
+
+
+def _find_variety(conn: psycopg.Connection, futures: str, text: str) -> str:
+    query = f"select distinct variety from {futures}.main_schedule order by variety"
+    known = [name for (name,) in conn.execute(query.encode()).fetchall()]
+    return find_listed(text, known, "there is no schedule of")

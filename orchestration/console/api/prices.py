@@ -79,13 +79,23 @@ def routes(console: Console) -> APIRouter:
 
     @router.get("/main-contracts/{variety}", responses=ANSWERS)
     def read_main_contracts(
-        variety: Variety, start: Day = None, end: Day = None, format: Format = "json"
+        variety: Variety,
+        freq: main_contracts.Frequency = "1d",
+        adjust: main_contracts.Adjustment = "none",
+        start: Day = None,
+        end: Day = None,
+        format: Format = "json",
     ) -> Response:
-        """The main contract of each day with its bar and rolls: table futures.main_schedule."""
+        """The main contract of each day with its bar and rolls: table futures.main_schedule.
+
+        Its minutes are those of futures.main_1m and its like.
+        """
 
         def read(conn: psycopg.Connection) -> tuple[dict[str, Any], pa.Table]:
             futures = console.require_warehouse().inner_schema("futures")
-            table = main_contracts.read_main_contracts(conn, futures, variety, start, end)
+            table = main_contracts.read_main_contracts(
+                conn, futures, variety, start, end, freq=freq, adjust=adjust
+            )
             return {"variety": variety}, table
 
         return answer(*_read(console, read), format)

@@ -1,7 +1,6 @@
-"""Pages of prices: candles of a security, main contracts of futures, a chain's smile."""
+"""Pages of prices: the candles of a security, the smile of an option chain."""
 
 import math
-from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -17,7 +16,7 @@ from orchestration.console.pages import search
 from orchestration.console.pages.site import add_or_explain
 from orchestration.console.pages.words import mark
 from quotemill.errors import UsageError
-from quotemill.readers import klines, main_contracts, option_chains, securities
+from quotemill.readers import klines, option_chains, securities
 from quotemill.readers.klines import Adjustment, Frequency, Security
 from quotemill.readers.listed import NotListed
 from quotemill.readers.securities import Named
@@ -246,54 +245,6 @@ def _describe_action(action: Values) -> str:
     if action["split_ratio"]:
         said.append(f"split {action['split_ratio'].normalize():f}")
     return f"{action['ex_date']}: {', '.join(said) or action['source']}"
-
-
-def gather_futures(console: Console, variety: str, end: date | None) -> dict[str, Any]:
-    """The main contracts of a variety up to a day, their chart, all rolls."""
-    values: dict[str, Any] = {"variety": variety, "end": end, "rows": [], "error": None}
-    if not variety.strip():
-        return values
-
-    def read(conn: psycopg.Connection) -> pa.Table:
-        futures = console.require_warehouse().inner_schema("futures")
-        return main_contracts.read_main_contracts(conn, futures, variety)
-
-    return add_or_explain(values, lambda: _describe_days(console.read(read), variety, end))
-
-
-def _describe_days(table: pa.Table, variety: str, end: date | None) -> dict[str, Any]:
-    days = table["trading_day"].to_pylist()
-    rolls = [
-        {
-            "day": str(row["trading_day"]),
-            "text": f"{row['trading_day']}: {row['prev_contract']} → {row['underlying_contract']}",
-        }
-        for row in table.to_pylist()
-        if row["is_switch"] and row["prev_contract"]
-    ]
-    until = min(end or days[-1], days[-1])
-    shown = cut_rows(table.slice(0, bisect_right(days, until)))
-    chart = Chart(
-        f"/api/main-contracts/{variety}",
-        time="trading_day",
-        volume="volume_lots",
-        first=days[0],
-        last=days[-1],
-        until=until,
-        step=PIECE * SPANS["1d"],
-        digits=count_decimals(shown["rows"]),
-    )
-    return shown | {"more": 0, "rolls": rolls, "chart": chart, "title": variety}
-
-
-def gather_days(console: Console, variety: str, start: date, end: date) -> dict[str, Any]:
-    """The main contracts of some days, as the table of a page has them."""
-
-    def read(conn: psycopg.Connection) -> dict[str, Any]:
-        futures = console.require_warehouse().inner_schema("futures")
-        return cut_rows(main_contracts.read_main_contracts(conn, futures, variety, start, end))
-
-    return console.read(read)
 
 
 def gather_options(

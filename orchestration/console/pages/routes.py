@@ -12,6 +12,7 @@ from orchestration.console.context import Console
 from orchestration.console.pages import (
     chains,
     configuration,
+    contracts,
     futures,
     loading,
     overview,
@@ -22,6 +23,7 @@ from orchestration.console.pages import (
 from orchestration.console.pages.site import Site, read_static
 from orchestration.console.security import SIGN_IN
 from orchestration.console.watching import JobWatch
+from quotemill.readers import main_contracts
 from quotemill.readers.klines import Adjustment, Frequency
 
 A_YEAR = "public, max-age=31536000, immutable"
@@ -154,16 +156,29 @@ def routes(console: Console, watch: JobWatch, site: Site) -> APIRouter:
         return site.render(request, "_bars.html", values)
 
     @router.get("/prices/futures")
-    def show_futures(request: Request, variety: Text = "", end: Day = None) -> Response:
+    def show_futures(
+        request: Request,
+        variety: Text = "",
+        freq: main_contracts.Frequency = "1d",
+        adjust: main_contracts.Adjustment = "none",
+        end: Day = None,
+    ) -> Response:
         return site.show(
             request,
             "prices_futures.html",
-            lambda: prices.gather_futures(console, variety, end),
+            lambda: contracts.gather_futures(console, variety, freq, adjust, end),
         )
 
     @router.get("/prices/futures/days")
-    def show_days(request: Request, variety: Text, start: date, end: date) -> Response:
-        values = prices.gather_days(console, variety, start, end)
+    def show_days(
+        request: Request,
+        variety: Text,
+        freq: main_contracts.Frequency,
+        adjust: main_contracts.Adjustment,
+        start: date,
+        end: date,
+    ) -> Response:
+        values = contracts.gather_days(console, variety, freq, adjust, start, end)
         return site.render(request, "_main_days.html", values)
 
     @router.get("/prices/options")

@@ -223,12 +223,13 @@ def test_pages_of_futures_and_options_draw_what_the_tables_have(caller: Caller) 
     roll = f"{DAYS[200]}: SHFE.au2408 → SHFE.au2410"
     assert f'<li data-day="{DAYS[200]}">{roll}</li>' in text
     chart = read_chart(text)
-    rows = caller.json(f"{chart['address']}?start={DAYS[298]}&end={DAYS[299]}")["rows"]
+    rows = caller.json(f"{chart['address']}&start={DAYS[298]}&end={DAYS[299]}")["rows"]
     assert [(row["trading_day"], row["close"]) for row in rows] == [
         (str(DAYS[298]), 500.0),
         (str(DAYS[299]), None),
     ]
-    part = caller.get(f"/prices/futures/days?variety=SHFE.au&start={DAYS[298]}&end={DAYS[299]}")
+    [place] = map(html.unescape, re.findall(r'data-rows="([^"]+)"', text))
+    part = caller.get(f"{place}&start={DAYS[298]}&end={DAYS[299]}")
     shown = re.findall(r'<th scope="row" class="d">([\d-]+)</th>', part.text)
     assert shown == [str(DAYS[299]), str(DAYS[298])]
     text = caller.get("/prices/options?symbol=BRK+B").text
@@ -304,6 +305,43 @@ def test_why_there_is_no_bar_is_said_with_the_command(caller: Caller, prepared_d
         insert(conn, "market.kline_minute_raw", [minute])
     built = explain("code=sh600004&freq=5m&adjust=none")
     assert built == ["not built", "quotemill build"]
+
+
+def test_main_contracts_are_one_series_as_adjusted_by_day_and_by_minute(
+    caller: Caller, prepared_dsn: str
+) -> None:
+    page, day = "/prices/futures?variety=SHFE.au", DAYS[5]
+    with psycopg.connect(prepared_dsn) as conn:
+        conn.execute("update futures.main_daily set close_back_diff = close + 7.5")
+    daily = caller.json("/api/main-contracts/SHFE.au?adjust=back_diff")["rows"]
+    assert [row["close"] for row in daily] == 299 * [507.5] + [None]
+    assert '<td class="n">507.5</td>' in caller.get(f"{page}&adjust=back_diff").text
+    absent = caller.get(f"{page}&freq=1m").text
+    assert "SHFE.au: minutes are not loaded" in absent
+    assert "<code>quotemill load tq --codes SHFE.au</code>" in absent
+    before = caller.get(f"{page}&end={DAYS[0] - timedelta(days=1)}").text
+    assert f'before the first bar <span class="d">{DAYS[0]}</span>' in before
+    with psycopg.connect(prepared_dsn) as conn:
+        stored = {"variety": "SHFE.au", "trading_day": day}
+        insert(conn, "futures.tick_coverage", [stored | {"coverage": "complete"}])
+        minutes = [
+            stored
+            | {"start_at": f"{day} 01:0{n}+00", "open": 500, "high": 501, "low": 499}
+            | {"close": 500, "close_forward_ratio": Decimal("600.25"), "volume_lots": n}
+            for n in range(3)
+        ]
+        insert(conn, "futures.main_1m", minutes)
+    text = caller.get(f"{page}&freq=1m&adjust=forward_ratio").text
+    chart = read_chart(text)
+    assert (chart["time"], chart["first"], chart["digits"]) == ("start_at", str(day), "2")
+    rows = caller.json(f"{chart['address']}&start={day}&end={day}")["rows"]
+    assert [(row["start_at"], row["close"]) for row in rows] == [
+        (f"{day}T01:0{n}:00+00:00", 600.25) for n in range(3)
+    ]
+    shown = re.findall(r'<th scope="row" class="d">([^<]+)</th>', text)
+    assert shown == [f"{day} 09:0{n}" for n in (2, 1, 0)]
+    assert caller.get("/api/main-contracts/SHFE.au?freq=1w").status_code == 422
+    assert caller.get("/api/main-contracts/SHFE.au?adjust=qfq").status_code == 422
 
 
 def test_before_the_first_build_the_answer_says_so(open_console: Open, prepared_dsn: str) -> None:

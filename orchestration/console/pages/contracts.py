@@ -1,0 +1,111 @@
+"""The page of main contracts of futures: their days and minutes as one series, with the rolls."""
+
+from datetime import date
+from typing import Any
+from urllib.parse import urlencode
+
+import psycopg
+
+from loaders.trading_time import SHANGHAI
+from orchestration.console.context import Console
+from orchestration.console.pages.prices import (
+    PIECE,
+    SPANS,
+    Absence,
+    Chart,
+    count_decimals,
+    cut_rows,
+)
+from orchestration.console.pages.site import add_or_explain
+from orchestration.console.pages.words import mark
+from quotemill.readers import main_contracts
+from quotemill.readers.main_contracts import Adjustment, Frequency
+
+SOURCE = "tq"
+
+
+def gather_futures(
+    console: Console, variety: str, freq: Frequency, adjust: Adjustment, end: date | None
+) -> dict[str, Any]:
+    """The main contracts of a variety up to a day, their chart, all rolls."""
+    values: dict[str, Any] = {
+        "variety": variety,
+        "freq": freq,
+        "adjust": adjust,
+        "end": end,
+        "frequencies": main_contracts.FREQUENCIES,
+        "adjustments": main_contracts.ADJUSTMENTS,
+        "rows": [],
+        "chart": None,
+        "absent": None,
+        "error": None,
+    }
+    if not variety.strip():
+        return values
+
+    def read(conn: psycopg.Connection) -> dict[str, Any]:
+        futures = console.require_warehouse().inner_schema("futures")
+        days = main_contracts.read_main_contracts(conn, futures, variety).to_pylist()
+        rolls = [row for row in days if row["is_switch"] and row["prev_contract"]]
+        span = (days[0]["trading_day"], days[-1]["trading_day"])
+        return {
+            "rolls": [{"day": str(r["trading_day"]), "text": _describe_roll(r)} for r in rolls],
+            "span": main_contracts.find_span(conn, futures, variety) if freq != "1d" else span,
+        }
+
+    def draw() -> dict[str, Any]:
+        about: dict[str, Any] = console.read(read)
+        if about["span"] is None:
+            load = {"source": SOURCE, "codes": variety}
+            command = f"quotemill load {SOURCE} --codes {variety}"
+            text = mark("minutes are not loaded")
+            return {"title": variety, "absent": Absence(text, command=command, load=load)}
+        first, last = about["span"]
+        if end and end < first:
+            return {"title": variety, "absent": Absence(mark("before the first bar"), first)}
+        until = min(end or last, last)
+        start = date.fromordinal(max(1, until.toordinal() - SPANS[freq]))
+        shown = gather_days(console, variety, freq, adjust, start, until)
+        chart = Chart(
+            f"/api/main-contracts/{variety}?{urlencode({'freq': freq, 'adjust': adjust})}",
+            time=shown["time"],
+            volume="volume_lots",
+            first=first,
+            last=last,
+            until=until,
+            step=PIECE * SPANS[freq],
+            digits=count_decimals(shown["rows"]),
+        )
+        return about | shown | {"more": 0, "chart": chart, "title": variety}
+
+    return add_or_explain(values, draw)
+
+
+def _describe_roll(row: dict[str, Any]) -> str:
+    return f"{row['trading_day']}: {row['prev_contract']} → {row['underlying_contract']}"
+
+
+def gather_days(
+    console: Console,
+    variety: str,
+    freq: Frequency,
+    adjust: Adjustment,
+    start: date,
+    end: date,
+) -> dict[str, Any]:
+    """The bars of some days, as the table of a page has them."""
+
+    def read(conn: psycopg.Connection) -> dict[str, Any]:
+        futures = console.require_warehouse().inner_schema("futures")
+        return cut_rows(
+            main_contracts.read_main_contracts(
+                conn, futures, variety, start, end, freq=freq, adjust=adjust
+            )
+        )
+
+    shown = console.read(read)
+    if freq == "1d":
+        return shown | {"time": "trading_day"}
+    for row in shown["rows"]:
+        row["start_at"] = row["start_at"].astimezone(SHANGHAI)
+    return shown | {"time": "start_at"}
