@@ -180,6 +180,32 @@
     }, 2000);
   }
 
+  // the headers of a table become buttons that sort it
+  function addSorting(table) {
+    const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
+    heads.forEach((head, n) => {
+      const button = document.createElement("button");
+      button.className = "plain sort";
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const isDown = head.ariaSort === "ascending";
+        for (const other of heads) other.removeAttribute("aria-sort");
+        head.ariaSort = isDown ? "descending" : "ascending";
+        const valued = [...body.rows].map((row) => [toSortable(row.cells[n].textContent.trim()), row]);
+        valued.sort(([a], [b]) => (isDown ? -1 : 1) * (a < b ? -1 : a > b ? 1 : 0));
+        body.append(...valued.map(([, row]) => row));
+      });
+    });
+  }
+
+  // a figure as a number, and before all others what is not there
+  function toSortable(text) {
+    const number = Number(text.replaceAll(",", ""));
+    if (text === "–" || text === "") return -Infinity;
+    return Number.isNaN(number) ? text : number;
+  }
+
   // the key of a link is behind #, which no server, log or history has
   function useLink() {
     const form = document.getElementById("sign-in"), key = location.hash.slice(1);
@@ -196,6 +222,7 @@
   addEventListener("hashchange", useLink);
   useLink();
   document.querySelectorAll("pre").forEach(showEnd);
+  document.querySelectorAll("[data-sort]").forEach(addSorting);
   document.querySelectorAll("[data-events]").forEach(watch);
   document.querySelectorAll("[data-poll]").forEach(poll);
   document.querySelectorAll("[data-lazy]").forEach(refresh);

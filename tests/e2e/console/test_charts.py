@@ -215,4 +215,10 @@ def test_a_smile_is_a_line_through_the_volatilities_of_the_table(
             f"{kind} {row[0]}: {row[6]}" for row in rows
         ]
         assert len(rows) == 5
+    # a header sorts by its column, and back
+    for order, place in (("ascending", -1), ("descending", 0)):
+        page.ask("void document.querySelectorAll('#chain th button')[6].click()")
+        volatilities = [row[6] for row in page.table("chain")]
+        assert volatilities[place] == max(volatilities)
+        assert page.ask("document.querySelectorAll('#chain thead th')[6].ariaSort") == order
     assert page.console == []
