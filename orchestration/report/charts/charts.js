@@ -5,7 +5,7 @@
   const L = LightweightCharts;
   const DAY = 86400000, START = 120, LEAST = 10; // bars in view
   const SHAPES = ["circle", "square", "arrowUp", "arrowDown"];
-  const root = document.documentElement, isChinese = root.lang.startsWith("zh");
+  const root = document.documentElement;
 
   const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
   const shift = (day, days) => new Date(Date.parse(day) + days * DAY).toISOString().slice(0, 10);
@@ -25,26 +25,30 @@
     };
   }
 
+  function create(box, timeScale, options, make = L.createChart) {
+    const localization = { locale: root.lang, dateFormat: "yyyy-MM-dd" };
+    const chart = make(box, { ...listOptions(), autoSize: true, localization, ...options });
+    chart.applyOptions({ timeScale: { minBarSpacing: 0.1, ...timeScale } });
+    return chart;
+  }
+
+  // a series without the line and the label of its last value
+  const addSeries = (chart, kind, options, pane) => (
+    chart.addSeries(kind, { priceLineVisible: false, lastValueVisible: false, ...options }, pane)
+  );
+
   class Lines {
     constructor(figure) {
       const { times, joined, series } = JSON.parse(figure.dataset.lines);
-      const create = times ? L.createChart : L.createOptionsChart;
       this.box = figure.querySelector(".canvas");
-      this.chart = create(this.box, {
-        ...listOptions(),
-        autoSize: true,
-        handleScroll: false,
-        handleScale: false,
-        localization: { locale: root.lang, dateFormat: "yyyy-MM-dd" },
-        timeScale: { timeVisible: times, minBarSpacing: 0.1 },
-      });
-      this.lines = Object.entries(series).map(([name, points]) => {
-        const line = this.chart.addSeries(L.LineSeries, {
+      const options = { handleScroll: false, handleScale: false };
+      const make = times ? L.createChart : L.createOptionsChart;
+      this.chart = create(this.box, { timeVisible: times }, options, make);
+      this.lines = Object.values(series).map((points) => {
+        const line = addSeries(this.chart, L.LineSeries, {
           lineVisible: joined,
           lineWidth: 2,
           priceFormat: { type: "volume", precision: 4, minMove: 0.0001 },
-          priceLineVisible: false,
-          lastValueVisible: false,
           autoscaleInfoProvider: (scale) => {
             const range = scale()?.priceRange;
             // a line has an axis of its own values; amounts start at nothing
@@ -53,7 +57,7 @@
         });
         line.setData(points.map(([time, value]) => ({ time, value })));
         const marks = L.createSeriesMarkers(line, []);
-        return { name, points, line, marks, texts: new Map(points.map(([at, , text]) => [at, text])) };
+        return { points, line, marks, texts: new Map(points.map(([at, , text]) => [at, text])) };
       });
       const scale = this.chart.timeScale();
       scale.subscribeSizeChange(() => scale.fitContent());
@@ -82,7 +86,7 @@
       this.box = figure.querySelector(".canvas");
       this.output = figure.querySelector("output");
       this.rising = figure.querySelector("[name=rising]");
-      this.rising.value = localStorage.getItem("rising") || (isChinese ? "red" : "green");
+      this.rising.value = localStorage.getItem("rising") || (root.lang === "zh-CN" ? "red" : "green");
       this.table = document.querySelector("[data-rows]");
       this.bars = [];
       this.busy = false;
@@ -90,22 +94,13 @@
         { day: item.dataset.day, text: item.textContent.trim() }
       )).sort((a, b) => (a.day < b.day ? -1 : 1));
       const digits = Number(this.options.digits);
-      this.chart = L.createChart(this.box, {
-        ...listOptions(),
-        autoSize: true,
-        handleScroll: { vertTouchDrag: false }, // the page scrolls
-        localization: { locale: root.lang, dateFormat: "yyyy-MM-dd" },
-        timeScale: { timeVisible: true, minBarSpacing: 0.1 },
-      });
-      this.candles = this.chart.addSeries(L.CandlestickSeries, {
-        priceFormat: { type: "price", precision: digits, minMove: 10 ** -digits },
+      // a drag up or down scrolls the page
+      this.chart = create(this.box, { timeVisible: true }, { handleScroll: { vertTouchDrag: false } });
+      this.candles = addSeries(this.chart, L.CandlestickSeries, {
         borderVisible: false,
-        priceLineVisible: false,
-        lastValueVisible: false,
+        priceFormat: { type: "price", precision: digits, minMove: 10 ** -digits },
       });
-      this.volumes = this.chart.addSeries(L.HistogramSeries, {
-        priceFormat: { type: "volume" }, priceLineVisible: false, lastValueVisible: false,
-      }, 1);
+      this.volumes = addSeries(this.chart, L.HistogramSeries, { priceFormat: { type: "volume" } }, 1);
       this.chart.panes()[1].setHeight(80);
       this.markers = L.createSeriesMarkers(this.candles, []);
       this.scale = this.chart.timeScale();

@@ -153,6 +153,33 @@ def test_twenty_years_move_by_keys_and_by_pointer(url: str, chromium: Browser) -
     assert page.console == []
 
 
+def test_minutes_are_in_the_time_of_their_exchange_and_come_in_pieces(
+    url: str, prepared_dsn: str, chromium: Browser
+) -> None:
+    days = DAYS[-120:]
+    with psycopg.connect(prepared_dsn) as conn:
+        conn.execute(
+            "insert into market.kline_5m (code, bar_end, trade_date, open, high, low, close, "
+            "volume_shares, amount_cny, is_final) "
+            "select %s, day + time '01:30' + n * interval '5 minutes', day::date, 10 + n, 99, 9, "
+            "11 + n, n, n, true from unnest(%s::timestamp[]) as day, generate_series(1, 48) as n",
+            (CODE, list(map(str, days))),
+        )
+    page = chromium.open(f"{url}/prices?code={CODE}&freq=5m&adjust=none")
+    page.set_width(1280)
+    settle(page)
+    said = page.ask(f"{CHART}.describe({CHART}.bars.length - 48)")
+    assert said.startswith(f"{days[-1]} 09:35 · open 11.00 · high 99.00 · low 9.00 · close 12.00")
+    assert page.table("bars")[0][0] == f"{days[-1]} 13:30"  # 48 bars on, without a break
+    held = page.ask(f"{CHART}.bars.length")
+    assert 120 < held < 48 * len(days)
+    press(page, *120 * ["PageUp"])
+    assert page.ask(f"{CHART}.bars.length") == 48 * len(days)
+    times = page.ask(f"{CHART}.candles.data().map(bar => bar.time)")
+    assert times == sorted(set(times))
+    assert page.console == []
+
+
 def test_a_rise_is_red_in_chinese_green_in_english_or_as_chosen(
     url: str, chromium: Browser
 ) -> None:
