@@ -21,6 +21,7 @@ BEFORE_CLOSE = timedelta(minutes=15)
 OPEN, CLOSE = time(9, 30), time(16, 0)
 SLOT_NAME = "%Y-%m-%dT%H:%MZ"
 SEARCH_DAYS = 10  # in which there is always a session
+KNOWN_YEARS = range(1900, 2200)  # of others the calendar has no times
 STAND_IN_SESSIONS = 5  # for which a set of contracts may stand in for a newer one
 
 
@@ -138,6 +139,8 @@ def parse_session_day(text: str, today: date) -> date:
     Raises NotDue where today has none: a timer need not know the holidays. Raises UsageError.
     """
     day = session_before(today).trade_date if text == "yesterday" else parse_day(text, today)
+    if day.year not in KNOWN_YEARS:
+        raise UsageError(f"--date {day}: no session of that year is known")
     if session_on(day) is None:
         closed = f"{day} is no trading day of New York's exchanges"
         if text == "today":

@@ -124,10 +124,8 @@ def logscan_command(
             **({"error_kinds": len(kinds)} if scan.errors else {}),
         }
         if write_summary:
-            day = (
-                shell.parse_day(date, _find_zone(source), shell.parse_time(as_of, UTC))
-                or end.date()
-            )
+            zone, at = _find_zone(source), shell.parse_time(as_of, UTC)
+            day = shell.parse_day(date, zone, at) or end.astimezone(zone).date()
             scans.write_summary(scan, name_file(home, "errors", "summary", day))
         if summary is not None:
             scans.write_summary(scan, summary)

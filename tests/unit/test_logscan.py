@@ -236,10 +236,13 @@ def test_a_summary_goes_to_a_file_and_to_the_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(tmp_path / "home" / "logs", line("pacing"))
-    arguments = ("--date", "2026-11-20", "--write-summary", "--summary", "own.json")
-    answer = scanned(tmp_path, monkeypatch, capsys, *arguments)[2]
-    for place in ("own.json", "home/logs/errors/summary_20261120.json"):
-        assert json.loads((tmp_path / place).read_text())["found"] == answer["found"] == 1
+    # 20:30 in New York
+    for given in (("--date", "2026-11-20"), ("--as-of", "2026-11-21T01:30")):
+        arguments = ("ib", *given, "--write-summary", "--summary", "own.json")
+        answer = scanned(tmp_path, monkeypatch, capsys, *arguments)[2]
+        for place in ("own.json", "home/logs/errors/summary_20261120.json"):
+            assert json.loads((tmp_path / place).read_text())["found"] == answer["found"] == 1
+            (tmp_path / place).unlink()
 
 
 def test_the_scheduled_scan_counts_each_error_once(

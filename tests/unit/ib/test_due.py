@@ -58,6 +58,9 @@ def test_words_for_days_are_those_of_new_york() -> None:
         assert day == f"2026-11-{session}"
     with pytest.raises(UsageError, match="'someday' is not a day like"):
         resolved(make_request("close", date="someday"), late)
+    for typed in ("0226-11-19", "9999-12-31"):
+        with pytest.raises(UsageError, match=f"--date {typed}: no session of that year is known"):
+            resolved(make_request("close", date=typed), late)
 
 
 @pytest.mark.parametrize("task", ["snapshot", "close", "enrich"])
