@@ -235,8 +235,9 @@ class Context:
             if event.code == CLOCK_OFF:
                 self.load.warn(event.message)
                 continue
+            is_notice = event.error_type == NOTICE  # its words are no complaint: data follow
             self.load.note(
-                LEVELS.get(event.action, "warning"),
+                "info" if is_notice else LEVELS.get(event.action, "warning"),
                 f"gateway {event.code}: {event.message}",
                 {"error_type": event.error_type, "occurred_at": event.at},
             )

@@ -52,6 +52,13 @@ def test_requested_delayed_data_and_a_busy_client_id_are_no_error(made: Bench, l
     assert scan_log(log) == {}
 
 
+def test_a_notice_is_in_the_log_and_is_no_keyword(made: Bench, log: Path) -> None:
+    made.sandbox.faults.add("notice:code=2188:message=It requires an additional subscription")
+    assert made.load("snapshot", slot="10:00", symbols=["MSFT"]).exit_code == 0
+    assert "gateway 2188" in "".join(path.read_text() for path in log.iterdir())
+    assert scan_log(log) == {}
+
+
 def test_a_day_of_the_sandbox_is_found(made: Bench, log: Path) -> None:
     made.sandbox.faults.add("permission:code=354:symbol=MSFT")
     made.load("snapshot", slot="10:00", symbols=["MSFT"])
