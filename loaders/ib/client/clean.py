@@ -11,7 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from loaders.ib.slots import date_in_new_york
+from loaders.ib.slots import KNOWN_YEARS, date_in_new_york
 
 UNSET_ABOVE = 1e300
 NOTHING_BELOW = 1e-100
@@ -67,15 +67,20 @@ def count(value: float | None) -> int | None:
 def day(text: str) -> date | None:
     """The day of `20261218`, or in New York that of `20261219 05:00:00 Asia/Shanghai`.
 
-    None of any other text: of a month, or of a time in a zone that is not known.
+    None of any other text: of a month, of a time in a zone that is not known, of a year that has no
+    sessions.
     """
     try:
         if moment := _MOMENT.fullmatch(text):
             at = datetime.strptime(moment[1] + moment[2], "%Y%m%d%H:%M:%S")
-            return new_york_day(at.replace(tzinfo=ZoneInfo(moment[3])))
-        return datetime.strptime(text, "%Y%m%d").date() if len(text) == 8 else None
-    except (KeyError, ValueError, OSError):
+            parsed = new_york_day(at.replace(tzinfo=ZoneInfo(moment[3])))
+        elif len(text) == 8:
+            parsed = datetime.strptime(text, "%Y%m%d").date()
+        else:
+            return None
+    except (KeyError, ValueError, OSError, OverflowError):
         return None
+    return parsed if parsed.year in KNOWN_YEARS else None
 
 
 def new_york_day(at: date | datetime) -> date:

@@ -74,3 +74,6 @@ def test_a_time_with_a_zone_is_a_day_of_new_york_and_a_month_is_none() -> None:
     assert clean.day("20261218-16:00:00-America/Port-au-Prince") == date(2026, 12, 18)
     unknown = ("202612", "2026121", "", "20261301", "20261219 05:00:00", "20261219 05:00:00 XYZ")
     assert [clean.day(text) for text in unknown] == [None] * 6
+    # of these no session before or after can be computed
+    beyond = ("99991231", "00010101 05:00:00 Asia/Shanghai")
+    assert [clean.day(text) for text in beyond] == [None] * 2
