@@ -163,8 +163,11 @@ def _parse_window(
     zone: tzinfo,
 ) -> tuple[datetime, datetime]:
     if (parsed := shell.parse_day(day, zone, shell.parse_time(as_of, UTC))) is not None:
-        days = (parsed, parsed + timedelta(days=1))
-        start, end = (datetime.combine(each, time(), zone).astimezone(UTC) for each in days)
+        try:
+            days = (parsed, parsed + timedelta(days=1))
+            start, end = (datetime.combine(each, time(), zone).astimezone(UTC) for each in days)
+        except OverflowError:
+            raise UsageError(f"--date {parsed}: no log is of that year") from None
         return start, end
     end = shell.parse_time(as_of, UTC) or datetime.now(UTC)
     if last is not None and last < end:  # a clock may have gone back

@@ -160,6 +160,7 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         ([], ("--since", "2026-11-20", "--date", "2026-11-20"), 2, "one of --since and --date"),
         ([line("x")], ("--since", "last", "--file", "home/logs/x.jsonl"), 2, "not for --file"),
         ([], ("nowhere", "--date", "2026-11-20"), 2, "nowhere"),
+        ([], ("ib", "--date", "9999-12-31"), 2, "no log is of that year"),
         ([], ("--level", "loud"), 2, "--level loud"),
         ([], ("--keyword", " "), 2, "a keyword is empty"),
         ([], ("--keyword", "A,,B"), 2, "a keyword is empty"),

@@ -66,6 +66,7 @@ loaded as (
                 select count(*) from (
                     select 1 from {{ ref('symbol_dim') }} as s
                     where s.instrument_type = 'stock' and s.is_listed
+                    order by s.code
                     limit 10
                 ) as listed
             ) = 10 then 270
