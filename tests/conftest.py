@@ -14,6 +14,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -33,6 +34,7 @@ from loaders.warehouse.profiles import write_profile
 from orchestration.run import build
 from quotemill.warehouse.postgres import Warehouse
 from tests import citus, timescale
+from tests.faults import tally
 from tests.forks import fork_clients
 from tests.homes import new_home, scratch
 from tests.planted import find_secrets
@@ -112,6 +114,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     node.config.stash[LEFT] = getattr(node, "workeroutput", {}).get("left", 0)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print how many faults of which kind were struck, and how many rows differ."""
+    ended = chain.from_iterable(terminalreporter.stats.values())
+    calls = (report for report in ended if getattr(report, "when", "") == "call")
+    for line in tally.table(calls):
+        terminalreporter.write_line(line)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

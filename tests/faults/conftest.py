@@ -12,12 +12,18 @@ from loaders.sandbox.tdx.calls import Options
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.actions import actions_csv
 from loaders.sandbox.world.market import SyntheticMarket
+from tests.faults import tally
 from tests.faults.scene import Scene
 from tests.forks import LOADS_NEED, preload
 from tests.homes import new_home
 
 OpenScene = Callable[..., Scene]
 preload(*LOADS_NEED)
+
+
+@pytest.fixture(autouse=True)
+def _faults_are_counted(request: pytest.FixtureRequest) -> None:
+    tally.follow(request.node.user_properties)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 
 from loaders.tdx.plan import CLIENT_DATASETS, DEFAULTS, NAMES
+from tests.faults import tally
 from tests.faults.points import TDX
 from tests.faults.scene import Scene, assert_same
 
@@ -29,6 +30,13 @@ FIRST = ("--mode=init", *(f"--dataset={name}" for name in NAMES if name in LOADE
 
 def seed(default: int) -> int:
     return int(os.environ.get(SEED_VARIABLE) or default)
+
+
+def dice(default: int) -> random.Random:
+    number = seed(default)
+    print(f"{SEED_VARIABLE}={number}")
+    tally.note_seed(number)
+    return random.Random(number)
 
 
 @dataclass

@@ -279,3 +279,12 @@ GROUPS = {
     "backup": BACKUP,
     "export": EXPORT,
 }
+# what a kill at a point of a group ends, and of which source
+WHOSE = {
+    "tdx": ("load", "tdx"),
+    "build": ("build", "tdx"),
+    "ib": ("load", "ib"),
+    "tq": ("load", "tq"),
+    "backup": ("backup", "every source"),
+    "export": ("export", "tdx"),
+}

@@ -1,8 +1,10 @@
 """A service, a warehouse and the commands between them, as a user has them: separate processes."""
 
+import json
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.trading_time import SHANGHAI
 from tests.bench import warehouse_url
 from tests.e2e.commands import Place
+from tests.faults import tally
+from tests.faults.points import WHOSE
 from tests.forks import Command
 from tests.homes import clean_environ
 from tests.integration.tdx_load import bench
@@ -48,11 +52,16 @@ def wait_until(what: str, condition: Callable[[], Any]) -> Any:
 
 @dataclass
 class Finished:
-    """A command that ended; `said` is its stderr."""
+    """A command that ended; `said` is its stderr.
+
+    Of one that faults struck also whether they hit it, and how often it reached each point.
+    """
 
     code: int
     said: str
     out: str
+    hit: bool = False
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -147,8 +156,23 @@ def drive(
 ) -> Finished:
     """Run a command that kills itself, or others, at the nth call of a point; see the driver."""
     driven = ("driver", group, point, str(nth), *command)
-    environ = clean_environ() | dict(env)
-    return ended(Command(driven, env=environ, cwd=cwd))
+    with tempfile.NamedTemporaryFile() as file:
+        environ = clean_environ() | {"FAULTS_REPORT": file.name} | dict(env)
+        done = ended(Command(driven, env=environ, cwd=cwd))
+        said = Path(environ["FAULTS_REPORT"]).read_text()
+    report = json.loads(said or "{}")
+    if point != "none":
+        victims = environ.get("FAULTS_VICTIM", "self")
+        tally.count(name_kind(group, victims), WHOSE[group][1], hit=bool(report.get("hit")))
+    return replace(done, hit=bool(report.get("hit")), counts=report.get("counts", {}))
+
+
+def name_kind(group: str, victims: str) -> str:
+    """The fault of killing what FAULTS_VICTIM names, as the tally calls it."""
+    work, _ = WHOSE[group]
+    names = {"self": work, "clients": "client"}
+    killed = (names.get(v, "QuestDB" if v.startswith("questdb") else "server") for v in victims.split(","))
+    return f"{' and '.join(killed)} killed"
 
 
 def drive_load(

@@ -1,7 +1,6 @@
 """A load killed at any point leaves nothing that the next load does not complete."""
 
 import json
-import random
 import secrets
 import signal
 from collections.abc import Callable
@@ -17,14 +16,13 @@ from tests.faults.kills import (
     DAY,
     FAULTS,
     FIRST,
-    SEED_VARIABLE,
     SLICED,
     Scenario,
+    dice,
     draw_point,
     kill,
     market_tables,
     scenario,
-    seed,
 )
 from tests.faults.points import BUILD, DELETED, LANDING, STAGES, STRAIGHT, TDX
 from tests.faults.scene import Finished, Scene, assert_same, drive
@@ -79,12 +77,6 @@ def folder_import(
     bars = ("codes", "trading_calendar", "kline_daily", "index_kline")
     datasets = [f"--dataset={name}" for name in bars]
     return scenario("import of a folder", lambda: open_scene(**env), report, *datasets)
-
-
-def dice(default: int) -> random.Random:
-    number = seed(default)
-    print(f"{SEED_VARIABLE}={number}")
-    return random.Random(number)
 
 
 @pytest.mark.long

@@ -1,5 +1,8 @@
 """Archive, compaction, retention and restore killed at any step: the next run finishes them."""
 
+import random
+import secrets
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,14 +19,17 @@ from orchestration.archive.ledger import New
 from orchestration.archive.store import archive_lock
 from quotemill.errors import LockHeldError
 from quotemill.warehouse.postgres import Warehouse
+from tests.faults import tally
 from tests.faults.driver import was_killed
-from tests.faults.points import ARCHIVE, RENAME, after
+from tests.faults.kills import dice
+from tests.faults.points import ARCHIVE, RENAME, Point, after
 from tests.faults.scene import wait_until
 from tests.integration.dbt.option_days import (
     LANDED,
     TUESDAY,
     VIEWS,
     archived,
+    files,
     restored,
     retained,
     rows,
@@ -47,6 +53,67 @@ def is_free(warehouse: Warehouse) -> bool:
         return False
 
 
+def killed(stage: str, settings: Settings, warehouse: Warehouse, point: Point) -> bool:
+    was = was_killed(lambda: WORK[stage](settings, warehouse), point)
+    tally.count(f"{stage} killed", "ib", hit=was)
+    wait_until("the lock is free", lambda: is_free(warehouse))
+    return was
+
+
+@pytest.fixture(scope="module")
+def whole() -> dict[str, dict[str, list[str]]]:
+    """What each work leaves where nothing disturbs it."""
+    return {}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("turn", range(21))  # the first is left alone
+def test_work_killed_again_and_again_and_files_damaged_leave_the_same_rows(
+    turn: int,
+    whole: dict[str, dict[str, list[str]]],
+    days: psycopg.Connection,
+    warehouse: Warehouse,
+    settings: Settings,
+    folder: Path,
+) -> None:
+    """Each work is killed until a kill comes too late, then done; its files are damaged."""
+    rng = dice(secrets.randbelow(1_000_000))
+
+    def held() -> dict[str, list[str]]:
+        return rows(folder) | dict(zip(LANDED, tables(days, LANDED), strict=True))
+
+    for name, work in WORK.items():
+        points = [point for point in ARCHIVE.values() if point.stage == name]
+        for _ in range(5 if turn else 0):
+            point = replace(rng.choice(points), nth=rng.choice([1, 1, 2, 3]))
+            if not killed(name, settings, warehouse, point):
+                break
+        assert work(settings, warehouse).exit_code == 0
+        left = whole.setdefault(name, held())
+        if turn:
+            tally.compare(f"{name} killed", "ib", held(), left)
+        if turn and name in ("archive", "compact"):
+            damage_some(folder, rng)
+            assert archived(settings, warehouse, check=True).exit_code == 0
+            assert work(settings, warehouse).exit_code == 0
+            tally.compare("archive damaged", "ib", held(), left)
+
+
+def damage_some(folder: Path, rng: random.Random) -> None:
+    """Some files are gone, cut short, empty, another's or altered in the midst."""
+    chosen = rng.sample(files(folder), rng.randint(1, 2))
+    for name in chosen:
+        file = folder / name
+        data, at = file.read_bytes(), rng.randrange(file.stat().st_size - 50)
+        other = (folder / rng.choice(files(folder))).read_bytes()
+        altered = data[:at] + bytes(byte ^ 255 for byte in data[at : at + 50]) + data[at + 50 :]
+        if (now := rng.choice([None, data[:at], b"", other, altered])) is None:
+            file.unlink()
+        else:
+            file.write_bytes(now)
+        tally.count("archive damaged", "ib", hit=now != data)
+
+
 @pytest.mark.parametrize("point", ARCHIVE)
 def test_what_a_kill_left_undone_the_same_work_does(
     point: str, days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
@@ -54,8 +121,7 @@ def test_what_a_kill_left_undone_the_same_work_does(
     stage, landed = ARCHIVE[point].stage, tables(days, LANDED)
     for name in list(WORK)[: list(WORK).index(stage)]:
         assert WORK[name](settings, warehouse).exit_code == 0
-    assert was_killed(lambda: WORK[stage](settings, warehouse), ARCHIVE[point])
-    wait_until("the lock is free", lambda: is_free(warehouse))
+    assert killed(stage, settings, warehouse, ARCHIVE[point])
     left = rows(folder)
     slots = "select count(*) from raw_ib.chain_snapshot where trade_date = %s"
     [(count,)] = days.execute(slots.encode(), (TUESDAY.day,))

@@ -1,0 +1,156 @@
+"""One load of each source over an embedded server, to be disturbed again and again."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from loaders.engine.progress import Silent
+from loaders.sandbox.tdx.calls import Options
+from loaders.sandbox.tdx.service import TdxSandbox
+from loaders.sandbox.world.actions import actions_csv
+from loaders.sandbox.world.market import SyntheticMarket
+from loaders.tq.tick_days.verify import verify
+from loaders.warehouse.embedded import server as embedded
+from loaders.warehouse.postgres import open_warehouse
+from tests.faults.scene import CORE, Finished, Scene, drive, drive_load
+from tests.faults.test_ib_kills import CLOCKS, tables
+from tests.faults.test_tq_kills import MAPPED, contents
+from tests.integration.ib import bench as ib
+from tests.integration.tq import bench as tq
+from tests.integration.tq.worlds import DAYS, world
+
+MARKET = SyntheticMarket(codes=12, days=60, seed=3)
+LANES = ("tdx", "ib discover", "ib snapshot", "ib enrich", "tq mapping", "tq ticks", "tq questdb")
+# as long as a partition's shortest, so that requests run out of time in one
+HASTE = {"timeout": 2.0}
+
+
+@dataclass
+class Lane:
+    """`drive` runs the load in a process that is killed at a point, with these variables.
+
+    `contents` is all that it leaves; `whole` and `counts` are those of one left alone.
+    """
+
+    name: str
+    home: Path
+    sandbox: Any
+    drive: Callable[..., Finished]
+    contents: Callable[[], Mapping[str, Any]]
+    begin: Callable[[], object] = lambda: None
+    whole: Mapping[str, Any] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def source(self) -> str:
+        return self.name.partition(" ")[0]
+
+    @property
+    def template(self) -> str:
+        return self.name.replace(" ", "_")
+
+    def keep(self) -> None:
+        """Let what is in the warehouse be where each load begins, and load once undisturbed."""
+        copy_database(self.home, self.template, template=database_of(self.home))
+        self.reset()
+        done = self.drive("none", 0)
+        assert done.code == 0, done.said
+        self.whole, self.counts = self.contents(), done.counts
+
+    def reset(self) -> None:
+        self.begin()
+        for folder in ("pipelines", "tq"):
+            shutil.rmtree(self.home / folder, ignore_errors=True)
+        copy_database(self.home, database_of(self.home), template=self.template)
+
+    def complete(self) -> Finished:
+        """Load as a user would after a fault; a killed one's lock may be held a moment longer."""
+        until = time.monotonic() + 60
+        while (done := self.drive("none", 0)).code == 75 and time.monotonic() < until:
+            time.sleep(0.2)
+        return done
+
+
+def database_of(home: Path) -> str:
+    return str(psycopg.conninfo.conninfo_to_dict(embedded.expected_url(home))["dbname"])
+
+
+def copy_database(home: Path, name: str, template: str) -> None:
+    url = embedded.ensure_running(home).url
+    with psycopg.connect(url, dbname="template1", autocommit=True) as conn:
+        conn.execute(f'drop database if exists "{name}" with (force)'.encode())
+        conn.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [template]
+        )
+        conn.execute(f'create database "{name}" template "{template}" strategy file_copy'.encode())
+
+
+@contextmanager
+def tdx_lane(home: Path) -> Iterator[Lane]:
+    actions = home / "actions.csv"
+    actions.write_text(actions_csv(MARKET.all_actions()), "utf-8")
+    with TdxSandbox(MARKET, options=Options(timeout_delay=0.0)) as sandbox:
+        own = {"QUOTEMILL_TDX__CORPORATE_ACTIONS": str(actions), "QUOTEMILL_TDX__SLICE_SIZE": "4"}
+        scene = Scene(home, sandbox, None, own, embedded.expected_url(home))
+
+        def load(point: str, nth: int, **env: str) -> Finished:
+            as_of = env.pop("AS_OF", scene.as_of)
+            command = ("loaders", "run", "tdx", "--as-of", as_of, *CORE)
+            return drive("tdx", point, nth, *command, env=scene.environ() | env, cwd=home)
+
+        yield Lane("tdx", home, sandbox, load, scene.facts)
+
+
+def _driven(made: Any, source: str, *words: str, **own: Any) -> Callable[..., Finished]:
+    def load(point: str, nth: int, **env: str) -> Finished:
+        env = {"QUOTEMILL_WAREHOUSE_URL": ""} | env
+        as_of = ("--as-of", env.pop("AS_OF")) if "AS_OF" in env else ()
+        return drive_load(made, source, point, nth, *words, *as_of, own=own, **env)
+
+    return load
+
+
+@contextmanager
+def ib_lane(home: Path, task: str) -> Iterator[Lane]:
+    dsn = embedded.expected_url(home)
+    quick = {"messages_per_second": 50}  # the most that the setting takes
+    with ib.bench(dsn, home, clock=CLOCKS["discover"], **quick) as made:
+        if task != "discover":
+            assert made.load("discover").exit_code == 0
+            made.at(CLOCKS[task])
+        load = _driven(made, "ib", "--task", task, **ib.QUICK, **quick)
+        yield Lane(f"ib {task}", home, made.sandbox, load, lambda: tables(made))
+
+
+@contextmanager
+def tq_lane(home: Path, kind: str, url: str = "", begin: Callable[[], object] = lambda: None) -> Iterator[Lane]:
+    environ = {"QUOTEMILL_QUESTDB_URL": url} if url else {}
+    with tq.bench(world(), embedded.expected_url(home), home, environ=environ) as made:
+        if kind == "mapping":
+
+            def held() -> Mapping[str, Any]:
+                return {query: made.rows(query) for query in MAPPED}
+        else:
+            assert made.load().status == "succeeded"
+            tq.build_schedule(made)
+
+            def held() -> Mapping[str, Any]:
+                found = verify(made.settings, open_warehouse(made.settings), Silent())
+                parts = dict(zip("index alike schedule days minutes".split(), contents(made), strict=True))
+                return parts | {"verified": [found.days, *found.differences]}
+
+        mode = "mapping" if kind == "mapping" else "ticks"
+        words = ("--mode", mode, "--as-of", made.sandbox.clock.isoformat())
+        own = {"pace": 0, "backoff": 0, "concurrency": 1}
+        given = environ | ({"QUOTEMILL_QUESTDB__WAIT": "30"} if url else {})
+
+        def load(point: str, nth: int, **env: str) -> Finished:
+            return _driven(made, "tq", *words, **own)(point, nth, **given | env)
+
+        yield Lane(f"tq {kind}", home, made.sandbox, load, held, begin)
