@@ -18,6 +18,7 @@ from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tq.tick_days.verify import verify
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.postgres import open_warehouse
+from tests.faults.proxy import Proxy, proxy
 from tests.faults.scene import CORE, Finished, Scene, drive, drive_load
 from tests.faults.test_ib_kills import CLOCKS, tables
 from tests.faults.test_tq_kills import MAPPED, contents
@@ -27,15 +28,14 @@ from tests.integration.tq.worlds import DAYS, world
 
 MARKET = SyntheticMarket(codes=12, days=60, seed=3)
 LANES = ("tdx", "ib discover", "ib snapshot", "ib enrich", "tq mapping", "tq ticks", "tq questdb")
-# as long as a partition's shortest, so that requests run out of time in one
-HASTE = {"timeout": 2.0}
 
 
 @dataclass
 class Lane:
     """`drive` runs the load in a process that is killed at a point, with these variables.
 
-    `contents` is all that it leaves; `whole` and `counts` are those of one left alone.
+    `contents` is all that it leaves; `begin` empties what is not in the warehouse; `service` names
+    the variables by which a load finds its service at another port; `whole` and `counts` are those of one left alone.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Lane:
     drive: Callable[..., Finished]
     contents: Callable[[], Mapping[str, Any]]
     begin: Callable[[], object] = lambda: None
+    service: Callable[[str], Mapping[str, str]] = lambda _: {}
     whole: Mapping[str, Any] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
 
@@ -54,6 +55,20 @@ class Lane:
     @property
     def template(self) -> str:
         return self.name.replace(" ", "_")
+
+    @contextmanager
+    def through_proxy(self, way: str) -> Iterator[tuple[Proxy, dict[str, str]]]:
+        """A proxy before the service or the warehouse, and the variables of loads through it."""
+        if way == "warehouse":
+            server = embedded.ensure_running(self.home)
+            with proxy(server.socket_dir / ".s.PGSQL.5432") as middle:
+                parts = psycopg.conninfo.conninfo_to_dict(server.url)
+                at = f"{parts['user']}@127.0.0.1:{middle.port}/{parts['dbname']}"
+                yield middle, {"QUOTEMILL_WAREHOUSE_URL": f"postgresql://{at}"}
+        else:
+            url = getattr(self.sandbox, "url", "") or f"://127.0.0.1:{self.sandbox.port}"
+            with proxy(int(url.rpartition(":")[2])) as middle:
+                yield middle, dict(self.service(f"127.0.0.1:{middle.port}"))
 
     def keep(self) -> None:
         """Let what is in the warehouse be where each load begins, and load once undisturbed."""
@@ -104,7 +119,12 @@ def tdx_lane(home: Path) -> Iterator[Lane]:
             command = ("loaders", "run", "tdx", "--as-of", as_of, *CORE)
             return drive("tdx", point, nth, *command, env=scene.environ() | env, cwd=home)
 
-        yield Lane("tdx", home, sandbox, load, scene.facts)
+        yield Lane("tdx", home, sandbox, load, scene.facts, service=_service_of_tdx)
+
+
+def _service_of_tdx(place: str) -> Mapping[str, str]:
+    haste = {"QUOTEMILL_TDX__TIMEOUT": "2", "QUOTEMILL_TDX__BULK_TIMEOUT": "2"}
+    return haste | {"QUOTEMILL_TDX__BASE_URL": f"http://{place}"}
 
 
 def _driven(made: Any, source: str, *words: str, **own: Any) -> Callable[..., Finished]:
@@ -125,7 +145,13 @@ def ib_lane(home: Path, task: str) -> Iterator[Lane]:
             assert made.load("discover").exit_code == 0
             made.at(CLOCKS[task])
         load = _driven(made, "ib", "--task", task, **ib.QUICK, **quick)
-        yield Lane(f"ib {task}", home, made.sandbox, load, lambda: tables(made))
+        yield Lane(
+            f"ib {task}", home, made.sandbox, load, lambda: tables(made), service=_gateway_of_ib
+        )
+
+
+def _gateway_of_ib(place: str) -> Mapping[str, str]:
+    return {"QUOTEMILL_IB__PORT": place.rpartition(":")[2], "QUOTEMILL_IB__TIMEOUT": "2"}
 
 
 @contextmanager
@@ -153,4 +179,13 @@ def tq_lane(home: Path, kind: str, url: str = "", begin: Callable[[], object] = 
         def load(point: str, nth: int, **env: str) -> Finished:
             return _driven(made, "tq", *words, **own)(point, nth, **given | env)
 
-        yield Lane(f"tq {kind}", home, made.sandbox, load, held, begin)
+        def servers(place: str) -> Mapping[str, str]:
+            given, own = made.sandbox.settings(), made.sandbox.url.partition("://")[2]
+            haste = {"QUOTEMILL_TQ__TIMEOUT": "5", "QUOTEMILL_TQ__CONNECT_TIMEOUT": "5"}
+            return haste | {
+                f"QUOTEMILL_TQ__{name.upper()}": str(value).replace(own, place)
+                for name, value in given.items()
+                if name.endswith("_url")
+            }
+
+        yield Lane(f"tq {kind}", home, made.sandbox, load, held, begin, servers)

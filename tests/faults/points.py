@@ -201,6 +201,18 @@ TICK_ARCHIVE = {
     "some are indexed": after(*in_stores("put_index"), stage="restore", nth=2),
 }
 
+DROP = "loaders.ticks.questdb.drop_partitions"
+# with the server, in whose midst they are
+TICK_DROP = {
+    "ticks are about to be flagged": before(f"{DROP}:_flag", stage="archive"),
+    "they are flagged": after(f"{DROP}:_flag", stage="archive"),
+    "partitions are about to be dropped": before(f"{DROP}:_drop", stage="archive"),
+    "a statement was sent": before(
+        "quotemill.ticks.questdb_http:QuestdbHttp.wait_applied", stage="archive"
+    ),
+    "partitions are dropped": after(f"{DROP}:_drop", stage="archive"),
+}
+
 ARCHIVE_MODULES = "orchestration.archive"
 WRITE, CLOSE = (f"{ARCHIVE_MODULES}.folder:FileWriter.{name}" for name in ("write", "close"))
 RENAME_ALL = f"{ARCHIVE_MODULES}.folder:Folder.finish"

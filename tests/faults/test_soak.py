@@ -6,17 +6,22 @@
 
 import random
 import secrets
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from loaders.ticks.questdb import server as questdb
 from loaders.ticks.tables import QUESTDB_TABLES
 from loaders.warehouse.embedded import server as embedded
 from quotemill.ticks.questdb_http import QuestdbHttp
+from tests.e2e.commands import Place
 from tests.faults import tally
 from tests.faults.kills import dice
 from tests.faults.lanes import LANES, Lane, ib_lane, tdx_lane, tq_lane
@@ -101,3 +106,130 @@ def test_loads_killed_again_and_again_are_completed_by_the_next(
         embedded.ensure_running(lane.home)
         assert (last := lane.complete()).code == 0, last.said
         tally.compare("load, server killed", lane.source, lane.contents(), lane.whole)
+
+
+@pytest.mark.parametrize("way", ["service", "warehouse"])
+@pytest.mark.parametrize("name", LANES)
+@rounds(1, 8)
+def test_a_partition_of_the_network_costs_nothing_but_time(
+    name: str, way: str, times: int, open_lane: Callable[[str], Lane]
+) -> None:
+    """What is between stops forwarding in the midst of a load, and goes on or breaks off."""
+    rng, lane = chance(times), open_lane(name)
+    with lane.through_proxy(way) as (middle, env):
+        lane.reset()
+        middle.arm(-1, 0, cuts=False)
+        assert (done := lane.drive("none", 0, **env)).code == 0, done.said
+        total = middle.passed
+        assert total
+        for _ in range(times):
+            lane.reset()
+            for cuts in (False, True):
+                before, at = middle.stops, rng.randrange(total)
+                middle.arm(at, rng.uniform(0.5, 3), cuts)
+                done = lane.drive("none", 0, **env)
+                tally.count(f"{way} cut off", lane.source, hit=middle.stops > before)
+                print(f"{name}, {way}: {at} of {total}, {cuts}: {done.code}")
+                assert done.code in (0, 4, 6), done.said
+                assert "internal error" not in done.said
+                middle.arm(-1, 0, cuts=False)
+            assert (done := lane.complete()).code == 0, done.said
+            tally.compare(f"{way} cut off", lane.source, lane.contents(), lane.whole)
+
+
+@pytest.mark.parametrize("back", [timedelta(hours=1), timedelta(days=1)], ids=["hour", "day"])
+@pytest.mark.parametrize("name", LANES)
+@rounds(1, 3)
+def test_a_clock_set_back_costs_no_row(
+    name: str, back: timedelta, times: int, open_lane: Callable[[str], Lane]
+) -> None:
+    """In the midst of a load, which is killed; another begins an hour or a day before it."""
+    rng, lane = chance(times), open_lane(name)
+    early = (lane.sandbox.clock - back).isoformat()
+    for _ in range(times):
+        lane.reset()
+        if rng.random() < 0.5:
+            point = rng.choice(sorted(lane.counts))
+            lane.drive(point, rng.randint(1, lane.counts[point]))
+        done = lane.drive("none", 0, AS_OF=early)
+        tally.count(f"clock back by {back}", lane.source)
+        assert done.code in (0, 4, 5, 6, 75), done.said
+        assert "internal error" not in done.said
+        assert (done := lane.complete()).code == 0, done.said
+        tally.compare(f"clock back by {back}", lane.source, lane.contents(), lane.whole)
+
+
+JOBS = """
+    insert into ops.ingestion_jobs
+        (source, mode, status, requested_by, parameters, as_of, started_at, finished_at, lane)
+    select source, mode, (array['succeeded', 'partial', 'failed', 'cancelled', 'interrupted'])
+        [1 + n %% 5], requested_by, parameters, as_of, at, at, lane
+    from ops.ingestion_jobs, generate_series(1, 10000) as n,
+        lateral (select started_at - n * interval '1 minute' as at)
+    where job_id = (select min(job_id) from ops.ingestion_jobs);
+    insert into ops.ingestion_job_tasks (job_id, task_no, dataset, keys, status, failures)
+    select job_id, 1, 'none', array['a', 'b'], 'failed', '{"a": "no answer"}'
+    from ops.ingestion_jobs where status in ('partial', 'failed')
+"""
+
+
+@pytest.mark.parametrize("name", ["tdx", "ib enrich", "tq ticks"])
+@rounds(1, 2)
+def test_ten_thousand_jobs_are_in_nobodys_way(
+    name: str, times: int, open_lane: Callable[[str], Lane]
+) -> None:
+    lane = open_lane(name)
+    for _ in range(times):
+        lane.reset()
+        point = "before the package" if lane.source != "tdx" else "before ingestion_state"
+        point = next(p for p in lane.counts if p.endswith(point))
+        assert lane.drive(point, 1).hit
+        with psycopg.connect(embedded.expected_url(lane.home)) as conn:
+            conn.execute(JOBS)
+        tally.count("10,000 jobs", lane.source)
+        place = Place(lane.home, lane.home, {})
+        for words in ("loaders status", "quotemill status", "loaders cancel"):
+            begun = time.monotonic()
+            done = place.inside(*words.split())
+            assert done.returncode in (0, 1, 2, 5, 6), done.stderr
+            assert time.monotonic() - begun < 20, words
+        assert (last := lane.complete()).code == 0, last.said
+        tally.compare("10,000 jobs", lane.source, lane.contents(), lane.whole)
+
+
+WITHOUT = {
+    "absent": "umount -l /dev/shm && mount --bind /sys/kernel /dev/shm",
+    "read-only": "mount -t tmpfs -o ro none /dev/shm",
+    "full": "mount -t tmpfs -o size=4k none /dev/shm && head -c 4096 /dev/zero >/dev/shm/x",
+}
+
+
+@pytest.mark.parametrize("memory", WITHOUT)
+@pytest.mark.parametrize("name", ["tdx", "ib discover", "tq mapping", "tq ticks"])
+@rounds(0, 1)
+def test_no_shared_memory_of_the_machine_is_needed(
+    name: str, memory: str, times: int, open_lane: Callable[[str], Lane]
+) -> None:
+    """The embedded server starts, and the load runs, where /dev/shm cannot be written."""
+    lane = open_lane(name)
+    lane.reset()
+    embedded.stop(lane.home)
+    Without(WITHOUT[memory]).run(lane)
+
+
+@pytest.mark.parametrize("name", ["tdx", "ib snapshot", "tq mapping"])
+@rounds(0, 2)
+def test_a_build_by_hand_beside_a_load_costs_no_row(
+    name: str, times: int, open_lane: Callable[[str], Lane]
+) -> None:
+    rng, lane = chance(times), open_lane(name)
+    for _ in range(times):
+        lane.reset()
+        with ThreadPoolExecutor(1) as beside:
+            delay = rng.uniform(0, 2)
+            load = beside.submit(lambda wait=delay: (time.sleep(wait), lane.drive("none", 0))[1])
+            built = Place(lane.home, lane.home, {}).forked("quotemill", "dbt", "build", "--exclude-resource-types", "unit_test", "test", "seed")
+            tally.count("dbt build by hand beside a load", lane.source)
+            assert load.result().code == 0, load.result().said
+        assert built.returncode in (0, 1), built.stderr
+        tally.compare("dbt build by hand beside a load", lane.source, lane.contents(), lane.whole)

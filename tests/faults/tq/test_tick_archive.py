@@ -1,6 +1,8 @@
 """`quotemill ticks archive` and `restore`: no kill, loss or revision costs a tick."""
 
 import json
+import random
+import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,13 +30,17 @@ from orchestration.cli import ticks as commands
 from quotemill.errors import DataQualityError, LockHeldError, UsageError
 from quotemill.ticks.columns import TICKS
 from quotemill.ticks.questdb_http import QuestdbHttp, StoreError
-from tests.faults.points import TICK_ARCHIVE, after, in_stores
+from tests.faults import tally
+from tests.faults.kills import dice
+from tests.faults.points import TICK_ARCHIVE, TICK_DROP, after, in_stores
 from tests.faults.tq.tick_archive import (
+    DAMAGES,
     FILES,
     LATE,
     READ,
     archive,
     clock,
+    damage_file,
     file_of,
     is_whole,
     killed,
@@ -45,6 +51,7 @@ from tests.faults.tq.tick_archive import (
     verified,
     visible_days,
 )
+from tests.integration.ticks.servers import SMALL, start
 from tests.integration.tq.bench import Bench, bench, build_schedule
 from tests.integration.tq.worlds import DAYS, END, FIRST, SERIES, TRADED
 from tests.ticks import write_day
@@ -108,6 +115,80 @@ def test_what_a_kill_left_undone_the_same_command_does(stored: Bench, point: str
         restore(stored)
     assert read_ticks(stored) == before
     is_whole(stored, archived=0)
+
+
+@pytest.mark.parametrize("turns", [pytest.param(6, marks=pytest.mark.soak, id="many")])
+def test_work_killed_again_and_again_and_files_damaged_cost_no_tick(
+    stored: Bench, turns: int
+) -> None:
+    """Each work is killed until a kill comes too late, then done; its files are damaged."""
+    assert stored.load("ticks").status == "succeeded"
+    rng, before = dice(secrets.randbelow(1_000_000)), held_ticks(stored)
+    for _ in range(turns):
+        for work in (archive, restore):
+            kill_again_and_again(stored, work, rng)
+            if work is archive:
+                assert visible_days(stored) == set()
+                is_whole(stored, archived=DAYS)
+                damage_and_put_back(stored, rng)
+            else:
+                tally.compare("tick archive killed", "tq", held_ticks(stored), before)
+                is_whole(stored, archived=0)
+
+
+def kill_again_and_again(
+    bench: Bench, work: Callable[[Bench], object], rng: random.Random
+) -> None:
+    points = [point for point in TICK_ARCHIVE.values() if point.stage == work.__name__]
+    for _ in range(5):
+        point = replace(rng.choice(points), nth=rng.randint(1, 4))
+        if not killed(bench, lambda: work(bench), point):
+            return  # in which the work was done
+    try:
+        work(bench)
+    except UsageError:  # the last kill came after the last day, which the next load records
+        assert bench.load("ticks").status == "succeeded"
+
+
+def held_ticks(bench: Bench) -> dict[str, list[Any]]:
+    return {str(key): ticks.to_pylist() for key, ticks in read_ticks(bench).items()}
+
+
+def damage_and_put_back(bench: Bench, rng: random.Random) -> None:
+    """A damaged file is named and nothing else comes of it."""
+    day, other = rng.sample(TRADED, 2)
+    path, damage = file_of(bench, day), rng.choice(DAMAGES)
+    data = path.read_bytes()
+    damage_file(path, damage, file_of(bench, other))
+    tally.count("tick archive damaged", "tq")
+    assert restore(bench, day, day).exit_code == 5
+    assert visible_days(bench) == set()
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("point", TICK_DROP)
+@pytest.mark.parametrize("turns", [pytest.param(1, id="few"), pytest.param(4, marks=pytest.mark.soak, id="many")])
+def test_a_server_killed_while_days_are_dropped_drops_them_at_the_next(
+    in_questdb: Bench,
+    questdb_folder: Path,
+    questdb_url: str,
+    point: str,
+    turns: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert in_questdb.load("ticks").status == "succeeded"
+    before = held_ticks(in_questdb)
+    for _ in range(turns):
+        with monkeypatch.context() as patch:
+            patch.setenv("FAULTS_VICTIM", f"questdb:{questdb_folder},self")
+            assert killed(in_questdb, lambda: archive(in_questdb), TICK_DROP[point])
+        port = int(questdb_url.rpartition(":")[2])
+        start(questdb_folder, SMALL.model_copy(update={"port": port}))
+        archive(in_questdb)
+        assert visible_days(in_questdb) == set()
+        is_whole(in_questdb, archived=DAYS)
+        restore(in_questdb)
+        tally.compare("QuestDB and tick archive killed", "tq", held_ticks(in_questdb), before)
 
 
 def test_a_day_that_is_not_settled_holds_its_partitions(in_questdb: Bench) -> None:

@@ -1,5 +1,6 @@
 """Archives of ticks for tests to drive: in PostgreSQL, or in QuestDB alone."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import date, datetime, timedelta
@@ -23,6 +24,7 @@ from loaders.trading_time import SHANGHAI
 from loaders.warehouse.lock import is_lane_busy
 from loaders.warehouse.postgres import open_warehouse
 from quotemill.ticks.columns import DayKey
+from tests.faults import tally
 from tests.faults.driver import was_killed
 from tests.faults.points import Point
 from tests.faults.scene import wait_until
@@ -121,6 +123,8 @@ def is_whole(bench: Bench, archived: int) -> None:
 def killed(bench: Bench, work: Callable[[], object], point: Point) -> bool:
     """Whether a child that did some work was killed at a point."""
     was = was_killed(work, point)
+    victims = "QuestDB and tick" if "FAULTS_VICTIM" in os.environ else "tick"
+    tally.count(f"{victims} {point.stage} killed", "tq", hit=was)
     # a server ends the session of a killed client a moment later
     warehouse = open_warehouse(bench.settings)
     wait_until("the lock is free", lambda: not is_lane_busy(warehouse, TICK_LANE))
