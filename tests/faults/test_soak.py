@@ -7,10 +7,10 @@
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,7 @@ def test_a_partition_of_the_network_costs_nothing_but_time(
                 middle.arm(at, rng.uniform(0.5, 3), cuts)
                 done = lane.drive("none", 0, **env)
                 tally.count(f"{way} cut off", lane.source, hit=middle.stops > before)
-                print(f"{name}, {way}: {at} of {total}, {cuts}: {done.code}")
+                print(f"{name}, {way}: {at} of {total}, {cuts}: {done.code} {done.said if done.code else ''}")
                 assert done.code in (0, 4, 6), done.said
                 assert "internal error" not in done.said
                 middle.arm(-1, 0, cuts=False)
@@ -156,14 +156,35 @@ def test_a_clock_set_back_costs_no_row(
         assert done.code in (0, 4, 5, 6, 75), done.said
         assert "internal error" not in done.said
         assert (done := lane.complete()).code == 0, done.said
-        tally.compare(f"clock back by {back}", lane.source, lane.contents(), lane.whole)
+        kind, whole = f"clock back by {back}", without_clock(lane.whole)
+        tally.compare(kind, lane.source, without_clock(lane.contents()), whole)
+
+
+def without_clock(contents: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Without when rows came, and what an earlier day's load adds: its minutes, its attempt."""
+
+    def is_lasting(row: Any) -> bool:
+        return "minute1" not in str(row)
+
+    return {
+        table: [strip_times(row) for row in rows if is_lasting(row)]
+        for table, rows in contents.items()
+        if table not in ("enrichment", "ingestion_state", "cursors")
+    }
+
+
+def strip_times(row: Any) -> Any:
+    """Bars have days and texts; only when a row came is a moment of the load's day."""
+    if isinstance(row, tuple):
+        return tuple(value for value in row if not isinstance(value, datetime))
+    return row
 
 
 JOBS = """
     insert into ops.ingestion_jobs
         (source, mode, status, requested_by, parameters, as_of, started_at, finished_at, lane)
     select source, mode, (array['succeeded', 'partial', 'failed', 'cancelled', 'interrupted'])
-        [1 + n %% 5], requested_by, parameters, as_of, at, at, lane
+        [1 + n % 5], requested_by, parameters, as_of, at, at, lane
     from ops.ingestion_jobs, generate_series(1, 10000) as n,
         lateral (select started_at - n * interval '1 minute' as at)
     where job_id = (select min(job_id) from ops.ingestion_jobs);
