@@ -7,14 +7,17 @@ FAULTS_REPORT names a file for the point that was hit and how often each point c
 is written before the kill and at the end of a command that ends by itself.
 FAULTS_SIGNAL names another signal than KILL. FAULTS_VICTIM lists what is killed, with commas
 between: `self`, a process number, `clients` of a futures load, `questdb:FOLDER`. FAULTS_PATIENCE:
-how many seconds a load waits for its warehouse.
+how many seconds a load waits for its warehouse. FAULTS_MOUNTS: a shell's command for mounts that
+only the process sees, and what it starts.
 """
 
+import ctypes
 import importlib
 import inspect
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections import Counter
@@ -28,6 +31,7 @@ import pytest
 from tests.faults.points import GROUPS, Point
 from tests.forks import fork_clients
 
+NEW_MOUNTS = 0x20000  # CLONE_NEWNS
 MAINS = {"loaders": "loaders.cli", "quotemill": "orchestration.cli"}
 
 
@@ -142,6 +146,9 @@ def main() -> None:
         from quotemill.warehouse import postgres
 
         postgres.PATIENCE = float(patience)
+    if mounts := os.environ.get("FAULTS_MOUNTS"):
+        assert ctypes.CDLL(None).unshare(NEW_MOUNTS) == 0
+        subprocess.run(["sh", "-c", f"mount --make-rprivate / && {mounts}"], check=True)
     if group == "tq":
         fork_clients(pytest.MonkeyPatch())
     sys.argv = [program, *arguments]

@@ -199,6 +199,9 @@ TICK_ARCHIVE = {
     "days come back": before(*in_stores("write_days"), stage="restore", nth=2),
     "they are not indexed": before(*in_stores("put_index"), stage="restore", nth=2),
     "some are indexed": after(*in_stores("put_index"), stage="restore", nth=2),
+    "all are back, and not recorded": before(
+        "loaders.tq.tick_archive.restore:follow_index", stage="restore"
+    ),
 }
 
 DROP = "loaders.ticks.questdb.drop_partitions"

@@ -76,14 +76,6 @@ def restore_ticks(
             and since <= row.trading_day <= until
             and (row.symbol in wanted or not wanted)
         ]
-        if not rows:
-            whose = f"of {', '.join(varieties)} " if varieties else ""
-            when = f"from {since} on" if until == date.max else f"from {since} to {until}"
-            raise UsageError(
-                f"no ticks {whose}{when} are archived",
-                hint="raw_tq.symbol_day names the file of each archived day as archive_file; a "
-                "variety is written as SHFE.cu",
-            )
         results = move_days(
             rows,
             partial(read_day, folder),
@@ -97,5 +89,14 @@ def restore_ticks(
     damaged = {key_text(k): str(e) for k, e in results.items() if not isinstance(e, IndexRow)}
     result = RestoredTicks(dry_run, len(written), count_ticks(written), damaged)
     if not dry_run:
+        # also where a killed one had brought all of them back
         follow_index(settings, warehouse, load)
+    if not rows:
+        whose = f"of {', '.join(varieties)} " if varieties else ""
+        when = f"from {since} on" if until == date.max else f"from {since} to {until}"
+        raise UsageError(
+            f"no ticks {whose}{when} are archived",
+            hint="raw_tq.symbol_day names the file of each archived day as archive_file; a "
+            "variety is written as SHFE.cu",
+        )
     return result
