@@ -45,6 +45,7 @@ class Lane:
     contents: Callable[[], Mapping[str, Any]]
     begin: Callable[[], object] = lambda: None
     service: Callable[[str], Mapping[str, str]] = lambda _: {}
+    store: str = ""
     whole: Mapping[str, Any] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
 
@@ -65,6 +66,11 @@ class Lane:
                 parts = psycopg.conninfo.conninfo_to_dict(server.url)
                 at = f"{parts['user']}@127.0.0.1:{middle.port}/{parts['dbname']}"
                 yield middle, {"QUOTEMILL_WAREHOUSE_URL": f"postgresql://{at}"}
+        elif way == "store":
+            url = self.store
+            with proxy(int(url.rpartition(":")[2])) as middle:
+                near = f"{url.rpartition(':')[0]}:{middle.port}"
+                yield middle, {"QUOTEMILL_QUESTDB_URL": near}
         else:
             url = getattr(self.sandbox, "url", "") or f"://127.0.0.1:{self.sandbox.port}"
             with proxy(int(url.rpartition(":")[2])) as middle:
@@ -188,4 +194,4 @@ def tq_lane(home: Path, kind: str, url: str = "", begin: Callable[[], object] = 
                 if name.endswith("_url")
             }
 
-        yield Lane(f"tq {kind}", home, made.sandbox, load, held, begin, servers)
+        yield Lane(f"tq {kind}", home, made.sandbox, load, held, begin, servers, url)

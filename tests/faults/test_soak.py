@@ -7,6 +7,7 @@
 import random
 import secrets
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,11 +25,14 @@ from loaders.warehouse.embedded import server as embedded
 from quotemill.ticks.questdb_http import QuestdbHttp
 from tests.e2e.commands import Place
 from tests.faults import tally
-from tests.faults.kills import dice
+from tests.faults.kills import dice, market_tables
 from tests.faults.lanes import LANES, Lane, ib_lane, tdx_lane, tq_lane
+from tests.faults.points import TQ_DAY, TQ_SERVER
+from tests.faults.scene import drive, name_kind, wait_until
 from tests.homes import new_home
 from tests.integration.ticks.conftest import questdb_folder  # noqa: F401
 from tests.integration.ticks.servers import SMALL, address_of, start
+from tests.integration.tq.worlds import DAYS
 
 SOAK = pytest.mark.soak
 
@@ -107,11 +111,52 @@ def test_loads_killed_again_and_again_are_completed_by_the_next(
                 break
         embedded.ensure_running(lane.home)
         assert (last := lane.complete()).code == 0, last.said
-        tally.compare("load, server killed", lane.source, lane.contents(), lane.whole)
+        kind = name_kind(lane.source, victims)
+        tally.compare(kind, lane.source, lane.contents(), lane.whole)
 
 
-@pytest.mark.parametrize("way", ["service", "warehouse"])
-@pytest.mark.parametrize("name", LANES)
+@pytest.mark.parametrize("victims", ["questdb:{folder}", "questdb:{folder},self"])
+@rounds(1, 10)
+def test_questdb_killed_in_a_load_costs_nothing_but_time(
+    victims: str, times: int, open_lane: Callable[[str], Lane], questdb_folder: Path
+) -> None:
+    """The load waits for a server that somebody starts, or the next one does its work."""
+    rng, lane = chance(times), open_lane("tq questdb")
+    same = SMALL.model_copy(update={"port": int(url_of(questdb_folder).rpartition(":")[2])})
+    over = threading.Event()
+
+    def start_again() -> None:
+        while not over.wait(0.1):
+            if questdb.find_running(questdb_folder) is None:
+                start(questdb_folder, same)
+
+    watch = threading.Thread(target=start_again)
+    watch.start()
+    try:
+        for _ in range(times):
+            lane.reset()
+            for _ in range(2 if times < 5 else 6):
+                point = rng.choice([*TQ_DAY, *TQ_SERVER])
+                nth = rng.randint(1, DAYS)
+                env = {"FAULTS_VICTIM": victims.format(folder=questdb_folder)}
+                done = lane.drive(point, nth, **env)
+                assert done.code in (0, -9, 4), done.said
+                assert "internal error" not in done.said
+                wait_until("QuestDB runs", lambda: questdb.find_running(questdb_folder))
+                if not done.hit:
+                    break
+            assert (last := lane.complete()).code == 0, last.said
+            kind = name_kind("tq", victims)
+            tally.compare(kind, lane.source, lane.contents(), lane.whole)
+    finally:
+        over.set()
+        watch.join()
+
+
+WAYS = [(name, way) for name in LANES for way in ("service", "warehouse")]
+
+
+@pytest.mark.parametrize(("name", "way"), [*WAYS, ("tq questdb", "store")])
 @rounds(1, 8)
 def test_a_partition_of_the_network_costs_nothing_but_time(
     name: str, way: str, times: int, open_lane: Callable[[str], Lane]
@@ -242,10 +287,15 @@ def test_no_shared_memory_of_the_machine_is_needed(
     lane = open_lane(name)
     lane.reset()
     embedded.stop(lane.home)
-    done = lane.drive("none", 0, FAULTS_MOUNTS=WITHOUT[memory], TMPDIR="/tmp")
+    mounts = {"FAULTS_MOUNTS": WITHOUT[memory], "TMPDIR": "/tmp"}
+    done = lane.drive("none", 0, **mounts)
     tally.count(f"/dev/shm {memory}", lane.source)
     assert done.code == 0, done.said
     tally.compare(f"/dev/shm {memory}", lane.source, lane.contents(), lane.whole)
+    if name == "tdx":
+        env = mounts | {"QUOTEMILL_HOME": str(lane.home), "DBT_PROFILES_DIR": str(lane.home)}
+        built = drive("build", "none", 0, "quotemill", "build", env=env, cwd=lane.home)
+        assert built.code == 0, built.said
     embedded.stop(lane.home)
 
 
@@ -254,14 +304,24 @@ def test_no_shared_memory_of_the_machine_is_needed(
 def test_a_build_by_hand_beside_a_load_costs_no_row(
     name: str, times: int, open_lane: Callable[[str], Lane]
 ) -> None:
-    rng, lane = chance(times), open_lane(name)
+    kind, rng, lane = "dbt build by hand beside a load", chance(times), open_lane(name)
+    place = Place(lane.home, lane.home, {"DBT_EXCLUDE_RESOURCE_TYPES": "unit_test test"})
+
+    def built() -> dict[str, list[tuple[Any, ...]]]:
+        assert (done := place.forked("quotemill", "build")).returncode == 0, done.stderr
+        return market_tables(embedded.expected_url(lane.home))
+
+    lane.reset()
+    assert lane.complete().code == 0
+    expected = built()
     for _ in range(times):
         lane.reset()
         with ThreadPoolExecutor(1) as beside:
-            delay = rng.uniform(0, 2)
-            load = beside.submit(lambda wait=delay: (time.sleep(wait), lane.drive("none", 0))[1])
-            built = Place(lane.home, lane.home, {}).forked("quotemill", "dbt", "build", "--exclude-resource-types", "unit_test", "test", "seed")
-            tally.count("dbt build by hand beside a load", lane.source)
-            assert load.result().code == 0, load.result().said
-        assert built.returncode in (0, 1), built.stderr
-        tally.compare("dbt build by hand beside a load", lane.source, lane.contents(), lane.whole)
+            build = beside.submit(place.forked, "quotemill", "dbt", "build")
+            time.sleep(rng.uniform(0, 15))
+            loaded = lane.drive("none", 0)
+            tally.count(kind, lane.source, hit=not build.done())
+            assert loaded.code == 0, loaded.said
+        print(f"{name}: {build.result().returncode}: {build.result().stderr[-300:]}")
+        tally.compare(kind, lane.source, lane.contents(), lane.whole)
+        tally.compare(kind, lane.source, built(), expected)

@@ -60,14 +60,14 @@ def _megabytes(size: int) -> str:
 def shared_memory() -> dict[str, str]:
     """The setting of where parallel workers exchange rows, if not the default.
 
-    A container's /dev/shm has 64 MB, and a query that needs more fails. The shared memory of System
-    V has no such limit.
+    A container's /dev/shm has 64 MB, and a query that needs more fails; or it cannot be written, and
+    the server would not start. The shared memory of System V has no such limit.
     """
     if sys.platform != "linux":
         return {}
     try:
         facts = os.statvfs(SHARED)
-        roomy = facts.f_blocks * facts.f_frsize >= ROOM
+        roomy = facts.f_blocks * facts.f_frsize >= ROOM and os.access(SHARED, os.W_OK)
     except OSError:
         roomy = False
     return {} if roomy else {"dynamic_shared_memory_type": "sysv"}
