@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import multiprocessing
 import os
 import re
 import sys
@@ -229,6 +230,7 @@ def invoke(
             head += ["--log-level-file", "info"]  # else some 3,000 lines in each build
     if not lenient:
         head += ["--warn-error-options", '{"error": ["NoNodesForSelectionCriteria"]}']
+    _require_semaphores()
     stdout = contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext()
     seeds = readable_seeds(project.root / "seeds", target / "seeds", warehouse)
     with quick_dbt() as lost, stdout, seeds:
@@ -260,6 +262,17 @@ def _find_full_disk(outcome: Any) -> str | None:
 def _list_nodes(outcome: Any) -> list[Any]:
     """The results of nodes; an operation has one without a node."""
     return [x for x in getattr(outcome.result, "results", ()) if hasattr(x, "node")]
+
+
+def _require_semaphores() -> None:
+    """The locks of dbt, which are files in /dev/shm."""
+    try:
+        multiprocessing.get_context("spawn").Lock()
+    except OSError as error:
+        hint = "mount one: mount -t tmpfs tmpfs /dev/shm; for a container, --shm-size 64m"
+        raise SettingsError(
+            f"dbt needs a /dev/shm with room that can be written: {error.strerror}", hint=hint
+        ) from None
 
 
 def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:

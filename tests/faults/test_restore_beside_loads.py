@@ -1,7 +1,6 @@
 """A load beside a restore: no row is skipped by a cursor that is ahead of what came back."""
 # ruff: noqa: F811
 
-import random
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,8 @@ from loaders.warehouse.postgres import open_warehouse
 from orchestration.backup.dump import dump
 from orchestration.backup.dump_restore import restore
 from quotemill.errors import LockHeldError, UpstreamError
+from tests.faults import tally
+from tests.faults.kills import dice
 from tests.faults.scene import wait_until
 from tests.toy.bench import FILES, Toy, bench  # noqa: F401
 
@@ -112,7 +113,7 @@ def test_no_interleaving_of_a_load_and_a_restore_loses_a_row(
 ) -> None:
     bench_with_dump(bench, tmp_path / "dump")
     monkeypatch.setattr(lock, "WATCH_POLL", 1.0)
-    chance, outcomes = random.Random(47), {"both": 0, "one was refused": 0}
+    chance, outcomes = dice(47), {"both": 0, "one was refused": 0}
     for _ in range(times):
         grow(bench)
         early, late, lost = chance.random(), chance.random(), chance.random() < 0.5
@@ -131,6 +132,8 @@ def test_no_interleaving_of_a_load_and_a_restore_loses_a_row(
                 time.sleep(early + chance.random() / 5)
                 end_lock(bench)
             outcomes["both" if all(b.result() for b in both) else "one was refused"] += 1
+        tally.count("restore beside a load", "toy")
         assert bench.load().status == "succeeded"
-        assert bench.rows() == wanted(bench)
+        rows, right = {"price": bench.rows()}, {"price": wanted(bench)}
+        tally.compare("restore beside a load", "toy", rows, right)
     print(outcomes)
