@@ -24,9 +24,10 @@ from tests.faults.test_ib_kills import CLOCKS, tables
 from tests.faults.test_tq_kills import MAPPED, contents
 from tests.integration.ib import bench as ib
 from tests.integration.tq import bench as tq
-from tests.integration.tq.worlds import DAYS, world
+from tests.integration.tq.worlds import world
 
 MARKET = SyntheticMarket(codes=12, days=60, seed=3)
+PARTS = ("index", "alike", "schedule", "days", "minutes")  # of ticks that are stored
 LANES = ("tdx", "ib discover", "ib snapshot", "ib enrich", "tq mapping", "tq ticks", "tq questdb")
 
 
@@ -161,7 +162,9 @@ def _gateway_of_ib(place: str) -> Mapping[str, str]:
 
 
 @contextmanager
-def tq_lane(home: Path, kind: str, url: str = "", begin: Callable[[], object] = lambda: None) -> Iterator[Lane]:
+def tq_lane(
+    home: Path, kind: str, url: str = "", begin: Callable[[], object] = lambda: None
+) -> Iterator[Lane]:
     environ = {"QUOTEMILL_QUESTDB_URL": url} if url else {}
     with tq.bench(world(), embedded.expected_url(home), home, environ=environ) as made:
         if kind == "mapping":
@@ -174,7 +177,7 @@ def tq_lane(home: Path, kind: str, url: str = "", begin: Callable[[], object] = 
 
             def held() -> Mapping[str, Any]:
                 found = verify(made.settings, open_warehouse(made.settings), Silent())
-                parts = dict(zip("index alike schedule days minutes".split(), contents(made), strict=True))
+                parts = dict(zip(PARTS, contents(made), strict=True))
                 return parts | {"verified": [found.days, *found.differences]}
 
         mode = "mapping" if kind == "mapping" else "ticks"

@@ -171,7 +171,9 @@ def name_kind(group: str, victims: str) -> str:
     """The fault of killing what FAULTS_VICTIM names, as the tally calls it."""
     work, _ = WHOSE[group]
     names = {"self": work, "clients": "client"}
-    killed = (names.get(v, "QuestDB" if v.startswith("questdb") else "server") for v in victims.split(","))
+    killed = (
+        names.get(v, "QuestDB" if v.startswith("questdb") else "server") for v in victims.split(",")
+    )
     return f"{' and '.join(killed)} killed"
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.faults.points import AROUND_PACKAGE, IB_TABLES
+from tests.faults.points import AROUND_PACKAGE
 from tests.faults.scene import drive_load
 from tests.integration.ib.bench import QUICK, Bench, bench
 
@@ -48,24 +48,14 @@ class Kill(NamedTuple):
         return f"{self.task}: {self.table}, {self.where}"
 
 
-KILLS = [
-    Kill(task, table, where)
-    for task, tables in IB_TABLES.items()
-    for table in tables
-    for where in ("answered", *AROUND_PACKAGE)
-]
-FEW = [
+FEW = [  # tests/faults/test_soak.py draws among all
     Kill("discover", "session_contract", DICE.choice(AROUND_PACKAGE)),
     Kill("snapshot", "chain_snapshot", DICE.choice(AROUND_PACKAGE)),
     Kill("enrich", "open_interest", DICE.choice(AROUND_PACKAGE)),
 ]
 
 
-@pytest.mark.parametrize(
-    "kill",
-    [*FEW, *(pytest.param(kill, marks=pytest.mark.soak) for kill in KILLS if kill not in FEW)],
-    ids=str,
-)
+@pytest.mark.parametrize("kill", FEW, ids=str)
 def test_what_a_kill_left_undone_the_same_load_does(
     kill: Kill, filled_database: Callable[..., str], tmp_path: Path
 ) -> None:

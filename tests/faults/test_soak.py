@@ -9,7 +9,7 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -35,16 +35,20 @@ from tests.integration.ticks.servers import SMALL, address_of, start
 from tests.integration.tq.worlds import DAYS
 
 SOAK = pytest.mark.soak
+FEW_LANES = ("tdx", "ib snapshot", "tq ticks")
+Case = tuple[str, ...]
 
 
-def rounds(few: int, many: int) -> Any:
-    """How many rounds `make test-faults` runs, and how many `make soak`."""
-    both = [pytest.param(few, id="few"), pytest.param(many, id="many", marks=SOAK)]
-    return pytest.mark.parametrize("times", both if few else both[1:])
+def cases(few: Sequence[Case], every: Sequence[Case], times: int) -> list[Any]:
+    """Some once, in `make test-faults`, and each so many times, in `make soak`."""
+    return [
+        *(pytest.param(*case, 1, id=f"few, {', '.join(case)}") for case in few),
+        *(pytest.param(*case, times, id=", ".join(case), marks=SOAK) for case in every),
+    ]
 
 
 def chance(times: int) -> random.Random:
-    return dice(47 if times < 5 else secrets.randbelow(1_000_000))
+    return dice(47 if times == 1 else secrets.randbelow(1_000_000))
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +93,13 @@ def empty(folder: Path) -> None:
     http.close()
 
 
-@pytest.mark.parametrize("victims", ["self", "{server}", "{server},self"])
-@pytest.mark.parametrize("name", LANES)
-@rounds(1, 10)
+VICTIMS = [(name, v) for name in LANES for v in ("self", "{server}", "{server},self")]
+
+
+@pytest.mark.parametrize(
+    ("name", "victims", "times"),
+    cases([(name, "{server},self") for name in FEW_LANES], VICTIMS, 4),
+)
 def test_loads_killed_again_and_again_are_completed_by_the_next(
     name: str, victims: str, times: int, open_lane: Callable[[str], Lane]
 ) -> None:
@@ -99,7 +107,7 @@ def test_loads_killed_again_and_again_are_completed_by_the_next(
     rng, lane = chance(times), open_lane(name)
     for _ in range(times):
         lane.reset()
-        for _ in range(2 if times < 5 else 8):
+        for _ in range(2 if times == 1 else 8):
             point = rng.choice(sorted(lane.counts))
             nth = rng.randint(1, lane.counts[point])
             server = embedded.ensure_running(lane.home).pid
@@ -115,8 +123,10 @@ def test_loads_killed_again_and_again_are_completed_by_the_next(
         tally.compare(kind, lane.source, lane.contents(), lane.whole)
 
 
-@pytest.mark.parametrize("victims", ["questdb:{folder}", "questdb:{folder},self"])
-@rounds(1, 10)
+QUESTDB = [("questdb:{folder}",), ("questdb:{folder},self",)]
+
+
+@pytest.mark.parametrize(("victims", "times"), cases(QUESTDB[:1], QUESTDB, 4))
 def test_questdb_killed_in_a_load_costs_nothing_but_time(
     victims: str, times: int, open_lane: Callable[[str], Lane], questdb_folder: Path
 ) -> None:
@@ -135,7 +145,7 @@ def test_questdb_killed_in_a_load_costs_nothing_but_time(
     try:
         for _ in range(times):
             lane.reset()
-            for _ in range(2 if times < 5 else 6):
+            for _ in range(2 if times == 1 else 6):
                 point = rng.choice([*TQ_DAY, *TQ_SERVER])
                 nth = rng.randint(1, DAYS)
                 env = {"FAULTS_VICTIM": victims.format(folder=questdb_folder)}
@@ -153,11 +163,14 @@ def test_questdb_killed_in_a_load_costs_nothing_but_time(
         watch.join()
 
 
-WAYS = [(name, way) for name in LANES for way in ("service", "warehouse")]
+WAYS = [
+    *((name, way) for name in LANES for way in ("service", "warehouse")),
+    ("tq questdb", "store"),
+]
+FEW_WAYS = [("tdx", "warehouse"), ("ib enrich", "service"), ("tq questdb", "store")]
 
 
-@pytest.mark.parametrize(("name", "way"), [*WAYS, ("tq questdb", "store")])
-@rounds(1, 8)
+@pytest.mark.parametrize(("name", "way", "times"), cases(FEW_WAYS, WAYS, 4))
 def test_a_partition_of_the_network_costs_nothing_but_time(
     name: str, way: str, times: int, open_lane: Callable[[str], Lane]
 ) -> None:
@@ -165,45 +178,47 @@ def test_a_partition_of_the_network_costs_nothing_but_time(
     rng, lane = chance(times), open_lane(name)
     with lane.through_proxy(way) as (middle, env):
         lane.reset()
-        middle.arm(-1, 0, cuts=False)
-        assert (done := lane.drive("none", 0, **env)).code == 0, done.said
+        assert (whole := lane.drive("none", 0, **env)).code == 0, whole.said
         total = middle.passed
-        assert total
-        for _ in range(times):
+        for turn in range(2 * times):
             lane.reset()
-            for cuts in (False, True):
-                before, at = middle.stops, rng.randrange(total)
-                middle.arm(at, rng.uniform(0.5, 3), cuts)
-                done = lane.drive("none", 0, **env)
-                tally.count(f"{way} cut off", lane.source, hit=middle.stops > before)
-                print(f"{name}, {way}: {at} of {total}, {cuts}: {done.code} {done.said if done.code else ''}")
-                assert done.code in (0, 4, 6), done.said
-                assert "internal error" not in done.said
-                middle.arm(-1, 0, cuts=False)
-            assert (done := lane.complete()).code == 0, done.said
+            before, closes = middle.stops, turn % 2 == 1
+            middle.arm((rng.randrange(total), rng.uniform(0.5, 3), closes))
+            done = lane.drive("none", 0, **env)
+            tally.count(f"{way} cut off", lane.source, hit=middle.stops > before)
+            print(f"{name}, {way}, {closes}: {done.code} {done.said if done.code else ''}")
+            assert done.code in (0, 4, 6), done.said
+            assert "internal error" not in done.said
+            middle.arm(None)
+            last = lane.complete()
+            assert last.code == 0, last.said
             tally.compare(f"{way} cut off", lane.source, lane.contents(), lane.whole)
 
 
-@pytest.mark.parametrize("back", [timedelta(hours=1), timedelta(days=1)], ids=["hour", "day"])
-@pytest.mark.parametrize("name", LANES)
-@rounds(1, 3)
+BACK = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
+
+
+@pytest.mark.parametrize(
+    ("name", "far", "times"),
+    cases([("tdx", "day"), ("ib enrich", "hour")], [(n, far) for n in LANES for far in BACK], 2),
+)
 def test_a_clock_set_back_costs_no_row(
-    name: str, back: timedelta, times: int, open_lane: Callable[[str], Lane]
+    name: str, far: str, times: int, open_lane: Callable[[str], Lane]
 ) -> None:
     """In the midst of a load, which is killed; another begins an hour or a day before it."""
     rng, lane = chance(times), open_lane(name)
-    early = (lane.sandbox.clock - back).isoformat()
+    early = (lane.sandbox.clock - BACK[far]).isoformat()
     for _ in range(times):
         lane.reset()
         if rng.random() < 0.5:
             point = rng.choice(sorted(lane.counts))
             lane.drive(point, rng.randint(1, lane.counts[point]))
         done = lane.drive("none", 0, AS_OF=early)
-        tally.count(f"clock back by {back}", lane.source)
+        tally.count(f"clock back by one {far}", lane.source)
         assert done.code in (0, 4, 5, 6, 75), done.said
         assert "internal error" not in done.said
         assert (done := lane.complete()).code == 0, done.said
-        kind, whole = f"clock back by {back}", without_clock(lane.whole)
+        kind, whole = f"clock back by one {far}", without_clock(lane.whole)
         tally.compare(kind, lane.source, without_clock(lane.contents()), whole)
 
 
@@ -241,8 +256,7 @@ JOBS = """
 """
 
 
-@pytest.mark.parametrize("name", ["tdx", "ib enrich", "tq ticks"])
-@rounds(1, 2)
+@pytest.mark.parametrize(("name", "times"), cases([("tdx",)], [(name,) for name in FEW_LANES], 2))
 def test_ten_thousand_jobs_are_in_nobodys_way(
     name: str, times: int, open_lane: Callable[[str], Lane]
 ) -> None:
@@ -273,12 +287,10 @@ WITHOUT = {
 
 
 @pytest.mark.parametrize("memory", WITHOUT)
-@pytest.mark.parametrize("name", ["tdx", "ib discover", "tq mapping", "tq ticks"])
-@rounds(0, 1)
+@pytest.mark.parametrize("name", ["tdx", *(pytest.param(n, marks=SOAK) for n in FEW_LANES[1:])])
 def test_no_shared_memory_of_the_machine_is_needed(
     name: str,
     memory: str,
-    times: int,
     open_lane: Callable[[str], Lane],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -300,8 +312,7 @@ def test_no_shared_memory_of_the_machine_is_needed(
     embedded.stop(lane.home)
 
 
-@pytest.mark.parametrize("name", ["tdx", "ib snapshot", "tq mapping"])
-@rounds(0, 2)
+@pytest.mark.parametrize(("name", "times"), cases((), [("tdx",), ("ib snapshot",)], 2))
 def test_a_build_by_hand_beside_a_load_costs_no_row(
     name: str, times: int, open_lane: Callable[[str], Lane]
 ) -> None:

@@ -1,7 +1,6 @@
 """Killed loads, clients or stores of ticks: the next load makes the same tables and hashes."""
 # ruff: noqa: F811
 
-import random
 import signal
 from collections.abc import Callable
 from contextlib import closing
@@ -20,7 +19,7 @@ from loaders.ticks.tables import MAIN_TICKS
 from loaders.tq.tick_days.verify import verify
 from loaders.warehouse.postgres import open_warehouse
 from quotemill.ticks.questdb_http import QuestdbHttp
-from tests.faults.points import AROUND_PACKAGE, TQ_DAY, TQ_MAPPING, TQ_SERVER
+from tests.faults.points import AROUND_PACKAGE, TQ_MAPPING
 from tests.faults.scene import Finished, drive_load
 from tests.integration.ticks.conftest import empty_questdb, questdb_folder  # noqa: F401
 from tests.integration.ticks.servers import SMALL, address_of, start
@@ -29,9 +28,6 @@ from tests.integration.tq.conftest import made, mapped, questdb_url, schedule_ds
 from tests.integration.tq.test_minutes import MINUTES
 from tests.integration.tq.test_ticks import asked_days
 from tests.integration.tq.worlds import DAYS, END, FIRST, INDEX, NEXT, world
-
-DICE = random.Random(20251014)
-
 
 LANDINGS = [f"symbol_day, {where}" for where in AROUND_PACKAGE]
 # what is killed: the clients' processes, the load, QuestDB's server and the load
@@ -50,21 +46,6 @@ class Kill(NamedTuple):
         return f"{self.store}, {self.victim}: {self.point}, day {self.day}"
 
 
-def draw_days(*of: tuple[str, str], days: int) -> list[Kill]:
-    """On QuestDB: each (victim, point) on so many days."""
-    return [
-        Kill("questdb", victim, point, day)
-        for victim, point in of
-        for day in sorted(DICE.sample(range(1, DAYS + 1), days))
-    ]
-
-
-# four and more of each victim
-KILLS = [
-    *draw_days(("client", "answered"), *(("load", point) for point in TQ_DAY), days=4),
-    *(Kill("questdb", "load", point) for point in LANDINGS),
-    *draw_days(*(("both", point) for point in TQ_SERVER), days=2),
-]
 FEW = [
     Kill("postgres", "client", day=3),
     Kill("postgres", "load", LANDINGS[1]),
@@ -72,9 +53,7 @@ FEW = [
 ]
 
 
-@pytest.mark.parametrize(
-    "kill", [*FEW, *(pytest.param(kill, marks=pytest.mark.soak) for kill in KILLS)], ids=str
-)
+@pytest.mark.parametrize("kill", FEW, ids=str)
 def test_what_a_kill_left_undone_the_next_load_does(
     kill: Kill,
     schedule_dsn: str,

@@ -22,7 +22,7 @@ from tests.integration.tdx_load.bench import Heard, bench
 OpenScene = Callable[..., Scene]
 STUCK = "hang:kline-all:after=7"
 SLICED = {"QUOTEMILL_TDX__SLICE_SIZE": "3", "QUOTEMILL_TDX__BULK_TIMEOUT": "2"}
-SOAK = pytest.mark.soak  # two points in `make test-faults`, all of them in `make soak`
+SOAK = pytest.mark.soak
 KEY = "select pg_try_advisory_lock(hashtextextended('quotemill:load:tdx', 0))"
 
 
@@ -74,16 +74,7 @@ def stuck(scene: Scene) -> Any:
     return scene.begin_stuck()
 
 
-@pytest.mark.parametrize(
-    "point",
-    [
-        pytest.param("a batch handed to dlt", marks=SOAK),
-        "after COPY, before the upsert",
-        pytest.param("all files moved, no load row", marks=SOAK),
-        "before ingestion_state",
-        pytest.param("ingestion_state written, not committed", marks=SOAK),
-    ],
-)
+@pytest.mark.parametrize("point", ["after COPY, before the upsert", "before ingestion_state"])
 def test_the_embedded_server_is_killed_and_the_load_goes_on(
     own_server: Scene, undisturbed: dict[str, Any], tmp_path: Path, point: str
 ) -> None:

@@ -2,7 +2,6 @@
 
 import random
 import secrets
-import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path

@@ -138,9 +138,7 @@ def test_work_killed_again_and_again_and_files_damaged_cost_no_tick(
                 is_whole(stored, archived=0)
 
 
-def kill_again_and_again(
-    bench: Bench, work: Callable[[Bench], object], rng: random.Random
-) -> None:
+def kill_again_and_again(bench: Bench, work: Callable[[Bench], object], rng: random.Random) -> None:
     points = [point for point in TICK_ARCHIVE.values() if point.stage == work.__name__]
     for _ in range(5):
         point = replace(rng.choice(points), nth=rng.randint(1, 4))
@@ -167,7 +165,9 @@ def damage_and_put_back(bench: Bench, rng: random.Random) -> None:
 
 
 @pytest.mark.parametrize("point", TICK_DROP)
-@pytest.mark.parametrize("turns", [pytest.param(1, id="few"), pytest.param(4, marks=pytest.mark.soak, id="many")])
+@pytest.mark.parametrize(
+    "turns", [pytest.param(1, id="few"), pytest.param(4, marks=pytest.mark.soak, id="many")]
+)
 def test_a_server_killed_while_days_are_dropped_drops_them_at_the_next(
     in_questdb: Bench,
     questdb_folder: Path,
