@@ -35,8 +35,9 @@ LANES = ("tdx", "ib discover", "ib snapshot", "ib enrich", "tq mapping", "tq tic
 class Lane:
     """`drive` runs the load in a process that is killed at a point, with these variables.
 
-    `contents` is all that it leaves; `begin` empties what is not in the warehouse; `service` names
-    the variables by which a load finds its service at another port; `whole` and `counts` are those of one left alone.
+    `contents` is all that it leaves; `service` are the variables by which it finds its service at
+    another place; `begin` empties its store of ticks at the URL `store`. `whole` and `counts`: the
+    contents of one left alone, and how often it reached each point.
     """
 
     name: str
@@ -68,12 +69,11 @@ class Lane:
                 at = f"{parts['user']}@127.0.0.1:{middle.port}/{parts['dbname']}"
                 yield middle, {"QUOTEMILL_WAREHOUSE_URL": f"postgresql://{at}"}
         elif way == "store":
-            url = self.store
-            with proxy(int(url.rpartition(":")[2])) as middle:
-                near = f"{url.rpartition(':')[0]}:{middle.port}"
-                yield middle, {"QUOTEMILL_QUESTDB_URL": near}
+            place, _, port = self.store.rpartition(":")
+            with proxy(int(port)) as middle:
+                yield middle, {"QUOTEMILL_QUESTDB_URL": f"{place}:{middle.port}"}
         else:
-            url = getattr(self.sandbox, "url", "") or f"://127.0.0.1:{self.sandbox.port}"
+            url = getattr(self.sandbox, "url", "") or f":{self.sandbox.port}"
             with proxy(int(url.rpartition(":")[2])) as middle:
                 yield middle, dict(self.service(f"127.0.0.1:{middle.port}"))
 
@@ -176,9 +176,9 @@ def tq_lane(
             tq.build_schedule(made)
 
             def held() -> Mapping[str, Any]:
-                found = verify(made.settings, open_warehouse(made.settings), Silent())
+                seen = verify(made.settings, open_warehouse(made.settings), Silent())
                 parts = dict(zip(PARTS, contents(made), strict=True))
-                return parts | {"verified": [found.days, *found.differences]}
+                return parts | {"verified": [seen.days, *seen.differences]}
 
         mode = "mapping" if kind == "mapping" else "ticks"
         words = ("--mode", mode, "--as-of", made.sandbox.clock.isoformat())

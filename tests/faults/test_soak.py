@@ -225,18 +225,15 @@ def test_a_clock_set_back_costs_no_row(
 def without_clock(contents: Mapping[str, Any]) -> Mapping[str, Any]:
     """Without when rows came, and what an earlier day's load adds: its minutes, its attempt."""
 
-    def is_lasting(row: Any) -> bool:
-        return "minute1" not in str(row)
-
     return {
-        table: [strip_times(row) for row in rows if is_lasting(row)]
+        table: [strip_times(row) for row in rows if "minute1" not in str(row)]
         for table, rows in contents.items()
         if table not in ("enrichment", "ingestion_state", "cursors")
     }
 
 
 def strip_times(row: Any) -> Any:
-    """Bars have days and texts; only when a row came is a moment of the load's day."""
+    """Bars have days and texts; a moment in a row is when it came."""
     if isinstance(row, tuple):
         return tuple(value for value in row if not isinstance(value, datetime))
     return row

@@ -60,8 +60,8 @@ def _megabytes(size: int) -> str:
 def shared_memory() -> dict[str, str]:
     """The setting of where parallel workers exchange rows, if not the default.
 
-    A container's /dev/shm has 64 MB, and a query that needs more fails; or it cannot be written, and
-    the server would not start. The shared memory of System V has no such limit.
+    A container's /dev/shm has 64 MB, and a query that needs more fails; where it cannot be written
+    the server does not start. The shared memory of System V has no such limit.
     """
     if sys.platform != "linux":
         return {}
