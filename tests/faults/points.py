@@ -289,7 +289,7 @@ GROUPS = {
     "build": BUILD,
     "ib": IB,
     "tq": TQ,
-    "tick archive": TICK_ARCHIVE,
+    "tick archive": TICK_ARCHIVE | TICK_DROP,
     "archive": ARCHIVE,
     "backup": BACKUP,
     "export": EXPORT,
