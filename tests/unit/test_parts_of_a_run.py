@@ -61,6 +61,7 @@ def did(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(build, "build", built)
     monkeypatch.setattr(findings, "judge", judge)
     monkeypatch.setattr(pipeline, "open_warehouse", lambda _: warehouse)
+    monkeypatch.setattr(findings, "explain_unadjusted", lambda *_: None)
     monkeypatch.setattr(pipeline, "read_lags", lambda *_: ())
     return done
 

@@ -27,7 +27,9 @@ NAMED_IN = {
     "orchestration/console/api/sandbox.py": {"tdx"},  # the service that its button starts
     "orchestration/console/api/settings.py": {"tdx"},  # whose folders must be there
     "orchestration/console/pages/chains.py": {"ib"},
+    "orchestration/console/pages/contracts.py": {"tq"},
     "orchestration/console/pages/futures.py": {"tq"},
+    "orchestration/console/pages/prices.py": {"tdx"},
     "orchestration/demo.py": {"tdx"},
     "orchestration/nightly.py": {"ib"},  # its archive
     "quotemill/readers/klines.py": {"tdx"},  # the forms of its codes

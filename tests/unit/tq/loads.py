@@ -1,5 +1,6 @@
 """Loads of ticks without servers, warehouse or store."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -101,6 +102,7 @@ def context(
         warehouse=SimpleNamespace(ask=lambda _: answer),
         request=LoadRequest("tq", options={"refetch": "yes"} if refetches else {}),
         retried=None,
+        counts=Counter(),
         warn=(said if said is not None else []).append,
     )
     nothing: Any = None
