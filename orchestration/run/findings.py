@@ -108,16 +108,22 @@ def explain_unadjusted(conn: psycopg.Connection, qa: str) -> str | None:
     """Why adjusted prices equal raw ones; None where events are loaded, or it is acknowledged.
 
     Runs and `status` say this finding in full: a count among others would hide that every price is
-    wrong.
+    wrong. None too where the check cannot be read, which is a finding of its own.
     """
     if not has_relation(conn, f"{qa}.qa_corporate_action_source"):
         return None
-    row = conn.execute(
-        f"select f.evidence from {qa}.qa_corporate_action_source as f where not exists ("
-        "select 1 from ops.seen_findings as s where s.qa_schema = %s "
-        "and s.check_name = f.check_name and s.acknowledged_at is not null)".encode(),
-        (qa,),
-    ).fetchone()
+    try:
+        with conn.transaction():
+            row = conn.execute(
+                f"select f.evidence from {qa}.qa_corporate_action_source as f where not exists ("
+                "select 1 from ops.seen_findings as s where s.qa_schema = %s "
+                "and s.check_name = f.check_name and s.acknowledged_at is not null)".encode(),
+                (qa,),
+            ).fetchone()
+    except psycopg.OperationalError:
+        raise
+    except psycopg.DatabaseError:
+        return None
     return row[0] if row else None
 
 
