@@ -1,21 +1,15 @@
 """The page of main contracts of futures: their days and minutes as one series, with the rolls."""
 
 from datetime import date
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 import psycopg
+import pyarrow as pa
 
-from loaders.trading_time import SHANGHAI
 from orchestration.console.context import Console
-from orchestration.console.pages.prices import (
-    PIECE,
-    SPANS,
-    Absence,
-    Chart,
-    count_decimals,
-    cut_rows,
-)
+from orchestration.console.pages.prices import Absence, cut_rows, draw_bars
 from orchestration.console.pages.site import add_or_explain
 from orchestration.console.pages.words import mark
 from quotemill.readers import main_contracts
@@ -60,23 +54,15 @@ def gather_futures(
             command = f"quotemill load {SOURCE} --codes {variety}"
             text = mark("minutes are not loaded")
             return {"title": variety, "absent": Absence(text, command=command, load=load)}
-        first, last = about["span"]
-        if end and end < first:
-            return {"title": variety, "absent": Absence(mark("before the first bar"), first)}
-        until = min(end or last, last)
-        start = date.fromordinal(max(1, until.toordinal() - SPANS[freq]))
-        shown = gather_days(console, variety, freq, adjust, start, until)
-        chart = Chart(
+        drawn = draw_bars(
             f"/api/main-contracts/{variety}?{urlencode({'freq': freq, 'adjust': adjust})}",
-            time=shown["time"],
+            partial(gather_days, console, variety, freq, adjust),
+            freq,
+            about["span"],
+            end,
             volume="volume_lots",
-            first=first,
-            last=last,
-            until=until,
-            step=PIECE * SPANS[freq],
-            digits=count_decimals(shown["rows"]),
         )
-        return about | shown | {"more": 0, "chart": chart, "title": variety}
+        return about | drawn | {"title": variety}
 
     return add_or_explain(values, draw)
 
@@ -95,17 +81,10 @@ def gather_days(
 ) -> dict[str, Any]:
     """The bars of some days, as the table of a page has them."""
 
-    def read(conn: psycopg.Connection) -> dict[str, Any]:
+    def read(conn: psycopg.Connection) -> pa.Table:
         futures = console.require_warehouse().inner_schema("futures")
-        return cut_rows(
-            main_contracts.read_main_contracts(
-                conn, futures, variety, start, end, freq=freq, adjust=adjust
-            )
+        return main_contracts.read_main_contracts(
+            conn, futures, variety, start, end, freq=freq, adjust=adjust
         )
 
-    shown = console.read(read)
-    if freq == "1d":
-        return shown | {"time": "trading_day"}
-    for row in shown["rows"]:
-        row["start_at"] = row["start_at"].astimezone(SHANGHAI)
-    return shown | {"time": "start_at"}
+    return cut_rows(console.read(read), "trading_day" if freq == "1d" else "start_at")

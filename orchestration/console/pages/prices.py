@@ -1,9 +1,10 @@
 """Pages of prices: the candles of a security, the smile of an option chain."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -149,26 +150,19 @@ def gather_klines(
         about: dict[str, Any] = console.read(read)
         if about["span"] is None:
             return about
-        first, last = about["span"]
-        if end and end < first:
-            return about | {"absent": Absence(mark("before the first bar"), first)}
-        until = min(end or last, last)
-        start = date.fromordinal(max(1, until.toordinal() - SPANS[freq]))
         way = about["adjust"]
-        bars = gather_bars(console, about["code"], freq, way, start, until)
-        chart = Chart(
+        drawn = draw_bars(
             f"/api/klines/{about['code']}?{urlencode({'freq': freq, 'adjust': way})}",
-            time=bars["time"],
+            partial(gather_bars, console, about["code"], freq, way),
+            freq,
+            about["span"],
+            end,
             volume="volume_shares",
-            first=first,
-            last=last,
-            until=until,
-            step=PIECE * SPANS[freq],
-            digits=max(LEAST, count_decimals(bars["rows"])),
             least=LEAST,
         )
+        first, last = about["span"]
         fitting = last - timedelta(days=FITTING[freq]) if freq in FITTING else first
-        return about | bars | {"more": 0, "chart": chart, "file_start": max(first, fitting)}
+        return about | drawn | {"file_start": max(first, fitting)}
 
     return add_or_explain(values, draw)
 
@@ -215,21 +209,58 @@ def gather_bars(
             conn, market, security, freq=freq, adjust=adjust, start=start, end=end
         )
 
-    shown = cut_rows(console.read(read))
-    if freq not in klines.MINUTES:
-        return shown | {"time": "trade_date"}
-    for row in shown["rows"]:
-        row["bar_end"] = row["bar_end"].astimezone(SHANGHAI)
-    return shown | {"time": "bar_end"}
+    time = "bar_end" if freq in klines.MINUTES else "trade_date"
+    return cut_rows(console.read(read), time)
 
 
-def cut_rows(table: pa.Table) -> dict[str, Any]:
-    """The newest rows of a table, and how many there are besides."""
+def cut_rows(table: pa.Table, time: str) -> dict[str, Any]:
+    """The newest rows of a table, with moments in Shanghai's time, and how many there are besides.
+
+    time: the column of days, or of moments
+    """
     more = max(0, table.num_rows - SHOWN)
-    return {"rows": table.slice(more).to_pylist(), "more": more}
+    rows = table.slice(more).to_pylist()
+    for row in rows:
+        if isinstance(row[time], datetime):
+            row[time] = row[time].astimezone(SHANGHAI)
+    return {"rows": rows, "more": more, "time": time}
 
 
-def count_decimals(rows: list[Values]) -> int:
+def draw_bars(
+    address: str,
+    gather: Callable[[date, date], dict[str, Any]],
+    freq: Frequency,
+    span: tuple[date, date],
+    end: date | None,
+    *,
+    volume: str,
+    least: int = 0,
+) -> dict[str, Any]:
+    """The bars up to a day, which `gather` reads, and their chart; `absent` before the first one.
+
+    address, volume, least: see Chart
+    span: the days of the oldest and the newest bar
+    """
+    first, last = span
+    if end and end < first:
+        return {"absent": Absence(mark("before the first bar"), first)}
+    until = min(end or last, last)
+    shown = gather(date.fromordinal(max(1, until.toordinal() - SPANS[freq])), until)
+    chart = Chart(
+        address,
+        time=shown["time"],
+        volume=volume,
+        first=first,
+        last=last,
+        until=until,
+        step=PIECE * SPANS[freq],
+        digits=max(least, _count_decimals(shown["rows"])),
+        least=least,
+    )
+    return shown | {"more": 0, "chart": chart}
+
+
+def _count_decimals(rows: list[Values]) -> int:
     """As many decimals as the prices of some rows need, of which an axis shows at most four."""
     closes = [row["close"].normalize() for row in rows if row["close"] is not None]
     return min(4, max((-close.as_tuple().exponent for close in closes), default=0))
