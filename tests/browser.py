@@ -127,8 +127,11 @@ class Browser:
         self._target: str | None = None
         self._page = Page(self._send)
 
-    def open(self, url: str) -> Page:
-        """Load a page in place of the last one, and wait until it has loaded."""
+    def open(self, url: str, width: int | None = None) -> Page:
+        """Load a page in place of the last one, and wait until it has loaded.
+
+        width: in points, from the beginning: a page that becomes wider later shows more
+        """
         last = self._target
         self._target = self._send("Target.createTarget", url="about:blank")["targetId"]
         if last is not None:
@@ -137,6 +140,8 @@ class Browser:
         self._session, self._page = attached["sessionId"], Page(self._send)
         for domain in ("Runtime", "Log", "Network", "Page"):
             self._send(f"{domain}.enable")
+        if width is not None:
+            self._page.set_width(width)
         answer = self._send("Page.navigate", url=url)
         assert "errorText" not in answer, answer
         while self._read().get("method") != "Page.loadEventFired":

@@ -91,8 +91,7 @@ def settle(page: Page) -> None:
 
 
 def test_what_is_drawn_and_said_is_what_the_table_has(url: str, chromium: Browser) -> None:
-    page = chromium.open(f"{url}/prices?code={CODE}&adjust=qfq")
-    page.set_width(1280)
+    page = chromium.open(f"{url}/prices?code={CODE}&adjust=qfq", width=1280)
     settle(page)
     table = [row[:5] for row in page.table("bars")][::-1]
     assert read_view(page) == table
@@ -117,8 +116,7 @@ def test_what_is_drawn_and_said_is_what_the_table_has(url: str, chromium: Browse
 
 
 def test_twenty_years_move_by_keys_and_by_pointer(url: str, chromium: Browser) -> None:
-    page = chromium.open(f"{url}/prices?code={CODE}&adjust=qfq")
-    page.set_width(1280)
+    page = chromium.open(f"{url}/prices?code={CODE}&adjust=qfq", width=1280)
     settle(page)
     for _ in range(70):
         press(page, "PageUp")
@@ -165,8 +163,7 @@ def test_minutes_are_in_the_time_of_their_exchange_and_come_in_pieces(
             "11 + n, n, n, true from unnest(%s::timestamp[]) as day, generate_series(1, 48) as n",
             (CODE, list(map(str, days))),
         )
-    page = chromium.open(f"{url}/prices?code={CODE}&freq=5m&adjust=none")
-    page.set_width(1280)
+    page = chromium.open(f"{url}/prices?code={CODE}&freq=5m&adjust=none", width=1280)
     settle(page)
     said = page.ask(f"{CHART}.describe({CHART}.bars.length - 48)")
     assert said.startswith(f"{days[-1]} 09:35 · open 11.00 · high 99.00 · low 9.00 · close 12.00")
@@ -209,8 +206,7 @@ def test_a_rise_is_red_in_chinese_green_in_english_or_as_chosen(
 def test_a_search_leads_to_a_chart_which_the_next_search_begins_with(
     url: str, chromium: Browser
 ) -> None:
-    page = chromium.open(f"{url}/prices")
-    page.set_width(390)
+    page = chromium.open(f"{url}/prices", width=390)
     assert page.ask("document.querySelector('[data-seen]').hidden")
     search = "document.querySelector('[data-search]')"
     page.ask(f"void ({search}.value = 'pfy')")
