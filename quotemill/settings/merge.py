@@ -8,6 +8,7 @@ would be another one in each folder.
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -33,6 +34,9 @@ from quotemill.settings.section import Section
 
 S = TypeVar("S", bound=TopSettings)
 _ENVIRONMENT = "environment"
+# a path C:\new in double quotes: TOML reads backslash and n as the end of a line
+_UNESCAPED = re.compile(r"[A-Za-z]:[^\x00-\x1f]*[\x00-\x1f]")
+_QUOTES = r"a path with backslashes goes into single quotes: 'C:\new_tdx'"
 # values by dotted name, each with the place that it came from
 Layer = dict[str, tuple[Any, str]]
 
@@ -167,14 +171,21 @@ def _read_text(path: Path) -> str:
 
 
 def _parse_toml(path: Path, text: str) -> Layer:
-    hint = "correct that line in an editor"
+    hint = "correct that line in an editor" + (f"; {_QUOTES}" if "\\" in text else "")
     with reading(path, SettingsError, fault="is not valid TOML", hint=hint):
         values = flatten(tomllib.loads(text))
     return {dotted: (value, str(path)) for dotted, value in values.items()}
 
 
 def _count_from(model: type[TopSettings], folder: Path, values: Layer) -> Layer:
-    """The values of a file; relative paths count from its folder."""
+    """The values of a file; relative paths count from its folder.
+
+    Raises SettingsError for a path in which a backslash and a letter were read as one character.
+    """
+    for dotted, (value, place) in values.items():
+        if isinstance(value, str) and _UNESCAPED.match(value):
+            text = f"{place}: {dotted} has an end of a line or a tab, which no path has"
+            raise SettingsError(text, hint=_QUOTES)
     return {
         dotted: (
             str(folder.absolute() / value) if is_relative(model, dotted, value) else value,

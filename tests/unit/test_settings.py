@@ -268,6 +268,16 @@ def test_a_typo_in_the_settings_file_names_the_file(tmp_path: Path) -> None:
         load_settings({}, cwd=tmp_path)
 
 
+@pytest.mark.parametrize("path", ["C:\\new_tdx", "C:\\tdx", "C:\\zd_tdx", "C:\\Users\\new"])
+def test_a_windows_path_in_double_quotes_is_told_its_single_ones(path: str, tmp_path: Path) -> None:
+    (tmp_path / "quotemill.toml").write_text(f'[tdx]\nclient = "{path}"\n')
+    with pytest.raises(SettingsError, match=r"quotemill\.toml") as refused:
+        load_settings({}, cwd=tmp_path)
+    assert "single quotes: 'C:\\new_tdx'" in refused.value.hint
+    (tmp_path / "quotemill.toml").write_text(f"[tdx]\nclient = '{path}'\n")
+    assert str(load_settings({}, cwd=tmp_path).tdx.client).endswith(path)
+
+
 def test_variables_that_users_of_the_service_have_come_after_ours(tmp_path: Path) -> None:
     environ = {
         "TDX_API_BASE": "http://tdx:8080/",
