@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, tzinfo
@@ -45,10 +46,23 @@ def run_app(app: typer.Typer) -> NoReturn:
     try:
         _run_app(app)
     except SystemExit as ending:
+        ending.code = _find_exit_code(ending)
         if exit_file:
             with contextlib.suppress(OSError):  # a full disk does not change how a command ends
                 Path(exit_file).write_text(f"{ending.code or 0}", "utf-8")
         raise
+
+
+def _find_exit_code(ending: SystemExit) -> str | int | None:
+    """The exit code; as of a killed process where the reader of stdout, such as `head`, is gone."""
+    is_closed = isinstance(ending.__context__, BrokenPipeError)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        is_closed = is_closed or not ending.code
+        # else the interpreter would write the rest once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE if is_closed else ending.code
 
 
 def _run_app(app: typer.Typer) -> NoReturn:
@@ -58,7 +72,9 @@ def _run_app(app: typer.Typer) -> NoReturn:
             app(standalone_mode=True)
     except SystemExit as ending:  # the command ended, or typer refused the call
         refusal = getattr(ending.__context__, "format_message", None)
-        if ending.code == INTERRUPTED:
+        if isinstance(ending.__context__, BrokenPipeError):
+            pass  # nobody reads an answer
+        elif ending.code == INTERRUPTED:
             _answer(INTERRUPTED, "stopped", "run again to continue")
         elif ending.code:
             _answer(int(ending.code), refusal() if refusal else None, "")
