@@ -1,6 +1,6 @@
 {#
     Refuse a warehouse without schema ops and the landed tables, which a load creates: every model
-    would fail with an error of its own; and one whose tables lack columns that models read. The
+    would fail with an error of its own (where they are empty, say so); and one whose tables lack columns that models read. The
     columns of routes and files may come later, once the table is not in use (see route_columns). A
     table with a column that is not declared is left to its models: a renamed column costs no other
     table's, and a load of its source says what to do.
@@ -11,6 +11,15 @@
             {{ exceptions.raise_compiler_error(
                 "This warehouse holds nothing to build from yet. Load it first: loaders run"
             ) }}
+        {%- endif -%}
+        {%- set is_loaded = run_query("
+            select
+                exists (select 1 from ops.ingestion_state)
+                or exists (select 1 from ops.changes)
+                or exists (select 1 from ops.change_cursors)
+        ").rows[0][0] -%}
+        {%- if not is_loaded -%}
+            {%- do log("Nothing is loaded yet, so the tables are empty: loaders run", info=true) -%}
         {%- endif -%}
         {%- set read = ["('ops', 'change_cursors', 'left_day')"] -%}
         {%- set ours = ['ops', 'raw_tdx', 'raw_ib', 'raw_tq'] -%}
