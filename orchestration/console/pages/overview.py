@@ -8,6 +8,7 @@ from orchestration.console.api.schedules import read_listing
 from orchestration.console.context import Console
 from orchestration.console.starting import find_options
 from orchestration.run import history
+from orchestration.schedule import ledger
 
 SHOWN = 10  # loads, starts
 NIGHTS = 30  # runs in the strip
@@ -33,7 +34,15 @@ def gather(console: Console) -> Mapping[str, Any]:
 
 
 def gather_starts(console: Console) -> Mapping[str, Any]:
-    """The next starts of jobs. The first page comes without them: calendars take long to import."""
-    jobs = read_listing(console).describe(console.now)
+    """The next starts of jobs that a scheduler has promised, and of which it has missed none.
+
+    The first page comes without them: calendars take long to import.
+    """
+    listing = read_listing(console)
+    late = {
+        row.name for row in ledger.list_overdue(listing.rows.values(), listing.jobs, console.now)
+    }
+    promised = {n for n, row in listing.rows.items() if row.next_run_at is not None} - late
+    jobs = [job for job in listing.describe(console.now) if job["job"] in promised]
     coming = sorted((job for job in jobs if job["next_start"]), key=lambda job: job["next_start"])
     return {"coming": coming[:SHOWN]}

@@ -20,6 +20,8 @@ from loaders.tq.request import DATASETS_BY_MODE
 from loaders.warehouse.lock import LOCK
 from orchestration.console import watching
 from orchestration.console.pages import overview
+from orchestration.schedule.jobs import read_jobs
+from orchestration.schedule.ledger import register_jobs
 from tests.bench import warehouse_url
 from tests.integration.console.conftest import NOW, Caller
 from tests.toy.bench import Toy, bench  # noqa: F401
@@ -95,9 +97,16 @@ def test_the_next_starts_come_after_the_first_page(prepared_dsn: str, open_conso
     service = {"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}
     caller = open_console(service | {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
     assert '<div data-part="/starts" data-lazy></div>' in open_page(caller, "/")
+    assert open_page(caller, "/starts").strip() == ""  # nothing would start any
+    jobs = read_jobs(caller.console.settings()).values()
+    with psycopg.connect(prepared_dsn) as conn:
+        register_jobs(conn, jobs, NOW)
     part = open_page(caller, "/starts")
     assert "<html" not in part
     assert "tdx_daily" in part
+    with psycopg.connect(prepared_dsn) as conn:  # as a timer leaves it that was removed
+        conn.execute("update ops.schedules set next_run_at = %s", (NOW - timedelta(hours=1),))
+    assert open_page(caller, "/starts").strip() == ""
 
 
 def test_a_home_that_cannot_be_written_is_shown(open_console: Open, tmp_path: Path) -> None:
