@@ -90,12 +90,12 @@ def execute(ctx: Context) -> Units:
     steps = plan_steps(ctx.settings, request)
     symbols = tuple(chain.from_iterable(universe.groups(ctx.settings, request.keys)))
     is_queue = QUEUE in request.options
-    if retried is not None and not is_queue:
+    if retried and not is_queue:  # a job that had no task yet is planned again
         steps = plan_retry(request, retried)
     if request.mode == DISCOVER:
         yield from _discover(ctx, [symbol for step in steps for symbol in step.keys])
         return
-    if request.mode in CAPTURES and retried is None:
+    if request.mode in CAPTURES and not retried:
         yield from _load_calendar(ctx)
     if is_queue:
         yield from _work_queue(ctx, symbols, last=True)
