@@ -23,7 +23,13 @@ from loaders.warehouse.editions import find_edition
 from loaders.warehouse.postgres import find_warehouse, open_warehouse, require_warehouse
 from loaders.warehouse.profiles import write_profile
 from orchestration.run import manifest
-from orchestration.run.build_record import FIGURES, Wait, build_lock, recorded_build
+from orchestration.run.build_record import (
+    FIGURES,
+    Wait,
+    build_lock,
+    is_loaded,
+    recorded_build,
+)
 from orchestration.run.quick_dbt import quick_dbt
 from orchestration.run.seed_files import readable_seeds
 from quotemill.errors import (
@@ -127,8 +133,9 @@ def build(
 
     `only_touched`: build only what depends on tables that loads wrote since the last good build.
     `wait`: seconds to wait for another build; None: LockHeldError at once.
-    None if nothing was touched. A build that failed is in the result and in ops.builds. Raises
-    UpstreamError where the server or nodes of Citus were away, or its disk is full.
+    None if nothing was touched, or ever loaded. A build that failed is in the result and in
+    ops.builds. Raises UpstreamError where the server or nodes of Citus were away, or its disk is
+    full.
     """
     patience = None if wait is None else Wait(wait, report)
     with recorded_build(settings, warehouse, patience) as record:
@@ -137,6 +144,10 @@ def build(
         if tables == []:
             report("build: nothing was written since the last build")
             return None
+        if not warehouse.ask(is_loaded):
+            report("build: nothing is loaded yet: `quotemill run` loads and builds")
+            if only_touched:
+                return None
         for table in tables or ():
             selection += ["--select", f"source:{table}+"]
         if only_touched and not arguments:

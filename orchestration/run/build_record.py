@@ -204,6 +204,15 @@ def find(conn: psycopg.Connection, build_id: int) -> dict[str, Any] | None:
         return cur.execute(query.encode(), (build_id,)).fetchone()
 
 
+def is_loaded(conn: psycopg.Connection) -> bool:
+    """Whether a load has landed rows, somebody wrote some by hand, or a build was good."""
+    [(loaded,)] = conn.execute(
+        "select exists (select 1 from ops.ingestion_state) or exists (select 1 from ops.changes) "
+        "or exists (select 1 from ops.change_cursors)"
+    )
+    return bool(loaded)
+
+
 def newest_build(warehouse: Warehouse) -> tuple[int, str] | None:
     """Id and status of the newest recorded build that was not a part.
 
