@@ -5,9 +5,13 @@ docs/how-to/schedule.md explains the times of its jobs.
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loaders.engine.operations import Operations, ScheduledJob
 from loaders.settings import Settings
+
+if TYPE_CHECKING:
+    from loaders.tdx.settings import TdxSettings
 
 _job = partial(ScheduledJob, time_zone="Asia/Shanghai")
 JOBS = {
@@ -33,12 +37,9 @@ def describe_stale_fix(settings: Settings, dataset: str) -> str:
     """The fix of a late dataset; files are only as new as the last download."""
     tdx = settings.tdx
     folder = tdx.client or tdx.vipdoc
-    source = tdx.actions_source if dataset == "corporate_actions" else tdx.base_url
-    if isinstance(source, Path):
-        return f"add the newer events to {source}, then quotemill run tdx"
-    if source == "gbbq":
-        return f"start the client of {folder}, which downloads gbbq, then quotemill run tdx"
-    if source is not None:
+    if dataset == "corporate_actions":
+        return _describe_events_fix(tdx)
+    if tdx.base_url is not None:
         return "quotemill run"
     if folder is None:
         return "quotemill init, then set QUOTEMILL_TDX__CLIENT or QUOTEMILL_TDX__BASE_URL"
@@ -47,6 +48,19 @@ def describe_stale_fix(settings: Settings, dataset: str) -> str:
         'that you load no more: quotemill findings --ack NUMBER --reason "…", '
         "its number is in quotemill findings"
     )
+
+
+def _describe_events_fix(tdx: "TdxSettings") -> str:
+    source = tdx.actions_source
+    if isinstance(source, Path):
+        return f"add the newer events to {source}, then quotemill run tdx"
+    if source == "gbbq" and tdx.client is not None:
+        return f"start the client of {tdx.client}, which downloads gbbq, then quotemill run tdx"
+    if source == "gbbq":
+        return "set QUOTEMILL_TDX__CLIENT to the folder that has gbbq, then quotemill run tdx"
+    if source is None:
+        return "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file or xdxr, then quotemill run tdx"
+    return "quotemill run"
 
 
 OPERATIONS = Operations(missing_settings, JOBS, describe_stale_fix, has_verify=True)

@@ -102,14 +102,17 @@ def _describe_next_try(result: RunResult, settings: Settings, job_name: str | No
 def _check_lags(result: RunResult, settings: Settings) -> dict[str, Cause | None]:
     """Report sources whose data are later than the setting `stale_after` allows."""
     causes: dict[str, Cause | None] = {}
+    gone = {load.source for load in result.loads if load.error}  # another run would end so too
     for lag in result.lags:
         section = getattr(settings, lag.source, None)
         limit = getattr(section, "stale_after", 0)
         text = (
             f"the data of {lag.source} are late: {lag.dataset} ends {lag.last_date}, "
-            f"{lag.days:,} trading days before {lag.expected_date}; "
-            f"fix: {sources.find_operations(lag.source).stale_fix(settings, lag.dataset)}"
+            f"{lag.days:,} trading days before {lag.expected_date}"
         )
+        if lag.source not in gone:
+            fix = sources.find_operations(lag.source).stale_fix(settings, lag.dataset)
+            text += f"; fix: {fix}"
         is_late = limit and lag.days >= limit
         causes[f"stale:{lag.source}"] = (
             Cause("error", text, "quotemill status", lag.late) if is_late else None

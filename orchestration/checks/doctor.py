@@ -193,11 +193,7 @@ def _check_schedule(
         names = ", ".join(
             f"{row.name} of {row.next_run_at:%Y-%m-%d %H:%M} UTC" for row in late[:SHOWN]
         )
-        fix = (
-            "is its timer on? `quotemill schedule install` makes one; "
-            "`quotemill schedule run` catches up"
-        )
-        yield Check("schedule", "warn", f"nothing started {names}", fix)
+        yield Check("schedule", "warn", f"nothing started {names}", ledger.OVERDUE_FIX)
     elif not wrong and not any(row.next_run_at for row in rows):
         text = "no job starts automatically"
         yield Check("schedule", "ok", text, "quotemill schedule install")

@@ -96,14 +96,20 @@ def read_status(
         idle = list(_list_idle_jobs(conn, settings, now, is_stale)) if settings is not None else []
     failures = [row for row in loads["failed_keys"] if row["acknowledged_at"] is None]
     problems = [
-        _describe_load(job)
+        _describe_load(job, [row for row in failures if row["job_id"] == job["job_id"]])
         for job in reversed(newest)
         if job["status"] not in ("running", "succeeded")
     ]
+    stopped = {
+        job["source"]: _name_retry(job["job_id"], is_later=True)
+        for job in newest
+        if _is_stopped(job)
+    }
     described = {job["job_id"] for job in newest}
     problems += _list_unrepaired([row for row in failures if row["job_id"] not in described])
     problems += list_never_loaded(settings, newest) if settings is not None else []
-    if not builds and not freshness:  # a build by plain dbt leaves no record
+    # a build by plain dbt leaves no record
+    if loads["datasets"] and not builds and not freshness:
         problems.append(_warn("nothing was built yet", "quotemill build"))
     elif builds and builds[0]["status"] in ("failed", "interrupted"):
         text = f"build {builds[0]['build_id']} {builds[0]['status']}"
@@ -114,11 +120,11 @@ def read_status(
         if row["is_stale"]:
             ends = f"ends {row['last_date']}" if row["last_date"] else "has no row"
             text = f"{row['dataset']} {ends}, expected {row['expected_date']}"
-            fix = (
-                sources.find_operations(row["source"]).stale_fix(where, row["dataset"])
-                if where
-                else "quotemill run"
-            )
+            fix = "quotemill run"
+            if row["source"] in stopped:  # another run would end as its load did
+                fix = stopped[row["source"]]
+            elif where:
+                fix = sources.find_operations(row["source"]).stale_fix(where, row["dataset"])
             problems.append(_warn(text, fix))
     problems += idle
     ticks = None
@@ -137,7 +143,7 @@ def _list_idle_jobs(
     for row in ledger.list_overdue(rows, known, now):
         yield _warn(
             f"nothing started {row.name} of {row.next_run_at:%Y-%m-%d %H:%M} UTC",
-            "quotemill doctor",
+            ledger.OVERDUE_FIX,
         )
     for row in rows if is_stale else ():
         if row.name in known and not row.is_enabled:
@@ -158,11 +164,34 @@ def list_never_loaded(settings: Settings, newest: list[dict[str, Any]]) -> list[
     ]
 
 
-def _describe_load(job: dict[str, Any]) -> Check:
-    """A load that did not succeed, with the reason, and its fix."""
+def _describe_load(job: dict[str, Any], failures: list[dict[str, Any]]) -> Check:
+    """A load that did not succeed, with the reason, and its fix.
+
+    failures: its keys that can be loaded at another time
+    """
     reason = job["error"] or (f"{job['failed']:,} keys failed" if job["failed"] else "")
     text = f"load {job['job_id']} of {job['source']} {job['status']}"
-    return _warn(_add_reason(text, reason), f"loaders retry {job['job_id']}")
+    fix = _name_retry(job["job_id"], is_later=_is_stopped(job) or _share_reason(failures))
+    if job["error"] is None and job["failed"] and not failures:
+        fix = f"loaders run {job['source']}"  # it takes what can be captured now
+    elif job["error"] is None and _share_reason(failures):
+        reason += f": {failures[0]['reason']}"
+    return _warn(_add_reason(text, reason), fix)
+
+
+def _is_stopped(job: dict[str, Any]) -> bool:
+    """Whether an error ended a load: of the settings, the source or the warehouse."""
+    return job["status"] in ("failed", "partial") and job["error"] is not None
+
+
+def _share_reason(failures: list[dict[str, Any]]) -> bool:
+    """Whether several keys failed for one reason: it is of a setting or of the source."""
+    return len(failures) > 1 and len({row["reason"] for row in failures}) == 1
+
+
+def _name_retry(job_id: int, *, is_later: bool) -> str:
+    fix = f"loaders retry {job_id}"
+    return f"once that is set right: {fix}" if is_later else fix
 
 
 def _list_unrepaired(failures: list[dict[str, Any]]) -> Iterator[Check]:
@@ -172,7 +201,8 @@ def _list_unrepaired(failures: list[dict[str, Any]]) -> Iterator[Check]:
         keys = ", ".join(f"{row['dataset']} {row['key']}" for row in own[:SHOWN_KEYS])
         more = f" and {len(own) - SHOWN_KEYS:,} more" if len(own) > SHOWN_KEYS else ""
         text = f"keys that load {job_id} of {own[0]['source']} could not load: {keys}{more}"
-        yield _warn(f"{text}: {own[0]['reason']}", f"loaders retry {job_id}")
+        fix = _name_retry(job_id, is_later=_share_reason(own))
+        yield _warn(f"{text}: {own[0]['reason']}", fix)
 
 
 def _add_reason(text: str, reason: str | None) -> str:

@@ -106,7 +106,9 @@ def lines(view: "JobView") -> Iterator[str]:
     if len(view.failures) > SHOWN:
         yield f"  failed: {len(view.failures) - SHOWN:,} more; --log FILE has all"
     if not view.is_running and job["status"] != "succeeded":
-        yield f"fix: `quotemill retry {job['job_id']}`"
+        is_stopped = job["error"] and job["status"] != "cancelled"
+        first = "once that is set right: " if is_stopped else ""
+        yield f"fix: {first}`quotemill retry {job['job_id']}`"
 
 
 def _time(seconds: float) -> str:

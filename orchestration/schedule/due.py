@@ -98,7 +98,7 @@ def decide_start(
     if by_hand and row.next_run_at is None and row.queued_at is None:
         return Decision(row)
     if not row.is_enabled:
-        return Decision(row, why="it is disabled; fix: quotemill schedule enable")
+        return Decision(row, why=f"it is disabled; fix: quotemill schedule enable {row.name}")
     if _was_cut_off(row) and row.attempts < TRIES and _is_worth_a_run(job, row, now):
         why = "its last run was cut off"
         return _start(job, row, row.last_run_at, now, why, attempts=row.attempts + 1)

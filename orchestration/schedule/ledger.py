@@ -20,6 +20,9 @@ from quotemill.warehouse.schemas import has_relation
 
 TABLE = "ops.schedules"
 OVERDUE = timedelta(minutes=30)
+OVERDUE_FIX = (
+    "is its timer on? `quotemill schedule install` makes one; `quotemill schedule run` catches up"
+)
 _NAMES = [column.name for column in fields(Row)]
 _COLUMNS = ", ".join(_NAMES)
 _CHANGES = ", ".join(f"{name} = %({name})s" for name in _NAMES if name != "name")

@@ -90,7 +90,7 @@ def test_status_reports_overdue_jobs_and_disabled_ones_of_stale_data(made: Bench
     assert start is not None
     assert list_fixes(night) == []
     late = f"nothing started tdx_daily of {start:%Y-%m-%d %H:%M} UTC"
-    assert list_fixes(start + timedelta(days=2)) == [(late, "quotemill doctor")]
+    assert list_fixes(start + timedelta(days=2)) == [(late, ledger.OVERDUE_FIX)]
     with warehouse.connect() as conn:
         ledger.disable(conn, jobs["tdx_daily"], night)
     assert list_fixes(start + timedelta(days=2)) == []  # disabled on purpose, and no data are stale

@@ -53,7 +53,7 @@ select
     as_of_date as trade_date,
     format(
         '%s of %s codes have no bar of the newest day, such as %s: loaders run tdx'
-        || ' --dataset kline_daily',
+        || ' --dataset kline_daily, of a client''s folder after a download in the client',
         count(*) filter (where lacks_newest_day), count(*),
         min(code) filter (where lacks_newest_day)
     ) as evidence

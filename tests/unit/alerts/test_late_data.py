@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from loaders import sources
 from loaders.engine.prometheus import Sample, sample_metrics
+from loaders.engine.result import LoadResult
 from loaders.settings import load_settings
 from orchestration.alerts import causes
 from orchestration.run.lags import Lag
@@ -37,6 +39,29 @@ def test_late_data_are_an_alert_whose_fix_can_work(
     assert "kline_daily ends 2015-01-05, 2,330 trading days before 2024-08-02" in cause.message
     assert fix in cause.message
     assert ("findings --ack NUMBER --reason" in cause.message) == (variables is CLIENT)
+    down = LoadResult(1, "tdx", "failed", 4, (), (), "nobody answers", "start it", 1.0)
+    cause = causes.check_run(replace(late(2330), loads=(down,)), settings)["stale:tdx"]
+    assert cause is not None
+    assert "fix:" not in cause.message  # the cause of the load has it
+
+
+@pytest.mark.parametrize(
+    ("events", "fix"),
+    [
+        (None, "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file or xdxr, then"),
+        ("gbbq", "set QUOTEMILL_TDX__CLIENT to the folder that has gbbq, then"),
+        ("xdxr", "quotemill run"),
+        ("/srv/events.csv", "add the newer events to /srv/events.csv, then"),
+    ],
+)
+def test_late_events_beside_a_service_are_fixed_where_they_come_from(
+    events: str | None, fix: str, tmp_path: Path
+) -> None:
+    given = SERVICE | ({"QUOTEMILL_TDX__CORPORATE_ACTIONS": events} if events else {})
+    settings = load_settings(given, cwd=tmp_path, home=tmp_path)
+    named = sources.find_operations("tdx").stale_fix(settings, "corporate_actions")
+    assert named.startswith(fix)
+    assert "None" not in named
 
 
 @pytest.mark.parametrize(("days", "after", "rings"), [(4, 5, 0), (5, 5, 1), (9, 10, 0), (9, 0, 0)])
