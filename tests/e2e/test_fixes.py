@@ -45,7 +45,7 @@ class State:
 STATES = {
     "nothing loaded": State("nothing was loaded yet", "quotemill run"),
     "a wrong setting": State(
-        r"load \d+ of tdx partial: \d+ keys failed: .*/nowhere/actions\.csv",
+        r"load \d+ of tdx partial: .*/nowhere/actions\.csv",
         AGAIN,
         ("loaders run tdx --dataset corporate_actions",),
         settings=NO_FILE,

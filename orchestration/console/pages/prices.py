@@ -64,12 +64,14 @@ class Absence:
     """Why there is no bar, and what to do about it.
 
     day: what the text is about
+    before: what to do before the command, if anything
     command: loads or builds some
     load: the same as fields of a form; empty for a build
     """
 
     text: str
     day: date | None = None
+    before: str = ""
     command: str = ""
     load: Mapping[str, str] = field(default_factory=dict)
 
@@ -128,7 +130,11 @@ def gather_klines(
             "" if way == adjust else f"{klines.explain_adjustments(security)}, so these are {way}"
         )
         span = klines.find_span(conn, market, security, freq, way)
-        absent = None if span else explain_absence(conn, market, security, freq)
+        absent = (
+            None
+            if span
+            else explain_absence(conn, market, security, freq, of_files=_has_files_alone(console))
+        )
         actions = (
             klines.read_actions(conn, market, security.code, *span).to_pylist() if span else []
         )
@@ -168,9 +174,14 @@ def gather_klines(
 
 
 def explain_absence(
-    conn: psycopg.Connection, market: str, security: Security, freq: Frequency
+    conn: psycopg.Connection,
+    market: str,
+    security: Security,
+    freq: Frequency,
+    *,
+    of_files: bool,
 ) -> Absence:
-    """Why a security has no bar of a length."""
+    """Why a security has no bar of a length; `of_files`: loads have a client's folder alone."""
     if freq in klines.MINUTES[1:] and klines.find_span(conn, market, security, "1m", "none"):
         return Absence(mark("not built"), command="quotemill build")
     is_of_minutes = freq in klines.MINUTES and not security.is_index
@@ -179,7 +190,13 @@ def explain_absence(
     load |= {"datasets": "index_kline"} if security.is_index else {"codes": security.code}
     options = f"--dataset {load['datasets']} --codes {load.get('codes', '')}"
     command = f"quotemill load {SOURCE} {options}".removesuffix(" --codes ")
-    return Absence(text, command=command, load=load)
+    before = mark("A folder has what its client has downloaded: do that first.")
+    return Absence(text, before=before if of_files else "", command=command, load=load)
+
+
+def _has_files_alone(console: Console) -> bool:
+    tdx = console.settings().tdx
+    return tdx.base_url is None and (tdx.client or tdx.vipdoc) is not None
 
 
 def gather_start(console: Console, sector: str) -> dict[str, Any]:

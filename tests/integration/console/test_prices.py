@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -276,7 +277,9 @@ def test_a_search_is_by_code_name_or_initials_and_by_sector(
     assert "there is no sector x" in caller.get("/prices?sector=x").text
 
 
-def test_why_there_is_no_bar_is_said_with_the_command(caller: Caller, prepared_dsn: str) -> None:
+def test_why_there_is_no_bar_is_said_with_the_command(
+    caller: Caller, prepared_dsn: str, tmp_path: Path
+) -> None:
     with psycopg.connect(prepared_dsn) as conn:
         conn.execute("create table market.kline_minute_raw (like market.kline_5m)")
         for name in ("kline_daily_qfq", "kline_5m"):
@@ -300,6 +303,9 @@ def test_why_there_is_no_bar_is_said_with_the_command(caller: Caller, prepared_d
         "minutes are not loaded",
         f"{load} minute_1m --codes sh600004",
     ]
+    folder = {"tdx.client": str(tmp_path)}
+    caller.call("/api/settings", {"values": folder}, method="PUT")
+    assert "has what its client has downloaded" in caller.get("/prices?code=sh600004").text
     with psycopg.connect(prepared_dsn) as conn:
         minute = {"code": "sh600004", "trade_date": DAYS[0], "bar_end": f"{DAYS[0]} 03:00+00"}
         insert(conn, "market.kline_minute_raw", [minute])
