@@ -267,7 +267,7 @@ def _finish(
     text = str(error) if error else None
     # of a mistake in the request nothing is left that a retry could load
     recorded = "succeeded" if isinstance(error, UsageError) and not failed else status
-    # whoever reads the record gets no other hint
+    # the record is all that later commands show
     jobs.finish_job(load.warehouse, load.job_id, recorded, error.with_hint if error else None)
     log_end(load, status, text, seconds)
     hint = ""

@@ -1,9 +1,9 @@
 {#
     Refuse a warehouse without schema ops and the landed tables, which a load creates: every model
-    would fail with an error of its own (where they are empty, say so); and one whose tables lack columns that models read. The
-    columns of routes and files may come later, once the table is not in use (see route_columns). A
-    table with a column that is not declared is left to its models: a renamed column costs no other
-    table's, and a load of its source says what to do.
+    would fail with an error of its own (where they are empty, say so); and one whose tables lack
+    columns that models read. The columns of routes and files may come later, once the table is not
+    in use (see route_columns). A table with a column that is not declared is left to its models: a
+    renamed column costs no other table's, and a load of its source says what to do.
 #}
 {% macro require_loaded_warehouse() -%}
     {%- if execute -%}

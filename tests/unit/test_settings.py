@@ -269,7 +269,7 @@ def test_a_typo_in_the_settings_file_names_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["C:\\new_tdx", "C:\\tdx", "C:\\zd_tdx", "C:\\Users\\new"])
-def test_a_windows_path_in_double_quotes_is_told_its_single_ones(path: str, tmp_path: Path) -> None:
+def test_a_windows_path_in_double_quotes_needs_single_ones(path: str, tmp_path: Path) -> None:
     (tmp_path / "quotemill.toml").write_text(f'[tdx]\nclient = "{path}"\n')
     with pytest.raises(SettingsError, match=r"quotemill\.toml") as refused:
         load_settings({}, cwd=tmp_path)

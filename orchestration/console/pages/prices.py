@@ -133,7 +133,7 @@ def gather_klines(
         absent = (
             None
             if span
-            else explain_absence(conn, market, security, freq, of_files=_has_files_alone(console))
+            else explain_absence(conn, market, security, freq, files_only=_has_files_alone(console))
         )
         actions = (
             klines.read_actions(conn, market, security.code, *span).to_pylist() if span else []
@@ -179,9 +179,9 @@ def explain_absence(
     security: Security,
     freq: Frequency,
     *,
-    of_files: bool,
+    files_only: bool,
 ) -> Absence:
-    """Why a security has no bar of a length; `of_files`: loads have a client's folder alone."""
+    """Why a security has no bar of a length; `files_only`: loads have a client's folder alone."""
     if freq in klines.MINUTES[1:] and klines.find_span(conn, market, security, "1m", "none"):
         return Absence(mark("not built"), command="quotemill build")
     is_of_minutes = freq in klines.MINUTES and not security.is_index
@@ -191,7 +191,7 @@ def explain_absence(
     options = f"--dataset {load['datasets']} --codes {load.get('codes', '')}"
     command = f"quotemill load {SOURCE} {options}".removesuffix(" --codes ")
     before = mark("A folder has what its client has downloaded: do that first.")
-    return Absence(text, before=before if of_files else "", command=command, load=load)
+    return Absence(text, before=before if files_only else "", command=command, load=load)
 
 
 def _has_files_alone(console: Console) -> bool:
