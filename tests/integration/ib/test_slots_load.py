@@ -180,6 +180,16 @@ def test_a_failed_slot_is_loaded_again_by_retry(made: Bench) -> None:
     assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
 
 
+def test_a_load_without_a_task_is_planned_again_by_retry(made: Bench) -> None:
+    made.sandbox.faults.add("error:code=420")
+    made.load("snapshot", slot="now")
+    made.sandbox.faults.clear()
+    made.execute("delete from ops.ingestion_job_tasks")
+    made.execute("update ops.ingestion_jobs set status = 'failed', error = 'the gateway is away'")
+    assert made.load("incremental", retry=True).exit_code == 0
+    assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
+
+
 def test_a_retry_leaves_a_slot_that_is_over(made: Bench) -> None:
     rule = made.sandbox.faults.add("error:symbol=MSFT:code=420")
     failed = made.load("snapshot", slot="now")
