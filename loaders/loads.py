@@ -55,8 +55,11 @@ def prepare_warehouse(settings: Settings, reporter: Reporter) -> Warehouse:
     from loaders.warehouse.reader import admit_reader
     from quotemill.warehouse.connections import read_session
 
+    is_embedded = settings.warehouse_url is None
+    reporter.step("starting PostgreSQL" if is_embedded else "asking PostgreSQL")
     warehouse = open_warehouse(settings)
     reporter.line(f"warehouse: {warehouse.label} ({warehouse.origin})")
+    reporter.step("making the schemas")
     migrate.prepare(warehouse, sources.landed_tables(), sources.dbt_settings(settings))
     if warehouse.admits_reader:
         admit_reader(warehouse)

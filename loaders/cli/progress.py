@@ -5,35 +5,60 @@ import time
 from typing import Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
 
 from loaders.cli.shell import route_logs
 
 EVERY = 10.0  # seconds between two plain lines of one dataset
+ENOUGH = 10  # keys until a rate says when the rest is done
+
+
+def format_time(seconds: float) -> str:
+    """A time in its two largest units: 20 s, 3 min 20 s, 1 h 5 min."""
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+class _Left(ProgressColumn):
+    """Time left, once enough is done to tell."""
+
+    def render(self, task: Task) -> Text:
+        left = task.time_remaining
+        is_known = left and task.completed >= ENOUGH
+        return Text(f"{format_time(left)} left" if left and is_known else "")
+
+
+class _Step(ProgressColumn):
+    """The time so far of all, or of a dataset whose steps are named, and the step."""
+
+    def render(self, task: Task) -> Text:
+        step = task.fields["step"]
+        is_timed = step or task.fields["is_all"]
+        time = format_time(task.elapsed or 0) if is_timed else ""
+        return Text(f"{time}  {step:.30}".strip())
 
 
 class Terminal:
-    """Bars with rate and time left, for each dataset and over all of them."""
+    """Bars with rate and time left, for each dataset and over all of several."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
         self._progress = Progress(
             TextColumn("{task.description:<18}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]}"),
             TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
+            _Left(),
+            _Step(),
             console=self._console,
             transient=True,
+            # the answer of a command stays there, whenever the bars end
+            redirect_stdout=False,
         )
-        self._all = self._progress.add_task("all", total=0, rate="")
+        self._all = self._add_row("", total=None, is_all=True, visible=False)
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
@@ -46,17 +71,37 @@ class Terminal:
     def line(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
 
+    def step(self, text: str) -> None:
+        if self._tasks:
+            self._progress.update([*self._tasks.values()][-1], step=text)
+        else:
+            self._progress.update(self._all, description=text, visible=True)
+
     def start(self, dataset: str, total: int) -> None:
         if dataset not in self._tasks:
-            self._tasks[dataset] = self._progress.add_task(dataset, total=0, rate="")
-        for task in (self._tasks[dataset], self._all):
-            before = self._progress.tasks[self._progress.task_ids.index(task)].total or 0
-            self._progress.update(task, total=before + total)
+            self._tasks[dataset] = self._add_row(dataset, total=0)
+        is_one_of_several = len(self._tasks) > 1
+        self._progress.update(self._all, description="all", visible=is_one_of_several)
+        self._count(dataset, total, 0)
 
     def advance(self, dataset: str, keys: int) -> None:
-        for task in (self._tasks[dataset], self._all):
-            speed = self._progress.tasks[self._progress.task_ids.index(task)].speed
-            self._progress.update(task, advance=keys, rate=f"{speed:,.0f}/s" if speed else "")
+        self._count(dataset, 0, keys)
+
+    def _add_row(
+        self, name: str, *, total: int | None, is_all: bool = False, visible: bool = True
+    ) -> TaskID:
+        return self._progress.add_task(
+            name, total=total, visible=visible, step="", count="", rate="", is_all=is_all
+        )
+
+    def _count(self, dataset: str, more: int, done: int) -> None:
+        """Add to the keys of a dataset and of all, and to those that are done."""
+        for number in (self._tasks[dataset], self._all):
+            task = self._progress.tasks[self._progress.task_ids.index(number)]
+            total, completed = (task.total or 0) + more, task.completed + done
+            rate = f"{task.speed:,.0f}/s" if task.speed else ""
+            count = f"{completed:,.0f}/{total:,.0f}"
+            self._progress.update(number, total=total, completed=completed, count=count, rate=rate)
 
 
 class Lines:
@@ -68,6 +113,7 @@ class Lines:
         self._started: dict[str, float] = {}
         self._reported: dict[str, float] = {}
         self._advanced = time.monotonic()
+        self._step = ""
 
     def __enter__(self) -> Self:
         return self
@@ -77,10 +123,14 @@ class Lines:
     def line(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
+    def step(self, text: str) -> None:
+        self._step = text
+
     def start(self, dataset: str, total: int) -> None:
         self._total[dataset] = self._total.get(dataset, 0) + total
         self._done.setdefault(dataset, 0)
         self._advanced = time.monotonic()
+        self._step = ""
 
     def advance(self, dataset: str, keys: int) -> None:
         # datasets follow each other: this one started when the one before last advanced
@@ -92,9 +142,12 @@ class Lines:
         if done < total and now - self._reported[dataset] < EVERY:
             return
         self._reported[dataset] = now
-        rate = done / max(now - self._started[dataset], 1e-3)
-        left = f", {(total - done) / rate:,.0f} s left" if 0 < done < total else ""
-        self.line(f"{dataset}: {done:,} of {total:,} ({rate:,.1f}/s{left})")
+        seconds = now - self._started[dataset]
+        rate = done / max(seconds, 1e-3)
+        is_known = ENOUGH <= done < total
+        left = f", {format_time((total - done) / rate)} left" if is_known else ""
+        step = f", after {format_time(seconds)} in {self._step}" if self._step else ""
+        self.line(f"{dataset}: {done:,} of {total:,} ({rate:,.1f}/s{left}){step}")
 
 
 def reporter() -> Terminal | Lines:

@@ -1,11 +1,17 @@
-"""How a load reports its progress. Commands pass a terminal or plain lines; tests a list."""
+"""How a load or a build reports its progress.
 
-from typing import Protocol
+Commands pass a terminal or plain lines; tests a list.
+"""
+
+from typing import Protocol, Self
 
 
 class Reporter(Protocol):
     def line(self, text: str) -> None:
         """One line for people."""
+
+    def step(self, text: str) -> None:
+        """Show what is being done: before the first `start`, or of what was started last."""
 
     def start(self, dataset: str, total: int) -> None:
         """Announce `total` keys (mostly codes) of a dataset."""
@@ -15,7 +21,14 @@ class Reporter(Protocol):
 
 
 class Silent:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
     def line(self, text: str) -> None: ...
+
+    def step(self, text: str) -> None: ...
 
     def start(self, dataset: str, total: int) -> None: ...
 

@@ -34,6 +34,7 @@ DAY_LENGTH = len("2024-06-28")
 def run(load: "Load") -> None:
     """Run every task of the load. Outcomes are in the tasks; raises only what stops the load."""
     source = load.source
+    load.reporter.step(f"asking {source.name}")
     _warn_of_emptied(load)
     with source.open(load) as context, contextlib.suppress(Stopped):
         for units in source.plan(context):

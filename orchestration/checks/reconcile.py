@@ -13,6 +13,7 @@ from calendar import monthrange
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -25,6 +26,7 @@ from orchestration.checks import bar_comparison
 from orchestration.checks.bar_comparison import Comparison, Difference
 from orchestration.run import build as builds
 from orchestration.run.build import BuildResult
+from orchestration.run.build_progress import stoppable
 from quotemill.errors import (
     DataQualityError,
     PartialError,
@@ -114,10 +116,11 @@ def run(
         + ", ".join(codes)
     )
     not_loaded = load_evidence(settings, codes, month, last, display, as_of)
-    _must_succeed(builds.build(settings, warehouse, report, only_touched=True), "quotemill build")
+    shown = partial(stoppable, display)
+    _must_succeed(builds.build(settings, warehouse, shown, only_touched=True), "quotemill build")
     with warehouse.connect() as conn:
         run_id = record(conn, now, month, last, request.sample, seed, codes)
-    built = builds.build(settings, warehouse, report, arguments=["--select", *MODELS])
+    built = builds.build(settings, warehouse, shown, arguments=["--select", *MODELS])
     _must_succeed(built, f"quotemill dbt build --select {' '.join(MODELS)}")
     with warehouse.connect() as conn:
         comparisons, differences = bar_comparison.read_bars(

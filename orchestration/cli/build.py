@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -9,10 +10,12 @@ import typer
 
 from loaders import loads
 from loaders.cli import shell
+from loaders.cli.progress import reporter
 from loaders.cli.shell import JsonFlag
 from loaders.settings import Settings, load_settings
 from orchestration.run import build as builds
 from orchestration.run.build import BuildResult
+from orchestration.run.build_progress import stoppable
 from orchestration.run.metrics import measure_builds, measure_command
 from quotemill.errors import UsageError
 from quotemill.warehouse.postgres import Warehouse
@@ -45,9 +48,11 @@ def build_chosen(choose: Callable[[Settings, Warehouse], Sequence[str]], *, json
     settings = load_settings()
     shell.start_logs(settings)
     with measure_command(settings, "build") as figures:
-        warehouse = loads.prepare_warehouse(settings, builds.stderr)
+        with reporter() as shown:
+            warehouse = loads.prepare_warehouse(settings, shown)
         arguments = choose(settings, warehouse)
-        result = builds.build(settings, warehouse, builds.stderr.line, arguments=arguments)
+        display = partial(stoppable, reporter)
+        result = builds.build(settings, warehouse, display, arguments=arguments)
         assert result is not None
         figures |= {metric.name: metric.value for metric in measure_builds([result])}
         if json:

@@ -8,12 +8,14 @@ import typer
 
 from loaders import loads
 from loaders.cli import load, shell
+from loaders.cli.progress import reporter
 from loaders.engine import metrics
 from loaders.engine.result import LoadResult
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.cli import build
 from orchestration.run import build as builds
+from orchestration.run.build_progress import stoppable
 from orchestration.run.metrics import measure_builds
 from orchestration.run.stages import BUILD_WAIT
 from quotemill.errors import INTERRUPTED, QuotemillError, most_severe
@@ -63,9 +65,8 @@ def _build_and_finish(
     if not was_stopped and any(result.job_id is not None for result in loaded):
         try:
             warehouse = open_warehouse(settings)
-            built = builds.build(
-                settings, warehouse, builds.stderr.line, only_touched=True, wait=BUILD_WAIT
-            )
+            display = functools.partial(stoppable, reporter)
+            built = builds.build(settings, warehouse, display, only_touched=True, wait=BUILD_WAIT)
         except QuotemillError as error:  # it must not hide how the load ended
             unbuilt = error
             shell.print_error(error)

@@ -8,6 +8,7 @@ the dbt folder without ../macros once more than 200 models are selected, and hol
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -40,6 +41,16 @@ class BuildConfig(dg.Config):
     as_of: str | None = None
 
 
+class _Log(Silent):
+    """The lines of a build in Dagster's log of the step."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+
+    def line(self, text: str) -> None:
+        self._write(text)
+
+
 def build_touched(
     settings: Settings,
     report: Callable[[str], None],
@@ -57,7 +68,7 @@ def build_touched(
         return builds.build(
             settings,
             warehouse,
-            report,
+            partial(_Log, report),
             only_touched=not models,
             arguments=arguments,
             wait=wait,

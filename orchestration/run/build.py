@@ -17,12 +17,14 @@ from typing import Any
 from loaders import loads, log
 from loaders.engine.progress import Silent
 from loaders.files.folder import NO_ROOM
+from loaders.loads import Display
 from loaders.settings import Settings
 from loaders.warehouse import migration_files
 from loaders.warehouse.editions import find_edition
 from loaders.warehouse.postgres import find_warehouse, open_warehouse, require_warehouse
 from loaders.warehouse.profiles import write_profile
 from orchestration.run import manifest
+from orchestration.run.build_progress import NodeProgress
 from orchestration.run.build_record import (
     FIGURES,
     Wait,
@@ -123,7 +125,7 @@ def dbt_target(settings: Settings, warehouse: Warehouse) -> Path:
 def build(
     settings: Settings,
     warehouse: Warehouse,
-    report: Callable[[str], None],
+    display: Display,
     *,
     only_touched: bool = False,
     arguments: Sequence[str] = (),
@@ -137,15 +139,17 @@ def build(
     ops.builds. Raises UpstreamError where the server or nodes of Citus were away, or its disk is
     full.
     """
-    patience = None if wait is None else Wait(wait, report)
-    with recorded_build(settings, warehouse, patience) as record:
+    with contextlib.ExitStack() as stack:
+        shown = stack.enter_context(display())
+        patience = None if wait is None else Wait(wait, shown.line)
+        record = stack.enter_context(recorded_build(settings, warehouse, patience))
         selection = list(arguments)
         tables = record.tables if only_touched else None
         if tables == []:
-            report("build: nothing was written since the last build")
+            shown.line("build: nothing was written since the last build")
             return None
         if not warehouse.ask(is_loaded):
-            report("build: nothing is loaded yet: `quotemill run` loads and builds")
+            shown.line("build: nothing is loaded yet: `quotemill run` loads and builds")
             if only_touched:
                 return None
         for table in tables or ():
@@ -162,11 +166,19 @@ def build(
         started = time.monotonic()
         command = " ".join(["build", *selection])
         build_id = record.begin(command, part=part)
-        report(f"build: dbt {command}")
+        shown.line(_describe(build_id, tables, arguments))
+        shown.step("reading the models")
         log.write("info", f"build {build_id} starts: dbt {command}", source="dbt")
         # nobody reads the JSON of this build; a touched table that no model reads selects nothing
         command_line = ["--no-write-json", "build", *selection]
-        outcome = invoke(settings, warehouse, command_line, quiet=True, lenient=tables is not None)
+        outcome = invoke(
+            settings,
+            warehouse,
+            command_line,
+            quiet=True,
+            lenient=tables is not None,
+            callbacks=[NodeProgress(shown)],
+        )
         result = _summarize(warehouse, build_id, command, outcome, time.monotonic() - started)
         record.end(result.succeeded, result.failures, asdict(result))
         _log_result(result)
@@ -175,6 +187,16 @@ def build(
         if result.succeeded and not part:
             manifest.write(settings, warehouse, build_id)
     return result
+
+
+def _describe(build_id: int, tables: Sequence[str] | None, arguments: Sequence[str]) -> str:
+    """A build in one sentence; the log has its command of dbt."""
+    if tables is not None:
+        changed = "one changed table" if len(tables) == 1 else f"{len(tables)} changed tables"
+        return f"build {build_id} updates what is made from {changed}"
+    if arguments:
+        return f"build {build_id} makes what was asked for: {' '.join(arguments)}"
+    return f"build {build_id} makes all tables"
 
 
 def _refuse_lost_nodes(warehouse: Warehouse, failures: str) -> None:
@@ -209,13 +231,15 @@ def invoke(
     quiet: bool = False,
     lenient: bool = False,
     manifest: Any = None,
+    callbacks: Sequence[Callable[[Any], None]] = (),
 ) -> Any:
     """Run dbt in this process with our project, profile and target.
 
     Returns dbt's own result. dbt prints to stdout; with `quiet` it prints nothing, and its errors
     are in its log. Raises UpstreamError where a failure is the server's or a full disk's. A
     selector that matches nothing is an error unless `lenient`. `manifest`: the project as dbt has
-    parsed it; None: dbt reads its files, or what it kept of them in the target.
+    parsed it; None: dbt reads its files, or what it kept of them in the target. `callbacks` get
+    dbt's events.
     """
     project = find_project()
     target = dbt_target(settings, warehouse)
@@ -247,7 +271,7 @@ def invoke(
     with quick_dbt() as lost, stdout, seeds:
         from dbt.cli.main import dbtRunner
 
-        outcome = dbtRunner(manifest).invoke([*head, *arguments, *options])
+        outcome = dbtRunner(manifest, [*callbacks]).invoke([*head, *arguments, *options])
     if isinstance(outcome.exception, KeyboardInterrupt):  # dbt has cancelled its queries
         raise outcome.exception
     more = f"{settings.home / 'logs' / 'dbt.log'} has more"

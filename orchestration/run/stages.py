@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from loaders.warehouse.postgres import open_warehouse
 from orchestration.run import build as builds
 from orchestration.run import findings, metrics
 from orchestration.run.build import BuildResult
+from orchestration.run.build_progress import stoppable
 from orchestration.run.calendar_check import nothing_to_do
 from orchestration.run.findings import Judgement
 from orchestration.run.lags import Lag, measure_lags, read_lags
@@ -150,7 +152,8 @@ def run(
 
     def build_touched(wait: float | None) -> BuildResult | None:
         warehouse = open_warehouse(settings)
-        return builds.build(settings, warehouse, report, only_touched=True, wait=wait)
+        shown = partial(stoppable, display)
+        return builds.build(settings, warehouse, shown, only_touched=True, wait=wait)
 
     try:
         for parts in _rounds(settings, requests, as_of, results, report, only):

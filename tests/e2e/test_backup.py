@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from loaders.engine.progress import Silent
 from loaders.sandbox.world.actions import actions_csv
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.postgres import open_warehouse
@@ -28,9 +29,7 @@ def night(made: Bench, day: date) -> None:
     made.sandbox.set_clock(day)
     assert made.load().exit_code == 0
     chosen = ["--select", "+kline_daily_qfq"]
-    built = build.build(
-        made.settings, open_warehouse(made.settings), lambda _: None, arguments=chosen
-    )
+    built = build.build(made.settings, open_warehouse(made.settings), Silent, arguments=chosen)
     assert built is not None
     assert built.succeeded
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from loaders import loads
+from loaders.engine.progress import Silent
 from loaders.engine.request import LoadRequest
 from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.world.market import SyntheticMarket
@@ -160,7 +161,7 @@ def test_new_errors_end_a_run_with_5_and_open_ones_do_not(
 
     market_bench.execute(spoil)
     market_bench.execute(tell)
-    build.build(market_bench.settings, open_warehouse(market_bench.settings), print)
+    build.build(market_bench.settings, open_warehouse(market_bench.settings), Silent)
     market_bench.settings = market_bench.settings.model_copy(update={"finding_limit": 1})
     within = run(market_bench)
     assert within.judgement is not None
@@ -303,7 +304,7 @@ def test_doctor_reports_rows_edited_by_hand_and_a_touch_builds_them(
     assert seen["quotemill touch raw_tdx.trading_day && quotemill build"] == (
         f"{calendar}{last}, {added}"
     )
-    assert build.build(market_bench.settings, warehouse, print, only_touched=True) is None
+    assert build.build(market_bench.settings, warehouse, Silent, only_touched=True) is None
 
     touch_command("kline_daily", codes=f"{code},sh1", since=None)
     for table in ("raw_tdx.trading_day", "raw_tdx.corporate_action"):
@@ -312,7 +313,7 @@ def test_doctor_reports_rows_edited_by_hand_and_a_touch_builds_them(
     said = capsys.readouterr().err
     assert "sh1: raw_tdx.kline_daily has no row of it" in said
     assert f"touched raw_tdx.kline_daily: {code}, sh1" in said
-    built = build.build(market_bench.settings, warehouse, print, only_touched=True)
+    built = build.build(market_bench.settings, warehouse, Silent, only_touched=True)
     assert built is not None
     assert "--select source:raw_tdx.kline_daily+" in built.command
     assert edited_tables.list_differences(warehouse) == []
@@ -327,11 +328,11 @@ def test_a_touched_table_that_no_model_reads_builds_nothing(market_bench: Bench)
     warehouse = open_warehouse(market_bench.settings)
     market_bench.execute("insert into ops.changes (table_name) values ('raw_toy.price')")
 
-    built = build.build(market_bench.settings, warehouse, print, only_touched=True)
+    built = build.build(market_bench.settings, warehouse, Silent, only_touched=True)
 
     assert built is not None
     assert (built.succeeded, built.models_built) == (True, 0)
-    assert build.build(market_bench.settings, warehouse, print, only_touched=True) is None
+    assert build.build(market_bench.settings, warehouse, Silent, only_touched=True) is None
 
 
 def test_a_second_market_schema_is_built_and_judged_by_tables_of_its_own(
@@ -340,7 +341,7 @@ def test_a_second_market_schema_is_built_and_judged_by_tables_of_its_own(
     settings = market_bench.settings.model_copy(update={"market_schema": "research"})
     warehouse = loads.prepare_warehouse(settings, market_bench.heard)
 
-    built = build.build(settings, warehouse, print)
+    built = build.build(settings, warehouse, Silent)
 
     assert built is not None
     assert built.succeeded
@@ -349,12 +350,12 @@ def test_a_second_market_schema_is_built_and_judged_by_tables_of_its_own(
     )
     market_bench.execute("drop schema qa cascade")
     assert len(status.read_status(warehouse).freshness) > 1
-    assert build.build(settings, warehouse, print, only_touched=True) is None
+    assert build.build(settings, warehouse, Silent, only_touched=True) is None
     ours = open_warehouse(market_bench.settings)
-    remade = build.build(market_bench.settings, ours, print, only_touched=True)
+    remade = build.build(market_bench.settings, ours, Silent, only_touched=True)
     assert remade is not None  # what was dropped
     assert remade.succeeded
-    assert build.build(market_bench.settings, ours, print, only_touched=True) is None
+    assert build.build(market_bench.settings, ours, Silent, only_touched=True) is None
 
 
 def test_without_a_source_of_actions_status_and_findings_say_so(

@@ -71,7 +71,7 @@ def test_interleaved_builds_of_two_homes_each_land_in_their_own_warehouse(
         return invoke(self, arguments)
 
     monkeypatch.setattr(dbtRunner, "invoke", after_the_other)
-    built = build.build(first_home, first, print, arguments=MODELS)
+    built = build.build(first_home, first, Silent, arguments=MODELS)
 
     assert built is not None
     assert built.succeeded

@@ -1,16 +1,22 @@
 """Stopping a load by Ctrl-C or from elsewhere, two loads at once, and loading again what failed."""
 
+import contextlib
+import os
+import pty
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 
 from loaders.warehouse import lock as locks
-from tests.faults.scene import Scene, assert_same, ended
+from tests.faults.scene import Scene, assert_same, ended, wait_until
+from tests.forks import Fork
 
 OpenScene = Callable[..., Scene]
 # the third package of bars waits for answers that never come
@@ -101,3 +107,52 @@ def test_ctrl_c_while_rows_land_lets_them_land(
     codes = scene.rows("select count(distinct code), count(*) from raw_tdx.kline_daily")
     assert codes == [(done or 0, rows or 0)]
     assert_continues(scene, undisturbed)
+
+
+# a backend of the build that waits for our lock
+WAITING = "select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = %s"
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_in_a_build_on_a_terminal(open_scene: OpenScene, presses: int) -> None:
+    """Once is one line and 130; twice ends a build whose server does not answer."""
+    scene = open_scene(TERM="xterm", COLUMNS="100")
+    assert (made := scene.inside("quotemill", "warehouse", "migrate")).code == 0, made.said
+    ours, theirs = pty.openpty()
+    said = bytearray()
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # its end
+            while more := os.read(ours, 4096):
+                said.extend(more)
+
+    words = ("quotemill", "build", "--select", "stg_tdx__trading_day")
+    build = Fork(words, env=scene.environ(), cwd=scene.home, files=[theirs] * 3)
+    os.close(theirs)
+    reading = Thread(target=read)
+    reading.start()
+    wait_until("it begins", lambda: b"makes what" in said or build.poll() is not None)
+    with psycopg.connect(scene.dsn or "") as conn:
+        conn.execute("lock table raw_tdx.trading_day in access exclusive mode")
+        [(pid,)] = wait_until("it waits", lambda: scene.rows(WAITING, conn.info.dbname))
+        if presses == 2:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            build.send_signal(signal.SIGINT)
+            wait_until("it says so", lambda: b"Stopping the build" in said)
+            if presses == 2:
+                build.send_signal(signal.SIGINT)
+            code = build.wait(60)
+        finally:
+            if presses == 2:
+                os.kill(pid, signal.SIGCONT)
+    reading.join(60)
+    os.close(ours)
+    text = said.decode()
+
+    assert code == (130 if presses == 1 else -signal.SIGINT), text
+    assert "Traceback" not in text
+    assert "makes what was asked for: --select stg_tdx__trading_day" in text
+    assert re.search(r"0/\d+ .*\d s  stg_tdx__trading_day", text), text
+    assert text.rfind("\x1b[?25h") > text.rfind("\x1b[?25l")  # the cursor is shown
+    assert text.rstrip().endswith("Press Ctrl-C again to end at once")

@@ -1,9 +1,12 @@
-"""What a load shows of its progress where stderr is no terminal."""
+"""Progress of loads and builds, on a terminal and elsewhere."""
+
+import io
+import sys
 
 import pytest
 
 from loaders.cli import progress
-from loaders.cli.progress import Lines
+from loaders.cli.progress import Lines, Terminal, format_time
 
 
 def test_the_rate_of_a_dataset_counts_from_where_the_one_before_it_ended(
@@ -26,3 +29,71 @@ def test_the_rate_of_a_dataset_counts_from_where_the_one_before_it_ended(
         "kline_daily: 40 of 40 (1.0/s)",
         "index_kline: 2 of 2 (2.0/s)",
     ]
+
+
+def test_a_time_left_comes_after_enough_keys_in_units_that_people_use(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    lines = Lines()
+    lines.start("kline_daily", 2_000)
+    for keys in (9, 1):
+        now[0] += 10
+        lines.advance("kline_daily", keys)
+
+    assert capsys.readouterr().err.splitlines() == [
+        "kline_daily: 9 of 2,000 (0.9/s)",
+        "kline_daily: 10 of 2,000 (0.5/s, 1 h 6 min left)",
+    ]
+    assert [*map(format_time, (0.4, 59.6, 3_599))] == ["0 s", "1 min 0 s", "59 min 59 s"]
+
+
+def test_a_line_of_a_build_names_what_runs_and_for_how_long(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    lines = Lines()
+    lines.step("reading the models")
+    lines.start("build", 40)
+    now[0] += 20
+    lines.step("kline_daily_qfq")
+    lines.advance("build", 20)
+
+    assert capsys.readouterr().err.splitlines() == [
+        "build: 20 of 40 (1.0/s, 20 s left), after 20 s in kline_daily_qfq"
+    ]
+
+
+def test_a_terminal_says_what_is_done_before_the_first_task(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown = io.StringIO()
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "100"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stderr", shown)
+
+    def show(terminal: Terminal) -> str:
+        shown.truncate(0)
+        terminal._progress.refresh()
+        return shown.getvalue()
+
+    with Terminal() as terminal:
+        before = show(terminal)
+        terminal.step("starting PostgreSQL")
+        started = show(terminal)
+        terminal.start("kline_daily", 12_000)
+        terminal.advance("kline_daily", 1_000)
+        loading = show(terminal)
+        terminal.start("tick_trade", 5)
+        several = show(terminal)
+        terminal.step("kline_daily_qfq")
+        stepped = show(terminal)
+
+    assert "0/0" not in before + started
+    assert "starting PostgreSQL" in started
+    assert "1,000/12,000" in loading
+    assert ["PostgreSQL" in loading, "all " in loading, "all " in several] == [False, False, True]
+    assert "1,000/12,005" in several
+    assert "0 s  kline_daily_qfq" in stepped

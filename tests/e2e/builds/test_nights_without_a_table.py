@@ -86,7 +86,7 @@ def dsn(role: str, server_url: str, filled_database: Callable[..., str], tmp_pat
                 "insert into ops.ingestion_state (source, dataset, key) "
                 "values ('ib', 'session', 'NYSE')"
             )
-        built = build.build(settings, warehouse, str)
+        built = build.build(settings, warehouse, Silent)
         assert built is not None
         assert built.succeeded, built.failures
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from loaders.engine.progress import Silent
 from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
 from loaders.sandbox.world.actions import events
@@ -135,7 +136,7 @@ def test_a_sound_market_agrees_and_each_fault_has_its_cause(
     build.build(
         loaded.settings,
         open_warehouse(loaded.settings),
-        loaded.heard.line,
+        Silent,
         arguments=[
             "--full-refresh",
             "--select",
@@ -172,7 +173,7 @@ def adjusted_alone(b: Bench, codes: Sequence[str], month: date) -> set[tuple[str
     with warehouse.connect() as conn:
         run_id = reconcile.record(conn, as_of, month, last, 0, 1, codes)
     models = ["--select", *reconcile.MODELS]
-    build.build(b.settings, warehouse, b.heard.line, arguments=models)
+    build.build(b.settings, warehouse, Silent, arguments=models)
     with warehouse.connect() as conn:
         made, differences = bar_comparison.read_bars(conn, run_id, {}, with_day_files=False)
     assert made[-1].check_name == "adjusted_bars"
@@ -193,7 +194,7 @@ def test_a_series_that_turned_raw_is_flagged_every_time(warehouse_dsn: str, tmp_
     with opened(MARKET, warehouse_dsn, tmp_path / "home") as b:
         b.load(codes=adjusted)
         models = ["--select", *(f"+{model}" for model in reconcile.MODELS)]
-        build.build(b.settings, open_warehouse(b.settings), b.heard.line, arguments=models)
+        build.build(b.settings, open_warehouse(b.settings), Silent, arguments=models)
         for seed in (1, 2, 3):
             drawn = random.Random(seed).sample(adjusted, 4)
             b.sandbox.faults.clear()
@@ -214,7 +215,7 @@ def test_real_series_have_no_differences(
     ) as b:
         b.load(codes=codes)
         models = ["--select", *(f"+{model}" for model in reconcile.MODELS)]
-        build.build(b.settings, open_warehouse(b.settings), b.heard.line, arguments=models)
+        build.build(b.settings, open_warehouse(b.settings), Silent, arguments=models)
         # a month with an ex-date of each: 2011-05-27 and 2011-06-03
         for month in (date(2011, 5, 1), date(2011, 6, 1), date(2008, 6, 1)):
             assert adjusted_alone(b, codes, month) == set()
