@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from loaders import log
+from loaders.engine.signals import wait_for_end
 from loaders.files import lock as locks
 from loaders.files.process import end_group
 from loaders.warehouse.embedded.places import unusable
@@ -67,6 +68,8 @@ class Runner:
         # signals come to the main thread, which therefore only waits
         with ThreadPoolExecutor(max(1, len(chosen))) as pool:
             runs = [pool.submit(self.run, job) for job in chosen]
+            for run in runs:
+                wait_for_end(run)
         return most_severe(run.result() for run in runs)
 
     def run_one(self, job: Job, *, forced: bool = False) -> int:
@@ -77,7 +80,9 @@ class Runner:
         if not forced:
             self.list_due([job])
         with ThreadPoolExecutor(1) as pool:
-            return pool.submit(self._run_one, job, forced).result()
+            run = pool.submit(self._run_one, job, forced)
+            wait_for_end(run)
+        return run.result()
 
     def halt(self) -> None:
         """Start nothing more and end the running jobs; safe in a signal handler."""

@@ -3,8 +3,10 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from loaders import log
+from loaders.engine.signals import wait_for_end
 from orchestration.schedule.jobs import Job
 from orchestration.schedule.runner import Runner
 from quotemill.errors import QuotemillError
@@ -28,9 +30,8 @@ class Server:
     def serve(self) -> None:
         """Serve until the runner's `halt`, then wait until the running jobs end."""
         # not in this thread: it gets the signals, and a handler must not need a lock that it holds
-        checks = threading.Thread(target=self._check_each_minute)
-        checks.start()
-        checks.join()
+        with ThreadPoolExecutor(1) as pool:
+            wait_for_end(pool.submit(self._check_each_minute))
         for run in self._runs:
             run.join()
 
