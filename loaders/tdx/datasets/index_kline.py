@@ -26,14 +26,13 @@ from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.client.answers_intraday import TimedBars
 from loaders.tdx.client.routes_bars import INDEX_LIMIT, INTRADAY_BARS
 from loaders.tdx.context import Context, Dataset, catch_failure
-from loaders.tdx.fetching.changed_history import check_history
+from loaders.tdx.fetching.changed_history import INTRADAY, MINUTES, check_history
 from loaders.tdx.fetching.file_days import DayFiles, reached_day
 from loaders.tdx.tables import INDEX_KLINE
 from loaders.trading_time import close_of
 from quotemill.errors import UpstreamError
 
 ROUTE, SHORT_ROUTE = "/api/index/all", "/api/index"
-MINUTES = "minute1"
 PERIODS = ("day", "week", "month", MINUTES)
 ABSENT = "the service does not have this index"
 NO_MINUTES = "the service has no minutes of this index"
@@ -95,6 +94,8 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
         minute_keys = [i for i, period in map(split_key, keys) if period == MINUTES]
         due = ctx.ask(lambda conn: read_due_minutes(conn, minute_keys, days)) if minute_keys else {}
     stored = ctx.ask(lambda conn: read_stored_keys(conn, keys, ctx.day_files, window.overlap))
+    if window.from_start or window.since:
+        stored |= {key: INTRADAY for key in keys if split_key(key)[1] == MINUTES}
     files = DayFiles.select(ctx, INDEX_KLINE.name, keys)
 
     def read_file(key: str) -> Outcome:

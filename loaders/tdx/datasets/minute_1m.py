@@ -20,12 +20,11 @@ from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import minute_days, plausibility, records, stored_bars
 from loaders.tdx.bars.records import Mask, Records
-from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.bars.tick_days import find_divisor, is_tenfold
 from loaders.tdx.client.answers_intraday import TimedBars
 from loaders.tdx.client.routes_bars import HISTORY_LIMIT, INTRADAY_BARS
 from loaders.tdx.context import Context, Dataset, answer_or_fault
-from loaders.tdx.fetching.changed_history import check_history
+from loaders.tdx.fetching.changed_history import INTRADAY, check_history
 from loaders.tdx.fetching.minute_files import FileReading, days_of_fetch, miss_files
 from loaders.tdx.fetching.minutes_today import fetch_today
 from loaders.tdx.files.folder import FOLDERS
@@ -68,8 +67,8 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         return reading.reached(await reading.read_code())
 
     outcomes = ctx.each(codes, load_code)
-    if again:  # other loads ask for one stored day at most
-        stored = {c: Stored(date.min, date.max) for c in codes if wanted[c].oldest}
+    if again:
+        stored = {c: INTRADAY for c in codes if wanted[c].oldest}
         outcomes = check_history(ctx, DATASET.name, KLINE_MINUTE, outcomes, stored)
     return ctx.file_notes.between(absence.settle(outcomes), ctx.load.warn)
 

@@ -3,7 +3,8 @@
 One whose closes contradict most of them (bars of another code, tenfold prices) lands nothing and is
 a failure of its key, on record among the rejected rows. The same answer of another day or route
 lands, as does any with `--accept-loss`, or what a file has. A smaller change lands and is a
-finding. Of minutes the last of each day is compared.
+finding. Of minutes the last of each day is compared, where stored days are read again: other loads
+ask for one stored day at most.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +27,9 @@ from loaders.warehouse.tables import LandedTable
 
 REFUSED, CHANGED = "refused history", "history changed"
 RULE = "an answer has the closes of final bars"
+MINUTES = "minute1"  # period of an index
 LEAST = 3  # compared bars: of fewer most is one
+INTRADAY = Stored(date.min, date.max)  # closes of minutes are looked up
 CENT = 10  # li, to which files round the closes of indices
 SHOWN = 10  # newest closes that another answer must have, too
 
@@ -86,7 +89,7 @@ def _reader(
         sql.Identifier(table.dataset, table.name),
         sql.SQL(" and period = {}").format(period) if period else sql.SQL(""),
         sql.SQL(" and bar_end = any({})").format([close_of(day) for day in days])
-        if table.numbered
+        if table.numbered or period == MINUTES
         else sql.SQL(""),
     )
     return lambda conn: dict(conn.execute(query, (code, days[0], days[-1])).fetchall())

@@ -6,16 +6,18 @@ All share the table raw_tdx.kline_period; a cursor's key is the code and the per
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import partial
 
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.engine.source import Keys
+from loaders.engine.window import Window
 from loaders.tdx.bars import long_bars, plausibility, records, stored_bars
 from loaders.tdx.client.answers_intraday import MINUTES_OF, TimedBars
 from loaders.tdx.client.routes_bars import HISTORY_LIMIT
 from loaders.tdx.context import Context, Dataset
-from loaders.tdx.fetching.changed_history import check_history
+from loaders.tdx.fetching.changed_history import INTRADAY, check_history
 from loaders.tdx.tables import KLINE_PERIOD
 
 ROUTE = "/api/kline-all"
@@ -43,23 +45,29 @@ def _fetch_long(name: str, period: str, ctx: Context, codes: Sequence[str]) -> I
     return check_history(ctx, name, KLINE_PERIOD, outcomes, stored, lambda code: (code, period))
 
 
-def _fetch_timed(period: str, ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
+def _fetch_timed(name: str, period: str, ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes of bars of several minutes, in the order of `codes`."""
     cursors = ctx.cursors(KLINE_PERIOD.name)
+    again = ctx.window.from_start or ctx.window.since is not None
 
     async def load_code(code: str) -> Outcome:
         cursor = cursors.get(f"{code} {period}")
         if not ctx.window.wants(cursor):
             return Outcome(code, skipped=NOT_DUE)
-        return await _load_timed(ctx, code, period, cursor)
+        bars, fallback = await _ask(ctx, code, period, None if again else cursor)
+        return replace(_select(ctx.window, code, period, cursor, bars), fallback=fallback)
 
-    return ctx.each(codes, load_code)
+    outcomes = ctx.each(codes, load_code)
+    if not again:
+        return outcomes
+    stored = {code: INTRADAY for code in codes if f"{code} {period}" in cursors}
+    return check_history(ctx, name, KLINE_PERIOD, outcomes, stored, lambda code: (code, period))
 
 
-async def _load_timed(ctx: Context, code: str, period: str, cursor: date | None) -> Outcome:
-    window = ctx.window
-    again = window.from_start or window.since is not None
-    bars, fallback = await _ask(ctx, code, period, None if again else cursor)
+def _select(
+    window: Window, code: str, period: str, cursor: date | None, bars: TimedBars
+) -> Outcome:
+    """The bars of an answer that land; due days without bars are a failure."""
     collected, rejected = plausibility.check(code, records.from_answer(bars), period, window)
     whole = records.whole_days(collected, period)
     collected["final"] = records.fetched_after_close(collected) & records.in_days(collected, whole)
@@ -76,7 +84,7 @@ async def _load_timed(ctx: Context, code: str, period: str, cursor: date | None)
     if lacking:
         failure = f"{len(lacking)} of the due days came without bars, the newest {lacking[-1]}"
     landing = collected[records.in_days(collected, keep)]
-    return records.outcome(code, landing, rejected, failure=failure, fallback=fallback)
+    return records.outcome(code, landing, rejected, failure=failure)
 
 
 async def _ask(
@@ -102,6 +110,6 @@ async def _ask(
 def make_dataset(name: str, period: str) -> Dataset:
     """Dataset of weeks, months or bars of 5, 15, 30 or 60 minutes."""
     is_timed = period in MINUTES_OF
-    fetch = partial(_fetch_timed, period) if is_timed else partial(_fetch_long, name, period)
+    fetch = partial(_fetch_timed if is_timed else _fetch_long, name, period)
     table = partial(records.table, period=period)
     return Dataset(name, KLINE_PERIOD, ROUTE, fetch, table, keys=Keys(part=period))

@@ -141,19 +141,37 @@ def test_the_same_answer_by_another_route_is_a_second_one(
         assert bench.rows(stored, INDEX)[-2:-1] == [(10 * before[-1][0],)]
 
 
-@pytest.mark.parametrize("dataset", ["kline_weekly", "minute_1m"])
-def test_weeks_and_minutes_are_not_rewritten_by_one_answer(
-    open_loaded: OpenBench, days: list[date], monkeypatch: pytest.MonkeyPatch, dataset: str
+@pytest.mark.parametrize(
+    ("dataset", "key", "table", "period"),
+    [
+        ("kline_weekly", CODE, "kline_period", "week"),
+        ("kline_15m", CODE, "kline_period", "minute15"),
+        ("minute_1m", CODE, "kline_minute", None),
+        ("index_kline", f"{INDEX} minute1", "index_kline", "minute1"),
+    ],
+)
+def test_no_period_is_rewritten_by_one_answer(
+    open_loaded: OpenBench,
+    days: list[date],
+    monkeypatch: pytest.MonkeyPatch,
+    dataset: str,
+    key: str,
+    table: str,
+    period: str | None,
 ) -> None:
-    table = "kline_minute" if dataset == "minute_1m" else "kline_period"
-    stored = f"select bar_end, close from raw_tdx.{table} where code = %s order by bar_end"
+    code = key.partition(" ")[0]
+    among = f" and period = '{period}'" if period else ""
+    stored = f"select bar_end, close from raw_tdx.{table} where code = %s{among} order by bar_end"
     with open_loaded(clock=days[-3], minute_days=5) as bench:
-        assert bench.load(codes=[CODE], datasets=(dataset,)).exit_code == 0
-        before = bench.rows(stored, CODE)
-        serve(monkeypatch, ten_times)
+        request: dict[str, Any] = {"datasets": (dataset,)}
+        request |= {} if code == INDEX else {"codes": [code]}
+        assert bench.load(**request).exit_code == 0
+        before = bench.rows(stored, code)
+        assert len(before) > 3
+        serve(monkeypatch, ten_times, code)
         bench.sandbox.state.series._cache.clear()
-        result = bench.load(codes=[CODE], datasets=(dataset,), mode="init")
+        result = bench.load(**request, mode="init")
         assert result.exit_code == 6
-        [why] = [task.failures[CODE] for task in result.tasks if CODE in task.failures]
+        [why] = [task.failures[key] for task in result.tasks if key in task.failures]
         assert "final closes are others" in why
-        assert bench.rows(stored, CODE) == before
+        assert bench.rows(stored, code) == before
