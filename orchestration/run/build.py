@@ -333,8 +333,10 @@ def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
         elsewhere = settings.model_copy(update={"home": Path(folder)})
         try:
             return _exit_code(invoke(elsewhere, open_warehouse(settings, start=False), arguments))
-        except SettingsError:  # other commands do
-            require_warehouse(settings)
+        except (SettingsError, UpstreamError) as error:
+            if arguments[0] not in (*_LISTING, "parse"):
+                require_warehouse(settings)
+            error.hint = error.hint.partition(f"; {folder}")[0]  # its log goes with it
             raise
 
 

@@ -134,6 +134,23 @@ def test_dbt_commands_are_passed_through(place: Place, built: dict[str, Any]) ->
     assert place.inside("quotemill", "dbt").returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("parse", "--target", "nosuch"), "does not have a target named 'nosuch'"),
+        (("show", "--inline", "select 1"), "no warehouse yet"),
+    ],
+)
+def test_an_error_of_dbt_without_a_warehouse_names_no_log(
+    place: Place, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    done = Place(place.folder, tmp_path / "home")("quotemill", "dbt", *words)
+    assert done.returncode == 3, done.stderr
+    assert said in done.stderr
+    assert "dbt.log" not in done.stderr
+    assert not (tmp_path / "home").exists()
+
+
 def test_the_docs_site_is_one_file(place: Place, built: dict[str, Any], tmp_path: Path) -> None:
     output = tmp_path / "site" / "index.html"
     done = place.inside("quotemill", "docs", "--output", str(output))
