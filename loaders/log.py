@@ -37,7 +37,14 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 from loaders.settings import Settings, load_settings
-from quotemill.errors import QuotemillError, SettingsError, UsageError, innermost
+from quotemill.errors import (
+    QuotemillError,
+    SettingsError,
+    UsageError,
+    innermost,
+    sqlstate,
+    walk_causes,
+)
 from quotemill.masks import HIDDEN, find_passwords, mask_logins
 from quotemill.settings.folders import make_private
 from quotemill.settings.section import Section
@@ -58,6 +65,8 @@ _NAMED = re.compile(
 )
 # at least eight characters with digits and letters, or sixteen: no host, no word of a path
 _TOKEN = re.compile(r"(?=[^.]*[0-9])(?=[^.]*[A-Za-z])[^.\s]{8,}|[^.\s]{16,}")
+# begins PostgreSQL's codes of a broken connection, a server that stops, and a full one
+_LOST = ("08", "57P", "53100", "53300")
 _log = logging.getLogger(__name__)
 _folder: Path | None = None
 _secrets: tuple[str, ...] = ()
@@ -221,17 +230,35 @@ def write_error(error: QuotemillError, source: str | None = None) -> None:
 
 
 def explain(error: Exception) -> QuotemillError:
-    """An error as one of ours: what the warehouse refuses, else where the traceback is."""
+    """An error as one of ours: what the warehouse refuses or breaks off, else the traceback."""
     if isinstance(error, QuotemillError):
         return error
-    refusal = explain_refusal(error, _settings())
-    if refusal is not None:
-        refusal.__cause__ = error
-        return refusal
+    settings = _settings()
+    if known := explain_refusal(error, settings) or _explain_lost(error, settings):
+        known.__cause__ = error
+        return known
     hint = f"{_keep_traceback(error)} has the traceback; please report it"
     known = QuotemillError(f"internal error: {innermost(error)}", hint=hint)
     known.__cause__ = error
     return known
+
+
+def _explain_lost(error: Exception, settings: Settings | None) -> QuotemillError | None:
+    """A connection to the warehouse that broke in the midst of work that nobody repeats.
+
+    libpq gives what it finds itself no code.
+    """
+    from psycopg import OperationalError
+
+    from quotemill.warehouse.opening import build_embedded, name_warehouse
+
+    causes = [c for c in walk_causes(error) if isinstance(c, OperationalError)]
+    lost = next((c for c in causes if (sqlstate(c) or _LOST[0]).startswith(_LOST)), None)
+    if lost is None or settings is None:
+        return None
+    if settings.warehouse_url is not None:
+        return name_warehouse(settings).away(lost)
+    return build_embedded(settings, "", f"embedded PostgreSQL ({settings.home})", None).away(lost)
 
 
 def _settings() -> Settings | None:

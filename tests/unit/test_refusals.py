@@ -53,7 +53,25 @@ def test_a_role_is_named_as_statements_take_it() -> None:
     assert names == ["reader_2", '"app-user"', '"My ""own"""', "current_user"]
 
 
-def test_another_error_of_the_warehouse_stays_internal() -> None:
-    known = log.explain(psycopg.errors.UndefinedColumn("column x does not exist"))
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg.OperationalError("consuming input failed: server closed the connection"),
+        psycopg.errors.AdminShutdown("terminating connection due to administrator command"),
+        psycopg.errors.TooManyConnections("sorry, too many clients already"),
+        psycopg.errors.DiskFull("could not extend file"),
+    ],
+)
+def test_a_connection_that_breaks_is_exit_4_with_a_fix(error: Exception) -> None:
+    known = log.explain(error)
+    assert known.exit_code == 4
+    assert str(error) in str(known)
+    assert "please report it" not in known.hint
+    assert "secret" not in f"{known} {known.hint}"
+
+
+@pytest.mark.parametrize("error", [psycopg.errors.UndefinedColumn, psycopg.errors.DeadlockDetected])
+def test_another_error_of_the_warehouse_stays_internal(error: type[psycopg.Error]) -> None:
+    known = log.explain(error("column x does not exist"))
     assert known.exit_code == 1
     assert "please report it" in known.hint
