@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# prints what goes wrong, and no line for each package
+PIP = $(BIN)/pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.installed
 TOOLS := $(VENV)/.installed-tools
 
@@ -11,29 +13,29 @@ TOOLS := $(VENV)/.installed-tools
 
 # plain dbt parses a clone by it until a load writes another one, which connects to the warehouse
 dbt_project/profiles.yml:
-	cp dbt_project/profiles.before_load.yml $@
+	@cp dbt_project/profiles.before_load.yml $@
 
 $(STAMP): requirements.lock pyproject.toml | dbt_project/profiles.yml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11 or newer")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing $$(grep -c '==' requirements.lock) packages of requirements.lock into $(VENV)"
-	$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		"needs Python 3.11 or newer; fix: make PYTHON=python3.12")'
+	@test -x $(BIN)/python || { echo "making an environment in $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing $$(grep -c '==' requirements.lock) packages into $(VENV): takes some minutes"
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
 
 # what the tests, the linters and the docs site need on top
 $(TOOLS): $(STAMP) requirements-dev.lock
-	@echo "installing the tools of requirements-dev.lock into $(VENV)"
-	$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	touch $@
+	@echo "installing the tools of requirements-dev.lock into $(VENV): takes some minutes"
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
 
 install: $(STAMP)
 
 # Dagster, which is for several machines, and what it needs beside all that
 dagster: $(STAMP)
 	@echo "installing $$(grep -c '==' requirements-dagster.lock) packages into $(VENV)"
-	$(BIN)/pip install --disable-pip-version-check --no-deps --require-hashes \
-		-r requirements-dagster.lock
+	@$(PIP) --no-deps --require-hashes -r requirements-dagster.lock
 
 demo: $(STAMP)
 	@$(BIN)/quotemill demo

@@ -25,19 +25,15 @@ OWN = ("QUOTEMILL_", "DB_", "TDX_")  # prefixes of the user's settings, which th
 # enough data to explore, and quick to load
 MINUTE_DAYS, TICK_DAYS = 10, 3
 TABLES = (
-    "kline_daily",
     "kline_daily_qfq",
     "kline_weekly_qfq",
-    "kline_monthly_qfq",
     "index_kline_daily",
-    "kline_minute_raw",
     "kline_5m",
-    "kline_60m",
     "tick_trade_raw",
-    "tick_daily_summary",
     "corporate_actions",
 )
-
+TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial.md"
+IN_PYTHON = 'import quotemill; print(quotemill.open().klines("600000").to_pandas())'
 
 RunAll = Callable[[Settings, str, None, Sequence[str]], RunResult]
 
@@ -117,9 +113,13 @@ def _summary(settings: Settings) -> None:
             f"{adjusted} = close in market.kline_daily_qfq"
         )
     print(
-        "\nlook around:  quotemill warehouse psql   quotemill status   quotemill docs\n"
-        f"with these data: export QUOTEMILL_HOME={shlex.quote(str(HOME.absolute()))}"
+        f"\nwith these data: export QUOTEMILL_HOME={shlex.quote(str(HOME.absolute()))}\n"
+        "  pages:     quotemill console\n"
+        f"  Python:    python -c '{IN_PYTHON}'\n"
+        "  SQL:       quotemill warehouse psql"
     )
+    if TUTORIAL.is_file():  # in a clone
+        print(f"  tutorial:  {TUTORIAL}")
 
 
 def _plain(number: Decimal | None) -> str:

@@ -1,4 +1,5 @@
--- the newest day whose price is adjusted by exactly one event, a cash dividend or bonus
+-- the newest day whose price is adjusted by exactly one event, a cash dividend or bonus; most of
+-- all one whose figures differ from one another, so that a mistake would show
 select
     k.code, k.trade_date, k.close, q.close, a.ex_date,
     a.cash_per10_yuan, a.bonus_total_per10, a.rights_per10, a.rights_price_yuan
@@ -10,5 +11,11 @@ where a.is_active and a.category = 1 and not exists (
     where other.code = a.code and other.is_active and other.ex_date >= a.ex_date
         and (other.ex_date, other.seq) <> (a.ex_date, a.seq)
 )
-order by a.bonus_total_per10 * a.cash_per10_yuan > 0 desc, k.trade_date desc, k.code
+order by (
+    select count(distinct figure)
+    from unnest(array[
+        k.close, q.close,
+        a.cash_per10_yuan, a.bonus_total_per10, a.rights_per10, a.rights_price_yuan
+    ]) as figure
+) desc, k.trade_date desc, k.code
 limit 1

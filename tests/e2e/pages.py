@@ -37,6 +37,10 @@ NOT_RUN = {
         "futures",
         "loaders run tq --mode live",
     ): "waits for a session; tests/integration/tq/test_live has one",
+    (
+        "notebooks",
+        "",
+    ): "installs Jupyter; tests/integration/dbt/test_python_reader runs the cell",
     ("questdb", "quotemill schedule disable"): "tests/faults/tq/test_copy moves ticks both ways",
     ("questdb", "quotemill questdb copy"): "tests/faults/tq/test_copy moves ticks both ways",
     ("questdb", "quotemill ticks archive"): "tests/faults/tq/test_tick_archive archives days",

@@ -6,12 +6,14 @@ and markets and days are fewer. `tests/e2e/pages.py` lists the blocks that are n
 
 import importlib.util
 import json
+import re
 import shlex
 import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -192,7 +194,11 @@ def test_the_first_way_and_pages_without_a_source_run_as_written() -> None:
         roles = f"{PSQL} -c 'create role alice' -c 'create role bob'\n"
         pages = join(*IN_THE_DEMO).replace("/srv/www", str(folder))
         printed = run(folder, MAKE + join(*FIRST_WAY) + roles + pages)
-        assert "check by hand:" in printed
+        [(formula, adjusted)] = re.findall(r"^  (\(.+\)) = ([\d.]+) = close", printed, re.MULTILINE)
+        assert round(eval(re.sub(r"[\d.]+", r"Decimal('\g<0>')", formula)), 2) == Decimal(adjusted)
+        cell = printed.partition("  Python:    ")[2].splitlines()[0]
+        demo = run(folder, cell, QUOTEMILL_HOME=str(folder / "var" / "demo"))
+        assert "sh600000" in demo
         assert "(5 rows)" in printed
         assert (folder / "quotemill.html").is_file()
 

@@ -1,5 +1,6 @@
 """`import quotemill`: its rows equal the tables, in each form, and stream in little memory."""
 
+import ast
 import importlib.util
 import json
 import os
@@ -184,6 +185,11 @@ def test_the_readme_and_the_page_answer_their_questions_as_written(
     exec(block, {})
     assert f"{DAYS[0]}   9.85" in capsys.readouterr().out.replace("  ", " ").replace("  ", "   ")
     require("polars", importlib.util.find_spec("polars") is not None, "polars is not installed")
+    [cell] = read_python_blocks("docs/how-to/notebooks.md")
+    *statements, shown = ast.parse(cell).body  # a notebook shows its last expression
+    assert isinstance(shown, ast.Expr)
+    exec(compile(ast.Module(statements, []), "cell", "exec"), names := {})
+    assert len(eval(compile(ast.Expression(shown.value), "cell", "eval"), names)) == 5
     answers: dict[str, Any] = {}
     seen = []
     for block in read_python_blocks("docs/how-to/python.md"):
