@@ -125,13 +125,15 @@ def survey(
         for name, job in shipped[source].items()
         if _is_shipped(settings, source, name, job)
     }
+    # of a source that is not configured yet: refused if wrong, and not run
+    absent = source_of.keys() & settings.schedule.keys() - merged.keys()
+    for name in absent:
+        merged[name] = (_words(shipped[source_of[name]][name]), source_of[name] or None)
     wrong: dict[str, SettingsError] = {}
     for row in rows:
         if row.kind == _EXPORT and row.name.startswith(_BEFORE_NAME):
             merged[row.name] = (_words(_export_job(row.name)), None)
     for name, given in settings.schedule.items():
-        if name in source_of and name not in merged:
-            continue  # of a source that is not configured
         before, known = merged.get(name, (DEFAULT, None))
         if before.command is None and given.command is None:
             wrong.setdefault(name, _nameless(name, source_of))
@@ -143,7 +145,7 @@ def survey(
                 jobs[name] = _job(name, said, source)
             except SettingsError as error:
                 wrong[name] = error
-    return jobs, wrong
+    return {name: job for name, job in jobs.items() if name not in absent}, wrong
 
 
 def _nameless(name: str, shipped: Iterable[str]) -> SettingsError:
@@ -164,9 +166,8 @@ def _job(name: str, said: JobSettings, source: str | None) -> Job:
         zone = said.time_zone or "UTC"
         rule = timing.parse_rule(said.when or "off", zone, said.calendar or "")
     except ValueError as error:
-        raise SettingsError(
-            f"setting schedule.{name}: {error}", hint=f"when: {timing.FORMS}"
-        ) from None
+        hint = "" if timing.FORMS in str(error) else f"when: {timing.FORMS}"
+        raise SettingsError(f"setting schedule.{name}: {error}", hint=hint) from None
     named = next((word for word in words[2:3] if word in sources.MODULES), None)
     return Job(
         name,

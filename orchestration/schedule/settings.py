@@ -15,8 +15,8 @@ class JobSettings(Section):
     )
     when: str | None = Field(
         None,
-        description="off, every 5m in session (5, 10, 15, 30, 60), daily 17:30, weekly sat 09:30, "
-        "monthly 1 10:00 or cron 30 9 * * sat",
+        description="off, every 30m, every 6h, every 5m in session (5, 10, 15, 30, 60), "
+        "daily 17:30, weekly sat 09:30, monthly 1 10:00 or cron 30 9 * * sat",
     )
     calendar: str | None = Field(
         None, description="days without a session there are left out: XSHG, XNYS; empty: every day"

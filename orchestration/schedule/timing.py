@@ -1,6 +1,7 @@
 """When a job starts: a rule in words, and the times it names.
 
     off
+    every 30m               5, 10, 15, 30 minutes, 1h, 2h, 3h, 4h, 6h, 8h, 12h: from midnight on
     every 5m in session     5, 10, 15, 30, 60: from open to close of each session, both included
     daily 17:30             or several times: daily 04:00 07:30
     weekly sat 09:30
@@ -21,8 +22,9 @@ from loaders.trading_time import Span, is_calendar, sessions
 from orchestration.schedule.crontab import WEEKDAYS, Crontab, parse_crontab
 
 FORMS = (
-    "off · every 5m in session (5, 10, 15, 30, 60) · daily 17:30 · weekly sat 09:30 · "
-    "monthly 1 10:00 · cron 30 9 * * sat"
+    "off · every 30m (5m, 10m, 15m, 30m, 1h, 2h, 3h, 4h, 6h, 8h, 12h) · "
+    "every 5m in session (5, 10, 15, 30, 60) · daily 17:30 · weekly sat 09:30 · monthly 1 10:00 · "
+    "cron 30 9 * * sat"
 )
 HORIZON = timedelta(days=800)  # how far ahead a next start is searched
 # a session carries the day of its exchange, which may differ from that of the rule's zone, and may
@@ -118,6 +120,10 @@ def parse_rule(when: str, zone: str, calendar: str = "") -> Timing | None:
 
 def _crontab_lines(words: str) -> Iterable[str]:
     """A rule as crontab lines; empty where it is no rule."""
+    if match := re.fullmatch(r"every (5|10|15|30)m", words):
+        return [f"*/{match[1]} * * * *"]
+    if match := re.fullmatch(r"every (1|2|3|4|6|8|12)h", words):
+        return [f"0 */{match[1]} * * *"]
     if match := re.fullmatch(rf"daily ({_CLOCK}(?:,? {_CLOCK})*)", words):
         return [f"{minute} {hour} * * *" for hour, minute in re.findall(_CLOCK, match[1])]
     if match := re.fullmatch(rf"weekly ({'|'.join(WEEKDAYS)}) {_CLOCK}", words):

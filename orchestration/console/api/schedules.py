@@ -19,7 +19,13 @@ from orchestration.schedule.listing import Listing, get_job, list_jobs, read_row
 from quotemill.errors import SettingsError, UsageError
 
 JobName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-RULES = ("off", *(f"every {minutes}m in session" for minutes in (5, 10, 15, 30, 60)), "daily 17:30")
+RULES = (
+    "off",
+    "every 30m",
+    "every 6h",
+    *(f"every {minutes}m in session" for minutes in (5, 10, 15, 30, 60)),
+    "daily 17:30",
+)
 
 
 class JobAnswer(Answer):
@@ -67,8 +73,8 @@ class SchedulesAnswer(Answer):
 class ScheduleCall(Call):
     """Changes of a job.
 
-    `when` is off, every 5m in session (5, 10, 15, 30, 60), daily 17:30, or any other rule of
-    `quotemill schedule`; null is as shipped. `enabled` turns it on or off for all machines of the
+    `when` is off, every 30m, every 5m in session (5, 10, 15, 30, 60), daily 17:30, or any other
+    rule of `quotemill schedule`; null is as shipped. `enabled` turns it on or off for all machines of the
     warehouse.
     """
 

@@ -11,8 +11,16 @@ from orchestration.console.api.settings import (
     describe_settings,
 )
 from orchestration.console.context import Console
+from orchestration.console.pages.words import mark
 
 NO_DATABASE = dict.fromkeys(DatabaseAnswer.model_fields)
+# of self-tests: rule, text and its number
+FREQUENCIES = {
+    "off": (mark("off"), 0),
+    **{f"every {n}m": (mark("every {n} min"), n) for n in (5, 15, 30)},
+    **{f"every {n}h": (mark("every {n} h"), n) for n in (1, 6, 12)},
+    "daily 09:30": (mark("daily, 09:30"), 0),
+}
 TOP = "quotemill"  # the settings outside of every section
 
 
@@ -49,4 +57,4 @@ def _describe_row(row: SettingAnswer) -> Mapping[str, Any]:
 
 
 def gather_schedules(console: Console) -> Mapping[str, Any]:
-    return {"shown": describe_schedules(console)}
+    return {"shown": describe_schedules(console), "frequencies": FREQUENCIES}

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from orchestration.console.pages.configuration import FREQUENCIES
 from orchestration.schedule.install import cron, place, systemd, write
 from tests.integration.console.conftest import NO_LIMIT, NOW, Caller
 
@@ -60,9 +61,22 @@ def test_a_rule_is_written_into_the_settings_of_the_home(
     assert find(put(caller, job="tdx_daily", when=None).json())["when"] == "daily 17:30"
 
 
+def test_the_page_lists_how_often_a_self_test_starts(open_console: Open) -> None:
+    caller = open_console(SERVICE)
+    for rule in FREQUENCIES:
+        assert (
+            find(put(caller, job="tdx_selftest", when=rule).json(), "tdx_selftest")["when"] == rule
+        )
+    put(caller, job="tdx_selftest", when="every 30m")
+    page = caller.get("/schedules").text
+    assert '<option value="every 30m" selected>every 30 min' in page
+    assert page.count('<select name="when"') == 1
+
+
 WRONG_CHANGES: list[tuple[dict[str, Any], int]] = [
     ({"job": "tdx_daily", "when": "whenever"}, 409),
     ({"job": "tdx_daily", "when": "every 7m in session"}, 409),
+    ({"job": "tdx_selftest", "when": "every 7m"}, 409),
     ({"job": "tdx_calendar", "when": "every 5m in session"}, 409),  # it has no calendar
     ({"job": "tdx_daily", "when": "'; drop table ops.schedules; --"}, 409),
     ({"job": "tdx_daily", "when": "daily 18:00\n[schedule.x]"}, 422),

@@ -24,6 +24,8 @@ RULES = (
     "monthly 1 02:30",
     "cron */7 * * * *",
     "cron 10-50/20 1-3 * * sat,sun",
+    "every 30m",
+    "every 6h",
     "every 5m in session",
     "every 60m in session",
 )
@@ -166,7 +168,9 @@ def test_sessions_without_a_break_are_one_span_and_unknown_exchanges_are_refused
         ("daily 25:00", "must be one of"),
         ("daily", "must be one of"),
         ("every 7m in session", "must be one of"),
-        ("every 5m", "must be one of"),
+        ("every 7m", "must be one of: off · every 30m"),
+        ("every 5h", "must be one of"),
+        ("30m", "must be one of"),
         ("weekly 17:30", "must be one of"),
         ("monthly 31 10:00", "must be one of"),
         ("cron 30 9 * *", "4 fields"),
@@ -176,6 +180,14 @@ def test_sessions_without_a_break_are_one_span_and_unknown_exchanges_are_refused
 def test_other_words_are_refused_with_those_that_are_known(when: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         parse_rule(when, "UTC", "XNYS")
+
+
+def test_a_rule_without_a_session_counts_from_midnight() -> None:
+    [*halves] = local(rule("every 30m", SHANGHAI), "2026-11-21", "2026-11-21")  # a Saturday
+    assert (halves[:2], len(halves)) == (["11-21 00:00 CST", "11-21 00:30 CST"], 48)
+    quarters = local(rule("every 6h", SHANGHAI), "2026-11-21", "2026-11-21")
+    assert [start[6:11] for start in quarters] == ["00:00", "06:00", "12:00", "18:00"]
+    assert local(rule("every 30m", SHANGHAI, "XSHG"), "2026-11-21", "2026-11-21") == []
 
 
 def test_a_session_needs_its_calendar_and_a_zone_its_name() -> None:
