@@ -106,6 +106,12 @@ def name_build(build_id: int | None) -> None:
     _build = build_id
 
 
+def find_file() -> Path | None:
+    """The file that has the lines of this command; None if it wrote none."""
+    path = _folder / f"run-{datetime.now(UTC):%Y-%m-%d}.jsonl" if _folder else None
+    return path if path and path.is_file() else None
+
+
 def new_run_id() -> str:
     """An id that sorts by the start of the run, in UTC: 20261121T093000-4f2a."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{random.token_hex(2)}"

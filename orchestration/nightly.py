@@ -108,15 +108,13 @@ def _add_stage(result: RunResult, stage: Stage | None) -> RunResult:
 
 
 def _time_stage(name: str, work: Callable[[], StageOutcome]) -> Stage:
-    """Do the work of a stage; an error in it becomes its result."""
+    """Do the work of a stage; an error in it becomes its result, which nothing prints yet."""
     started = time.monotonic()
     try:
         outcome = work()
     except Exception as error:
         known = log.explain(error)
         log.write_error(known)
-        for line in known.lines:
-            builds.stderr.line(line)
         outcome = StageOutcome("failed", known.exit_code, str(known), known.hint)
     seconds = round(time.monotonic() - started, 2)
     figures = {"seconds": seconds, "exit_code": outcome.exit_code, **outcome.figures}
@@ -261,10 +259,12 @@ def notify_cannot_start(settings: Settings, error: QuotemillError, name: str = "
 
 
 def _notify(settings: Settings, verdicts: Verdicts) -> None:
-    _time_stage(
+    stage = _time_stage(
         "alerts",
         lambda: StageOutcome(_summarize(settings, alerts.check_and_notify(settings, verdicts))),
     )
+    for line in stage.lines:
+        builds.stderr.line(line)
 
 
 def _summarize(settings: Settings, checked: alerts.CheckResult) -> str:

@@ -47,6 +47,9 @@ def run_app(app: typer.Typer) -> NoReturn:
         _run_app(app)
     except SystemExit as ending:
         ending.code = _find_exit_code(ending)
+        # of a wrong call or setting the message says all
+        if ending.code in (1, 4, 6) and (file := log.find_file()):
+            print(f"log: {file}", file=sys.stderr)
         if exit_file:
             with contextlib.suppress(OSError):  # a full disk does not change how a command ends
                 Path(exit_file).write_text(f"{ending.code or 0}", "utf-8")

@@ -1,6 +1,7 @@
 """Files that are whole or absent: unfinished name, flush to disk, rename, SHA-256."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import tempfile
@@ -8,17 +9,20 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from quotemill.errors import QuotemillError, SettingsError
+from quotemill.errors import QuotemillError, SettingsError, UpstreamError
 
 
 @contextlib.contextmanager
 def explain_unwritable(
     path: Path | str, *, hint: str = "", error: type[QuotemillError] = SettingsError
 ) -> Iterator[None]:
-    """Raise `error` with the hint where a file cannot be written."""
+    """Raise `error` with the hint where a file cannot be written, UpstreamError without room."""
     try:
         yield
     except OSError as fault:
+        if fault.errno in (errno.ENOSPC, errno.EDQUOT):
+            room = "free some space on its disk, then run again"
+            raise UpstreamError(f"no room left to write {path}", hint=room) from None
         raise error(f"{path} cannot be written: {fault.strerror}", hint=hint) from None
 
 

@@ -45,23 +45,27 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
     except QuotemillError as error:
         first = failed("warehouse", error)
     ready, _ = sources.configured(settings)
-    plan: list[tuple[str, Callable[[], Iterable[Check]]]] = []
+    # a full disk comes before what it leads to
+    plan: list[tuple[str, Callable[[], Iterable[Check]]]] = [
+        ("home", partial(folders.check, settings, warehouse))
+    ]
     if warehouse is not None:
         plan += [
             ("server", partial(_check_database, warehouse, now)),
             ("steps", partial(_check_edits, warehouse)),
             ("status", partial(warehouse_checks.check, settings, warehouse, now)),
         ]
-    plan += [
-        ("backup", partial(_check_backups, settings, warehouse, now)),
-        ("schedule", partial(_check_schedule, settings, warehouse, now)),
-        ("alerts", partial(_check_alerts, settings, warehouse)),
-    ]
+    plan.append(("backup", partial(_check_backups, settings, warehouse, now)))
+    is_away = first.status == "fail"
+    if not is_away:  # their records are in the warehouse
+        plan += [
+            ("schedule", partial(_check_schedule, settings, warehouse, now)),
+            ("alerts", partial(_check_alerts, settings, warehouse)),
+        ]
     plan += [("service", partial(_check_service, name, settings, now)) for name in ready]
     keeps_ticks = any(sources.find(name).insight.keeps_ticks for name in ready)
     if settings.questdb_url is not None or (keeps_ticks and warehouse is not None):
         plan.append(("tick store", partial(_check_tick_store, settings, warehouse)))
-    plan.append(("home", partial(folders.check, settings, warehouse)))
     checks = [first, *run_checks(plan)]
     by_source = list(
         run_checks(
@@ -72,7 +76,8 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
     # a warning about the settings of a source replaces the general line
     about_settings = [check for check in by_source if check.name == "settings"]
     others = [check for check in by_source if check.name != "settings"]
-    return [*(about_settings or [_check_settings(settings)]), *checks, *others]
+    listed = [*(about_settings or [_check_settings(settings)]), *checks, *others]
+    return sorted(listed, key=lambda check: check is not first) if is_away else listed
 
 
 def examine_connection(settings: Settings, now: datetime) -> list[Check]:

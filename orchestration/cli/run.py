@@ -110,7 +110,10 @@ def run_all(
         print(f"error: {result.error}", file=sys.stderr)
         if result.hint:
             print(f"hint: {result.hint}", file=sys.stderr)
+    causes = {result.error, *(load.error for load in result.loads)}  # printed above
     for stage in result.stages:
+        for line in stage.lines if stage.error not in causes else ():
+            print(line, file=sys.stderr)
         if stage.summary:
             print(f"{stage.name}: {stage.summary}", file=sys.stderr)
     return result

@@ -55,6 +55,11 @@ class Stage:
     hint: str = ""
     metrics: tuple[Metric, ...] = ()
 
+    @property
+    def lines(self) -> list[str]:
+        """Its error and hint, for people."""
+        return QuotemillError(self.error, hint=self.hint).lines if self.error else []
+
 
 @dataclass(frozen=True)
 class RunResult:

@@ -3,6 +3,7 @@
 Passwords are in `url` and `dlt_url()` only: no label, repr or error text has them.
 """
 
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ _CROWDED = "close other connections, or raise max_connections of the server"
 _FIXES = [  # fragments of libpq's messages, and what to do about each
     ("too many ", _CROWDED),  # clients; connections for a role or a database
     ("remaining connection slots", _CROWDED),
+    ("Connection refused", "is the server running, and are host and port right ({origin})?"),
     ("password authentication failed", "check user and password ({origin})"),
     ("no password supplied", "add the password to the URL ({origin}), or to ~/.pgpass"),
     ("no pg_hba.conf entry", "the server's pg_hba.conf must admit this user from this machine"),
@@ -40,6 +42,9 @@ _FIXES = [  # fragments of libpq's messages, and what to do about each
     ("starting up", "the server is starting or recovering: run the command again in a moment"),
     ("shutting down", "the server is stopping: start it, then run the command again"),
 ]
+# of libpq's messages: where it tried, which the label says, and what is no cause
+_ATTEMPT = re.compile(r"^connection failed: connection to server .+? failed: (?:FATAL: )?")
+_REMARKS = re.compile(r" (?:HINT:|CONTEXT:|Is the server running ).*")
 # a server may speak another language, and libpq passes on no code of the error
 _ANY_FIX = "is the server running, and are host, user, password and database right ({origin})?"
 
@@ -225,13 +230,14 @@ class Warehouse:
 
     def away(self, error: BaseException) -> UpstreamError:
         """The error to raise when a connection failed or broke, or the server's disk is full."""
-        reason = self.scrub(" ".join(str(error).split()))
+        whole = self.scrub(" ".join(str(error).split()))
+        reason = _REMARKS.sub("", _ATTEMPT.sub("", whole))
         if sqlstate(error) == _NO_ROOM:
             return UpstreamError(
                 f"the warehouse {self.label} has no room left: {reason}",
                 hint="free some space on the disk of its server, then run again: nothing is lost",
             )
-        fix = next((fix for part, fix in _FIXES if part in reason), "")
+        fix = next((fix for part, fix in _FIXES if part in whole), "")
         if self.embedded and fix != _CROWDED:
             fix = f"quotemill warehouse {'status' if self.start else 'start'}"
         return WarehouseAway(

@@ -1,0 +1,54 @@
+"""A wrong password, a server that is away, a full disk: the cause in one line, then the log."""
+
+from pathlib import Path
+
+import pytest
+
+from loaders.files.whole_file import explain_unwritable
+from quotemill.errors import UpstreamError
+from tests.e2e.commands import Place
+from tests.integration.warehouse.conftest import ForeignServer
+from tests.small_disk import file_system, fill
+
+CAUSES = {
+    "password": "error: the warehouse {} cannot be reached: "
+    'password authentication failed for user "postgres"',
+    "server": "error: the warehouse {} cannot be reached: Connection refused",
+}
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_a_warehouse_that_is_away_is_said_once_and_first(
+    cause: str, foreign_server: ForeignServer, tmp_path: Path
+) -> None:
+    url = foreign_server.url("postgres", "wrong", "postgres")
+    if cause == "server":
+        url = "postgresql://postgres:wrong@127.0.0.1:9/postgres"
+    label = url.replace(":wrong@", "@")
+    said = CAUSES[cause].format(label)
+    settings = {"QUOTEMILL_WAREHOUSE_URL": url, "QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}
+    place = Place(tmp_path, tmp_path / "home", settings)
+
+    ran = place.inside("quotemill", "run")
+    lines = ran.stderr.splitlines()
+    assert (ran.returncode, lines.count(said)) == (4, 1), ran.stderr
+    assert next(line for line in lines if not line.startswith("skipped")) == said
+    assert lines[-1].startswith(f"log: {tmp_path / 'home' / 'logs' / 'run-'}")
+    assert place.inside("loaders", "run", "tdx").stderr.splitlines()[0] == said
+    assert place.inside("quotemill", "status").stderr.splitlines()[0] == said
+
+    examined = place.inside("quotemill", "doctor").stdout.splitlines()
+    assert examined[0].split(maxsplit=2) == ["fail", "warehouse", said.removeprefix("error: ")]
+    # whose records are in the warehouse
+    assert {"schedule", "alerts"}.isdisjoint(line.split()[1] for line in examined)
+
+
+def test_a_full_disk_is_no_wrong_setting(tmp_path: Path) -> None:
+    with file_system(tmp_path / "small", "64k") as small:
+        fill(small)
+        report = small / "report.html"
+        with (
+            pytest.raises(UpstreamError, match=f"no room left to write {report}"),
+            explain_unwritable(report, hint="--out names another file"),
+        ):
+            report.write_text("x" * 4096)
