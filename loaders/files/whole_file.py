@@ -16,13 +16,16 @@ from quotemill.errors import QuotemillError, SettingsError, UpstreamError
 def explain_unwritable(
     path: Path | str, *, hint: str = "", error: type[QuotemillError] = SettingsError
 ) -> Iterator[None]:
-    """Raise `error` with the hint where a file cannot be written, UpstreamError without room."""
+    """Raise `error` with the hint where a file cannot be written.
+
+    Of a full disk no setting is wrong: UpstreamError in place of SettingsError.
+    """
     try:
         yield
     except OSError as fault:
         if fault.errno in (errno.ENOSPC, errno.EDQUOT):
-            room = "free some space on its disk, then run again"
-            raise UpstreamError(f"no room left to write {path}", hint=room) from None
+            error = UpstreamError if error is SettingsError else error
+            hint = "free some space on its disk, then run again"
         raise error(f"{path} cannot be written: {fault.strerror}", hint=hint) from None
 
 

@@ -142,7 +142,7 @@ def test_a_command_that_cannot_be_recorded_does_not_start(
     with monkeypatch.context() as patch:
         patch.setattr(processes.whole_file, "write", fail)
         refused = caller.call("/api/commands", {"command": "quotemill build"})
-    assert (refused.status_code, refused.json()["exit_code"]) == (409, 3)
+    assert (refused.status_code, refused.json()["exit_code"]) == (502, 4)
     assert "No space left on device" in refused.json()["error"]
     assert spawned == []
     assert list(caller.console.commands.folder.iterdir()) == []

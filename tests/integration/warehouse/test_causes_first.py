@@ -48,7 +48,7 @@ def test_a_full_disk_is_no_wrong_setting(tmp_path: Path) -> None:
         fill(small)
         report = small / "report.html"
         with (
-            pytest.raises(UpstreamError, match=f"no room left to write {report}"),
+            pytest.raises(UpstreamError, match=f"{report} cannot be written: No space left"),
             explain_unwritable(report, hint="--out names another file"),
         ):
             report.write_text("x" * 4096)
