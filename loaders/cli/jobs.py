@@ -11,12 +11,16 @@ from loaders.settings import Settings, load_settings
 from loaders.warehouse.migration_files import find_current_warehouse
 from quotemill.errors import UsageError
 
+Limit = Annotated[int, typer.Option(min=1, help="How many loads to show.")]
+
 
 def status_command(
-    limit: Annotated[int, typer.Option(min=1, help="How many jobs to show.")] = 10,
+    limit: Limit = 20,
     json: JsonFlag = False,
 ) -> None:
     """Show the last loads, what failed in them, and how far each dataset is loaded.
+
+    `quotemill jobs` prints the same.
 
     Example: loaders status --json
     """
@@ -27,6 +31,11 @@ def status_command(
     if json:
         shell.print_json(shown | describe_place(settings))
         return
+    print_report(settings, shown)
+
+
+def print_report(settings: Settings, shown: dict[str, Any]) -> None:
+    """Print a report of loads: `loaders status` and `quotemill jobs`."""
     print_place(settings, shown["warehouse"])
     print_jobs(shown)
     print_failures(shown)
@@ -34,9 +43,9 @@ def status_command(
         print(f"fix: `loaders retry {shown['jobs'][0]['job_id']}`")
     earlier = [row for row in shown["failed_keys"] if row["job_id"] != shown["jobs"][0]["job_id"]]
     for row in earlier[:10]:
-        print(f"failed in job {row['job_id']}: {row['dataset']} {row['key']}: {row['reason']}")
+        print(f"failed in load {row['job_id']}: {row['dataset']} {row['key']}: {row['reason']}")
     if len(earlier) > 10:
-        print(f"failed in earlier jobs: {len(earlier) - 10:,} more")
+        print(f"failed in earlier loads: {len(earlier) - 10:,} more")
     for job_id in dict.fromkeys(row["job_id"] for row in earlier):
         print(f"fix: `loaders retry {job_id}`")
 
@@ -58,7 +67,7 @@ def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) ->
         print("no load has run yet: `loaders run`")
         return
     for job in shown["jobs"]:
-        print(format_job(job))
+        print(_format_job(job))
     for task in shown["tasks"]:
         if task["status"] not in ("succeeded", "skipped", "pending"):
             _print_task(task)
@@ -70,11 +79,11 @@ def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) ->
         print(f"{row['dataset']:<21} {keys}{newest}{oldest}{state}")
 
 
-def format_job(job: dict[str, Any]) -> str:
+def _format_job(job: dict[str, Any]) -> str:
     """A line of a job of loaders.engine.job_list.recent_jobs, with its figures."""
     started = f"{job['started_at']:%Y-%m-%d %H:%M:%S}"
     return (
-        f"job {job['job_id']:>4}  {started} UTC  {job['source']} {job['mode']:<11} "
+        f"load {job['job_id']:>4}  {started} UTC  {job['source']} {job['mode']:<11} "
         f"{job['status']:<11} "
         f"{job['done']:,} done, {job['skipped']:,} skipped, {job['failed']:,} failed; "
         f"{job['rows_new']:,} new, {job['rows_changed']:,} changed"
@@ -103,12 +112,14 @@ def print_failures(shown: dict[str, Any]) -> None:
 
 def cancel_command(
     source: Annotated[
-        str | None, typer.Argument(help="tdx, or the job's number; not needed while one load runs")
+        str | None, typer.Argument(help="tdx, or the load's number; not needed while one runs")
     ] = None,
-    job: Annotated[int | None, typer.Argument(help="the running job if absent")] = None,
+    job: Annotated[
+        int | None, typer.Argument(metavar="LOAD", help="the running load if absent")
+    ] = None,
     after_task: Annotated[
         int | None,
-        typer.Option(min=1, help="Finish this task of the job, and start no other."),
+        typer.Option(min=1, help="Finish this task of the load, and start no other."),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
@@ -124,11 +135,11 @@ def cancel_command(
         raise UsageError("no load has run yet", hint="loaders run")
     if after_task is not None:
         if job is None:
-            raise UsageError("--after-task needs the job's number", hint="`quotemill jobs` has it")
+            raise UsageError("--after-task needs the load's number", hint="`quotemill jobs` has it")
         jobs.request_cancel_after(warehouse, job, after_task)
     else:
         job = jobs.request_cancel(warehouse, source, job)
     if json:
         shell.print_json({"job_id": job})
     else:
-        print(f"job {job} is asked to stop; `loaders status` shows when it has stopped")
+        print(f"load {job} is asked to stop; `loaders status` shows when it has stopped")

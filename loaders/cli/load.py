@@ -227,14 +227,16 @@ def name_configured(settings: Settings, trial: str) -> list[str]:
 def retry_command(
     source: Annotated[
         str | None,
-        typer.Argument(help="tdx, or the job's number; not needed where one failed"),
+        typer.Argument(help="tdx, or the load's number; not needed where one failed"),
     ] = None,
-    job: Annotated[int | None, typer.Argument(help="its newest job if absent")] = None,
+    job: Annotated[
+        int | None, typer.Argument(metavar="LOAD", help="its newest load if absent")
+    ] = None,
     as_of: AsOf = None,
     verbose: Verbose = False,
     json: JsonFlag = False,
 ) -> None:
-    """Load again what failed in a job, and nothing else.
+    """Load again what failed in a load, and nothing else.
 
     Without its number: in the newest that failed.
 

@@ -237,18 +237,18 @@ def request_cancel(
         if len(running) > 1:
             listed = ", ".join(f"{job} of {of}" for job, of, *_ in running)
             raise UsageError(
-                f"several jobs are running: {listed}", hint=f"loaders cancel {running[0][0]}"
+                f"several loads are running: {listed}", hint=f"loaders cancel {running[0][0]}"
             )
         if dead and not running:
             raise UsageError(
-                f"job {dead[0][0]} is not running: its process is gone; it is now recorded as "
+                f"load {dead[0][0]} is not running: its process is gone; it is now recorded as "
                 "interrupted",
                 hint=f"`loaders retry {dead[0][0]}` loads what is left of it",
             )
         if not running:
-            which = f"job {job_id} is not" if job_id is not None else "no job"
+            which = f"load {job_id} is not" if job_id is not None else "no load"
             of = f" of {source}" if source else ""
-            raise UsageError(f"{which}{of} running", hint="`loaders status` lists the jobs")
+            raise UsageError(f"{which}{of} running", hint="`loaders status` lists the loads")
         [(number, *_)] = running
         conn.execute(
             "update ops.ingestion_jobs set cancel_requested_at = clock_timestamp() "
@@ -273,11 +273,11 @@ def request_cancel_after(warehouse: Warehouse, job_id: int, task_no: int) -> Non
                 (task_no, job_id),
             ).fetchone()
         if row is None or row[1] is None:
-            which = f"job {job_id}" if row is None else f"task {task_no} of job {job_id}"
+            which = f"load {job_id}" if row is None else f"task {task_no} of load {job_id}"
             raise UsageError(f"unknown {which}", hint=f"`quotemill jobs {job_id}` shows it")
         if row[0] != "running" or row[1] not in OPEN:
-            what = f"job {job_id}" if row[0] != "running" else f"task {task_no} of job {job_id}"
-            raise UsageError(f"{what} is not running", hint="`loaders status` lists the jobs")
+            what = f"load {job_id}" if row[0] != "running" else f"task {task_no} of load {job_id}"
+            raise UsageError(f"{what} is not running", hint="`loaders status` lists the loads")
         conn.execute(
             "update ops.ingestion_jobs set cancel_after_task = %s where job_id = %s",
             (task_no, job_id),
@@ -319,7 +319,7 @@ def source_of(warehouse: Warehouse, job_id: int) -> str:
         query = "select source from ops.ingestion_jobs where job_id = %s"
         row = conn.execute(query, (job_id,)).fetchone() if has_relation(conn, JOBS) else None
     if row is None:
-        raise UsageError(f"unknown job {job_id}", hint="`loaders status` lists the jobs")
+        raise UsageError(f"unknown load {job_id}", hint="`loaders status` lists the loads")
     return str(row[0])
 
 
@@ -349,8 +349,8 @@ def failed_tasks(
         ).fetchone()
         if job is None:
             raise UsageError(
-                f"unknown job {job_id} of {source}" if job_id else f"no job of {source} to retry",
-                hint="`loaders status` lists the jobs",
+                f"unknown load {job_id} of {source}" if job_id else f"no load of {source} to retry",
+                hint="`loaders status` lists the loads",
             )
         tasks = cur.execute(
             "select * from ops.ingestion_job_tasks where job_id = %s order by task_no",

@@ -316,8 +316,8 @@ def _build_indexes(load: Load) -> None:
 def _abandon(load: Load, status: str, text: str) -> None:
     """Record the end of a job; a failure to record it does not hide the job's own error."""
     text = text.partition("\n")[0]
-    load.note("info" if status == "cancelled" else "error", f"job {load.job_id} {status}: {text}")
+    load.note("info" if status == "cancelled" else "error", f"load {load.job_id} {status}: {text}")
     try:
         jobs.finish_job(load.warehouse, load.job_id, status, text, patient=False)
     except Exception as error:
-        load.reporter.line(f"the job's end could not be recorded: {error}")
+        load.reporter.line(f"the load's end could not be recorded: {error}")

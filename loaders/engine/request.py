@@ -56,7 +56,7 @@ def read_request(parameters: Mapping[str, Any]) -> LoadRequest:
     stored = dict(parameters)
     if stored.pop("version", None) != VERSION:
         raise UsageError(
-            "the job was recorded by another version of quotemill",
+            "the load was recorded by another version of quotemill",
             hint="retry it with that version",
         )
     for name in ("since", "until"):

@@ -85,7 +85,7 @@ class LoadResult:
         if self.hint:
             yield f"hint: {self.hint}"
         if self.job_id is not None:
-            yield f"job {self.job_id} {self.status} in {self.seconds:.1f} s"
+            yield f"load {self.job_id} {self.status} in {self.seconds:.1f} s"
 
 
 def skipped(source: str, *reasons: str) -> LoadResult:
@@ -124,5 +124,5 @@ def log_end(load: "Load", status: str, error: str | None, seconds: float) -> Non
             for name in ("done", "skipped", "rows_new", "rows_changed")
         },
     }
-    event = f"job {load.job_id} {status}" + (f": {error}" if error else "")
+    event = f"load {load.job_id} {status}" + (f": {error}" if error else "")
     load.note(levels.get(status, "error"), event, figures)

@@ -119,7 +119,7 @@ class Start:
         mode = "retry" if self.is_retry else request.mode
         lane = self.source.lane_of(request)
         job_id = jobs.start_job(self.warehouse, lane, request, mode, self.clock(), asked.retry_of)
-        text = f"job {job_id} starts: {request.mode}"
+        text = f"load {job_id} starts: {request.mode}"
         log.write("info", text, source=self.source.name, job=job_id)
         return job_id
 
@@ -142,6 +142,6 @@ class Start:
         """The keys that are left of the job. Acknowledged ones failed in a load that succeeded."""
         job, tasks = jobs.failed_tasks(self.warehouse, self.request.source, asked.retry_of)
         if job["status"] == "succeeded" and not any(task.keys for task in tasks):
-            self.reporter.line(f"nothing of job {asked.retry_of} had failed")
+            self.reporter.line(f"nothing of load {asked.retry_of} had failed")
             raise NothingToLoad(skipped(self.request.source))
         return replace(asked, retried=tasks)

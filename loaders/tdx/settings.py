@@ -28,7 +28,7 @@ class TdxSettings(Section):
     retries: int = Field(3, ge=0, description="retries of a failed request")
     backoff: float = Field(0.5, ge=0, description="first pause before a retry; doubled each time")
     outage_wait: float = Field(180.0, ge=0, description="longest wait for a service that is down")
-    batch_size: int = Field(2000, ge=1, description="codes in one task of a job")
+    batch_size: int = Field(2000, ge=1, description="codes in one task of a load")
     slice_size: int = Field(
         500,
         ge=1,

@@ -110,14 +110,14 @@ class LoadLock:
 
     def _held(self, conn: psycopg.Connection, holder: str) -> LockHeldError:
         job = conn.execute(
-            "select format('job %%s of %%s, running since %%s', job_id, requested_by, "
+            "select format('load %%s of %%s, running since %%s', job_id, requested_by, "
             "to_char(started_at, 'YYYY-MM-DD HH24:MI:SS TZ')) from ops.ingestion_jobs "
             "where lane = %s and status = 'running' order by job_id desc limit 1",
             (self._lane,),
         ).fetchone()
         return LockHeldError(
             f"another load of {self._lane} holds the lock: "
-            + (job[0] if job else f"{holder}, which has no job yet"),
+            + (job[0] if job else f"{holder}, which has no number yet"),
             hint="wait for it, or stop it by `loaders cancel`; `loaders status` shows it",
         )
 

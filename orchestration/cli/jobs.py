@@ -29,40 +29,42 @@ SHOWN = 20  # failed keys
 
 
 def jobs_command(
-    job: Annotated[int | None, typer.Argument(help="Its number; the last jobs if absent.")] = None,
+    job: Annotated[
+        int | None, typer.Argument(metavar="LOAD", help="Its number; the last loads if absent.")
+    ] = None,
     follow: Annotated[
         bool,
-        typer.Option("--follow", help="Watch it to its end; the running job if none is named."),
+        typer.Option("--follow", help="Watch it to its end; the running load if none is named."),
     ] = False,
     log: Annotated[
         Path | None, typer.Option(help="Write its log there, as JSON lines; - for stdout.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many jobs to list.")] = 20,
+    limit: load_jobs.Limit = 20,
     json: JsonFlag = False,
 ) -> None:
-    """List the last loads, or show one: progress, rate, time left, what failed and why.
+    """List the last loads as `loaders status` does, or show one: progress, what failed and why.
 
-    Works from any terminal, also of another machine. With --follow the exit code is 6 where the job
-    does not succeed; Ctrl-C stops the watching, not the job.
+    Works from any terminal, also of another machine. With --follow the exit code is 6 where the
+    load does not succeed; Ctrl-C stops the watching, not the load.
 
     Example: quotemill jobs --follow
     """
     from loaders.engine import job_list, job_status
 
-    warehouse = find_current_warehouse(load_settings())
+    settings = load_settings()
+    warehouse = find_current_warehouse(settings)
     if warehouse is None:
         raise UsageError("no load has run yet", hint="quotemill run")
     if job is None and not follow:
         if log is not None:
             raise UsageError(
-                "--log needs the number of a job", hint="quotemill jobs 12 --log 12.jsonl"
+                "--log needs the number of a load", hint="quotemill jobs 12 --log 12.jsonl"
             )
         shown = job_list.report(warehouse, limit)
         if json:
             shell.print_json(shown["jobs"])
         else:
-            listed = map(load_jobs.format_job, shown["jobs"])
-            print("\n".join(listed) or "no load has run yet: `quotemill run`")
+            load_jobs.print_report(settings, shown)
         return
     with warehouse.keeping_connections() as pooled:
         number = job_status.find_running_job(pooled) if job is None else job
@@ -75,7 +77,7 @@ def jobs_command(
         print("\n".join(lines(view)))
     if follow and view.job["status"] != "succeeded":
         raise PartialError(
-            f"job {number} {view.job['status']}",
+            f"load {number} {view.job['status']}",
             hint=f"`quotemill retry {number}` loads what is left",
         )
 
@@ -85,9 +87,9 @@ def lines(view: "JobView") -> Iterator[str]:
     job, seconds = view.job, _time(view.job["seconds"])
     took = f"for {seconds}" if view.is_running else f"after {seconds}"
     yield (
-        f"job {job['job_id']}  {job['source']} {job['mode']}  {job['status']} {took}, "
+        f"load {job['job_id']}  {job['source']} {job['mode']}  {job['status']} {took}, "
         f"since {job['started_at']:%Y-%m-%d %H:%M:%S} UTC, by {job['requested_by']}"
-        + (f", retries job {job['retry_of']}" if job["retry_of"] else "")
+        + (f", retries load {job['retry_of']}" if job["retry_of"] else "")
     )
     if job["cancel_requested_at"] and view.is_running:
         yield "  it is asked to stop"

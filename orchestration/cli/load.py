@@ -46,7 +46,7 @@ def retry_command(**options: Any) -> None:
     _build_and_finish(settings, [loaded], {"load": loaded.as_json()}, json=options["json"])
 
 
-retry_command.__doc__ = """Load what is left of a job, and build what that touched.
+retry_command.__doc__ = """Load what is left of a load, and build what that touched.
 
     Of a load that failed or stopped, for any source; without a number the newest load that failed.
     `loaders retry` only loads.

@@ -60,7 +60,7 @@ def test_no_restore_begins_beside_a_load(bench: Toy, tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as other:
         load = other.submit(bench.load)
         release = reached()
-        with pytest.raises(LockHeldError, match=r"another load of toy .* job 2 "):
+        with pytest.raises(LockHeldError, match=r"another load of toy .* load 2 "):
             restored(bench, tmp_path / "dump")
         release()
         assert load.result().status == "succeeded"

@@ -34,7 +34,7 @@ def test_a_killed_load_is_interrupted_and_cannot_be_cancelled(bench: Toy) -> Non
         "cancelled",
     ]
 
-    with pytest.raises(UsageError, match="job 1 is not running: its process is gone") as error:
+    with pytest.raises(UsageError, match="load 1 is not running: its process is gone") as error:
         jobs.request_cancel(warehouse)
 
     assert "loaders retry 1" in error.value.hint

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from loaders.cli import jobs as load_jobs
 from loaders.engine import job_status
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.cli import jobs as commands
@@ -25,7 +26,8 @@ def jobs(
     bench: Toy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Command:
     """`quotemill jobs` of the bench: its lines on stdout."""
-    monkeypatch.setattr(commands, "load_settings", lambda: bench.settings)
+    for module in (commands, load_jobs):
+        monkeypatch.setattr(module, "load_settings", lambda: bench.settings)
     monkeypatch.setattr(commands, "POLL", 0.01)
 
     def call(job: int | None = None, **options: Any) -> list[str]:
@@ -58,19 +60,19 @@ def test_a_running_job_is_followed_from_elsewhere_to_its_end(bench: Toy, jobs: C
         assert load.result().status == "succeeded"
         assert (part.keys, part.done, part.is_running, part.rows_new) == (4, 2, True, 3)
         assert part.left == pytest.approx(1 / part.rate)
-        assert head.startswith("job 1  toy incremental  running for 0:00:")
+        assert head.startswith("load 1  toy incremental  running for 0:00:")
         assert "3 of 4  " in line
         assert " left" in line
         [head, line] = following.result()
     assert "succeeded after" in head
     assert "4 of 4" in line
     assert "7 new" in line
-    with pytest.raises(UsageError, match="no job is running"):
+    with pytest.raises(UsageError, match="no load is running"):
         jobs(follow=True)
 
 
 def test_a_failed_key_is_shown_with_its_reason_and_fix(
-    bench: Toy, jobs: Command, tmp_path: Path
+    bench: Toy, jobs: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (bench.folder / "cc.csv").unlink()
     bench.load(keys=("AA", "Bb", "cc", "dd"))
@@ -80,12 +82,16 @@ def test_a_failed_key_is_shown_with_its_reason_and_fix(
     assert "1 failed" in part
     assert failed == "  failed: price cc: cc.csv is not there"
     assert fix == "fix: `quotemill retry 1`"
-    assert jobs()[0].startswith("job    1")
+    listed = jobs()
+    assert listed[1].startswith("load    1")
+    load_jobs.status_command(20, json=False)
+    assert listed == capsys.readouterr().out.splitlines()
+    assert "fix: `loaders retry 1`" in listed
     answer = json.loads("\n".join(jobs(1, json=True)))
     assert answer["failures"] == [
         {"dataset": "price", "key": "cc", "reason": "cc.csv is not there"}
     ]
-    with pytest.raises(PartialError, match="job 1 partial"):
+    with pytest.raises(PartialError, match="load 1 partial"):
         jobs(1, follow=True)
 
     jobs(1, log=tmp_path / "1.jsonl")

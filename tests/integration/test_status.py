@@ -38,7 +38,7 @@ def test_status_of_an_empty_warehouse_says_what_to_type(made: Bench) -> None:
 
     with open_warehouse(made.settings).connect() as conn:
         assert findings.list_findings(conn, "qa") == []
-    with pytest.raises(UsageError, match="no job running"):
+    with pytest.raises(UsageError, match="no load running"):
         request_cancel(open_warehouse(made.settings))
 
     assert fixes(shown) == [("nothing was loaded yet", "quotemill run")]
@@ -115,14 +115,14 @@ def test_cancel_needs_a_job_while_several_sources_load(made: Bench) -> None:
             )
             for name in ("a", "b")
         }
-        with pytest.raises(UsageError, match="several jobs are running"):
+        with pytest.raises(UsageError, match="several loads are running"):
             request_cancel(warehouse)
         assert request_cancel(warehouse, "a") == running["a"]
         assert request_cancel(warehouse, None, running["b"]) == running["b"]
-        with pytest.raises(UsageError, match="no job of tdx running"):
+        with pytest.raises(UsageError, match="no load of tdx running"):
             request_cancel(warehouse, "tdx")
         assert source_of(warehouse, running["b"]) == "b"
-        with pytest.raises(UsageError, match="unknown job 99"):
+        with pytest.raises(UsageError, match="unknown load 99"):
             source_of(warehouse, 99)
 
 

@@ -19,7 +19,7 @@ from orchestration.console.errors import NotThere, scrub
 from orchestration.console.watching import JobWatch
 from quotemill.errors import UsageError
 
-Before = Annotated[int | None, Query(ge=1, lt=2**63, description="number of a job")]
+Before = Annotated[int | None, Query(ge=1, lt=2**63, description="number of a load")]
 PIECE = 2**16  # characters of a log that are sent at once
 
 

@@ -74,8 +74,8 @@ class ScheduleCall(Call):
     """Changes of a job.
 
     `when` is off, every 30m, every 5m in session (5, 10, 15, 30, 60), daily 17:30, or any other
-    rule of `quotemill schedule`; null is as shipped. `enabled` turns it on or off for all machines of the
-    warehouse.
+    rule of `quotemill schedule`; null is as shipped. `enabled` turns it on or off for all machines
+    of the warehouse.
     """
 
     job: JobName

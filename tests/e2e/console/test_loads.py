@@ -143,7 +143,7 @@ def test_a_server_that_is_killed_costs_no_load_and_the_next_one_shows_it(
     # the lane is held: another load is refused with the words of the command
     status, code, error = script.refusal("/api/ingestion/start", source="tdx", **body)
     assert (status, code) == (409, 75)
-    assert "holds the lock: job 1" in error
+    assert "holds the lock: load 1" in error
     server.process.kill()
     server.process.wait(60)
 
@@ -160,4 +160,4 @@ def test_a_server_that_is_killed_costs_no_load_and_the_next_one_shows_it(
     wait_until("its process ends", lambda: not running(later))
     ended = later.get(f"/api/commands/{started['run_id']}")
     assert (ended["exit_code"], ended["error"]) == (0, None)
-    assert "job 1 succeeded" in later.client.get(f"/api/commands/{started['run_id']}/output").text
+    assert "load 1 succeeded" in later.client.get(f"/api/commands/{started['run_id']}/output").text
