@@ -45,10 +45,13 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
     except QuotemillError as error:
         first = failed("warehouse", error)
     ready, _ = sources.configured(settings)
-    # a full disk comes before what it leads to
+    # a full disk and a tick store that is away come before what they lead to
     plan: list[tuple[str, Callable[[], Iterable[Check]]]] = [
         ("home", partial(folders.check, settings, warehouse))
     ]
+    keeps_ticks = any(sources.find(name).insight.keeps_ticks for name in ready)
+    if settings.questdb_url is not None or (keeps_ticks and warehouse is not None):
+        plan.append(("tick store", partial(_check_tick_store, settings, warehouse)))
     if warehouse is not None:
         plan += [
             ("server", partial(_check_database, warehouse, now)),
@@ -63,9 +66,6 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
             ("alerts", partial(_check_alerts, settings, warehouse)),
         ]
     plan += [("service", partial(_check_service, name, settings, now)) for name in ready]
-    keeps_ticks = any(sources.find(name).insight.keeps_ticks for name in ready)
-    if settings.questdb_url is not None or (keeps_ticks and warehouse is not None):
-        plan.append(("tick store", partial(_check_tick_store, settings, warehouse)))
     checks = [first, *run_checks(plan)]
     by_source = list(
         run_checks(

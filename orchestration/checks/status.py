@@ -130,7 +130,8 @@ def read_status(
     ticks = None
     if settings is not None and store_state.is_used(settings, warehouse):
         ticks = store_state.read_state(settings, warehouse)
-        problems += starmap(_warn, ticks.problems)
+        # a store that is away comes before the loads that it stopped
+        problems = [*starmap(_warn, ticks.problems), *problems]
     return Status(loads, builds, freshness, rows, problems, ticks, edition)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from loaders.engine.check import Check
 from loaders.settings import Settings, load_settings
@@ -47,6 +48,14 @@ def find_problems(
 
 def test_a_new_warehouse_has_no_problems(settings: Settings, warehouse: Warehouse) -> None:
     assert find_problems(settings, warehouse) == {}
+
+
+def test_a_full_disk_and_a_store_that_is_away_come_before_what_they_lead_to(
+    settings: Settings, warehouse: Warehouse
+) -> None:
+    away = settings.model_copy(update={"questdb_url": SecretStr("http://127.0.0.1:9")})
+    names = [check.name for check in doctor.examine(away, NOW)]
+    assert names.index("disk") < names.index("tick store") < names.index("status")
 
 
 def test_a_warehouse_of_a_newer_version_is_reported(
