@@ -33,6 +33,14 @@ def find_operations(name: str) -> "Operations":
     return operations
 
 
+def find_zone(name: str | None) -> str:
+    """The time zone of a source's exchange; empty, that of this machine, for what is of no source.
+
+    Rows of loads and jobs may name a source that this version does not know.
+    """
+    return find_operations(name).time_zone if name in MODULES else ""
+
+
 def _find_module(name: str) -> str:
     if name not in MODULES:
         raise UsageError(f"unknown source {name}", hint=f"sources: {', '.join(MODULES)}")

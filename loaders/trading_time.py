@@ -8,7 +8,8 @@ because sources print wall clock without China's summer time of 1986-1991.
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import cache
-from typing import Any
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from quotemill.errors import SettingsError, UsageError
 
@@ -24,6 +25,23 @@ FIRST_COMMON_DAY = date(1996, 1, 1)
 CALENDARS = {"XSHG": "SSE", "XNYS": "NYSE"}
 DAY_WORDS = {"today": 0, "yesterday": 1}  # of a command line, with so many days back
 Span = tuple[datetime, datetime]
+
+
+def format_time(
+    at: datetime | None, zone: str = "", timespec: Literal["minutes", "seconds"] = "seconds"
+) -> str:
+    """A time as people read it, with its zone, such as `2026-11-20 17:30:00 Shanghai`.
+
+    Without a `zone` it is in that of this machine, by its offset: abbreviations such as CST have
+    several meanings.
+    """
+    if at is None:
+        return "–"
+    local = at.astimezone(ZoneInfo(zone) if zone else None)
+    offset = f"{local:%z}"
+    machine = "UTC" if offset == "+0000" else f"UTC{offset[:3]}:{offset[3:5]}"
+    name = zone.rpartition("/")[2].replace("_", " ") or machine
+    return f"{local.replace(tzinfo=None).isoformat(' ', timespec)} {name}"
 
 
 def parse_day(text: str, today: date) -> date:

@@ -5,9 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
+from loaders import sources
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.settings import Settings, load_settings
+from loaders.trading_time import format_time
 from loaders.warehouse.migration_files import find_current_warehouse
 from quotemill.errors import UsageError
 
@@ -81,9 +83,9 @@ def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) ->
 
 def _format_job(job: dict[str, Any]) -> str:
     """A line of a job of loaders.engine.job_list.recent_jobs, with its figures."""
-    started = f"{job['started_at']:%Y-%m-%d %H:%M:%S}"
+    started = format_time(job["started_at"], sources.find_zone(job["source"]))
     return (
-        f"load {job['job_id']:>4}  {started} UTC  {job['source']} {job['mode']:<11} "
+        f"load {job['job_id']:>4}  {started}  {job['source']} {job['mode']:<11} "
         f"{job['status']:<11} "
         f"{job['done']:,} done, {job['skipped']:,} skipped, {job['failed']:,} failed; "
         f"{job['rows_new']:,} new, {job['rows_changed']:,} changed"

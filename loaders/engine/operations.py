@@ -42,12 +42,14 @@ class Operations:
     """Facts of a source for commands that do not load it.
 
     missing     why the source cannot be loaded with these settings, or None
+    time_zone   of its exchange, in which times of what is its own are shown
     jobs        what `quotemill schedule` starts while the source is configured, by name
     stale_fix   what brings a dataset that is late up to date
     has_verify  whether `loaders verify` checks what was loaded
     """
 
     missing: "Callable[[Settings], str | None]"
+    time_zone: str
     jobs: Mapping[str, ScheduledJob] = field(default_factory=dict)
     stale_fix: "Callable[[Settings, str], str]" = lambda *_: "quotemill run"
     has_verify: bool = False

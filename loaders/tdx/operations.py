@@ -63,4 +63,6 @@ def _describe_events_fix(tdx: "TdxSettings") -> str:
     return "quotemill run"
 
 
-OPERATIONS = Operations(missing_settings, JOBS, describe_stale_fix, has_verify=True)
+OPERATIONS = Operations(
+    missing_settings, "Asia/Shanghai", JOBS, describe_stale_fix, has_verify=True
+)

@@ -16,6 +16,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from loaders import log
+from loaders.trading_time import format_time
 
 MEMORY = timedelta(days=7)
 _NAMED = 5  # subjects in a message
@@ -114,7 +115,7 @@ class Message:
     def text(self) -> str:
         """The message, with the command that shows more."""
         entry = self.entry
-        since = f"{entry.first_at:%Y-%m-%d %H:%M} UTC"
+        since = format_time(entry.first_at, timespec="minutes")
         if self.is_recovery:
             return f"Resolved (open since {since}): {entry.message}"
         times = f", seen {entry.count} times" if entry.count > 1 else ""

@@ -16,6 +16,7 @@ from psycopg.rows import dict_row
 from loaders import sources, trading_time
 from loaders.engine.result import LoadResult
 from loaders.settings import Settings
+from loaders.trading_time import format_time
 from loaders.warehouse.disks import list_disks
 from loaders.warehouse.sql_files import read_sql
 from orchestration.alerts import book
@@ -255,7 +256,7 @@ def _check_lock(row: Mapping[str, Any]) -> list[Cause | None]:
 
 def _check_job(conn: psycopg.Connection, row: Mapping[str, Any]) -> list[Cause | None]:
     """Empty where its end says nothing: it was stopped, or found another one running."""
-    code, started = row["exit_code"], f"{row['started_at']:%Y-%m-%d %H:%M} UTC"
+    code, started = row["exit_code"], format_time(row["started_at"], timespec="minutes")
     if row["status"] == "interrupted":
         text = f"`{row['command']}` of {started} was cut short: killed, or its machine stopped"
         return [Cause("error", text, "quotemill status")]
@@ -321,9 +322,8 @@ def _check_schedules(
         late = [at for at in missed if at and (last is None or last < at)]
         is_on = row.is_enabled and row.next_run_at is not None  # a scheduler promised a start
         if late and is_on and job is not None and job.timing is not None:
-            text = (
-                f"the scheduled job {row.name} missed its start at {max(late):%Y-%m-%d %H:%M} UTC"
-            )
+            start = format_time(max(late), job.zone, "minutes")
+            text = f"the scheduled job {row.name} missed its start at {start}"
             causes[f"missed:{row.name}"] = Cause("error", text, "quotemill schedule list")
     return causes
 
@@ -352,7 +352,7 @@ def _check_lost_settings(
         if row.source not in ready and row.is_enabled and row.last_run_at > now - RUN_MEMORY:
             text = (
                 f"{row.source} is no longer configured, so {row.name} is not started: "
-                f"it last ran here at {row.last_run_at:%Y-%m-%d %H:%M} UTC"
+                f"it last ran here at {format_time(row.last_run_at, timespec='minutes')}"
             )
             causes[name] = Cause("error", text, "quotemill doctor")
     return causes
@@ -369,9 +369,8 @@ def _check_selftests(conn: psycopg.Connection, settings: Settings) -> dict[str, 
         name = f"selftest:{source}"
         causes[name] = None
         if status != "passed":
-            text = (
-                f"self-test of {source}, {at:%Y-%m-%d %H:%M} UTC: {failed} of {total} checks failed"
-            )
+            ended = format_time(at, sources.find_zone(source), "minutes")
+            text = f"self-test of {source}, {ended}: {failed} of {total} checks failed"
             text += f" ({numbers})" if numbers else ""
             report = settings.home / "selftest" / f"{source}_api_failure_report.md"
             command = f"loaders selftest {source} --verbose"

@@ -13,6 +13,7 @@ from loaders.landing import indexes
 from loaders.settings import Settings
 from loaders.sources import landed_tables
 from loaders.ticks import store_state
+from loaders.trading_time import format_time
 from loaders.warehouse import migrate
 from loaders.warehouse.editions import find_edition
 from loaders.warehouse.migration_files import find_current_warehouse
@@ -168,7 +169,7 @@ def _check_database(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
         text = f"this machine and the warehouse differ by {skew}"
         yield Check("clock", "warn", text, "set both by NTP")
     else:
-        yield Check("clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC")
+        yield Check("clock", "ok", format_time(now, timespec="minutes"))
 
 
 def check_indexes(conn: psycopg.Connection, tables: "Iterable[LandedTable]") -> Iterator[Check]:
@@ -196,7 +197,8 @@ def _check_schedule(
     yield from (failed("schedule", error) for error in wrong.values())
     if late := ledger.list_overdue(rows, known, now):
         names = ", ".join(
-            f"{row.name} of {row.next_run_at:%Y-%m-%d %H:%M} UTC" for row in late[:SHOWN]
+            f"{row.name} of {format_time(row.next_run_at, known[row.name].zone, 'minutes')}"
+            for row in late[:SHOWN]
         )
         yield Check("schedule", "warn", f"nothing started {names}", ledger.OVERDUE_FIX)
     elif not wrong and not any(row.next_run_at for row in rows):
@@ -222,7 +224,8 @@ def _check_backups(
         yield Check("backup", "ok", f"none in {root}", fix)
     else:
         made = stored[-1].made_at
-        text = f"{len(stored)} in {root}, the newest of {made:%Y-%m-%d %H:%M} UTC"
+        newest = format_time(made, timespec="minutes")
+        text = f"{len(stored)} in {root}, the newest of {newest}"
         is_old = now - made > BACKUP_AGE
         yield Check(
             "backup",

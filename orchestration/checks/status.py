@@ -16,6 +16,7 @@ from loaders.engine.check import Check
 from loaders.settings import Settings
 from loaders.ticks import store_state
 from loaders.ticks.store_state import TickStoreState
+from loaders.trading_time import format_time
 from loaders.warehouse import timescale
 from loaders.warehouse.timescale import Timescale
 from orchestration.run import build_record, findings
@@ -142,10 +143,8 @@ def _list_idle_jobs(
     rows = ledger.read_rows(conn)
     known, _ = scheduled.survey(settings, rows)  # the doctor reports unreadable jobs
     for row in ledger.list_overdue(rows, known, now):
-        yield _warn(
-            f"nothing started {row.name} of {row.next_run_at:%Y-%m-%d %H:%M} UTC",
-            ledger.OVERDUE_FIX,
-        )
+        start = format_time(row.next_run_at, known[row.name].zone, "minutes")
+        yield _warn(f"nothing started {row.name} of {start}", ledger.OVERDUE_FIX)
     for row in rows if is_stale else ():
         if row.name in known and not row.is_enabled:
             yield _warn(f"{row.name} is disabled", f"quotemill schedule enable {row.name}")

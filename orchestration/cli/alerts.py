@@ -1,6 +1,7 @@
 """`quotemill alerts`: test channels, list alerts, check for problems."""
 
 import socket
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -8,9 +9,11 @@ import typer
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.settings import load_settings
+from loaders.trading_time import format_time
 from loaders.warehouse.postgres import find_warehouse
 from quotemill.errors import UpstreamError
 
+_format = partial(format_time, timespec="minutes")
 app = typer.Typer(
     help="Report problems once, to the channels of the settings.", no_args_is_help=True
 )
@@ -66,13 +69,13 @@ def list_command(
         shell.print_json([entry.__dict__ for entry in entries])
         return
     for entry in entries:
-        state = f"sent {entry.told_at:%Y-%m-%d %H:%M}" if entry.told_at else "not sent"
+        state = f"sent {_format(entry.told_at)}" if entry.told_at else "not sent"
         if not entry.told_at and entry.channels:
             state = f"sent only to {', '.join(entry.channels)}"
         if entry.recovered_at:
-            state = f"resolved {entry.recovered_at:%Y-%m-%d %H:%M}"
-        since = f"{entry.first_at:%Y-%m-%d %H:%M}"
-        print(f"{entry.severity:<7} {entry.cause} since {since} UTC, {state}: {entry.message}")
+            state = f"resolved {_format(entry.recovered_at)}"
+        since = _format(entry.first_at)
+        print(f"{entry.severity:<7} {entry.cause} since {since}, {state}: {entry.message}")
         print(f"        {entry.command}")
     if not entries:
         print("no alerts so far" if all else "no open alerts")

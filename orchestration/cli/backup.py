@@ -1,7 +1,6 @@
 """`quotemill backup`."""
 
 import sys
-from datetime import UTC
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag, ReplaceYes
 from loaders.settings import load_settings
+from loaders.trading_time import format_time
 from quotemill.errors import UsageError
 
 app = typer.Typer()
@@ -90,7 +90,7 @@ def list_command(folder: _Folder = None, json: JsonFlag = False) -> None:
         shell.print_json([backup.as_json() for backup in backups])
         return
     for backup in backups:
-        made = f"{backup.made_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        made = format_time(backup.made_at, timespec="minutes")
         size = f"{backup.size_bytes / 1e6:,.1f} MB"
         print(f"{backup.name}  {made}  {size}  {backup.manifest['warehouse']['label']}")
     if not backups:
@@ -153,7 +153,7 @@ def restore_command(
     if json:
         shell.print_json(result.as_json())
         return
-    made = f"{backup.made_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    made = format_time(backup.made_at, timespec="minutes")
     print(f"{result.objects} objects of {made} are back in {warehouse.label}")
     for line in result.left:
         print(f"left to do: {line}")

@@ -9,6 +9,7 @@ from loaders.cli import jobs, shell
 from loaders.cli.checks import print_checks
 from loaders.cli.shell import JsonFlag
 from loaders.settings import load_settings
+from loaders.trading_time import format_time
 from loaders.warehouse.migration_files import find_current_warehouse
 from quotemill.errors import UsageError, most_severe
 
@@ -48,7 +49,7 @@ def status_command(
         print(f"{dataset:<21} {fresh[dataset]}")
     for build in shown.builds:
         print(
-            f"build {build['build_id']:>3} {build['started_at']:%Y-%m-%d %H:%M:%S} UTC  "
+            f"build {build['build_id']:>3} {format_time(build['started_at'])}  "
             f"{build['status']:<11} {build['models_built'] or 0} models, "
             f"{build['rows_written'] or 0:,} rows; tests: {build['tests_passed'] or 0} passed, "
             f"{build['tests_warned'] or 0} warned, {build['tests_failed'] or 0} failed"

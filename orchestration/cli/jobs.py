@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from loaders import sources
 from loaders.cli import jobs as load_jobs
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.files import whole_file
 from loaders.settings import load_settings
+from loaders.trading_time import format_time
 from loaders.warehouse.migration_files import find_current_warehouse
 from quotemill.errors import PartialError, UsageError
 from quotemill.warehouse.postgres import Warehouse
@@ -86,9 +88,10 @@ def lines(view: "JobView") -> Iterator[str]:
     """A job as lines of text: itself, its datasets, its failures."""
     job, seconds = view.job, _time(view.job["seconds"])
     took = f"for {seconds}" if view.is_running else f"after {seconds}"
+    since = format_time(job["started_at"], sources.find_zone(job["source"]))
     yield (
         f"load {job['job_id']}  {job['source']} {job['mode']}  {job['status']} {took}, "
-        f"since {job['started_at']:%Y-%m-%d %H:%M:%S} UTC, by {job['requested_by']}"
+        f"since {since}, by {job['requested_by']}"
         + (f", retries load {job['retry_of']}" if job["retry_of"] else "")
     )
     if job["cancel_requested_at"] and view.is_running:

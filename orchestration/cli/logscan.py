@@ -147,11 +147,9 @@ def logscan_command(
 
 
 def _find_zone(source: str | None) -> tzinfo:
-    """The time zone in which a source's jobs are scheduled."""
-    if source not in sources.MODULES:
-        return UTC
-    jobs = sources.find_operations(str(source)).jobs.values()
-    return next((ZoneInfo(job.time_zone) for job in jobs), UTC)
+    """The time zone of a source, whose days --date names."""
+    zone = sources.find_zone(source)
+    return ZoneInfo(zone) if zone else UTC
 
 
 def _parse_window(

@@ -16,6 +16,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
+from loaders import sources, trading_time
 from loaders.files import whole_file
 from loaders.settings import Settings
 from orchestration.report import drawing
@@ -178,7 +179,8 @@ def _points(
     series: dict[str, list[Point]] = {}
     for label, name, row in rows:
         if row[value] is not None:
-            text = f"{name}, {format_time(row['started_at'])}: {pattern.format(row[value])}"
+            started = format_time(row["started_at"], row.get("source"))
+            text = f"{name}, {started}: {pattern.format(row[value])}"
             point = Point(row["started_at"], float(row[value]), text)
             series.setdefault(label, []).append(point)
     return series
@@ -236,5 +238,6 @@ def name_status_class(status: str) -> str:
     return "warn" if status in ("running", "partial", "cancelled") else "bad"
 
 
-def format_time(at: datetime | None) -> str:
-    return "–" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
+def format_time(at: datetime | None, source: str | None = None, zone: str = "") -> str:
+    """A time in the zone of its source, in the `zone` of its job, or in that of this machine."""
+    return trading_time.format_time(at, zone or sources.find_zone(source))

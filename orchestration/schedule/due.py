@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from loaders.trading_time import format_time
 from orchestration.schedule.jobs import Job, Row
 from orchestration.schedule.timing import Timing
 from quotemill.errors import SettingsError, UpstreamError
@@ -70,8 +71,9 @@ def check_clock(rows: Iterable[Row], now: datetime) -> None:
     if ahead:
         last = max(ahead, key=lambda row: (row.due_through, row.name))
         raise SettingsError(
-            f"the clock says {now:%Y-%m-%d %H:%M} UTC, but starts up to "
-            f"{last.due_through:%Y-%m-%d %H:%M} UTC are on record, so nothing is started",
+            f"the clock says {format_time(now, timespec='minutes')}, but starts up to "
+            f"{format_time(last.due_through, timespec='minutes')} are on record, "
+            "so nothing is started",
             hint="set the clock; if it was ahead before: quotemill schedule enable JOB, for "
             f"{', '.join(sorted(row.name for row in ahead))}",
         )
@@ -246,7 +248,7 @@ def _why_not(job: Job, verdict: Verdict) -> str:
     if job.timing is None:
         return f"its rule is off; fix: set schedule.{job.name}.when"
     coming = _next_start(job, verdict.through)
-    return f"not due before {coming:%Y-%m-%d %H:%M:%S} UTC" if coming else "never due"
+    return f"not due before {format_time(coming, job.zone)}" if coming else "never due"
 
 
 def _next_start(job: Job, after: datetime | None) -> datetime | None:

@@ -60,7 +60,7 @@ def test_a_day_in_the_future_is_shown(place: Place) -> None:
     off = {job for job, why in planned["idle"].items() if why == "off by its settings"}
     assert off == {"tdx_realtime", "tq_archive", "tq_live"}
     text = place.inside("quotemill", "schedule", "simulate", "hello", "--date", "2026-11-27")
-    assert text.stdout == "2026-11-27 12:00:00 UTC  Fri 12:00 UTC  hello  quotemill status\n"
+    assert text.stdout == "Fri 2026-11-27 12:00:00 UTC  hello  quotemill status\n"
     week = ("--date", "2026-10-01", "--until", "2026-10-08")
     assert "tdx_daily" not in {
         start["job"] for start in shown(place, "simulate", *week)["starts"][:60]

@@ -91,9 +91,9 @@ def test_the_scheduled_self_test_runs_once_when_it_is_due(
     # two Saturdays in Shanghai
     before, first, again = due("2026-01-03T09:00"), due("2026-01-03T09:30"), due("2026-01-03T11:00")
     assert (before.returncode, first.returncode, again.returncode) == (0, 0, 0), first.stderr
-    assert "tdx_selftest: not due before 2026-01-03 01:30:00 UTC" in before.stderr
+    assert "tdx_selftest: not due before 2026-01-03 09:30:00 Shanghai" in before.stderr
     assert "`loaders selftest tdx` for 2026-01-03T01:30Z" in first.stderr
-    assert "not due before 2026-01-10 01:30:00 UTC" in again.stderr
+    assert "not due before 2026-01-10 09:30:00 Shanghai" in again.stderr
     sandbox.faults.add("calendar-empty")
     assert due("2026-01-10T10:00").returncode == 5
     with psycopg.connect(warehouse_dsn) as conn:

@@ -9,6 +9,7 @@ import pytest
 from loaders.engine.jobs import request_cancel, source_of, start_job
 from loaders.engine.request import LoadRequest
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.trading_time import format_time
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.checks import doctor, status
@@ -89,7 +90,7 @@ def test_status_reports_overdue_jobs_and_disabled_ones_of_stale_data(made: Bench
         [start] = [row.next_run_at for row in ledger.read_rows(conn) if row.name == "tdx_daily"]
     assert start is not None
     assert list_fixes(night) == []
-    late = f"nothing started tdx_daily of {start:%Y-%m-%d %H:%M} UTC"
+    late = f"nothing started tdx_daily of {format_time(start, 'Asia/Shanghai', 'minutes')}"
     assert list_fixes(start + timedelta(days=2)) == [(late, ledger.OVERDUE_FIX)]
     with warehouse.connect() as conn:
         ledger.disable(conn, jobs["tdx_daily"], night)

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import replace
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import typer
@@ -11,6 +11,7 @@ import typer
 from loaders.cli import shell
 from loaders.cli.shell import AsOf, JsonFlag
 from loaders.settings import load_settings
+from loaders.trading_time import format_time
 from orchestration.cli.schedule.jobs import (
     OneJob,
     find_command,
@@ -50,14 +51,14 @@ def list_command(as_of: AsOf = None, json: JsonFlag = False) -> None:
 
 
 def _print(shown: list[dict[str, Any]]) -> None:
-    table = [("job", "state", "rule", "next (UTC)", "last run (UTC)", "exit", "command")]
+    table = [("job", "state", "rule", "next", "last run", "exit", "command")]
     table += [
         (
             x["job"],
             x["state"],
             x["rule"],
-            _minute(x["next_start"]),
-            _minute(x["last_run_at"]),
+            _minute(x["next_start"], x["time_zone"]),
+            _minute(x["last_run_at"], x["time_zone"]),
             "" if x["last_exit_code"] is None else str(x["last_exit_code"]),
             x["command"],
         )
@@ -80,8 +81,7 @@ def next_command(job: OneJob = None, as_of: AsOf = None, json: JsonFlag = False)
         shell.print_json(coming)
         return
     for x in coming:
-        at = x["next_start"].astimezone(ZoneInfo(x["time_zone"]))
-        print(f"{x['next_start']:%Y-%m-%d %H:%M} UTC  {at:%a %H:%M %Z}  {x['job']}  {x['command']}")
+        print(f"{_weekday(x['next_start'], x['time_zone'], 'minutes')}  {x['job']}  {x['command']}")
     for x in shown:
         if not x["next_start"]:
             print(f"{x['job']}: {x['state']}", file=sys.stderr)
@@ -114,14 +114,15 @@ def simulate_command(
     for note in day_plan.notes:
         print(note, file=sys.stderr)
     for planned in day_plan.starts:
-        at = planned.begins_at.astimezone(ZoneInfo(planned.job.zone))
-        print(
-            f"{planned.begins_at:%Y-%m-%d %H:%M:%S} UTC  {at:%a %H:%M %Z}  {planned.job.name}  "
-            f"{' '.join(planned.job.command)}"
-        )
+        at = _weekday(planned.begins_at, planned.job.zone, "seconds")
+        print(f"{at}  {planned.job.name}  {' '.join(planned.job.command)}")
     for name, why in day_plan.idle.items():
         print(f"{name}: {why}", file=sys.stderr)
 
 
-def _minute(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M}" if at else "-"
+def _minute(at: datetime | None, zone: str | None) -> str:
+    return format_time(at, zone or "", "minutes")
+
+
+def _weekday(at: datetime, zone: str, timespec: Literal["minutes", "seconds"]) -> str:
+    return f"{at.astimezone(ZoneInfo(zone)):%a} {format_time(at, zone, timespec)}"

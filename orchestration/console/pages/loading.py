@@ -1,6 +1,7 @@
 """Pages of loads: the form, one load with its progress, one command with its output."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from loaders import sources
@@ -8,6 +9,7 @@ from loaders.engine import job_list, job_status, jobs
 from loaders.engine.jobs import OPEN
 from loaders.settings import Settings
 from loaders.settings.sections import section_types
+from loaders.trading_time import format_time
 from orchestration.console.api.commands import describe_command
 from orchestration.console.api.jobs import Task, describe_job
 from orchestration.console.api.sandbox import find_sandbox
@@ -73,7 +75,7 @@ def gather_job(console: Console, watch: JobWatch, job_id: int) -> Mapping[str, A
         "command": find_command(console, view.job),
         "tasks": shown,
         "more_tasks": len(job.tasks) - len(shown),
-        "log": [write_line(scrub(line)) for line in lines],
+        "log": [write_line(scrub(line), job.source) for line in lines],
     }
 
 
@@ -93,10 +95,11 @@ def choose_tasks(tasks: Sequence[Task]) -> list[Task]:
     return list(tasks[first : first + TASKS])
 
 
-def write_line(line: Mapping[str, Any]) -> str:
-    """A line of a log as people read it."""
-    shown = (line.get(name) for name in ("dataset", "code", "event"))
-    return f"{line['at'][:19]} {line['level']:<7} {' '.join(str(word) for word in shown if word)}"
+def write_line(line: Mapping[str, Any], source: str | None = None) -> str:
+    """A line of a log, of a source or not, as people read it."""
+    words = (line.get(name) for name in ("dataset", "code", "event"))
+    at = format_time(datetime.fromisoformat(line["at"]), sources.find_zone(source))
+    return f"{at} {line['level']:<7} {' '.join(str(word) for word in words if word)}"
 
 
 def gather_command(console: Console, run_id: str) -> Mapping[str, Any]:

@@ -210,6 +210,32 @@ def test_a_load_is_shown_with_its_failures_and_the_retry(bench: Toy, open_consol
         assert caller.get(path).status_code == 422
 
 
+def test_times_are_in_the_zone_of_the_source_or_of_the_job(
+    prepared_dsn: str, open_console: Open
+) -> None:
+    settings = {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn, "QUOTEMILL_IB__HOST": "127.0.0.1"}
+    caller = open_console(settings)
+    with psycopg.connect(prepared_dsn) as conn:
+        for source in ("tdx", "ib"):
+            conn.execute(
+                "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, "
+                "parameters, as_of, started_at, finished_at) "
+                "values (%s, %s, 'init', 'succeeded', 'me', '{}', %s, %s, %s)",
+                (source, source, NOW, NOW, NOW),
+            )
+        conn.execute(
+            "insert into ops.builds (status, command, fingerprint, started_at, finished_at) "
+            "values ('succeeded', 'by-steps', '', %s, %s)",
+            (NOW, NOW),
+        )
+        conn.execute("insert into ops.schedules (name, last_run_at) values ('ib_close', %s)", [NOW])
+    history = open_page(caller, "/history")
+    for shown in ("20:00:00 Shanghai", "07:00:00 New York", "12:00:00 UTC"):
+        assert history.count(f'<td class="d">2026-11-20 {shown}</td>') == 1
+    assert "2026-11-20 20:00:00 Shanghai" in open_page(caller, "/jobs/1")
+    assert "2026-11-20 07:00:00 New York" in open_page(caller, "/schedules")
+
+
 def test_a_load_leads_to_its_command_which_may_run_longer(
     prepared_dsn: str, open_console: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -362,7 +388,7 @@ def test_a_build_of_the_history_has_its_lines_of_the_log(
     assert "<code>by-steps</code>" in text
     shown = text.partition('<pre id="log"')[2].partition("</pre>")[0]
     assert shown.partition(">")[2].splitlines() == [
-        f"{NOW:%FT%T} error   one &lt;script&gt;alert(1)&lt;/script&gt; 收盘 password=***"
+        f"{NOW:%F %T} UTC error   one &lt;script&gt;alert(1)&lt;/script&gt; 收盘 password=***"
     ]
     assert "very-secret" not in text
     assert "of-the-log" not in text

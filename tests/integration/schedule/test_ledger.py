@@ -361,7 +361,7 @@ def test_a_job_that_nothing_starts_is_reported_by_the_doctor(
         f"{len(jobs.read_jobs(settings))} jobs",
     )
     late = check_result(FRIDAY + timedelta(minutes=31))
-    assert late == ("warn", "nothing started tdx_daily of 2026-11-20 09:30 UTC")
+    assert late == ("warn", "nothing started tdx_daily of 2026-11-20 17:30 Shanghai")
     book.do(ledger.disable, daily, FRIDAY + HOUR)
     assert check_result(FRIDAY + HOUR)[0] == "ok"
     wrong = JobSettings(when="at five")

@@ -278,7 +278,7 @@ def test_a_named_job_that_is_not_due_says_when_it_is(scene: Scene) -> None:
     scene.clock.now = FRIDAY - MINUTE * 60
     job = exits(DAILY, 5)
     assert scene.runner.run_one(job) == 0
-    assert scene.said == ["daily: not due before 2026-11-20 09:30:00 UTC"]
+    assert scene.said == ["daily: not due before 2026-11-20 17:30:00 Shanghai"]
     assert scene.runner.run_one(job, forced=True) == 5
 
 

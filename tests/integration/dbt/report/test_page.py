@@ -248,7 +248,7 @@ def test_the_numbers_of_the_page_equal_the_tables(opened: Page, used: psycopg.Co
     ]
     # of both sources together
     assert [text for text in read_points(opened, "trouble-chart") if text.endswith(": 7")] == [
-        "run 20261127T220000-4f2a, 2026-11-27 22:00:00: 7"
+        "run 20261127T220000-4f2a, 2026-11-27 22:00:00 UTC: 7"
     ]
     assert [row[0] for row in opened.table("alerts-table")] == ["load:tdx"]
     [job] = opened.table("jobs-table")
