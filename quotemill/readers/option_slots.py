@@ -8,15 +8,15 @@ from psycopg.rows import class_row
 
 from quotemill.warehouse.schemas import has_relation
 
-TABLE = "raw_ib.slot_run"
+TABLE, QUEUE = "raw_ib.slot_run", "raw_ib.recapture"
 
 
 @dataclass(frozen=True)
 class SlotRun:
-    """One capture of a symbol.
+    """A symbol's capture of a slot, with what was captured again later.
 
     slot: HH:MM in New York
-    kind: intraday; recapture: what it lacked, later; close
+    kind: intraday, close
     planned, captured, errors: contracts
     status: complete, partial or failed
     finished_at: UTC
@@ -44,10 +44,23 @@ def read_slots(conn: psycopg.Connection, day: date) -> list[SlotRun]:
     """The captures of a session, in the order of time."""
     if not has_relation(conn, TABLE):
         return []
+    # the record of a recapture is of the last alone, and plans no more than that lacked
     query = f"""
-        select symbol, to_char(sample_time at time zone 'America/New_York', 'HH24:MI') as slot,
-            ingest_run_type as kind, planned, captured, errors, status, finished_at
-        from {TABLE} where trade_date = %s order by sample_time, symbol, finished_at
+        select r.symbol, to_char(r.sample_time at time zone 'America/New_York', 'HH24:MI') as slot,
+            r.ingest_run_type as kind, r.planned, r.captured + q.filled as captured, r.errors,
+            case when r.captured + r.silent + q.filled >= r.planned then 'complete'
+            else r.status end as status,
+            r.finished_at
+        from {TABLE} as r
+        cross join lateral (
+            select count(*)::int as filled from {QUEUE} as w
+            where w.trade_date = r.trade_date and w.sample_time = r.sample_time
+                and w.symbol = r.symbol and r.ingest_run_type = 'intraday'
+                -- a quote whose answer was not complete counts as captured before
+                and w.state = 'done' and w.reason <> 'incomplete_answer'
+        ) as q
+        where r.trade_date = %s and r.ingest_run_type <> 'recapture'
+        order by r.sample_time, r.symbol
     """
     with conn.cursor(row_factory=class_row(SlotRun)) as cursor:
         return cursor.execute(query.encode(), (day,)).fetchall()

@@ -103,7 +103,7 @@ def gather_due(console: Console) -> Mapping[str, Any]:
 def arrange_slots(
     runs: list[SlotRun], detail: Mapping[str, Any], symbols: list[str]
 ) -> dict[str, Any]:
-    """The captures by symbol and slot: the last of each slot, and the close."""
+    """The captures by symbol and slot, and those of the close."""
     labels = dict.fromkeys(detail.get("slots", ()))
     labels |= dict.fromkeys(run.slot for run in runs if run.kind != "close")
     by_symbol: dict[str, dict[str, SlotRun]] = {symbol: {} for symbol in symbols}
