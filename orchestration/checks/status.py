@@ -1,6 +1,6 @@
 """Status: the last loads and builds, freshness of datasets, problems and fixes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby, starmap
@@ -134,6 +134,16 @@ def read_status(
         # a store that is away comes before the loads that it stopped
         problems = [*starmap(_warn, ticks.problems), *problems]
     return Status(loads, builds, freshness, rows, problems, ticks, edition)
+
+
+def group_by_fix(problems: Iterable[Check]) -> dict[str, list[str]]:
+    """The texts of problems by what repairs them, in their order."""
+    groups: dict[str, list[str]] = {}
+    for check in problems:
+        texts = groups.setdefault(check.fix, [])
+        if check.text not in texts:
+            texts.append(check.text)
+    return groups
 
 
 def _list_idle_jobs(

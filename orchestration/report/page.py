@@ -19,6 +19,7 @@ from markupsafe import Markup, escape
 from loaders import sources, trading_time
 from loaders.files import whole_file
 from loaders.settings import Settings
+from orchestration.checks.status import group_by_fix
 from orchestration.report import drawing
 from orchestration.report.drawing import Point
 from orchestration.report.gather import Report
@@ -65,7 +66,7 @@ def render(report: Report) -> str:
         policy=write_policy(),
         report=report,
         status=report.status,
-        problems=[*report.status.problems, *report.runs.failed_tests],
+        problems=group_by_fix([*report.status.problems, *report.runs.failed_tests]),
         buttons=(),
         charts=list(_run_charts(report)),
         sizes=list(_size_charts(report)),

@@ -7,6 +7,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from quotemill.readers.listed import find_listed, require_built
+from quotemill.warehouse.schemas import has_relation
 
 
 def read_varieties(conn: psycopg.Connection, futures: str) -> list[dict[str, Any]]:
@@ -60,6 +61,24 @@ def read_days(
     """
     values = {"variety": name, "until": until, "limit": limit}
     return conn.cursor(row_factory=dict_row).execute(query.encode(), values).fetchall()
+
+
+def read_newest_day(conn: psycopg.Connection, futures: str) -> dict[str, Any] | None:
+    """The newest day of the schedule; None before the first.
+
+    Keys: trading_day; contracts: those in force; complete: those whose ticks are all stored.
+    """
+    if not has_relation(conn, f"{futures}.tick_coverage"):
+        return None
+    query = f"""
+        select
+            trading_day, count(*) as contracts,
+            count(*) filter (where coverage = 'complete') as complete
+        from {futures}.tick_coverage
+        where trading_day = (select max(trading_day) from {futures}.tick_coverage)
+        group by trading_day
+    """
+    return conn.cursor(row_factory=dict_row).execute(query.encode()).fetchone()
 
 
 def read_rolls(

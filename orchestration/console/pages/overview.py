@@ -1,36 +1,87 @@
-"""The first page: what needs attention, how far the data are, what ran, and what runs next."""
+"""The first page: what needs attention, when loads and builds ran, how far the data are."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
+
+from loaders.engine import job_list
 from orchestration.checks import status
 from orchestration.console.api.schedules import read_listing
 from orchestration.console.context import Console
+from orchestration.console.errors import scrub
 from orchestration.console.starting import find_options
-from orchestration.run import history
+from orchestration.report.page import name_status_class
+from orchestration.run import build_record
 from orchestration.schedule import ledger
 
-SHOWN = 10  # loads, starts
-NIGHTS = 30  # runs in the strip
-KINDS = {"succeeded": "good", "partial": "warn", "running": "warn", "cancelled": "warn"}
+SHOWN = 10  # starts
+WINDOW = timedelta(days=14)  # of the lanes, or as long ago as what ran last
+MOST = 300  # loads of a lane, builds
+WIDTH, LEAST = 1000.0, 4.0  # of a lane, and of a load or build in it
+# datasets by which the newest day of prices is shown
+PRICES = ("kline_daily", "ticks", "chain_close")
+Row = dict[str, Any]
 
 
 def gather(console: Console) -> Mapping[str, Any]:
     settings = console.settings()
     at = console.at
     as_of = at.isoformat() if at else None
-    shown = status.read_status(
-        console.find_warehouse(), SHOWN, as_of, settings, with_findings=False
-    )
-    nights = console.read_any(lambda conn: history.recent(conn, NIGHTS)) or []
+    shown = status.read_status(console.find_warehouse(), 1, as_of, settings, with_findings=False)
+    # a server dates loads and builds by its clock, whatever time the state is shown as of
+    now = console.clock()
     return {
         "status": shown,
         "home": str(settings.home),
+        "problems": status.group_by_fix(shown.problems),
         "buttons": {check.fix for check in shown.problems if find_options(check.fix) is not None},
-        "nights": [
-            run | {"kind": KINDS.get(run["status"], "bad")} for run in reversed(nights[:NIGHTS])
-        ],
+        "lanes": console.read(lambda conn: _read_lanes(conn, now)) if shown.loads["jobs"] else {},
+        "newest": {
+            row["dataset"]: row["last_date"]
+            for name in PRICES
+            for row in shown.freshness
+            if row["dataset"] == name and row["last_date"]
+        },
+        "stale": sum(row["is_stale"] for row in shown.freshness),
     }
+
+
+def _read_lanes(conn: psycopg.Connection, now: datetime) -> dict[str, Any]:
+    """A lane of loads for each source and one of builds, each with its last, and their start."""
+    newest = {job["source"]: job for job in job_list.newest_jobs(conn)}
+    builds = build_record.recent(conn, MOST, until=now)
+    since = min(now - WINDOW, max(job["started_at"] for job in newest.values()))
+    loads: dict[str, list[Row]] = {source: [] for source in newest}
+    for job in job_list.jobs_between(conn, since, now, MOST):
+        loads[job["source"]].append(job)
+    shown: list[Row] = [
+        {"name": source, "last": newest[source], "spans": arrange_spans(rows, since, now)}
+        for source, rows in loads.items()
+    ]
+    if builds:
+        spans = arrange_spans(builds, since, now)
+        shown.append({"name": None, "last": builds[0], "spans": spans})
+    for lane in shown:
+        lane["last"]["error"] = scrub(lane["last"]["error"])
+    return {"since": since, "lanes": shown, "width": WIDTH}
+
+
+def arrange_spans(rows: Iterable[Row], since: datetime, now: datetime) -> list[Row]:
+    """Where loads or builds of a time stand in a lane, and their class; short ones stay visible."""
+    spans = []
+    for row in rows:
+        if row["started_at"] < since:
+            continue
+        start, end = (
+            (at - since) / (now - since) * WIDTH
+            for at in (row["started_at"], row["finished_at"] or now)
+        )
+        width = max(LEAST, end - start)
+        kind = name_status_class(row["status"])
+        spans.append({"x": min(start, WIDTH - width), "width": width, "kind": kind, "row": row})
+    return spans
 
 
 def gather_starts(console: Console) -> Mapping[str, Any]:

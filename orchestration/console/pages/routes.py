@@ -14,6 +14,7 @@ from orchestration.console.pages import (
     configuration,
     contracts,
     futures,
+    glance,
     loading,
     overview,
     prices,
@@ -52,6 +53,10 @@ def routes(console: Console, watch: JobWatch, site: Site) -> APIRouter:
     @router.get("/")
     def show_overview(request: Request) -> Response:
         return site.show(request, "overview.html", lambda: overview.gather(console))
+
+    @router.get("/glance")
+    def show_glance(request: Request) -> Response:
+        return site.render(request, "_glance.html", glance.gather(console))
 
     @router.get("/starts")
     def show_starts(request: Request) -> Response:

@@ -1,0 +1,132 @@
+"""The first page: how much there is, what needs attention once, when loads and builds ran."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from loaders.engine.check import Check
+from orchestration.checks.status import group_by_fix
+from orchestration.console.pages.overview import WIDTH, arrange_spans
+from tests.integration.console.conftest import NOW, Caller
+
+Open = Callable[..., Caller]
+
+
+def test_a_problem_stands_once_and_a_fix_once() -> None:
+    named = [("a ends", "run"), ("b failed", "retry"), ("c ends", "run"), ("a ends", "run")]
+    checks = [Check("status", "warn", text, fix) for text, fix in named]
+    assert group_by_fix(checks) == {"run": ["a ends", "c ends"], "retry": ["b failed"]}
+
+
+def test_a_span_has_its_place_and_stays_visible_at_the_end() -> None:
+    since = datetime(2026, 11, 1, tzinfo=UTC)
+    day = timedelta(days=1)
+    rows = [
+        {"started_at": since + day, "finished_at": since + 3 * day, "status": "succeeded"},
+        {"started_at": NOW, "finished_at": None, "status": "running"},
+        {"started_at": since - day, "finished_at": since, "status": "failed"},
+    ]
+    first, last = arrange_spans(rows, since, NOW)
+    length = NOW - since
+    assert first["x"] == pytest.approx(day / length * WIDTH)
+    assert first["width"] == pytest.approx(2 * day / length * WIDTH)
+    assert (first["kind"], last["kind"]) == ("good", "warn")
+    assert last["x"] + last["width"] == WIDTH
+
+
+def test_the_page_shows_figures_lanes_and_each_problem_once(
+    prepared_dsn: str, open_console: Open
+) -> None:
+    settings = {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn}
+    settings["QUOTEMILL_TDX__BASE_URL"] = "http://127.0.0.1:9"
+    caller = open_console(settings)
+    with psycopg.connect(prepared_dsn, autocommit=True) as conn:
+        conn.execute(
+            "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
+            "as_of, started_at, finished_at) "
+            "values ('tdx', 'tdx', 'init', 'succeeded', 'me', '{}', now(), %s, %s)",
+            (NOW - timedelta(days=1), NOW),
+        )
+        conn.execute(
+            "insert into ops.builds (status, command, fingerprint, started_at, finished_at) "
+            "values ('succeeded', 'by-steps', '', %s, %s)",
+            (NOW, NOW),
+        )
+        conn.execute("create schema if not exists qa")
+        conn.execute(
+            "create table qa.freshness as select dataset, 'tdx' as source, date '2026-11-18' as "
+            "last_date, date '2026-11-19' as expected_date, true as is_stale, 1 as "
+            "lag_trading_days from unnest(array['kline_daily', 'minute_1m']) as dataset"
+        )
+        conn.execute("create schema if not exists market")
+        conn.execute("create table market.symbol_dim as select 'sh600000' as code")
+        conn.execute(
+            "insert into raw_tdx.kline_daily (code, trade_date, open, high, low, close, "
+            "volume, amount, source_route, fetched_at, is_final) "
+            "select 'sh600000', day, 1, 1, 1, 1, 1, 1, 'service', now(), true "
+            "from generate_series(date '2020-01-01', date '2024-12-31', '1 day') as day"
+        )
+        conn.execute("analyze raw_tdx.kline_daily")
+    text = caller.get("/").text
+    assert 'kline_daily <strong class="d">2026-11-18</strong>' in text
+    problems = text.partition('id="problems"')[2].partition("</table>")[0]
+    assert problems.count("<code>quotemill run</code>") == 1
+    assert problems.count('ends <span class="d">2026-11-18</span>') == 2
+    lanes = text.partition('id="lanes"')[2].partition("</table>")[0]
+    assert re.findall(r'<th scope="row">(\w+)</th>', lanes) == ["tdx", "build"]
+    assert lanes.count("<rect") == 2
+    assert 'href="/jobs/1"' in lanes
+    assert "0 of 2 datasets are fresh" in text
+    glance = caller.get("/glance").text
+    assert "<dd>1,827</dd>" in glance
+    assert '<dd><a href="/prices">1</a></dd>' in glance
+    assert "captured" not in glance
+
+
+def test_option_chains_and_ticks_are_shown_at_a_glance(
+    prepared_dsn: str, open_console: Open
+) -> None:
+    caller = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
+    assert 'id="figures"' in caller.get("/glance").text
+    at = datetime(2026, 11, 19, 15, tzinfo=UTC)
+    with psycopg.connect(prepared_dsn) as conn:
+        add_capture(conn, at, "intraday", planned=10, captured=7)
+        add_capture(conn, at, "recapture", planned=1, captured=1)  # the second, of what it lacked
+        for conid, reason, state in (
+            (1, "no_data", "done"),
+            (2, "no_data", "done"),
+            (3, "incomplete_answer", "done"),
+            (4, "no_data", "queued"),
+        ):
+            conn.execute(
+                "insert into raw_ib.recapture (trade_date, sample_time, conid, symbol, reason, "
+                "attempts, queued_at, next_try_at, state, source_route, fetched_at, is_final) "
+                "values (%s, %s, %s, 'SPX', %s, 1, %s, %s, %s, '', %s, true)",
+                (at.date(), at, conid, reason, at, at, state, at),
+            )
+        add_capture(conn, at + timedelta(hours=1), "intraday", planned=10, captured=8)
+        conn.execute("create schema if not exists futures")
+        conn.execute(
+            "create table futures.tick_coverage as select * from (values "
+            "(date '2026-11-18', 'missing'), (date '2026-11-19', 'complete'), "
+            "(date '2026-11-19', 'short')) as c (trading_day, coverage)"
+        )
+    text = caller.get("/glance").text
+    assert ">17 / 20<" in text
+    assert ">1 / 2<" in text
+
+
+def add_capture(
+    conn: psycopg.Connection, at: datetime, kind: str, *, planned: int, captured: int
+) -> None:
+    """A row of raw_ib.slot_run."""
+    conn.execute(
+        "insert into raw_ib.slot_run (trade_date, sample_time, symbol, ingest_run_type, planned, "
+        "captured, errors, silent, delayed, pacing_events, attempts, started_at, finished_at, "
+        "status, source_route, fetched_at, is_final) "
+        "values (%s, %s, 'SPX', %s, %s, %s, 0, 0, 0, 0, 1, %s, %s, 'partial', '', %s, true)",
+        (at.date(), at, kind, planned, captured, at, at, at),
+    )
