@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import psycopg
@@ -51,14 +52,19 @@ def gather(console: Console) -> Mapping[str, Any]:
 def _read_lanes(conn: psycopg.Connection, now: datetime) -> dict[str, Any]:
     """A lane of loads for each source and one of builds, each with its last, and their start."""
     newest = {job["source"]: job for job in job_list.newest_jobs(conn)}
-    builds = build_record.recent(conn, MOST, until=now)
-    since = min(now - WINDOW, max(job["started_at"] for job in newest.values()))
+    builds = build_record.recent(conn, MOST)
+    last = max(row["started_at"] for row in (*newest.values(), *builds[:1]))
+    now = max(now, last + timedelta(seconds=1))  # the server's clock may be ahead of this one
+    since = min(now - WINDOW, last)
     loads: dict[str, list[Row]] = {source: [] for source in newest}
     for job in job_list.jobs_between(conn, since, now, MOST):
         loads[job["source"]].append(job)
+    # a warehouse of today shows today
+    rows = [*chain(*loads.values()), *builds]
+    since = max(since, min(row["started_at"] for row in rows))
     shown: list[Row] = [
-        {"name": source, "last": newest[source], "spans": arrange_spans(rows, since, now)}
-        for source, rows in loads.items()
+        {"name": source, "last": newest[source], "spans": arrange_spans(jobs, since, now)}
+        for source, jobs in loads.items()
     ]
     if builds:
         spans = arrange_spans(builds, since, now)
