@@ -101,6 +101,14 @@ def _summed(
         ).fetchall()
 
 
+def list_datasets(conn: psycopg.Connection) -> list[str]:
+    """The datasets that were loaded."""
+    if not has_relation(conn, JOBS):
+        return []
+    rows = conn.execute("select distinct dataset from ops.ingestion_state order by 1")
+    return [dataset for (dataset,) in rows]
+
+
 def report(warehouse: Warehouse | None, limit: int = 10) -> dict[str, Any]:
     """The newest jobs, tasks and failures of the last one, and the state of each dataset.
 

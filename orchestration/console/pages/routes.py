@@ -126,12 +126,19 @@ def routes(console: Console, watch: JobWatch, site: Site) -> APIRouter:
 
     @router.get("/findings")
     def show_findings(
-        request: Request, severity: Text = "", state_: StateName = "", text: Text = ""
+        request: Request,
+        severity: Text = "",
+        state_: StateName = "",
+        text: Text = "",
+        code: Text = "",
+        dataset: Text = "",
     ) -> Response:
         return site.show(
             request,
             "findings.html",
-            lambda: state.gather_findings(console, severity, state_, text),
+            lambda: state.gather_findings(
+                console, severity, state_, text, code=code, dataset=dataset
+            ),
         )
 
     @router.get("/prices")

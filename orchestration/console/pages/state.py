@@ -1,8 +1,10 @@
 """Pages of what ran and what is wrong: history, findings, sources with their self-tests."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from loaders import sources
 from loaders.engine import job_list, test_runs
@@ -13,11 +15,15 @@ from orchestration.console.context import Console
 from orchestration.console.errors import NotThere, scrub
 from orchestration.console.pages.loading import write_line
 from orchestration.run import build_record, findings, history
+from orchestration.run.findings import Finding
+from quotemill.codes import read_code
 from quotemill.errors import UsageError
 
 SHOWN = 30
 MOST = 500  # findings on a page
 LINES = 500  # of the log of a run or build
+_SHARE = re.compile(r"\b(?:sh|sz|bj)[0-9]{6}\b")
+_VARIETY = re.compile(r"\b(?:CFFEX|CZCE|DCE|GFEX|INE|SHFE)\.[A-Za-z]+")
 CLOCKS_APART = timedelta(minutes=10)  # of this machine, which logs, and of the server
 
 
@@ -77,29 +83,73 @@ def _add_log(
 
 
 def gather_findings(
-    console: Console, severity: str | None, state: str | None, text: str
+    console: Console,
+    severity: str | None,
+    state: str | None,
+    text: str,
+    *,
+    code: str = "",
+    dataset: str = "",
 ) -> Mapping[str, Any]:
-    """Findings and failed keys that match a filter; unknown words filter nothing."""
+    """Findings and failed keys that match a filter; unknown words filter nothing.
+
+    A finding is of a dataset that its subject or evidence names.
+    """
     severity = severity if severity in findings.SEVERITIES else None
     states = (state,) if state in findings.STATES else findings.STATES
     shown = wrong.read_wrong(
         console.find_warehouse(), severity=severity, states=states, as_of=console.at
     )
-    sought = text.strip().lower()
-    matching = [f for f in shown.findings if sought in f"{f.check_name} {f.subject}".lower()]
-    failed = [f for f in shown.failed_keys if sought in f"{f.dataset} {f.key}".lower()]
+    sought, about = text.strip().lower(), _write_code(code)
+    matching = [
+        f
+        for f in shown.findings
+        if sought in f"{f.check_name} {f.subject}".lower()
+        and about in f.subject.lower()
+        and (not dataset or dataset in re.findall(r"\w+", f"{f.subject} {f.evidence}"))
+    ]
+    failed = [
+        f
+        for f in shown.failed_keys
+        if sought in f"{f.dataset} {f.key}".lower()
+        and about in f.key.lower()
+        and dataset in ("", f.dataset)
+    ]
     is_of_failed = severity is None and state not in ("new", "standing")
     return {
         "counts": str(shown.counts),
-        "findings": matching[:MOST],
+        "findings": [(f, find_chart(f)) for f in matching[:MOST]],
         "more": max(0, len(matching) - MOST),
         "failed_keys": failed[:MOST] if is_of_failed else [],
         "severity": severity,
         "state": state,
         "text": text,
+        "code": code,
+        "dataset": dataset,
+        "datasets": console.read_any(job_list.list_datasets) or [],
         "severities": findings.SEVERITIES,
         "states": findings.STATES,
     }
+
+
+def _write_code(text: str) -> str:
+    """A code in the form of subjects and keys; any other text is sought as it is."""
+    try:
+        return read_code(text)
+    except UsageError:
+        return text.strip().lower()
+
+
+def find_chart(finding: Finding) -> str | None:
+    """The address of the prices about a finding up to its day; None without a code or a day."""
+    if finding.trade_date is None:
+        return None
+    if share := _SHARE.search(finding.subject):
+        return f"/prices?{urlencode({'code': share[0], 'end': finding.trade_date})}"
+    if variety := _VARIETY.search(finding.subject):
+        values = {"variety": variety[0], "end": finding.trade_date}
+        return f"/prices/futures?{urlencode(values)}"
+    return None
 
 
 def gather_sources(console: Console) -> Mapping[str, Any]:

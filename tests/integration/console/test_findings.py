@@ -1,0 +1,67 @@
+"""Findings are filtered by code, dataset and severity, and lead to the chart at their day."""
+
+import re
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from tests.integration.console.conftest import Caller
+
+Open = Callable[..., Caller]
+ROWS = (
+    ("error", "bar_jump", "sh600000", "2026-11-19", "in kline_daily"),
+    ("warning", "missing_minutes", "kline_daily sz000001", "2026-11-18", "none"),
+    ("warning", "short_day", "SHFE.cu", "2026-11-17", "ticks end at 14:00"),
+    ("info", "stale_dataset", "kline_daily", "2026-11-16", "ends early"),
+)
+
+
+@pytest.fixture
+def caller(prepared_dsn: str, open_console: Open) -> Caller:
+    with psycopg.connect(prepared_dsn) as conn:
+        conn.execute("create schema if not exists qa")
+        conn.execute(
+            "create table qa.findings (severity text, check_name text, subject text, "
+            "trade_date date, evidence text)"
+        )
+        conn.cursor().executemany("insert into qa.findings values (%s, %s, %s, %s, %s)", ROWS)
+        conn.execute(
+            "insert into ops.ingestion_state (source, dataset, key) "
+            "values ('tdx', 'kline_daily', 'sh600000'), ('tdx', 'codes', 'all')"
+        )
+    return open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
+
+
+def list_subjects(caller: Caller, query: str) -> list[str]:
+    return re.findall(r'<th scope="row">([^<]+)</th>', caller.get(f"/findings?{query}").text)
+
+
+@pytest.mark.parametrize(
+    ("query", "subjects"),
+    [
+        ("code=sh600000", ["sh600000"]),
+        ("code=600000.SH", ["sh600000"]),
+        ("code=000001.SZ", ["kline_daily sz000001"]),
+        ("code=shfe.CU", ["SHFE.cu"]),
+        ("dataset=kline_daily", ["sh600000", "kline_daily sz000001", "kline_daily"]),
+        ("dataset=kline_daily&severity=warning", ["kline_daily sz000001"]),
+        ("dataset=codes", []),
+        ("code=sh600000&severity=info", []),
+    ],
+)
+def test_findings_are_filtered(caller: Caller, query: str, subjects: list[str]) -> None:
+    assert list_subjects(caller, query) == subjects
+
+
+def test_a_finding_with_a_code_and_a_day_leads_to_its_chart(caller: Caller) -> None:
+    text = caller.get("/findings").text
+    assert re.findall(r'<td class="d">(.*?)</td>', text) == [
+        '<a href="/prices?code=sh600000&amp;end=2026-11-19">2026-11-19</a>',
+        '<a href="/prices?code=sz000001&amp;end=2026-11-18">2026-11-18</a>',
+        '<a href="/prices/futures?variety=SHFE.cu&amp;end=2026-11-17">2026-11-17</a>',
+        "2026-11-16",
+    ]
+    assert "<option>kline_daily</option>" in text
+    for code in ("sh600000", "nothing"):
+        assert caller.get(f"/prices?code={code}&end=2026-11-19").status_code == 200
