@@ -101,6 +101,14 @@ def _summed(
         ).fetchall()
 
 
+def find_start(conn: psycopg.Connection, job_id: int) -> datetime | None:
+    """When a job started; None for an unknown one."""
+    row = conn.execute(
+        "select started_at from ops.ingestion_jobs where job_id = %s", (job_id,)
+    ).fetchone()
+    return row[0] if row else None
+
+
 def list_datasets(conn: psycopg.Connection) -> list[str]:
     """The datasets that were loaded."""
     if not has_relation(conn, JOBS):

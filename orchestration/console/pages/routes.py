@@ -18,6 +18,7 @@ from orchestration.console.pages import (
     loading,
     overview,
     prices,
+    runs,
     search,
     state,
 )
@@ -114,7 +115,7 @@ def routes(console: Console, watch: JobWatch, site: Site) -> APIRouter:
 
     @router.get("/history")
     def show_history(request: Request, before: JobNumber = None) -> Response:
-        return site.show(request, "history.html", lambda: state.gather_history(console, before))
+        return site.show(request, "history.html", lambda: runs.gather(console, before))
 
     @router.get("/runs/{run_id}")
     def show_run(request: Request, run_id: RunId) -> Response:

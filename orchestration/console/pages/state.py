@@ -1,4 +1,4 @@
-"""Pages of what ran and what is wrong: history, findings, sources with their self-tests."""
+"""Pages of what ran and what is wrong: runs, builds, findings, sources with their self-tests."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,6 @@ from loaders import sources
 from loaders.engine import job_list, test_runs
 from orchestration.checks import findings as wrong
 from orchestration.checks import logscan
-from orchestration.console.api.commands import describe_command
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere, scrub
 from orchestration.console.pages.loading import write_line
@@ -25,24 +24,6 @@ LINES = 500  # of the log of a run or build
 _SHARE = re.compile(r"\b(?:sh|sz|bj)[0-9]{6}\b")
 _VARIETY = re.compile(r"\b(?:CFFEX|CZCE|DCE|GFEX|INE|SHFE)\.[A-Za-z]+")
 CLOCKS_APART = timedelta(minutes=10)  # of this machine, which logs, and of the server
-
-
-def gather_history(console: Console, before: int | None) -> Mapping[str, Any]:
-    """The newest runs, builds, loads and commands; of loads those `before` a number."""
-    warehouse = console.find_warehouse()
-    listed = console.commands.list_all()[:SHOWN]
-    values: dict[str, Any] = {"runs": [], "builds": [], "jobs": []}
-    if warehouse is not None:
-        values = {
-            "runs": console.read(lambda conn: history.recent(conn, SHOWN))[:SHOWN],
-            "builds": console.read(lambda conn: build_record.recent(conn, SHOWN)),
-            "jobs": job_list.list_recent(warehouse, SHOWN, before=before),
-        }
-    for row in (*values["runs"], *values["builds"]):
-        row["error"] = scrub(row["error"])
-    more = len(values["jobs"]) == SHOWN
-    values["older"] = values["jobs"][-1]["job_id"] if more else None
-    return values | {"commands": [describe_command(console, command) for command in listed]}
 
 
 def gather_run(console: Console, run_id: str) -> Mapping[str, Any]:
