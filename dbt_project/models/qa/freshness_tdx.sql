@@ -1,5 +1,22 @@
+{#- of each dataset that is judged by its rows: their table, its time, and when they are due -#}
+{%- set by_rows = {
+    'minute_1m': (ref('stg_tdx__kline_minute'), 'bar_end', 0),
+    'tick_trade': (ref('stg_tdx__tick_trade'), 'trade_date', 1),
+    'quote_snapshot': (ref('stg_tdx__quote'), 'sampled_at', 'null'),
+    'market_stats_snapshot': (ref('stg_tdx__market_stats'), 'sampled_at', 'null'),
+} -%}
 with recursive states as (
     select * from {{ ref('stg_ops__ingestion_state') }}
+),
+
+-- No row is newer than the newest cursor of its dataset; a search from far before would open the
+-- compressed chunks of hypertables.
+searched_since as (
+    select
+        dataset,
+        max(last_success_date) - 40 as first_date
+    from states
+    group by dataset
 ),
 
 -- by steps through the key: `distinct` would read every bar
@@ -74,17 +91,30 @@ loaded as (
     from {{ ref('corporate_actions') }} as a
     having max(a.ex_date) is not null
     union all
-    -- by their cursors: minutes and ticks are too many for a max
+    {%- for dataset, (relation, time, due_after) in by_rows.items() %}
+    select
+        '{{ dataset }}' as dataset,
+        (
+            select max(r.trade_date) from {{ relation }} as r
+            where r.{{ time }} >= (
+                select s.first_date from searched_since as s where s.dataset = '{{ dataset }}'
+            )
+        ) as last_date,
+        {{ due_after }} as due_after
+    from searched_since
+    where dataset = '{{ dataset }}'
+    union all
+    {%- endfor %}
+    -- loaded on demand
     select
         dataset,
         max(last_success_date) as last_date,
-        case dataset when 'minute_1m' then 0 when 'tick_trade' then 1 end as due_after
+        null as due_after
     from states
     where
         dataset in (
-            'minute_1m', 'minute_5m', 'tick_trade', 'stock_info', 'quote_snapshot',
-            'market_stats_snapshot', 'kline_weekly', 'kline_monthly', 'kline_5m', 'kline_15m',
-            'kline_30m', 'kline_60m', 'kline_adjusted', 'capital_events', 'sectors'
+            'minute_5m', 'stock_info', 'kline_weekly', 'kline_monthly', 'kline_5m', 'kline_15m', 'kline_30m',
+            'kline_60m', 'kline_adjusted', 'capital_events', 'sectors'
         )
     group by dataset
 ),

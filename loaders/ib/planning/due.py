@@ -6,7 +6,7 @@ task, in the table below; each raises NotDue with the reason.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -78,6 +78,16 @@ class Question(Timetable):
         """Symbols whose cursor in a dataset has not reached a slot or a day."""
         cursors = loads.read_cursors(self.conn, dataset) if self.conn else {}
         return [symbol for symbol in self.symbols if cursors.get(symbol, "") < point]
+
+    def lacking_slot(self, slot: Slot, recorded: Collection[str]) -> list[str]:
+        """Symbols without a capture of a slot; `recorded` have a record of one, or of a try.
+
+        A cursor beyond the slot says nothing of it: a later one was captured, and it was not.
+        """
+        cursors = loads.read_cursors(self.conn, "chain_snapshot") if self.conn else {}
+        reached = [symbol for symbol in self.symbols if cursors.get(symbol, "") >= slot.name]
+        captured = {s for s in reached if cursors[s] == slot.name or s in recorded}
+        return [symbol for symbol in self.symbols if symbol not in captured]
 
 
 def split_request(
@@ -218,13 +228,13 @@ def _find_snapshot(question: Question) -> Answer:
     slot = question.current_slot(by_clock=question.due is not None)
     if question.due is None:
         return {"slots": slot.name}, None
-    left = question.lacking("chain_snapshot", slot.name)
+    recorded = landed.read_recorded_symbols(conn, question.today, slot.at) if conn else set()
+    left = question.lacking_slot(slot, recorded)
     if not left:
         raise NotDue(f"the slot {slot.label} is captured")
     chosen = set(landed.read_chains(conn, question.today, left)) if conn else set()
     if question.due != "known":
         # of a symbol without contracts there is nothing but the record of that, once a slot
-        recorded = landed.read_recorded_symbols(conn, question.today, slot.at) if conn else set()
         chosen |= set(left) - recorded
     if not chosen:
         raise NotDue(f"discovery comes first: no contracts of {', '.join(left[:5])}")

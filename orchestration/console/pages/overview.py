@@ -45,6 +45,7 @@ def gather(console: Console) -> Mapping[str, Any]:
             for row in shown.freshness
             if row["dataset"] == name and row["last_date"]
         },
+        "due": sum(row["expected_date"] is not None for row in shown.freshness),
         "stale": sum(row["is_stale"] for row in shown.freshness),
     }
 

@@ -122,6 +122,22 @@ def test_each_task_has_its_hours() -> None:
             resolved(make_request("enrich", date=day), "2026-11-30T18:00:00")
 
 
+def test_a_slot_is_not_captured_because_a_later_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    cursors = {"AAPL": "2026-11-19T15:00Z", "MSFT": "2026-11-19T14:30Z", "SPX": "2026-11-19T15:00Z"}
+    monkeypatch.setattr(loads, "read_cursors", lambda *_: cursors)
+    monkeypatch.setattr(landed, "read_recorded_symbols", lambda *_: {"MSFT", "SPX"})
+    monkeypatch.setattr(landed, "read_chains", lambda *_: {"AAPL": [], "MSFT": [], "SPX": []})
+
+    def find_symbols(now: str) -> Any:
+        return due._find_snapshot(make_question(f"2026-11-19T{now}", [*cursors]))[1]
+
+    assert find_symbols("09:45:00") == ["AAPL"]  # of the slots, only 10:00 was
+    assert find_symbols("10:05:00") == ["MSFT"]
+    cursors["MSFT"] = "2026-11-19T15:00Z"
+    with pytest.raises(NotDue, match="the slot 10:00 is captured"):
+        find_symbols("10:05:00")
+
+
 def test_failed_discovery_is_tried_again_at_the_next_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = {"AAPL": new_york("2026-11-19T09:27:00")}
     monkeypatch.setattr(loads, "read_cursors", lambda *_: {})
