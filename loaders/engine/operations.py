@@ -1,6 +1,6 @@
 """Operation of a source: scheduled jobs, fixes, and words of its log."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -45,6 +45,7 @@ class Operations:
     time_zone   of its exchange, in which times of what is its own are shown
     jobs        what `quotemill schedule` starts while the source is configured, by name
     stale_fix   what brings a dataset that is late up to date
+    check_new   raises SettingsError where new values of some settings name what no load would take
     has_verify  whether `loaders verify` checks what was loaded
     """
 
@@ -52,4 +53,5 @@ class Operations:
     time_zone: str
     jobs: Mapping[str, ScheduledJob] = field(default_factory=dict)
     stale_fix: "Callable[[Settings, str], str]" = lambda *_: "quotemill run"
+    check_new: "Callable[[Settings, Collection[str]], None]" = lambda *_: None
     has_verify: bool = False

@@ -3,6 +3,7 @@
 docs/how-to/schedule.md explains the times of its jobs.
 """
 
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +64,22 @@ def _describe_events_fix(tdx: "TdxSettings") -> str:
     return "quotemill run"
 
 
+def check_new_folders(settings: Settings, names: Collection[str]) -> None:
+    """Raises SettingsError where a folder that is set now is none that a load takes."""
+    if {"tdx.client", "tdx.vipdoc"}.isdisjoint(names):
+        return
+    from loaders.tdx.files.folder import scan_folder  # these take long to import
+    from loaders.tdx.request import check_folders
+
+    check_folders(settings)
+    scan_folder(settings.tdx)
+
+
 OPERATIONS = Operations(
-    missing_settings, "Asia/Shanghai", JOBS, describe_stale_fix, has_verify=True
+    missing_settings,
+    "Asia/Shanghai",
+    JOBS,
+    describe_stale_fix,
+    check_new_folders,
+    has_verify=True,
 )

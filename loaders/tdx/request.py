@@ -40,9 +40,8 @@ def require_settings(settings: Settings) -> None:
         )
 
 
-def check_request(settings: Settings, request: LoadRequest) -> None:
-    """Check a request at the start. Raises UsageError, SettingsError."""
-    require_settings(settings)
+def check_folders(settings: Settings) -> None:
+    """Raises SettingsError where a folder in the settings is neither one nor a zip."""
     for name, what in FOLDERS.items():
         folder = getattr(settings.tdx, name)
         if folder is not None and not folder.is_dir() and not is_zipfile(folder):
@@ -51,6 +50,12 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
                 " or a whole zip",
                 hint=what,
             )
+
+
+def check_request(settings: Settings, request: LoadRequest) -> None:
+    """Check a request at the start. Raises UsageError, SettingsError."""
+    require_settings(settings)
+    check_folders(settings)
     if request.mode not in plan.DEFAULTS:
         raise UsageError(
             f"--mode {request.mode}: unknown", hint=f"allowed: {', '.join(plan.DEFAULTS)}"

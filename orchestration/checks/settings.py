@@ -1,10 +1,23 @@
 """Rules for settings beyond their own forms, by the checks of what uses them."""
 
+from collections.abc import Mapping
+
 from loaders import sources
 from loaders.settings import Settings
 from orchestration.schedule import jobs
 from quotemill.warehouse.address import parse_address
 from quotemill.warehouse.schemas import check_market_schema
+
+
+def check_new_settings(settings: Settings, values: Mapping[str, object]) -> None:
+    """Raises SettingsError where a value that is about to be saved is none that a load takes.
+
+    A value that was saved before is not looked at: a disk may be away for a while.
+    """
+    check_settings(settings)
+    names = {name for name, value in values.items() if value}
+    for source in sources.MODULES:
+        sources.find_operations(source).check_new(settings, names)
 
 
 def check_settings(settings: Settings) -> None:

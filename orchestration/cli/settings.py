@@ -3,6 +3,7 @@
 import os
 import sys
 import tomllib
+from functools import partial
 from json import dumps as to_json
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from loaders.cli.shell import JsonFlag
 from loaders.settings import load_settings
 from loaders.settings.listing import list_settings
 from loaders.settings.saving import save_settings
-from orchestration.checks.settings import check_settings
+from orchestration.checks.settings import check_new_settings
 from quotemill.errors import UsageError
 from quotemill.settings.files import find_files
 from quotemill.warehouse.dbt_project import find_project
@@ -51,7 +52,8 @@ def settings_command(
     """
     values: dict[str, Any] = dict.fromkeys(to_unset or ())
     values |= dict(map(_read_assignment, to_set or ()))
-    settings = save_settings(values, check=check_settings) if values else load_settings()
+    check = partial(check_new_settings, values=values)
+    settings = save_settings(values, check=check) if values else load_settings()
     rows = [
         {
             "name": row.name,

@@ -25,7 +25,6 @@ NAMED_IN = {
     "orchestration/cli/reconcile.py": {"tdx"},
     "orchestration/cli/ticks.py": {"tq"},  # whose ticks are archived
     "orchestration/console/api/sandbox.py": {"tdx"},  # the service that its button starts
-    "orchestration/console/api/settings.py": {"tdx"},  # whose folders must be there
     "orchestration/console/pages/chains.py": {"ib"},
     "orchestration/console/pages/contracts.py": {"tq"},
     "orchestration/console/pages/futures.py": {"tq"},

@@ -1,18 +1,17 @@
 """Settings: read with their origins, written into the files of the home."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
-from loaders import sources
-from loaders.engine.request import LoadRequest
 from loaders.settings import Settings
 from loaders.settings.listing import HIDDEN, Setting, list_settings
 from loaders.settings.load import read_layers
 from loaders.settings.saving import find_overruling, save_settings
-from orchestration.checks.settings import check_settings
+from orchestration.checks.settings import check_new_settings
 from orchestration.console.api.answers import Answer, Call
 from orchestration.console.api.connection import Database, list_variables
 from orchestration.console.context import Console
@@ -36,7 +35,6 @@ NOT_HERE = frozenset(
         "tq.md_url",
     ]
 )
-FOLDERS = ("tdx.client", "tdx.vipdoc")  # a mistyped one is refused before it is a source
 Name = Annotated[str, Field(max_length=200)]
 Scalar = StrictBool | StrictInt | StrictFloat | Annotated[StrictStr, Field(max_length=5000)]
 Value = Scalar | Annotated[list[Scalar], Field(max_length=5000)] | None
@@ -134,11 +132,7 @@ def change_settings(console: Console, call: SettingsCall) -> Settings:
     if not values:
         raise UsageError("nothing to change", hint="give `values` or `database`")
 
-    def check(settings: Settings) -> None:
-        check_settings(settings)
-        if any(values.get(name) for name in FOLDERS):
-            sources.find("tdx").requests.check(settings, LoadRequest("tdx"))
-
+    check = partial(check_new_settings, values=values)
     return save_settings(values, console.environ, console.cwd, check)
 
 

@@ -1,5 +1,6 @@
 """Settings by the console: shown with their origins, written into the home alone."""
 
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,11 @@ from typing import Any
 
 import pytest
 
+from loaders.settings import Settings
+from loaders.tdx.files.folder import scan_folder
+from loaders.tdx.settings import TdxSettings
+from orchestration.checks.settings import check_new_settings
+from quotemill.errors import SettingsError
 from tests.integration.console.conftest import NO_LIMIT, Caller
 
 Open = Callable[..., Caller]
@@ -98,10 +104,47 @@ def test_a_folder_of_a_client_that_is_not_there_becomes_no_source(
         assert (answer.status_code, answer.json()["exit_code"]) == (409, 3)
         assert "nowhere is not a folder" in answer.json()["error"]
     assert not (tmp_path / "home" / "quotemill.toml").exists()
-    assert put(caller, **{"tdx.client": str(tmp_path)}).status_code == 200
+    bars = tmp_path / "client" / "vipdoc" / "sh" / "lday"
+    bars.mkdir(parents=True)
+    (bars / "sh600000.day").write_bytes(bytes(32))
+    (tmp_path / "client" / "T0002").mkdir()
+    assert put(caller, **{"tdx.client": str(tmp_path / "client")}).status_code == 200
     tmp_path.joinpath("home/quotemill.toml").write_text('[tdx]\nclient = "/away"\n')
     assert put(caller, log_days=9).status_code == 200  # a disk may be away for a while
     assert put(caller, **{"tdx.client": None}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "accepted"),
+    [
+        ("client", "client", True),
+        ("client", "client/vipdoc", False),
+        ("client", ".", False),
+        ("vipdoc", "client/vipdoc", True),
+        ("vipdoc", "client", False),
+    ],
+)
+def test_a_page_and_commands_accept_the_same_folders(
+    open_console: Open, tmp_path: Path, name: str, folder: str, accepted: bool
+) -> None:
+    bars = tmp_path / "client" / "vipdoc" / "sh" / "lday"
+    bars.mkdir(parents=True)
+    (bars / "sh600000.day").write_bytes(bytes(32))
+    (tmp_path / "client" / "T0002").mkdir()
+    caller, path = open_console(), tmp_path / folder
+    answer = put(caller, **{f"tdx.{name}": str(path)})
+    settings = Settings(tdx=TdxSettings(**{name: path}))
+    if accepted:
+        assert answer.status_code == 200, answer.text
+        assert scan_folder(settings.tdx)
+        check_new_settings(settings, {f"tdx.{name}": path})
+        return
+    with pytest.raises(SettingsError) as refused:  # as a load does
+        scan_folder(settings.tdx)
+    assert answer.status_code == 409
+    assert answer.json()["error"] == str(refused.value)
+    with pytest.raises(SettingsError, match=re.escape(str(refused.value))):
+        check_new_settings(settings, {f"tdx.{name}": path})  # as `settings --set` does
 
 
 def test_a_warehouse_by_its_parts_keeps_its_saved_password(open_console: Open) -> None:
