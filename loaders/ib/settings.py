@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from quotemill.settings.allowed import Days, Form, Seconds, TradingDays, Unit
 from quotemill.settings.section import Section
 
 CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
-Clock = Annotated[str, Field(pattern=CLOCK)]
+Clock = Annotated[str, Field(pattern=CLOCK), Form("a time such as 09:30")]
 
 
 class SnapshotRate(Section):
@@ -66,18 +67,18 @@ class IbSettings(Section):
         description="clock of the load: this machine's, or the gateway's in whole seconds "
         "(a sandbox's)",
     )
-    connect_timeout: float = Field(10.0, gt=0, description="longest wait for a connection")
-    timeout: float = Field(30.0, gt=0, description="longest wait for an answer about contracts")
-    quote_timeout: float = Field(
+    connect_timeout: Seconds = Field(10.0, gt=0, description="longest wait for a connection")
+    timeout: Seconds = Field(30.0, gt=0, description="longest wait for an answer about contracts")
+    quote_timeout: Seconds = Field(
         12.0, gt=0, description="longest wait for the quotes of a batch; a snapshot ends after 11"
     )
-    settle: float = Field(
+    settle: Seconds = Field(
         1.0, ge=0, description="how long a complete quote may miss its end before it is cancelled"
     )
-    connectivity_wait: float = Field(
+    connectivity_wait: Seconds = Field(
         60.0, ge=0, description="longest wait of a batch for a gateway that lost its servers"
     )
-    retry_waits: list[float] = Field(
+    retry_waits: list[Seconds] = Field(
         [30.0, 60.0, 120.0, 240.0],
         description="pauses before a lost connection is opened again, and after pacing violations",
     )
@@ -106,10 +107,10 @@ class IbSettings(Section):
         description="a further slot at 15:45, on an early close at 12:45, when vendors take their "
         "end-of-day greeks",
     )
-    slot_grace_seconds: int = Field(
+    slot_grace_seconds: Annotated[int, Unit("seconds")] = Field(
         120, ge=0, lt=1800, description="a capture that begins later than this is late"
     )
-    slot_window_minutes: int = Field(
+    slot_window_minutes: Annotated[int, Unit("minutes")] = Field(
         15,
         ge=1,
         le=30,
@@ -137,7 +138,7 @@ class IbSettings(Section):
     expiry_types: list[Literal["monthly", "quarterly", "weekly"]] = Field(
         ["monthly", "quarterly"], description="kinds of expirations that are loaded"
     )
-    max_dte: int | None = Field(
+    max_dte: Days | None = Field(
         None, ge=0, description="most days to expiration; empty: all that are listed"
     )
     strike_range: float = Field(
@@ -158,23 +159,23 @@ class IbSettings(Section):
         ge=0,
         description="contracts whose past is requested after a week's last close, as a test",
     )
-    stale_after: int = Field(
+    stale_after: TradingDays = Field(
         5, ge=0, description="trading days after which late data are an alert; 0: never"
     )
     archive_folder: Path | None = Field(
         None, description="where closed days go as Parquet files; empty: `archive` below the home"
     )
-    intraday_retain_days: int = Field(
+    intraday_retain_days: Days = Field(
         60, ge=1, description="days that slots stay in the warehouse once they are archived"
     )
-    error_log_retain_days: int = Field(30, ge=1, description="days that logs of errors stay")
+    error_log_retain_days: Days = Field(30, ge=1, description="days that logs of errors stay")
     weekly_compaction_enabled: bool = Field(
         True, description="`quotemill archive` compacts a week's files once the week is over"
     )
     same_day_compaction_enabled: bool = Field(
         False, description="`quotemill archive` compacts at once what it wrote"
     )
-    target_file_size_mb: int = Field(
+    target_file_size_mb: Annotated[int, Unit("MB")] = Field(
         192,
         ge=1,
         le=4096,
@@ -194,7 +195,7 @@ class IbSettings(Section):
         0.95, ge=0, le=1, description="of a day's verdict: least share with open interest"
     )
 
-    max_capture_lag_seconds: float = Field(
+    max_capture_lag_seconds: Seconds = Field(
         120.0,
         gt=0,
         description="of a day's verdict: within how long after their slot 95 of 100 quotes come; "

@@ -17,11 +17,12 @@ from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
 from loaders.files import lock, whole_file
-from loaders.settings.listing import find_field, has_login, is_secret
+from loaders.settings.listing import has_login, is_secret
 from loaders.settings.load import read_layers
 from loaders.settings.model import Settings
 from quotemill.errors import SettingsError, UsageError
 from quotemill.foreign import SETTINGS_FILE, read_text, reading
+from quotemill.settings.allowed import find_field
 from quotemill.settings.environment import PREFIX
 from quotemill.settings.files import DOTENV, TOML
 from quotemill.settings.folders import make_private
@@ -75,7 +76,9 @@ def save_settings(
             settings = changed.merge()
         except SettingsError as error:
             hint = "nothing was written: give another value, or correct what the message names"
-            raise SettingsError(str(error), hint=hint) from None
+            # the value is not in a file yet
+            text = re.sub(rf" \({re.escape(str(home))}/[^)]*\)", "", str(error))
+            raise SettingsError(text, hint=hint) from None
         check(settings)
         for path, text in new.items():
             if text != texts[path]:
@@ -160,7 +163,7 @@ def _put(table: Any, names: list[str], value: Any) -> None:
 
 def _clean(name: str, value: Any) -> Any:
     """A value that a file can hold. Raises UsageError."""
-    if not NAME.fullmatch(name) or name == "home" or find_field(name) is None:
+    if not NAME.fullmatch(name) or name == "home" or find_field(Settings, name) is None:
         raise UsageError(
             f"there is no setting {name[:100]} that the home's files can hold",
             hint="`quotemill settings` lists all",

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 
 from quotemill.errors import SettingsError
 from quotemill.instrument_ranges import OTHER_NAMES
+from quotemill.settings.allowed import Days, Form, Seconds, TradingDays
 from quotemill.settings.section import Section, check_web_address
 
 
@@ -19,15 +20,17 @@ class TdxSettings(Section):
         description="a CSV file, a folder of them, `gbbq` for that of the desktop client, or "
         "`xdxr` for the TDX quote servers; empty: gbbq where tdx.client is set",
     )
-    indices: list[Annotated[str, Field(pattern=r"^(sh|sz|bj)[0-9]{6}$")]] = Field(
+    indices: list[
+        Annotated[str, Field(pattern=r"^(sh|sz|bj)[0-9]{6}$"), Form("a code such as sh000001")]
+    ] = Field(
         ["sh000001", "sz399001", "sh000300"], description="indices to load; no list names them"
     )
     concurrency: int = Field(6, ge=1, le=6, description="requests at once; the service has six")
-    timeout: float = Field(10.0, gt=0, description="time-out of a request")
-    bulk_timeout: float = Field(30.0, gt=0, description="time-out of a bulk request")
+    timeout: Seconds = Field(10.0, gt=0, description="time-out of a request")
+    bulk_timeout: Seconds = Field(30.0, gt=0, description="time-out of a bulk request")
     retries: int = Field(3, ge=0, description="retries of a failed request")
-    backoff: float = Field(0.5, ge=0, description="first pause before a retry; doubled each time")
-    outage_wait: float = Field(180.0, ge=0, description="longest wait for a service that is down")
+    backoff: Seconds = Field(0.5, ge=0, description="first pause before a retry; doubled each time")
+    outage_wait: Seconds = Field(180.0, ge=0, description="longest wait for a service that is down")
     batch_size: int = Field(2000, ge=1, description="codes in one task of a load")
     slice_size: int = Field(
         500,
@@ -36,11 +39,11 @@ class TdxSettings(Section):
         description="codes in one package of rows; where only files are read and this is not set, "
         "as many as batch_size",
     )
-    overlap: int = Field(10, ge=1, description="days that an incremental load reads again")
+    overlap: Days = Field(10, ge=1, description="days that an incremental load reads again")
     requests_per_second: float | None = Field(
         None, gt=0, description="most requests a second, of all routes together; empty: no limit"
     )
-    stale_after: int = Field(
+    stale_after: TradingDays = Field(
         5, ge=0, description="trading days after which late data are an alert; 0: never"
     )
     client: Path | None = Field(
@@ -51,13 +54,13 @@ class TdxSettings(Section):
     vipdoc: Path | None = Field(
         None, description="the client's folder `vipdoc` alone, where there is no more of it"
     )
-    minute_days: int = Field(
+    minute_days: Days = Field(
         100,
         ge=1,
         le=100,
         description="days of minutes that a first load asks for; 100 is all there is",
     )
-    tick_days: int = Field(
+    tick_days: Days = Field(
         60, ge=1, description="newest trading days whose ticks are kept complete"
     )
     realtime_when_busy: Literal["skip", "queue"] = Field(

@@ -1,9 +1,11 @@
 """Section `questdb` of the settings."""
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from quotemill.settings.allowed import Form, Seconds, Unit
 from quotemill.settings.section import Section, check_web_address
 
 
@@ -13,7 +15,7 @@ class QuestdbSettings(Section):
     port: int = Field(
         9000, ge=0, le=65535, description="port of the local server; 0: one that is free"
     )
-    heap: str = Field(
+    heap: Annotated[str, Form("a size such as 512m or 2g")] = Field(
         "512m", pattern=r"^[1-9][0-9]*[mg]$", description="Java heap of the local server"
     )
     fsync: bool = Field(
@@ -26,13 +28,13 @@ class QuestdbSettings(Section):
         description="base address of a Maven repository that has the jar; without one `mvn` "
         "fetches it, or else https://repo1.maven.org/maven2",
     )
-    min_free_gb: float = Field(
+    min_free_gb: Annotated[float, Unit("GiB")] = Field(
         2.0,
         ge=0,
         description="free GiB below which no day of ticks is written: a full disk kills the "
         "server; the same for a warehouse on this machine",
     )
-    wait: float = Field(
+    wait: Seconds = Field(
         120.0, ge=0, description="longest wait for a server that went away during a load"
     )
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
+from quotemill.settings.allowed import Days, Form, Seconds, TradingDays
 from quotemill.settings.section import Section
 
 VARIETY = r"^[A-Z]+\.[A-Za-z]+(_[A-Za-z]+)*$"  # DCE.l_f too
@@ -18,8 +19,8 @@ class TqSettings(Section):
         None, description="name of the account at shinnytech; shown nowhere"
     )
     password: SecretStr | None = Field(None, description="its password; shown nowhere")
-    varieties: list[Annotated[str, Field(pattern=VARIETY)]] = Field(
-        ["SHFE.cu"], min_length=1, description="varieties to load, EXCHANGE.variety"
+    varieties: list[Annotated[str, Field(pattern=VARIETY), Form("a variety such as SHFE.cu")]] = (
+        Field(["SHFE.cu"], min_length=1, description="varieties to load, EXCHANGE.variety")
     )
     start: date | None = Field(
         None,
@@ -38,7 +39,7 @@ class TqSettings(Section):
     concurrency: int = Field(
         2, ge=1, le=8, description="contracts whose ticks are asked for at once"
     )
-    pace: float = Field(
+    pace: Seconds = Field(
         0.2,
         ge=0,
         description="shortest time between two days of ticks that a process of the client asks for",
@@ -49,32 +50,32 @@ class TqSettings(Section):
         description="days of ticks after which a new process of the client replaces one, which "
         "keeps all of them in memory",
     )
-    connect_timeout: float = Field(90.0, gt=0, description="longest wait for a log-in")
-    timeout: float = Field(300.0, gt=0, description="longest wait for any other answer")
+    connect_timeout: Seconds = Field(90.0, gt=0, description="longest wait for a log-in")
+    timeout: Seconds = Field(300.0, gt=0, description="longest wait for any other answer")
     retries: int = Field(2, ge=0, description="retries of a failed request, each by a new process")
-    backoff: float = Field(2.0, ge=0, description="first pause before a retry; doubled each time")
-    wait: float = Field(
+    backoff: Seconds = Field(2.0, ge=0, description="first pause before a retry; doubled each time")
+    wait: Seconds = Field(
         2700.0,
         ge=0,
         description="longest wait for servers that are away, as each day from 19:00 to 19:30 in "
         "Beijing",
     )
-    recheck_after: int = Field(
+    recheck_after: Days = Field(
         30,
         ge=1,
         description="days, and at least five nights of loads, for which each load asks again for a "
         "day without ticks in doubt; after as many, one on record is asked for again",
     )
-    settle_margin: float = Field(
+    settle_margin: Seconds = Field(
         1800.0, ge=0, description="how long after its close the newest day may still get ticks"
     )
-    silence: float = Field(
+    silence: Seconds = Field(
         600.0,
         gt=0,
         description="how long a contract may have no tick in its session before the recorder of "
         "`--mode live` warns; it fails if all are silent for so long",
     )
-    stale_after: int = Field(
+    stale_after: TradingDays = Field(
         5, ge=0, description="trading days after which late data are an alert; 0: never"
     )
     archive_folder: Path | None = Field(

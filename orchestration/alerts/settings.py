@@ -1,9 +1,10 @@
 """Section `alerts` of the settings."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 
+from quotemill.settings.allowed import Seconds, Unit
 from quotemill.settings.section import Section
 
 
@@ -21,13 +22,13 @@ class AlertSettings(Section):
         None,
         description="a dead man's switch: requested after each run that sent all its alerts",
     )
-    disk_percent: float = Field(
+    disk_percent: Annotated[float, Unit("per cent")] = Field(
         80.0, gt=0, le=100, description="per cent of a disk in use above which an alert is sent"
     )
-    repeat_after: float | None = Field(
+    repeat_after: Annotated[float, Unit("hours")] | None = Field(
         None, gt=0, description="hours after which an open cause is sent again; empty: never"
     )
-    timeout: float = Field(10.0, gt=0, description="longest wait for an answer of `ping_url`")
+    timeout: Seconds = Field(10.0, gt=0, description="longest wait for an answer of `ping_url`")
 
     @field_validator("urls", mode="before")
     @classmethod

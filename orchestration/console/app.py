@@ -40,6 +40,29 @@ DESCRIPTION = (
     "token. An error has `error`, `hint` and the `exit_code` of the command."
 )
 
+# what is wrong with a value, by pydantic's names; of all others by the beginning of these
+WRONG = {
+    "missing": "is missing",
+    "extra_forbidden": "is unknown",
+    "literal_error": "must be {expected}",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_long": "must have at most {max_length} entries",
+    "string_pattern_mismatch": "has a form that is not taken here",
+}
+KINDS = {
+    "int": "must be a whole number",
+    "float": "must be a number",
+    "bool": "must be true or false",
+    "date": "must be a day such as 2026-01-31",
+    "string": "must be a text",
+    "list": "must be a list",
+    "dict": "must be an object",
+}
+
 
 def create_app(console: Console, *, names: tuple[str, ...] = ()) -> Guard:
     """The whole application.
@@ -96,8 +119,16 @@ def _explain_wrong_call(error: Any) -> UsageError:
         place = ".".join(
             str(part) for part in wrong["loc"] if part not in ("body", "query", "path")
         )
-        texts.append(f"{place or wrong['loc'][0]}: {wrong['msg']}")
+        texts.append(f"{place or wrong['loc'][0]} {_explain_value(wrong)}")
     return UsageError("; ".join(texts[:5]), hint="GET /api/openapi.json describes each call")
+
+
+def _explain_value(wrong: Mapping[str, Any]) -> str:
+    """What is wrong with a value, in words."""
+    kind = wrong["type"]
+    if kind in WRONG:
+        return WRONG[kind].format(**wrong.get("ctx", {}))
+    return KINDS.get(kind.partition("_")[0], "is not what this call takes")
 
 
 def _explain_refusal(path: str, status: int, detail: str) -> UsageError:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from quotemill.settings.allowed import Unit
 from quotemill.settings.section import Section
 
 
@@ -25,16 +26,16 @@ class JobSettings(Section):
     on_overlap: Literal["skip", "queue"] | None = Field(
         None, description="a start while the job still runs: left out, or made when it has ended"
     )
-    jitter: int | None = Field(
+    jitter: Annotated[int, Unit("seconds")] | None = Field(
         None, ge=0, le=3600, description="most seconds that a start is delayed by, to spread load"
     )
-    deadline: int | None = Field(
+    deadline: Annotated[int, Unit("minutes")] | None = Field(
         None, ge=1, description="minutes after which a run is stopped; what it did stays"
     )
     catch_up: bool | None = Field(
         None, description="whether starts that were missed are made up for, by one run"
     )
-    retry: int | None = Field(
+    retry: Annotated[int, Unit("minutes")] | None = Field(
         None,
         ge=0,
         description="minutes after which a run whose source was away, or that was killed, is made "

@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 
 from quotemill.errors import SettingsError
 from quotemill.foreign import SETTINGS_FILE, read_text, reading
+from quotemill.settings.allowed import describe_allowed, find_field
 from quotemill.settings.environment import drop_foreign_values, read_variables
 from quotemill.settings.files import (
     DOTENV,
@@ -219,12 +220,25 @@ def _explain(model: type[TopSettings], error: ErrorDetails, origins: Mapping[str
     dotted = ".".join(str(part) for part in error["loc"] if isinstance(part, str))
     place = origins.get(dotted, "settings")
     if error["type"] != "extra_forbidden":
-        return f"setting {dotted} ({place}): {error['msg']}"
+        return f"setting {dotted} ({place}): {_explain_value(model, error)}"
     section, name = _section(model, dotted), dotted.split(".")[-1]
     names = [n for n in section.model_fields if n != "origins"]
     near = difflib.get_close_matches(name, names, n=1)
     guess = f"; did you mean {near[0]}?" if near else "."
     return f"setting {dotted} ({place}) is unknown{guess} Allowed here: {', '.join(names)}"
+
+
+def _explain_value(model: type[TopSettings], error: ErrorDetails) -> str:
+    """What is wrong with a value: what a check of ours says, else what the setting allows."""
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    names = [str(part) for part in error["loc"] if isinstance(part, str)]
+    # a union has its own parts below the field
+    fields = (find_field(model, ".".join(names[:n])) for n in range(len(names), 0, -1))
+    field = next(filter(None, fields), None)
+    if field is None:
+        return "must be a section, of names of lower-case letters, digits and _"
+    return f"must be {describe_allowed(field) or 'a text'}"
 
 
 def _section(model: type[TopSettings], dotted: str) -> type[Section]:

@@ -3,11 +3,19 @@
 import os
 import re
 from pathlib import Path
+from typing import Annotated
 
 from platformdirs import user_data_dir
 from pydantic import Field, SecretStr, field_validator
 
+from quotemill.settings.allowed import Days, Form, Unit
 from quotemill.settings.section import Section
+
+Name = Annotated[
+    str,
+    Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$"),
+    Form("a name of lower-case letters, digits and _"),
+]
 
 
 class TopSettings(Section):
@@ -23,8 +31,8 @@ class TopSettings(Section):
     request_log: Path | None = Field(
         None, description="a file to which each request of a load and each retry is appended"
     )
-    log_days: int = Field(30, ge=1, description="days that the logs of commands stay")
-    log_megabytes: int = Field(
+    log_days: Days = Field(30, ge=1, description="days that the logs of commands stay")
+    log_megabytes: Annotated[int, Unit("MB")] = Field(
         500, ge=1, description="size of these logs together; the oldest go first"
     )
     metrics_file: Path | None = Field(
@@ -41,12 +49,8 @@ class TopSettings(Section):
     max_overflow: int = Field(
         20, ge=0, le=1000, description="connections beyond pool_size while many readers ask at once"
     )
-    market_schema: str = Field(
-        "market", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="name of the schema `market`"
-    )
-    reader_role: str | None = Field(
-        None, pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="a role that may read what is built"
-    )
+    market_schema: Name = Field("market", description="name of the schema `market`")
+    reader_role: Name | None = Field(None, description="a role that may read what is built")
     finding_limit: int = Field(
         0, ge=0, description="more new qa findings of severity error than this end a run with 5"
     )

@@ -223,11 +223,17 @@ def test_a_home_below_that_of_the_user_becomes_absolute(monkeypatch: pytest.Monk
             ("tdx.baseurl", "QUOTEMILL_TDX__BASEURL", "did you mean base_url?", "concurrency"),
         ),
         ({"QUOTEMILL_MARKT_SCHEMA": "m"}, ("markt_schema", "did you mean market_schema?")),
-        ({"QUOTEMILL_TDX__CONCURRENCY": "60"}, ("tdx.concurrency", "less than or equal to 6")),
+        ({"QUOTEMILL_TDX__CONCURRENCY": "60"}, ("tdx.concurrency", "between 1 and 6")),
         ({"QUOTEMILL_TDX__TIMEOUT": "soon"}, ("tdx.timeout", "number")),
         ({"QUOTEMILL_TDX__BASE_URL": "tdx:8080"}, ("tdx.base_url", "http://")),
-        ({"QUOTEMILL_TDX__INDICES": "sh000001,000300"}, ("tdx.indices", "pattern")),
-        ({"QUOTEMILL_MARKET_SCHEMA": "My Schema"}, ("market_schema", "pattern")),
+        (
+            {"QUOTEMILL_TDX__INDICES": "sh000001,000300"},
+            ("tdx.indices", "each a code such as sh000001"),
+        ),
+        (
+            {"QUOTEMILL_MARKET_SCHEMA": "My Schema"},
+            ("market_schema", "a name of lower-case letters"),
+        ),
         ({"DB_SCHEMA": "My Schema"}, ("market_schema", "DB_SCHEMA")),
     ],
 )

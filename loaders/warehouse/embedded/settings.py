@@ -2,15 +2,17 @@
 
 import re
 from ipaddress import ip_address
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from loaders.warehouse.embedded.machine import machine
+from quotemill.settings.allowed import Form
 from quotemill.settings.section import Section
 
 UNITS = {"kB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 LEAST = {"shared_buffers": "128kB", "max_wal_size": "32MB"}  # of the others 64kB
+Size = Annotated[str, Form("a whole number and a unit, kB, MB, GB or TB: 512MB")]
 
 
 def in_bytes(size: str) -> int:
@@ -39,14 +41,14 @@ class ServerSettings(Section):
         "password; empty: none, the embedded server has a socket only",
     )
 
-    shared_buffers: str | None = Field(
+    shared_buffers: Size | None = Field(
         None, description="memory for the tables that the embedded server keeps at hand"
     )
-    work_mem: str | None = Field(None, description="memory of each sort or hash of a query")
-    maintenance_work_mem: str | None = Field(
+    work_mem: Size | None = Field(None, description="memory of each sort or hash of a query")
+    maintenance_work_mem: Size | None = Field(
         None, description="memory of the building of an index, or of a vacuum"
     )
-    max_wal_size: str | None = Field(
+    max_wal_size: Size | None = Field(
         None, description="room on the disk for what is written between checkpoints"
     )
     max_parallel_workers: int | None = Field(

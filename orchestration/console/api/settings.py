@@ -44,6 +44,7 @@ class SettingAnswer(Answer):
     """A setting; the value of a secret is never shown.
 
     origin: default, or the variable or file that it came from
+    allowed: what it takes, in words; empty for any text
     overruled_by: the variable or file that the console cannot write and that sets it
     """
 
@@ -52,6 +53,7 @@ class SettingAnswer(Answer):
     origin: str
     variable: str
     meaning: str
+    allowed: str
     is_secret: bool
     is_set: bool
     choices: list[Any]
@@ -130,7 +132,7 @@ def change_settings(console: Console, call: SettingsCall) -> Settings:
         if call.database.market_schema:
             values["market_schema"] = call.database.market_schema
     if not values:
-        raise UsageError("nothing to change", hint="give `values` or `database`")
+        raise UsageError("nothing to change: `values` and `database` are empty")
 
     check = partial(check_new_settings, values=values)
     return save_settings(values, console.environ, console.cwd, check)
@@ -158,6 +160,7 @@ def _describe(row: Setting, overruled_by: str | None) -> SettingAnswer:
         origin=row.origin,
         variable=row.variable,
         meaning=row.meaning,
+        allowed=row.allowed,
         is_secret=row.is_secret,
         is_set=row.is_set,
         choices=list(row.choices),

@@ -44,16 +44,19 @@ def gather_settings(console: Console, chosen: str) -> Mapping[str, Any]:
 
 
 def _describe_row(row: SettingAnswer) -> Mapping[str, Any]:
-    """A setting with the form of its field: list, number, bool, or a text."""
+    """A setting with its value as a field has it, and what that is read as."""
     value = row.value
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    kind = "list" if isinstance(value, list) else "number" if is_number else ""
-    if isinstance(value, bool):
-        kind = "bool"
-    text = ", ".join(map(str, value)) if isinstance(value, list) else value
-    if isinstance(value, bool):
-        text = json.dumps(value)
-    return row.model_dump() | {"kind": kind, "text": "" if text is None else str(text)}
+    kind = "list" if isinstance(value, list) else ""
+    if isinstance(value, int | float):
+        kind = "bool" if isinstance(value, bool) else "number"
+    own = {"kind": kind, "text": _write(value), "choices": list(map(_write, row.choices))}
+    return row.model_dump() | own
+
+
+def _write(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return json.dumps(value) if isinstance(value, bool) else "" if value is None else str(value)
 
 
 def gather_schedules(console: Console) -> Mapping[str, Any]:

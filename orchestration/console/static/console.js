@@ -26,10 +26,12 @@
     for (const field of form.elements) {
       const kind = KINDS[field.dataset.kind] || (field.type === "number" ? toNumber : (text) => text);
       if (!field.name || field.disabled || (field.type === "radio" && !field.checked)) continue;
+      if (form.dataset.changed !== undefined && !isChanged(field)) continue;
       const place = field.dataset.top === undefined ? values : body;
       if (field.dataset.each !== undefined) {
         if (field.checked) (place[field.name] ||= []).push(field.value);
-      } else if (field.type === "checkbox") place[field.name] = field.checked;
+      } else if (field.dataset.delete !== undefined) place[field.name] = null;
+      else if (field.type === "checkbox") place[field.name] = field.checked;
       else if (field.value.trim() !== "") place[field.name] = kind(field.value);
       else if (field.dataset.empty !== undefined) place[field.name] = null;
     }
@@ -41,6 +43,12 @@
       else values.datasets = ticked;
     }
     return under ? { ...body, [under]: values } : { ...body, ...values };
+  }
+
+  // whether a reader has changed a field since the server sent it
+  function isChanged(field) {
+    if (field.options) return [...field.options].some((choice) => choice.selected !== choice.defaultSelected);
+    return field.type === "checkbox" ? field.checked !== field.defaultChecked : field.value !== field.defaultValue;
   }
 
   const listDefaults = (mode) => mode.selectedOptions[0].dataset.datasets.split(" ");
@@ -74,16 +82,35 @@
     return address.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(answer[name]));
   }
 
-  function report(form, answer) {
-    const place = form.querySelector("[data-answer]");
+  async function report(form, answer) {
     if (answer.checks) {
       const lines = answer.checks.map((c) => [c.status, c.name, c.text, c.fix].filter(Boolean).join(" · "));
-      say(place, lines.join("\n"), !answer.ok);
+      say(form.querySelector("[data-answer]"), lines.join("\n"), !answer.ok);
       return;
     }
     const goto = answer.job_id ? form.dataset.gotoJob || form.dataset.goto : form.dataset.goto;
     if (goto) location.assign(fill(goto, answer));
-    else say(place, [form.dataset.done, ...(answer.notes || []), answer.hint].filter(Boolean).join(" "), false);
+    else {
+      if (form.dataset.renew !== undefined) await renew(form);
+      say(form.querySelector("[data-answer]"), [form.dataset.done, ...(answer.notes || []), answer.hint].filter(Boolean).join(" "), false);
+    }
+  }
+
+  // the forms that a saved value may show in, as the server has them now; what is being typed stays
+  async function renew(saved) {
+    const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
+    for (const form of document.querySelectorAll("form[data-renew]")) {
+      const now = page.getElementById(form.id);
+      if (now && (form === saved || ![...form.elements].some(isChanged))) replace(form, now.innerHTML);
+    }
+  }
+
+  // the field that an error names
+  function mark(form, error = "") {
+    const names = error.split(/[^\w.]+/).map((name) => name.replace(/\.+$/, ""));
+    const fields = [...form.elements].filter((field) => field.name);
+    for (const field of fields) field.ariaInvalid = String(names.includes(field.name));
+    fields.find((field) => field.ariaInvalid === "true")?.focus();
   }
 
   async function submit(event) {
@@ -96,11 +123,11 @@
     buttons.forEach((button) => { button.disabled = true; });
     try {
       const body = read(form, own.call ? own.under : form.dataset.under);
-      if (own.reset !== undefined) for (const name in body[form.dataset.under]) body[form.dataset.under][name] = null;
       const method = own.method || form.dataset.method || "POST";
       const { ok, document: answer } = await call(method, own.call || form.dataset.call, body);
+      mark(form, ok ? "" : answer.error);
       if (!ok || answer.error) say(place, [answer.error, answer.hint].filter(Boolean).join(" — "), true);
-      else report(form, answer);
+      else await report(form, answer);
     } catch (error) {
       say(place, String(error), true);
     } finally {

@@ -49,6 +49,7 @@ def test_each_setting_is_shown_with_its_origin_and_no_secret(
         "origin": "default",
         "variable": "QUOTEMILL_LOG_DAYS",
         "meaning": "days that the logs of commands stay",
+        "allowed": "a whole number of days, at least 1",
         "is_secret": False,
         "is_set": False,
         "choices": [],
@@ -240,13 +241,16 @@ def test_only_an_open_page_of_the_console_changes_settings(open_console: Open) -
         assert answer.status_code == 403
 
 
-def test_a_wrong_number_is_named_and_the_form_stays(open_console: Open) -> None:
+def test_what_is_wrong_with_a_value_is_said_in_words(open_console: Open) -> None:
     caller = open_console()
-    text = caller.get("/settings?section=tdx").text
-    field = 'name="tdx.concurrency" aria-label="tdx.concurrency" data-empty data-kind="number"'
-    assert field in text
-    # what is no number is sent as it was typed
     answer = put(caller, **{"tdx.concurrency": "six"})
-    assert answer.status_code == 409, answer.text
-    assert "tdx.concurrency" in answer.json()["error"]
-    assert not (caller.console.settings().home / "quotemill.toml").exists()
+    words = "setting tdx.concurrency: must be a whole number, between 1 and 6"
+    assert (answer.status_code, answer.json()["error"]) == (409, words)
+    calls = {
+        "concurrency must be at least 1": {"source": "tdx", "concurrency": 0},
+        "concurrency must be a whole number": {"source": "tdx", "concurrency": "six"},
+        "since must be a day such as 2026-01-31": {"source": "tdx", "since": "May"},
+        "source is missing; x is unknown": {"x": 1},
+    }
+    for said, body in calls.items():
+        assert caller.call("/api/ingestion/start", body).json()["error"] == said

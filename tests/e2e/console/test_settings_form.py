@@ -1,0 +1,63 @@
+"""The settings in a real browser: a section is saved as a whole, or not at all."""
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.browser import Browser, Page
+from tests.e2e.commands import Place
+from tests.e2e.console.conftest import AS_OF, Server
+
+Start = Callable[..., Server]
+FORM = "document.getElementById('settings-tdx')"
+
+
+def fill(page: Page, form: str, **values: str) -> None:
+    for name, value in values.items():
+        page.ask(f"void ({form}.elements['{name.replace('__', '.')}'].value = {value!r})")
+
+
+def save(page: Page, form: str) -> str:
+    """Press the button of a section: what it says."""
+    page.ask(f"void ({form}.querySelector('[data-answer]').textContent = '')")
+    page.ask(f"void {form}.querySelector('[id^=save]').click()")
+    return str(page.wait_for(f"{form}.querySelector('[data-answer]').textContent"))
+
+
+def test_a_section_is_saved_as_a_whole_or_not_at_all(
+    tmp_path: Path, start_console: Start, chromium: Browser
+) -> None:
+    place = Place(tmp_path, tmp_path / "home")
+    page = chromium.open(
+        f"{start_console(place, '--port', '0', '--as-of', AS_OF).url}/settings?section=tdx"
+    )
+    file = place.home / "quotemill.toml"
+    fill(page, FORM, tdx__timeout="9.5", tdx__concurrency="60", tdx__realtime_when_busy="queue")
+    said = save(page, FORM)
+    assert said.startswith("setting tdx.concurrency: must be a whole number, between 1 and 6")
+    assert not file.exists()
+    assert page.ask("document.activeElement.name") == "tdx.concurrency"
+    assert page.ask(f"{FORM}.elements['tdx.timeout'].value") == "9.5"
+
+    fill(page, FORM, tdx__concurrency="3")
+    assert save(page, FORM) == "saved"
+    own = {"timeout": 9.5, "concurrency": 3, "realtime_when_busy": "queue"}
+    assert tomllib.loads(file.read_text()) == {"tdx": own}  # what nobody touched stays a default
+    shown = page.texts("#settings-tdx tr:has([name='tdx.timeout']) td:last-child")
+    assert shown == [str(file)]
+
+    # an empty field of a secret keeps it, a tick deletes it
+    secret = "document.getElementById('settings-tq')"
+    fill(page, secret, tq__password="very-secret")
+    assert save(page, secret) == "saved"
+    fill(page, secret, tq__timeout="200")
+    assert save(page, secret) == "saved"
+    assert "very-secret" in (place.home / ".env").read_text()
+    assert "very-secret" not in page.ask("document.documentElement.outerHTML")
+    page.ask(f"void {secret}.querySelector('[data-delete]').click()")
+    fill(page, secret, tq__timeout="")
+    assert save(page, secret) == "saved"
+    assert "very-secret" not in (place.home / ".env").read_text()
+    assert "200" not in file.read_text()
+    assert page.ask(f"{secret}.elements['tq.timeout'].value") == "300.0"
+    assert [text for text in page.console if "Failed to load" not in text] == []
