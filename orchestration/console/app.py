@@ -30,6 +30,7 @@ from orchestration.console.context import Console
 from orchestration.console.errors import describe, find_status, record_fault
 from orchestration.console.pages import routes as pages
 from orchestration.console.pages.site import Site
+from orchestration.console.pages.words import choose_words
 from orchestration.console.security import Application, Guard
 from orchestration.console.watching import JobWatch
 from quotemill.errors import QuotemillError, UsageError
@@ -153,7 +154,10 @@ def _answer_errors(app: FastAPI, site: Site) -> None:
         is_page = request.method == "GET" and not request.url.path.startswith(("/api/", "/static/"))
         if is_page and "text/html" in request.headers.get("accept", ""):
             return site.render(request, "error.html", {"error": describe(known)}, status)
-        return JSONResponse(describe(known), status, headers=headers)
+        t = choose_words(request)
+        document = describe(known)
+        document |= {name: t(document[name]) for name in ("error", "hint")}
+        return JSONResponse(document, status, headers=headers)
 
     async def answer_error(request: Request, error: Any) -> Response:
         return answer(request, error, find_status(error))

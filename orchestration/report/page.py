@@ -226,10 +226,11 @@ def format_seconds(seconds: float | None) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def keep_whole(text: str) -> Markup:
-    """A text whose dates and options are not broken at their hyphens."""
-    whole = re.sub(r"\d{4}-\d\d-\d\d|(?<!\S)--[a-z][a-z-]*", _NOT_BROKEN, str(escape(text)))
-    return Markup(whole)
+@jinja2.pass_context
+def keep_whole(context: Mapping[str, Any], text: str) -> Markup:
+    """A message in the words of the page: commands marked, dates and options not broken."""
+    marked = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(context["t"](text))))
+    return Markup(re.sub(r"\d{4}-\d\d-\d\d|(?<![^\s>])--[a-z][a-z-]*", _NOT_BROKEN, marked))
 
 
 def name_status_class(status: str) -> str:

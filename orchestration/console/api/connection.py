@@ -1,9 +1,10 @@
 """Test a connection before its settings are saved: the warehouse, or a source."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import Field, SecretStr, StringConstraints
 
 from loaders import sources
@@ -11,6 +12,7 @@ from loaders.engine.check import Check, failed
 from loaders.settings import Settings, load_settings
 from orchestration.console.api.answers import Answer, Call, CheckAnswer, describe_check
 from orchestration.console.context import Console
+from orchestration.console.pages.words import choose_words
 from quotemill.errors import QuotemillError, UsageError
 from quotemill.settings.environment import build_database_url
 from quotemill.warehouse.address import parse_address
@@ -58,7 +60,7 @@ def routes(console: Console) -> APIRouter:
     router = APIRouter(tags=["settings"])
 
     @router.post("/connection/test")
-    def run_connection_test(call: ConnectionTest) -> Tested:
+    def run_connection_test(call: ConnectionTest, request: Request) -> Tested:
         """Connect and check what loads need: `quotemill doctor`, `loaders check SOURCE`."""
         from orchestration.checks import doctor  # takes long to import
 
@@ -71,7 +73,9 @@ def routes(console: Console) -> APIRouter:
             settings = console.settings()
             checks = doctor.examine_connection(_try_values(console, settings, call), now)
         is_well = all(check.status in ("ok", "warn") for check in checks)
-        return Tested(ok=is_well, checks=[describe_check(check) for check in checks])
+        t = choose_words(request)
+        said = (replace(check, text=t(check.text), fix=t(check.fix)) for check in checks)
+        return Tested(ok=is_well, checks=[describe_check(check) for check in said])
 
     return router
 

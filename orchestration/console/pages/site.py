@@ -19,7 +19,7 @@ from markupsafe import Markup
 from orchestration.console import security
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere, describe, find_status, record_fault
-from orchestration.console.pages.words import LANGUAGES, Words, mark
+from orchestration.console.pages.words import LANGUAGES, choose_words, mark
 from orchestration.report.page import make_environment
 from quotemill.errors import QuotemillError, UsageError
 
@@ -118,14 +118,14 @@ class Site:
         self, request: Request, template: str, values: Mapping[str, Any], status: int = 200
     ) -> HTMLResponse:
         """A page, or a part of one, in the language of its reader."""
-        language, chosen = self._language(request)
+        t = choose_words(request)
         session = security.read_cookie(request, "session")
         text = (
             _environment()
             .get_template(template)
             .render(
-                t=Words(language),
-                language=language,
+                t=t,
+                language=t.language,
                 page_token=self.console.access.page_token(session) if session else "",
                 path=request.url.path,
                 query=request.query_params,
@@ -134,8 +134,8 @@ class Site:
             )
         )
         response = HTMLResponse(text, status)
-        if chosen:
-            security.set_cookie(response, request, "language", language, A_YEAR)
+        if request.query_params.get("lang") == t.language:
+            security.set_cookie(response, request, "language", t.language, A_YEAR)
         return response
 
     def show(
@@ -148,11 +148,3 @@ class Site:
             known = error if isinstance(error, QuotemillError) else record_fault(error)
             values = {"error": describe(known)}
             return self.render(request, "error.html", values, find_status(known))
-
-    def _language(self, request: Request) -> tuple[str, bool]:
-        """The language, and whether this request chooses it."""
-        asked = request.query_params.get("lang")
-        if asked in LANGUAGES:
-            return str(asked), True
-        known = security.read_cookie(request, "language")
-        return (known if known in LANGUAGES else "en"), False

@@ -1,15 +1,19 @@
-"""The pages' own words: English, or Chinese from the catalogue zh.json.
+"""The words of the pages: English, or Chinese from the catalogue zh.json.
 
-A text that the catalogue lacks stays English; a test holds that every text of a template is there.
-Figures, names, commands and messages of commands are the same in both.
+The catalogue has the texts of the templates, the meanings of settings, and messages of commands,
+whose values are {0}, {1} there. A message that it lacks stays English. Names and commands, which
+Chinese texts have in backticks, are the same in both.
 """
 
 import json
+import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
-from markupsafe import Markup, escape
+from fastapi import Request
+
+from orchestration.console import security
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 
@@ -73,6 +77,41 @@ def catalogue() -> dict[str, str]:
     return read
 
 
+# what joins messages outside of brackets, and what joins their Chinese
+JOINTS = {"\n": "\n", "; ": "；", ". ": "。", ": ": "：", ", ": "，"}
+BRACKETS = re.compile(r"(.+) \((.+)\)")
+
+
+@cache
+def list_patterns() -> list[tuple[re.Pattern[str], str]]:
+    """Messages with values; those that begin with words first, of these the longest."""
+    texts = [text for text in catalogue() if "{0}" in text]
+    texts.sort(key=lambda text: (text.startswith("{"), -len(text)))
+    patterns = (re.sub(r"\\{\d\\}", "(.+?)", re.escape(text)) for text in texts)
+    return [(re.compile(p), catalogue()[t]) for p, t in zip(patterns, texts, strict=True)]
+
+
+@lru_cache(5000)
+def translate(text: str) -> str | None:
+    """The Chinese of a message, or of all its parts; None for others."""
+    if text in catalogue() or not re.search("[A-Za-z]", text):
+        return catalogue().get(text, text)
+    for joint, own in JOINTS.items():
+        parts = re.split(re.escape(joint) + r"(?![^(]*\))", text)
+        said = [translate(part) for part in parts] if len(parts) > 1 else []
+        if said and all(part is not None for part in said):
+            return own.join(filter(None, said))
+    if match := BRACKETS.fullmatch(text):
+        outside, inside = map(translate, match.groups())
+        if outside and inside:
+            return f"{outside}（{inside}）"
+    for pattern, chinese in list_patterns():
+        if match := pattern.fullmatch(text):
+            return chinese.format(*(translate(value) or value for value in match.groups()))
+    # a name or a path
+    return None if re.search(r"\s", text) or text.isalpha() else text
+
+
 @dataclass(frozen=True)
 class Words:
     """Texts in one language; `{name}` in them takes a value."""
@@ -80,12 +119,12 @@ class Words:
     language: str = "en"
 
     def __call__(self, text: str, **values: object) -> str:
-        said = catalogue().get(text, text) if self.language == "zh" else text
-        return said.format(**values) if values else said
-
-    def both(self, text: str) -> Markup:
-        """A label, and beside the English one that which users of the older runbook know."""
         if self.language == "zh":
-            return escape(self(text))
-        beside = Markup('<span class="beside" lang="zh-CN">{}</span>').format(catalogue()[text])
-        return escape(text) + " " + beside
+            text = catalogue()[text] if values else translate(text) or text
+        return text.format(**values) if values else text
+
+
+def choose_words(request: Request) -> Words:
+    """The words of a reader: those chosen by this request, or by an earlier one of the browser."""
+    asked = request.query_params.get("lang"), security.read_cookie(request, "language")
+    return Words(next((language for language in asked if language in LANGUAGES), "en"))

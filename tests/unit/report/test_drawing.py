@@ -98,7 +98,8 @@ def test_there_are_at_most_so_many_columns_and_the_first_starts_first(count: int
 
 
 def test_dates_and_options_of_a_text_are_not_broken_and_the_text_is_escaped() -> None:
-    text = keep_whole("<b> ends 2026-11-20: `x --new`, sh-1")
+    text = keep_whole({"t": str}, "<b> ends 2026-11-20: `x --new`, sh-1")
     assert text == (
-        '&lt;b&gt; ends <span class="d">2026-11-20</span>: `x <span class="d">--new</span>`, sh-1'
+        '&lt;b&gt; ends <span class="d">2026-11-20</span>: <code>x <span class="d">--new</span>'
+        "</code>, sh-1"
     )
