@@ -120,9 +120,12 @@ class Commands:
     _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def start(self, words: Sequence[str], origin: str) -> Command:
-        """Start a command. Raises Busy where as many run as may."""
+        """Start a command, or join the same one that runs. Raises Busy where as many run as may."""
         with self._turn:
             running = [command for command in self.list_all() if command.is_running]
+            same = next((command for command in running if command.words == tuple(words)), None)
+            if same is not None:
+                return same
             if len(running) >= self.most:
                 names = "; ".join(command.text for command in running)
                 raise Busy(

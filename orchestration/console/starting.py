@@ -4,6 +4,7 @@ import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from loaders import sources
 from loaders.engine import jobs
@@ -84,13 +85,16 @@ def add_options(console: Console, words: Sequence[str], options: str) -> list[st
 
 
 def start_load(console: Console, words: Sequence[str], origin: str) -> Started:
-    """Start a command that loads, and wait for the number of its load.
+    """Start a command that loads, and wait for the number of its load, unless it runs already.
 
     Raises the error that it ended with before it had one.
     """
+    asked_at = datetime.now(UTC)
     warehouse = console.find_warehouse()
     newest = warehouse.ask(jobs.newest_job, patient=False) if warehouse else 0
     command = console.commands.start(add_options(console, words, "ja"), origin)
+    if command.started_at < asked_at:
+        return Started(command)
     requested_by = jobs.requester(command.pid)
 
     def find_job() -> int | None:

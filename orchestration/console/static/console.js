@@ -72,28 +72,33 @@
     place.textContent = [build ? "quotemill load" : "loaders run", source, ...words].join(" ");
   }
 
-  function say(place, text, isBad) {
+  function say(place, text, kind = "warn") {
     if (!place) return;
     place.textContent = text;
-    place.className = isBad ? "bad" : "good";
+    place.className = kind;
   }
 
   function fill(address, answer) {
     return address.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(answer[name]));
   }
 
+  // returns whether the page is left for another
   async function report(form, answer) {
+    const goto = (answer.job_id && form.dataset.gotoJob) || form.dataset.goto;
+    if (goto && !answer.checks) {
+      location.assign(fill(goto, answer));
+      return true;
+    }
+    if (form.dataset.renew !== undefined && !answer.checks) await renew(form);
+    const place = form.querySelector("[data-answer]");
     if (answer.checks) {
       const lines = answer.checks.map((c) => [c.status, c.name, c.text, c.fix].filter(Boolean).join(" · "));
-      say(form.querySelector("[data-answer]"), lines.join("\n"), !answer.ok);
-      return;
+      say(place, lines.join("\n"), answer.ok ? "good" : "bad");
+    } else {
+      const done = form.dataset.done || document.body.dataset.done;
+      say(place, [done, ...(answer.notes || []), answer.hint].filter(Boolean).join(" "), "good");
     }
-    const goto = answer.job_id ? form.dataset.gotoJob || form.dataset.goto : form.dataset.goto;
-    if (goto) location.assign(fill(goto, answer));
-    else {
-      if (form.dataset.renew !== undefined) await renew(form);
-      say(form.querySelector("[data-answer]"), [form.dataset.done, ...(answer.notes || []), answer.hint].filter(Boolean).join(" "), false);
-    }
+    return false;
   }
 
   // the forms that a saved value may show in, as the server has them now; what is being typed stays
@@ -113,25 +118,28 @@
     fields.find((field) => field.ariaInvalid === "true")?.focus();
   }
 
+  // the state is there at once, in place of the last answer; a second click while it lasts does nothing
   async function submit(event) {
     const form = event.target.closest("form[data-call]");
     if (!form) return;
     event.preventDefault();
+    if (form.ariaBusy === "true") return;
+    form.ariaBusy = "true";
     const own = event.submitter ? event.submitter.dataset : {};
     const place = form.querySelector("[data-answer]");
-    const buttons = [...form.querySelectorAll("button")];
-    buttons.forEach((button) => { button.disabled = true; });
+    say(place, document.body.dataset.running);
+    let isLeaving = false;
     try {
       const body = read(form, own.call ? own.under : form.dataset.under);
       const method = own.method || form.dataset.method || "POST";
       const { ok, document: answer } = await call(method, own.call || form.dataset.call, body);
       mark(form, ok ? "" : answer.error);
-      if (!ok || answer.error) say(place, [answer.error, answer.hint].filter(Boolean).join(" — "), true);
-      else await report(form, answer);
+      if (!ok || answer.error) say(place, [answer.error, answer.hint].filter(Boolean).join(" — "), "bad");
+      else isLeaving = await report(form, answer);
     } catch (error) {
-      say(place, String(error), true);
+      say(place, String(error), "bad");
     } finally {
-      buttons.forEach((button) => { button.disabled = false; });
+      if (!isLeaving) form.ariaBusy = "false";
     }
   }
 
@@ -141,9 +149,9 @@
       const answer = await fetch(part.dataset.part);
       if (answer.status === 401) location.assign("/sign-in");
       else if (answer.ok) replace(part, await answer.text());
-      else if (part.dataset.lazy !== undefined) say(part, (await answer.json()).error, true);
+      else if (part.dataset.lazy !== undefined) say(part, (await answer.json()).error, "bad");
     } catch (error) { // the server is away; what is shown stays until it answers again
-      if (part.dataset.lazy !== undefined) say(part, String(error), true);
+      if (part.dataset.lazy !== undefined) say(part, String(error), "bad");
     }
   }
 

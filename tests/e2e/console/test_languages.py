@@ -17,7 +17,7 @@ SHOWN = ("title", "placeholder", "aria-label", "alt", "data-done", "data-words")
 VOID = ("area", "br", "col", "hr", "img", "input", "link", "meta", "wbr")
 CODE = ("code", "pre", "script", "style")  # commands, files, logs
 # proper names, keys, and the initials of a name that a field shows as an example
-NAMES = "quotemill quotemill's Markdown PostgreSQL TimescaleDB QuestDB Page Up Down Home End pfyh vipdoc"
+NAMES = "quotemill Markdown PostgreSQL TimescaleDB QuestDB Page Up Down Home End pfyh vipdoc"
 PRICES = (("futures", "variety"), ("options", "symbol"))
 # UTC, CSV, AAPL are the same in Chinese
 WORD = re.compile(r"[A-Za-z]*[a-z][A-Za-z']+")

@@ -68,5 +68,5 @@ def test_a_simulated_service_is_started_loaded_and_ended(
         httpx.get(address)
     # what it loaded stays, so no other invented prices come among these
     page.ask("void document.querySelector('#sandbox button').click()")
-    said = page.wait_for("document.querySelector('#sandbox [data-answer]').textContent")
+    said = page.wait_for("document.querySelector('#sandbox .bad[data-answer]')?.textContent")
     assert "this warehouse has rows of TDX" in said

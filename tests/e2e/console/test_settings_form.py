@@ -1,4 +1,4 @@
-"""The settings in a real browser: a section is saved as a whole, or not at all."""
+"""Forms in a real browser: saved as a whole or not at all, and each click answered at once."""
 
 import tomllib
 from collections.abc import Callable
@@ -19,9 +19,9 @@ def fill(page: Page, form: str, **values: str) -> None:
 
 def save(page: Page, form: str) -> str:
     """Press the button of a section: what it says."""
-    page.ask(f"void ({form}.querySelector('[data-answer]').textContent = '')")
     page.ask(f"void {form}.querySelector('[id^=save]').click()")
-    return str(page.wait_for(f"{form}.querySelector('[data-answer]').textContent"))
+    page.wait_for(f"{form}.ariaBusy === 'false'")
+    return str(page.ask(f"{form}.querySelector('[data-answer]').textContent"))
 
 
 def test_a_section_is_saved_as_a_whole_or_not_at_all(
@@ -61,3 +61,26 @@ def test_a_section_is_saved_as_a_whole_or_not_at_all(
     assert "200" not in file.read_text()
     assert page.ask(f"{secret}.elements['tq.timeout'].value") == "300.0"
     assert [text for text in page.console if "Failed to load" not in text] == []
+
+
+def test_a_click_is_answered_at_once_and_a_second_one_does_nothing(
+    tmp_path: Path, start_console: Start, chromium: Browser
+) -> None:
+    place = Place(tmp_path, tmp_path / "home")
+    url = start_console(place, "--port", "0", "--as-of", AS_OF).url
+    page = chromium.open(f"{url}/settings?section=tdx")
+    fill(page, FORM, tdx__timeout="nine")
+    assert save(page, FORM).startswith("setting tdx.timeout")
+    fill(page, FORM, tdx__timeout="9")
+    page.ask(
+        "void (window.asked = 0, window.send = fetch, window.fetch = (...call) => {"
+        " window.asked += 1; return new Promise((done) => { window.go = () => done(send(...call)); })})"
+    )
+    button, answer = f"{FORM}.querySelector('button')", f"{FORM}.querySelector('[data-answer]')"
+    said = page.ask(f"({button}.click(), {button}.click(), {answer}.textContent)")
+    assert said == "running …"
+    assert page.ask("window.asked") == 1
+    page.ask("void (window.fetch = window.send, window.go())")
+    page.wait_for(f"{answer}.textContent === 'saved'")
+    page.ask(f"void ({FORM}.elements['tdx.timeout'].value = '8', {button}.click())")
+    page.wait_for(f"{FORM}.elements['tdx.timeout'].defaultValue === '8.0'")

@@ -95,7 +95,7 @@ def test_the_commands_that_are_listed_exist_with_their_options() -> None:
         assert wanted <= known, template
 
 
-def test_as_many_commands_run_as_may_and_no_more(open_console: Open) -> None:
+def test_a_command_runs_once_at_a_time_and_few_together(open_console: Open) -> None:
     import subprocess
 
     children = []
@@ -108,16 +108,21 @@ def test_as_many_commands_run_as_may_and_no_more(open_console: Open) -> None:
         return process.pid
 
     caller = open_console(limits=Limits(processes=2), spawn=spawn)
-    call = {"command": "quotemill build"}
-    first = caller.call("/api/commands", call)
+
+    def start(name: str) -> Any:
+        return caller.call("/api/commands", {"command": f"quotemill {name}"})
+
+    first = start("build")
     assert first.status_code == 202
-    assert caller.call("/api/commands", call).status_code == 202
-    refused = caller.call("/api/commands", call)
+    assert start("build").json() == first.json()  # it runs already
+    assert start("report").status_code == 202
+    assert len(children) == 2
+    refused = start("backup")
     assert (refused.status_code, refused.json()["exit_code"]) == (429, 75)
     assert "2 commands of this console are running" in refused.json()["error"]
     children[0].kill()
     children[0].wait()
-    assert caller.call("/api/commands", call).status_code == 202
+    assert start("build").json()["run_id"] != first.json()["run_id"]
     [ended] = [c for c in caller.json("/api/commands")["commands"] if not c["is_running"]]
     assert (ended["run_id"], ended["exit_code"]) == (first.json()["run_id"], None)
     assert "killed" in ended["error"]
@@ -182,7 +187,7 @@ def test_a_command_is_stopped_and_only_that(open_console: Open) -> None:
     commands = caller.console.commands
     sleep = processes.Spawner()
     commands.spawn = lambda _, *others: sleep(["sleep", "60"], *others)
-    first, second = (commands.start(["quotemill", "build"], "test") for _ in range(2))
+    first, second = (commands.start(["quotemill", word], "test") for word in ("build", "run"))
     commands.stop(commands.find(first.run_id))
     assert [c.run_id for c in commands.list_all() if c.is_running] == [second.run_id]
     # a number that another process has got since is no reason to end that
