@@ -65,7 +65,7 @@ def _describe_events_fix(tdx: "TdxSettings") -> str:
 
 
 def check_new_folders(settings: Settings, names: Collection[str]) -> None:
-    """Raises SettingsError where a folder that is set now is none that a load takes."""
+    """Raises SettingsError where a folder that is set now would not be loaded."""
     if {"tdx.client", "tdx.vipdoc"}.isdisjoint(names):
         return
     from loaders.tdx.files.folder import scan_folder  # these take long to import

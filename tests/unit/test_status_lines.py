@@ -27,9 +27,11 @@ JOB = {
 KEYS = {"dataset": "kline_daily", "keys": 12, "newest": "2024-06-28", "oldest": "2024-06-28"}
 
 
-def test_a_job_starts_in_the_time_of_its_exchange() -> None:
-    assert jobs.format_job(JOB).startswith("job    1  2024-06-28 17:00:00 Shanghai  tdx ")
-    assert "  2024-06-28 05:00:00 New York  ib " in jobs.format_job(JOB | {"source": "ib"})
+def test_a_load_starts_in_the_time_of_its_exchange(capsys: pytest.CaptureFixture[str]) -> None:
+    jobs.print_jobs({"jobs": [JOB, JOB | {"source": "ib"}], "tasks": (), "datasets": ()})
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("load    1  2024-06-28 17:00:00 Shanghai  tdx ")
+    assert second.startswith("load    1  2024-06-28 05:00:00 New York  ib ")
 
 
 def test_a_fix_of_several_checks_is_printed_once_below_them(

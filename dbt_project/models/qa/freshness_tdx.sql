@@ -113,8 +113,8 @@ loaded as (
     from states
     where
         dataset in (
-            'minute_5m', 'stock_info', 'kline_weekly', 'kline_monthly', 'kline_5m', 'kline_15m', 'kline_30m',
-            'kline_60m', 'kline_adjusted', 'capital_events', 'sectors'
+            'minute_5m', 'stock_info', 'kline_weekly', 'kline_monthly', 'kline_5m', 'kline_15m',
+            'kline_30m', 'kline_60m', 'kline_adjusted', 'capital_events', 'sectors'
         )
     group by dataset
 ),

@@ -74,7 +74,8 @@ def test_a_click_is_answered_at_once_and_a_second_one_does_nothing(
     fill(page, FORM, tdx__timeout="9")
     page.ask(
         "void (window.asked = 0, window.send = fetch, window.fetch = (...call) => {"
-        " window.asked += 1; return new Promise((done) => { window.go = () => done(send(...call)); })})"
+        " window.asked += 1;"
+        " return new Promise((done) => { window.go = () => done(send(...call)); })})"
     )
     button, answer = f"{FORM}.querySelector('button')", f"{FORM}.querySelector('[data-answer]')"
     said = page.ask(f"({button}.click(), {button}.click(), {answer}.textContent)")
