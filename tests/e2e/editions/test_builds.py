@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from loaders.engine.progress import Silent
 from loaders.settings import load_settings
 from loaders.sources import landed_tables
 from loaders.warehouse.migrate import prepare
@@ -124,7 +125,7 @@ def played(
             assert outcome.success, outcome.error
 
         def quotemill() -> None:
-            result = build(settings, made, lambda text: None, arguments=SELECTED)
+            result = build(settings, made, Silent, arguments=SELECTED)
             assert result is not None
             assert result.succeeded, result.failures
 

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from loaders.engine.progress import Silent
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.sources import landed_tables
 from loaders.warehouse.distribution import add_codes, distribute_sql, is_distributed
@@ -170,7 +171,7 @@ def test_existing_tables_are_distributed_with_their_rows(
             conn.execute("select undistribute_table(%s::regclass)", (table,))
         first_days(conn)
         land(conn, "tick_trade", ticks(BUILT_CODES[0], BUILT_DAYS[3], [("09:31", "10", 1, 0)]))
-        built = build(settings, made, lambda _: None, arguments=SELECTED)
+        built = build(settings, made, Silent, arguments=SELECTED)
         assert built is not None
         assert built.succeeded, built.failures
         conn.execute("analyze")
@@ -189,7 +190,7 @@ def test_existing_tables_are_distributed_with_their_rows(
         assert contents(conn) == before
         late_and_corrected(conn)
         assert distribute(made, lines.append).tables == ()
-        built = build(settings, made, lambda _: None, arguments=SELECTED)
+        built = build(settings, made, Silent, arguments=SELECTED)
         assert built is not None
         assert built.succeeded, built.failures
         assert len(contents(conn)["kline_5m"]) == 288

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from loaders import log
+from loaders.engine.progress import Silent
 from loaders.settings import Settings
 from loaders.warehouse.profiles import write_profile
 from orchestration.checks import logscan
@@ -93,13 +94,13 @@ def test_the_next_build_makes_again_what_somebody_dropped(
     assert len(dropped) > 3
     assert ("qa", "findings") not in dropped
 
-    result = build(settings, warehouse, print, only_touched=True)
+    result = build(settings, warehouse, Silent, only_touched=True)
 
     assert result is not None
     assert result.exit_code == 0, result.failures
     assert conn.execute(views).fetchall() == before
     assert conn.execute(readers).fetchall() == managed
-    assert build(settings, warehouse, print, only_touched=True) is None
+    assert build(settings, warehouse, Silent, only_touched=True) is None
 
 
 def test_the_log_names_the_build_from_its_start_to_its_end(
@@ -107,7 +108,7 @@ def test_the_log_names_the_build_from_its_start_to_its_end(
 ) -> None:
     conn.execute("drop view quotemill_staging.stg_tq__contract cascade")
     since = datetime.now(UTC)
-    result = build(settings, warehouse, print, arguments=["--select", "stg_tq__contract"])
+    result = build(settings, warehouse, Silent, arguments=["--select", "stg_tq__contract"])
     assert result is not None
     log.write("info", "later")
     until = datetime.now(UTC) + timedelta(seconds=1)
@@ -204,7 +205,7 @@ def test_a_full_disk_and_a_server_that_dies_in_a_build_are_exit_4(
     selected = ["--select", "stg_tq__contract"]
 
     with pytest.raises(UpstreamError, match=said) as built:
-        build(settings, warehouse, print, arguments=selected)
+        build(settings, warehouse, Silent, arguments=selected)
     with pytest.raises(UpstreamError, match=said) as passed_on:
         run_dbt(settings, ["run", *selected])
 
@@ -233,7 +234,7 @@ def test_a_home_without_room_is_exit_4_and_prints_no_traceback(
         filler = fill(home)
 
         with pytest.raises(UpstreamError, match=r"no room left for dbt.s files: .Errno 28"):
-            build(settings, warehouse, print, arguments=selected)
+            build(settings, warehouse, Silent, arguments=selected)
         with pytest.raises(UpstreamError, match=r"no room left for dbt.s files: .Errno 28"):
             run_dbt(settings, ["run", *selected])
         assert "Traceback" not in "".join(capfd.readouterr())
@@ -264,7 +265,7 @@ def test_a_model_of_a_user_that_fails_is_exit_5_and_one_that_does_not_compile_3(
 
     def build_with(text: str) -> BuildResult | None:
         model.write_text(text, "utf-8")
-        return build(settings, warehouse, lambda _: None, arguments=["--select", "rates"])
+        return build(settings, warehouse, Silent, arguments=["--select", "rates"])
 
     for wrong in ("select no_column", "select {{ no_macro() }}"):
         failed = build_with(wrong)
