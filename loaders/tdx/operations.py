@@ -65,7 +65,7 @@ def _describe_events_fix(tdx: "TdxSettings") -> str:
 
 
 def check_new_folders(settings: Settings, names: Collection[str]) -> None:
-    """Raises SettingsError where a folder that is set now would not be loaded."""
+    """Raises SettingsError where a load would refuse a folder that is set now."""
     if {"tdx.client", "tdx.vipdoc"}.isdisjoint(names):
         return
     from loaders.tdx.files.folder import scan_folder  # these take long to import

@@ -10,7 +10,7 @@ from quotemill.warehouse.schemas import check_market_schema
 
 
 def check_new_settings(settings: Settings, values: Mapping[str, object]) -> None:
-    """Raises SettingsError where a value that is about to be saved would not be loaded.
+    """Raises SettingsError where a load would refuse a value that is about to be saved.
 
     A value that was saved before is not looked at: a disk may be away for a while.
     """

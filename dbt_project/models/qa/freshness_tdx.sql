@@ -92,18 +92,18 @@ loaded as (
     having max(a.ex_date) is not null
     union all
     {%- for dataset, (relation, time, due_after) in by_rows.items() %}
-    select
-        '{{ dataset }}' as dataset,
-        (
-            select max(r.trade_date) from {{ relation }} as r
-            where r.{{ time }} >= (
-                select s.first_date from searched_since as s where s.dataset = '{{ dataset }}'
-            )
-        ) as last_date,
-        {{ due_after }} as due_after
-    from searched_since
-    where dataset = '{{ dataset }}'
-    union all
+        select
+            '{{ dataset }}' as dataset,
+            (
+                select max(r.trade_date) from {{ relation }} as r
+                where r.{{ time }} >= (
+                    select s.first_date from searched_since as s where s.dataset = '{{ dataset }}'
+                )
+            ) as last_date,
+            {{ due_after }} as due_after
+        from searched_since
+        where dataset = '{{ dataset }}'
+        union all
     {%- endfor %}
     -- loaded on demand
     select
