@@ -215,31 +215,51 @@
     }, 2000);
   }
 
-  // the headers of a table become buttons that sort it
+  const orders = new Map(); // by table: the column that a reader sorts by, and which way
+
+  // the headers of a table become buttons that sort it; one that comes anew is sorted as it was
   function addSorting(table) {
-    const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
+    table.dataset.sorted = "";
+    if (!table.tHead || table.tBodies[0].rows.length < 2) return;
+    const heads = [...table.tHead.rows[0].cells], key = table.id;
+    function sort() {
+      const { n, way } = orders.get(key), body = table.tBodies[0];
+      heads.forEach((head, other) => { head.ariaSort = other === n ? way : null; });
+      const valued = [...body.rows].map((row) => [toSortable(row.cells[n].textContent.trim()), row]);
+      valued.sort(([a], [b]) => (way === "ascending" ? 1 : -1) * compare(a, b));
+      body.append(...valued.map(([, row]) => row));
+    }
     heads.forEach((head, n) => {
       const button = document.createElement("button");
+      button.type = "button";
+      button.id = `sort-${key}-${n}`;
       button.className = "plain sort";
       button.append(...head.childNodes);
       head.append(button);
       button.addEventListener("click", () => {
-        const isDown = head.ariaSort === "ascending";
-        for (const other of heads) other.removeAttribute("aria-sort");
-        head.ariaSort = isDown ? "descending" : "ascending";
-        const valued = [...body.rows].map((row) => [toSortable(row.cells[n].textContent.trim()), row]);
-        valued.sort(([a], [b]) => (isDown ? -1 : 1) * (a < b ? -1 : a > b ? 1 : 0));
-        body.append(...valued.map(([, row]) => row));
+        orders.set(key, { n, way: head.ariaSort === "ascending" ? "descending" : "ascending" });
+        sort();
       });
     });
+    if (orders.has(key)) sort();
   }
 
-  // a figure as a number, and before all others what is not there
+  function compare(a, b) {
+    if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
+    return typeof a === "number" ? a - b || 0 : a.localeCompare(b);
+  }
+
+  // a figure, "3 / 8" or a duration as a number; before all others what is not there
   function toSortable(text) {
-    const number = Number(text.replaceAll(",", ""));
     if (text === "–" || text === "") return -Infinity;
+    const time = /^(?:(\d+) h ?)?(?:(\d+) min ?)?(?:([\d.]+) s)?$/.exec(text);
+    if (time) return time.slice(1).reduce((sum, part) => sum * 60 + Number(part || 0), 0);
+    const number = Number(text.replaceAll(",", "").split(" / ")[0]);
     return Number.isNaN(number) ? text : number;
   }
+
+  const addAllSorting = () =>
+    document.querySelectorAll("main table[id]:not([data-sorted])").forEach(addSorting);
 
   // the key of a link is behind #, which no server, log or history has
   function useLink() {
@@ -257,7 +277,8 @@
   addEventListener("hashchange", useLink);
   useLink();
   document.querySelectorAll("pre").forEach(showEnd);
-  document.querySelectorAll("[data-sort]").forEach(addSorting);
+  addAllSorting();
+  new MutationObserver(addAllSorting).observe(document.querySelector("main"), { childList: true, subtree: true });
   document.querySelectorAll("[data-events]").forEach(watch);
   document.querySelectorAll("[data-poll]").forEach(poll);
   document.querySelectorAll("[data-lazy]").forEach(refresh);
