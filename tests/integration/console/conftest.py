@@ -88,3 +88,13 @@ def open_console(tmp_path: Path) -> Iterator[Callable[..., Caller]]:
             return Caller(console, client)
 
         yield opened
+
+
+@pytest.fixture
+def client_folder(tmp_path: Path) -> Path:
+    """The least that is a folder of the desktop client: one file of bars."""
+    bars = tmp_path / "client" / "vipdoc" / "sh" / "lday"
+    bars.mkdir(parents=True)
+    (bars / "sh600000.day").write_bytes(bytes(32))
+    (tmp_path / "client" / "T0002").mkdir()
+    return tmp_path / "client"

@@ -71,7 +71,7 @@ def test_the_page_shows_figures_lanes_and_each_problem_once(
         )
         conn.execute("analyze raw_tdx.kline_daily")
     text = caller.get("/").text
-    assert 'kline_daily <strong class="d">2026-11-18</strong>' in text
+    assert '<code>kline_daily</code> <strong class="d">2026-11-18</strong>' in text
     problems = text.partition('id="problems"')[2].partition("</table>")[0]
     assert problems.count("<code>quotemill run</code>") == 1
     assert problems.count('ends <span class="d">2026-11-18</span>') == 2

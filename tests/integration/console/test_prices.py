@@ -278,7 +278,7 @@ def test_a_search_is_by_code_name_or_initials_and_by_sector(
 
 
 def test_why_there_is_no_bar_is_said_with_the_command(
-    caller: Caller, prepared_dsn: str, tmp_path: Path
+    caller: Caller, prepared_dsn: str, client_folder: Path
 ) -> None:
     with psycopg.connect(prepared_dsn) as conn:
         conn.execute("create table market.kline_minute_raw (like market.kline_5m)")
@@ -303,7 +303,7 @@ def test_why_there_is_no_bar_is_said_with_the_command(
         "minutes are not loaded",
         f"{load} minute_1m --codes sh600004",
     ]
-    folder = {"tdx.client": str(tmp_path)}
+    folder = {"tdx.client": str(client_folder)}
     caller.call("/api/settings", {"values": folder}, method="PUT")
     assert "has what its client has downloaded" in caller.get("/prices?code=sh600004").text
     with psycopg.connect(prepared_dsn) as conn:

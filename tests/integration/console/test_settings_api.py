@@ -97,7 +97,7 @@ def test_a_value_that_is_not_valid_is_not_said_to_be_in_a_file(open_console: Ope
 
 
 def test_a_folder_of_a_client_that_is_not_there_becomes_no_source(
-    open_console: Open, tmp_path: Path
+    open_console: Open, tmp_path: Path, client_folder: Path
 ) -> None:
     caller = open_console()
     for name in ("tdx.client", "tdx.vipdoc"):
@@ -105,11 +105,7 @@ def test_a_folder_of_a_client_that_is_not_there_becomes_no_source(
         assert (answer.status_code, answer.json()["exit_code"]) == (409, 3)
         assert "nowhere is not a folder" in answer.json()["error"]
     assert not (tmp_path / "home" / "quotemill.toml").exists()
-    bars = tmp_path / "client" / "vipdoc" / "sh" / "lday"
-    bars.mkdir(parents=True)
-    (bars / "sh600000.day").write_bytes(bytes(32))
-    (tmp_path / "client" / "T0002").mkdir()
-    assert put(caller, **{"tdx.client": str(tmp_path / "client")}).status_code == 200
+    assert put(caller, **{"tdx.client": str(client_folder)}).status_code == 200
     tmp_path.joinpath("home/quotemill.toml").write_text('[tdx]\nclient = "/away"\n')
     assert put(caller, log_days=9).status_code == 200  # a disk may be away for a while
     assert put(caller, **{"tdx.client": None}).status_code == 200
@@ -126,13 +122,9 @@ def test_a_folder_of_a_client_that_is_not_there_becomes_no_source(
     ],
 )
 def test_a_page_and_commands_accept_the_same_folders(
-    open_console: Open, tmp_path: Path, name: str, folder: str, accepted: bool
+    open_console: Open, client_folder: Path, name: str, folder: str, accepted: bool
 ) -> None:
-    bars = tmp_path / "client" / "vipdoc" / "sh" / "lday"
-    bars.mkdir(parents=True)
-    (bars / "sh600000.day").write_bytes(bytes(32))
-    (tmp_path / "client" / "T0002").mkdir()
-    caller, path = open_console(), tmp_path / folder
+    caller, path = open_console(), client_folder.parent / folder
     answer = put(caller, **{f"tdx.{name}": str(path)})
     settings = Settings(tdx=TdxSettings(**{name: path}))
     if accepted:
