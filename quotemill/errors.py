@@ -97,8 +97,12 @@ def walk_causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def innermost(error: BaseException) -> str:
-    """The first cause of an error: one line, without the user and the password of a URL."""
+    """The first cause of an error: one line, without the user and the password of a URL.
+
+    Of ours the text says all; of others the class may be all that there is.
+    """
     while error.__cause__ is not None:
         error = error.__cause__
     text = str(error).strip().partition("\n")[0]
-    return mask_logins(f"{type(error).__name__}: {text}")
+    name = "" if isinstance(error, QuotemillError) else f"{type(error).__name__}: "
+    return mask_logins(f"{name}{text}")

@@ -23,7 +23,7 @@ from loaders import log, sources
 from loaders.landing import change_feed
 from loaders.settings import Settings
 from loaders.warehouse import turns
-from quotemill.errors import LockHeldError, UsageError
+from quotemill.errors import LockHeldError, UsageError, innermost
 from quotemill.warehouse.connections import find_process
 from quotemill.warehouse.dbt_project import find_project
 from quotemill.warehouse.postgres import Warehouse
@@ -137,7 +137,7 @@ def recorded_build(
         except KeyboardInterrupt:
             raise  # the row without an end reads as interrupted, as that of a killed build
         except BaseException as error:
-            _fail(record, f"{type(error).__name__}: {error}")
+            _fail(record, innermost(error))
             raise
         finally:
             log.name_build(None)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import quotemill
+from loaders.engine.progress import Silent
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.run.build import build
@@ -41,7 +42,7 @@ def play(
                 assert options.at(f"2026-11-19T{at}").load(task).exit_code == 0
         with bench(MARKET, dsn, home) as made:
             assert made.load().exit_code == 0
-            built = build(made.settings, open_warehouse(made.settings), lambda _: None)
+            built = build(made.settings, open_warehouse(made.settings), Silent)
             assert built is not None
             assert built.succeeded, built.failures
             rows = list_built_rows(made)

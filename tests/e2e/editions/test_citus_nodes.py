@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from loaders.engine.progress import Silent
 from loaders.landing import load_job
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.postgres import open_warehouse
@@ -49,7 +50,7 @@ def test_a_node_that_stops_in_mid_statement_costs_a_run_and_no_row(
 
             def build_bars() -> None:
                 warehouse = open_warehouse(made.settings)
-                result = build(made.settings, warehouse, lambda _: None, arguments=ROLLUPS)
+                result = build(made.settings, warehouse, Silent, arguments=ROLLUPS)
                 assert result is not None
                 assert result.succeeded, result.failures
 
@@ -105,7 +106,7 @@ def test_a_build_sees_the_rows_of_a_node_that_stopped_in_a_commit(
         assert made.rows(minutes)[0][0] < landed.total("rows_new")  # as nobody has yet asked
 
         warehouse = open_warehouse(made.settings)
-        result = build(made.settings, warehouse, lambda _: None, arguments=ROLLUPS)
+        result = build(made.settings, warehouse, Silent, arguments=ROLLUPS)
 
         assert result is not None
         assert result.succeeded, result.failures

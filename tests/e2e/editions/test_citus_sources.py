@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from loaders.engine.progress import Silent
 from loaders.sandbox.tq.world import World
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
@@ -127,6 +128,6 @@ class Queries(WarehouseQueries):
 
 def build_all(made: WarehouseQueries) -> None:
     warehouse = open_warehouse(made.settings)
-    result = build(made.settings, warehouse, lambda _: None, arguments=NO_TESTS)
+    result = build(made.settings, warehouse, Silent, arguments=NO_TESTS)
     assert result is not None
     assert result.succeeded, result.failures
