@@ -111,7 +111,7 @@ def make_environment(*others: jinja2.BaseLoader) -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"bytes": format_bytes, "seconds": format_seconds, "time": format_time}
+    environment.filters |= {"bytes": format_bytes, "seconds": format_seconds, "time": write_time}
     environment.filters |= {
         "whole": keep_whole,
         "status_class": name_status_class,
@@ -243,3 +243,12 @@ def name_status_class(status: str) -> str:
 def format_time(at: datetime | None, source: str | None = None, zone: str = "") -> str:
     """A time in the zone of its source, in the `zone` of its job, or in that of this machine."""
     return trading_time.format_time(at, zone or sources.find_zone(source))
+
+
+@jinja2.pass_context
+def write_time(
+    context: Mapping[str, Any], at: datetime | None, source: str | None = None, zone: str = ""
+) -> str:
+    """As `format_time`, in the language of the reader."""
+    said: str = context["t"](format_time(at, source, zone))
+    return said

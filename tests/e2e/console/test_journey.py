@@ -113,7 +113,7 @@ def test_a_new_user_gets_from_no_settings_to_a_schedule(
     assert page.console == []
 
     # what ran, the rule of a job, the report
-    assert open_page("/history").table("loads-table")
+    assert open_page("/history").table("history")
     page = open_page("/schedules")
     page.ask("void (document.querySelector('#jobs [name=when]').value = 'daily 19:00')")
     page.ask("void document.querySelector('#jobs form button').click()")

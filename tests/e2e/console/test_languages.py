@@ -18,6 +18,7 @@ VOID = ("area", "br", "col", "hr", "img", "input", "link", "meta", "wbr")
 CODE = ("code", "pre", "script", "style")  # commands, files, logs
 # proper names, keys, and the initials of a name that a field shows as an example
 NAMES = "quotemill Markdown PostgreSQL TimescaleDB QuestDB Page Up Down Home End pfyh vipdoc"
+UNITS = "min kB MiB GiB"
 PRICES = (("futures", "variety"), ("options", "symbol"))
 # UTC, CSV, AAPL are the same in Chinese
 WORD = re.compile(r"[A-Za-z]*[a-z][A-Za-z']+")
@@ -73,7 +74,7 @@ def walk(client: httpx.Client, language: str) -> Iterator[tuple[str, str]]:
 
 def list_codes() -> set[str]:
     """Names that are typed as they are: sources, datasets, exchanges, jobs."""
-    codes = {*sources.MODULES, *NAMES.split(), "GiB", "backup"}
+    codes = {*sources.MODULES, *NAMES.split(), *UNITS.split(), "backup"}
     for source in map(sources.find, sources.MODULES):
         codes |= {dataset.name for dataset in source.datasets} | set(source.requests.exchanges)
     return codes
