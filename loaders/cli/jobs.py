@@ -74,9 +74,11 @@ def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) ->
         if task["status"] not in ("succeeded", "skipped", "pending"):
             _print_task(task)
     for row in shown["datasets"]:
+        known = (fresh or {}).get(row["dataset"])
         newest = f" up to {row['newest']}" if row["newest"] else ""  # some cursors are no days
+        newest = "" if known else newest  # which says by the rows how far they go
         oldest = "" if row["oldest"] == row["newest"] else f", the oldest at {row['oldest']}"
-        state = f"; {fresh[row['dataset']]}" if fresh and row["dataset"] in fresh else ""
+        state = f"; {known}" if known else ""
         keys = "1 key" if row["keys"] == 1 else f"{row['keys']:,} keys"
         print(f"{row['dataset']:<21} {keys}{newest}{oldest}{state}")
 

@@ -203,7 +203,7 @@ def _check_schedule(
         yield Check("schedule", "warn", f"nothing started {names}", ledger.OVERDUE_FIX)
     elif not wrong and not any(row.next_run_at for row in rows):
         text = "no job starts automatically"
-        yield Check("schedule", "ok", text, "quotemill schedule install")
+        yield Check("schedule", "ok", text, ledger.INSTALL)
     elif not wrong:
         yield Check("schedule", "ok", f"{len(known)} jobs")
 

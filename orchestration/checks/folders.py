@@ -75,7 +75,7 @@ def _check_disks(settings: Settings) -> Iterator[Check]:
         text = f"{disk.free / 2**30:,.1f} GiB free at {disk.folder}, {disk.used_share:.0%} used"
         if disk.is_short(settings.alerts.disk_percent):
             fix = (
-                "free some space: `quotemill report` names the largest tables; "
+                f"free some space: `du -h -d 2 {disk.folder}` names the largest folders; "
                 "or move what lies there (QUOTEMILL_HOME, ib.archive_folder, tq.archive_folder, "
                 "backup_folder)"
             )

@@ -114,6 +114,7 @@ def make_environment(*others: jinja2.BaseLoader) -> jinja2.Environment:
     environment.filters |= {"bytes": format_bytes, "seconds": format_seconds, "time": write_time}
     environment.filters |= {
         "whole": keep_whole,
+        "typed": keep_options,
         "status_class": name_status_class,
         "count": lambda number: f"{number:,f}" if isinstance(number, Decimal) else f"{number:,}",
         "took": lambda run: format_seconds(measure_seconds(run)),
@@ -230,7 +231,13 @@ def format_seconds(seconds: float | None) -> str:
 def keep_whole(context: Mapping[str, Any], text: str) -> Markup:
     """A message in the words of the page: commands marked, dates and options not broken."""
     marked = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(context["t"](text))))
-    return Markup(re.sub(r"\d{4}-\d\d-\d\d|(?<![^\s>])--[a-z][a-z-]*", _NOT_BROKEN, marked))
+    return keep_options(Markup(marked))
+
+
+def keep_options(text: str) -> Markup:
+    """A command as it was typed, in any language; dates and options are not broken."""
+    found = r"\d{4}-\d\d-\d\d|(?<![^\s>])--[a-z][a-z-]*"
+    return Markup(re.sub(found, _NOT_BROKEN, str(escape(text))))
 
 
 def name_status_class(status: str) -> str:

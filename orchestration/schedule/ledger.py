@@ -5,9 +5,11 @@ warehouse, one claims a start.
 """
 
 import socket
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta
+from shutil import which
 
 import psycopg
 from psycopg.rows import class_row
@@ -20,9 +22,10 @@ from quotemill.warehouse.schemas import has_relation
 
 TABLE = "ops.schedules"
 OVERDUE = timedelta(minutes=30)
-OVERDUE_FIX = (
-    "is its timer on? `quotemill schedule install` makes one; `quotemill schedule run` catches up"
-)
+# what starts the jobs by the clock: where there is no systemd or launchd, cron
+_KIND = "launchd" if sys.platform == "darwin" else "systemd" if which("systemctl") else "cron"
+INSTALL = f"quotemill schedule install --{_KIND}"
+OVERDUE_FIX = f"is its timer on? `{INSTALL}` makes one; `quotemill schedule run` catches up"
 _NAMES = [column.name for column in fields(Row)]
 _COLUMNS = ", ".join(_NAMES)
 _CHANGES = ", ".join(f"{name} = %({name})s" for name in _NAMES if name != "name")

@@ -37,7 +37,8 @@ S = TypeVar("S", bound=TopSettings)
 _ENVIRONMENT = "environment"
 # a path C:\new in double quotes: TOML reads backslash and n as the end of a line
 _UNESCAPED = re.compile(r"[A-Za-z]:[^\x00-\x1f]*[\x00-\x1f]")
-_QUOTES = r"a path with backslashes goes into single quotes: 'C:\new_tdx'"
+_QUOTES = "a path with backslashes goes into single quotes: '{}'"
+_BACKSLASHES = str.maketrans({"\b": r"\b", "\t": r"\t", "\n": r"\n", "\f": r"\f", "\r": r"\r"})
 # values by dotted name, each with the place that it came from
 Layer = dict[str, tuple[Any, str]]
 
@@ -172,7 +173,8 @@ def _read_text(path: Path) -> str:
 
 
 def _parse_toml(path: Path, text: str) -> Layer:
-    hint = "correct that line in an editor" + (f"; {_QUOTES}" if "\\" in text else "")
+    quotes = "; " + _QUOTES.format(r"D:\tdx") if "\\" in text else ""
+    hint = f"correct that line in an editor{quotes}"
     with reading(path, SettingsError, fault="is not valid TOML", hint=hint):
         values = flatten(tomllib.loads(text))
     return {dotted: (value, str(path)) for dotted, value in values.items()}
@@ -186,7 +188,7 @@ def _count_from(model: type[TopSettings], folder: Path, values: Layer) -> Layer:
     for dotted, (value, place) in values.items():
         if isinstance(value, str) and _UNESCAPED.match(value):
             text = f"{place}: {dotted} has an end of a line or a tab, which no path has"
-            raise SettingsError(text, hint=_QUOTES)
+            raise SettingsError(text, hint=_QUOTES.format(value.translate(_BACKSLASHES)))
     return {
         dotted: (
             str(folder.absolute() / value) if is_relative(model, dotted, value) else value,

@@ -279,7 +279,8 @@ def test_a_windows_path_in_double_quotes_needs_single_ones(path: str, tmp_path: 
     (tmp_path / "quotemill.toml").write_text(f'[tdx]\nclient = "{path}"\n')
     with pytest.raises(SettingsError, match=r"quotemill\.toml") as refused:
         load_settings({}, cwd=tmp_path)
-    assert "single quotes: 'C:\\new_tdx'" in refused.value.hint
+    shown = r"D:\tdx" if path[3] in "zU" else path  # TOML itself refuses \z and \U
+    assert f"single quotes: '{shown}'" in refused.value.hint
     (tmp_path / "quotemill.toml").write_text(f"[tdx]\nclient = '{path}'\n")
     assert str(load_settings({}, cwd=tmp_path).tdx.client).endswith(path)
 

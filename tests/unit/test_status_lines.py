@@ -84,7 +84,7 @@ def test_each_dataset_is_printed_once(
     inspect.status_command(limit=5, as_of=None, json=False)
     printed = capsys.readouterr().out.splitlines()
     assert [line for line in printed if "kline_daily" in line] == [
-        "kline_daily           12 keys up to 2024-06-28; fresh: up to 2024-06-28"
+        "kline_daily           12 keys; fresh: up to 2024-06-28"
     ]
     assert [line for line in printed if "ticks" in line] == [
         "ticks                 stale: up to 2024-06-28, expected 2024-06-28"

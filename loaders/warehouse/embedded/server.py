@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loaders.files import lock
+from loaders.files.folder import NO_ROOM
 from loaders.warehouse.embedded import access, binaries, places, postmaster, sizes
 from loaders.warehouse.embedded.binaries import Account
 from loaders.warehouse.embedded.settings import Address
@@ -292,6 +293,13 @@ def _start(
             hint="the setting server.listen names another address, or none",
         )
     hint = f"its logs are in {logs}"
+    if any(os.strerror(number) in tail for number in NO_ROOM):
+        free = shutil.disk_usage(base).free / 2**20
+        raise UpstreamError(
+            f"the disk of {base} is full ({free:,.1f} MB free): the embedded PostgreSQL does not "
+            "start",
+            hint=f"free some space there, then run again: nothing is lost; {hint}",
+        )
     if "shared memory" in tail:
         hint = f"give it less: QUOTEMILL_SERVER__SHARED_BUFFERS=32MB; {hint}"
     raise UpstreamError(f"the embedded PostgreSQL in {data} does not start\n{tail}", hint=hint)

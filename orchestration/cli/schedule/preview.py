@@ -19,6 +19,7 @@ from orchestration.cli.schedule.jobs import (
     read_jobs,
     warn_if_no_job,
 )
+from orchestration.schedule import ledger
 from orchestration.schedule.listing import describe_job, list_jobs, read_rows
 from orchestration.schedule.preview import simulate
 from quotemill.errors import SettingsError, UsageError, most_severe
@@ -45,6 +46,8 @@ def list_command(as_of: AsOf = None, json: JsonFlag = False) -> None:
     shown = replace(listing, jobs=right, wrong=wrong).describe(now)
     shell.print_answer(shown, json, lambda: _print(shown))
     warn_if_no_job(shown)
+    if right and not any(row.next_run_at for row in listing.rows.values()):
+        print(f"nothing starts them on this machine yet: {ledger.INSTALL}", file=sys.stderr)
     for why in wrong.values():
         shell.print_error(why)
     raise typer.Exit(most_severe(why.exit_code for why in wrong.values()))

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from loaders.files.whole_file import explain_unwritable
+from loaders.warehouse.embedded import server as embedded
 from quotemill.errors import UpstreamError
 from tests.e2e.commands import Place
+from tests.homes import new_home
 from tests.integration.warehouse.conftest import ForeignServer
 from tests.small_disk import file_system, fill
 
@@ -52,3 +54,17 @@ def test_a_full_disk_is_no_wrong_setting(tmp_path: Path) -> None:
             explain_unwritable(report, hint="--out names another file"),
         ):
             report.write_text("x" * 4096)
+
+
+def test_a_full_disk_is_said_before_that_the_server_does_not_start(tmp_path: Path) -> None:
+    with new_home() as outer, file_system(outer / "home", "400m") as home:
+        embedded.ensure_running(home)
+        embedded.stop(home)
+        fill(home)
+        place = Place(tmp_path, home, {"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"})
+        said = place.inside("quotemill", "status").stderr.splitlines()
+        assert said[0].startswith(f"error: the disk of {home} is full (0.0 MB free)"), said
+        assert len(said) < 4
+        (home / "filler").unlink()
+        assert place.inside("quotemill", "status").returncode == 0
+        embedded.stop(home)
