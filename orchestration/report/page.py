@@ -236,8 +236,8 @@ def keep_whole(context: Mapping[str, Any], text: str) -> Markup:
 
 def keep_options(text: str) -> Markup:
     """A command as it was typed, in any language; dates and options are not broken."""
-    found = r"\d{4}-\d\d-\d\d|(?<![^\s>])--[a-z][a-z-]*"
-    return Markup(re.sub(found, _NOT_BROKEN, str(escape(text))))
+    unbroken = r"\d{4}-\d\d-\d\d|(?<![^\s>])--[a-z][a-z-]*"
+    return Markup(re.sub(unbroken, _NOT_BROKEN, str(escape(text))))
 
 
 def name_status_class(status: str) -> str:

@@ -10,7 +10,7 @@ from (
         and j.parameters #>> '{options,date}' = %(day)s::text
         and j.parameters #>> '{options,at}' is not null
         -- a lost gateway fails every symbol left with the reason that ended the job
-        and f.reason is distinct from j.error
+        and coalesce(not starts_with(j.error, f.reason), true)
     union all
     select symbol, asked_at
     from raw_ib.unresolved_contract

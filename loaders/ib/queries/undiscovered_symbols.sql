@@ -8,8 +8,12 @@ with newest as (
 ),
 
 failures as (
-    -- a symbol that was never requested fails with the reason that ended the job
-    select f.key as symbol, job_id, bool_or(f.value is distinct from error) as is_own
+    -- a symbol that was never requested fails with the reason that ended the job, whose record
+    -- has a hint behind it
+    select
+        f.key as symbol,
+        job_id,
+        bool_or(coalesce(not starts_with(error, f.value), true)) as is_own
     from newest
     inner join ops.ingestion_job_tasks as t using (job_id)
     cross join lateral jsonb_each_text(t.failures) as f
