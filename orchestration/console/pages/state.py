@@ -122,14 +122,16 @@ def _write_code(text: str) -> str:
 
 
 def find_chart(finding: Finding) -> str | None:
-    """The address of the prices about a finding up to its day; None without a code or a day."""
-    if finding.trade_date is None:
-        return None
-    if share := _SHARE.search(finding.subject):
-        return f"/prices?{urlencode({'code': share[0], 'end': finding.trade_date})}"
-    if variety := _VARIETY.search(finding.subject):
-        values = {"variety": variety[0], "end": finding.trade_date}
-        return f"/prices/futures?{urlencode(values)}"
+    """The address of the prices about a finding, up to its day if it has one; None without a code.
+
+    A finding of many codes names one in its evidence.
+    """
+    text = f"{finding.subject} {finding.evidence}"
+    end = {"end": finding.trade_date} if finding.trade_date else {}
+    if share := _SHARE.search(text):
+        return f"/prices?{urlencode({'code': share[0], **end})}"
+    if variety := _VARIETY.search(text):
+        return f"/prices/futures?{urlencode({'variety': variety[0], **end})}"
     return None
 
 

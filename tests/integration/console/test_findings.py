@@ -13,6 +13,8 @@ ROWS = (
     ("error", "bar_jump", "sh600000", "2026-11-19", "in kline_daily"),
     ("warning", "missing_minutes", "kline_daily sz000001", "2026-11-18", "none"),
     ("warning", "short_day", "SHFE.cu", "2026-11-17", "ticks end at 14:00"),
+    ("info", "code_change_known", "kline_daily", None, "sh600005 as sh600019: stocks"),
+    ("info", "no_recent_bar", "kline_daily", "2026-11-15", "sz000002 and 3 more: no bar"),
     ("info", "stale_dataset", "kline_daily", "2026-11-16", "ends early"),
 )
 
@@ -44,7 +46,7 @@ def list_subjects(caller: Caller, query: str) -> list[str]:
         ("code=600000.SH", ["sh600000"]),
         ("code=000001.SZ", ["kline_daily sz000001"]),
         ("code=shfe.CU", ["SHFE.cu"]),
-        ("dataset=kline_daily", ["sh600000", "kline_daily sz000001", "kline_daily"]),
+        ("dataset=kline_daily", ["sh600000", "kline_daily sz000001", *["kline_daily"] * 3]),
         ("dataset=kline_daily&severity=warning", ["kline_daily sz000001"]),
         ("dataset=codes", []),
         ("code=sh600000&severity=info", []),
@@ -54,12 +56,14 @@ def test_findings_are_filtered(caller: Caller, query: str, subjects: list[str]) 
     assert list_subjects(caller, query) == subjects
 
 
-def test_a_finding_with_a_code_and_a_day_leads_to_its_chart(caller: Caller) -> None:
+def test_a_finding_that_names_a_code_leads_to_its_chart(caller: Caller) -> None:
     text = caller.get("/findings").text
     assert re.findall(r'<td class="d">(.*?)</td>', text) == [
         '<a href="/prices?code=sh600000&amp;end=2026-11-19">2026-11-19</a>',
         '<a href="/prices?code=sz000001&amp;end=2026-11-18">2026-11-18</a>',
         '<a href="/prices/futures?variety=SHFE.cu&amp;end=2026-11-17">2026-11-17</a>',
+        '<a href="/prices?code=sh600005">Prices</a>',
+        '<a href="/prices?code=sz000002&amp;end=2026-11-15">2026-11-15</a>',
         "2026-11-16",
     ]
     assert "<option>kline_daily</option>" in text
