@@ -110,12 +110,21 @@
     }
   }
 
-  // the field that an error names
-  function mark(form, error = "") {
+  // the fields that an error names: the answer moves below the first, else back to the end
+  function mark(form, place, error = "") {
     const names = error.split(/[^\w.]+/).map((name) => name.replace(/\.+$/, ""));
-    const fields = [...form.elements].filter((field) => field.name);
-    for (const field of fields) field.ariaInvalid = String(names.includes(field.name));
-    fields.find((field) => field.ariaInvalid === "true")?.focus();
+    const fields = [...form.elements].filter((field) => field.name && field.type !== "hidden");
+    place.id = `answer-${[...document.forms].indexOf(form)}`;
+    for (const field of fields) {
+      const isWrong = names.includes(field.name);
+      field.ariaInvalid = String(isWrong);
+      field.dataset.about ??= field.getAttribute("aria-describedby") || "";
+      field.setAttribute("aria-describedby", `${field.dataset.about} ${isWrong ? place.id : ""}`.trim());
+    }
+    const first = fields.find((field) => field.ariaInvalid === "true");
+    if (first) (first.closest("label") || first).after(place);
+    else form.append(place);
+    first?.focus();
   }
 
   // the state is there at once, in place of the last answer; a second click while it lasts does nothing
@@ -127,15 +136,18 @@
     form.ariaBusy = "true";
     const own = event.submitter ? event.submitter.dataset : {};
     const place = form.querySelector("[data-answer]");
+    mark(form, place);
     say(place, document.body.dataset.running);
     let isLeaving = false;
     try {
       const body = read(form, own.call ? own.under : form.dataset.under);
       const method = own.method || form.dataset.method || "POST";
       const { ok, document: answer } = await call(method, own.call || form.dataset.call, body);
-      mark(form, ok ? "" : answer.error);
-      if (!ok || answer.error) say(place, [answer.error, answer.hint].filter(Boolean).join(" — "), "bad");
-      else isLeaving = await report(form, answer);
+      if (!ok) mark(form, place, answer.error);
+      if (!ok || answer.error) {
+        say(place, [answer.error, answer.hint].filter(Boolean).join(" — "), "bad");
+        place.scrollIntoView({ block: "nearest" });
+      } else isLeaving = await report(form, answer);
     } catch (error) {
       say(place, String(error), "bad");
     } finally {

@@ -37,10 +37,15 @@ def test_a_section_is_saved_as_a_whole_or_not_at_all(
     assert said.startswith("setting tdx.concurrency: must be a whole number, between 1 and 6")
     assert not file.exists()
     assert page.ask("document.activeElement.name") == "tdx.concurrency"
+    answer = "document.activeElement.nextElementSibling"
+    assert page.ask(f"{answer}.textContent") == said
+    assert page.ask(f"document.activeElement.matches(`[aria-describedby~='${{{answer}.id}}']`)")
+    assert page.ask(f"{answer}.getBoundingClientRect().bottom <= innerHeight")
     assert page.ask(f"{FORM}.elements['tdx.timeout'].value") == "9.5"
 
     fill(page, FORM, tdx__concurrency="3")
     assert save(page, FORM) == "saved"
+    assert page.ask(f"{FORM}.lastElementChild.textContent") == "saved"
     own = {"timeout": 9.5, "concurrency": 3, "realtime_when_busy": "queue"}
     assert tomllib.loads(file.read_text()) == {"tdx": own}  # what nobody touched stays a default
     shown = page.texts("#settings-tdx tr:has([name='tdx.timeout']) td:last-child")
