@@ -59,6 +59,10 @@ def routes(console: Console, watch: JobWatch, site: Site) -> APIRouter:
     def show_glance(request: Request) -> Response:
         return site.render(request, "_glance.html", glance.gather(console))
 
+    @router.get("/new")
+    def show_new(request: Request) -> Response:
+        return site.render(request, "_new.html", state.gather_new(console))
+
     @router.get("/starts")
     def show_starts(request: Request) -> Response:
         return site.render(request, "_starts.html", overview.gather_starts(console))

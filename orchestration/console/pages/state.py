@@ -14,7 +14,7 @@ from orchestration.console.context import Console
 from orchestration.console.errors import NotThere, scrub
 from orchestration.console.pages.loading import write_line
 from orchestration.run import build_record, findings, history
-from orchestration.run.findings import Finding
+from orchestration.run.findings import Finding, Judgement
 from quotemill.codes import read_code
 from quotemill.errors import UsageError
 
@@ -111,6 +111,16 @@ def gather_findings(
         "severities": findings.SEVERITIES,
         "states": findings.STATES,
     }
+
+
+def gather_new(console: Console) -> Mapping[str, Any]:
+    """The counts of findings that are new and need attention; empty where there are none.
+
+    The first page comes without them: they take long to read over a large warehouse.
+    """
+    shown = wrong.read_wrong(console.find_warehouse(), states=("new",), as_of=console.at)
+    needing = [f for f in shown.findings if f.severity != "info"]
+    return {"counts": str(Judgement(findings.tally(needing).counts)) if needing else ""}
 
 
 def _write_code(text: str) -> str:
