@@ -60,6 +60,7 @@
         return { points, line, marks, texts: new Map(points.map(([at, , text]) => [at, text])) };
       });
       const scale = this.chart.timeScale();
+      scale.fitContent(); // a box that has its size from the beginning does not change it
       scale.subscribeSizeChange(() => scale.fitContent());
       const output = figure.querySelector("output");
       this.chart.subscribeCrosshairMove(({ time }) => {

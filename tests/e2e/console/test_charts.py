@@ -224,7 +224,7 @@ def test_a_search_leads_to_a_chart_which_the_next_search_begins_with(
 def test_a_smile_is_a_line_through_the_volatilities_of_the_table(
     url: str, chromium: Browser
 ) -> None:
-    page = chromium.open(f"{url}/prices/options?symbol=AAPL")
+    page = chromium.open(f"{url}/prices/options?symbol=AAPL", width=1280)
     page.wait_for("!!document.querySelector('[data-lines] canvas')")
     lines = "document.querySelector('[data-lines]').chart.lines"
     for n, (kind, right) in enumerate((("call", "C"), ("put", "P"))):
@@ -238,6 +238,9 @@ def test_a_smile_is_a_line_through_the_volatilities_of_the_table(
             f"{kind} {row[0]}: {row[6]}" for row in rows
         ]
         assert len(rows) == 5
+    scale = "document.querySelector('[data-lines]').chart.chart.timeScale()"
+    ends = f"[90, 110].map(strike => {scale}.timeToCoordinate(strike) / {scale}.width())"
+    page.wait_for(f"(([first, last]) => first < 0.2 && last > 0.8)({ends})")
     # a header sorts by its column, and back
     for order, place in (("ascending", -1), ("descending", 0)):
         page.ask("void document.querySelectorAll('#chain th button')[6].click()")
