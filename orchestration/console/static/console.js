@@ -112,7 +112,8 @@
 
   // the fields that an error names: the answer moves below the first, else back to the end
   function mark(form, place, error = "") {
-    const names = error.split(/[^\w.]+/).map((name) => name.replace(/\.+$/, ""));
+    const words = error.replaceAll(`${form.dataset.under}.`, "").split(/[^\w.]+/);
+    const names = words.map((word) => word.replace(/\.+$/, ""));
     const fields = [...form.elements].filter((field) => field.name && field.type !== "hidden");
     place.id = `answer-${[...document.forms].indexOf(form)}`;
     for (const field of fields) {

@@ -51,6 +51,14 @@ def test_a_section_is_saved_as_a_whole_or_not_at_all(
     shown = page.texts("#settings-tdx tr:has([name='tdx.timeout']) td:last-child")
     assert shown == [str(file)]
 
+    database = "document.getElementById('database')"
+    fill(page, database, host="no host")
+    said = save(page, database)
+    assert said.startswith("database.host has a form that is not taken here")
+    place_of_host = f"{database}.elements.host.closest('label').nextElementSibling"
+    assert page.ask(f"{place_of_host}.textContent") == said
+    fill(page, database, host="")
+
     # an empty field of a secret keeps it, a tick deletes it
     secret = "document.getElementById('settings-tq')"
     fill(page, secret, tq__password="very-secret")
