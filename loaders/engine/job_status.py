@@ -28,14 +28,18 @@ _JOB = f"""
 _PARTS = """
     select
         dataset, sum(cardinality(keys))::int as keys,
-        sum(greatest(fetched, done + skipped + failed))::int as reached,
+        sum(greatest(
+            case when status = 'running' and %(is_alive)s then fetched end, done + skipped + failed
+        ))::int as reached,
         sum(done)::int as done, sum(skipped)::int as skipped, sum(failed)::int as failed,
         sum(rows_new)::bigint as rows_new, sum(rows_changed)::bigint as rows_changed,
-        bool_or(status = 'running') as is_running, bool_and(status = 'pending') as is_pending,
+        bool_or(status = 'running') and %(is_alive)s as is_running,
+        bool_and(status = 'pending') as is_pending,
         extract(epoch from case
             when bool_or(status = 'running') then clock_timestamp() else max(finished_at)
         end - min(started_at))::float8 as seconds
-    from ops.ingestion_job_tasks as t where job_id = %s group by dataset order by min(task_no)
+    from ops.ingestion_job_tasks as t where job_id = %(job_id)s
+    group by dataset order by min(task_no)
 """
 _FAILED = """
     select t.dataset, f.key, f.value as reason
@@ -60,7 +64,8 @@ _TASKS = """
 class Part:
     """A dataset of a job.
 
-    `reached` keys have an answer, landed or not; `seconds` is its run time, None before it starts.
+    `reached` keys have an answer, which may still land while the dataset runs; `seconds` is its run
+    time, None before it starts.
     """
 
     dataset: str
@@ -77,8 +82,9 @@ class Part:
 
     @property
     def rate(self) -> float | None:
-        """Keys a second."""
-        return self.reached / self.seconds if self.reached and self.seconds else None
+        """Keys a second; those that were skipped took no time."""
+        asked = self.reached - self.skipped
+        return asked / self.seconds if asked and self.seconds else None
 
     @property
     def left(self) -> float | None:
@@ -114,9 +120,10 @@ class JobView:
 
     @property
     def rate(self) -> float | None:
-        """Keys a second since its start."""
+        """Keys a second since its start; those that were skipped took no time."""
+        asked = self.reached - sum(part.skipped for part in self.parts)
         seconds = self.job["seconds"]
-        return self.reached / seconds if self.reached and seconds else None
+        return asked / seconds if asked and seconds else None
 
     @property
     def left(self) -> float | None:
@@ -137,10 +144,10 @@ def read_job(warehouse: Warehouse, job_id: int) -> JobView:
     def read(conn: psycopg.Connection) -> JobView:
         job = _job(conn, job_id)
         with conn.cursor(row_factory=dict_row) as cur:
-            rows = cur.execute(_PARTS, (job_id,)).fetchall()
-        is_alive = job["status"] == "running"  # the tasks of a killed job ended with it
-        parts = [Part(**row | {"is_running": is_alive and row["is_running"]}) for row in rows]
-        return JobView(job, tuple(parts), tuple(conn.execute(_FAILED, (job_id,)).fetchall()))
+            # the tasks of a killed job ended with it
+            parts = cur.execute(_PARTS, {"job_id": job_id, "is_alive": job["status"] == "running"})
+            shown = tuple(Part(**row) for row in parts)
+        return JobView(job, shown, tuple(conn.execute(_FAILED, (job_id,)).fetchall()))
 
     return warehouse.ask(read)
 

@@ -63,6 +63,25 @@ def test_a_load_is_listed_with_its_tasks_failures_and_log(bench: Toy, caller: Ca
         assert caller.get(path).status_code in (404, 422)
 
 
+def test_the_page_counts_skipped_keys_alike_and_no_bar_of_a_failed_load_is_full(
+    bench: Toy, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "FRESH", 0)
+    (bench.folder / "cc.csv").unlink()
+    bench.load(keys=("AA", "Bb", "cc", "dd"))
+    counted = "update ops.ingestion_job_tasks set done = 1, skipped = 2, fetched = 4"
+    with psycopg.connect(warehouse_url(bench.settings)) as conn:
+        conn.execute(counted)
+    page = caller.get("/jobs/1").text
+    cells = [re.findall(r'<td class="n">([^<]*)</td>', row) for row in page.split("<tr>")]
+    assert [row[:3] for row in cells if len(row) > 2] == [["3 / 4", "2", "1"]] * 2
+    assert re.findall(r'<progress max="4" value="(.)"', page) == ["3", "3"]
+    with psycopg.connect(warehouse_url(bench.settings)) as conn:
+        conn.execute(f"{counted}, failed = 0")  # the fourth was fetched and did not land
+    part = caller.json("/api/jobs/1")["parts"][0]
+    assert (part["reached"], part["rate"] * part["seconds"]) == (3, pytest.approx(1))
+
+
 def test_a_running_load_sends_its_progress_to_the_end(
     bench: Toy, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
