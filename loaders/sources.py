@@ -5,10 +5,13 @@ it: importing the source takes half a second.
 """
 
 import importlib
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loaders.settings.sections import SOURCES
 from quotemill.errors import UsageError
+from quotemill.settings.files import find_files, find_home_files
 
 if TYPE_CHECKING:
     from loaders.engine.operations import Operations
@@ -52,6 +55,16 @@ def configured(settings: "Settings") -> tuple[list[str], dict[str, str]]:
     missing = {name: find_operations(name).missing(settings) for name in MODULES}
     ready = [name for name, why in missing.items() if why is None]
     return ready, {name: why for name, why in missing.items() if why is not None}
+
+
+def describe_start(settings: "Settings", command: str) -> str:
+    """The fix where nothing was loaded yet: `command`, or how to configure a source for it."""
+    if configured(settings)[0]:
+        return command
+    files = (find_files(os.environ, Path.cwd()), find_home_files(settings.home))
+    # which `quotemill init` would not write over
+    file = next((file.toml for file in files if file.toml.is_file()), None)
+    return f"set tdx.client or tdx.base_url in {file}" if file else "quotemill init"
 
 
 def dbt_settings(settings: "Settings") -> dict[str, str]:

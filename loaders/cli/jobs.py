@@ -39,6 +39,8 @@ def status_command(
 def print_report(settings: Settings, shown: dict[str, Any]) -> None:
     """Print a report of loads: `loaders status` and `quotemill jobs`."""
     print_place(settings, shown["warehouse"])
+    if not shown["jobs"]:
+        print(f"no load has run yet: {sources.describe_start(settings, 'loaders run')}")
     print_jobs(shown)
     print_failures(shown)
     if shown["failures"]:
@@ -65,9 +67,6 @@ def print_place(settings: Settings, warehouse: str) -> None:
 
 def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) -> None:
     """Print jobs and datasets of a report, a line each; `fresh` has more words by dataset."""
-    if not shown["jobs"]:
-        print("no load has run yet: `loaders run`")
-        return
     for job in shown["jobs"]:
         print(_format_job(job))
     for task in shown["tasks"]:

@@ -75,8 +75,7 @@ def read_status(
     """
     loads = job_list.report(warehouse, limit)
     where = fixes or settings
-    is_configured = where is None or bool(sources.configured(where)[0])
-    fix = "quotemill run" if is_configured else "quotemill init"
+    fix = sources.describe_start(where, "quotemill run") if where else "quotemill run"
     nothing = Status(loads, [], [], [], [_warn("nothing was loaded yet", fix)])
     if warehouse is None:
         return nothing

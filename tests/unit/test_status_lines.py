@@ -9,10 +9,12 @@ import pytest
 
 from loaders.cli import jobs
 from loaders.cli.checks import print_checks
+from loaders.engine import job_list
 from loaders.engine.check import Check
 from loaders.settings import load_settings
 from orchestration.checks import status
 from orchestration.cli import inspect
+from orchestration.cli.settings import init_command
 
 JOB = {
     **dict.fromkeys(("done", "skipped", "failed", "rows_new", "rows_changed"), 0),
@@ -95,9 +97,23 @@ def test_each_dataset_is_printed_once(
     ("variables", "fix"),
     [({}, "quotemill init"), ({"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}, "quotemill run")],
 )
-def test_the_first_fix_is_a_command_that_works(
-    variables: dict[str, str], fix: str, tmp_path: Path
+@pytest.mark.parametrize("has_file", [False, True])
+def test_the_first_fix_works(
+    variables: dict[str, str],
+    fix: str,
+    has_file: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    settings = load_settings(variables, cwd=tmp_path, home=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    if has_file:
+        init_command()
+        if not variables:
+            fix = f"set tdx.client or tdx.base_url in {tmp_path / 'quotemill.toml'}"
+    settings = load_settings(variables, cwd=tmp_path, home=tmp_path / "home")
     [problem] = status.read_status(None, settings=settings).problems
     assert (problem.text, problem.fix) == ("nothing was loaded yet", fix)
+    jobs.print_report(settings, job_list.report(None))
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f"no load has run yet: {fix.replace('quotemill run', 'loaders run')}"
