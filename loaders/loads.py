@@ -115,7 +115,12 @@ def load_with_progress(
             loads.append(running)
             stack.enter_context(signals.handled({signal.SIGINT: stop, signal.SIGTERM: stop}))
 
-        result = run_load(settings, request, reporter, on_start=started, **options)
+        try:
+            result = run_load(settings, request, reporter, on_start=started, **options)
+        except KeyboardInterrupt:
+            if not loads:
+                reporter.line("stopped before the load began")
+            raise
         if result.status == "cancelled" and is_stopped:
             result = replace(result, exit_code=INTERRUPTED)
         for line in result.summary():

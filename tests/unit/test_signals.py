@@ -4,6 +4,7 @@ import signal
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -34,3 +35,13 @@ def test_a_second_ctrl_c_ends_a_load_at_once(monkeypatch: pytest.MonkeyPatch) ->
 
     assert lines == ["Stopping after the current batch; press Ctrl-C again to stop now"]
     assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_a_ctrl_c_before_the_load_begins_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    reporter = Silent()
+    monkeypatch.setattr(reporter, "line", lines.append)
+    monkeypatch.setattr(loads, "run_load", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        loads.load_with_progress(load_settings(), LoadRequest("tdx"), lambda: nullcontext(reporter))
+    assert lines == ["stopped before the load began"]
