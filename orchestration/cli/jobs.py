@@ -56,7 +56,9 @@ def jobs_command(
     settings = load_settings()
     warehouse = find_current_warehouse(settings)
     if warehouse is None:
-        raise UsageError("no load has run yet", hint="quotemill run")
+        raise UsageError(
+            "no load has run yet", hint=sources.describe_start(settings, "quotemill run")
+        )
     if job is None and not follow:
         if log is not None:
             raise UsageError(
