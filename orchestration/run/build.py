@@ -166,7 +166,8 @@ def build(
         started = time.monotonic()
         command = " ".join(["build", *selection])
         build_id = record.begin(command, part=part)
-        shown.line(_describe(build_id, tables, arguments))
+        why = record.why if only_touched else ""
+        shown.line(_describe(build_id, tables, arguments, why))
         shown.step("reading the models")
         log.write("info", f"build {build_id} starts: dbt {command}", source="dbt")
         # nobody reads the JSON of this build; a touched table that no model reads selects nothing
@@ -189,14 +190,16 @@ def build(
     return result
 
 
-def _describe(build_id: int, tables: Sequence[str] | None, arguments: Sequence[str]) -> str:
+def _describe(
+    build_id: int, tables: Sequence[str] | None, arguments: Sequence[str], why: str = ""
+) -> str:
     """A build in one sentence; the log has its command of dbt."""
     if tables is not None:
         changed = "one changed table" if len(tables) == 1 else f"{len(tables)} changed tables"
         return f"build {build_id} updates what is made from {changed}"
     if arguments:
         return f"build {build_id} makes what was asked for: {' '.join(arguments)}"
-    return f"build {build_id} makes all tables"
+    return f"build {build_id} makes all tables" + (f": {why}" if why else "")
 
 
 def _refuse_lost_nodes(warehouse: Warehouse, failures: str) -> None:

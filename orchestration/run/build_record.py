@@ -51,11 +51,11 @@ class BuildRecord:
     """A build that holds the lock; ops.builds has it from `begin` on.
 
     `tables` are the landed tables (raw_tdx.kline_daily) with changes that no good build has seen.
-    None: build everything, because there was no good build, the dbt project has changed, or a
-    relation that a build made is gone.
+    None: build everything, for the reason `why`.
     """
 
     tables: list[str] | None
+    why: str = ""
     build_id: int | None = None
     succeeded: bool | None = None  # None: not ended yet
     _warehouse: Warehouse = field(kw_only=True, repr=False)
@@ -234,12 +234,23 @@ def _read_record(settings: Settings, warehouse: Warehouse) -> BuildRecord:
     seen, tables = warehouse.ask(
         lambda conn: change_feed.changed_tables(conn, _reader(warehouse), fingerprint)
     )
-    gone = f"select exists (select {_GONE})".encode()
-    if warehouse.ask(lambda conn: conn.execute(gone, (_schemas(warehouse),)).fetchone()) == (True,):
-        tables = None
-    if tables is not None:
-        tables = [table for table in tables if table.startswith("raw_")]
-    return BuildRecord(tables, _warehouse=warehouse, _seen=seen, _fingerprint=fingerprint)
+    query = f"""
+        select
+            (select concat_ws('.', m.schema_name, m.relation_name) {_GONE} order by 1 limit 1),
+            exists (select 1 from ops.change_cursors where reader = %s)
+    """
+    values = (_schemas(warehouse), _reader(warehouse))
+    [(gone, was_built)] = warehouse.ask(
+        lambda conn: conn.execute(query.encode(), values).fetchall()
+    )
+    if not was_built:
+        why = "no good build is known"
+    elif tables is None:
+        why = "the dbt project or a setting that it reads has changed"
+    else:
+        why = f"{gone} is gone" if gone else ""
+    tables = None if why else [table for table in tables or () if table.startswith("raw_")]
+    return BuildRecord(tables, why, _warehouse=warehouse, _seen=seen, _fingerprint=fingerprint)
 
 
 def fingerprint_project(settings: Settings, warehouse: Warehouse) -> str:

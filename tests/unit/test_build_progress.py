@@ -95,6 +95,7 @@ def test_ctrl_c_stops_a_build_with_one_line_and_then_ends_the_process() -> None:
 
 def test_a_build_begins_with_a_sentence() -> None:
     assert _describe(1, None, []) == "build 1 makes all tables"
+    assert _describe(1, None, [], "x is gone") == "build 1 makes all tables: x is gone"
     assert (
         _describe(2, ["raw_tdx.quote"], []) == "build 2 updates what is made from one changed table"
     )

@@ -50,7 +50,7 @@ def settings(warehouse: Warehouse, tmp_path: Path) -> Settings:
     """Of a warehouse whose models are built, over no row, and on record."""
     made = settings_at(warehouse.url, tmp_path)
     with recorded_build(made, warehouse) as build:
-        assert build.tables is None
+        assert (build.tables, build.why) == (None, "no good build is known")
         build.begin("first")
         build.end(True)
     return made
@@ -78,6 +78,21 @@ def test_the_orchestrator_of_the_how_to_builds_touched_rows_once(
     [(built,)] = conn.execute("select count(*) from market.kline_daily_qfq")
     assert built == 3 * len(CODES)
     assert build() is None
+
+
+def test_a_build_of_all_tables_says_why(
+    settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    def explain(changed: Settings) -> tuple[list[str] | None, str]:
+        with recorded_build(changed, warehouse) as build:
+            return build.tables, build.why
+
+    assert explain(settings) == ([], "")
+    tdx = settings.tdx.model_copy(update={"corporate_actions": "xdxr"})
+    why = "the dbt project or a setting that it reads has changed"
+    assert explain(settings.model_copy(update={"tdx": tdx})) == (None, why)
+    conn.execute("insert into ops.managed_relation values ('market', 'dropped')")
+    assert explain(settings) == (None, "market.dropped is gone")
 
 
 @pytest.mark.long
