@@ -233,7 +233,7 @@ def require_configured(settings: Settings, trial: str) -> tuple[list[str], list[
     if not ready:
         raise SettingsError(
             f"no source is configured: {'; '.join(skipped.values())}",
-            hint=f"`quotemill init` writes a quotemill.toml to fill in; `{trial}` needs none",
+            hint=f"{sources.describe_start(settings, trial)}; `{trial}` needs no setting",
         )
     return ready, list(skipped)
 

@@ -105,7 +105,9 @@ def _check_settings(settings: Settings) -> Check:
     ready, missing = sources.configured(settings)
     if not ready:
         text = f"no source is configured: {'; '.join(missing.values())}"
-        return failed("settings", SettingsError(text, hint="quotemill init, then set one of these"))
+        return failed(
+            "settings", SettingsError(text, hint=sources.describe_start(settings, "quotemill run"))
+        )
     return Check("settings", "ok", f"home {settings.home} ({settings.origin('home')})")
 
 
