@@ -12,11 +12,12 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -204,7 +205,11 @@ def test_the_first_way_and_pages_without_a_source_run_as_written() -> None:
 
         home = folder / "var" / "demo"
         log = next((home / "logs").glob("run-*.jsonl"))
-        more = join(*OF_THE_DEMO).replace("2026-11-20", log.stem.removeprefix("run-"))
+        # days of a source are those of its exchange, days of the log are of UTC
+        loaded = datetime.fromtimestamp(log.stat().st_mtime, ZoneInfo("Asia/Shanghai"))
+        own_day = f"logscan tdx --date {loaded:%Y-%m-%d}"
+        more = join(*OF_THE_DEMO).replace("logscan ib --date 2026-11-20", own_day)
+        more = more.replace("2026-11-20", log.stem.removeprefix("run-"))
         for word, own in {
             "T14:00": "T00:00",
             "logscan ib": "logscan tdx",
