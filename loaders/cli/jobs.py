@@ -74,8 +74,8 @@ def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) ->
             _print_task(task)
     for row in shown["datasets"]:
         known = (fresh or {}).get(row["dataset"])
-        newest = f" up to {row['newest']}" if row["newest"] else ""  # some cursors are no days
-        newest = "" if known else newest  # which says by the rows how far they go
+        # some cursors are no days; `fresh` says by the rows how far they go
+        newest = f" up to {row['newest']}" if row["newest"] and not known else ""
         oldest = "" if row["oldest"] == row["newest"] else f", the oldest at {row['oldest']}"
         state = f"; {known}" if known else ""
         keys = "1 key" if row["keys"] == 1 else f"{row['keys']:,} keys"

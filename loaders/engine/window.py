@@ -31,6 +31,11 @@ class Window:
     from_start: bool = False
     own_days: "Callable[[str], NDArray[np.int64]] | None" = None
 
+    @property
+    def reads_again(self) -> bool:
+        """Whether days that are stored are read once more."""
+        return self.from_start or self.since is not None
+
     @cached_property
     def day_numbers(self) -> "NDArray[np.int64]":
         """`days`, each counted from 1970-01-01."""
@@ -39,7 +44,7 @@ class Window:
         return np.array(self.days, "datetime64[D]").astype(np.int64)
 
     def wants(self, cursor: date | None) -> bool:
-        if self.from_start or self.since or cursor is None:
+        if self.reads_again or cursor is None:
             return True
         return cursor < (min(self.due, self.until) if self.until else self.due)
 

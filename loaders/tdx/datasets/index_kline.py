@@ -88,13 +88,13 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     window, cursors = ctx.window, ctx.cursors(INDEX_KLINE.name)
     known = long_bars.trading_days(window)
     days = window.newest(ctx.settings.minute_days)
-    if window.from_start or window.since:
+    if window.reads_again:
         due = {split_key(key)[0]: set(days) for key in keys}
     else:
         minute_keys = [i for i, period in map(split_key, keys) if period == MINUTES]
         due = ctx.ask(lambda conn: read_due_minutes(conn, minute_keys, days)) if minute_keys else {}
     stored = ctx.ask(lambda conn: read_stored_keys(conn, keys, ctx.day_files, window.overlap))
-    if window.from_start or window.since:
+    if window.reads_again:
         stored |= {key: INTRADAY for key in keys if split_key(key)[1] == MINUTES}
     files = DayFiles.select(ctx, INDEX_KLINE.name, keys)
 

@@ -47,7 +47,7 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     if ctx.mode == "realtime":
         return fetch_today(ctx, codes)
     days = ctx.window.newest(ctx.settings.minute_days)
-    again = ctx.window.from_start or ctx.window.since is not None
+    again = ctx.window.reads_again
     wanted = ctx.ask(lambda conn: minute_days.wanted(conn, codes, days, period=PERIOD, again=again))
     absence = ctx.absence(DATASET.name, KLINE_MINUTE)
     cursors = ctx.load.cursors(KLINE_MINUTE.name)

@@ -30,7 +30,7 @@ AFTER_HOURS = ("sh68", "sz30")  # STAR since 2019-07-22, ChiNext since 2020-08-2
 def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Yield outcomes in the order of `codes`, like kline_daily.fetch."""
     days = ctx.window.newest(ctx.settings.minute_days)
-    again = ctx.window.from_start or ctx.window.since is not None
+    again = ctx.window.reads_again
     wanted = ctx.ask(lambda conn: minute_days.wanted(conn, codes, days, period=PERIOD, again=again))
     cursors = ctx.load.cursors(KLINE_PERIOD.name)
     missed = miss_files(ctx, DATASET, codes, PERIOD)

@@ -57,7 +57,7 @@ class DayFiles:
     @classmethod
     def select(cls, ctx: Context, resource: str, keys: Iterable[str]) -> "DayFiles":
         window = ctx.window
-        again = window.from_start or window.since is not None
+        again = window.reads_again
         cursors, files = ctx.load.cursors(resource), ctx.day_files
         states, due, read_before = dict[str, State](), dict[str, Path](), set[str]()
         for key in keys:

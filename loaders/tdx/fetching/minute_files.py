@@ -79,7 +79,7 @@ class FileReading:
         days too: it has their shares, where the service has only hands.
         """
         ctx, window, wanted = self.ctx, self.ctx.window, self.wanted
-        again = window.from_start or window.since is not None
+        again = window.reads_again
         self.state = before = None if again else state_in(self.cursor)
         file = ctx.file(self.code, self.period)
         read_before = before if is_current(before) else None

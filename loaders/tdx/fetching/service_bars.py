@@ -48,7 +48,7 @@ def _fetch_long(name: str, period: str, ctx: Context, codes: Sequence[str]) -> I
 def _fetch_timed(name: str, period: str, ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes of bars of several minutes, in the order of `codes`."""
     cursors = ctx.cursors(KLINE_PERIOD.name)
-    again = ctx.window.from_start or ctx.window.since is not None
+    again = ctx.window.reads_again
 
     async def load_code(code: str) -> Outcome:
         cursor = cursors.get(f"{code} {period}")
