@@ -9,17 +9,10 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from loaders.cli.shell import route_logs
+from loaders.engine.progress import format_duration
 
 EVERY = 10.0  # seconds between two plain lines of one dataset
 ENOUGH = 10  # keys until a rate says when the rest is done
-
-
-def format_time(seconds: float) -> str:
-    """A time in its two largest units: 20 s, 3 min 20 s, 1 h 5 min."""
-    minutes, rest = divmod(round(seconds), 60)
-    if not minutes:
-        return f"{rest} s"
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class _Left(ProgressColumn):
@@ -28,7 +21,7 @@ class _Left(ProgressColumn):
     def render(self, task: Task) -> Text:
         left = task.time_remaining
         is_known = left and task.completed >= ENOUGH
-        return Text(f"{format_time(left)} left" if left and is_known else "")
+        return Text(f"{format_duration(left)} left" if left and is_known else "")
 
 
 class _Step(ProgressColumn):
@@ -37,7 +30,7 @@ class _Step(ProgressColumn):
     def render(self, task: Task) -> Text:
         step = task.fields["step"]
         is_timed = step or task.fields["is_all"]
-        time = format_time(task.elapsed or 0) if is_timed else ""
+        time = format_duration(task.elapsed or 0) if is_timed else ""
         return Text(f"{time}  {step:.30}".strip())
 
 
@@ -145,8 +138,8 @@ class Lines:
         seconds = now - self._started[dataset]
         rate = done / max(seconds, 1e-3)
         is_known = ENOUGH <= done < total
-        left = f", {format_time((total - done) / rate)} left" if is_known else ""
-        step = f", after {format_time(seconds)} in {self._step}" if self._step else ""
+        left = f", {format_duration((total - done) / rate)} left" if is_known else ""
+        step = f", after {format_duration(seconds)} in {self._step}" if self._step else ""
         self.line(f"{dataset}: {done:,} of {total:,} ({rate:,.1f}/s{left}){step}")
 
 

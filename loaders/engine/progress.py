@@ -33,3 +33,11 @@ class Silent:
     def start(self, dataset: str, total: int) -> None: ...
 
     def advance(self, dataset: str, keys: int) -> None: ...
+
+
+def format_duration(seconds: float) -> str:
+    """A time in its two largest units: 20 s, 3 min 20 s, 1 h 5 min."""
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -17,6 +17,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from loaders import sources, trading_time
+from loaders.engine.progress import format_duration
 from loaders.files import whole_file
 from loaders.settings import Settings
 from orchestration.checks.status import group_by_fix
@@ -223,8 +224,7 @@ def format_seconds(seconds: float | None) -> str:
         return "–"
     if seconds < 60:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    return format_duration(seconds)
 
 
 @jinja2.pass_context

@@ -6,14 +6,21 @@ import sys
 import pytest
 
 from loaders.cli import progress
-from loaders.cli.progress import Lines, Terminal, format_time
+from loaders.cli.progress import Lines, Terminal
+from loaders.engine.progress import format_duration
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time of a monotonic clock that a test sets."""
+    clock = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    return clock
 
 
 def test_the_rate_of_a_dataset_counts_from_where_the_one_before_it_ended(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], now: list[float]
 ) -> None:
-    now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     lines = Lines()
     lines.start("kline_daily", 40)
     lines.start("index_kline", 2)
@@ -32,10 +39,8 @@ def test_the_rate_of_a_dataset_counts_from_where_the_one_before_it_ended(
 
 
 def test_a_time_left_comes_after_enough_keys_in_units_that_people_use(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], now: list[float]
 ) -> None:
-    now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     lines = Lines()
     lines.start("kline_daily", 2_000)
     for keys in (9, 1):
@@ -46,14 +51,12 @@ def test_a_time_left_comes_after_enough_keys_in_units_that_people_use(
         "kline_daily: 9 of 2,000 (0.9/s)",
         "kline_daily: 10 of 2,000 (0.5/s, 1 h 6 min left)",
     ]
-    assert [*map(format_time, (0.4, 59.6, 3_599))] == ["0 s", "1 min 0 s", "59 min 59 s"]
+    assert [*map(format_duration, (0.4, 59.6, 3_599))] == ["0 s", "1 min 0 s", "59 min 59 s"]
 
 
 def test_a_line_of_a_build_names_what_runs_and_for_how_long(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], now: list[float]
 ) -> None:
-    now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     lines = Lines()
     lines.step("reading the models")
     lines.start("build", 40)

@@ -69,6 +69,22 @@ def console(place: Place, *options: str) -> Iterator[Server]:
 
 
 @pytest.fixture
+def failed_place(tmp_path: Path, built_dsn: str) -> Place:
+    """A built warehouse whose last load and self-test failed; its service is gone."""
+    with sandbox(*MARKET, "--fault", "missing-field:kline-all") as service:
+        settings = {
+            "QUOTEMILL_TDX__BASE_URL": service,
+            "QUOTEMILL_WAREHOUSE_URL": built_dsn,
+            "DBT_PROFILES_DIR": str(tmp_path),
+        }
+        place = Place(tmp_path, tmp_path / "home", settings)
+        days = ("--dataset", "kline_daily", "--mode", "init", "--as-of", AS_OF)
+        assert place.forked("loaders", "run", "tdx", *days).returncode
+        assert place.forked("loaders", "selftest", "tdx", "--as-of", AS_OF).returncode
+    return place
+
+
+@pytest.fixture
 def start_console(request: pytest.FixtureRequest) -> Iterator[Callable[..., Server]]:
     """Start a console, and sign in the browser of a test that has one."""
     with ExitStack() as stack:

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from tests.browser import Browser, Page
 from tests.conftest import ROOT
-from tests.e2e.commands import Place, sandbox
-from tests.e2e.console.conftest import AS_OF, MARKET, Server
+from tests.e2e.commands import Place
+from tests.e2e.console.conftest import AS_OF, Server
 
 Start = Callable[..., Server]
 AXE = (ROOT / "tests" / "axe" / "axe.min.js").read_text("utf-8")
@@ -105,18 +105,8 @@ def test_no_page_of_a_new_home_has_a_serious_violation(
 
 
 def test_no_page_over_a_built_warehouse_has_a_serious_violation(
-    tmp_path: Path, built_dsn: str, start_console: Start, chromium: Browser
+    failed_place: Place, start_console: Start, chromium: Browser
 ) -> None:
-    with sandbox(*MARKET, "--fault", "missing-field:kline-all") as service:
-        settings = {
-            "QUOTEMILL_TDX__BASE_URL": service,
-            "QUOTEMILL_WAREHOUSE_URL": built_dsn,
-            "DBT_PROFILES_DIR": str(tmp_path),
-        }
-        place = Place(tmp_path, tmp_path / "home", settings)
-        days = ("--dataset", "kline_daily", "--mode", "init", "--as-of", AS_OF)
-        assert place.forked("loaders", "run", "tdx", *days).returncode
-        assert place.forked("loaders", "selftest", "tdx", "--as-of", AS_OF).returncode
-    url = start_console(place, "--port", "0", "--as-of", AS_OF).url
+    url = start_console(failed_place, "--port", "0", "--as-of", AS_OF).url
     check_pages(chromium, url)
     check_sorting(chromium.open(f"{url}/sources"))

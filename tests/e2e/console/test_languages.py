@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from loaders import sources
-from tests.e2e.commands import Place, sandbox
-from tests.e2e.console.conftest import AS_OF, MARKET, Server
+from tests.e2e.commands import Place
+from tests.e2e.console.conftest import AS_OF, Server
 
 Start = Callable[..., Server]
 SHOWN = ("title", "placeholder", "aria-label", "alt", "data-done", "data-words")
@@ -104,16 +104,6 @@ def test_each_page_of_a_new_home_is_in_one_language(tmp_path: Path, start_consol
 
 
 def test_each_page_over_a_built_warehouse_is_in_one_language(
-    tmp_path: Path, built_dsn: str, start_console: Start
+    failed_place: Place, start_console: Start
 ) -> None:
-    with sandbox(*MARKET, "--fault", "missing-field:kline-all") as service:
-        settings = {
-            "QUOTEMILL_TDX__BASE_URL": service,
-            "QUOTEMILL_WAREHOUSE_URL": built_dsn,
-            "DBT_PROFILES_DIR": str(tmp_path),
-        }
-        place = Place(tmp_path, tmp_path / "home", settings)
-        days = ("--dataset", "kline_daily", "--mode", "init", "--as-of", AS_OF)
-        assert place.forked("loaders", "run", "tdx", *days).returncode
-        assert place.forked("loaders", "selftest", "tdx", "--as-of", AS_OF).returncode
-    check_languages(start_console(place, "--port", "0", "--as-of", AS_OF).client)
+    check_languages(start_console(failed_place, "--port", "0", "--as-of", AS_OF).client)
