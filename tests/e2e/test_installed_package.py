@@ -8,11 +8,14 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from orchestration.schedule.runner import ENDINGS
 from tests.e2e.commands import ROOT
@@ -43,6 +46,63 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     # a plain line: the .pth files over there, which name the checkout, are not followed
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return python
+
+
+@pytest.fixture(scope="module")
+def reading_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter with the wheel and what it needs without any extra."""
+    folder = tmp_path_factory.mktemp("reading")
+    venv.create(folder, with_pip=False, symlinks=True)
+    (site,) = (folder / "lib").glob("python*/site-packages")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    (own,) = site.glob("*.dist-info")
+    for package in find_packages(metadata.Distribution.at(own).requires or ()):
+        for file in metadata.files(package) or ():
+            top = site / file.parts[0]
+            if file.parts[0] not in ("..", "__pycache__") and not top.exists():
+                top.symlink_to(Path(str(file.locate())).parents[len(file.parts) - 1] / top.name)
+    return folder / "bin" / "python"
+
+
+def find_packages(requirements: Iterable[str], extras: Iterable[str] = ()) -> set[str]:
+    """The packages that requirements ask for with these extras, and all that those need."""
+    packages = set[str]()
+    for needed in map(Requirement, requirements):
+        marker = needed.marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in (*extras, "")):
+            packages |= {needed.name} | find_packages(
+                metadata.requires(needed.name) or (), needed.extras
+            )
+    return packages
+
+
+def test_without_an_extra_every_module_of_the_reader_is_imported(
+    reading_python: Path, tmp_path: Path
+) -> None:
+    imports = (
+        "import importlib, pkgutil, quotemill\n"
+        "for module in pkgutil.walk_packages(quotemill.__path__, 'quotemill.'):\n"
+        "    importlib.import_module(module.name)\n"
+    )
+    done = subprocess.run(
+        [reading_python, "-c", imports], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", ["orchestration.cli", "loaders.cli"])
+def test_without_an_extra_a_command_names_the_one_it_needs(
+    reading_python: Path, module: str, tmp_path: Path
+) -> None:
+    program = f"from {module} import main; main()"
+    done = subprocess.run(
+        [reading_python, "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 3
+    assert "this installation only reads" in done.stderr
+    assert ".whl[load]'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_wheel_carries_what_a_checkout_has_for_dbt(wheel: Path) -> None:

