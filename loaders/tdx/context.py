@@ -109,9 +109,10 @@ class Context:
     @cached_property
     def quote_servers(self) -> "QuoteServers":
         """The public servers that name corporate actions."""
+        from loaders.tdx.client.quote_server import ADDRESSES
         from loaders.tdx.client.xdxr import QuoteServers
 
-        return QuoteServers()
+        return QuoteServers(ADDRESSES)
 
     @cached_property
     def folder(self) -> "Folder | None":

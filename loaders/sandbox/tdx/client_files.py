@@ -11,11 +11,10 @@ block_{gn,fg,zs}.dat   the same of older clients: a head of 384 bytes, a count, 
 tdxhy.cfg              industries: `0|000001|T1001|||X500102`, before `0|000001|T1001|4401|H12`
 gbbq                   of both: a count, then 29 bytes for each event: u8 exchange, 7 bytes code,
                        u32 date YYYYMMDD, u8 category, four f32; the first 24 of them encrypted by
-                       Blowfish, with tables that pytdx has
+                       Blowfish, with the client's own tables
 """
 
 import struct
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -31,6 +30,7 @@ CAPITAL = 5
 # last letter of a list's name, size of a record and place of the name in it
 _LISTS = {"today": ("s", 360, 31), "older": ("m", 314, 23)}
 _HEAD, _ENCRYPTED = 50, 24
+_TABLES = Path(__file__).parents[2] / "tdx" / "files" / "gbbq.tables"
 _MOST_MEMBERS = 400  # of an older client's sector
 # prefix today, last letters of the older file, and the sectors; stock n is in sector n % count
 _BLOCKS = {
@@ -174,16 +174,12 @@ def _records(
 
 def encode_gbbq(records: Iterable[Record]) -> bytes:
     """The content of gbbq: Blowfish over 24 bytes of a record, the last five plain."""
-    with warnings.catch_warnings():  # pytdx compares texts by identity
-        warnings.simplefilter("ignore", SyntaxWarning)
-        from pytdx.reader.gbbq_reader import GbbqReader
-
     plain = [
         struct.pack("<B7sIB4f", EXCHANGES[code[:2]], code[2:].encode(), day, category, *values)
         for code, day, category, values in records
     ]
-    tables = np.frombuffer(bytes.fromhex(GbbqReader.hexdump_keys), "<u4")
-    p, (s0, s1, s2, s3) = tables[:18], tables[18:1042].reshape(4, 256)
+    tables = np.frombuffer(_TABLES.read_bytes(), "<u4")
+    p, (s0, s1, s2, s3) = tables[:18], tables[18:].reshape(4, 256)
     blocks = np.frombuffer(b"".join(record[:_ENCRYPTED] for record in plain), "<u4").reshape(-1, 2)
     left, right = blocks[:, 0] ^ p[0], blocks[:, 1]
     for key in p[1:17]:

@@ -5,10 +5,8 @@ single-precision floats, each read as the shortest decimal that gives the same f
 the sum of bonus and transferred shares.
 """
 
-import contextlib
 import logging
 import math
-import socket
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -21,6 +19,7 @@ from loaders.engine.outcome import SourceGone
 from loaders.landing.rejects import Rejected
 from loaders.tdx import actions
 from loaders.tdx.actions import ActionSet, CorporateAction, Refused
+from loaders.tdx.client.quote_server import QuoteServer
 from loaders.trading_time import FIRST_CHINESE_DAY
 from quotemill.errors import UpstreamError
 
@@ -107,19 +106,14 @@ def _exact(row: Mapping[str, Any], name: str, column: str) -> Decimal | None:
 class QuoteServers:
     """One connection, moved to the next server if it fails; silent ones are left out."""
 
-    def __init__(self, hosts: Sequence[tuple[str, int]] | None = None) -> None:
-        """Take (address, port) in the order to try; by default the list of pytdx."""
-        from pytdx.config.hosts import hq_hosts
-        from pytdx.errors import TdxConnectionError
-        from pytdx.hq import TdxHq_API
-
-        self._new_api, self._unreachable = TdxHq_API, TdxConnectionError
-        self._hosts = list(hosts if hosts is not None else [(ip, port) for _, ip, port in hq_hosts])
-        self._api: Any = None
+    def __init__(self, addresses: Sequence[tuple[str, int]]) -> None:
+        """addresses: in the order to try"""
+        self._addresses = list(addresses)
+        self._server: QuoteServer | None = None
         self._ever_answered = self._stopped = False
         self._gone: SourceGone | None = None
 
-    def ask(self, code: str) -> list[Mapping[str, Any]]:
+    def ask(self, code: str) -> list[dict[str, Any]]:
         """Request the rows of one code from a few servers; blocks.
 
         Raises SourceGone if no server is left or none ever answered, and from then on, else
@@ -128,19 +122,19 @@ class QuoteServers:
         if self._gone is not None:
             raise self._gone
         why = "none is configured"
-        for _ in range(min(MOST_SERVERS, len(self._hosts))):
+        for _ in range(min(MOST_SERVERS, len(self._addresses))):
             try:
-                answer = self._connect().get_xdxr_info(MARKETS[code[:2]], code[2:])
-            except Exception as error:  # on a strange answer pytdx can raise any error
+                answer = self._connect().request_xdxr(MARKETS[code[:2]], code[2:])
+            except (OSError, ValueError) as error:
                 why = self._leave_server(error)
             else:
                 self._ever_answered = True
-                return list(answer)
+                return answer
             if self._stopped:
                 break
         text = f"no TDX quote server answered for {code} ({why})"
         hint = "the public servers come and go: try again later, or use CSV files"
-        if self._hosts and self._ever_answered:
+        if self._addresses and self._ever_answered:
             raise UpstreamError(text, hint=hint)
         self._gone = SourceGone(text, hint=hint)
         raise self._gone
@@ -151,28 +145,25 @@ class QuoteServers:
         self.close()
 
     def close(self) -> None:
-        api, self._api = self._api, None
-        if api is not None and api.client is not None:
-            # disconnect() of pytdx leaves the socket open when the other side has gone
-            with contextlib.suppress(OSError):
-                api.client.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for an answer
-            api.client.close()
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
 
-    def _leave_server(self, error: Exception) -> str:
-        """Leave the current server; return the reason as text."""
-        cause = getattr(error, "original_exception", None) or error
-        why = str(cause) or type(cause).__name__
+    def _leave_server(self, error: OSError | ValueError) -> str:
+        """Leave the current server, for ever if it is silent; return the reason as text."""
+        is_silent = self._server is None or isinstance(error, TimeoutError)
         self.close()
-        host = self._hosts.pop(0)
-        if isinstance(cause, self._unreachable | TimeoutError):
-            address = ":".join(map(str, host))
-            log.warning("the quote server %s does not answer and is left out (%s)", address, why)
+        address = self._addresses.pop(0)
+        why = str(error) or type(error).__name__
+        if is_silent:
+            named = ":".join(map(str, address))
+            log.warning("the quote server %s does not answer and is left out (%s)", named, why)
         else:
-            self._hosts.append(host)
+            self._addresses.append(address)
         return why
 
-    def _connect(self) -> Any:
-        if self._api is None:
-            self._api = self._new_api(raise_exception=True)
-            self._api.connect(*self._hosts[0], time_out=TIMEOUT)
-        return self._api
+    def _connect(self) -> QuoteServer:
+        if self._server is None:
+            self._server = QuoteServer(self._addresses[0], timeout=TIMEOUT)
+            self._server.greet()
+        return self._server

@@ -2,12 +2,11 @@
 
 It covers a whole market: a count, then records of 29 bytes with exchange, code, day, category and
 four single floats. The category decides what the floats mean (docs/datasets/capital_events.md).
-24 bytes of a record are encrypted with tables that pytdx has. The reader of pytdx takes 0.1 ms per
-record, so this module decrypts all records at once.
+24 bytes of a record are encrypted by Blowfish with tables of the client's own: 18 numbers and four
+boxes of 256, u32, which `gbbq.tables` has.
 """
 
 import re
-import warnings
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -30,6 +29,7 @@ from quotemill.errors import DataQualityError
 from quotemill.foreign import reads_file
 
 ROUTE: Final = "gbbq"
+TABLES = Path(__file__).with_name("gbbq.tables")
 PLACE: Final = "T0002/hq_cache/gbbq"
 NO_FILE = f"the client's folder holds no {PLACE}: start the client once, it downloads it"
 EXCHANGES = ("sz", "sh", "bj")
@@ -111,12 +111,8 @@ def read_events(path: Path) -> Gbbq:
 
 def _decrypted(content: bytes) -> NDArray[np.void]:
     """Decrypt records: Blowfish over the first 24 bytes of each, the last 5 are plain."""
-    with warnings.catch_warnings():  # pytdx compares strings with `is`
-        warnings.simplefilter("ignore", SyntaxWarning)
-        from pytdx.reader.gbbq_reader import GbbqReader
-
-    keys = np.frombuffer(bytes.fromhex(GbbqReader.hexdump_keys), "<u4")
-    p, (s0, s1, s2, s3) = keys[:18], keys[18:1042].reshape(4, 256)
+    keys = np.frombuffer(TABLES.read_bytes(), "<u4")
+    p, (s0, s1, s2, s3) = keys[:18], keys[18:].reshape(4, 256)
     records = np.frombuffer(content, np.uint8).reshape(-1, _RECORD.itemsize).copy()
     blocks = records[:, :_ENCRYPTED].copy().view("<u4").reshape(-1, 2)
     left, right = blocks[:, 0] ^ p[17], blocks[:, 1]

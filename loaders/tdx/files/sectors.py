@@ -6,8 +6,8 @@ infoharbor_block.dat   today's concepts, styles and indices: text in GB18030; a 
 spblock.dat            further sectors, such as members of large indices: a line `#中证500`, then one
                        for each member, `1600000`: exchange, code
 block_*.dat            the same of older clients: a head of 384 bytes, a count, then sectors of
-                       2,813 bytes: a name and up to 400 codes of six digits without their exchange
-                       (pytdx reads them)
+                       2,813 bytes: a name of 9 bytes (GBK), u16 number of members, u16 kind, 400
+                       codes of 7 bytes, six digits without their exchange
 tdxhy.cfg              industries, a line per stock: exchange, code, the client's own industry and
                        further classifications. Today's lines have six fields, the last with the
                        research industry, `0|000001|T1001|||X500102`; older ones have five,
@@ -15,7 +15,7 @@ tdxhy.cfg              industries, a line per stock: exchange, code, the client'
 """
 
 import re
-import warnings
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -47,6 +47,7 @@ _INDUSTRIES_IN = {
     OLDER: ("industry", "industry_2", "industry_3"),
 }
 _HEAD, _SECTOR = 386, 2813
+_NAME, _CODE, _MOST_MEMBERS = struct.Struct("<9sHH"), 7, 400
 _DIGITS = re.compile(r"[0-9]{6}")
 _MEMBER = re.compile(r"([012])#([0-9]{6})")
 _SPECIAL_MEMBER = re.compile(r"([012])([0-9]{6})")
@@ -133,20 +134,21 @@ def _blocks(content: bytes, path: Path, name: str) -> tuple[set[Membership], lis
             f" {len(content):,}",
             hint="the client may be writing it: run again; else it is no file of sectors",
         )
-    with warnings.catch_warnings():  # pytdx compares strings with `is`
-        warnings.simplefilter("ignore", SyntaxWarning)
-        from pytdx.reader.block_reader import BlockReader
-
     [kind] = KINDS[name]
-    memberships, rejected = set[Membership](), []
-    for row in BlockReader().get_data(bytearray(content)):
-        sector = row["blockname"].partition("\0")[0]
-        if sector and _DIGITS.fullmatch(row["code"]):
-            memberships.add(Membership(kind, sector, row["code"]))
-        else:
-            key = f"{name} {sector} {row['code_index']}"
-            value = row["code"].replace("\0", "\\0")
-            rejected.append(Rejected(key, "code", "must be six digits", value, "{}"))
+    memberships, rejected = set[Membership](), list[Rejected]()
+    for start in range(_HEAD, size, _SECTOR):
+        raw_name, members, _ = _NAME.unpack_from(content, start)
+        # a long name ends within a character
+        sector = raw_name.partition(b"\0")[0].decode("gb18030", "ignore")
+        for n in range(min(members, _MOST_MEMBERS)):
+            place = start + _NAME.size + n * _CODE
+            raw_code = content[place : place + _CODE].partition(b"\0")[0]
+            code = raw_code.decode("ascii", "replace")
+            if sector and _DIGITS.fullmatch(code):
+                memberships.add(Membership(kind, sector, code))
+            else:
+                key = f"{name} {sector} {n}"
+                rejected.append(Rejected(key, "code", "must be six digits", code, "{}"))
     return memberships, rejected
 
 

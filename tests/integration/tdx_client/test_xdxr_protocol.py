@@ -4,6 +4,7 @@ import contextlib
 import socket
 import struct
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -46,7 +47,8 @@ def quote_server(answers: dict[tuple[int, bytes], bytes | None]) -> Iterator[tup
                         body = answers.get((request[14], request[15:21]), packed())
                     if body is None:
                         break
-                    connection.sendall(struct.pack("<IIIHH", 0, 0, 0, len(body), len(body)) + body)
+                    sent = zlib.compress(body) if len(body) > SHORT else body
+                    connection.sendall(struct.pack("<12xHH", len(sent), len(body)) + sent)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
@@ -58,6 +60,7 @@ def quote_server(answers: dict[tuple[int, bytes], bytes | None]) -> Iterator[tup
         thread.join()
 
 
+SHORT = 100  # bytes; longer answers come packed
 ONE_ROW = packed((1, date(2011, 6, 3), 1, (1.6, 0.0, 3.0, 0.0)))
 
 
@@ -109,6 +112,25 @@ def test_the_servers_answer_becomes_actions() -> None:
     assert (row.cash_per10_yuan, row.bonus_total_per10) == (Decimal("1.6"), Decimal(3))
     # an empty answer is no evidence that nothing happened
     assert (actions.covers, nothing.covers) == ({"sh600000"}, frozenset())
+
+
+def test_a_packed_answer_has_every_count_of_shares_as_it_was_sent() -> None:
+    counts = [0.5, 1.25, 3.0, 100.5, 255.0, 16777215.0]
+    events = packed(*((1, date(2011, 6, 3 + n), 5, (0, 0, 0, c)) for n, c in enumerate(counts)))
+    assert len(events) > SHORT
+    with quote_server({(1, b"600000"): events}) as address, asking(address) as servers:
+        actions = build_actions("sh600000", servers.ask("sh600000"))
+    assert [row.total_shares_10k for row in actions.rows] == counts
+
+
+@pytest.mark.parametrize("cut", [1, 29])
+def test_an_answer_with_fewer_events_than_it_announces_is_left_for_the_next(cut: int) -> None:
+    with (
+        quote_server({(1, b"600000"): ONE_ROW[:-cut]}) as cutting,
+        quote_server({(1, b"600000"): ONE_ROW}) as address,
+        asking(cutting, address) as servers,
+    ):
+        assert len(servers.ask("sh600000")) == 1
 
 
 def test_a_server_that_refuses_is_left_for_the_next() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from loaders.engine.load import Load
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.tdx.client import quote_server as protocol
 from loaders.tdx.client import xdxr
 from tests.integration.tdx_client.test_xdxr_protocol import ONE_ROW, mute_server, quote_server
 from tests.integration.tdx_load.bench import Bench
@@ -21,7 +22,7 @@ def test_a_load_lands_what_comes_slice_by_slice_and_names_what_does_not(
         quote_server({(1, b"600000"): ONE_ROW, (0, b"000001"): None}) as address,
         open_bench(small_market, corporate_actions="xdxr", slice_size=2) as bench,
     ):
-        monkeypatch.setattr("pytdx.config.hosts.hq_hosts", [("x", *address)])
+        monkeypatch.setattr(protocol, "ADDRESSES", [address])
         result = bench.load(datasets=("corporate_actions",))
 
         assert result.exit_code == 6
@@ -40,6 +41,6 @@ def test_a_load_that_waits_for_a_mute_server_hears_a_request_to_stop(
         mute_server(lambda: load[0].interrupt()) as (address, _),
         open_bench(small_market, corporate_actions="xdxr") as bench,
     ):
-        monkeypatch.setattr("pytdx.config.hosts.hq_hosts", [("x", *address)])
+        monkeypatch.setattr(protocol, "ADDRESSES", [address])
         result = bench.load(datasets=("corporate_actions",), on_start=load.append)
         assert result.status == "cancelled"
