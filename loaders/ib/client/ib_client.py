@@ -1,4 +1,4 @@
-"""One connection to a gateway: the only module that knows ib_insync, or ib_async in its place.
+"""One connection to a gateway: the only module that knows ib_async, or ib_insync in its place.
 
 None of their types gets out. Every request has its own number, a new contract object, and an end:
 an answer, an error of that number, a lost connection, or a deadline that the caller sets. The
@@ -51,9 +51,9 @@ from quotemill.errors import DataQualityError, UpstreamError
 from quotemill.foreign import IB_MESSAGE, check_size, reading
 
 try:
-    from ib_insync import IB, Contract
-except ImportError:  # where both are installed, the first
     from ib_async import IB, Contract
+except ImportError:  # its predecessor, which is no longer kept
+    from ib_insync import IB, Contract
 
 # its lines hold positions and account numbers; what matters comes through `_on_error`
 for name in ("ib_insync", "ib_async"):
