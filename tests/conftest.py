@@ -59,6 +59,7 @@ ADDED_BY = {
     "exports": "DuckDB and xlsxwriter (make install)",
     "systemd": "systemd-analyze (on PATH)",
     "cron": "crontab (on PATH)",
+    "debian": "PostgreSQL 15 (apt install postgresql-15)",
     "promtool": "promtool (on PATH)",
     "tmpfs": "full disk (a user who may mount one)",
 }

@@ -74,8 +74,7 @@ def _open_embedded(settings: Settings, start: bool) -> Warehouse:
     home = settings.home
 
     def ensure_running() -> embedded.Server:
-        given, listen = settings.server.given(), settings.server.address
-        return embedded.ensure_running(home, given, listen)
+        return embedded.ensure_running(home, settings.server)
 
     if start:
         server = ensure_running()

@@ -43,8 +43,7 @@ def start() -> None:
     settings = load_settings()
     _require_embedded(settings, "start that server by its own means, or remove the setting")
     allow_embedded(settings)
-    given, listen = settings.server.given(), settings.server.address
-    server = embedded.ensure_running(settings.home, given, listen)
+    server = embedded.ensure_running(settings.home, settings.server)
     typer.echo(f"running: PostgreSQL {server.major}, process {server.pid}, {server.socket_dir}")
 
 

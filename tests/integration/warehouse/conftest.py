@@ -104,7 +104,9 @@ def foreign_server() -> Iterator[ForeignServer]:
         home = base / "home"
         home.mkdir()
         account = binaries.system_account() if os.geteuid() == 0 else None
-        programs = DEBIAN if DEBIAN.is_dir() else binaries.server_bin(account)
+        programs = (
+            DEBIAN if DEBIAN.is_dir() else binaries.server_bin(account, binaries.find_programs())
+        )
         data, password = base / "data", secrets.token_hex(8)
         data.mkdir(mode=0o700)
         secret = base / "secret"

