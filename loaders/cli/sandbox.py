@@ -139,6 +139,8 @@ def tdx(
         known = sum(day <= sandbox.clock.date() for day in world.days)
         size = f"codes={len(world.securities)}  days={known}"
         typer.echo(f"TDX sandbox on {sandbox.url}  {_describe(sandbox)}  {size}")
+        now = sandbox.clock.isoformat(timespec="minutes")
+        typer.echo(f"# by this machine's clock this market has ended: --as-of {now}")
 
 
 @app.command()

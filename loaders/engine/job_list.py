@@ -101,6 +101,17 @@ def _summed(
         ).fetchall()
 
 
+def find_whole_loads(conn: psycopg.Connection) -> dict[str, datetime]:
+    """When each dataset was last loaded, all keys up to the newest, by the clock of the load."""
+    rows = conn.execute(
+        "select t.dataset, max(j.as_of) from ops.ingestion_jobs as j "
+        "inner join ops.ingestion_job_tasks as t using (job_id) "
+        "where j.status = 'succeeded' and j.parameters ->> 'keys' is null "
+        "and j.parameters ->> 'until' is null and t.status = 'succeeded' group by t.dataset"
+    )
+    return dict(rows.fetchall())
+
+
 def find_start(conn: psycopg.Connection, job_id: int) -> datetime | None:
     """When a job started; None for an unknown one."""
     row = conn.execute(

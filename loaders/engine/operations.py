@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class Operations:
     missing     why the source cannot be loaded with these settings, or None
     time_zone   of its exchange, in which times of what is its own are shown
     jobs        what `quotemill schedule` starts while the source is configured, by name
-    stale_fix   what brings a dataset that is late up to date
+    stale_fix   what brings a dataset that is late up to date; its last day if the source was asked
+                for newer ones and has none, else None
     check_new   raises SettingsError where new values of some settings name what no load would take
     has_verify  whether `loaders verify` checks what was loaded
     """
@@ -52,6 +54,6 @@ class Operations:
     missing: "Callable[[Settings], str | None]"
     time_zone: str
     jobs: Mapping[str, ScheduledJob] = field(default_factory=dict)
-    stale_fix: "Callable[[Settings, str], str]" = lambda *_: "quotemill run"
+    stale_fix: "Callable[[Settings, str, date | None], str]" = lambda *_: "quotemill run"
     check_new: "Callable[[Settings, Collection[str]], None]" = lambda *_: None
     has_verify: bool = False

@@ -4,6 +4,7 @@ docs/how-to/schedule.md explains the times of its jobs.
 """
 
 from collections.abc import Collection
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,12 +35,20 @@ def missing_settings(settings: Settings) -> str | None:
     return "QUOTEMILL_TDX__BASE_URL, or QUOTEMILL_TDX__CLIENT, is not set"
 
 
-def describe_stale_fix(settings: Settings, dataset: str) -> str:
-    """The fix of a late dataset; files are only as new as the last download."""
+def describe_stale_fix(settings: Settings, dataset: str, ended: date | None = None) -> str:
+    """The fix of a late dataset; files are only as new as the last download.
+
+    ended: the last day of a service that was asked for newer ones
+    """
     tdx = settings.tdx
     folder = tdx.client or tdx.vipdoc
     if dataset == "corporate_actions":
         return _describe_events_fix(tdx)
+    if tdx.base_url is not None and ended is not None:
+        return (
+            f"the service itself ends {ended}: once it goes on, quotemill run; a simulated one "
+            f"stands still, and quotemill status --as-of {ended}T18:00 judges by its time"
+        )
     if tdx.base_url is not None:
         return "quotemill run"
     if folder is None:

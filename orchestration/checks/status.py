@@ -21,6 +21,7 @@ from loaders.warehouse import timescale
 from loaders.warehouse.timescale import Timescale
 from orchestration.run import build_record, findings
 from orchestration.run.findings import Finding
+from orchestration.run.lags import has_ended
 from orchestration.schedule import jobs as scheduled
 from orchestration.schedule import ledger
 from quotemill.warehouse.postgres import Warehouse
@@ -89,6 +90,7 @@ def read_status(
         builds = build_record.recent(conn, limit)
         qa = warehouse.inner_schema("qa")
         freshness = _read_freshness(conn, qa)
+        loaded = job_list.find_whole_loads(conn)
         rows = findings.list_findings(conn, qa) if with_findings else []
         unadjusted = findings.explain_unadjusted(conn, qa)
         is_stale = any(row["is_stale"] for row in freshness)
@@ -124,7 +126,12 @@ def read_status(
             if row["source"] in stopped:  # another run would end as its load did
                 fix = stopped[row["source"]]
             elif where:
-                fix = sources.find_operations(row["source"]).stale_fix(where, row["dataset"])
+                at = loaded.get(row["dataset"])
+                days = row["lag_trading_days"] or 0
+                is_end = has_ended(at, row["source"], row["expected_date"], days)
+                ended = row["last_date"] if is_end else None
+                operations = sources.find_operations(row["source"])
+                fix = operations.stale_fix(where, row["dataset"], ended)
             problems.append(_warn(text, fix))
     problems += idle
     ticks = None

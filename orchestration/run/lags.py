@@ -1,11 +1,14 @@
 """How late the data of each source are: the most late of its datasets in qa.freshness."""
 
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 import psycopg
 from psycopg.rows import class_row
 
+from loaders import sources
+from loaders.engine import job_list
 from loaders.engine.metrics import Metric, measure_stage
 from loaders.warehouse.sql_files import read_sql
 from quotemill.warehouse.schemas import has_relation
@@ -24,6 +27,15 @@ class Lag:
     expected_date: date
     days: int
     late: str = ""
+    has_ended: bool = False  # the source was asked for newer days and has none
+
+
+def has_ended(loaded: datetime | None, source: str, expected: date | None, days: int) -> bool:
+    """Whether a dataset that is `days` late was wholly loaded after the first of them."""
+    if loaded is None or expected is None:
+        return False
+    day = loaded.astimezone(ZoneInfo(sources.find_zone(source))).date()
+    return day > expected or (day == expected and days > 1)
 
 
 def read_lags(conn: psycopg.Connection, qa: str) -> tuple[Lag, ...]:
@@ -32,7 +44,12 @@ def read_lags(conn: psycopg.Connection, qa: str) -> tuple[Lag, ...]:
         return ()
     query = read_sql(__package__, "lags").format(qa=qa)
     with conn.cursor(row_factory=class_row(Lag)) as cur:
-        return tuple(cur.execute(query.encode()).fetchall())
+        lags = cur.execute(query.encode()).fetchall()
+    loaded = job_list.find_whole_loads(conn)
+    return tuple(
+        replace(x, has_ended=has_ended(loaded.get(x.dataset), x.source, x.expected_date, x.days))
+        for x in lags
+    )
 
 
 def measure_lags(lags: tuple[Lag, ...]) -> list[Metric]:

@@ -44,6 +44,7 @@ def test_the_sandbox_prints_its_address_and_ends_quietly(
         )
         assert match, line
         assert line.endswith("  codes=16  days=60\n")
+        assert process.stdout.readline().endswith(": --as-of 2025-06-30T18:00\n")
         path = match[1] + "/api/kline-all?code=sz000001"
         assert httpx.get(path).json()["data"]["list"] is None
         assert httpx.get(path).json()["data"]["count"] == 60

@@ -106,6 +106,27 @@ def test_status_reports_overdue_jobs_and_disabled_ones_of_stale_data(made: Bench
     ]
 
 
+@pytest.mark.parametrize(
+    ("expected", "lag", "is_end"),
+    [("2025-06-27", 1, True), ("2025-06-30", 2, True), ("2025-06-30", 1, False)],
+)
+def test_a_service_that_ended_is_named_in_place_of_a_run(
+    made: Bench, expected: str, lag: int, *, is_end: bool
+) -> None:
+    """What was asked for on a later day than the first missing one is not there."""
+    made.load()  # as of 2025-06-30
+    made.execute("create schema if not exists qa")
+    made.execute(
+        "create table qa.freshness as select 'kline_daily' as dataset, 'tdx' as source, "
+        f"date '2025-06-26' as last_date, date '{expected}' as expected_date, "
+        f"true as is_stale, {lag} as lag_trading_days"
+    )
+    shown = status.read_status(open_warehouse(made.settings), settings=made.settings)
+    [fix] = [fix for text, fix in fixes(shown) if text.startswith("kline_daily ends 2025-06-26")]
+    assert fix.startswith("the service itself ends 2025-06-26: ") == is_end
+    assert (fix == "quotemill run") == (not is_end)
+
+
 def test_cancel_needs_a_job_while_several_sources_load(made: Bench) -> None:
     made.load(codes=("sh600000",), datasets=("codes",))
     warehouse = open_warehouse(made.settings)

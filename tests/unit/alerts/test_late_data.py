@@ -45,6 +45,19 @@ def test_late_data_are_an_alert_whose_fix_can_work(
     assert "fix:" not in cause.message  # the cause of the load has it
 
 
+def test_data_of_a_service_that_has_ended_are_late_for_another_reason(tmp_path: Path) -> None:
+    result = late(2330)
+    ended = replace(result, lags=tuple(replace(lag, has_ended=True) for lag in result.lags))
+    for variables, fix in (
+        (SERVICE, "fix: the service itself ends 2015-01-05: once it goes on, quotemill run"),
+        (CLIENT, "fix: download the newest bars in the client of /srv/tdx, then quotemill run"),
+    ):
+        settings = load_settings(variables, cwd=tmp_path, home=tmp_path)
+        cause = causes.check_run(ended, settings)["stale:tdx"]
+        assert cause is not None
+        assert fix in cause.message
+
+
 @pytest.mark.parametrize(
     ("events", "fix"),
     [
