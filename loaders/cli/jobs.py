@@ -66,12 +66,15 @@ def print_place(settings: Settings, warehouse: str) -> None:
 
 
 def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) -> None:
-    """Print jobs and datasets of a report, a line each; `fresh` has more words by dataset."""
+    """Print jobs and datasets of a report, a line each; `fresh` has more words by dataset.
+
+    A status, which has those words, names the errors of jobs in its problems.
+    """
     for job in shown["jobs"]:
-        print(_format_job(job))
-    for task in shown["tasks"]:
-        if task["status"] not in ("succeeded", "skipped", "pending"):
-            _print_task(task)
+        print(_format_job(job, with_error=fresh is None))
+        for task in shown["tasks"] if job is shown["jobs"][0] else ():  # those of the newest
+            if task["status"] not in ("succeeded", "skipped", "pending"):
+                _print_task(task)
     for row in shown["datasets"]:
         known = (fresh or {}).get(row["dataset"])
         # some cursors are no days; `fresh` says by the rows how far they go
@@ -82,7 +85,7 @@ def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) ->
         print(f"{row['dataset']:<21} {keys}{newest}{oldest}{state}")
 
 
-def _format_job(job: dict[str, Any]) -> str:
+def _format_job(job: dict[str, Any], *, with_error: bool) -> str:
     """A line of a job of loaders.engine.job_list.recent_jobs, with its figures."""
     started = format_time(job["started_at"], sources.find_zone(job["source"]))
     return (
@@ -90,7 +93,7 @@ def _format_job(job: dict[str, Any]) -> str:
         f"{job['status']:<11} "
         f"{job['done']:,} done, {job['skipped']:,} skipped, {job['failed']:,} failed; "
         f"{job['rows_new']:,} new, {job['rows_changed']:,} changed"
-        + (f"; {job['error']}" if job["error"] else "")
+        + (f"; {job['error']}" if job["error"] and with_error else "")
     )
 
 
@@ -105,12 +108,17 @@ def _print_task(task: dict[str, Any]) -> None:
 
 
 def print_failures(shown: dict[str, Any]) -> None:
-    """Print the failures of the newest job, the first ten of each dataset."""
+    """Print the failures of the newest job, the first ten of each dataset.
+
+    What ended the job is named where its error is.
+    """
+    ending = (shown["jobs"][0]["error"] or "") if shown["jobs"] else ""
     for dataset, failures in shown["failures"].items():
-        for key, why in list(failures.items())[:10]:
+        own = [(key, why) for key, why in failures.items() if why not in ending]
+        for key, why in own[:10]:
             print(f"failed: {dataset} {key}: {why}")
-        if len(failures) > 10:
-            print(f"failed: {dataset}: {len(failures) - 10:,} more")
+        if len(own) > 10:
+            print(f"failed: {dataset}: {len(own) - 10:,} more")
 
 
 def cancel_command(

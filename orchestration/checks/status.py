@@ -116,8 +116,6 @@ def read_status(
     elif builds and builds[0]["status"] in ("failed", "interrupted"):
         text = f"build {builds[0]['build_id']} {builds[0]['status']}"
         problems.append(_warn(_add_reason(text, builds[0]["error"]), "quotemill build"))
-    if unadjusted is not None:
-        problems.append(_warn(*unadjusted.split(": ", 1)))
     for row in freshness:
         if row["is_stale"]:
             ends = f"ends {row['last_date']}" if row["last_date"] else "has no row"
@@ -133,6 +131,8 @@ def read_status(
                 operations = sources.find_operations(row["source"])
                 fix = operations.stale_fix(where, row["dataset"], ended)
             problems.append(_warn(text, fix))
+    if unadjusted is not None:
+        problems.append(_warn(*unadjusted.split(": ", 1)))
     problems += idle
     ticks = None
     if settings is not None and store_state.is_used(settings, warehouse):

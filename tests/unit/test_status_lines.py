@@ -36,6 +36,27 @@ def test_a_load_starts_in_the_time_of_its_exchange(capsys: pytest.CaptureFixture
     assert second.startswith("load    1  2024-06-28 05:00:00 New York  ib ")
 
 
+def test_an_error_that_ended_a_load_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    why = "no answer at 127.0.0.1:8080"
+    task = {"task_no": 1, "dataset": "codes", "exchange": None, "status": "failed", "keys": 1}
+    shown: dict[str, Any] = {
+        "jobs": [JOB | {"job_id": 4, "status": "failed", "error": f"{why} (start it)"}, JOB],
+        "tasks": [task | {"done": 0, "skipped": 0, "failed": 1, "cursor_payload": {}}],
+        "datasets": (),
+        "failures": {"codes": {"all": why}, "kline_daily": {"sh600000": "no bar"}},
+    }
+    for fresh, times in ((None, 1), ({}, 0)):  # a status has it among its problems
+        jobs.print_jobs(shown, fresh)
+        jobs.print_failures(shown)
+        printed = capsys.readouterr().out
+        assert printed.count(why) == times
+        lines = printed.splitlines()
+        assert lines[0].startswith("load    4 ")
+        assert lines[1] == "  task 1  codes failed: 1 of 1"
+        assert lines[2].startswith("load    1 ")
+        assert lines[3:] == ["failed: kline_daily sh600000: no bar"]
+
+
 def test_a_fix_of_several_checks_is_printed_once_below_them(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
