@@ -8,6 +8,7 @@ import typer
 from loaders import sources
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
+from loaders.engine import job_list
 from loaders.settings import Settings, load_settings
 from loaders.trading_time import format_time
 from loaders.warehouse.migration_files import find_current_warehouse
@@ -26,8 +27,6 @@ def status_command(
 
     Example: loaders status --json
     """
-    from loaders.engine import job_list
-
     settings = load_settings()
     shown = job_list.report(find_current_warehouse(settings), limit)
     if json:
@@ -44,7 +43,9 @@ def print_report(settings: Settings, shown: dict[str, Any]) -> None:
     print_jobs(shown)
     print_failures(shown)
     if shown["failures"]:
-        print(f"fix: `loaders retry {shown['jobs'][0]['job_id']}`")
+        newest = shown["jobs"][0]
+        retry = f"`loaders retry {newest['job_id']}`"
+        print(f"fix: {job_list.name_retry(retry, is_later=job_list.is_stopped(newest))}")
     earlier = [row for row in shown["failed_keys"] if row["job_id"] != shown["jobs"][0]["job_id"]]
     for row in earlier[:10]:
         print(f"failed in load {row['job_id']}: {row['dataset']} {row['key']}: {row['reason']}")

@@ -120,6 +120,16 @@ def find_start(conn: psycopg.Connection, job_id: int) -> datetime | None:
     return row[0] if row else None
 
 
+def is_stopped(job: Mapping[str, Any]) -> bool:
+    """Whether an error ended a load: of the settings, the source or the warehouse."""
+    return job["status"] in ("failed", "partial") and job["error"] is not None
+
+
+def name_retry(command: str, *, is_later: bool) -> str:
+    """The fix by a command that loads the rest; later where something else comes first."""
+    return f"once that is set right: {command}" if is_later else command
+
+
 def list_datasets(conn: psycopg.Connection) -> list[str]:
     """The datasets that were loaded."""
     if not has_relation(conn, JOBS):

@@ -105,7 +105,7 @@ def read_status(
     stopped = {
         job["source"]: _name_retry(job["job_id"], is_later=True)
         for job in newest
-        if _is_stopped(job)
+        if job_list.is_stopped(job)
     }
     described = {job["job_id"] for job in newest}
     problems += _list_unrepaired([row for row in failures if row["job_id"] not in described])
@@ -187,17 +187,12 @@ def _describe_load(job: dict[str, Any], failures: list[dict[str, Any]]) -> Check
     """
     reason = job["error"] or (f"{job['failed']:,} keys failed" if job["failed"] else "")
     text = f"load {job['job_id']} of {job['source']} {job['status']}"
-    fix = _name_retry(job["job_id"], is_later=_is_stopped(job) or _share_reason(failures))
+    fix = _name_retry(job["job_id"], is_later=job_list.is_stopped(job) or _share_reason(failures))
     if job["error"] is None and job["failed"] and not failures:
         fix = f"loaders run {job['source']}"  # it takes what can be captured now
     elif job["error"] is None and _share_reason(failures):
         reason += f": {failures[0]['reason']}"
     return _warn(_add_reason(text, reason), fix)
-
-
-def _is_stopped(job: dict[str, Any]) -> bool:
-    """Whether an error ended a load: of the settings, the source or the warehouse."""
-    return job["status"] in ("failed", "partial") and job["error"] is not None
 
 
 def _share_reason(failures: list[dict[str, Any]]) -> bool:
@@ -206,8 +201,7 @@ def _share_reason(failures: list[dict[str, Any]]) -> bool:
 
 
 def _name_retry(job_id: int, *, is_later: bool) -> str:
-    fix = f"loaders retry {job_id}"
-    return f"once that is set right: {fix}" if is_later else fix
+    return job_list.name_retry(f"loaders retry {job_id}", is_later=is_later)
 
 
 def _list_unrepaired(failures: list[dict[str, Any]]) -> Iterator[Check]:

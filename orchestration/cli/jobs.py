@@ -15,6 +15,7 @@ from loaders import sources
 from loaders.cli import jobs as load_jobs
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
+from loaders.engine import job_list
 from loaders.files import whole_file
 from loaders.settings import load_settings
 from loaders.trading_time import format_time
@@ -51,7 +52,7 @@ def jobs_command(
 
     Example: quotemill jobs --follow
     """
-    from loaders.engine import job_list, job_status
+    from loaders.engine import job_status
 
     settings = load_settings()
     warehouse = find_current_warehouse(settings)
@@ -113,9 +114,8 @@ def lines(view: "JobView") -> Iterator[str]:
     if len(view.failures) > SHOWN:
         yield f"  failed: {len(view.failures) - SHOWN:,} more; --log FILE has all"
     if not view.is_running and job["status"] != "succeeded":
-        is_stopped = job["error"] and job["status"] != "cancelled"
-        first = "once that is set right: " if is_stopped else ""
-        yield f"fix: {first}`quotemill retry {job['job_id']}`"
+        retry = f"`quotemill retry {job['job_id']}`"
+        yield f"fix: {job_list.name_retry(retry, is_later=job_list.is_stopped(job))}"
 
 
 def _time(seconds: float) -> str:
