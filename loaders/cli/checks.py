@@ -23,6 +23,12 @@ def print_checks(
 
 def _list_rows(checks: Sequence[Check], words: Mapping[str, str]) -> Iterable[tuple[str, str, str]]:
     for check, below in zip_longest(checks, checks[1:]):
-        yield words.get(check.status, check.status), check.name, check.text
-        if check.fix and (below is None or (below.name, below.fix) != (check.name, check.fix)):
+        # where all is well there is nothing to fix: it is what somebody may want
+        wish = f": {check.fix}" if check.status == "ok" and check.fix else ""
+        yield words.get(check.status, check.status), check.name, f"{check.text}{wish}"
+        if (
+            check.fix
+            and not wish
+            and (below is None or (below.name, below.fix) != (check.name, check.fix))
+        ):
             yield "", "", f"fix: {check.fix}"

@@ -36,8 +36,10 @@ BACKUP_AGE = timedelta(days=10)  # one a week, and three days for a machine that
 SHOWN = 5  # relations, codes, days or other names in a message
 
 
-def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
-    """Run every check, even if others fail."""
+def examine(
+    settings: Settings, now: datetime | None = None, *, as_of: datetime | None = None
+) -> list[Check]:
+    """Run every check, even if others fail; freshness is judged as of `as_of`, else of now."""
     now = now or datetime.now(UTC)
     warehouse: Warehouse | None = None
     try:
@@ -46,18 +48,19 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
     except QuotemillError as error:
         first = failed("warehouse", error)
     ready, _ = sources.configured(settings)
-    # a full disk and a tick store that is away come before what they lead to
+    # a full disk, and a store or service that is away, come before what they lead to
     plan: list[tuple[str, Callable[[], Iterable[Check]]]] = [
         ("home", partial(folders.check, settings, warehouse))
     ]
     keeps_ticks = any(sources.find(name).insight.keeps_ticks for name in ready)
     if settings.questdb_url is not None or (keeps_ticks and warehouse is not None):
         plan.append(("tick store", partial(_check_tick_store, settings, warehouse)))
+    plan += [("service", partial(check_service, name, settings, now)) for name in ready]
     if warehouse is not None:
         plan += [
             ("server", partial(_check_database, warehouse, now)),
             ("steps", partial(_check_edits, warehouse)),
-            ("status", partial(warehouse_checks.check, settings, warehouse, now)),
+            ("status", partial(warehouse_checks.check, settings, warehouse, now, as_of)),
         ]
     plan.append(("backup", partial(_check_backups, settings, warehouse, now)))
     is_away = first.status == "fail"
@@ -66,7 +69,6 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
             ("schedule", partial(_check_schedule, settings, warehouse, now)),
             ("alerts", partial(_check_alerts, settings, warehouse)),
         ]
-    plan += [("service", partial(_check_service, name, settings, now)) for name in ready]
     checks = [first, *run_checks(plan)]
     by_source = list(
         run_checks(
@@ -237,11 +239,10 @@ def _check_backups(
         )
 
 
-def _check_service(source: str, settings: Settings, now: datetime) -> Iterator[Check]:
+def check_service(source: str, settings: Settings, now: datetime) -> Iterator[Check]:
     result = sources.find(source).check(settings, now)
-    if warnings := result.figures["warnings"]:
-        yield Check("service", "warn", "; ".join(warnings), f"loaders check {source}")
-    else:
+    yield from (Check("service", "warn", text) for text in result.figures["warnings"])
+    if not result.figures["warnings"]:
         yield Check("service", "ok", f"{source}: {result.text}")
 
 

@@ -19,7 +19,9 @@ LONG_HELD = timedelta(days=1)
 OTHERS = 5  # connections that a build opens besides those of our readers
 
 
-def check(settings: Settings, warehouse: Warehouse, now: datetime) -> Iterator[Check]:
+def check(
+    settings: Settings, warehouse: Warehouse, now: datetime, as_of: datetime | None = None
+) -> Iterator[Check]:
     with warehouse.connect(autocommit=True) as conn:
         yield from run_checks(
             [
@@ -29,7 +31,7 @@ def check(settings: Settings, warehouse: Warehouse, now: datetime) -> Iterator[C
                 ("locks", partial(_check_locks, conn, now)),
                 ("policies", partial(_check_policies, conn)),
                 ("tests", partial(_check_tests, conn)),
-                ("status", partial(_check_status, conn, settings, warehouse)),
+                ("status", partial(_check_status, conn, settings, warehouse, as_of)),
             ]
         )
 
@@ -42,10 +44,11 @@ def check_usable(warehouse: Warehouse) -> Iterator[Check]:
 
 
 def _check_status(
-    conn: psycopg.Connection, settings: Settings, warehouse: Warehouse
+    conn: psycopg.Connection, settings: Settings, warehouse: Warehouse, as_of: datetime | None
 ) -> Iterator[Check]:
     """Problems of loads, builds and data, each with its fix."""
-    yield from status.read_status(warehouse, fixes=settings).problems
+    at = as_of.isoformat() if as_of else None
+    yield from status.read_status(warehouse, as_of=at, fixes=settings).problems
     yield from status.list_never_loaded(settings, job_list.newest_jobs(conn))
 
 

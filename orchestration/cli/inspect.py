@@ -137,13 +137,13 @@ def findings_command(
             print(f"       by {failure.acknowledged_by}: {failure.acknowledged_because}")
 
 
-def doctor_command(json: JsonFlag = False) -> None:
+def doctor_command(as_of: FreshnessAt = None, json: JsonFlag = False) -> None:
     """Check settings, warehouse, service, disk, clock and calendar; print the fix of each.
 
     Example: quotemill doctor
     """
     from orchestration.checks import doctor
 
-    checks = doctor.examine(load_settings())
+    checks = doctor.examine(load_settings(), as_of=shell.parse_time(as_of))
     print_checks(checks, json=json)
     raise typer.Exit(most_severe(check.exit_code for check in checks))

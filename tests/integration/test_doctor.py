@@ -3,12 +3,13 @@
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 from pydantic import SecretStr
 
-from loaders.engine.check import Check
+from loaders.engine.check import Check, describe_service
 from loaders.settings import Settings, load_settings
 from loaders.sources import find, landed_tables
 from loaders.warehouse import migrate
@@ -54,8 +55,36 @@ def test_a_full_disk_and_a_store_that_is_away_come_before_what_they_lead_to(
     settings: Settings, warehouse: Warehouse
 ) -> None:
     away = settings.model_copy(update={"questdb_url": SecretStr("http://127.0.0.1:9")})
+    tdx = away.tdx.model_copy(update={"base_url": "http://127.0.0.1:9"})
+    away = away.model_copy(update={"tdx": tdx})
     names = [check.name for check in doctor.examine(away, NOW)]
-    assert names.index("disk") < names.index("tick store") < names.index("status")
+    assert names.index("disk") < names.index("tick store") < names.index("service")
+    assert names.index("service") < names.index("status")
+
+
+def test_a_warning_of_a_service_has_no_fix_that_repeats_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned = describe_service("it answers", ["no quote of X", "no quote of Y"], {})
+    monkeypatch.setattr(doctor.sources, "find", lambda _: SimpleNamespace(check=lambda *_: warned))
+    checks = list(doctor.check_service("tq", settings, NOW))
+    assert [(c.status, c.text, c.fix) for c in checks] == [
+        ("warn", "no quote of X", ""),
+        ("warn", "no quote of Y", ""),
+    ]
+
+
+def test_the_doctor_judges_freshness_as_of_a_time(
+    settings: Settings, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str | None] = []
+    monkeypatch.setattr(
+        warehouse_checks.status,
+        "read_status",
+        lambda _, as_of, fixes: asked.append(as_of) or SimpleNamespace(problems=[]),
+    )
+    doctor.examine(settings, NOW, as_of=datetime(2025, 6, 30, 10, tzinfo=UTC))
+    assert asked == ["2025-06-30T10:00:00+00:00"]
 
 
 def test_a_warehouse_of_a_newer_version_is_reported(

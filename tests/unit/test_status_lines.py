@@ -61,13 +61,13 @@ def test_a_fix_of_several_checks_is_printed_once_below_them(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     stale = [Check("status", "warn", f"{name} is stale", "quotemill run") for name in "ab"]
-    print_checks([*stale, Check("disk", "ok", "free"), stale[0]])
+    print_checks([*stale, Check("backup", "ok", "none yet", "quotemill backup"), stale[0]])
     printed = [line[14:] for line in capsys.readouterr().out.splitlines()]
     assert printed == [
         "a is stale",
         "b is stale",
         "fix: quotemill run",
-        "free",
+        "none yet: quotemill backup",
         "a is stale",
         "fix: quotemill run",
     ]

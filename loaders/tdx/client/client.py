@@ -91,7 +91,10 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
         if not bars:
             warnings.append("the service has no minute bar of sh600000")
         if days[0] > KNOWN_DAY:
-            warnings.append(f"the service's calendar starts only at {days[0]}")
+            warnings.append(
+                f"the service's calendar starts only at {days[0]}: earlier days are the published "
+                "ones, and nothing needs doing"
+            )
         elif days[-1] >= KNOWN_DAY and KNOWN_DAY not in set(days):
             raise UpstreamError(
                 f"the service's calendar lacks the trading day {KNOWN_DAY}",
