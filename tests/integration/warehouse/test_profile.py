@@ -4,6 +4,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 import yaml
 
@@ -12,6 +13,7 @@ from loaders.warehouse.profiles import write_profile
 from quotemill.errors import SettingsError
 from quotemill.warehouse.dbt_project import Project
 from quotemill.warehouse.postgres import Warehouse
+from tests.conftest import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +31,15 @@ def _output(path: Path) -> dict[str, Any]:
     assert profile["target"] == "warehouse"
     output: dict[str, Any] = profile["outputs"]["warehouse"]
     return output
+
+
+def test_plain_dbt_says_before_a_load_that_nothing_is_loaded() -> None:
+    before = _output(ROOT / "dbt_project" / "profiles.before_load.yml")
+    names = ("host", "port", "user", "password", "dbname", "sslmode")
+    with pytest.raises(psycopg2.OperationalError) as refused:  # as dbt connects
+        psycopg2.connect(**{name: before.get(name) for name in names})
+    [line] = str(refused.value).splitlines()
+    assert "nothing is loaded yet: type make demo or quotemill run" in line
 
 
 def test_the_embedded_server_is_named_by_its_socket_folder(
