@@ -6,6 +6,7 @@ it: importing the source takes half a second.
 
 import importlib
 import os
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,15 @@ def configured(settings: "Settings") -> tuple[list[str], dict[str, str]]:
 
 def describe_start(settings: "Settings", command: str) -> str:
     """The fix where nothing was loaded yet: `command`, or how to configure a source for it."""
-    if configured(settings)[0]:
+    ready, _ = configured(settings)
+    for setting in [f"{name}.{own}" for name in ready for own in find_operations(name).folders]:
+        folder = attrgetter(setting)(settings)
+        if folder is not None and not os.access(folder, os.R_OK):
+            return (
+                f"{folder} is not there to be read: mount it, or correct {setting} "
+                f"({settings.origin(setting)}); then {command}"
+            )
+    if ready:
         return command
     files = (find_files(os.environ, Path.cwd()), find_home_files(settings.home))
     # which `quotemill init` would not write over

@@ -1,6 +1,6 @@
 """Operation of a source: scheduled jobs, fixes, and words of its log."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Literal
@@ -48,6 +48,7 @@ class Operations:
     stale_fix   what brings a dataset that is late up to date; its last day if the source was asked
                 for newer ones and has none, else None
     check_new   raises SettingsError where new values of some settings name what no load would take
+    folders     its settings that name a folder or a file to load from
     has_verify  whether `loaders verify` checks what was loaded
     """
 
@@ -56,4 +57,5 @@ class Operations:
     jobs: Mapping[str, ScheduledJob] = field(default_factory=dict)
     stale_fix: "Callable[[Settings, str, date | None], str]" = lambda *_: "quotemill run"
     check_new: "Callable[[Settings, Collection[str]], None]" = lambda *_: None
+    folders: Sequence[str] = ()
     has_verify: bool = False

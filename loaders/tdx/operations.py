@@ -90,5 +90,6 @@ OPERATIONS = Operations(
     JOBS,
     describe_stale_fix,
     check_new_folders,
+    ("client", "vipdoc"),
     has_verify=True,
 )

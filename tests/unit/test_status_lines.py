@@ -116,7 +116,15 @@ def test_each_dataset_is_printed_once(
 
 @pytest.mark.parametrize(
     ("variables", "fix"),
-    [({}, "quotemill init"), ({"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}, "quotemill run")],
+    [
+        ({}, "quotemill init"),
+        ({"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}, "quotemill run"),
+        (
+            {"QUOTEMILL_TDX__CLIENT": "/no/such/client"},
+            "/no/such/client is not there to be read: mount it, or correct tdx.client "
+            "(environment QUOTEMILL_TDX__CLIENT); then quotemill run",
+        ),
+    ],
 )
 @pytest.mark.parametrize("has_file", [False, True])
 def test_the_first_fix_works(
