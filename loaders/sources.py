@@ -70,10 +70,14 @@ def describe_start(settings: "Settings", command: str) -> str:
             )
     if ready:
         return command
-    files = (find_files(os.environ, Path.cwd()), find_home_files(settings.home))
-    # which `quotemill init` would not write over
-    file = next((file.toml for file in files if file.toml.is_file()), None)
+    file = find_file(settings)
     return f"set tdx.client or tdx.base_url in {file}" if file else "quotemill init"
+
+
+def find_file(settings: "Settings") -> Path | None:
+    """The quotemill.toml that settings go into, over which `quotemill init` would not write."""
+    files = (find_files(os.environ, Path.cwd()), find_home_files(settings.home))
+    return next((file.toml for file in files if file.toml.is_file()), None)
 
 
 def dbt_settings(settings: "Settings") -> dict[str, str]:

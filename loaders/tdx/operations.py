@@ -52,7 +52,7 @@ def describe_stale_fix(settings: Settings, dataset: str, ended: date | None = No
     if tdx.base_url is not None:
         return "quotemill run"
     if folder is None:
-        return "quotemill init, then set QUOTEMILL_TDX__CLIENT or QUOTEMILL_TDX__BASE_URL"
+        return "set QUOTEMILL_TDX__CLIENT or QUOTEMILL_TDX__BASE_URL, then quotemill run"
     return (
         f"download the newest bars in the client of {folder}, then quotemill run; for a dataset "
         'that you load no more: quotemill findings --ack NUMBER --reason "…", '

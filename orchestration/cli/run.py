@@ -19,8 +19,6 @@ from orchestration.run import build as builds
 from orchestration.run.stages import RunResult
 from quotemill.errors import SettingsError
 
-NO_SETTINGS = "`quotemill init` writes a quotemill.toml; `quotemill run` loads what it configures"
-
 
 def run_command(
     source: Annotated[
@@ -50,7 +48,9 @@ def run_command(
     if source is not None:
         sources.find(source)
         if why := sources.configured(settings)[1].get(source):
-            raise SettingsError(f"{source} is not configured: {why}", hint=NO_SETTINGS)
+            file = sources.find_file(settings) or "a quotemill.toml, which `quotemill init` writes"
+            hint = f"set it in the environment or in {file}"
+            raise SettingsError(f"{source} is not configured: {why}", hint=hint)
     result = run_all(settings, as_of, source, only or ())
     if json:
         shell.print_json(result.as_json())

@@ -44,7 +44,7 @@ lost_days as (
         p.partition_date as trade_date,
         format(
             'its %s slot rows are in the archive alone, and nothing is built of them: '
-            'quotemill restore --date %s', p.row_count, p.partition_date
+            'quotemill restore --date %s, then quotemill build', p.row_count, p.partition_date
         ) as evidence
     from {{ ref('stg_ops__archive_partition') }} as p
     where

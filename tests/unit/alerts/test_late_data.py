@@ -27,6 +27,7 @@ def late(days: int) -> RunResult:
     ("variables", "fix"),
     [
         (SERVICE, "fix: quotemill run"),
+        ({}, "fix: set QUOTEMILL_TDX__CLIENT or QUOTEMILL_TDX__BASE_URL, then quotemill run"),
         (CLIENT, "fix: download the newest bars in the client of /srv/tdx, then quotemill run"),
     ],
 )
