@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ def build(
         if tables == []:
             shown.line("build: nothing was written since the last build")
             return None
-        if not warehouse.ask(is_loaded):
+        if not warehouse.ask(partial(is_loaded, needs_end=only_touched)):
             shown.line("build: nothing is loaded yet: `quotemill run` loads and builds")
             if only_touched:
                 return None

@@ -204,13 +204,18 @@ def find(conn: psycopg.Connection, build_id: int) -> dict[str, Any] | None:
         return cur.execute(query.encode(), (build_id,)).fetchone()
 
 
-def is_loaded(conn: psycopg.Connection) -> bool:
-    """Whether a load has landed rows, somebody wrote some by hand, or a build was good."""
-    [(loaded,)] = conn.execute(
-        "select exists (select 1 from ops.ingestion_state) or exists (select 1 from ops.changes) "
-        "or exists (select 1 from ops.change_cursors)"
+def is_loaded(conn: psycopg.Connection, *, needs_end: bool) -> bool:
+    """Whether a load has landed rows, somebody wrote some by hand, or a build was good.
+
+    needs_end: rows of loads count once one of them has ended without an error, such as a full disk
+    """
+    [(landed, ended, built)] = conn.execute(
+        "select exists (select 1 from ops.ingestion_state) or exists (select 1 from ops.changes), "
+        "not exists (select 1 from ops.ingestion_jobs) or exists (select 1 from ops.ingestion_jobs "
+        "where status in ('succeeded', 'partial') and error is null), "
+        "exists (select 1 from ops.change_cursors)"
     )
-    return bool(loaded)
+    return built or (landed and (ended or not needs_end))
 
 
 def newest_build(warehouse: Warehouse) -> tuple[int, str] | None:

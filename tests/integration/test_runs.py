@@ -26,6 +26,7 @@ from orchestration.report import runs as shown_runs
 from orchestration.report.runs import MOST
 from orchestration.run import history
 from orchestration.run import metrics as run_metrics
+from orchestration.run.build_record import is_loaded
 from quotemill.errors import UpstreamError
 from tests.bench import settings_at, warehouse_url
 
@@ -104,6 +105,31 @@ def test_a_run_that_raises_fails_with_the_error(settings: Settings) -> None:
     assert (row["exit_code"], row["status"]) == (4, "failed")
     assert "nobody answers" in row["error"]
     assert "pass-word" not in row["error"]
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "is_ready"),
+    [("partial", "the disk is full", False), ("failed", None, False), ("partial", None, True)],
+)
+def test_a_first_build_waits_for_a_load_that_no_error_ended(
+    settings: Settings, status: str, error: str | None, *, is_ready: bool
+) -> None:
+    with psycopg.connect(warehouse_url(settings)) as conn:
+        assert not is_loaded(conn, needs_end=True)
+        conn.execute(
+            "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
+            "as_of, error) values ('tdx', 'tdx', 'init', %s, 'me', '{}', now(), %s)",
+            (status, error),
+        )
+        conn.execute(
+            "insert into ops.ingestion_state (source, dataset, key, last_success_at) "
+            "values ('tdx', 'codes', 'all', now())"
+        )
+        assert is_loaded(conn, needs_end=True) == is_ready
+        assert is_loaded(conn, needs_end=False)  # somebody may build what there is
+        conn.execute("insert into ops.change_cursors values ('us', pg_current_snapshot())")
+        assert is_loaded(conn, needs_end=True)
+        conn.rollback()
 
 
 def test_a_run_that_was_killed_reads_as_interrupted(settings: Settings) -> None:
