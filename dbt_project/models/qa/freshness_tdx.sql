@@ -105,17 +105,32 @@ loaded as (
         where dataset = '{{ dataset }}'
         union all
     {%- endfor %}
-    -- loaded on demand
+    -- loaded on demand: bars of periods, of which a key names code and period
+    select
+        s.dataset,
+        max(k.trade_date) as last_date,
+        null as due_after
+    from states as s
+    left join lateral (
+        select b.trade_date from {{ ref('stg_tdx__kline_period') }} as b
+        where b.code = split_part(s.key, ' ', 1) and b.period = split_part(s.key, ' ', 2)
+        order by b.bar_end desc
+        limit 1
+    ) as k on true
+    where
+        s.dataset in (
+            'minute_5m', 'kline_weekly', 'kline_monthly', 'kline_5m', 'kline_15m', 'kline_30m',
+            'kline_60m'
+        )
+    group by s.dataset
+    union all
+    -- and what else is
     select
         dataset,
         max(last_success_date) as last_date,
         null as due_after
     from states
-    where
-        dataset in (
-            'minute_5m', 'stock_info', 'kline_weekly', 'kline_monthly', 'kline_5m', 'kline_15m',
-            'kline_30m', 'kline_60m', 'kline_adjusted', 'capital_events', 'sectors'
-        )
+    where dataset in ('stock_info', 'kline_adjusted', 'capital_events', 'sectors')
     group by dataset
 ),
 
