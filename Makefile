@@ -4,6 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # prints what goes wrong, and no line for each package
 PIP = $(BIN)/pip install --quiet --disable-pip-version-check
+# what a lock names, by uv, which fetches in parallel; by pip where uv does not come or fails
+UV = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
+INSTALL = { test -x $(BIN)/uv && $(UV) --require-hashes $(1); } || \
+	{ echo "without uv, by pip: takes some minutes"; $(PIP) --require-hashes $(1); }
 STAMP := $(VENV)/.installed
 TOOLS := $(VENV)/.installed-tools
 
@@ -19,15 +23,17 @@ $(STAMP): requirements.lock pyproject.toml | dbt_project/profiles.yml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 		"needs Python 3.11 or newer; fix: make PYTHON=python3.12")'
 	@test -x $(BIN)/python || { echo "making an environment in $(VENV)"; $(PYTHON) -m venv $(VENV); }
-	@echo "installing $$(grep -c '==' requirements.lock) packages into $(VENV): takes some minutes"
-	@$(PIP) --require-hashes -r requirements.lock
+	@echo "installing $$(grep -c '==' requirements.lock) packages into $(VENV)"
+	@awk '/^[^ ]/ {own = /^uv==/} own' requirements.lock >$(VENV)/uv.lock
+	@$(PIP) --require-hashes --only-binary :all: -r $(VENV)/uv.lock 2>/dev/null || true
+	@$(call INSTALL,-r requirements.lock)
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 # what the tests, the linters and the docs site need on top
 $(TOOLS): $(STAMP) requirements-dev.lock
-	@echo "installing the tools of requirements-dev.lock into $(VENV): takes some minutes"
-	@$(PIP) --require-hashes -r requirements-dev.lock
+	@echo "installing the tools of requirements-dev.lock into $(VENV)"
+	@$(call INSTALL,-r requirements-dev.lock)
 	@touch $@
 
 install: $(STAMP)
@@ -35,7 +41,7 @@ install: $(STAMP)
 # Dagster, which is for several machines, and what it needs beside all that
 dagster: $(STAMP)
 	@echo "installing $$(grep -c '==' requirements-dagster.lock) packages into $(VENV)"
-	@$(PIP) --no-deps --require-hashes -r requirements-dagster.lock
+	@$(call INSTALL,--no-deps -r requirements-dagster.lock)
 
 demo: $(STAMP)
 	@$(BIN)/quotemill demo

@@ -9,6 +9,11 @@ import pytest
 
 from tests.conftest import ROOT
 
+# as uv, which says nothing where all is well
+UV = """#!/bin/sh
+echo "$*" >>uv.log
+if test -n "$REFUSED"; then echo 'error: no such index' >&2; exit 2; fi
+"""
 # as pip prints: a line for each package, or none; errors in any case
 PIP = """#!/bin/sh
 case "$*" in
@@ -45,10 +50,11 @@ def make(folder: Path, **environ: str) -> tuple[int, list[str]]:
     return done.returncode, (done.stdout + done.stderr).splitlines()
 
 
-def test_a_first_demo_says_what_it_installs_in_one_line(clone: Path) -> None:
-    code, [installing, demo] = make(clone)
+def test_a_first_demo_says_what_it_installs_in_few_lines(clone: Path) -> None:
+    code, [installing, by_pip, demo] = make(clone)
     assert (code, demo) == (0, "demo")
     assert installing.startswith("installing ")
+    assert by_pip == "without uv, by pip: takes some minutes"
     assert make(clone) == (0, ["demo"])
 
 
@@ -57,3 +63,26 @@ def test_a_failed_installation_is_shown_whole_and_made_again(clone: Path) -> Non
     assert (code, "demo" in printed) == (2, False)
     assert [line for line in printed if line.startswith("ERROR")][-1] == "ERROR: line 40"
     assert make(clone)[1][-1] == "demo"
+
+
+def test_uv_installs_what_the_lock_names_and_pip_where_it_fails(clone: Path) -> None:
+    uv = clone / ".venv" / "bin" / "uv"
+    uv.write_text(UV)
+    uv.chmod(0o755)
+    code, printed = make(clone, REFUSED="yes")
+    assert (code, printed[1:]) == (
+        0,
+        ["without uv, by pip: takes some minutes", "demo", "error: no such index"],
+    )
+
+    (clone / ".venv" / ".installed").unlink()
+    code, printed = make(clone, BROKEN="")
+    assert (code, printed[1:]) == (0, ["demo"])
+    runs = (clone / "uv.log").read_text().splitlines()
+    assert len(runs) == 2
+    assert all(run.endswith("--require-hashes -r requirements.lock") for run in runs)
+    # only its own lines of the lock are what pip installs it by
+    own = (clone / ".venv" / "uv.lock").read_text()
+    assert own.startswith("uv==")
+    assert own.count("==") == 1
+    assert "--hash=sha256:" in own
