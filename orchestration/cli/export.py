@@ -36,7 +36,13 @@ app = typer.Typer(cls=_TableFirst, no_args_is_help=True)
 
 @app.callback()
 def _group() -> None:
-    """Write tables and queries as files of other programs."""
+    """Write tables and queries as files of other programs.
+
+    quotemill export TABLE --to parquet|csv|qlib|excel|duckdb|sqlite DIR writes a table; see
+    `quotemill export rows --help`.
+
+    Example: quotemill export kline_daily --adjust qfq --to parquet exports/bars
+    """
 
 
 @app.command()
@@ -51,7 +57,8 @@ def rows(
         Path | None, typer.Argument(metavar="DIR", help="An empty folder, or its own.")
     ] = None,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="FORM", help="parquet, csv, qlib or excel.")
+        str | None,
+        typer.Option("--to", metavar="FORM", help="parquet, csv, qlib, excel, duckdb or sqlite."),
     ] = None,
     codes: Annotated[
         str | None, typer.Option(help="Only these codes: 600000,000001.SZ; or symbols, varieties.")
@@ -70,8 +77,9 @@ def rows(
 
     Parquet: a file per month, kline_daily/month=2024-01/part-0.parquet. CSV: a file per code,
     kline_daily/sh600000.csv. qlib, of kline_daily: the folder that qlib.init(provider_uri=DIR)
-    takes. Excel: one sheet. manifest.json, with rows and SHA-256 of each file, is written last.
-    Running it again takes up what was killed. A folder with other files is refused.
+    takes. Excel: one sheet. DuckDB, SQLite: one file with a table. manifest.json, with rows and
+    SHA-256 of each file, is written last. Running it again takes up what was killed. A folder with
+    other files is refused.
 
     With --follow the schedule runs it each evening, and writes only files whose rows changed.
     `quotemill export --follow NAME` does so at once.

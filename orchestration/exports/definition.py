@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from quotemill.errors import UsageError
 
-FORMS = ("parquet", "csv", "qlib", "excel")
+FORMS = ("parquet", "csv", "qlib", "excel", "duckdb", "sqlite")
 ADJUSTMENTS = ("none", "qfq", "hfq")
 
 

@@ -1,11 +1,14 @@
 """Exports: a folder equals its table, and a killed, refused or repeated one costs nothing."""
 
+import contextlib
 import csv
 import functools
 import importlib.util
 import shutil
+import sqlite3
 import zipfile
-from datetime import date
+from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -195,6 +198,65 @@ def test_duckdb_reads_the_files_by_their_views(copy: Copier, conn: psycopg.Conne
     # whose log somebody's writing has left there
     (copy.root / "copy" / "views.duckdb.wal").touch()
     assert copy.again("bars").written == 0
+
+
+EVERY = (
+    "select 'a' as text, 12345678901234567 as large, true as yes, 'nan'::float8 as odd, "
+    "'{x,y}'::text[] as flags, timestamptz '2024-06-03 09:30+08' as at, null::date as nothing, "
+    "time '12:00' as noon, 1.10::numeric(9, 2) as price, date '2024-06-03' as day"
+)
+
+
+def test_a_file_of_duckdb_has_the_rows_inside_and_may_be_moved(
+    copy: Copier, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    require("exports", importlib.util.find_spec("duckdb") is not None, "duckdb is not installed")
+    import duckdb
+
+    folder = copy.root / "copy"
+    assert copy("kline_daily_qfq", form="duckdb", name="bars").rows == 60
+    query = "select * from {} order by code, trade_date"
+    expected = stored(conn, query.format("market.kline_daily_qfq"))
+    moved = shutil.copy(folder / "kline_daily_qfq.duckdb", tmp_path)
+    with duckdb.connect(str(moved)) as database:
+        assert database.sql(query.format("kline_daily_qfq")).fetchall() == expected
+        database.execute("delete from kline_daily_qfq")
+    # what a writer left that was killed, and what somebody's reading left
+    for name in (".kline_daily_qfq.duckdb.new.wal", "kline_daily_qfq.duckdb.wal"):
+        shutil.copy(moved, folder / name)
+    (folder / "kline_daily_qfq.duckdb").unlink()
+    assert copy.again("bars").rows == 60
+    assert {path.name for path in folder.iterdir()} == {"kline_daily_qfq.duckdb", "manifest.json"}
+    copy(EVERY, "every", form="duckdb")
+    with duckdb.connect(str(copy.root / "every" / "query.duckdb"), read_only=True) as database:
+        [row] = database.sql("select price, day, flags, noon from query").fetchall()
+    assert row == (Decimal("1.10"), date(2024, 6, 3), ["x", "y"], time(12))
+
+
+def test_a_file_of_sqlite_has_numbers_and_texts(copy: Copier, conn: psycopg.Connection) -> None:
+    assert copy("kline_daily_qfq", form="sqlite").rows == 60
+    query = "select code, {}, close from {} order by 1, 2"
+    expected = stored(conn, query.format("trade_date::text", "market.kline_daily_qfq"))
+    with contextlib.closing(sqlite3.connect(copy.root / "copy/kline_daily_qfq.sqlite")) as database:
+        rows = database.execute(query.format("trade_date", "kline_daily_qfq")).fetchall()
+    assert rows == [(code, day, float(close)) for code, day, close in expected]
+    copy(EVERY, "every", form="sqlite")
+    with contextlib.closing(sqlite3.connect(copy.root / "every" / "query.sqlite")) as database:
+        [row] = database.execute("select * from query").fetchall()
+    moment = "2024-06-03 01:30:00"
+    day = "2024-06-03"
+    assert row == (
+        "a",
+        12345678901234567,
+        1,
+        None,
+        "x,y",
+        moment,
+        None,
+        "12:00:00",
+        1.1,
+        day,
+    )
 
 
 def test_excel_has_one_sheet_with_numbers_and_days(
