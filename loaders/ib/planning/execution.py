@@ -62,11 +62,17 @@ def _make_keys(groups: Sequence[Keys], point: Slot | Session) -> tuple[Keys, ...
 
 
 def describe_plan(ib: IbSettings, request: LoadRequest) -> str:
-    """The keys that a resolved request captures."""
+    """The symbols that a resolved request captures, and the slots or the day."""
     if QUEUE in request.options:
         return f"{request.mode}: contracts that wait to be captured again"
-    keys = "; ".join(", ".join(step.keys) for step in plan_steps(ib, request))
-    return f"{request.mode}: {TASKS[request.mode].dataset} {keys}"
+    times = []
+    if request.mode == SNAPSHOT:
+        times = [f"{slot.trade_date} {slot.label} New York" for slot in named_slots(request)]
+    elif request.mode != DISCOVER:
+        times = [f"{named_day(request)}"]
+    symbols = chain.from_iterable(universe.groups(ib, request.keys))
+    about = " ".join(filter(None, (", ".join(symbols), ", ".join(times))))
+    return f"{request.mode}: {TASKS[request.mode].dataset} {about}"
 
 
 def plan_retry(request: LoadRequest, tasks: Sequence[Task]) -> list[Step]:

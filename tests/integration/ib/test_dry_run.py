@@ -35,7 +35,7 @@ def test_known_contracts_are_planned_without_a_gateway(made: Bench) -> None:
     assert detail["groups"] == [("AAPL", "MSFT")]
     assert (detail["tasks"], detail["nothing_due"]) == (("snapshot",), "")
     assert (len(detail["slots"]), detail["slots"][0]) == (14, "09:30")
-    assert "  snapshot: chain_snapshot AAPL 2026-11-19T15:00Z, MSFT 2026-11-19T15:00Z" in plan.lines
+    assert "  snapshot: chain_snapshot AAPL, MSFT 2026-11-19 10:00 New York" in plan.lines
     total = sum(counts.values())
     assert (detail["slot"]["contracts"], detail["slot"]["batch_size"]) == (total, 14)
     assert detail["slot"]["batches"] == -(-total // 14)
