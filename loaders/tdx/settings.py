@@ -12,7 +12,7 @@ from quotemill.settings.section import Section, check_web_address
 
 
 class TdxSettings(Section):
-    """Settings of the TDX source. Times in seconds."""
+    """China A shares by the TDX service or the desktop client's folder. Times in seconds."""
 
     base_url: str | None = Field(None, description="address of the service, http://host:8080")
     corporate_actions: Path | Literal["gbbq", "xdxr"] | None = Field(

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Mapping
+from inspect import getdoc
 from typing import Any
 
+from loaders.settings.sections import section_types
 from orchestration.console.api.schedules import describe_schedules
 from orchestration.console.api.settings import (
     DatabaseAnswer,
@@ -22,6 +24,10 @@ FREQUENCIES = {
     "daily 09:30": (mark("daily, 09:30"), 0),
 }
 TOP = "quotemill"  # the settings outside of every section
+ABOUT = {
+    TOP: mark("Home, warehouse, logs and backups: what is of no section."),
+    "schedule": mark("The rules of jobs, which the page Schedules writes."),
+}
 
 
 def gather_settings(console: Console, chosen: str) -> Mapping[str, Any]:
@@ -40,6 +46,7 @@ def gather_settings(console: Console, chosen: str) -> Mapping[str, Any]:
         "warehouse_by": overruled,
         "sections": sections,
         "chosen": chosen,
+        "about": {name: getdoc(kind) for name, kind in section_types().items()} | ABOUT,
     }
 
 

@@ -232,6 +232,7 @@ def test_times_are_in_the_zone_of_the_source_or_of_the_job(
     history = open_page(caller, "/history")
     for shown in ("20:00:00 Shanghai", "07:00:00 New York", "12:00:00 UTC"):
         assert history.count(f'<td class="d">2026-11-20 {shown}</td>') == 1
+    assert history.count('</th><td><span class="good">succeeded</span></td>') == 3  # by the name
     assert "2026-11-20 20:00:00 Shanghai" in open_page(caller, "/jobs/1")
     assert "2026-11-20 07:00:00 New York" in open_page(caller, "/schedules")
 
@@ -300,6 +301,13 @@ def test_no_page_shows_a_secret(open_console: Open) -> None:
     settings = open_page(caller, "/settings")
     assert "environment QUOTEMILL_WAREHOUSE_URL" in settings
     assert 'value="127.0.0.1"' in settings
+
+
+def test_each_section_of_the_settings_says_what_it_is(open_console: Open) -> None:
+    for language in ("en", "zh"):
+        page = open_page(open_console(), f"/settings?lang={language}")
+        about = re.findall(r'<summary><code>\w+</code> <span class="faint">(.+?)</span>', page)
+        assert len(set(about)) == page.count("<details") > 5
 
 
 def test_a_fault_is_logged_in_the_home_of_the_console(

@@ -3,12 +3,14 @@
 import ast
 import re
 from collections.abc import Iterator
+from inspect import getdoc
 from pathlib import Path
 
 import pytest
 
 from loaders.settings.listing import list_settings
 from loaders.settings.model import Settings
+from loaders.settings.sections import section_types
 from orchestration.console.pages.words import Words, catalogue, translate
 from quotemill.settings.allowed import describe_allowed
 from tests import write_reference
@@ -35,6 +37,7 @@ def read_meanings() -> set[str]:
     rows = list_settings(Settings())
     fields = [field for _, field in write_reference.settings()]
     texts = {field.description or "" for field in fields} | set(map(describe_allowed, fields))
+    texts |= {getdoc(kind) or "" for kind in section_types().values() if isinstance(kind, type)}
     return texts | {str(choice).lower() for row in rows for choice in row.choices} - {""}
 
 
