@@ -51,7 +51,7 @@ def gather(console: Console) -> Mapping[str, Any]:
 
 
 def _read_lanes(conn: psycopg.Connection, now: datetime) -> dict[str, Any]:
-    """A lane of loads for each source and one of builds, each with its last, and their start."""
+    """A lane of loads for each source and one of builds, each with its last; from when to when."""
     newest = {job["source"]: job for job in job_list.newest_jobs(conn)}
     builds = build_record.recent(conn, MOST)
     last = max(row["started_at"] for row in (*newest.values(), *builds[:1]))
@@ -72,7 +72,7 @@ def _read_lanes(conn: psycopg.Connection, now: datetime) -> dict[str, Any]:
         shown.append({"name": None, "last": builds[0], "spans": spans})
     for lane in shown:
         lane["last"]["error"] = scrub(lane["last"]["error"])
-    return {"since": since, "lanes": shown, "width": WIDTH}
+    return {"since": since, "until": now, "lanes": shown, "width": WIDTH}
 
 
 def arrange_spans(rows: Iterable[Row], since: datetime, now: datetime) -> list[Row]:

@@ -79,6 +79,12 @@ def test_the_page_shows_figures_lanes_and_each_problem_once(
     assert re.findall(r'<th scope="row">(\w+)</th>', lanes) == ["tdx", "build"]
     assert lanes.count("<rect") == 2
     assert 'href="/jobs/1"' in lanes
+    axis = lanes.partition("<tfoot>")[2]
+    assert re.findall(r'<span class="d">(.*?)</span>', axis) == [
+        "2026-11-19 12:00:00 UTC",
+        "2026-11-20 12:00:01 UTC",
+    ]
+    assert lanes.count('<td><span class="good">succeeded</span></td>') == 2
     assert "0 of 2 datasets are fresh" in text
     glance = caller.get("/glance").text
     assert "<dd>1,827</dd>" in glance
