@@ -25,7 +25,7 @@
     const values = {}, body = {};
     for (const field of form.elements) {
       const kind = KINDS[field.dataset.kind] || (field.type === "number" ? toNumber : (text) => text);
-      if (!field.name || field.disabled || (field.type === "radio" && !field.checked)) continue;
+      if (!field.name || field.disabled) continue;
       if (form.dataset.changed !== undefined && !isChanged(field)) continue;
       const place = field.dataset.top === undefined ? values : body;
       if (field.dataset.each !== undefined) {
@@ -60,6 +60,13 @@
     if (!mode) return;
     const names = listDefaults(mode);
     for (const box of listBoxes(mode.form)) box.checked = names.includes(box.value);
+  }
+
+  // a rule that is chosen stands in the field beside, and one that is typed in the list
+  function chooseRule({ target }) {
+    const list = target.form?.querySelector("[data-fills]");
+    if (target === list && list.value) list.form.elements[list.dataset.fills].value = list.value;
+    else if (list?.dataset.fills === target.name) list.value = target.value;
   }
 
   // the command that does what a form would
@@ -285,6 +292,7 @@
 
   document.addEventListener("submit", submit);
   document.addEventListener("change", tickDefaults);
+  document.addEventListener("input", chooseRule);
   document.addEventListener("input", writeCommand);
   document.addEventListener("change", writeCommand);
   addEventListener("hashchange", useLink);

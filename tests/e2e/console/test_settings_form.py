@@ -98,3 +98,31 @@ def test_a_click_is_answered_at_once_and_a_second_one_does_nothing(
     page.wait_for(f"{answer}.textContent === 'saved'")
     page.ask(f"void ({FORM}.elements['tdx.timeout'].value = '8', {button}.click())")
     page.wait_for(f"{FORM}.elements['tdx.timeout'].defaultValue === '8.0'")
+
+
+def test_a_frequency_that_is_chosen_is_the_rule_that_is_saved(
+    tmp_path: Path, start_console: Start, chromium: Browser
+) -> None:
+    settings = {"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}
+    place = Place(tmp_path, tmp_path / "home", settings)
+    url = start_console(place, "--port", "0", "--as-of", AS_OF).url
+    page = chromium.open(f"{url}/schedules")
+    form = "document.querySelector('[data-fills]').form"
+    often, rule = f"{form}.querySelector('select')", f"{form}.elements.when"
+
+    def enter(field: str, value: str) -> None:
+        page.ask(f"void ({field}.value = {value!r})")
+        page.ask(f"void {field}.dispatchEvent(new Event('input', {{bubbles: true}}))")
+
+    assert page.ask(f"[{often}.value, {rule}.value]") == ["", "weekly sat 09:30"]
+    enter(rule, "every 6h")
+    assert page.ask(f"{often}.value") == "every 6h"
+    enter(often, "every 30m")
+    assert page.ask(f"{rule}.value") == "every 30m"
+    page.ask(f"void {form}.requestSubmit()")
+    page.wait_for(f"{rule}?.defaultValue === 'every 30m'")
+    assert page.ask(f"{often}.value") == "every 30m"
+    assert tomllib.loads((place.home / "quotemill.toml").read_text()) == {
+        "schedule": {"tdx_selftest": {"when": "every 30m"}}
+    }
+    assert page.console == []

@@ -70,7 +70,9 @@ def test_the_page_lists_how_often_a_self_test_starts(open_console: Open) -> None
     put(caller, job="tdx_selftest", when="every 30m")
     page = caller.get("/schedules").text
     assert '<option value="every 30m" selected>every 30 min' in page
-    assert page.count('<select name="when"') == 1
+    [form] = [form for form in page.split("<form")[1:] if "data-fills" in form]  # with the rule
+    assert form.partition("</form>")[0].count("<button>Save</button>") == 1
+    assert page.count('value="tdx_selftest"') == page.count('value="tdx_daily"')  # one save each
 
 
 WRONG_CHANGES: list[tuple[dict[str, Any], int]] = [
