@@ -20,7 +20,7 @@
         attributionLogo: false, // it needs a style of its own; the page has the link
       },
       grid: { vertLines: line, horzLines: line },
-      rightPriceScale: border,
+      rightPriceScale: { ...border, entireTextOnly: true },
       timeScale: border,
     };
   }

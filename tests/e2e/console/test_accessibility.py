@@ -47,7 +47,7 @@ def list_pages(chromium: Browser, url: str) -> list[str]:
 
 
 def find_violations(page: Page) -> list[list[object]]:
-    """What axe-core calls serious or critical, light and dark, wide and narrow."""
+    """What axe-core calls serious or critical, and what looks wrong, in each light and width."""
     violations: list[list[object]] = []
     page.ask(f"void {AXE}")
     for scheme in ("light", "dark"):
@@ -55,16 +55,33 @@ def find_violations(page: Page) -> list[list[object]]:
         for width in (1280, 390):
             page.set_width(width)
             violations += [[scheme, width, *violation] for violation in page.ask(FIND)]
+            violations += [[scheme, width, *fault] for fault in page.ask(LOOKS)]
     return violations
 
 
-# rows whose state is not seen without scrolling
-HIDDEN = """
-[...document.querySelectorAll('main tbody tr')].filter(row => row.offsetParent).map(row => {
-    const state = row.querySelector('.good, .bad, .warn'), box = state?.getBoundingClientRect();
-    const right = box ? box.left + Math.min(box.width, 60) : 0;
-    return right > innerWidth ? row.innerText : '';
-}).filter(Boolean)
+# a page wider than the window; rows whose state is not seen without scrolling; fields and buttons
+# of one line that are not on one line
+LOOKS = """
+(() => {
+    const said = [], isSeen = (element) => element.offsetParent !== null;
+    const find = (selector, from = document) => [...from.querySelectorAll(selector)].filter(isSeen);
+    if (document.documentElement.scrollWidth > innerWidth) said.push(['sideways', innerWidth]);
+    for (const row of find('main tbody tr')) {
+        const box = row.querySelector('.good, .bad, .warn')?.getBoundingClientRect();
+        const right = box ? box.left + Math.min(box.width, 60) : 0;
+        if (right > innerWidth) said.push(['hidden', row.innerText]);
+    }
+    for (const row of find('form.row, form .row')) {
+        const fields = find('input:not([type=checkbox]), select, button', row);
+        const boxes = fields.map((field) => field.getBoundingClientRect());
+        for (const a of boxes) for (const b of boxes) {
+            const isBeside = a.top < b.bottom && b.top < a.bottom;
+            const apart = Math.max(Math.abs(a.top - b.top), Math.abs(a.bottom - b.bottom));
+            if (isBeside && apart > 1) said.push(['crooked', row.innerText]);
+        }
+    }
+    return said;
+})()
 """
 
 
@@ -72,7 +89,7 @@ def check_pages(chromium: Browser, url: str) -> None:
     violations = {}
     for address in list_pages(chromium, url):
         page = chromium.open(f"{url}{address}")
-        if own := find_violations(page) + page.ask(HIDDEN):  # narrow
+        if own := find_violations(page):
             violations[address] = own
         # the console names each answer with an error
         assert all("Failed to load resource" in said for said in page.console), address
