@@ -13,6 +13,7 @@ from loaders.settings import Settings, load_settings
 from loaders.trading_time import format_time
 from loaders.warehouse.migration_files import find_current_warehouse
 from quotemill.errors import UsageError
+from quotemill.wording import say_count
 
 Limit = Annotated[int, typer.Option(min=1, help="How many loads to show.")]
 
@@ -82,8 +83,7 @@ def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) ->
         newest = f" up to {row['newest']}" if row["newest"] and not known else ""
         oldest = "" if row["oldest"] == row["newest"] else f", the oldest at {row['oldest']}"
         state = f"; {known}" if known else ""
-        keys = "1 key" if row["keys"] == 1 else f"{row['keys']:,} keys"
-        print(f"{row['dataset']:<21} {keys}{newest}{oldest}{state}")
+        print(f"{row['dataset']:<21} {say_count(row['keys'], 'key')}{newest}{oldest}{state}")
 
 
 def _format_job(job: dict[str, Any], *, with_error: bool) -> str:

@@ -25,6 +25,7 @@ from quotemill.errors import (
     SettingsError,
     UsageError,
 )
+from quotemill.wording import say_count
 
 if TYPE_CHECKING:
     from loaders.engine.result import LoadResult
@@ -158,13 +159,15 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
         for key in verification.short:
             print(f"short of its day bar: {key}")
         shown_repairs = f", {repaired} repaired" if repair else ""
-        shown_short = f", {len(verification.short)} days short" if verification.short else ""
+        shown_short = (
+            f", {say_count(len(verification.short), 'day')} short" if verification.short else ""
+        )
         shown_archive = (
-            f", {verification.archived:,} days archived" if verification.archived else ""
+            f", {say_count(verification.archived, 'day')} archived" if verification.archived else ""
         )
         print(
-            f"{verification.days:,} days, {verification.rows:,} ticks: "
-            f"{len(verification.differences)} differences{shown_repairs}{shown_short}"
+            f"{say_count(verification.days, 'day')}, {say_count(verification.rows, 'tick')}: "
+            f"{say_count(len(verification.differences), 'difference')}{shown_repairs}{shown_short}"
             f"{shown_archive}"
         )
     if verification.differences and verification.is_busy:

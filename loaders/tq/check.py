@@ -20,6 +20,7 @@ from loaders.trading_time import SHANGHAI
 from loaders.warehouse.postgres import find_warehouse
 from quotemill.errors import QuotemillError
 from quotemill.warehouse.schemas import has_relation
+from quotemill.wording import say_count
 
 if TYPE_CHECKING:
     import psycopg
@@ -43,7 +44,9 @@ def check(settings: Settings, now: datetime) -> Check:
     if licence.ends and licence.days_left is None:
         licence = replace(licence, days_left=(licence.ends - today).days)
     counts = {v: sum(row["variety"] == v for row in answer.contracts) for v in tq.varieties}
-    contracts = ", ".join(f"{count} contracts of {variety}" for variety, count in counts.items())
+    contracts = ", ".join(
+        f"{say_count(count, 'contract')} of {variety}" for variety, count in counts.items()
+    )
     newest = {variety: answer.seen_at.get(variety) for variety in tq.varieties}
     warnings = [f"no quote of {variety}" for variety, at in newest.items() if at is None]
     parts = [f"the futures servers let the account in; {contracts}", describe_licence(licence)]
@@ -78,7 +81,7 @@ def describe_licence(licence: Licence) -> str:
         return f"{edition} licence; the servers do not say when it ends"
     ends = "without end"
     if licence.ends.year < ENDLESS:
-        left = f"{licence.days_left:,} days" if licence.days_left >= 0 else "over"
+        left = say_count(licence.days_left, "day") if licence.days_left >= 0 else "over"
         ends = f"until {licence.ends} ({left})"
     named = f" ({licence.account_type})" if licence.account_type else ""
     return f"{edition} licence{named} {ends}"

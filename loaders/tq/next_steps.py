@@ -18,6 +18,7 @@ from loaders.tq.tick_days.schedule import (
     read_settled_days,
 )
 from quotemill.warehouse.postgres import Warehouse
+from quotemill.wording import say_count
 
 # the time of the newest load, which may not be the clock's: a day on record is due again some time
 # after
@@ -80,8 +81,8 @@ def _to_fetch(conn: psycopg.Connection, settings: Settings, schema: str) -> list
     late = ", ".join(sorted({day.variety for day in days}))
     if conn.execute(MAY_DOWNLOAD, (PERMISSION_SETTING,)).fetchone() == (False,):
         return [
-            f"{len(days):,} days of ticks of {late} are due and not to be had: the account may not "
-            "download their history (tq_dl); `loaders run tq` takes what the newest ticks hold, "
+            f"{say_count(len(days), 'day')} of ticks of {late}, due and not to be had: the account may "
+            "not download their history (tq_dl); `loaders run tq` takes what the newest ticks hold, "
             "and what `loaders run tq --mode live` recorded"
         ]
     symbols = sorted({day.symbol for day in days})
@@ -90,11 +91,11 @@ def _to_fetch(conn: psycopg.Connection, settings: Settings, schema: str) -> list
     lines = []
     if missing := len(days) - short_count:
         lines.append(
-            f"{missing:,} days of ticks of {late} are missing: `loaders run tq` fetches them"
+            f"{say_count(missing, 'day')} of ticks of {late} missing: `loaders run tq` fetches them"
         )
     if short_count:
         lines.append(
-            f"{short_count:,} days of ticks of {late} are short of their day bars: "
+            f"{say_count(short_count, 'day')} of ticks of {late} short of the day bars: "
             "`loaders run tq` asks for them again"
         )
     return lines
@@ -105,6 +106,6 @@ def _to_make(conn: psycopg.Connection, settings: Settings) -> list[str]:
     if not count:
         return []
     return [
-        f"{count:,} days of ticks have no minutes yet: `loaders run tq` makes up to "
+        f"{say_count(count, 'day')} of ticks without minutes yet: `loaders run tq` makes up to "
         f"{2 * MOST_DAYS:,} of them; `loaders run tq --dataset tick_minute` makes all"
     ]

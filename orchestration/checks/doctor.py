@@ -27,6 +27,7 @@ from orchestration.schedule import jobs, ledger
 from quotemill.errors import QuotemillError, SettingsError
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
+from quotemill.wording import say_count
 
 if TYPE_CHECKING:  # its module imports pyarrow
     from loaders.warehouse.tables import LandedTable
@@ -209,7 +210,7 @@ def _check_schedule(
         text = "no job starts automatically"
         yield Check("schedule", "ok", text, ledger.INSTALL)
     elif not wrong:
-        yield Check("schedule", "ok", f"{len(known)} jobs")
+        yield Check("schedule", "ok", say_count(len(known), "job"))
 
 
 def _check_backups(

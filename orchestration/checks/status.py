@@ -26,6 +26,7 @@ from orchestration.schedule import jobs as scheduled
 from orchestration.schedule import ledger
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
+from quotemill.wording import say_count
 
 SHOWN_KEYS = 5  # failed keys of a load
 
@@ -185,7 +186,7 @@ def _describe_load(job: dict[str, Any], failures: list[dict[str, Any]]) -> Check
 
     failures: its keys that can be loaded at another time
     """
-    reason = job["error"] or (f"{job['failed']:,} keys failed" if job["failed"] else "")
+    reason = job["error"] or (f"{say_count(job['failed'], 'key')} failed" if job["failed"] else "")
     text = f"load {job['job_id']} of {job['source']} {job['status']}"
     fix = _name_retry(job["job_id"], is_later=job_list.is_stopped(job) or _share_reason(failures))
     if job["error"] is None and job["failed"] and not failures:

@@ -14,6 +14,7 @@ from orchestration.checks import status
 from quotemill.errors import SettingsError
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
+from quotemill.wording import say_count
 
 LONG_HELD = timedelta(days=1)
 OTHERS = 5  # connections that a build opens besides those of our readers
@@ -128,5 +129,5 @@ def _check_tests(conn: psycopg.Connection) -> Iterator[Check]:
     ).fetchall()
     for source, kind, run, at, count in newest:
         if count:
-            text = f"{kind} {run} of {source}, {at:%Y-%m-%d}: {count} checks failed"
+            text = f"{kind} {run} of {source}, {at:%Y-%m-%d}: {say_count(count, 'check')} failed"
             yield Check("tests", "warn", text, f"loaders {kind} {source}")

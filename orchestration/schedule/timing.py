@@ -26,6 +26,9 @@ FORMS = (
     "every 5m in session (5, 10, 15, 30, 60) · daily 17:30 · weekly sat 09:30 · monthly 1 10:00 · "
     "cron 30 9 * * sat"
 )
+EVERY = (
+    "every 5m, 10m, 15m, 30m, 1h, 2h, 3h, 4h, 6h, 8h, 12h · every 5m, 10m, 15m, 30m, 60m in session"
+)
 HORIZON = timedelta(days=800)  # how far ahead a next start is searched
 # a session carries the day of its exchange, which may differ from that of the rule's zone, and may
 # start on the evening before; a zone may skip a day
@@ -114,7 +117,8 @@ def parse_rule(when: str, zone: str, calendar: str = "") -> Timing | None:
     except ValueError as error:
         raise ValueError(f"when {when!r}: {error}") from None
     if not tabs:
-        raise ValueError(f"when {when!r} must be one of: {FORMS}")
+        forms = EVERY if words.startswith("every ") else FORMS
+        raise ValueError(f"when {when!r} must be one of: {forms}")
     return Timing(words, known, calendar, None, tabs)
 
 

@@ -34,6 +34,7 @@ from loaders.ib.slots import NEW_YORK, session_after, session_on
 from loaders.settings import Settings
 from quotemill.errors import NotDue, UpstreamError, UsageError
 from quotemill.warehouse.postgres import Warehouse
+from quotemill.wording import say_count
 
 if TYPE_CHECKING:
     import psycopg
@@ -59,7 +60,7 @@ class SymbolPlan:
             return f"{self.symbol:<6} contracts unknown: {self.why}"
         origin = f"found for {self.set_date}" if self.set_date else "at most, by what is listed"
         more = f", {self.left_out:,} do not fit" if self.left_out else ""
-        return f"{self.symbol:<6} {self.contracts:,} contracts, {origin}{more}"
+        return f"{self.symbol:<6} {say_count(self.contracts, 'contract')}, {origin}{more}"
 
 
 def preview(
@@ -102,7 +103,9 @@ def preview(
     if not slot.fits:
         then = "the nearest strikes are taken" if ib.overflow == "shrink" else "refused"
         left = slot.contracts - slot.capacity
-        lines.append(f"{left:,} contracts do not fit a slot: {then} (ib.overflow)")
+        lines.append(
+            f"{say_count(left, 'contract does', 'contracts do')} not fit a slot: {then} (ib.overflow)"
+        )
     if (late := describe_lag(slot, ib.max_capture_lag_seconds)) is not None:
         lines.append(f"warning: {late}")
     detail = {

@@ -19,6 +19,7 @@ from loaders.ib.planning.timetable import MARGIN
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import BEFORE_CLOSE, EVERY
 from quotemill.errors import SettingsError
+from quotemill.wording import say_count
 
 HOLD = 2.0  # seconds that a batch holds its lines, where none was measured
 INTEREST_BATCH = 50  # contracts; half of the lines that an account has at least
@@ -76,10 +77,10 @@ class Estimate:
         }
 
     def __str__(self) -> str:
-        symbols = f" of {self.symbols:,} symbols" if self.symbols else ""
+        symbols = f" of {say_count(self.symbols, 'symbol')}" if self.symbols else ""
         text = (
-            f"{self.contracts:,} contracts{symbols}: {self.batches:,} batches of "
-            f"{self.batch_size}, {self.per_minute:g} a minute after {burst_size(self.per_minute)}, "
+            f"{say_count(self.contracts, 'contract')}{symbols}: "
+            f"{say_count(self.batches, 'batch', 'batches')} of {self.batch_size}, {self.per_minute:g} a minute after {burst_size(self.per_minute)}, "
             f"{self.seconds / 60:.1f}"
         )
         if not self.seconds_allowed:

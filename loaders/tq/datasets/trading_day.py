@@ -15,6 +15,7 @@ from loaders.tq import landed
 from loaders.tq.context import Context, Dataset
 from loaders.tq.tables import TRADING_DAY
 from quotemill.errors import UpstreamError
+from quotemill.wording import say_count
 
 KEY = "CN"
 BEFORE = timedelta(days=31)  # of the window: the day before its first must be known
@@ -37,7 +38,7 @@ def _load_calendar(ctx: Context, key: str) -> Outcome:
         )
     if lost := sorted({day for day in before if day <= ctx.today} - set(days)):
         raise UpstreamError(
-            f"the trading calendar lost {len(lost)} days it had, the first {lost[0]}: "
+            f"the trading calendar lost {say_count(len(lost), 'day')} it had, the first {lost[0]}: "
             "the stored calendar stays"
         )
     lineage = {"source_route": "holidays"} | ctx.lineage

@@ -30,6 +30,7 @@ from quotemill.errors import DataQualityError, UsageError
 from quotemill.ticks.columns import DayKey
 from quotemill.ticks.questdb_http import StoreError
 from quotemill.warehouse.postgres import Warehouse
+from quotemill.wording import say_count
 
 PLACES = ("questdb", "warehouse")
 TICKS = 1_000_000  # of days that are written together: some 250 MB
@@ -154,7 +155,7 @@ def _require_no_others(
     held = {key: row.row_hash for key, row in index.rows.items() if row.is_visible}
     if others := [key for key, row_hash in held.items() if hashes.get(key) != row_hash]:
         raise UsageError(
-            f"{target.label} has {len(others):,} days that {source.label} has "
+            f"{target.label} has {say_count(len(others), 'day')} that {source.label} has "
             f"otherwise or not at all, such as {key_text(others[0])}",
             hint="is it the right direction? --take-out makes them what the source has",
         )

@@ -142,9 +142,7 @@ def test_a_copy_that_would_harm_is_refused(made: Bench, moved: Bench, questdb_fo
     # the warehouse has moved on: a day is gone, another has other ticks
     made.execute(f"delete from {TICKS} where trading_day = '{TRADED[0]}'")
     made.execute(f"delete from {DAY_INDEX} where trading_day = '{TRADED[0]}'")
-    with pytest.raises(
-        UsageError, match=r"has 1 days .* otherwise or not at all, such as"
-    ) as error:
+    with pytest.raises(UsageError, match=r"has 1 day .* otherwise or not at all, such as") as error:
         copy(moved, "questdb")
     assert "--take-out" in error.value.hint
     done = copy(moved, "questdb", take_out=True)

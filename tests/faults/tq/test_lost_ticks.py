@@ -60,7 +60,7 @@ def test_a_day_with_a_corrected_day_bar_is_short_until_its_ticks_add_up(made: Be
     made.execute(f"update raw_tq.contract_daily set volume = volume * 2 {the_day}")
     for _ in range(2):
         [line] = list_next_steps(made.settings, open_warehouse(made.settings))
-        assert "1 days of ticks of SHFE.cu are short of their day bars" in line
+        assert "1 day of ticks of SHFE.cu short of the day bars" in line
         made.asked()
         result = made.load("ticks")
         assert (result.status, asked_days(made)) == ("succeeded", 1)

@@ -179,7 +179,7 @@ def test_a_late_holiday_takes_its_day_back_and_a_past_day_stays(small: Bench) ->
     served.holidays = sorted({*served.holidays, date(2025, 11, 4)})
     result = small.load(clock=after, datasets=("trading_day",))
     assert [list(task.failures.values()) for task in result.tasks if task.failures] == [
-        ["the trading calendar lost 1 days it had, the first 2025-11-04: the stored calendar stays"]
+        ["the trading calendar lost 1 day it had, the first 2025-11-04: the stored calendar stays"]
     ]
     assert (date(2025, 11, 4),) in small.rows(query)
 

@@ -51,7 +51,7 @@ def test_a_short_day_is_asked_again_until_it_is_whole(either: Bench) -> None:
     assert mapped.load("ticks").status == "succeeded"
     assert status_of(mapped) == [("short", 60)]
     [line] = list_next_steps(mapped.settings, open_warehouse(mapped.settings))
-    assert "1 days of ticks of SHFE.cu are short of their day bars" in line
+    assert "1 day of ticks of SHFE.cu short of the day bars" in line
     mapped.asked()
     again = mapped.load("ticks")
     assert (again.status, again.total("skipped"), asked_days(mapped)) == ("succeeded", 1, 1)

@@ -141,7 +141,7 @@ def test_without_the_permission_only_the_newest_ticks_land_marked(mapped: Bench)
     landed = [(day, "recent_ticks", 150) for day in TRADED[1:]]
     assert mapped.rows(routes) == landed
     [line] = list_next_steps(mapped.settings, open_warehouse(mapped.settings))
-    assert line.startswith("1 days of ticks of SHFE.cu are due and not to be had")
+    assert line.startswith("1 day of ticks of SHFE.cu, due and not to be had")
     may = "select value from ops.settings where key = 'tq_history'"  # for futures.tick_coverage
     assert mapped.rows(may) == [("false",)]
     checked = check(mapped.settings, datetime(2025, 10, 22))
