@@ -32,6 +32,9 @@ def test_the_rates_give_batches_and_minutes() -> None:
         "400 contracts of 50 symbols: 20 batches of 20, 90 a minute after 15, 0.2 of 15.0 minutes; "
         "at 0.1 s a batch 27,300 contracts fit"
     )
+    assert str(estimate_slot(settings(), {"AAPL": 1})).startswith(
+        "1 contract of 1 symbol: 1 batch of "
+    )
     shorter = settings().model_copy(update={"slot_before_close_enabled": True})
     assert estimate_slot(shorter, {"AAPL": 8}).seconds_allowed == 13 * 60
     slow = estimate_slot(settings(30, 20), {f"S{n}": 8 for n in range(50)}, hold_s=0.1)
