@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -112,14 +113,25 @@ def _summary(settings: Settings) -> None:
             f"  ({raw} - ({cash} - {rights} * {price}) / 10) / ((10 + {bonus} + {rights}) / 10) = "
             f"{adjusted} = close in market.kline_daily_qfq"
         )
+    shell = [*activate(), f"export QUOTEMILL_HOME={shlex.quote(str(HOME.absolute()))}"]
     print(
-        f"\nwith these data: export QUOTEMILL_HOME={shlex.quote(str(HOME.absolute()))}\n"
+        f"\nwith these data: {'; '.join(shell)}\n"
         "  pages:     quotemill console\n"
         f"  Python:    python -c '{IN_PYTHON}'\n"
         "  SQL:       quotemill warehouse psql"
     )
     if TUTORIAL.is_file():  # in a clone
         print(f"  tutorial:  {TUTORIAL}")
+
+
+def activate() -> list[str]:
+    """What makes the commands of this environment known to a shell that does not find them."""
+    folder = Path(sys.prefix) / "bin"
+    script = folder / "activate"
+    if shutil.which("quotemill") == str(folder / "quotemill") or not script.is_file():
+        return []
+    is_near = script.is_relative_to(Path.cwd())
+    return [f". {shlex.quote(str(script.relative_to(Path.cwd()) if is_near else script))}"]
 
 
 def _plain(number: Decimal | None) -> str:

@@ -38,3 +38,19 @@ def test_a_demo_runs_every_stage_but_alerts_in_a_home_of_its_own(
     assert settings.warehouse_url is None
     assert "alerts" not in stages
     assert {"load", "build", "qa"} < {*stages}
+
+
+def test_the_last_lines_activate_an_environment_that_the_shell_does_not_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "activate").touch()
+    (programs / "quotemill").touch(mode=0o755)
+    monkeypatch.setattr("sys.prefix", str(tmp_path / ".venv"))
+    monkeypatch.setenv("PATH", "/usr/bin")
+    assert demo.activate() == [f". {programs}/activate"]
+    monkeypatch.chdir(tmp_path)
+    assert demo.activate() == [". .venv/bin/activate"]
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin")
+    assert demo.activate() == []
