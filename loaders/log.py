@@ -264,7 +264,7 @@ def _explain_lost(error: Exception, settings: Settings | None) -> QuotemillError
         return None
     if settings.warehouse_url is not None:
         return name_warehouse(settings).away(lost)
-    return build_embedded(settings, "", f"embedded PostgreSQL ({settings.home})", None).away(lost)
+    return build_embedded(settings, "", None).away(lost)
 
 
 def _settings() -> Settings | None:

@@ -78,13 +78,12 @@ def _open_embedded(settings: Settings, start: bool) -> Warehouse:
 
     if start:
         server = ensure_running()
-        url, name = server.url, f"embedded PostgreSQL {server.major} ({server.socket_dir})"
+        url, label = server.url, f"embedded PostgreSQL {server.major} ({server.socket_dir})"
     else:
-        url = embedded.expected_url(home)
-        name = f"embedded PostgreSQL ({home})"
+        url, label = embedded.expected_url(home), ""
     restart = (lambda: ensure_running().url) if start else None
     return replace(
-        build_embedded(settings, url, name, restart),
+        build_embedded(settings, url, restart, label),
         admits_reader=settings.server.address is not None,
         history=settings.history.tables,
     )

@@ -205,10 +205,10 @@ def _check_schedule(
             f"{row.name} of {format_time(row.next_run_at, known[row.name].zone, 'minutes')}"
             for row in late[:SHOWN]
         )
-        yield Check("schedule", "warn", f"nothing started {names}", ledger.OVERDUE_FIX)
+        yield Check("schedule", "warn", f"nothing started {names}", ledger.describe_overdue_fix())
     elif not wrong and not any(row.next_run_at for row in rows):
         text = "no job starts automatically"
-        yield Check("schedule", "ok", text, ledger.INSTALL)
+        yield Check("schedule", "ok", text, ledger.name_install())
     elif not wrong:
         yield Check("schedule", "ok", say_count(len(known), "job"))
 

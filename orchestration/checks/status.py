@@ -161,7 +161,7 @@ def _list_idle_jobs(
     known, _ = scheduled.survey(settings, rows)  # the doctor reports unreadable jobs
     for row in ledger.list_overdue(rows, known, now):
         start = format_time(row.next_run_at, known[row.name].zone, "minutes")
-        yield _warn(f"nothing started {row.name} of {start}", ledger.OVERDUE_FIX)
+        yield _warn(f"nothing started {row.name} of {start}", ledger.describe_overdue_fix())
     for row in rows if is_stale else ():
         if row.name in known and not row.is_enabled:
             yield _warn(f"{row.name} is disabled", f"quotemill schedule enable {row.name}")

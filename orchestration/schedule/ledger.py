@@ -22,13 +22,19 @@ from quotemill.warehouse.schemas import has_relation
 
 TABLE = "ops.schedules"
 OVERDUE = timedelta(minutes=30)
-# what starts the jobs by the clock: where there is no systemd or launchd, cron
-_KIND = "launchd" if sys.platform == "darwin" else "systemd" if which("systemctl") else "cron"
-INSTALL = f"quotemill schedule install --{_KIND}"
-OVERDUE_FIX = f"is its timer on? `{INSTALL}` makes one; `quotemill schedule run` catches up"
 _NAMES = [column.name for column in fields(Row)]
 _COLUMNS = ", ".join(_NAMES)
 _CHANGES = ", ".join(f"{name} = %({name})s" for name in _NAMES if name != "name")
+
+
+def name_install() -> str:
+    """The command that lets this machine start jobs: where it has no systemd or launchd, by cron."""
+    kind = "launchd" if sys.platform == "darwin" else "systemd" if which("systemctl") else "cron"
+    return f"quotemill schedule install --{kind}"
+
+
+def describe_overdue_fix() -> str:
+    return f"is its timer on? `{name_install()}` makes one; `quotemill schedule run` catches up"
 
 
 def read_rows(conn: psycopg.Connection) -> list[Row]:

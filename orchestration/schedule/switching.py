@@ -31,7 +31,7 @@ def enable(
     notes = []
     if not any(row.next_run_at for row in warehouse.ask(ledger.read_rows)):
         notes.append(
-            f"no start is expected yet; where nothing checks the schedule: {ledger.INSTALL}"
+            f"no start is expected yet; where nothing checks the schedule: {ledger.name_install()}"
         )
     if job.timing is None:
         notes.append(f"{name} is enabled, but its rule is `off`: set schedule.{name}.when")

@@ -29,9 +29,7 @@ def open_warehouse(settings: TopSettings) -> Warehouse:
         if not embedded.is_made(home):
             raise explain_missing(settings)
         url = embedded.find_running(home) or embedded.start_server(home)
-        label = f"embedded PostgreSQL ({home})"
-        start = partial(embedded.start_server, home)
-        warehouse = build_embedded(settings, url, label, start)
+        warehouse = build_embedded(settings, url, partial(embedded.start_server, home))
     with warehouse.connect(autocommit=True) as conn:
         refuse_pooler(warehouse, conn)
     return warehouse
@@ -72,11 +70,12 @@ def name_warehouse(settings: TopSettings) -> Warehouse:
 
 
 def build_embedded(
-    settings: TopSettings, url: str, label: str, start: Callable[[], str] | None
+    settings: TopSettings, url: str, start: Callable[[], str] | None, label: str = ""
 ) -> Warehouse:
     """The warehouse of the home's own server.
 
     start: starts it and returns its URL; None: it is left down
+    label: where more is known of it than the home
     """
     return Warehouse(
         url=url,
@@ -84,7 +83,7 @@ def build_embedded(
         embedded=True,
         market_schema=settings.market_schema,
         reader_role=settings.reader_role,
-        label=label,
+        label=label or f"embedded PostgreSQL ({settings.home})",
         home=settings.home,
         start=start,
         pool_size=settings.pool_size,

@@ -91,7 +91,7 @@ def test_status_reports_overdue_jobs_and_disabled_ones_of_stale_data(made: Bench
     assert start is not None
     assert list_fixes(night) == []
     late = f"nothing started tdx_daily of {format_time(start, 'Asia/Shanghai', 'minutes')}"
-    assert list_fixes(start + timedelta(days=2)) == [(late, ledger.OVERDUE_FIX)]
+    assert list_fixes(start + timedelta(days=2)) == [(late, ledger.describe_overdue_fix())]
     with warehouse.connect() as conn:
         ledger.disable(conn, jobs["tdx_daily"], night)
     assert list_fixes(start + timedelta(days=2)) == []  # disabled on purpose, and no data are stale
