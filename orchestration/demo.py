@@ -77,8 +77,10 @@ def find_last_close(now: datetime) -> date:
 
 @contextmanager
 def _sandbox(codes: int, days: int, clock: date) -> Iterator[str]:
-    command = [sys.executable, "-c", "from loaders.cli import main; main()", "sandbox", "tdx"]
-    command += ["--port", "0", "--codes", str(codes), "--days", str(days), "--clock", str(clock)]
+    # -P: the working directory may have a `loaders` of its own
+    program = [sys.executable, "-P", "-c", "from loaders.cli import main; main()"]
+    command = [*program, "sandbox", "tdx", "--port", "0"]
+    command += ["--codes", str(codes), "--days", str(days), "--clock", str(clock)]
     command += ["--write-actions", str(ACTIONS)]
     # Ctrl-C must only reach the load, which needs the service to finish its current batch
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)

@@ -5,8 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import sysconfig
-import venv
 import zipfile
 from collections.abc import Iterable
 from importlib import metadata
@@ -20,32 +18,19 @@ from packaging.requirements import Requirement
 from orchestration.schedule.runner import ENDINGS
 from tests.e2e.commands import ROOT
 from tests.homes import clean_environ, new_home
+from tests.wheels import build_wheel, install_wheel
 
 PROGRAM = "from orchestration.cli import main; main()"
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
-    done = subprocess.run([*build, "--directory", str(folder)], cwd=ROOT, capture_output=True)
-    assert done.returncode == 0, done.stderr
-    (wheel,) = folder.glob("*.whl")
-    return wheel
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An interpreter with the wheel and the dependencies of this one, without this checkout."""
-    folder = tmp_path_factory.mktemp("venv")
-    venv.create(folder, with_pip=False, symlinks=True)
-    python = folder / "bin" / "python"
-    (site,) = (folder / "lib").glob("python*/site-packages")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
-    # a plain line: the .pth files over there, which name the checkout, are not followed
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return python
+    return install_wheel(wheel, tmp_path_factory.mktemp("venv"))
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -54,3 +55,13 @@ def test_the_last_lines_activate_an_environment_that_the_shell_does_not_know(
     assert demo.activate() == [". .venv/bin/activate"]
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin")
     assert demo.activate() == []
+
+
+def test_the_sandbox_of_a_demo_starts_beside_a_loaders_py(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / demo.HOME).mkdir(parents=True)
+    (tmp_path / "loaders.py").write_text("raise RuntimeError('of the user')\n")
+    monkeypatch.chdir(tmp_path)
+    with demo._sandbox(2, 40, date(2026, 11, 20)) as url:
+        assert url.startswith("http://127.0.0.1:")
