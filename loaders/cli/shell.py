@@ -4,7 +4,6 @@ import contextlib
 import json
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, tzinfo
@@ -31,6 +30,7 @@ ReplaceYes = Annotated[
     bool, typer.Option("--yes", help="Replace the content of the warehouse without asking.")
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Print each request and retry.")]
+CLOSED = 141  # 128 and SIGPIPE, by which other programs end then
 _log = logging.getLogger("loaders")
 _level = logging.WARNING  # of lines on stderr
 _answered = False  # whether this process has printed its JSON
@@ -65,7 +65,7 @@ def _find_exit_code(ending: SystemExit) -> str | int | None:
         is_closed = is_closed or not ending.code
         # else the interpreter would write the rest once more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 128 + signal.SIGPIPE if is_closed else ending.code
+    return CLOSED if is_closed else ending.code
 
 
 def _run_app(app: typer.Typer) -> NoReturn:

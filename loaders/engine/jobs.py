@@ -20,6 +20,7 @@ from loaders.engine.request import LoadRequest
 from loaders.warehouse.lock import LOCK, load_lock
 from loaders.warehouse.turns import is_held
 from quotemill.errors import LockHeldError, UsageError
+from quotemill.systems import IS_POSIX
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
@@ -78,8 +79,9 @@ def requester(pid: int | None = None) -> str:
     """Who asks for a job: user, host, process; this one unless another of the user is named."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a user id without a name
-        user = str(os.getuid())
+    # a container may run as a user id without a name; ImportError: Windows without USERNAME
+    except (ImportError, KeyError, OSError):
+        user = str(os.getuid()) if IS_POSIX else "somebody"
     return f"{user}@{socket.gethostname()} pid {pid or os.getpid()}"
 
 

@@ -9,20 +9,26 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from quotemill.systems import IS_POSIX
+
 # signals, and the seconds that a process gets to end after each
-STOP = ((signal.SIGTERM, 10.0), (signal.SIGKILL, None))
-KILL = ((signal.SIGKILL, None),)
+FORCED = getattr(signal, "SIGKILL", signal.SIGTERM)  # of Windows, where that one forces
+STOP = ((signal.SIGTERM, 10.0), (FORCED, None))
+KILL = ((FORCED, None),)
 
 
 def end_group(
     process: "subprocess.Popen[Any]",
     signals: Sequence[tuple[signal.Signals, float | None]] = STOP,
 ) -> int:
-    """Ask a process that leads its group to end, with the group, then force it; its exit code."""
+    """Ask a process that leads its group to end, with the group, then force it; its exit code.
+
+    Windows knows no groups: what the process started goes on there.
+    """
     for number, seconds in signals:
         # also where it has ended: what it started may go on
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+            os.killpg(process.pid, number) if IS_POSIX else process.send_signal(number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.wait(seconds)
     return process.wait()

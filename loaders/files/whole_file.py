@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from quotemill.errors import QuotemillError, SettingsError, UpstreamError
+from quotemill.systems import IS_POSIX
 
 
 @contextlib.contextmanager
@@ -30,8 +31,10 @@ def explain_unwritable(
 
 
 def sync(path: Path) -> None:
-    """Flush a file or a folder to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Flush a file or a folder to disk. Windows opens no folder, and flushes no read-only file."""
+    if not IS_POSIX and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY if IS_POSIX else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:

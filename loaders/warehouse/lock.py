@@ -1,11 +1,10 @@
 """The lock of a lane: one load at a time, on every machine that shares the warehouse."""
 
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from typing import Any
 
 import psycopg
@@ -41,16 +40,12 @@ class LoadLock:
     def __init__(self, warehouse: Warehouse, lane: str) -> None:
         self._warehouse, self._lane = warehouse, lane
         self._turn = threading.Lock()
-        file = _take_file(warehouse, lane)
-        if file is None:
-            with warehouse.connect() as conn:
-                raise self._held(conn, "another process of this machine")
-        self._file = file
-        try:
+        with ExitStack() as stack:
+            if not _hold_file(warehouse, lane, stack):
+                with warehouse.connect() as conn:
+                    raise self._held(conn, "another process of this machine")
             self._conn = self._taken()
-        except BaseException:
-            os.close(self._file)
-            raise
+            self._file = stack.pop_all()
 
     def confirm(self) -> None:
         """Check that the lock is held, or take it again after the warehouse was away.
@@ -74,7 +69,7 @@ class LoadLock:
         with self._turn:
             turns.let_go(self._conn)
         self._conn.close()
-        os.close(self._file)
+        self._file.close()
 
     def _taken(self) -> psycopg.Connection:
         name = f"quotemill load lock: {self._lane}"
@@ -185,13 +180,15 @@ class Watch:
                 continue  # what is fetched meanwhile stays on disk
 
 
-def _take_file(warehouse: Warehouse, lane: str) -> int | None:
+def _hold_file(warehouse: Warehouse, lane: str, stack: ExitStack) -> bool:
+    """Lock the lane's file until the stack ends; whether nobody else holds it."""
     from loaders.warehouse.migrate import warehouse_id
 
     folder = warehouse.home / "pipelines"
     try:
         make_private(folder)
-        return lock.take(folder / f"{warehouse_id(warehouse)}-{lane}.lock")
+        file = folder / f"{warehouse_id(warehouse)}-{lane}.lock"
+        return stack.enter_context(lock.hold(file)) is not None
     except OSError as error:
         raise unusable(folder, error) from None
 

@@ -23,6 +23,7 @@ from loaders import log
 from loaders.files import lock, whole_file
 from orchestration.console.errors import Busy, NotThere
 from orchestration.schedule.runner import executable
+from quotemill.systems import require_posix
 
 KEPT_COMMANDS = 200  # the newest; their output is for reading, the record is in the warehouse
 TAIL = 64 * 2**10  # bytes of an output that are read at a time
@@ -87,6 +88,7 @@ class Spawner:
     def __call__(
         self, words: Sequence[str], environ: Mapping[str, str], folder: Path, files: Files
     ) -> int:
+        require_posix("a command of the console", f"type {' '.join(words)} in a terminal")
         # one that ended stays in the system's table until its end is asked for
         self._children = [child for child in self._children if child.poll() is None]
         child = subprocess.Popen(

@@ -114,18 +114,16 @@ class Folder(folders.Folder):
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Make the folder and keep others out. Raises LockHeldError, and as `usable`."""
-        with self.usable():
-            self.root.mkdir(parents=True, exist_ok=True)
-            file = lock.take(self.root, is_folder=True)
-        if file is None:
-            raise LockHeldError(
-                f"another command exports to {self.root}",
-                hint="wait until it has ended, or name another folder",
-            )
-        try:
+        with contextlib.ExitStack() as stack:
+            with self.usable():
+                self.root.mkdir(parents=True, exist_ok=True)
+                held = stack.enter_context(lock.hold(self.root, is_folder=True))
+            if held is None:
+                raise LockHeldError(
+                    f"another command exports to {self.root}",
+                    hint="wait until it has ended, or name another folder",
+                )
             yield
-        finally:
-            os.close(file)
 
     def read_state(self) -> State | None:
         """The state that an earlier export left; None in a new folder. Raises UsageError."""

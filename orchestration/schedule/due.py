@@ -25,7 +25,8 @@ LOOK_BACK = timedelta(minutes=10)
 TOLERANCE = timedelta(minutes=10)
 AWAY = UpstreamError.exit_code
 # exit codes of a run that the kernel, or its own fault, ended
-KILLED = tuple(128 + s for s in (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS))
+_FATAL = ("SIGKILL", "SIGSEGV", "SIGABRT", "SIGBUS")  # Windows lacks some
+KILLED = tuple(128 + getattr(signal, name) for name in _FATAL if hasattr(signal, name))
 TRIES = 2  # of a start whose run was cut off: it may be what brings the machine down
 
 

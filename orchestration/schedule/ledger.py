@@ -18,17 +18,21 @@ from orchestration.run import history
 from orchestration.schedule import due
 from orchestration.schedule.due import Decision
 from orchestration.schedule.jobs import Job, Row
+from quotemill.systems import IS_POSIX
 from quotemill.warehouse.schemas import has_relation
 
 TABLE = "ops.schedules"
 OVERDUE = timedelta(minutes=30)
+_WINDOWS = 'schtasks /create /tn quotemill /sc daily /st 18:00 /tr "quotemill run"'
 _NAMES = [column.name for column in fields(Row)]
 _COLUMNS = ", ".join(_NAMES)
 _CHANGES = ", ".join(f"{name} = %({name})s" for name in _NAMES if name != "name")
 
 
 def name_install() -> str:
-    """The command that lets this machine start jobs: where it has no systemd or launchd, by cron."""
+    """The command that lets this machine start jobs: by cron without systemd or launchd."""
+    if not IS_POSIX:
+        return _WINDOWS
     kind = "launchd" if sys.platform == "darwin" else "systemd" if which("systemctl") else "cron"
     return f"quotemill schedule install --{kind}"
 

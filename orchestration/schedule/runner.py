@@ -17,7 +17,7 @@ from urllib.parse import quote
 from loaders import log
 from loaders.engine.signals import wait_for_end
 from loaders.files import lock as locks
-from loaders.files.process import end_group
+from loaders.files.process import FORCED, end_group
 from loaders.warehouse.embedded.places import unusable
 from orchestration.run import history as runs
 from orchestration.schedule import due, ledger, output
@@ -31,7 +31,7 @@ from quotemill.warehouse.postgres import Warehouse
 INTERRUPTED = 128 + signal.SIGINT
 CLOCK_CHECK = 60.0  # seconds: the clock may be set while a start is awaited
 # seconds a process gets to end after each signal; a load finishes its batch at the first
-ENDINGS = ((signal.SIGINT, 60.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, None))
+ENDINGS = ((signal.SIGINT, 60.0), (signal.SIGTERM, 10.0), (FORCED, None))
 
 
 @dataclass

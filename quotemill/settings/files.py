@@ -16,6 +16,7 @@ from platformdirs import user_config_dir
 
 from quotemill.errors import SettingsError
 from quotemill.settings.environment import PREFIX, read_dotenv, read_variables
+from quotemill.systems import IS_POSIX
 
 TOML = "quotemill.toml"
 DOTENV = ".env"
@@ -92,7 +93,7 @@ def find_dotenv(cwd: Path) -> tuple[Path, dict[str, str]]:
 
 def _refuse_foreign(path: Path, cwd: Path | None) -> None:
     """Refuse a file of another folder that other users can write: it names programs."""
-    if (cwd and path.parent == cwd.absolute()) or not hasattr(os, "getuid"):
+    if (cwd and path.parent == cwd.absolute()) or not IS_POSIX:
         return
     state = path.stat()
     if state.st_uid not in (0, os.getuid()) or state.st_mode & stat.S_IWOTH:

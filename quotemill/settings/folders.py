@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from quotemill.errors import SettingsError
 from quotemill.settings.model import TopSettings
+from quotemill.systems import is_root
 
 
 def require_absolute(settings: TopSettings, name: str, folder: Path) -> Path:
@@ -30,7 +31,7 @@ def make_private(folder: Path, *, above: int = 1) -> None:
     """
     levels = (folder, *folder.parents)
     for level in reversed([level for level in levels if not level.exists()]):
-        is_passed = os.geteuid() == 0 and level not in levels[: above + 1]
+        is_passed = is_root() and level not in levels[: above + 1]
         level.mkdir(mode=0o755 if is_passed else 0o700, exist_ok=True)
 
 

@@ -7,6 +7,7 @@ import psycopg
 
 from quotemill.errors import SettingsError
 from quotemill.settings.model import TopSettings
+from quotemill.systems import require_posix
 from quotemill.warehouse import embedded
 from quotemill.warehouse.address import label_address, parse_address
 from quotemill.warehouse.connections import find_process
@@ -92,7 +93,8 @@ def build_embedded(
 
 
 def allow_embedded(settings: TopSettings) -> None:
-    """Raises SettingsError where the settings refuse the embedded server."""
+    """Raises SettingsError where the settings or the system refuse the embedded server."""
+    require_posix("the embedded server", "let QUOTEMILL_WAREHOUSE_URL name a PostgreSQL server")
     if not settings.embedded_server:
         raise SettingsError(
             "no warehouse is named, and the embedded server is refused "

@@ -5,18 +5,24 @@
 A file counts as written when the zip was: times in a zip have no time zone.
 """
 
+import sys
 import zlib
 from collections.abc import Iterator
 from io import BufferedReader, FileIO
 from lzma import LZMAError
-from pathlib import Path, PosixPath
+from pathlib import Path
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from quotemill.errors import DataQualityError
 from quotemill.foreign import ZIP_DIRECTORY, check_size, reading
 
+if sys.platform == "win32":
+    from pathlib import WindowsPath as OwnPath
+else:
+    from pathlib import PosixPath as OwnPath
 
-class Member(PosixPath):
+
+class Member(OwnPath):
     """A file in a zip; its path goes on from that of the zip."""
 
     archive: ZipFile

@@ -22,10 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loaders.files import lock
+from loaders.files.process import FORCED
 from loaders.ticks.questdb.jar import VERSION, Java, fetch_jar, find_java
 from loaders.ticks.settings import QuestdbSettings
 from quotemill.errors import SettingsError, UpstreamError
 from quotemill.foreign import reading
+from quotemill.systems import require_posix
 from quotemill.ticks.questdb_http import USER, Address
 
 LOCK = "server.lock"  # has the number of the process that holds it
@@ -96,6 +98,7 @@ def start(
     """
     if (address := find_running(folder)) is not None:
         return address
+    require_posix("a QuestDB of this home", "let QUOTEMILL_QUESTDB_URL name a server")
     java, jar = find_java(settings), fetch_jar(settings)
     try:
         for part in (folder, folder / "conf", folder / "tmp", folder / "import"):
@@ -131,7 +134,7 @@ def stop(folder: Path, *, patience: float = PATIENCE) -> bool:
     pid = _pid(folder)
     if pid is None:
         return False
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    for number in (signal.SIGTERM, FORCED):
         try:
             os.kill(pid, number)
         except ProcessLookupError:

@@ -46,6 +46,7 @@ POLL_SECONDS = 0.1  # between two checks of `stop`
 END_SECONDS = 5.0  # for a client to end once its output did
 PASSED_VARIABLES = (
     "PATH",
+    "SYSTEMROOT",  # without which Windows starts no Python
     "LANG",
     "LC_ALL",
     "TZ",

@@ -9,7 +9,6 @@ import importlib.metadata
 import importlib.util
 import math
 import os
-import pwd
 import re
 import shutil
 import subprocess
@@ -94,6 +93,8 @@ def _find_wheel() -> Programs:
 
 def account_of_owner(path: Path) -> Account | None:
     """The account that owns `path`, which root's server must run as; None when that is root."""
+    import pwd
+
     facts = path.stat()
     if facts.st_uid == 0:
         return None
@@ -142,6 +143,8 @@ def _try(command: Sequence[str]) -> str:
 
 
 def _lookup() -> Account | None:
+    import pwd
+
     try:
         entry = pwd.getpwnam(SYSTEM_USER)
     except KeyError:

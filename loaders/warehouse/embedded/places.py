@@ -10,6 +10,7 @@ from loaders.warehouse.embedded import binaries
 from loaders.warehouse.embedded.binaries import Account
 from loaders.warehouse.embedded.postmaster import socket_path
 from quotemill.errors import SettingsError
+from quotemill.systems import is_root
 
 ELSEWHERE = "postgres.place"  # in a home whose data an earlier version had outside it
 SOCKET_LIMIT = 103  # bytes of a socket's path: Linux has room for 107, macOS for 103
@@ -21,7 +22,7 @@ def data_directory(home: Path) -> Path:
 
 def server_account(home: Path) -> Account | None:
     """The user of the home's server (None: as we run). Raises SettingsError."""
-    if os.geteuid() != 0:
+    if not is_root():
         return None
     home = home.resolve()
     data = home / "postgres"
@@ -66,7 +67,7 @@ def make_folder(path: Path, account: Account | None) -> None:
         with contextlib.suppress(FileExistsError):  # another process was a moment faster
             folder.mkdir(mode=0o700)
         facts = folder.stat()
-        is_roots = os.geteuid() == 0 == facts.st_uid and folder != Path("~root").expanduser()
+        is_roots = is_root() and facts.st_uid == 0 and folder != Path("~root").expanduser()
         if is_roots and not facts.st_mode & 0o077:
             os.chown(folder, -1, (account or binaries.system_account()).gid)
             folder.chmod(0o710)

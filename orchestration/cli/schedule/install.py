@@ -13,7 +13,7 @@ import typer
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import find_warehouse
-from orchestration.cli.schedule.jobs import read_jobs, warn_if_no_job
+from orchestration.cli.schedule.jobs import read_jobs, require_scheduler, warn_if_no_job
 from orchestration.schedule import ledger
 from orchestration.schedule.install import check, cron, launchd, place, remove, systemd, write
 from orchestration.schedule.install.place import Place
@@ -22,6 +22,7 @@ from orchestration.schedule.listing import list_names
 from orchestration.schedule.switching import open_prepared
 from quotemill.errors import UsageError
 from quotemill.settings.files import find_files
+from quotemill.systems import is_root
 
 
 def install_command(
@@ -48,6 +49,7 @@ def install_command(
     """
     if (for_cron, for_systemd, for_launchd).count(True) != 1:
         raise UsageError("give one of --cron, --systemd and --launchd")
+    require_scheduler()
     if for_cron and folder:
         raise UsageError("--folder does not go with --cron: a crontab is one file of each user")
     settings = load_settings()
@@ -85,6 +87,7 @@ def uninstall_command(
     """
     if (for_cron, for_systemd, for_launchd).count(True) != 1:
         raise UsageError("give one of --cron, --systemd and --launchd")
+    require_scheduler()
     settings = load_settings()
     here = place.find(settings)
     removed: Sequence[str | Path]
@@ -95,7 +98,7 @@ def uninstall_command(
         removed = _remove(remove.own_agent(here, folder), folder, [stop])
     else:
         units = remove.own_units(here, folder or write.systemd_folder())
-        ctl = ["systemctl"] if os.geteuid() == 0 else ["systemctl", "--user"]
+        ctl = ["systemctl"] if is_root() else ["systemctl", "--user"]
         timers = [unit.name for unit in units if unit.suffix == ".timer"]
         removed = _remove(units, folder, [[*ctl, "stop", *timers], [*ctl, "daemon-reload"]])
     for name in removed:
@@ -169,7 +172,7 @@ def _install_systemd(settings: Settings, here: Place, folder: Path | None, dry_r
     timers = [name for name in units if name.endswith(".timer")]
     for name in units:
         print(target / name)
-    ctl = "systemctl" if os.geteuid() == 0 else "systemctl --user"
+    ctl = "systemctl" if is_root() else "systemctl --user"
     gone = [path.name for path in stale if path.name.endswith(".timer")]
     if gone:
         print(f"next: {ctl} stop {' '.join(gone)}", file=sys.stderr)

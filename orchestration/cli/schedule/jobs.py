@@ -11,12 +11,19 @@ import typer
 
 from loaders.cli import shell
 from loaders.settings import Settings
+from orchestration.schedule import ledger
 from orchestration.schedule.jobs import Job, Row, survey
 from orchestration.schedule.listing import NO_JOB, get_job, read_rows
 from quotemill.errors import SettingsError
+from quotemill.systems import require_posix
 
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job.")]
 OneJob = Annotated[str | None, typer.Argument(metavar="JOB", help="Only this job; all if absent.")]
+
+
+def require_scheduler() -> None:
+    """Raises SettingsError where jobs cannot be started: their processes share a lock."""
+    require_posix("the schedule", f"let Windows start the run: {ledger.name_install()}")
 
 
 def parse_now(as_of: str | None) -> datetime:

@@ -18,7 +18,14 @@ from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import nightly
 from orchestration.alerts.check import load_settings_or_notify
-from orchestration.cli.schedule.jobs import JobName, OneJob, find_command, parse_now, takes_as_of
+from orchestration.cli.schedule.jobs import (
+    JobName,
+    OneJob,
+    find_command,
+    parse_now,
+    require_scheduler,
+    takes_as_of,
+)
 from orchestration.schedule import switching
 from orchestration.schedule.jobs import Job, survey
 from orchestration.schedule.listing import NO_JOB, get_job, read_rows
@@ -48,6 +55,7 @@ def run_command(
     """
     if now and job is None:
         raise UsageError("--now goes with one job", hint="quotemill schedule run JOB --now")
+    require_scheduler()
     raise typer.Exit(_run_due_jobs(job, now, as_of))
 
 
@@ -60,6 +68,7 @@ def serve_command() -> None:
     """
     from orchestration.schedule.serve import Server
 
+    require_scheduler()
     settings = load_settings_or_notify()
     shell.start_logs(settings)
 

@@ -12,6 +12,7 @@ from orchestration.schedule.install import cron, launchd, systemd
 from orchestration.schedule.install.place import MARK
 from orchestration.schedule.install.systemd import PREFIX
 from quotemill.errors import SettingsError
+from quotemill.systems import is_root
 
 # of cronie, Debian's and macOS's, and of BusyBox
 _NO_CRONTAB = re.compile("no crontab|can't open '.*': No such file")
@@ -19,7 +20,7 @@ _NO_CRONTAB = re.compile("no crontab|can't open '.*': No such file")
 
 def systemd_folder() -> Path:
     """Where units of this user are: the system's for root."""
-    if os.geteuid() == 0:
+    if is_root():
         return Path("/etc/systemd/system")
     base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(base) / "systemd" / "user"

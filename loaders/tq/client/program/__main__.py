@@ -4,7 +4,6 @@ import importlib
 import json
 import os
 import queue
-import resource
 import sys
 import threading
 import types
@@ -23,6 +22,7 @@ from loaders.tq.client.program import (
 from loaders.tq.client.program.failure import classify
 from loaders.tq.client.program.session import Session
 from quotemill.foreign import TQ_MEMORY
+from quotemill.systems import IS_POSIX
 
 CALLS: dict[str, Callable[..., Any]] = {
     "login": Session.login,
@@ -66,7 +66,14 @@ def prepare() -> None:
 
 
 def limit_memory(most: int) -> None:
-    """Let an answer that would fill the machine's memory be a MemoryError of its question."""
+    """Let an answer that would fill the machine's memory be a MemoryError of its question.
+
+    Windows has no such limit.
+    """
+    if not IS_POSIX:
+        return
+    import resource
+
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     most = most if hard == resource.RLIM_INFINITY else min(most, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
