@@ -1,4 +1,4 @@
-# Every target is complete on its own on a machine with Python 3.11+ and make.
+# Every target is complete on its own on a machine with Python 3.11 to 3.13 and make.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -11,8 +11,8 @@ INSTALL = { test -x $(BIN)/uv && $(UV) --require-hashes $(1); } || \
 STAMP := $(VENV)/.installed
 TOOLS := $(VENV)/.installed-tools
 
-.PHONY: install dagster demo test test-e2e test-faults lint lint-sql lint-types format fmt docs
-.PHONY: bench soak compact clean
+.PHONY: install dagster demo test test-e2e test-faults test-unit test-pythons lint lint-sql
+.PHONY: lint-types format fmt docs bench soak compact clean
 .DEFAULT_GOAL := demo
 
 # plain dbt parses a clone by it until a load writes another one, which connects to the warehouse
@@ -20,8 +20,8 @@ dbt_project/profiles.yml:
 	@cp dbt_project/profiles.before_load.yml $@
 
 $(STAMP): requirements.lock pyproject.toml | dbt_project/profiles.yml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
-		"needs Python 3.11 or newer; fix: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(not (3, 11) <= v < (3, 14) and \
+		"needs Python 3.11, 3.12 or 3.13; this is %s.%s; fix: make PYTHON=python3.12" % v)'
 	@test -x $(BIN)/python || { echo "making an environment in $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing $$(grep -c '==' requirements.lock) packages into $(VENV)"
 	@awk '/^[^ ]/ {own = /^uv==/} own' requirements.lock >$(VENV)/uv.lock
@@ -47,7 +47,7 @@ demo: $(STAMP)
 	@$(BIN)/quotemill demo
 
 # where an environment forbids bytecode, each process of the tests compiles all modules again
-test test-e2e test-faults soak: export PYTHONDONTWRITEBYTECODE =
+test test-e2e test-faults test-unit soak: export PYTHONDONTWRITEBYTECODE =
 
 # a process more than a small machine has cores: tests spend much of their time waiting. Without a
 # network QuestDB's jar does not come, and its tests are left out
@@ -63,6 +63,18 @@ test-e2e: $(TOOLS)
 
 test-faults: $(TOOLS)
 	$(BIN)/python -m pytest -n 3 --durations=10 tests/faults
+
+test-unit: $(TOOLS)
+	$(BIN)/python -m pytest -n 3 tests/unit
+
+# each in an environment of its own, which takes some minutes and a gigabyte the first time; those
+# of pyenv are on PATH only where that variable names them
+test-pythons:
+	@for version in 3.11 3.12 3.13; do \
+		python=python$$version; export PYENV_VERSION=$$version; \
+		$$python -c '' 2>/dev/null || { echo "skipped: no $$python on PATH"; continue; }; \
+		$(MAKE) --no-print-directory test-unit PYTHON=$$python VENV=var/$$python || exit 1; \
+	done
 
 lint: $(TOOLS)
 	$(BIN)/ruff format --check .

@@ -64,7 +64,7 @@ def published_days(start: date, end: date) -> tuple[date, ...]:
     """
     import numpy as np
 
-    days = np.arange(np.datetime64(start), np.datetime64(end) + 1)
+    days = np.arange(np.datetime64(start), np.datetime64(end) + np.timedelta64(1, "D"))
     # the library's own `valid_days` walks through the days one by one, for 0.2 s
     holidays = _shanghai().holidays().calendar
     return tuple(days[np.is_busday(days, busdaycal=holidays)].tolist())

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,11 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make(folder: Path, **environ: str) -> tuple[int, list[str]]:
+def make(
+    folder: Path, python: Path | str = sys.executable, **environ: str
+) -> tuple[int, list[str]]:
     done = subprocess.run(
-        ["make", f"PYTHON={sys.executable}"],
+        ["make", f"PYTHON={python}"],
         cwd=folder,
         env={"PATH": "/usr/bin:/bin"} | environ,
         capture_output=True,
@@ -86,3 +89,55 @@ def test_uv_installs_what_the_lock_names_and_pip_where_it_fails(clone: Path) -> 
     assert own.startswith("uv==")
     assert own.count("==") == 1
     assert "--hash=sha256:" in own
+
+
+@pytest.mark.parametrize("version", [(3, 10), (3, 14)])
+def test_another_python_than_the_dependencies_run_on_is_refused(
+    clone: Path, version: tuple[int, int]
+) -> None:
+    python = clone / "python"
+    pretend = f"import sys; sys.version_info = {version}; exec(sys.argv[1])"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{pretend}" "$2"\n')
+    python.chmod(0o755)
+    code, printed = make(clone, python)
+    given = ".".join(map(str, version))
+    message = f"needs Python 3.11, 3.12 or 3.13; this is {given}; fix: make PYTHON=python3.12"
+    assert (code, printed[0]) == (2, message)
+
+
+def test_the_package_the_makefile_and_the_classifiers_name_the_same_pythons() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    name = "Programming Language :: Python :: "
+    versions = [c.removeprefix(name) for c in project["classifiers"] if c.startswith(name)]
+    assert versions == ["3.11", "3.12", "3.13"]
+    assert project["requires-python"] == ">=3.11,<3.14"
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    assert f"for version in {' '.join(versions)}; do" in makefile
+    assert "needs Python 3.11, 3.12 or 3.13;" in makefile
+
+
+def test_the_units_are_tested_on_each_python_that_is_there(clone: Path) -> None:
+    """A python3.12 is the only one; the others are named as left out."""
+    programs = clone / "bin"
+    programs.mkdir()
+    for name in ("sh", "awk", "grep", "cp", "touch", "make", "seq", "test", "echo"):
+        (programs / name).symlink_to(shutil.which(name) or f"/bin/{name}")
+    (programs / "python3.12").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    environment = clone / "var" / "python3.12" / "bin"
+    environment.mkdir(parents=True)
+    for name, text in (("pip", PIP), ("python", "#!/bin/sh\necho python3.12 $*\n")):
+        (environment / name).write_text(text)
+    for path in (programs / "python3.12", environment / "pip", environment / "python"):
+        path.chmod(0o755)
+    shutil.copy(ROOT / "requirements-dev.lock", clone)
+    done = subprocess.run(
+        [programs / "make", "test-pythons"],
+        cwd=clone,
+        env={"PATH": str(programs)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [lines[0], lines[-1]] == [f"skipped: no python3.{n} on PATH" for n in (11, 13)]
+    assert "python3.12 -m pytest -n 3 tests/unit" in lines
