@@ -20,7 +20,7 @@ from loaders.warehouse.migration_files import find_current_warehouse
 from loaders.warehouse.ownership import foreign_relations, privileges
 from orchestration.alerts import book, channels
 from orchestration.backup import folder as backups
-from orchestration.checks import folders
+from orchestration.checks import dbt_on_path, folders
 from orchestration.checks import warehouse as warehouse_checks
 from orchestration.checks.edited_tables import list_differences
 from orchestration.schedule import jobs, ledger
@@ -51,7 +51,8 @@ def examine(
     ready, _ = sources.configured(settings)
     # a full disk, and a store or service that is away, come before what they lead to
     plan: list[tuple[str, Callable[[], Iterable[Check]]]] = [
-        ("home", partial(folders.check, settings, warehouse))
+        ("home", partial(folders.check, settings, warehouse)),
+        ("dbt", dbt_on_path.check),
     ]
     keeps_ticks = any(sources.find(name).insight.keeps_ticks for name in ready)
     if settings.questdb_url is not None or (keeps_ticks and warehouse is not None):
