@@ -28,6 +28,15 @@ with lock.hold(Path(sys.argv[1]), is_folder=sys.argv[2] == "True") as held:
     print(held is not None, flush=True)
     sys.stdin.readline()
 """
+# a command as the console starts it, detached
+START_OF_CONSOLE = """
+from pathlib import Path
+from orchestration.console.processes import Commands
+try:
+    Commands(Path("commands"), Path(), {}).start(["quotemill", "report"], "page")
+except Exception as error:
+    raise SystemExit(f"{type(error).__name__}: {error} {error.hint}")
+"""
 EVERYTHING = """
 import importlib, pkgutil
 from quotemill.systems import IS_POSIX
@@ -150,6 +159,24 @@ def test_what_needs_posix_says_so_and_names_the_way(place: Place, command: str, 
     assert "needs Linux or macOS\nhint: run quotemill in WSL2, where" in done.stderr
     assert "/mnt/c/new_tdx" in done.stderr
     assert way in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "way"),
+    [
+        ("import quotemill; quotemill.open()", "QUOTEMILL_WAREHOUSE_URL"),
+        (START_OF_CONSOLE, "type quotemill report in a terminal"),
+    ],
+)
+def test_calls_that_need_posix_say_so(place: Place, code: str, way: str) -> None:
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, env=place.environment(), cwd=place.folder, capture_output=True, text=True
+    )
+    assert "SettingsError" in done.stderr
+    assert "needs Linux or macOS" in done.stderr
+    assert way in done.stderr
+    assert [*place.folder.rglob("*.json")] == []
 
 
 @pytest.mark.parametrize("is_folder", [False, True])
