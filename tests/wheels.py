@@ -4,7 +4,12 @@ import subprocess
 import sys
 import sysconfig
 import venv
+import zipfile
+from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 from tests.conftest import ROOT
 
@@ -27,3 +32,30 @@ def install_wheel(wheel: Path, folder: Path) -> Path:
     # a plain line: the .pth files over there, which name the checkout, are not followed
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return python
+
+
+def install_reader(wheel: Path, folder: Path) -> Path:
+    """A new environment with the wheel and what it needs without any extra; its interpreter."""
+    venv.create(folder, with_pip=False, symlinks=True)
+    (site,) = (folder / "lib").glob("python*/site-packages")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    (own,) = site.glob("*.dist-info")
+    for package in _find_packages(metadata.Distribution.at(own).requires or ()):
+        for file in metadata.files(package) or ():
+            top = site / file.parts[0]
+            if file.parts[0] not in ("..", "__pycache__") and not top.exists():
+                top.symlink_to(Path(str(file.locate())).parents[len(file.parts) - 1] / top.name)
+    return folder / "bin" / "python"
+
+
+def _find_packages(requirements: Iterable[str], extras: Iterable[str] = ()) -> set[str]:
+    """The packages that requirements ask for with these extras, and all that those need."""
+    packages = set[str]()
+    for needed in map(Requirement, requirements):
+        marker = needed.marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in (*extras, "")):
+            packages |= {needed.name} | _find_packages(
+                metadata.requires(needed.name) or (), needed.extras
+            )
+    return packages

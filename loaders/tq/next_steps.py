@@ -81,9 +81,9 @@ def _to_fetch(conn: psycopg.Connection, settings: Settings, schema: str) -> list
     late = ", ".join(sorted({day.variety for day in days}))
     if conn.execute(MAY_DOWNLOAD, (PERMISSION_SETTING,)).fetchone() == (False,):
         return [
-            f"{say_count(len(days), 'day')} of ticks of {late}, due and not to be had: the account may "
-            "not download their history (tq_dl); `loaders run tq` takes what the newest ticks hold, "
-            "and what `loaders run tq --mode live` recorded"
+            f"{say_count(len(days), 'day')} of ticks of {late}, due and not to be had: the account "
+            "may not download their history (tq_dl); `loaders run tq` takes what the newest ticks "
+            "hold, and what `loaders run tq --mode live` recorded"
         ]
     symbols = sorted({day.symbol for day in days})
     short = read_short_days(conn) | read_rejudged(conn, symbols).keys()

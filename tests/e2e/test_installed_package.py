@@ -6,19 +6,16 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable
-from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from packaging.requirements import Requirement
 
 from orchestration.schedule.runner import ENDINGS
 from tests.e2e.commands import ROOT
 from tests.homes import clean_environ, new_home
-from tests.wheels import build_wheel, install_wheel
+from tests.wheels import build_wheel, install_reader, install_wheel
 
 PROGRAM = "from orchestration.cli import main; main()"
 
@@ -35,31 +32,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def reading_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An interpreter with the wheel and what it needs without any extra."""
-    folder = tmp_path_factory.mktemp("reading")
-    venv.create(folder, with_pip=False, symlinks=True)
-    (site,) = (folder / "lib").glob("python*/site-packages")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
-    (own,) = site.glob("*.dist-info")
-    for package in find_packages(metadata.Distribution.at(own).requires or ()):
-        for file in metadata.files(package) or ():
-            top = site / file.parts[0]
-            if file.parts[0] not in ("..", "__pycache__") and not top.exists():
-                top.symlink_to(Path(str(file.locate())).parents[len(file.parts) - 1] / top.name)
-    return folder / "bin" / "python"
-
-
-def find_packages(requirements: Iterable[str], extras: Iterable[str] = ()) -> set[str]:
-    """The packages that requirements ask for with these extras, and all that those need."""
-    packages = set[str]()
-    for needed in map(Requirement, requirements):
-        marker = needed.marker
-        if marker is None or any(marker.evaluate({"extra": extra}) for extra in (*extras, "")):
-            packages |= {needed.name} | find_packages(
-                metadata.requires(needed.name) or (), needed.extras
-            )
-    return packages
+    return install_reader(wheel, tmp_path_factory.mktemp("reading"))
 
 
 def test_without_an_extra_every_module_of_the_reader_is_imported(

@@ -77,7 +77,7 @@ def test_the_project_the_package_and_our_commands_ask_for_the_same_dbt() -> None
     package = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     # dbt itself refuses a project of another version, in a sentence
     assert project["require-dbt-version"] == [">=1.11.0", "<1.12.0"]
-    assert "dbt-core>=1.11,<1.12" in package["dependencies"]
+    assert "dbt-core>=1.11,<1.12" in package["optional-dependencies"]["load"]
     assert VERSIONS == {"dbt-core": "1.11."}
 
 

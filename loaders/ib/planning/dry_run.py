@@ -103,9 +103,8 @@ def preview(
     if not slot.fits:
         then = "the nearest strikes are taken" if ib.overflow == "shrink" else "refused"
         left = slot.contracts - slot.capacity
-        lines.append(
-            f"{say_count(left, 'contract does', 'contracts do')} not fit a slot: {then} (ib.overflow)"
-        )
+        many = say_count(left, "contract does", "contracts do")
+        lines.append(f"{many} not fit a slot: {then} (ib.overflow)")
     if (late := describe_lag(slot, ib.max_capture_lag_seconds)) is not None:
         lines.append(f"warning: {late}")
     detail = {

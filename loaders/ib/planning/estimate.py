@@ -80,7 +80,8 @@ class Estimate:
         symbols = f" of {say_count(self.symbols, 'symbol')}" if self.symbols else ""
         text = (
             f"{say_count(self.contracts, 'contract')}{symbols}: "
-            f"{say_count(self.batches, 'batch', 'batches')} of {self.batch_size}, {self.per_minute:g} a minute after {burst_size(self.per_minute)}, "
+            f"{say_count(self.batches, 'batch', 'batches')} of {self.batch_size}, "
+            f"{self.per_minute:g} a minute after {burst_size(self.per_minute)}, "
             f"{self.seconds / 60:.1f}"
         )
         if not self.seconds_allowed:

@@ -10,7 +10,7 @@ import pytest
 from tests.homes import clean_environ
 from tests.integration.dbt.price_market import CODE, DAYS
 from tests.integration.dbt.raw_futures import VARIETY
-from tests.wheels import build_wheel, install_wheel
+from tests.wheels import build_wheel, install_reader, install_wheel
 
 # reads all that a reader has, then imports every module; argv: URL, home, code, day, variety
 READ = """
@@ -54,6 +54,13 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return install_wheel(wheel, tmp_path_factory.mktemp("venv")).parent
 
 
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter with the wheel and what it needs without any extra."""
+    wheel = build_wheel(tmp_path_factory.mktemp("wheel"))
+    return install_reader(wheel, tmp_path_factory.mktemp("reading"))
+
+
 @pytest.fixture(params=["loaders.py", "loaders/__init__.py"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A folder of notebooks with modules of its user."""
@@ -72,10 +79,10 @@ def run(folder: Path, *command: str | Path) -> str:
 
 
 def test_reading_imports_no_module_of_the_working_folder(
-    programs: Path, folder: Path, price_market: str
+    reader: Path, folder: Path, price_market: str
 ) -> None:
     arguments = (price_market, str(folder.parent), CODE, str(DAYS[-1]), VARIETY)
-    answer = json.loads(run(folder, programs / "python", "-c", READ, *arguments))
+    answer = json.loads(run(folder, reader, "-c", READ, *arguments))
     assert (answer["ours"], answer["owners"]) == ([], ["user"])
     assert answer["counts"] == {
         "days": len(DAYS),
