@@ -76,30 +76,6 @@ def test_a_section_is_saved_as_a_whole_or_not_at_all(
     assert [text for text in page.console if "Failed to load" not in text] == []
 
 
-def test_a_click_is_answered_at_once_and_a_second_one_does_nothing(
-    tmp_path: Path, start_console: Start, chromium: Browser
-) -> None:
-    place = Place(tmp_path, tmp_path / "home")
-    url = start_console(place, "--port", "0", "--as-of", AS_OF).url
-    page = chromium.open(f"{url}/settings?section=tdx")
-    fill(page, FORM, tdx__timeout="nine")
-    assert save(page, FORM).startswith("setting tdx.timeout")
-    fill(page, FORM, tdx__timeout="9")
-    page.ask(
-        "void (window.asked = 0, window.send = fetch, window.fetch = (...call) => {"
-        " window.asked += 1;"
-        " return new Promise((done) => { window.go = () => done(send(...call)); })})"
-    )
-    button, answer = f"{FORM}.querySelector('button')", f"{FORM}.querySelector('[data-answer]')"
-    said = page.ask(f"({button}.click(), {button}.click(), {answer}.textContent)")
-    assert said == "running …"
-    assert page.ask("window.asked") == 1
-    page.ask("void (window.fetch = window.send, window.go())")
-    page.wait_for(f"{answer}.textContent === 'saved'")
-    page.ask(f"void ({FORM}.elements['tdx.timeout'].value = '8', {button}.click())")
-    page.wait_for(f"{FORM}.elements['tdx.timeout'].defaultValue === '8.0'")
-
-
 def test_a_frequency_that_is_chosen_is_the_rule_that_is_saved(
     tmp_path: Path, start_console: Start, chromium: Browser
 ) -> None:
@@ -126,3 +102,27 @@ def test_a_frequency_that_is_chosen_is_the_rule_that_is_saved(
         "schedule": {"tdx_selftest": {"when": "every 30m"}}
     }
     assert page.console == []
+
+
+def test_a_click_is_answered_at_once_and_a_second_one_does_nothing(
+    tmp_path: Path, start_console: Start, chromium: Browser
+) -> None:
+    place = Place(tmp_path, tmp_path / "home")
+    url = start_console(place, "--port", "0", "--as-of", AS_OF).url
+    page = chromium.open(f"{url}/settings?section=tdx")
+    fill(page, FORM, tdx__timeout="nine")
+    assert save(page, FORM).startswith("setting tdx.timeout")
+    fill(page, FORM, tdx__timeout="9")
+    page.ask(
+        "void (window.asked = 0, window.send = fetch, window.fetch = (...call) => {"
+        " window.asked += 1;"
+        " return new Promise((done) => { window.go = () => done(send(...call)); })})"
+    )
+    button, answer = f"{FORM}.querySelector('button')", f"{FORM}.querySelector('[data-answer]')"
+    said = page.ask(f"({button}.click(), {button}.click(), {answer}.textContent)")
+    assert said == "running …"
+    assert page.ask("window.asked") == 1
+    page.ask("void (window.fetch = window.send, window.go())")
+    page.wait_for(f"{answer}.textContent === 'saved'")
+    page.ask(f"void ({FORM}.elements['tdx.timeout'].value = '8', {button}.click())")
+    page.wait_for(f"{FORM}.elements['tdx.timeout'].defaultValue === '8.0'")
