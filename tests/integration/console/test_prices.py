@@ -57,7 +57,7 @@ def caller(open_console: Open, prepared_dsn: str) -> Caller:
         daily = [{"variety": "SHFE.au", "trading_day": day, "close": 500} for day in DAYS[:-1]]
         insert(conn, "futures.main_daily", daily)
         for table, own in (
-            ("chain_daily_clean", {"open_interest": 7, "iv": 0.2}),
+            ("chain_daily_clean", {"open_interest": 7, "iv": 0.2, "bid": Decimal("18.4000")}),
             ("chain_intraday", {"slot_label": "10:00", "snapshot_error": False, "iv": "NaN"}),
         ):
             of = {"symbol": "BRK B", "trade_date": date(2026, 11, 24), "conid": 1, **own}
@@ -234,6 +234,9 @@ def test_pages_of_futures_and_options_draw_what_the_tables_have(caller: Caller) 
     shown = re.findall(r'<th scope="row" class="d">([\d-]+)</th>', part.text)
     assert shown == [str(DAYS[299]), str(DAYS[298])]
     text = caller.get("/prices/options?symbol=BRK+B").text
+    assert text.count('<td class="n">18.40</td>') == 6
+    assert '<a href="/prices" aria-current="true">' in text  # of all pages, of those of prices
+    assert '<a href="/prices/options" aria-current="page">' in text
     series = read_lines(text)["series"]
     assert {name: [point[:2] for point in line] for name, line in series.items()} == {
         kind: [[90, 0.2], [100, 0.2], [110, 0.2]] for kind in ("call", "put")
