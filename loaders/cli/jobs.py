@@ -49,7 +49,9 @@ def print_report(settings: Settings, shown: dict[str, Any]) -> None:
         print(f"fix: {job_list.name_retry(retry, is_later=job_list.is_stopped(newest))}")
     earlier = [row for row in shown["failed_keys"] if row["job_id"] != shown["jobs"][0]["job_id"]]
     for row in earlier[:10]:
-        print(f"failed in load {row['job_id']}: {row['dataset']} {row['key']}: {row['reason']}")
+        shell.print_wrapped(
+            f"failed in load {row['job_id']}: {row['dataset']} {row['key']}: {row['reason']}"
+        )
     if len(earlier) > 10:
         print(f"failed in earlier loads: {len(earlier) - 10:,} more")
     for job_id in dict.fromkeys(row["job_id"] for row in earlier):
@@ -64,7 +66,7 @@ def describe_place(settings: Settings) -> dict[str, Any]:
 def print_place(settings: Settings, warehouse: str) -> None:
     """Print in one line which warehouse, home and settings a status is about."""
     places = ", ".join(settings.places) or "none, all defaults"
-    print(f"warehouse: {warehouse}; home: {settings.home}; settings: {places}")
+    shell.print_wrapped(f"warehouse: {warehouse}; home: {settings.home}; settings: {places}")
 
 
 def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) -> None:
@@ -73,7 +75,7 @@ def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) ->
     A status, which has those words, names the errors of jobs in its problems.
     """
     for job in shown["jobs"]:
-        print(_format_job(job, with_error=fresh is None))
+        shell.print_wrapped(_format_job(job, with_error=fresh is None), 11)
         for task in shown["tasks"] if job is shown["jobs"][0] else ():  # those of the newest
             if task["status"] not in ("succeeded", "skipped", "pending"):
                 _print_task(task)
@@ -83,7 +85,9 @@ def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) ->
         newest = f" up to {row['newest']}" if row["newest"] and not known else ""
         oldest = "" if row["oldest"] == row["newest"] else f", the oldest at {row['oldest']}"
         state = f"; {known}" if known else ""
-        print(f"{row['dataset']:<21} {say_count(row['keys'], 'key')}{newest}{oldest}{state}")
+        shell.print_wrapped(
+            f"{row['dataset']:<21} {say_count(row['keys'], 'key')}{newest}{oldest}{state}", 22
+        )
 
 
 def _format_job(job: dict[str, Any], *, with_error: bool) -> str:
@@ -117,7 +121,7 @@ def print_failures(shown: dict[str, Any]) -> None:
     for dataset, failures in shown["failures"].items():
         own = [(key, why) for key, why in failures.items() if why not in ending]
         for key, why in own[:10]:
-            print(f"failed: {dataset} {key}: {why}")
+            shell.print_wrapped(f"failed: {dataset} {key}: {why}")
         if len(own) > 10:
             print(f"failed: {dataset}: {len(own) - 10:,} more")
 

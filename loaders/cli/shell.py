@@ -4,11 +4,14 @@ import contextlib
 import json
 import logging
 import os
+import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
@@ -31,6 +34,7 @@ ReplaceYes = Annotated[
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Print each request and retry.")]
 CLOSED = 141  # 128 and SIGPIPE, by which other programs end then
+_COMMAND = re.compile(r"\b(?:quotemill|loaders) [^;,:`()]{1,50}")
 _log = logging.getLogger("loaders")
 _level = logging.WARNING  # of lines on stderr
 _answered = False  # whether this process has printed its JSON
@@ -167,7 +171,28 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+        print_wrapped("  ".join(cells).rstrip(), sum(widths[:-1]) + 2 * len(widths[:-1]))
+
+
+def print_wrapped(text: str, indent: int = 4, file: TextIO | None = None) -> None:
+    """Print a line; on a terminal that is narrower, in several that break between words.
+
+    A command in it stays in one line, to be copied.
+    """
+    file = file or sys.stdout
+    width = shutil.get_terminal_size().columns
+    if file.isatty() and indent < width / 2:
+        whole = _COMMAND.sub(lambda found: found[0].replace(" ", "\0"), text)
+        lines = textwrap.wrap(
+            whole,
+            width,
+            subsequent_indent=" " * indent,
+            replace_whitespace=False,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        text = "\n".join(lines).replace("\0", " ")
+    print(text, file=file)
 
 
 def parse_source_and_job(source: str | None, job: int | None) -> tuple[str | None, int | None]:

@@ -64,8 +64,8 @@ def build_chosen(choose: Callable[[Settings, Warehouse], Sequence[str]], *, json
 def print_summary(result: BuildResult) -> None:
     """Print the figures of a build on stderr."""
     for finding in result.findings:
-        print(f"{finding.status}: {finding.name}: {finding.message}", file=sys.stderr)
-    print(
+        shell.print_wrapped(f"{finding.status}: {finding.name}: {finding.message}", file=sys.stderr)
+    shell.print_wrapped(
         f"build {result.build_id} {'succeeded' if result.succeeded else 'failed'} in "
         f"{result.seconds:.1f} s: {result.models_built} models, {result.rows_written:,} rows "
         f"written; tests: {result.tests_passed} passed, {result.tests_warned} warned, "

@@ -41,24 +41,25 @@ def status_command(
     jobs.print_place(settings, shown.loads["warehouse"])
     if shown.timescale is not None:
         off = f": no {', '.join(shown.timescale.off)}" if shown.timescale.off else ""
-        print(f"edition: {shown.timescale}{off}")
+        shell.print_wrapped(f"edition: {shown.timescale}{off}")
     fresh = {row["dataset"]: _describe_freshness(row) for row in shown.freshness}
     if shown.loads["jobs"]:  # else the first problem says what to do
         jobs.print_jobs(shown.loads, fresh)
     for dataset in sorted(fresh.keys() - {row["dataset"] for row in shown.loads["datasets"]}):
         print(f"{dataset:<21} {fresh[dataset]}")
     for build in shown.builds:
-        print(
+        shell.print_wrapped(
             f"build {build['build_id']:>3} {format_time(build['started_at'])}  "
             f"{build['status']:<11} {build['models_built'] or 0} models, "
             f"{build['rows_written'] or 0:,} rows; tests: {build['tests_passed'] or 0} passed, "
-            f"{build['tests_warned'] or 0} warned, {build['tests_failed'] or 0} failed"
+            f"{build['tests_warned'] or 0} warned, {build['tests_failed'] or 0} failed",
+            10,
         )
     if shown.freshness:
         print(f"findings: {findings.tally(shown.findings)} (`quotemill findings` lists them)")
         errors = [finding for finding in shown.findings if finding.severity == "error"]
         for finding in errors[: findings.SHOWN]:
-            print(f"  {finding.state:<12} {finding}")
+            shell.print_wrapped(f"  {finding.state:<12} {finding}")
         if len(errors) > findings.SHOWN:
             print(f"  {len(errors) - findings.SHOWN:,} more errors")
     if shown.ticks is not None:
@@ -124,7 +125,7 @@ def findings_command(
         return
     for finding in shown.findings:
         since = f" since {finding.first_seen_at:%Y-%m-%d}" if finding.first_seen_at else ""
-        print(f"{finding.number or '-':>6} {finding.state}{since} {finding}")
+        shell.print_wrapped(f"{finding.number or '-':>6} {finding.state}{since} {finding}", 7)
         if finding.acknowledged_at:
             print(f"       by {finding.acknowledged_by}: {finding.reason}")
     print(f"findings: {shown.counts}")

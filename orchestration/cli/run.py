@@ -100,20 +100,22 @@ def run_all(
     for built in result.builds:
         build.print_summary(built)
     if result.judgement:
-        print(f"findings: {result.judgement}", file=sys.stderr)
+        shell.print_wrapped(f"findings: {result.judgement}", file=sys.stderr)
         if result.judgement.new:
             at = f" --as-of {as_of}" if as_of else ""
-            print(f"`quotemill findings --new{at}` lists the new ones", file=sys.stderr)
+            shell.print_wrapped(
+                f"`quotemill findings --new{at}` lists the new ones", file=sys.stderr
+            )
     if result.unadjusted:
-        print(f"warning: {result.unadjusted}", file=sys.stderr)
+        shell.print_wrapped(f"warning: {result.unadjusted}", file=sys.stderr)
     if result.error:
-        print(f"error: {result.error}", file=sys.stderr)
+        shell.print_wrapped(f"error: {result.error}", file=sys.stderr)
         if result.hint:
-            print(f"hint: {result.hint}", file=sys.stderr)
+            shell.print_wrapped(f"hint: {result.hint}", file=sys.stderr)
     causes = {result.error, *(load.error for load in result.loads)}  # printed above
     for stage in result.stages:
         for line in stage.lines if stage.error not in causes else ():
-            print(line, file=sys.stderr)
+            shell.print_wrapped(line, file=sys.stderr)
         if stage.summary:
-            print(f"{stage.name}: {stage.summary}", file=sys.stderr)
+            shell.print_wrapped(f"{stage.name}: {stage.summary}", file=sys.stderr)
     return result

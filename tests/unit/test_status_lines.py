@@ -73,6 +73,24 @@ def test_a_fix_of_several_checks_is_printed_once_below_them(
     ]
 
 
+def test_lines_break_between_words_on_a_terminal_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    text = f"{'some words ' * 3}quotemill findings --ack 1 ends it, or nothing"
+    check = Check("status", "warn", text, "quotemill run")
+    print_checks([check])
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    print_checks([check])
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first == f"warn  status  {'some words ' * 3}".rstrip()
+    assert rest == [
+        f"{'':14}quotemill findings --ack 1 ends it, or nothing",
+        f"{'':14}fix: quotemill run",
+    ]
+
+
 def test_each_dataset_is_printed_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
