@@ -182,7 +182,7 @@ def print_wrapped(text: str, indent: int = 4, file: TextIO | None = None) -> Non
     file = file or sys.stdout
     width = shutil.get_terminal_size().columns
     if file.isatty() and indent < width / 2:
-        whole = _COMMAND.sub(lambda found: found[0].replace(" ", "\0"), text)
+        whole = _COMMAND.sub(lambda command: command[0].replace(" ", "\0"), text)
         lines = textwrap.wrap(
             whole,
             width,
