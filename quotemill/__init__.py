@@ -3,7 +3,7 @@
     import quotemill
 
     market = quotemill.open()
-    bars = market.klines("600000", "2024-01-01", adjust="qfq", float=True).to_pandas()
+    bars = market.klines("600000", "2024-01-01", adjust="qfq").to_pandas()
 
 `open` finds the warehouse as the commands do: by QUOTEMILL_WAREHOUSE_URL, quotemill.toml or .env,
 else the embedded server of QUOTEMILL_HOME, which is started if need be. Nothing is ever written.
@@ -24,8 +24,10 @@ markets are read with `batches=True`, a piece at a time:
     for batch in market.klines(adjust="qfq", batches=True):
         ...
 
-Prices are exact decimals unless `float=True`; days are dates of the exchange, times UTC. What goes
-wrong is a `quotemill.Error` that says what to do.
+Frames of pandas have days as datetime64 and prices as float64; Arrow, polars and DuckDB have exact
+decimals. `exact=True` keeps them in pandas too, `exact=False` makes doubles everywhere: on a
+method, or on `open` for all. Days are those of the exchange, times UTC. What goes wrong is a
+`quotemill.Error` that says what to do.
 """
 
 from os import PathLike
@@ -40,21 +42,28 @@ if TYPE_CHECKING:
 __all__ = ["Error", "Reader", "Rows", "open"]
 
 
-def open(url: str | None = None, home: "str | PathLike[str] | None" = None) -> "Reader":
+def open(
+    url: str | None = None,
+    home: "str | PathLike[str] | None" = None,
+    *,
+    exact: bool | None = None,
+) -> "Reader":
     """Open the warehouse for reading.
 
     url: a PostgreSQL URL, in place of the setting warehouse_url
     home: the folder of the embedded server, in place of QUOTEMILL_HOME
+    exact: True: decimals in pandas too; False: doubles everywhere; for what no method says it
 
     Raises Error: where there is no warehouse yet, or it cannot be reached; for wrong settings.
     """
-    from quotemill.reader import Reader, add_hint
+    from quotemill.methods.session import add_hint
+    from quotemill.reader import Reader
     from quotemill.settings import load_settings
     from quotemill.warehouse.opening import open_warehouse
 
     try:
         settings = load_settings(warehouse_url=url, home=home)
-        return Reader(settings, open_warehouse(settings))
+        return Reader(settings, open_warehouse(settings), exact)
     except Error as error:
         raise add_hint(error) from None
 

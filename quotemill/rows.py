@@ -1,6 +1,9 @@
 """The rows of a reading: an Arrow table, and the forms that other libraries take."""
 
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING, Any
+
+from quotemill.errors import UsageError
 
 if TYPE_CHECKING:
     import duckdb
@@ -8,25 +11,38 @@ if TYPE_CHECKING:
     import polars
     import pyarrow as pa
 
+# what names a row, and when it was: the first of each that is there
+NAMES = ("code", "variety", "contract", "symbol", "underlying_symbol", "sector_id")
+TIMES = ("bar_end", "traded_at", "ts", "start_at", "sample_time", "sampled_at")
+DAYS = ("trade_date", "trading_day", "ex_date", "quote_date", "oi_asof_date", "valid_from")
+_WHOLE, _PLACES = 2**53, 22  # up to which doubles have every whole number, every power of ten
+
 
 class Rows:
     """Rows in memory. Whatever takes Arrow takes them as they are: `polars.DataFrame(rows)`."""
 
-    def __init__(self, table: "pa.Table") -> None:
+    def __init__(self, table: "pa.Table", *, is_exact: bool = False) -> None:
         self._table = table
+        self._is_exact = is_exact
 
     def to_arrow(self) -> "pa.Table":
         """The pyarrow table: decimals exact, days as date32, times in UTC to the microsecond."""
         return self._table
 
-    def to_pandas(self, **options: Any) -> "pandas.DataFrame":
-        """A pandas frame; `options` as `pyarrow.Table.to_pandas` takes them.
+    def to_pandas(self, *, index: bool = False, **options: Any) -> "pandas.DataFrame":
+        """A pandas frame: days are datetime64, numbers float64 (of `exact=True` Decimal).
 
-        Exact decimals are Python's Decimal, which pandas computes with slowly: for figures ask for
-        the rows with `float=True`. Days are `datetime.date`; `date_as_object=False` makes them
-        timestamps. Raises ModuleNotFoundError without pandas.
+        index: the code and the time, or the day, become the index
+        options: as `pyarrow.Table.to_pandas` takes them
+
+        Raises UsageError for rows to index that have neither; ModuleNotFoundError without pandas.
         """
-        return self._table.to_pandas(**options)
+        table = self._table
+        for place, field in enumerate(table.schema):
+            column = self._loosen(field, table.column(place), options)
+            table = table.set_column(place, field.name, column)
+        frame = table.to_pandas(**options)
+        return frame.set_index(self._find_index()) if index else frame
 
     def to_polars(self) -> "polars.DataFrame":
         """A polars frame; decimals stay exact. Raises ModuleNotFoundError without polars."""
@@ -63,3 +79,44 @@ class Rows:
 
     def __repr__(self) -> str:
         return f"{len(self):,} rows of {', '.join(self.schema.names)}"
+
+    def _loosen(
+        self, field: "pa.Field", column: "pa.ChunkedArray", options: dict[str, Any]
+    ) -> "pa.ChunkedArray":
+        """A column as pandas computes with it."""
+        import pyarrow as pa
+
+        from quotemill.readers.arrow import NUMERIC_TEXT
+
+        if pa.types.is_date(field.type) and not options.get("date_as_object"):
+            return column.cast(pa.timestamp("us"))  # which has 9999-12-31, as nanoseconds have not
+        if self._is_exact:
+            return column
+        if field.metadata == NUMERIC_TEXT:
+            return column.cast(pa.float64())
+        return _to_doubles(column) if pa.types.is_decimal(field.type) else column
+
+    def _find_index(self) -> list[str]:
+        known = self.schema.names
+        for_index = [find_first(NAMES, known), find_first((*TIMES, *DAYS), known)]
+        if names := [name for name in for_index if name]:
+            return names
+        raise UsageError("the rows have no code and no time to index", hint="leave out index")
+
+
+def find_first(names: Iterable[str], known: Container[str]) -> str | None:
+    """The first of some names that is known."""
+    return next((name for name in names if name in known), None)
+
+
+def _to_doubles(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """The nearest doubles. Arrow's cast of a decimal is another one for every seventh price."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    whole = pa.decimal128(38, 0)
+    units = pa.chunked_array([chunk.view(whole) for chunk in column.chunks], whole)
+    units = units.cast(pa.float64())
+    if column.type.scale <= _PLACES and (pc.max(pc.abs(units)).as_py() or 0) < _WHOLE:
+        return pc.divide(units, 10.0**column.type.scale)
+    return column.cast(pa.string()).cast(pa.float64())

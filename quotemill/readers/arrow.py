@@ -32,6 +32,7 @@ _TYPES: Mapping[int, pa.DataType] = {
     1184: pa.timestamp("us", tz="UTC"),
 }
 _NUMERIC, _TEXTS = 1700, 1009
+NUMERIC_TEXT = {b"postgres": b"numeric"}  # of a field of texts that are numbers
 _LONGEST = 38  # digits of a decimal of 128 bits
 
 
@@ -52,8 +53,7 @@ def stream_rows(
     """
     text = ClientCursor(conn).mogrify(query.strip().rstrip(";"), values)
     described = conn.execute(f"select * from (\n{text}\n) as q limit 0".encode()).description or []
-    fields = [pa.field(column.name, _find_type(column, as_float)) for column in described]
-    schema = pa.schema(fields)
+    schema = pa.schema([_make_field(column, as_float) for column in described])
     _start_copy(conn, f"copy (\n{text}\n) to stdout (format csv)")
     return pa.RecordBatchReader.from_batches(schema, _read_batches(conn, schema))
 
@@ -63,9 +63,12 @@ def read_table(
     query: str,
     values: Mapping[str, Any] | Sequence[Any],
     most: int,
+    *,
+    as_float: bool = False,
 ) -> pa.Table:
     """The rows of a query as a table. Raises UsageError for more rows than `most`."""
-    table = stream_rows(conn, f"select * from ({query}) as q limit {most + 1}", values).read_all()
+    limited = f"select * from ({query}) as q limit {most + 1}"
+    table = stream_rows(conn, limited, values, as_float=as_float).read_all()
     if table.num_rows > most:
         raise UsageError(
             f"these are more than {most:,} rows", hint="ask for fewer days, or longer bars"
@@ -73,16 +76,17 @@ def read_table(
     return table
 
 
-def _find_type(column: psycopg.Column, as_float: bool) -> pa.DataType:
+def _make_field(column: psycopg.Column, as_float: bool) -> pa.Field:
     if column.type_code == _NUMERIC:
         if as_float:
-            return pa.float64()
+            return pa.field(column.name, pa.float64())
         digits, places = column.precision or 0, column.scale or 0
         if 0 < digits <= _LONGEST and places >= 0:
-            return pa.decimal128(digits, places)
+            return pa.field(column.name, pa.decimal128(digits, places))
+        return pa.field(column.name, pa.string(), metadata=NUMERIC_TEXT)
     if column.type_code == _TEXTS:
-        return pa.list_(pa.string())
-    return _TYPES.get(column.type_code, pa.string())
+        return pa.field(column.name, pa.list_(pa.string()))
+    return pa.field(column.name, _TYPES.get(column.type_code, pa.string()))
 
 
 def _read_batches(conn: psycopg.Connection, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

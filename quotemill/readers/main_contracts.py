@@ -1,7 +1,7 @@
 """The main contract of a variety of futures by day, with its bars and rolls."""
 
 from datetime import date
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import psycopg
 import pyarrow as pa
@@ -26,12 +26,28 @@ def read_main_contracts(
     freq: Frequency = "1d",
     adjust: Adjustment = "none",
 ) -> pa.Table:
-    """A row per trading day of a variety such as SHFE.cu, ascending, both days included.
+    """A row per trading day of a variety, as `select_main_contracts` chooses them."""
+    chosen = select_main_contracts(conn, futures, variety, start, end, freq=freq, adjust=adjust)
+    return read_table(conn, *chosen, MOST)
 
-    Columns: trading_day, underlying_contract, prev_contract, segment_id, is_switch; open, high,
-    low, close as traded or adjusted; settlement_price; close_back_diff; volume_lots, close_oi;
-    roll_gap: the step of prices at a roll. Those of bars are null on a day without one. Minutes
-    have start_at (UTC), and no settlement_price and columns of rolls. Raises NotListed.
+
+def select_main_contracts(
+    conn: psycopg.Connection,
+    futures: str,
+    variety: str,
+    start: date | None = None,
+    end: date | None = None,
+    *,
+    freq: Frequency = "1d",
+    adjust: Adjustment = "none",
+) -> tuple[str, dict[str, Any]]:
+    """The query for the days of a variety such as SHFE.cu, ascending, and its values.
+
+    Both days are included. Columns: trading_day, underlying_contract, prev_contract, segment_id,
+    is_switch; open, high, low, close as traded or adjusted; settlement_price; close_back_diff;
+    volume_lots, close_oi; roll_gap: the step of prices at a roll. Those of bars are null on a day
+    without one. Minutes have start_at (UTC), and no settlement_price and columns of rolls. Raises
+    NotListed.
     """
     bars = "main_daily" if freq == "1d" else f"main_{freq}"
     for table in ("main_schedule", bars):
@@ -49,7 +65,7 @@ def read_main_contracts(
                 and d.trading_day <= coalesce(%(end)s, d.trading_day)
             order by d.start_at
         """
-        return read_table(conn, query, values, MOST)
+        return query, values
     query = f"""
         select s.trading_day, s.underlying_contract, s.prev_contract, s.segment_id, s.is_switch,
             {prices}, d.settlement_price, d.close_back_diff, d.volume_lots, d.close_oi, d.roll_gap
@@ -61,7 +77,7 @@ def read_main_contracts(
             and s.trading_day <= coalesce(%(end)s, s.trading_day)
         order by s.trading_day
     """
-    return read_table(conn, query, values, MOST)
+    return query, values
 
 
 def find_span(conn: psycopg.Connection, futures: str, variety: str) -> tuple[date, date] | None:

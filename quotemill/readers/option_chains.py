@@ -19,7 +19,13 @@ _SHARED = (
 
 
 def read_option_chain(
-    conn: psycopg.Connection, options: str, symbol: str, day: date, slot: str | None = None
+    conn: psycopg.Connection,
+    options: str,
+    symbol: str,
+    day: date,
+    slot: str | None = None,
+    *,
+    as_float: bool = False,
 ) -> pa.Table:
     """A row per contract, by expiry, right and strike.
 
@@ -37,7 +43,7 @@ def read_option_chain(
         order by expiry, option_right, strike
     """
     values = {"symbol": read_us_symbol(symbol), "day": day, "slot": slot}
-    chain = read_table(conn, query, values, MOST)
+    chain = read_table(conn, query, values, MOST, as_float=as_float)
     if chain.num_rows == 0:
         raise NotListed(
             f"there is no chain of {symbol} on {day}{f' at {slot}' if slot else ''}",

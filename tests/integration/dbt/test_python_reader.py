@@ -169,6 +169,59 @@ def test_frames_of_other_libraries_have_the_same_figures(market: quotemill.Reade
     assert market.klines(CODE, adjust="qfq").to_polars()["close"].to_list()[0] == Decimal("9.850")
 
 
+def test_a_frame_of_pandas_works_as_those_of_other_libraries(market: quotemill.Reader) -> None:
+    require("pandas", importlib.util.find_spec("pandas") is not None, "pandas is not installed")
+    bars = market.klines(CODE, adjust="qfq").to_pandas()
+    kinds = [str(bars[name].dtype) for name in ("trade_date", "close", "volume_shares")]
+    assert kinds == ["datetime64[us]", "float64", "int64"]
+    doubles = market.klines(CODE, adjust="qfq", exact=False).to_arrow()["close"].to_pylist()
+    assert list(bars["close"]) == doubles  # the nearest ones, to the last bit
+    days = bars.set_index("trade_date")
+    assert list(days["close"].resample("W").last()) == [doubles[4], doubles[9], doubles[11]]
+    assert len(days.loc["2024-06"]) == len(DAYS)
+    assert list(bars.describe()["close"][["count", "max"]]) == [len(DAYS), max(doubles)]
+    other = market.daily_basic(CODE, columns=["code", "trade_date", "previous_close"]).to_pandas()
+    assert len(bars.merge(other, on=["code", "trade_date"])) == len(other)
+    indexed = market.klines(adjust="qfq").to_pandas(index=True)
+    assert indexed.index.names == ["code", "trade_date"]
+    assert indexed.loc[CODE].loc["2024-06-03":"2024-06-05"]["close"].tolist() == doubles[:3]
+    minutes = market.klines(CODE, freq="5m").to_pandas(index=True)
+    assert minutes.index.names == ["code", "bar_end"]
+    average = market.sql(
+        "select avg(close) as mean, date '9999-12-31' as day from market.kline_daily"
+    )
+    [(mean, forever)] = average.to_pandas().itertuples(index=False)
+    assert (mean, forever.year) == (pytest.approx(10.055), 9999)
+    with pytest.raises(quotemill.Error, match="no code and no time"):
+        average.to_pandas(index=True)
+
+
+def test_decimals_stay_exact_where_they_are_asked_for(
+    price_market: str, market: quotemill.Reader, tmp_path: Path
+) -> None:
+    require("pandas", importlib.util.find_spec("pandas") is not None, "pandas is not installed")
+    first = Decimal("9.850")
+    assert market.klines(CODE, adjust="qfq", exact=True).to_pandas()["close"][0] == first
+    for exact, in_arrow, in_pandas in (
+        (None, Decimal, float),
+        (True, Decimal, Decimal),
+        (False, float, float),
+    ):
+        with quotemill.open(url=price_market, home=tmp_path, exact=exact) as opened:
+            rows = opened.klines(CODE, adjust="qfq")
+            assert isinstance(rows.to_arrow()["close"][0].as_py(), in_arrow)
+            assert isinstance(rows.to_pandas()["close"][0], in_pandas)
+            batches = opened.klines(CODE, adjust="qfq", batches=True)
+            assert isinstance(batches.read_all()["close"][0].as_py(), in_arrow)
+            again = opened.klines(CODE, adjust="qfq", exact=True).to_pandas()["close"][0]
+            assert isinstance(again, Decimal)
+    roll = market.main_contracts(VARIETY, exact=True).to_pandas()
+    assert isinstance(roll["close"][0], Decimal)
+    assert isinstance(market.main_contracts(VARIETY).to_pandas()["close"][0], float)
+    with pytest.raises(quotemill.Error, match="exclude each other"):
+        market.klines(CODE, exact=True, float=True)
+
+
 def read_python_blocks(page: str) -> list[str]:
     text = (ROOT / page).read_text("utf-8")
     return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)

@@ -1,0 +1,106 @@
+"""Bars of shares, funds and indices."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal, TypeAlias, overload
+
+import psycopg
+
+from quotemill.methods.arguments import Codes, Columns, Day, read_day, read_names, read_time
+from quotemill.methods.session import Query, Session, choose_exact
+from quotemill.rows import Rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Frequency: TypeAlias = Literal["1d", "1w", "1mo", "1m", "5m", "15m", "30m", "60m"]
+Adjustment: TypeAlias = Literal["qfq", "hfq"] | None
+
+
+class Bars(Session):
+    _is_adjustment_checked = False
+
+    @overload
+    def klines(
+        self,
+        codes: Codes = None,
+        start: Day = None,
+        end: Day = None,
+        freq: Frequency = "1d",
+        adjust: Adjustment = None,
+        as_of: Day = None,
+        columns: Columns = None,
+        *,
+        known_at: datetime | str | None = None,
+        exact: bool | None = None,
+        float: bool = False,
+        batches: Literal[False] = False,
+    ) -> Rows: ...
+    @overload
+    def klines(
+        self,
+        codes: Codes = None,
+        start: Day = None,
+        end: Day = None,
+        freq: Frequency = "1d",
+        adjust: Adjustment = None,
+        as_of: Day = None,
+        columns: Columns = None,
+        *,
+        known_at: datetime | str | None = None,
+        exact: bool | None = None,
+        float: bool = False,
+        batches: Literal[True],
+    ) -> "pa.RecordBatchReader": ...
+    def klines(
+        self,
+        codes: Codes = None,
+        start: Day = None,
+        end: Day = None,
+        freq: Frequency = "1d",
+        adjust: Adjustment = None,
+        as_of: Day = None,
+        columns: Columns = None,
+        *,
+        known_at: datetime | str | None = None,
+        exact: bool | None = None,
+        float: bool = False,
+        batches: bool = False,
+    ) -> "Rows | pa.RecordBatchReader":
+        """Bars: code, trade_date, open, high, low, close, volume_shares, amount_cny, is_final.
+
+        Prices are in yuan (B shares: in their currency), volume in shares, turnover in yuan. Bars
+        within a day have `bar_end` too, in UTC.
+
+        freq: 1d, 1w, 1mo; 1m, 5m, 15m, 30m, 60m. Weeks and months of shares are forward-adjusted:
+            `adjust="qfq"`. Indices have 1d, 1w, 1mo and 1m.
+        adjust: None: as traded; qfq: forward, as terminals show it; hfq: backward. Affine, so old
+            forward-adjusted prices may be zero or negative. Warns once where no corporate action
+            is loaded, as such prices equal raw ones.
+        as_of: a day: only bars up to it, adjusted by the events known on it, so that a backtest
+            knows no later one. None: as of the newest day.
+        known_at: a time with its zone: day bars as traded, as loads had fetched them by then,
+            without later corrections. Needs `keep` of `[history]` in the settings since that time.
+        """
+
+        def choose(conn: psycopg.Connection) -> Query:
+            from quotemill.readers.klines import find_securities, select_klines, warn_if_unadjusted
+
+            names = read_names(codes)
+            securities = find_securities(conn, self._market, names) if names is not None else []
+            if adjust and not self._is_adjustment_checked:
+                self._is_adjustment_checked = True
+                warn_if_unadjusted(conn, self._market)
+            return select_klines(
+                conn,
+                self._market,
+                securities,
+                freq=freq,
+                adjust=adjust or "none",
+                start=read_day(start),
+                end=read_day(end),
+                as_of=read_day(as_of),
+                known_at=read_time(known_at),
+                columns=columns or (),
+            )
+
+        return self._answer(choose, choose_exact(exact, float), batches)

@@ -1,0 +1,79 @@
+"""Main contracts of futures, and their ticks."""
+
+from typing import TYPE_CHECKING, Literal, overload
+
+import psycopg
+
+from quotemill.methods.arguments import Columns, Day, read_day
+from quotemill.methods.session import Query, Session, translating
+from quotemill.rows import Rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Futures(Session):
+    def main_contracts(
+        self, variety: str, start: Day = None, end: Day = None, *, exact: bool | None = None
+    ) -> Rows:
+        """The main contract of a variety of futures, such as `SHFE.cu`, by trading day.
+
+        underlying_contract, is_switch; open, high, low, close, settlement_price as traded,
+        volume_lots; roll_gap: the step of prices at a roll.
+        """
+
+        def choose(conn: psycopg.Connection) -> Query:
+            from quotemill.readers.main_contracts import select_main_contracts
+
+            futures = self._warehouse.inner_schema("futures")
+            return select_main_contracts(conn, futures, variety, read_day(start), read_day(end))
+
+        return self._read(choose, exact)
+
+    @overload
+    def futures_ticks(
+        self,
+        variety: str,
+        start: Day = None,
+        end: Day = None,
+        columns: Columns = None,
+        *,
+        batches: Literal[False] = False,
+    ) -> Rows: ...
+    @overload
+    def futures_ticks(
+        self,
+        variety: str,
+        start: Day = None,
+        end: Day = None,
+        columns: Columns = None,
+        *,
+        batches: Literal[True],
+    ) -> "pa.RecordBatchReader": ...
+    def futures_ticks(
+        self,
+        variety: str,
+        start: Day = None,
+        end: Day = None,
+        columns: Columns = None,
+        *,
+        batches: bool = False,
+    ) -> "Rows | pa.RecordBatchReader":
+        """Ticks of the main contracts of a variety, such as `SHFE.cu`, from where they are kept.
+
+        `ts` (UTC), last_price, volume and amount of the trading day so far, open_interest, the book
+        as bid_price1, bid_volume1, … `start` and `end` are trading days. Prices are doubles, as the
+        source gives them. Batches hold a day at a time.
+        """
+        from quotemill.readers.futures_ticks import stream_ticks
+
+        with translating(self._warehouse):
+            reader = stream_ticks(
+                self._settings,
+                self._warehouse,
+                variety,
+                start=read_day(start),
+                end=read_day(end),
+                columns=columns or (),
+            )
+            return reader if batches else Rows(reader.read_all())

@@ -1,0 +1,33 @@
+"""Chains of US options."""
+
+import datetime
+
+from quotemill.methods.arguments import read_day
+from quotemill.methods.session import Session, translating
+from quotemill.rows import Rows
+
+
+class Options(Session):
+    def option_chain(
+        self,
+        symbol: str,
+        date: datetime.date | str,
+        slot: str | None = None,
+        *,
+        exact: bool | None = None,
+    ) -> Rows:
+        """The option chain of a US underlying on a day: a row per contract.
+
+        expiry, dte (days), option_right, strike, bid, ask, mid, iv, delta, …; in dollars.
+
+        slot: HH:MM in New York; None: the close, with open_interest
+        """
+        from quotemill.readers.option_chains import read_option_chain
+
+        exact = self._exact if exact is None else exact
+        options = self._warehouse.inner_schema("options")
+        with translating(self._warehouse), self._lend() as conn:
+            day = read_day(date)
+            assert day is not None
+            chain = read_option_chain(conn, options, symbol, day, slot, as_float=exact is False)
+            return Rows(chain, is_exact=exact is True)

@@ -1,0 +1,119 @@
+"""A warehouse that is open for reading: its connections, and queries as rows."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+import psycopg
+
+from quotemill.errors import QuotemillError, UsageError
+from quotemill.rows import Rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from quotemill.settings import TopSettings
+    from quotemill.warehouse.postgres import Warehouse
+
+Query: TypeAlias = tuple[str, Mapping[str, Any] | Sequence[Any] | None]
+
+
+class Session:
+    """Connections of their own, and the rows that they answer with."""
+
+    def __init__(
+        self, settings: "TopSettings", warehouse: "Warehouse", exact: bool | None = None
+    ) -> None:
+        self._stack = ExitStack()
+        self._settings = settings
+        self._warehouse = self._stack.enter_context(warehouse.keeping_connections())
+        self._market = warehouse.market_schema
+        self._exact = exact
+        self._is_closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<quotemill.Reader of {self._warehouse.label}>"
+
+    def close(self) -> None:
+        """Close the connections. Rows that were read stay."""
+        self._is_closed = True
+        self._stack.close()
+
+    def _answer(
+        self,
+        choose: Callable[[psycopg.Connection], Query],
+        exact: bool | None,
+        batches: bool = False,
+    ) -> "Rows | pa.RecordBatchReader":
+        exact = self._exact if exact is None else exact
+        reader = self._open(choose, as_float=exact is False)
+        return reader if batches else Rows(reader.read_all(), is_exact=exact is True)
+
+    def _read(
+        self, choose: Callable[[psycopg.Connection], Query], exact: bool | None = None
+    ) -> Rows:
+        rows = self._answer(choose, exact)
+        assert isinstance(rows, Rows)
+        return rows
+
+    def _open(
+        self, choose: Callable[[psycopg.Connection], Query], *, as_float: bool
+    ) -> "pa.RecordBatchReader":
+        import pyarrow as pa
+
+        from quotemill.readers.arrow import stream_rows
+
+        def read() -> Iterator[Any]:
+            with translating(self._warehouse), self._lend() as conn:
+                reader = stream_rows(conn, *choose(conn), as_float=as_float)
+                yield reader.schema
+                yield from reader
+
+        following = read()
+        schema = next(following)
+        return pa.RecordBatchReader.from_batches(schema, following)
+
+    def _lend(self) -> AbstractContextManager[psycopg.Connection]:
+        if self._is_closed:
+            raise UsageError("the reader is closed", hint="quotemill.open() opens another")
+        return self._warehouse.lend(self._connect)
+
+    def _connect(self) -> psycopg.Connection:
+        conn = self._warehouse.connect(application_name="quotemill reader")
+        conn.read_only = True
+        return conn
+
+
+def choose_exact(exact: bool | None, as_float: bool) -> bool | None:
+    """`exact` where it is asked for by its older word, `float=True`. Raises UsageError."""
+    if exact and as_float:
+        raise UsageError("exact=True and float=True exclude each other", hint="leave out float")
+    return False if as_float else exact
+
+
+@contextmanager
+def translating(warehouse: "Warehouse") -> Iterator[None]:
+    """Errors of the server as those of quotemill, whose traceback ends with the hint."""
+    try:
+        yield
+    except psycopg.Error as error:
+        if error.sqlstate is None or isinstance(error, psycopg.errors.QueryCanceled):
+            raise add_hint(warehouse.away(error)) from None
+        text = error.diag.message_primary or str(error)
+        hint = "quotemill build" if isinstance(error, psycopg.errors.UndefinedTable) else ""
+        raise add_hint(UsageError(text, hint=hint)) from error
+    except QuotemillError as error:
+        raise add_hint(error) from None
+
+
+def add_hint(error: QuotemillError) -> QuotemillError:
+    """The error, whose traceback ends with its hint."""
+    if error.hint and not getattr(error, "__notes__", None):
+        error.add_note(f"hint: {error.hint}")
+    return error
