@@ -27,8 +27,10 @@ class Reader(Bars, Tables, Futures, Options):
 
     codes: one code or several, as people and other tools write them: `600000`, `600000.SH`,
         `sh600000`, `SHSE.600000`; None: the whole market. Columns have `sh600000`.
-    start, end: days, both included: a date or `"2024-06-03"`; None: from the first, to the newest
-    columns: names of those to read; None: all
+    start, end: days, both included: a date, `"2024-06-03"`, pandas.Timestamp, numpy.datetime64; of
+        minutes and ticks also times: `"2024-06-03 10:30"` in the exchange's zone, or with a zone.
+        None: from the first, to the newest. Midnight of what is no text is the whole day.
+    columns: the name of one to read, or names; None: all
     exact: None: exact decimals, which `to_pandas()` makes doubles; True: decimals in pandas too;
         False: doubles everywhere, as by its older word `float=True`
     batches: a `pyarrow.RecordBatchReader`, to loop over rows that do not fit into memory

@@ -1,14 +1,20 @@
-"""What callers write, as the readers take it: codes, days, times."""
+"""What callers write, as the readers take it: codes, columns, days and times."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
-from typing import TypeAlias
+from datetime import date, datetime, time
+from typing import TYPE_CHECKING, TypeAlias
+from zoneinfo import ZoneInfo
 
 from quotemill.errors import UsageError
 
+if TYPE_CHECKING:
+    import numpy as np
+
 Codes: TypeAlias = str | Iterable[str] | None
-Columns: TypeAlias = Sequence[str] | None
-Day: TypeAlias = date | str | None
+Columns: TypeAlias = str | Sequence[str] | None
+# a datetime is a date, and pandas.Timestamp is a datetime
+Moment: TypeAlias = "date | str | np.datetime64 | None"
+CHINA, NEW_YORK = "Asia/Shanghai", "America/New_York"
 
 
 def read_names(codes: Codes) -> list[str] | None:
@@ -21,24 +27,64 @@ def read_names(codes: Codes) -> list[str] | None:
     return names
 
 
-def read_time(time: datetime | str | None) -> datetime | None:
-    """A time. Raises UsageError."""
-    if time is None or isinstance(time, datetime):
-        return time
+def read_columns(columns: Columns) -> Sequence[str]:
+    """Names of columns; none: all."""
+    return (columns,) if isinstance(columns, str) else columns or ()
+
+
+def read_moment(given: Moment, zone: str = CHINA) -> date | datetime | None:
+    """A whole day as a date, or a time of the exchange's zone. Raises UsageError.
+
+    A time without a zone is one of the exchange. pandas and numpy have no days: their midnight is
+    a whole day, as is that of a datetime.
+    """
+    if given is None:
+        return None
     try:
-        return datetime.fromisoformat(time)
+        moment = _read_text(given) if isinstance(given, str) else _read_object(given)
+        if not isinstance(moment, datetime):
+            return moment
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=ZoneInfo(zone))
+        moment = moment.astimezone(ZoneInfo(zone))
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        hint = "write 2024-06-03 or 2024-06-03 09:31"
+        raise UsageError(f"{given} is no day and no time", hint=hint) from None
+    is_day = moment.time() == time.min and not isinstance(given, str)
+    return moment.date() if is_day else moment
+
+
+def read_day(given: Moment, zone: str = CHINA) -> date | None:
+    """A day. Raises UsageError, for a time too."""
+    moment = read_moment(given, zone)
+    if isinstance(moment, datetime):
+        raise UsageError(f"{given} has a time, where a day is asked for", hint="write 2024-06-03")
+    return moment
+
+
+def read_time(given: datetime | str | None) -> datetime | None:
+    """A time as it is written. Raises UsageError."""
+    if given is None or isinstance(given, datetime):
+        return given
+    try:
+        return datetime.fromisoformat(given)
     except ValueError:
         hint = "write 2024-06-03T16:00:00+08:00"
-        raise UsageError(f"{time} is no time", hint=hint) from None
+        raise UsageError(f"{given} is no time", hint=hint) from None
 
 
-def read_day(day: Day) -> date | None:
-    """A day. Raises UsageError."""
-    if isinstance(day, datetime):
-        return day.date()
-    if day is None or isinstance(day, date):
-        return day
+def _read_text(text: str) -> date:
     try:
-        return date.fromisoformat(day)
+        return date.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"{day} is no day", hint="write 2024-06-03") from None
+        return datetime.fromisoformat(text)
+
+
+def _read_object(given: "date | np.datetime64") -> date:
+    if not isinstance(given, date):
+        given = given.astype("datetime64[us]").item()  # of nanoseconds it would be a number
+    if isinstance(given, datetime):
+        return datetime.combine(given.date(), given.timetz())  # not pandas's own kind
+    if not isinstance(given, date):
+        raise ValueError(given)
+    return given

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 
 import psycopg
 
-from quotemill.methods.arguments import Codes, Columns, Day, read_day, read_names, read_time
+from quotemill.methods.arguments import (
+    Codes,
+    Columns,
+    Moment,
+    read_columns,
+    read_day,
+    read_moment,
+    read_names,
+    read_time,
+)
 from quotemill.methods.session import Query, Session, choose_exact
 from quotemill.rows import Rows
 
@@ -23,11 +32,11 @@ class Bars(Session):
     def klines(
         self,
         codes: Codes = None,
-        start: Day = None,
-        end: Day = None,
+        start: Moment = None,
+        end: Moment = None,
         freq: Frequency = "1d",
         adjust: Adjustment = None,
-        as_of: Day = None,
+        as_of: Moment = None,
         columns: Columns = None,
         *,
         known_at: datetime | str | None = None,
@@ -39,11 +48,11 @@ class Bars(Session):
     def klines(
         self,
         codes: Codes = None,
-        start: Day = None,
-        end: Day = None,
+        start: Moment = None,
+        end: Moment = None,
         freq: Frequency = "1d",
         adjust: Adjustment = None,
-        as_of: Day = None,
+        as_of: Moment = None,
         columns: Columns = None,
         *,
         known_at: datetime | str | None = None,
@@ -54,11 +63,11 @@ class Bars(Session):
     def klines(
         self,
         codes: Codes = None,
-        start: Day = None,
-        end: Day = None,
+        start: Moment = None,
+        end: Moment = None,
         freq: Frequency = "1d",
         adjust: Adjustment = None,
-        as_of: Day = None,
+        as_of: Moment = None,
         columns: Columns = None,
         *,
         known_at: datetime | str | None = None,
@@ -96,11 +105,11 @@ class Bars(Session):
                 securities,
                 freq=freq,
                 adjust=adjust or "none",
-                start=read_day(start),
-                end=read_day(end),
+                start=read_moment(start),
+                end=read_moment(end),
                 as_of=read_day(as_of),
                 known_at=read_time(known_at),
-                columns=columns or (),
+                columns=read_columns(columns),
             )
 
         return self._answer(choose, choose_exact(exact, float), batches)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Literal, overload
 
 import psycopg
 
-from quotemill.methods.arguments import Columns, Day, read_day
+from quotemill.methods.arguments import Columns, Moment, read_columns, read_day, read_moment
 from quotemill.methods.session import Query, Session, translating
 from quotemill.rows import Rows
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 class Futures(Session):
     def main_contracts(
-        self, variety: str, start: Day = None, end: Day = None, *, exact: bool | None = None
+        self, variety: str, start: Moment = None, end: Moment = None, *, exact: bool | None = None
     ) -> Rows:
         """The main contract of a variety of futures, such as `SHFE.cu`, by trading day.
 
@@ -34,8 +34,8 @@ class Futures(Session):
     def futures_ticks(
         self,
         variety: str,
-        start: Day = None,
-        end: Day = None,
+        start: Moment = None,
+        end: Moment = None,
         columns: Columns = None,
         *,
         batches: Literal[False] = False,
@@ -44,8 +44,8 @@ class Futures(Session):
     def futures_ticks(
         self,
         variety: str,
-        start: Day = None,
-        end: Day = None,
+        start: Moment = None,
+        end: Moment = None,
         columns: Columns = None,
         *,
         batches: Literal[True],
@@ -53,8 +53,8 @@ class Futures(Session):
     def futures_ticks(
         self,
         variety: str,
-        start: Day = None,
-        end: Day = None,
+        start: Moment = None,
+        end: Moment = None,
         columns: Columns = None,
         *,
         batches: bool = False,
@@ -62,8 +62,8 @@ class Futures(Session):
         """Ticks of the main contracts of a variety, such as `SHFE.cu`, from where they are kept.
 
         `ts` (UTC), last_price, volume and amount of the trading day so far, open_interest, the book
-        as bid_price1, bid_volume1, … `start` and `end` are trading days. Prices are doubles, as the
-        source gives them. Batches hold a day at a time.
+        as bid_price1, bid_volume1, … Days of `start` and `end` are trading days, which begin in the
+        night before. Prices are doubles, as the source gives them. Batches hold a day at a time.
         """
         from quotemill.readers.futures_ticks import stream_ticks
 
@@ -72,8 +72,8 @@ class Futures(Session):
                 self._settings,
                 self._warehouse,
                 variety,
-                start=read_day(start),
-                end=read_day(end),
-                columns=columns or (),
+                start=read_moment(start),
+                end=read_moment(end),
+                columns=read_columns(columns),
             )
             return reader if batches else Rows(reader.read_all())

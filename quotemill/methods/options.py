@@ -1,8 +1,7 @@
 """Chains of US options."""
 
-import datetime
-
-from quotemill.methods.arguments import read_day
+from quotemill.errors import UsageError
+from quotemill.methods.arguments import NEW_YORK, Moment, read_day
 from quotemill.methods.session import Session, translating
 from quotemill.rows import Rows
 
@@ -11,7 +10,7 @@ class Options(Session):
     def option_chain(
         self,
         symbol: str,
-        date: datetime.date | str,
+        date: Moment,
         slot: str | None = None,
         *,
         exact: bool | None = None,
@@ -27,7 +26,8 @@ class Options(Session):
         exact = self._exact if exact is None else exact
         options = self._warehouse.inner_schema("options")
         with translating(self._warehouse), self._lend() as conn:
-            day = read_day(date)
-            assert day is not None
+            day = read_day(date, NEW_YORK)
+            if day is None:
+                raise UsageError("no date is given", hint="write 2026-11-24")
             chain = read_option_chain(conn, options, symbol, day, slot, as_float=exact is False)
             return Rows(chain, is_exact=exact is True)

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 import psycopg
 
-from quotemill.methods.arguments import Codes, Columns, Day, read_day, read_names
+from quotemill.methods.arguments import (
+    Codes,
+    Columns,
+    Moment,
+    read_columns,
+    read_moment,
+    read_names,
+)
 from quotemill.methods.session import Query, Session, choose_exact
 from quotemill.rows import Rows
 
@@ -38,8 +45,8 @@ class ReadTable(Protocol):
     def __call__(
         self,
         codes: Codes = None,
-        start: Day = None,
-        end: Day = None,
+        start: Moment = None,
+        end: Moment = None,
         columns: Columns = None,
         *,
         exact: bool | None = None,
@@ -50,8 +57,8 @@ class ReadTable(Protocol):
     def __call__(
         self,
         codes: Codes = None,
-        start: Day = None,
-        end: Day = None,
+        start: Moment = None,
+        end: Moment = None,
         columns: Columns = None,
         *,
         exact: bool | None = None,
@@ -74,8 +81,8 @@ def reads(
         def read(
             self: "Tables",
             codes: Codes = None,
-            start: Day = None,
-            end: Day = None,
+            start: Moment = None,
+            end: Moment = None,
             columns: Columns = None,
             *,
             exact: bool | None = None,
@@ -88,7 +95,7 @@ def reads(
                     table,
                     # to order all bars of a market would take a sort on the server's disk
                     order=() if codes is None and batches else order,
-                    columns=columns or shown or (),
+                    columns=read_columns(columns or shown),
                     codes=codes,
                     day=day,
                     start=start,
@@ -127,7 +134,7 @@ class Tables(Session):
         `is_active`: and its ex-date is reached.
         """
 
-    def calendar(self, start: Day = None, end: Day = None) -> Rows:
+    def calendar(self, start: Moment = None, end: Moment = None) -> Rows:
         """Trading days: trade_date, previous_trade_date, next_trade_date, trade_day_number, …
 
         A row with `exchanges`, such as sz, is a day of these alone: Shenzhen's until 1995.
@@ -154,8 +161,8 @@ class Tables(Session):
         codes: Codes = None,
         columns: Sequence[str] = (),
         day: str = "trade_date",
-        start: Day = None,
-        end: Day = None,
+        start: Moment = None,
+        end: Moment = None,
     ) -> Query:
         from quotemill.readers.klines import find_securities
         from quotemill.readers.tables import select_rows
@@ -169,6 +176,6 @@ class Tables(Session):
             columns=columns,
             codes=[security.code for security in listed],
             day=day,
-            start=read_day(start),
-            end=read_day(end),
+            start=read_moment(start),
+            end=read_moment(end),
         )

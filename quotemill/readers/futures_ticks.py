@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Protocol
 
@@ -105,8 +105,8 @@ def stream_ticks(
 ) -> pa.RecordBatchReader:
     """Ticks of a variety such as SHFE.cu, a trading day at a time, by time.
 
-    Columns: as of TICKS; `ts` in UTC, volume and amount those of the trading day so far. Both
-    trading days are included. Raises NotListed for a variety without ticks, UsageError for days
+    Columns: as of TICKS; `ts` in UTC, volume and amount those of the trading day so far. `start`
+    and `end`, trading days or times, are included. Raises NotListed for a variety without ticks, UsageError for days
     that are archived and unknown columns, StoreError where the store is away.
     """
     require_known("column", columns, TICKS.names)
@@ -141,13 +141,8 @@ def _choose_days(
 ) -> list[TickDay]:
     known = sorted({day.symbol.removeprefix(MAIN) for day in days})
     name = find_listed(variety, known, "there are no ticks of")
-    chosen = [
-        day
-        for day in days
-        if day.symbol.removeprefix(MAIN) == name
-        and (start is None or day.trading_day >= start)
-        and (end is None or day.trading_day <= end)
-    ]
+    cut = [_cut_day(day, start, end) for day in days if day.symbol.removeprefix(MAIN) == name]
+    chosen = [day for day in cut if day is not None]
     if archived := [day.trading_day for day in chosen if day.is_archived]:
         since, until = min(archived), max(archived)
         raise UsageError(
@@ -155,6 +150,19 @@ def _choose_days(
             hint=f"quotemill ticks restore --since {since} --until {until}",
         )
     return sorted(chosen, key=lambda day: (day.trading_day, day.contract))
+
+
+def _cut_day(day: TickDay, start: date | None, end: date | None) -> TickDay | None:
+    """What of a day is between two trading days or times; None: nothing."""
+    if isinstance(start, datetime):
+        day = replace(day, first=max(day.first, start))
+    elif start and day.trading_day < start:
+        return None
+    if isinstance(end, datetime):
+        day = replace(day, last=min(day.last, end))
+    elif end and day.trading_day > end:
+        return None
+    return day if day.first <= day.last else None
 
 
 def _write_time(at: datetime) -> str:

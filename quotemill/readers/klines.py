@@ -21,6 +21,7 @@ from quotemill.readers.listed import (
     require_known,
     require_order,
 )
+from quotemill.readers.tables import bound_rows
 from quotemill.warehouse.schemas import has_relation
 
 Frequency = Literal["1d", "1w", "1mo", "1m", "5m", "15m", "30m", "60m"]
@@ -133,7 +134,8 @@ def select_klines(
 ) -> tuple[str, dict[str, Any]]:
     """The query for bars of some securities, or of all shares and funds, and its values.
 
-    In ascending order by code and time, both days included; of all in no order. Columns: code,
+    In ascending order by code and time, start and end included, of minutes also times; of all in no
+    order. Columns: code,
     trade_date, of minutes also bar_end (UTC); open, high, low, close (yuan), volume_shares (not of
     minutes of an index), amount_cny, is_final. Weeks and months of shares are forward-adjusted:
     `adjust="qfq"`.
@@ -173,28 +175,17 @@ def select_klines(
             raise UsageError(
                 f"{known_at} is out of range", hint="write 2024-06-03T16:00:00+08:00"
             ) from None
-        end = min(filter(None, (end, as_of)), default=None)
     elif as_of and adjust == "qfq":
         source = f"{market}.{table}_as_of(%(as_of)s)"
         require_function(conn, f"{market}.{table}_as_of(date)")
     else:
         source = f"{market}.{table}"
         require_built(conn, source)
-        end = min(filter(None, (end, as_of)), default=None)
     where = ["code = any(%(codes)s)"] if securities else []
     if len(codes) == 1:  # which the planner carries over to joins
         where, values["codes"] = ["code = %(codes)s"], codes[0]
-    by_minute = freq in MINUTES
-    if start:
-        where.append("trade_date >= %(start)s")
-    if end:
-        where.append("trade_date <= %(end)s")
-    # chunks are by time: a trading day is within a day of UTC around it
-    if by_minute and start:
-        where.append("bar_end >= %(start)s::timestamp at time zone 'UTC' - interval '1 day'")
-    if by_minute and (until := min(filter(None, (end, as_of)), default=None)):
-        where.append("bar_end < %(until)s::timestamp at time zone 'UTC' + interval '2 days'")
-        values["until"] = until
+    time = "bar_end" if freq in MINUTES else None
+    where += bound_rows(f"bars of {freq}", "trade_date", time, start=start, end=end, as_of=as_of)
     values |= {"start": start, "end": end}
     query = (
         f"select {', '.join(chosen)} from {source}"

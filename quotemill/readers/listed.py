@@ -1,7 +1,7 @@
 """The part of a request that the warehouse has; for the rest an error that names what is there."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
 import psycopg
 
@@ -34,8 +34,9 @@ def require_known(name: str, values: Sequence[str], known: Sequence[str]) -> Non
 
 
 def require_order(start: date | None, end: date | None) -> None:
-    """Raises UsageError for an end before the start."""
-    if start and end and end < start:
+    """Raises UsageError for an end before the start: of two days, or of two times."""
+    are_alike = isinstance(start, datetime) == isinstance(end, datetime)
+    if start and end and are_alike and end < start:
         raise UsageError(f"end {end} is before start {start}")
 
 

@@ -8,11 +8,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas
 import psycopg
 import pyarrow as pa
 import pytest
@@ -158,7 +160,6 @@ def test_other_tables_come_by_their_methods(
 def test_frames_of_other_libraries_have_the_same_figures(market: quotemill.Reader) -> None:
     rows = market.klines(CODE, adjust="qfq", float=True)
     closes = rows.to_arrow()["close"].to_pylist()
-    require("pandas", importlib.util.find_spec("pandas") is not None, "pandas is not installed")
     frame = rows.to_pandas()
     assert (list(frame["close"]), str(frame["close"].dtype)) == (closes, "float64")
     relation = rows.to_duckdb("bars")
@@ -170,7 +171,6 @@ def test_frames_of_other_libraries_have_the_same_figures(market: quotemill.Reade
 
 
 def test_a_frame_of_pandas_works_as_those_of_other_libraries(market: quotemill.Reader) -> None:
-    require("pandas", importlib.util.find_spec("pandas") is not None, "pandas is not installed")
     bars = market.klines(CODE, adjust="qfq").to_pandas()
     kinds = [str(bars[name].dtype) for name in ("trade_date", "close", "volume_shares")]
     assert kinds == ["datetime64[us]", "float64", "int64"]
@@ -199,7 +199,6 @@ def test_a_frame_of_pandas_works_as_those_of_other_libraries(market: quotemill.R
 def test_decimals_stay_exact_where_they_are_asked_for(
     price_market: str, market: quotemill.Reader, tmp_path: Path
 ) -> None:
-    require("pandas", importlib.util.find_spec("pandas") is not None, "pandas is not installed")
     first = Decimal("9.850")
     assert market.klines(CODE, adjust="qfq", exact=True).to_pandas()["close"][0] == first
     for exact, in_arrow, in_pandas in (
@@ -220,6 +219,49 @@ def test_decimals_stay_exact_where_they_are_asked_for(
     assert isinstance(market.main_contracts(VARIETY).to_pandas()["close"][0], float)
     with pytest.raises(quotemill.Error, match="exclude each other"):
         market.klines(CODE, exact=True, float=True)
+
+
+def test_times_bound_minutes_and_a_day_is_a_whole_day(market: quotemill.Reader) -> None:
+    day = DAYS[3]
+
+    def count(start: Any = None, end: Any = None, freq: Any = "1m") -> int:
+        return len(market.klines(CODE, start, end, freq=freq))
+
+    shanghai = timezone(timedelta(hours=8))
+    for ten in (
+        f"{day} 10:00",
+        f"{day}T02:00:00Z",
+        datetime.combine(day, time(10)),
+        datetime.combine(day, time(10), shanghai),
+        np.datetime64(f"{day}T10:00", "ns"),
+        pandas.Timestamp(f"{day} 10:00"),
+        pandas.Timestamp(f"{day} 02:00", tz="UTC"),
+    ):
+        # minutes are named by their ends, 09:31 to 11:30 and 13:01 to 15:00
+        assert (count(ten), count(end=ten), count(ten, ten)) == (211, 30, 1)
+        assert count(ten, day, "5m") == 43
+        assert len(market.ticks(CODE, ten)) == 0
+        with pytest.raises(quotemill.Error, match="bars of 1d have no time of day: start") as no:
+            market.klines(CODE, ten)
+        assert no.value.__notes__ == [f"hint: start={day}"]
+        with pytest.raises(quotemill.Error, match="daily_basic have no time of day: end"):
+            market.daily_basic(CODE, end=ten)
+        with pytest.raises(quotemill.Error, match="has a time, where a day is asked for"):
+            market.klines(CODE, adjust="qfq", as_of=ten)
+    for whole in (day, str(day), np.datetime64(day), pandas.Timestamp(day), f"{day:%Y%m%d}"):
+        assert (count(whole, whole), count(whole, whole, "1d")) == (240, 1)
+    assert count(f"{day} 00:00", f"{day} 09:35") == 5
+    assert count(end=f"{day} 00:00") == 0
+    for wrong in (pandas.NaT, 3.5, "yesterday", np.datetime64("NaT")):
+        with pytest.raises(quotemill.Error, match="is no day and no time"):
+            count(wrong)
+    with pytest.raises(quotemill.Error, match="is before start"):
+        count(f"{day} 10:00", f"{day} 09:59")
+
+
+def test_a_column_may_be_one_word(market: quotemill.Reader) -> None:
+    assert market.klines(CODE, columns="close").schema.names == ["close"]
+    assert market.daily_basic(CODE, columns="close").schema.names == ["close"]
 
 
 def read_python_blocks(page: str) -> list[str]:

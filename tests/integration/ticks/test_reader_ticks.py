@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -50,6 +51,11 @@ def test_ticks_of_a_variety_come_day_by_day(
         assert ticks.to_arrow()["last_price"].to_pylist() == prices
         batches = market.futures_ticks("SHFE.cu", start=LATER.trading_day, batches=True)
         assert {batch["underlying_contract"][0].as_py() for batch in batches} == {LATER.contract}
+        times = market.futures_ticks("SHFE.cu").to_arrow()["ts"].to_pylist()
+        naive = times[5].astimezone(ZoneInfo("Asia/Shanghai")).replace(tzinfo=None)
+        for start, end in ((times[5], times[49]), (str(naive), times[49].isoformat())):
+            some = market.futures_ticks("SHFE.cu", start, end).to_arrow()["ts"].to_pylist()
+            assert some == [at for at in times if times[5] <= at <= times[49]]
         for call, says in (
             ({"variety": "SHFE.au"}, "no ticks of SHFE.au"),
             ({"variety": "SHFE.cu", "columns": ["price"]}, "column price is unknown"),
