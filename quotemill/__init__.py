@@ -39,7 +39,9 @@ from quotemill.rows import Rows
 if TYPE_CHECKING:
     from quotemill.reader import Reader
 
-__all__ = ["Error", "Reader", "Rows", "open"]
+__all__ = ["Error", "Reader", "Rows", "__version__", "open"]
+
+__version__: str
 
 
 def open(
@@ -68,10 +70,17 @@ def open(
         raise add_hint(error) from None
 
 
-def __getattr__(name: str) -> Any:
-    # its module imports a driver of PostgreSQL, which few of those need who import a part of this
-    if name != "Reader":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from quotemill.reader import Reader
+# hidden from type checkers, which would take any name for an attribute
+if not TYPE_CHECKING:
 
-    return Reader
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("quotemill")
+        # its module imports a driver of PostgreSQL, which few need who import a part of this
+        if name == "Reader":
+            from quotemill.reader import Reader
+
+            return Reader
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

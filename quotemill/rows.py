@@ -1,6 +1,7 @@
 """The rows of a reading: an Arrow table, and the forms that other libraries take."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from quotemill.errors import UsageError
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 NAMES = ("code", "variety", "contract", "symbol", "underlying_symbol", "sector_id")
 TIMES = ("bar_end", "traded_at", "ts", "start_at", "sample_time", "sampled_at")
 DAYS = ("trade_date", "trading_day", "ex_date", "quote_date", "oi_asof_date", "valid_from")
+_SHOWN, _WIDTH = 10, 100  # rows, and letters of a line
+_CUT = ["…"] * (_SHOWN + 1)  # in place of the columns that find no room
 _WHOLE, _PLACES = 2**53, 22  # up to which doubles have every whole number, every power of ten
 
 
@@ -66,10 +69,18 @@ class Rows:
         target = connection or duckdb.default_connection()
         return target.register(name, self._table).table(name)
 
+    def head(self, n: int = 5) -> "Rows":
+        """The first rows."""
+        return Rows(self._table.slice(0, n), is_exact=self._is_exact)
+
     @property
     def schema(self) -> "pa.Schema":
         """Names and types of the columns."""
         return self._table.schema
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for batch in self._table.to_batches():
+            yield from batch.to_pylist()
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -78,7 +89,32 @@ class Rows:
         return self._table.__arrow_c_stream__(requested_schema)
 
     def __repr__(self) -> str:
-        return f"{len(self):,} rows of {', '.join(self.schema.names)}"
+        columns = self._show()
+        widths = [max(map(len, column)) for column in columns]
+        while len(columns) > 1 and sum(widths) + 2 * len(widths) > _WIDTH:
+            columns, widths = [*columns[:-2], _CUT], [*widths[:-2], 1]
+        lines = [
+            "  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True))
+            for line in zip(*columns, strict=False)
+        ]
+        return "\n".join([*lines, f"{len(self):,} rows of {', '.join(self.schema.names)}"])
+
+    def _repr_html_(self) -> str:
+        names, *rows = zip(*self._show(), strict=True)
+        head = "".join(f"<th>{escape(name)}</th>" for name in names)
+        body = "".join(
+            f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows
+        )
+        caption = f"<p>{len(self):,} rows</p>"
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{caption}"
+
+    def _show(self) -> list[list[str]]:
+        """Each column as its name and the texts of its first values."""
+        table = self.head(_SHOWN).to_arrow()
+        return [
+            [name, *("" if value is None else str(value) for value in column.to_pylist())]
+            for name, column in zip(table.schema.names, table.columns, strict=True)
+        ]
 
     def _loosen(
         self, field: "pa.Field", column: "pa.ChunkedArray", options: dict[str, Any]

@@ -106,8 +106,8 @@ def stream_ticks(
     """Ticks of a variety such as SHFE.cu, a trading day at a time, by time.
 
     Columns: as of TICKS; `ts` in UTC, volume and amount those of the trading day so far. `start`
-    and `end`, trading days or times, are included. Raises NotListed for a variety without ticks, UsageError for days
-    that are archived and unknown columns, StoreError where the store is away.
+    and `end`, trading days or times, are included. Raises NotListed for a variety without ticks,
+    UsageError for days that are archived and unknown columns, StoreError where the store is away.
     """
     require_known("column", columns, TICKS.names)
     names = list(columns or TICKS.names)

@@ -80,7 +80,7 @@ def test_the_wheel_carries_what_a_checkout_has_for_dbt(wheel: Path) -> None:
         if path.is_file() and not path.name.startswith(".")
     }
     files = {"dbt_project.yml", "selectors.yml"}
-    assert {"quotemill/__init__.py", "quotemill/reader.py"} <= names
+    assert {"quotemill/__init__.py", "quotemill/reader.py", "quotemill/py.typed"} <= names
     alone = {f"dbt_project/{name}" for name in files} | {"quotemill.example.toml"}
     assert packed == needed | alone
 
