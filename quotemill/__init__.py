@@ -9,12 +9,18 @@
 else the embedded server of QUOTEMILL_HOME, which is started if need be. Nothing is ever written.
 
     market.klines(codes, start, end, freq="1d", adjust="qfq", as_of="2024-06-03")   bars
-    market.ticks(codes, start, end)                                                 trades of shares
-    market.symbols()   market.calendar()   market.corporate_actions(codes)
+    market.klines(codes, count=20)                    the last 20 bars of each code
+    market.table("stock_limits", codes, start, end)   any table of market, futures and options
+    market.symbols(kind="stock", on="2024-06-03")   market.calendar()
+    market.sectors()   market.sector_members("沪深300", on="2024-06-03")
     market.daily_basic(codes, start, end)             turnover rates, market values, last closes
+    market.limits(codes)   market.suspensions(codes)   market.capital(codes)
+    market.corporate_actions(codes)   market.factors(codes)
+    market.ticks(codes, start, end)   market.quotes(codes)                          of shares
+    market.futures_klines("SHFE.cu", freq="5m", adjust="back_ratio")
     market.main_contracts("SHFE.cu")                  main contracts of futures, with their rolls
     market.futures_ticks("SHFE.cu", start, end)
-    market.option_chain("AAPL", "2026-11-24")         US options
+    market.option_chain("AAPL", "2026-11-24")         US options; option_chains: over days
     market.changes(since)                             what changed, for caches
     market.sql("select … from market.kline_daily where code = %s", ["sh600000"])
 

@@ -31,6 +31,7 @@ class Reader(Bars, Tables, Futures, Options):
         minutes and ticks also times: `"2024-06-03 10:30"` in the exchange's zone, or with a zone.
         None: from the first, to the newest. Midnight of what is no text is the whole day.
     columns: the name of one to read, or names; None: all
+    on: one day, in place of start and end; count: only the last rows of each code, up to `end`
     exact: None: exact decimals, which `to_pandas()` makes doubles; True: decimals in pandas too;
         False: doubles everywhere, as by its older word `float=True`
     batches: a `pyarrow.RecordBatchReader`, to loop over rows that do not fit into memory

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 from quotemill.errors import UsageError
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 Codes: TypeAlias = str | Iterable[str] | None
 Columns: TypeAlias = str | Sequence[str] | None
-# a datetime is a date, and pandas.Timestamp is a datetime
-Moment: TypeAlias = "date | str | np.datetime64 | None"
+# a datetime is a date, and pandas.Timestamp is a datetime; a number is one like 20240603
+Moment: TypeAlias = "date | str | int | np.datetime64 | None"
 CHINA, NEW_YORK = "Asia/Shanghai", "America/New_York"
 
 
@@ -41,7 +41,8 @@ def read_moment(given: Moment, zone: str = CHINA) -> date | datetime | None:
     if given is None:
         return None
     try:
-        moment = _read_text(given) if isinstance(given, str) else _read_object(given)
+        is_text = isinstance(given, str | int)
+        moment = _read_text(str(given)) if is_text else _read_object(given)
         if not isinstance(moment, datetime):
             return moment
         if moment.tzinfo is None:
@@ -50,7 +51,7 @@ def read_moment(given: Moment, zone: str = CHINA) -> date | datetime | None:
     except (AttributeError, TypeError, ValueError, OverflowError):
         hint = "write 2024-06-03 or 2024-06-03 09:31"
         raise UsageError(f"{given} is no day and no time", hint=hint) from None
-    is_day = moment.time() == time.min and not isinstance(given, str)
+    is_day = moment.time() == time.min and not is_text
     return moment.date() if is_day else moment
 
 
@@ -80,7 +81,7 @@ def _read_text(text: str) -> date:
         return datetime.fromisoformat(text)
 
 
-def _read_object(given: "date | np.datetime64") -> date:
+def _read_object(given: Any) -> date:
     if not isinstance(given, date):
         given = given.astype("datetime64[us]").item()  # of nanoseconds it would be a number
     if isinstance(given, datetime):

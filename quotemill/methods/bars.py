@@ -1,7 +1,7 @@
 """Bars of shares, funds and indices."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import psycopg
 
@@ -16,13 +16,11 @@ from quotemill.methods.arguments import (
     read_time,
 )
 from quotemill.methods.session import Query, Session, choose_exact
+from quotemill.methods.words import Adjustment, Frequency, translate
 from quotemill.rows import Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-Frequency: TypeAlias = Literal["1d", "1w", "1mo", "1m", "5m", "15m", "30m", "60m"]
-Adjustment: TypeAlias = Literal["qfq", "hfq"] | None
 
 
 class Bars(Session):
@@ -39,6 +37,7 @@ class Bars(Session):
         as_of: Moment = None,
         columns: Columns = None,
         *,
+        count: int | None = None,
         known_at: datetime | str | None = None,
         exact: bool | None = None,
         float: bool = False,
@@ -55,6 +54,7 @@ class Bars(Session):
         as_of: Moment = None,
         columns: Columns = None,
         *,
+        count: int | None = None,
         known_at: datetime | str | None = None,
         exact: bool | None = None,
         float: bool = False,
@@ -70,6 +70,7 @@ class Bars(Session):
         as_of: Moment = None,
         columns: Columns = None,
         *,
+        count: int | None = None,
         known_at: datetime | str | None = None,
         exact: bool | None = None,
         float: bool = False,
@@ -81,12 +82,14 @@ class Bars(Session):
         within a day have `bar_end` too, in UTC.
 
         freq: 1d, 1w, 1mo; 1m, 5m, 15m, 30m, 60m. Weeks and months of shares are forward-adjusted:
-            `adjust="qfq"`. Indices have 1d, 1w, 1mo and 1m.
-        adjust: None: as traded; qfq: forward, as terminals show it; hfq: backward. Affine, so old
-            forward-adjusted prices may be zero or negative. Warns once where no corporate action
-            is loaded, as such prices equal raw ones.
+            `adjust="qfq"`. Indices have 1d, 1w, 1mo and 1m. Words of jqdata, RQData and tushare
+            mean the same: daily, 1min, W, 1M (a month).
+        adjust: None: as traded; qfq (pre): forward, as terminals show it; hfq (post): backward.
+            Affine, so old forward-adjusted prices may be zero or negative. Warns once where no
+            corporate action is loaded, as such prices equal raw ones.
         as_of: a day: only bars up to it, adjusted by the events known on it, so that a backtest
             knows no later one. None: as of the newest day.
+        count: only the last bars of each code, up to `end`
         known_at: a time with its zone: day bars as traded, as loads had fetched them by then,
             without later corrections. Needs `keep` of `[history]` in the settings since that time.
         """
@@ -94,21 +97,22 @@ class Bars(Session):
         def choose(conn: psycopg.Connection) -> Query:
             from quotemill.readers.klines import find_securities, select_klines, warn_if_unadjusted
 
-            names = read_names(codes)
+            names, adjustment = read_names(codes), translate(adjust)
             securities = find_securities(conn, self._market, names) if names is not None else []
-            if adjust and not self._is_adjustment_checked:
+            if adjustment != "none" and not self._is_adjustment_checked:
                 self._is_adjustment_checked = True
                 warn_if_unadjusted(conn, self._market)
             return select_klines(
                 conn,
                 self._market,
                 securities,
-                freq=freq,
-                adjust=adjust or "none",
+                freq=translate(freq),
+                adjust=adjustment,
                 start=read_moment(start),
                 end=read_moment(end),
                 as_of=read_day(as_of),
                 known_at=read_time(known_at),
+                count=count,
                 columns=read_columns(columns),
             )
 

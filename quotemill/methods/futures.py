@@ -4,15 +4,25 @@ from typing import TYPE_CHECKING, Literal, overload
 
 import psycopg
 
-from quotemill.methods.arguments import Columns, Moment, read_columns, read_day, read_moment
-from quotemill.methods.session import Query, Session, translating
+from quotemill.methods.arguments import (
+    Codes,
+    Columns,
+    Moment,
+    read_columns,
+    read_day,
+    read_moment,
+    read_names,
+)
+from quotemill.methods.session import Query, translating
+from quotemill.methods.tables import TableSession
+from quotemill.methods.words import FuturesAdjustment, FuturesFrequency, translate
 from quotemill.rows import Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Futures(Session):
+class Futures(TableSession):
     def main_contracts(
         self, variety: str, start: Moment = None, end: Moment = None, *, exact: bool | None = None
     ) -> Rows:
@@ -25,10 +35,81 @@ class Futures(Session):
         def choose(conn: psycopg.Connection) -> Query:
             from quotemill.readers.main_contracts import select_main_contracts
 
-            futures = self._warehouse.inner_schema("futures")
-            return select_main_contracts(conn, futures, variety, read_day(start), read_day(end))
+            days = read_day(start), read_day(end)
+            return select_main_contracts(conn, self._schemas["futures"], variety, *days)
 
         return self._read(choose, exact)
+
+    @overload
+    def futures_klines(
+        self,
+        varieties: Codes,
+        start: Moment = None,
+        end: Moment = None,
+        freq: FuturesFrequency = "1d",
+        adjust: FuturesAdjustment = None,
+        columns: Columns = None,
+        *,
+        count: int | None = None,
+        exact: bool | None = None,
+        batches: Literal[False] = False,
+    ) -> Rows: ...
+    @overload
+    def futures_klines(
+        self,
+        varieties: Codes,
+        start: Moment = None,
+        end: Moment = None,
+        freq: FuturesFrequency = "1d",
+        adjust: FuturesAdjustment = None,
+        columns: Columns = None,
+        *,
+        count: int | None = None,
+        exact: bool | None = None,
+        batches: Literal[True],
+    ) -> "pa.RecordBatchReader": ...
+    def futures_klines(
+        self,
+        varieties: Codes,
+        start: Moment = None,
+        end: Moment = None,
+        freq: FuturesFrequency = "1d",
+        adjust: FuturesAdjustment = None,
+        columns: Columns = None,
+        *,
+        count: int | None = None,
+        exact: bool | None = None,
+        batches: bool = False,
+    ) -> "Rows | pa.RecordBatchReader":
+        """Bars of the main contracts of varieties, such as `SHFE.cu`, as one series.
+
+        variety, trading_day, underlying_contract, open, high, low, close, volume_lots, close_oi,
+        is_roll; of days settlement_price, of minutes start_at (UTC). `start` and `end` of minutes
+        may be times.
+
+        varieties: None: all
+        freq: 1d, 1m, 5m, 15m, 30m, 60m, and the words of `klines`
+        adjust: None: as traded; back_diff, back_ratio, forward_diff, forward_ratio: without the
+            steps of rolls
+        count: only the last bars of each variety
+        """
+
+        def choose(conn: psycopg.Connection) -> Query:
+            from quotemill.readers.main_contracts import select_bars
+
+            return select_bars(
+                conn,
+                self._schemas["futures"],
+                read_names(varieties) or [],
+                freq=translate(freq),
+                adjust=translate(adjust),
+                start=read_moment(start),
+                end=read_moment(end),
+                count=count,
+                columns=read_columns(columns),
+            )
+
+        return self._answer(choose, exact, batches)
 
     @overload
     def futures_ticks(

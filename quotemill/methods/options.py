@@ -2,11 +2,12 @@
 
 from quotemill.errors import UsageError
 from quotemill.methods.arguments import NEW_YORK, Moment, read_day
-from quotemill.methods.session import Session, translating
+from quotemill.methods.session import translating
+from quotemill.methods.tables import TableSession, reads
 from quotemill.rows import Rows
 
 
-class Options(Session):
+class Options(TableSession):
     def option_chain(
         self,
         symbol: str,
@@ -31,3 +32,7 @@ class Options(Session):
                 raise UsageError("no date is given", hint="write 2026-11-24")
             chain = read_option_chain(conn, options, symbol, day, slot, as_float=exact is False)
             return Rows(chain, is_exact=exact is True)
+
+    @reads("options.chain_daily_clean")
+    def option_chains(self) -> None:
+        """The closes of chains over days: a row per symbol, trade_date and contract."""

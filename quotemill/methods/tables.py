@@ -1,15 +1,20 @@
-"""Tables of shares, funds and indices, by code and day."""
+"""Tables of the market by code and day, and any table by its name."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 import psycopg
 
+from quotemill.errors import UsageError
 from quotemill.methods.arguments import (
+    CHINA,
+    NEW_YORK,
     Codes,
     Columns,
     Moment,
     read_columns,
+    read_day,
     read_moment,
     read_names,
 )
@@ -36,10 +41,11 @@ _ACTION = (
     "adjusts_price",
     "is_active",
 )
+_STILL = date(9999, 12, 30)  # a day of what has not ended
 
 
 class ReadTable(Protocol):
-    """A method that reads one table."""
+    """A method that reads one table, as `Reader.table` does."""
 
     @overload
     def __call__(
@@ -49,6 +55,8 @@ class ReadTable(Protocol):
         end: Moment = None,
         columns: Columns = None,
         *,
+        on: Moment = None,
+        count: int | None = None,
         exact: bool | None = None,
         float: bool = False,
         batches: Literal[False] = False,
@@ -61,6 +69,8 @@ class ReadTable(Protocol):
         end: Moment = None,
         columns: Columns = None,
         *,
+        on: Moment = None,
+        count: int | None = None,
         exact: bool | None = None,
         float: bool = False,
         batches: Literal[True],
@@ -68,42 +78,45 @@ class ReadTable(Protocol):
 
 
 def reads(
-    table: str, day: str, *order: str, shown: Columns = None
+    table: str, order: Sequence[str] | None = None, shown: Columns = None
 ) -> Callable[[Callable[[Any], None]], ReadTable]:
     """A method of the name and the words of the decorated function, which reads `table`.
 
-    day: the column that `start` and `end` are about
-    order: the columns that rows of codes are ordered by
+    order: the columns that rows are ordered by; None: by code and time
     shown: the columns where none are named; None: all
     """
 
     def make(described: Callable[[Any], None]) -> Any:
         def read(
-            self: "Tables",
+            self: "TableSession",
             codes: Codes = None,
             start: Moment = None,
             end: Moment = None,
             columns: Columns = None,
             *,
+            on: Moment = None,
+            count: int | None = None,
             exact: bool | None = None,
             float: bool = False,
             batches: bool = False,
         ) -> "Rows | pa.RecordBatchReader":
             def choose(conn: psycopg.Connection) -> Query:
-                return self._select(
+                return self._choose_rows(
                     conn,
-                    table,
-                    # to order all bars of a market would take a sort on the server's disk
-                    order=() if codes is None and batches else order,
-                    columns=read_columns(columns or shown),
+                    f"{self._schemas[schema]}.{name}",
                     codes=codes,
-                    day=day,
+                    columns=columns or shown,
                     start=start,
                     end=end,
+                    on=on,
+                    count=count,
+                    # to order all bars of a market would take a sort on the server's disk
+                    order=() if codes is None and batches else order,
                 )
 
             return self._answer(choose, choose_exact(exact, float), batches)
 
+        schema, _, name = table.partition(".")
         read.__name__, read.__doc__ = described.__name__, described.__doc__
         read.__qualname__ = described.__qualname__
         return read
@@ -111,8 +124,165 @@ def reads(
     return make
 
 
-class Tables(Session):
-    @reads("tick_trade_raw", "trade_date", "code", "trade_date", "ordinal")
+class TableSession(Session):
+    """A session that reads tables by their names."""
+
+    @property
+    def _schemas(self) -> dict[str, str]:
+        """The schemas that users read, by the names that they have unless they are renamed."""
+        inner = {name: self._warehouse.inner_schema(name) for name in ("futures", "options")}
+        return {"market": self._market, **inner}
+
+    def _choose_rows(
+        self,
+        conn: psycopg.Connection,
+        name: str,
+        *,
+        codes: Codes = None,
+        columns: Columns = None,
+        start: Moment = None,
+        end: Moment = None,
+        on: Moment = None,
+        count: int | None = None,
+        order: Sequence[str] | None = None,
+        where: Mapping[str, Sequence[str]] | None = None,
+    ) -> Query:
+        from quotemill.readers.queries import describe_table
+        from quotemill.readers.tables import find_codes, select_rows
+
+        if on is not None and not (start is None and end is None):
+            raise UsageError("on is one day, start and end are others", hint="leave out on")
+        table, names = describe_table(conn, name), read_names(codes)
+        zone = NEW_YORK if table.is_of(self._schemas["options"]) else CHINA
+        day = read_day(on, zone)
+        return select_rows(
+            table,
+            columns=read_columns(columns),
+            codes=[] if names is None else find_codes(conn, self._schemas, table, names),
+            start=day or read_moment(start, zone),
+            end=day or read_moment(end, zone),
+            count=count,
+            order=order,
+            where=where,
+        )
+
+
+class Tables(TableSession):
+    @overload
+    def table(
+        self,
+        name: str,
+        codes: Codes = None,
+        start: Moment = None,
+        end: Moment = None,
+        columns: Columns = None,
+        *,
+        on: Moment = None,
+        count: int | None = None,
+        exact: bool | None = None,
+        batches: Literal[False] = False,
+    ) -> Rows: ...
+    @overload
+    def table(
+        self,
+        name: str,
+        codes: Codes = None,
+        start: Moment = None,
+        end: Moment = None,
+        columns: Columns = None,
+        *,
+        on: Moment = None,
+        count: int | None = None,
+        exact: bool | None = None,
+        batches: Literal[True],
+    ) -> "pa.RecordBatchReader": ...
+    def table(
+        self,
+        name: str,
+        codes: Codes = None,
+        start: Moment = None,
+        end: Moment = None,
+        columns: Columns = None,
+        *,
+        on: Moment = None,
+        count: int | None = None,
+        exact: bool | None = None,
+        batches: bool = False,
+    ) -> "Rows | pa.RecordBatchReader":
+        """The rows of a table of market, futures or options: `stock_limits`, `options.forwards`.
+
+        codes: of its column code, variety, contract or symbol
+        on: a day: its rows; of what holds for a time, such as capital, names, members: what held
+            on it
+        count: only the last rows of each code
+        """
+
+        def choose(conn: psycopg.Connection) -> Query:
+            from quotemill.readers.tables import find_name
+
+            return self._choose_rows(
+                conn,
+                find_name(conn, self._schemas, name),
+                codes=codes,
+                columns=columns,
+                start=start,
+                end=end,
+                on=on,
+                count=count,
+                order=() if codes is None and batches else None,
+            )
+
+        return self._answer(choose, exact, batches)
+
+    def symbols(
+        self,
+        codes: Codes = None,
+        *,
+        kind: Literal["stock", "fund", "index"] | None = None,
+        exchange: Literal["sh", "sz", "bj"] | None = None,
+        on: Moment = None,
+    ) -> Rows:
+        """Shares, funds and indices: code, name, instrument_type, list_date, delist_date, …
+
+        on: those listed on a day
+        """
+        return self._read_rows(
+            "symbol_dim", codes=codes, on=on, instrument_type=kind, exchange=exchange
+        )
+
+    def calendar(self, start: Moment = None, end: Moment = None) -> Rows:
+        """Trading days: trade_date, previous_trade_date, next_trade_date, trade_day_number, …
+
+        A row with `exchanges`, such as sz, is a day of these alone: Shenzhen's until 1995.
+        """
+        return self._read_rows("trading_calendar", start=start, end=end)
+
+    def sectors(self, kind: str | None = None) -> Rows:
+        """Sectors: sector_id, sector_kind (concept, industry, index, …), sector_name, …"""
+        return self._read_rows("sectors", sector_kind=kind)
+
+    def sector_members(
+        self, sector: str | None = None, codes: Codes = None, *, on: Moment = None
+    ) -> Rows:
+        """Members of a sector, by its name or id, or the sectors of codes.
+
+        on: a day; None: those of today. `table("sector_members")` has all that ever were.
+        """
+
+        def choose(conn: psycopg.Connection) -> Query:
+            from quotemill.readers.securities import find_sectors
+
+            return self._choose_rows(
+                conn,
+                f"{self._market}.sector_members",
+                codes=codes,
+                on=_STILL if on is None else on,
+                where={"sector_id": find_sectors(conn, self._market, sector)} if sector else None,
+            )
+
+        return self._read(choose)
+
+    @reads("market.tick_trade_raw", order=("code", "trade_date", "ordinal"))
     def ticks(self) -> None:
         """Trades of shares: code, trade_date, ordinal (from 1), traded_at (UTC), price (yuan), …
 
@@ -121,11 +291,38 @@ class Tables(Session):
         trades.
         """
 
-    @reads("daily_basic", "trade_date", "code", "trade_date")
+    @reads("market.quote_snapshot")
+    def quotes(self) -> None:
+        """Quotes as they were sampled: sampled_at (UTC), open … close, five bids and asks."""
+
+    @reads("market.daily_basic")
     def daily_basic(self) -> None:
         """Previous close, turnover rate in percent, share counts and market values, by day."""
 
-    @reads("corporate_actions", "ex_date", "code", "ex_date", "source", "seq", shown=_ACTION)
+    @reads("market.stock_limits")
+    def limits(self) -> None:
+        """Price limits by day: up_limit, down_limit, is_limit_up, is_limit_down, limit_rule, …"""
+
+    @reads("market.suspensions")
+    def suspensions(self) -> None:
+        """Stretches without a trade, between the bars of last_bar_date and trade_date.
+
+        `on`, `start` and `end` are days without a trade. One that goes on has no row yet.
+        """
+
+    @reads("market.share_capital")
+    def capital(self) -> None:
+        """Share counts: float_shares, total_shares from valid_from to valid_to (left out)."""
+
+    @reads("market.adjustment_segments")
+    def factors(self) -> None:
+        """How prices are adjusted from valid_from to valid_to (left out).
+
+        hfq = backward_a x price + backward_b; qfq = forward_a x price + forward_b, whose two are
+        rounded.
+        """
+
+    @reads("market.corporate_actions", ("code", "ex_date", "source", "seq"), _ACTION)
     def corporate_actions(self) -> None:
         """Dividends, bonus and rights shares, splits, changes of capital, by ex_date.
 
@@ -134,48 +331,24 @@ class Tables(Session):
         `is_active`: and its ex-date is reached.
         """
 
-    def calendar(self, start: Moment = None, end: Moment = None) -> Rows:
-        """Trading days: trade_date, previous_trade_date, next_trade_date, trade_day_number, …
-
-        A row with `exchanges`, such as sz, is a day of these alone: Shenzhen's until 1995.
-        """
-
-        def choose(conn: psycopg.Connection) -> Query:
-            order = ("trade_date",)
-            return self._select(conn, "trading_calendar", order=order, start=start, end=end)
-
-        return self._read(choose)
-
-    def symbols(self, codes: Codes = None) -> Rows:
-        """Shares, funds and indices: code, name, instrument_type, list_date, delist_date, …"""
-        return self._read(
-            lambda conn: self._select(conn, "symbol_dim", order=("code",), codes=codes)
-        )
-
-    def _select(
+    def _read_rows(
         self,
-        conn: psycopg.Connection,
         table: str,
         *,
-        order: Sequence[str],
         codes: Codes = None,
-        columns: Sequence[str] = (),
-        day: str = "trade_date",
         start: Moment = None,
         end: Moment = None,
-    ) -> Query:
-        from quotemill.readers.klines import find_securities
-        from quotemill.readers.tables import select_rows
+        on: Moment = None,
+        **where: str | None,
+    ) -> Rows:
+        def choose(conn: psycopg.Connection) -> Query:
+            from quotemill.readers.tables import require_values
 
-        names = read_names(codes)
-        listed = find_securities(conn, self._market, names) if names is not None else []
-        return select_rows(
-            conn,
-            f"{self._market}.{table}",
-            order=order,
-            columns=columns,
-            codes=[security.code for security in listed],
-            day=day,
-            start=read_moment(start),
-            end=read_moment(end),
-        )
+            relation = f"{self._market}.{table}"
+            wanted = {name: [value] for name, value in where.items() if value is not None}
+            require_values(conn, relation, wanted)
+            return self._choose_rows(
+                conn, relation, codes=codes, start=start, end=end, on=on, where=wanted
+            )
+
+        return self._read(choose)

@@ -21,7 +21,7 @@ from quotemill.readers.listed import (
     require_known,
     require_order,
 )
-from quotemill.readers.tables import bound_rows
+from quotemill.readers.queries import Table, bound_rows, compose_query
 from quotemill.warehouse.schemas import has_relation
 
 Frequency = Literal["1d", "1w", "1mo", "1m", "5m", "15m", "30m", "60m"]
@@ -130,6 +130,7 @@ def select_klines(
     end: date | None = None,
     as_of: date | None = None,
     known_at: datetime | None = None,
+    count: int | None = None,
     columns: Sequence[str] = (),
 ) -> tuple[str, dict[str, Any]]:
     """The query for bars of some securities, or of all shares and funds, and its values.
@@ -143,6 +144,7 @@ def select_klines(
     as_of: only bars up to that day, adjusted by the events known on it: those with an ex-date up to
     it
     known_at: day bars of shares as traded, as they had been fetched by then
+    count: only the last bars of each code
 
     Raises UsageError for bars, versions and columns that are not kept.
     """
@@ -159,9 +161,8 @@ def select_klines(
     table = _find_table(first, freq, adjust)
     # numerics of a function, or of a view that sums, have no precision of their own
     exact = dict.fromkeys(PRICES, "numeric(18, 3)") | {"amount_cny": "numeric(20, 3)"}
-    chosen = [f"{n}::{exact[n]} as {n}" if n in exact else n for n in columns or known]
-    codes = [security.code for security in securities]
-    values: dict[str, Any] = {"codes": codes, "as_of": as_of}
+    chosen = {n: f"{n}::{exact[n]}" if n in exact else n for n in columns or known}
+    values: dict[str, Any] = {"as_of": as_of}
     if known_at:
         if (freq, adjust) != (DAYS, "none") or first.is_index:
             raise UsageError(
@@ -181,18 +182,17 @@ def select_klines(
     else:
         source = f"{market}.{table}"
         require_built(conn, source)
-    where = ["code = any(%(codes)s)"] if securities else []
-    if len(codes) == 1:  # which the planner carries over to joins
-        where, values["codes"] = ["code = %(codes)s"], codes[0]
-    time = "bar_end" if freq in MINUTES else None
-    where += bound_rows(f"bars of {freq}", "trade_date", time, start=start, end=end, as_of=as_of)
-    values |= {"start": start, "end": end}
-    query = (
-        f"select {', '.join(chosen)} from {source}"
-        f"{' where ' if where else ''}{' and '.join(where)}"
-        f"{f' order by code, {known[1]}' if securities else ''}"
+    where = bound_rows(Table(f"{market}.{table}", tuple(known)), start=start, end=end, as_of=as_of)
+    return compose_query(
+        source,
+        chosen,
+        entity="code",
+        codes=[security.code for security in securities],
+        where=where,
+        order=["code", known[1]] if securities else [],
+        count=count,
+        values=values | {"start": start, "end": end},
     )
-    return query, values
 
 
 def find_span(

@@ -1,5 +1,6 @@
 """The main contract of a variety of futures by day, with its bars and rolls."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, Literal, get_args
 
@@ -8,7 +9,8 @@ import pyarrow as pa
 
 from quotemill.readers.arrow import read_table
 from quotemill.readers.klines import MOST, PRICES
-from quotemill.readers.listed import find_listed, require_built
+from quotemill.readers.listed import find_listed, require_built, require_known, require_order
+from quotemill.readers.queries import Table, bound_rows, compose_query
 
 Frequency = Literal["1d", "1m", "5m", "15m", "30m", "60m"]
 Adjustment = Literal["none", "back_diff", "back_ratio", "forward_diff", "forward_ratio"]
@@ -54,7 +56,7 @@ def select_main_contracts(
         require_built(conn, f"{futures}.{table}")
     suffix = "" if adjust == "none" else f"_{adjust}"
     prices = ", ".join(f"d.{price}{suffix} as {price}" for price in PRICES)
-    values = {"variety": _find_variety(conn, futures, variety), "start": start, "end": end}
+    values = {"variety": find_variety(conn, futures, variety), "start": start, "end": end}
     if freq != "1d":
         query = f"""
             select d.trading_day, d.start_at, d.underlying_contract, d.segment_id, {prices},
@@ -80,6 +82,47 @@ def select_main_contracts(
     return query, values
 
 
+def select_bars(
+    conn: psycopg.Connection,
+    futures: str,
+    varieties: Sequence[str],
+    *,
+    freq: str = "1d",
+    adjust: str = "none",
+    start: date | None = None,
+    end: date | None = None,
+    count: int | None = None,
+    columns: Sequence[str] = (),
+) -> tuple[str, dict[str, Any]]:
+    """The query for bars of main contracts of varieties, by variety and time, and its values.
+
+    Columns: variety, start_at (of minutes, UTC), trading_day, underlying_contract, open, high, low,
+    close as traded or adjusted, settlement_price (of days), volume_lots, close_oi, is_roll.
+    Raises UsageError for words and columns that are not there; NotListed.
+    """
+    require_order(start, end)
+    require_known("freq", [freq], FREQUENCIES)
+    require_known("adjust", [adjust], ADJUSTMENTS)
+    table = f"{futures}.main_daily" if freq == "1d" else f"{futures}.main_{freq}"
+    require_built(conn, table)
+    days = ["trading_day"] if freq == "1d" else ["start_at", "trading_day"]
+    settlement = ["settlement_price"] if freq == "1d" else []
+    known = ["variety", *days, "underlying_contract", *PRICES, *settlement]
+    known += ["volume_lots", "close_oi", "is_roll"]
+    require_known("column", columns, known)
+    suffix = "" if adjust == "none" else f"_{adjust}"
+    return compose_query(
+        table,
+        {n: f"{n}{suffix}" if n in PRICES else n for n in columns or known},
+        entity="variety",
+        codes=[find_variety(conn, futures, variety) for variety in varieties],
+        where=bound_rows(Table(table, tuple(known)), start=start, end=end),
+        order=["variety", days[0]],
+        count=count,
+        values={"start": start, "end": end},
+    )
+
+
 def find_span(conn: psycopg.Connection, futures: str, variety: str) -> tuple[date, date] | None:
     """The oldest and the newest day whose ticks, which minutes are of, are stored."""
     require_built(conn, f"{futures}.tick_coverage")
@@ -87,11 +130,13 @@ def find_span(conn: psycopg.Connection, futures: str, variety: str) -> tuple[dat
         select min(trading_day), max(trading_day) from {futures}.tick_coverage
         where variety = %s and coverage in ('complete', 'short')
     """
-    row = conn.execute(query.encode(), (_find_variety(conn, futures, variety),)).fetchone()
+    row = conn.execute(query.encode(), (find_variety(conn, futures, variety),)).fetchone()
     return (row[0], row[1]) if row and row[0] else None
 
 
-def _find_variety(conn: psycopg.Connection, futures: str, text: str) -> str:
+def find_variety(conn: psycopg.Connection, futures: str, text: str) -> str:
+    """A variety of the schedule by its name in any case. Raises NotListed."""
+    require_built(conn, f"{futures}.main_schedule")
     query = f"select distinct variety from {futures}.main_schedule order by variety"
     known = [name for (name,) in conn.execute(query.encode()).fetchall()]
     return find_listed(text, known, "there is no schedule of")

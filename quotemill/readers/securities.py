@@ -1,5 +1,6 @@
 """The securities and sectors that the warehouse knows, by their names."""
 
+import difflib
 from dataclasses import dataclass
 
 import psycopg
@@ -55,3 +56,14 @@ def list_members(conn: psycopg.Connection, market: str, sector: str) -> list[Nam
     if not rows:
         raise NotListed(f"there is no sector {sector}", hint="page Prices")
     return [Named(*row) for row in rows]
+
+
+def find_sectors(conn: psycopg.Connection, market: str, text: str) -> list[str]:
+    """The ids of the sectors of a name, which several kinds may have, or of an id."""
+    require_built(conn, f"{market}.sectors")
+    query = f"select sector_id, sector_name from {market}.sectors order by sector_id"
+    known = conn.execute(query.encode()).fetchall()
+    if ids := [key for key, name in known if text in (key, name)]:
+        return ids
+    near = difflib.get_close_matches(text, [name for _, name in known], n=5)
+    raise NotListed(f"there is no sector {text}", hint=f"near it: {', '.join(near) or 'none'}")

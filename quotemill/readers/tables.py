@@ -1,82 +1,112 @@
 """Rows of a table that users read, by code and day."""
 
-from collections.abc import Sequence
-from datetime import date, datetime
+import difflib
+from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
+from quotemill.codes import read_us_symbol
 from quotemill.errors import UsageError
-from quotemill.readers.listed import require_built, require_known, require_order
-from quotemill.rows import TIMES, find_first
+from quotemill.readers.klines import find_securities
+from quotemill.readers.listed import NotListed, require_built, require_known, require_order
+from quotemill.readers.main_contracts import find_variety
+from quotemill.readers.queries import Table, bound_rows, compose_query, quote
+
+_NAMES = """
+    select n.nspname || '.' || c.relname
+    from pg_class as c inner join pg_namespace as n on c.relnamespace = n.oid
+    where n.nspname = any(%s) and c.relkind in ('r', 'p', 'v', 'm')
+"""
+
+
+def find_name(conn: psycopg.Connection, schemas: Mapping[str, str], text: str) -> str:
+    """The full name of a table in one of some schemas, the first that has it.
+
+    schemas: their names by those that users write
+
+    Raises NotListed, with names near it.
+    """
+    known = [name for (name,) in conn.execute(_NAMES, (list(schemas.values()),))]
+    prefix, _, short = text.rpartition(".")
+    asked = [schemas.get(prefix, prefix)] if prefix else list(schemas.values())
+    for schema in asked:
+        if f"{schema}.{short}" in known:
+            return f"{schema}.{short}"
+    names = {name.partition(".")[2]: name for name in known}
+    near = ", ".join(names[name] for name in difflib.get_close_matches(short, names, n=3))
+    hint = f"near it: {near}" if near else "quotemill build"
+    raise NotListed(f"there is no table {text}", hint=hint)
+
+
+def find_codes(
+    conn: psycopg.Connection, schemas: Mapping[str, str], table: Table, texts: Sequence[str]
+) -> list[str]:
+    """Codes of any form as a table has them. Raises NotListed for those without a row."""
+    if table.entity is None:
+        raise UsageError(f"rows of {table.name} have no code", hint="leave out codes")
+    if table.entity == "code":
+        return [security.code for security in find_securities(conn, schemas["market"], texts)]
+    if table.entity == "variety":
+        return [find_variety(conn, schemas["futures"], text) for text in texts]
+    codes = [read_us_symbol(text) for text in texts] if table.is_of(schemas["options"]) else texts
+    query = f"select 1 from {table.name} where {table.entity} = %s limit 1"
+    for code in codes:
+        if conn.execute(query.encode(), (code,)).fetchone() is None:
+            raise NotListed(f"there is no {table.entity} {code} in {table.name}")
+    return list(codes)
+
+
+def require_values(
+    conn: psycopg.Connection, name: str, wanted: Mapping[str, Sequence[str]]
+) -> None:
+    """Raises UsageError for values that a column of a small table has nowhere."""
+    for column, values in wanted.items():
+        require_built(conn, name)
+        query = f"select distinct {column} from {name} order by {column}"
+        known = [value for (value,) in conn.execute(query.encode())]
+        require_known(f"{name}: {column}", values, known)
 
 
 def select_rows(
-    conn: psycopg.Connection,
-    table: str,
+    table: Table,
     *,
-    order: Sequence[str],
     columns: Sequence[str] = (),
     codes: Sequence[str] = (),
-    day: str = "trade_date",
     start: date | None = None,
     end: date | None = None,
+    count: int | None = None,
+    order: Sequence[str] | None = None,
+    where: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[str, dict[str, Any]]:
     """The query for rows of a table, and its values.
 
-    order: columns that the rows are ordered by; none: as they come
     columns: none: all
-    codes: none: all
-    day: the column of dates that `start` and `end`, both included, are about; times are about the
-        column of times
+    codes: of the column that names a row; none: all
+    start, end: days or times, both included; of rows that hold for a time: those that held then
+    count: only the last rows, of each code
+    order: columns that the rows are ordered by; none: as they come; None: by name and time
+    where: further columns with the values that they may have
 
-    Raises UsageError for a table that is not built, for a column that it does not have, and for a
+    Raises UsageError for a column that the table has not, for a day where it has none, and for a
     time where it has days alone.
     """
     require_order(start, end)
-    require_built(conn, table)
-    query = "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0"
-    known = [name for (name,) in conn.execute(f"{query} and not attisdropped".encode(), (table,))]
-    require_known(f"{table}: column", columns, known)
-    chosen = sql.SQL(", ").join(map(sql.Identifier, columns)).as_string(conn) if columns else "*"
-    where = ["code = any(%(codes)s)"] if codes else []
-    where += bound_rows(f"rows of {table}", day, find_first(TIMES, known), start=start, end=end)
-    text = (
-        f"select {chosen} from {table}{' where ' if where else ''}{' and '.join(where)}"
-        f"{' order by ' if order else ''}{', '.join(order)}"
+    require_known(f"{table.name}: column", columns, table.columns)
+    chosen = {name: quote(name) for name in columns or table.columns}
+    conditions = bound_rows(table, start=start, end=end)
+    values: dict[str, Any] = {"start": start, "end": end}
+    for name, wanted in (where or {}).items():
+        conditions.append(f"{quote(name)} = any(%(of_{name})s)")
+        values[f"of_{name}"] = list(wanted)
+    return compose_query(
+        table.name,
+        chosen,
+        entity=table.entity,
+        codes=codes,
+        where=conditions,
+        order=table.order if order is None else order,
+        count=count,
+        values=values,
     )
-    return text, {"codes": list(codes), "start": start, "end": end}
-
-
-def bound_rows(
-    what: str,
-    day: str,
-    time: str | None,
-    *,
-    start: date | None,
-    end: date | None,
-    as_of: date | None = None,
-) -> list[str]:
-    """Conditions of the values `start`, `end` and `as_of`, each included.
-
-    day, time: the columns that a whole day and a time are compared with
-
-    Raises UsageError for a time where there is no column of times.
-    """
-    where = []
-    for name, moment in (("start", start), ("end", end), ("as_of", as_of)):
-        if moment is None:
-            continue
-        is_time, way = isinstance(moment, datetime), ">=" if name == "start" else "<="
-        if is_time and time is None:
-            raise UsageError(
-                f"{what} have no time of day: {name} {moment:%Y-%m-%d %H:%M} is a time",
-                hint=f"{name}={moment:%Y-%m-%d}",
-            )
-        where.append(f"{time if is_time else day} {way} %({name})s")
-        # chunks are by time: a trading day is within a day of UTC around it
-        if not is_time and time == "bar_end":
-            span = "- interval '1 day'" if name == "start" else "+ interval '2 days'"
-            where.append(f"bar_end {way} %({name})s::timestamp at time zone 'UTC' {span}")
-    return where

@@ -11,7 +11,10 @@ import quotemill
 from tests.conftest import ROOT
 
 SCRIPT = """
+import datetime
 from typing import assert_type
+
+import numpy as np
 
 import quotemill
 
@@ -25,6 +28,15 @@ with quotemill.open(exact=True) as market:
     assert_type(market.futures_ticks("SHFE.cu"), quotemill.Rows)
     assert_type(market.sql("select %s", ["1"]), quotemill.Rows)
     assert_type(market.symbols(), quotemill.Rows)
+    assert_type(market.klines("600000", 20240603, freq="daily", adjust="pre"), quotemill.Rows)
+    assert_type(market.klines(["600000"], count=5, freq="1min", adjust="none"), quotemill.Rows)
+    assert_type(market.table("stock_limits", on="2024-06-03", count=1), quotemill.Rows)
+    assert_type(market.limits("600000", on=datetime.date(2024, 6, 3)), quotemill.Rows)
+    assert_type(market.sector_members("x", on=np.datetime64("2024-06-03")), quotemill.Rows)
+    assert_type(market.symbols(kind="stock", exchange="sh"), quotemill.Rows)
+    assert_type(market.futures_klines("SHFE.cu", freq="5m", adjust="back_diff"), quotemill.Rows)
+    assert_type(market.option_chains("AAPL"), quotemill.Rows)
+    assert_type(market.option_chain("AAPL", "2026-11-24", exact=True), quotemill.Rows)
     for row in market.calendar().head():
         print(row["trade_date"])
     for batch in market.klines(batches=True):
@@ -32,6 +44,7 @@ with quotemill.open(exact=True) as market:
     for batch in market.sql("select 1", batches=True):
         print(batch.num_rows)
     market.ticks(batches=True).read_all()
+    market.table("kline_daily", batches=True).read_all()
     market.futures_ticks("SHFE.cu", batches=True).read_all()
     market.klines("600000").to_pandas(index=True).describe()
     print(market.klines("600000").to_polars()["close"].mean())

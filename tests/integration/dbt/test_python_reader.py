@@ -241,10 +241,10 @@ def test_times_bound_minutes_and_a_day_is_a_whole_day(market: quotemill.Reader) 
         assert (count(ten), count(end=ten), count(ten, ten)) == (211, 30, 1)
         assert count(ten, day, "5m") == 43
         assert len(market.ticks(CODE, ten)) == 0
-        with pytest.raises(quotemill.Error, match="bars of 1d have no time of day: start") as no:
+        with pytest.raises(quotemill.Error, match="kline_daily has no time of day: start") as no:
             market.klines(CODE, ten)
         assert no.value.__notes__ == [f"hint: start={day}"]
-        with pytest.raises(quotemill.Error, match="daily_basic have no time of day: end"):
+        with pytest.raises(quotemill.Error, match="daily_basic has no time of day: end"):
             market.daily_basic(CODE, end=ten)
         with pytest.raises(quotemill.Error, match="has a time, where a day is asked for"):
             market.klines(CODE, adjust="qfq", as_of=ten)
