@@ -13,14 +13,9 @@ from quotemill.codes import read_code
 from quotemill.errors import UsageError
 from quotemill.instrument_ranges import explain_kind
 from quotemill.readers.arrow import read_table
+from quotemill.readers.bar_sources import LENGTHS, find_next_day, find_source, name_table
 from quotemill.readers.day_bar_versions import select_versions
-from quotemill.readers.listed import (
-    NotListed,
-    require_built,
-    require_function,
-    require_known,
-    require_order,
-)
+from quotemill.readers.listed import NotListed, require_built, require_known, require_order
 from quotemill.readers.queries import Table, bound_rows, compose_query
 from quotemill.warehouse.schemas import has_relation
 
@@ -95,8 +90,9 @@ def read_klines(
 ) -> pa.Table:
     """Bars of one security, as `select_klines` chooses them, without its code.
 
-    Raises UsageError for bars that are not kept, and for more than `most`.
+    Raises UsageError for bars that no table stores, and for more than `most`.
     """
+    _find_table(security, freq, adjust)
     query, values = select_klines(
         conn,
         market,
@@ -136,10 +132,8 @@ def select_klines(
     """The query for bars of some securities, or of all shares and funds, and its values.
 
     In ascending order by code and time, start and end included, of minutes also times; of all in no
-    order. Columns: code,
-    trade_date, of minutes also bar_end (UTC); open, high, low, close (yuan), volume_shares (not of
-    minutes of an index), amount_cny, is_final. Weeks and months of shares are forward-adjusted:
-    `adjust="qfq"`.
+    order. Columns: code, trade_date, of minutes also bar_end (UTC); open, high, low, close (yuan),
+    volume_shares (not of minutes of indices alone), amount_cny, is_final. Nothing adjusts indices.
 
     as_of: only bars up to that day, adjusted by the events known on it: those with an ex-date up to
     it
@@ -149,22 +143,15 @@ def select_klines(
     Raises UsageError for bars, versions and columns that are not kept.
     """
     require_order(start, end)
-    indices = [security for security in securities if security.is_index]
-    first = [*indices, *securities, Security("", None, False)][0]
-    shares = [security.code for security in securities if not security.is_index]
-    if indices and shares:
-        raise UsageError(
-            f"{shares[0]} is no index, others are", hint="ask for indices and shares apart"
-        )
-    known = list_columns(first.is_index, freq)
+    require_known("freq", [freq], LENGTHS)
+    require_known("adjust", [adjust], ADJUSTMENTS)
+    kinds = sorted({security.is_index for security in securities}) or [False]
+    known = list_columns(kinds == [True], freq)
     require_known("column", columns, known)
-    table = _find_table(first, freq, adjust)
-    # numerics of a function, or of a view that sums, have no precision of their own
-    exact = dict.fromkeys(PRICES, "numeric(18, 3)") | {"amount_cny": "numeric(20, 3)"}
-    chosen = {n: f"{n}::{exact[n]}" if n in exact else n for n in columns or known}
-    values: dict[str, Any] = {"as_of": as_of}
+    where = bound_rows(Table(f"bars of {freq}", tuple(known)), start=start, end=end, as_of=as_of)
+    values: dict[str, Any] = {"start": start, "end": end, "as_of": as_of}
     if known_at:
-        if (freq, adjust) != (DAYS, "none") or first.is_index:
+        if (freq, adjust, kinds) != (DAYS, "none", [False]):
             raise UsageError(
                 "old versions are read of day bars of shares, as traded",
                 hint="freq=1d, without adjust",
@@ -176,23 +163,44 @@ def select_klines(
             raise UsageError(
                 f"{known_at} is out of range", hint="write 2024-06-03T16:00:00+08:00"
             ) from None
-    elif as_of and adjust == "qfq":
-        source = f"{market}.{table}_as_of(%(as_of)s)"
-        require_function(conn, f"{market}.{table}_as_of(date)")
     else:
-        source = f"{market}.{table}"
-        require_built(conn, source)
-    where = bound_rows(Table(f"{market}.{table}", tuple(known)), start=start, end=end, as_of=as_of)
+        sources = [
+            find_source(
+                conn,
+                market,
+                is_index=is_index,
+                freq=freq,
+                adjust=adjust,
+                start=start,
+                end=end,
+                as_of=as_of,
+            )
+            for is_index in kinds
+        ]
+        source = sources[0] if len(sources) == 1 else _unite(sources, known, freq)
+        if "%(next_day)s" in source:
+            values["next_day"] = find_next_day(conn, market, is_index=kinds == [True], as_of=as_of)
+    # numerics of a function, or of a view that sums, have no precision of their own
+    exact = dict.fromkeys(PRICES, "numeric(18, 3)") | {"amount_cny": "numeric(20, 3)"}
     return compose_query(
         source,
-        chosen,
+        {n: f"{n}::{exact[n]}" if n in exact else n for n in columns or known},
         entity="code",
         codes=[security.code for security in securities],
         where=where,
         order=["code", known[1]] if securities else [],
         count=count,
-        values=values | {"start": start, "end": end},
+        values=values,
     )
+
+
+def _unite(sources: Sequence[str], columns: Sequence[str], freq: str) -> str:
+    """Bars of shares and of indices, whose minutes have no volume, as one source."""
+    shares, indices = sources
+    own = list_columns(True, freq)
+    names = [name if name in own else f"null::bigint as {name}" for name in columns]
+    both = f"select {', '.join(columns)} from {shares} union all select {', '.join(names)}"
+    return f"({both} from {indices}) as bars"
 
 
 def find_span(
@@ -259,21 +267,13 @@ def explain_adjustments(security: Security) -> str:
 
 
 def _find_table(security: Security, freq: str, adjust: str) -> str:
+    """The table that stores such bars. Raises UsageError without one."""
     require_known("freq", [freq], FREQUENCIES)
     require_known("adjust", [adjust], ADJUSTMENTS)
     possible = list_adjustments(security, freq)
     if adjust not in possible:
         raise UsageError(explain_adjustments(security), hint=f"adjust={possible[0]}")
-    if security.is_index:
-        tables: dict[str, str] = {DAYS: "daily", WEEKS: "weekly", MONTHS: "monthly", "1m": "minute"}
-        if freq not in tables:
-            raise UsageError(f"there are no bars of {freq} of an index", hint=", ".join(tables))
-        return f"index_kline_{tables[freq]}"
-    if freq in (WEEKS, MONTHS):
-        return f"kline_{'weekly' if freq == WEEKS else 'monthly'}_qfq"
-    suffix = "" if adjust == "none" else f"_{adjust}"
-    if freq == DAYS:
-        return f"kline_daily{suffix}"
-    if freq == "1m":
-        return f"kline_minute{suffix or '_raw'}"
-    return f"kline_{freq}{suffix}"
+    table = name_table(security.is_index, freq, adjust)
+    if table is None:
+        raise UsageError(f"there are no bars of {freq} of an index", hint="1d, 1w, 1mo, 1m")
+    return table

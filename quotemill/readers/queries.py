@@ -112,7 +112,7 @@ def bound_rows(
         is_time, way = isinstance(moment, datetime), ">=" if value == "start" else "<="
         if is_time and table.time is None:
             raise UsageError(
-                f"{table.name} has no time of day: {value} {moment:%Y-%m-%d %H:%M} is a time",
+                f"there is no time of day in {table.name}: {value} {moment:%Y-%m-%d %H:%M} has one",
                 hint=f"{value}={moment:%Y-%m-%d}",
             )
         if span:

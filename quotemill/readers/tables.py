@@ -61,12 +61,12 @@ def find_codes(
 def require_values(
     conn: psycopg.Connection, name: str, wanted: Mapping[str, Sequence[str]]
 ) -> None:
-    """Raises UsageError for values that a column of a small table has nowhere."""
+    """Raises UsageError for values that a column of a small table with rows has nowhere."""
     for column, values in wanted.items():
         require_built(conn, name)
         query = f"select distinct {column} from {name} order by {column}"
         known = [value for (value,) in conn.execute(query.encode())]
-        require_known(f"{name}: {column}", values, known)
+        require_known(f"{name}: {column}", values, known or values)
 
 
 def select_rows(

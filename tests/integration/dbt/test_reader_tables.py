@@ -195,7 +195,8 @@ def test_bars_of_futures_come_by_frequency_and_adjustment(
 ) -> None:
     for adjust in (None, "back_diff", "forward_ratio"):
         suffix = f"_{adjust}" if adjust else ""
-        query = f"select trading_day, close{suffix} from futures.main_daily where variety = %s order by 1"
+        table = "futures.main_daily where variety = %s order by trading_day"
+        query = f"select trading_day, close{suffix} from {table}"
         bars = market.futures_klines(VARIETY, adjust=adjust, columns=["trading_day", "close"])
         assert [tuple(bar.values()) for bar in bars] == conn.execute(query, (VARIETY,)).fetchall()
     bars = market.futures_klines(None, DAYS[2], DAYS[4], freq="daily")
@@ -206,7 +207,7 @@ def test_bars_of_futures_come_by_frequency_and_adjustment(
     for words, says in (
         ({"freq": "1w"}, "freq 1w is unknown"),
         ({"adjust": "pre"}, "adjust qfq is unknown"),
-        ({"start": f"{DAYS[2]} 21:00"}, "has no time of day"),
+        ({"start": f"{DAYS[2]} 21:00"}, "no time of day in futures.main_daily"),
     ):
         with pytest.raises(quotemill.Error, match=says):
             market.futures_klines(VARIETY, **words)
