@@ -1,5 +1,7 @@
 """The warehouse as a reader sees it: methods that return rows, and change nothing."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -76,7 +78,7 @@ class Reader(Bars, Tables, Futures, Options):
         exact: bool | None = None,
         float: bool = False,
         batches: Literal[True],
-    ) -> "pa.RecordBatchReader": ...
+    ) -> pa.RecordBatchReader: ...
     def sql(
         self,
         text: str,
@@ -85,7 +87,7 @@ class Reader(Bars, Tables, Futures, Options):
         exact: bool | None = None,
         float: bool = False,
         batches: bool = False,
-    ) -> "Rows | pa.RecordBatchReader":
+    ) -> Rows | pa.RecordBatchReader:
         """The rows of any query; `params` for `%s` or `%(name)s` in it.
 
         A numeric of unknown precision, such as an average, is a text in Arrow: cast it

@@ -1,5 +1,7 @@
 """Bars of shares, funds and indices."""
 
+from __future__ import annotations
+
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -59,7 +61,7 @@ class Bars(Session):
         exact: bool | None = None,
         float: bool = False,
         batches: Literal[True],
-    ) -> "pa.RecordBatchReader": ...
+    ) -> pa.RecordBatchReader: ...
     def klines(
         self,
         codes: Codes = None,
@@ -75,7 +77,7 @@ class Bars(Session):
         exact: bool | None = None,
         float: bool = False,
         batches: bool = False,
-    ) -> "Rows | pa.RecordBatchReader":
+    ) -> Rows | pa.RecordBatchReader:
         """Bars: code, trade_date, open, high, low, close, volume_shares, amount_cny, is_final.
 
         Prices are in yuan (B shares: in their currency), volume in shares, turnover in yuan. Bars

@@ -1,5 +1,7 @@
 """Main contracts of futures, and their ticks."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Literal, overload
 
 import psycopg
@@ -67,7 +69,7 @@ class Futures(TableSession):
         count: int | None = None,
         exact: bool | None = None,
         batches: Literal[True],
-    ) -> "pa.RecordBatchReader": ...
+    ) -> pa.RecordBatchReader: ...
     def futures_klines(
         self,
         varieties: Codes,
@@ -80,7 +82,7 @@ class Futures(TableSession):
         count: int | None = None,
         exact: bool | None = None,
         batches: bool = False,
-    ) -> "Rows | pa.RecordBatchReader":
+    ) -> Rows | pa.RecordBatchReader:
         """Bars of the main contracts of varieties, such as `SHFE.cu`, as one series.
 
         variety, trading_day, underlying_contract, open, high, low, close, volume_lots, close_oi,
@@ -130,7 +132,7 @@ class Futures(TableSession):
         columns: Columns = None,
         *,
         batches: Literal[True],
-    ) -> "pa.RecordBatchReader": ...
+    ) -> pa.RecordBatchReader: ...
     def futures_ticks(
         self,
         variety: str,
@@ -139,7 +141,7 @@ class Futures(TableSession):
         columns: Columns = None,
         *,
         batches: bool = False,
-    ) -> "Rows | pa.RecordBatchReader":
+    ) -> Rows | pa.RecordBatchReader:
         """Ticks of the main contracts of a variety, such as `SHFE.cu`, from where they are kept.
 
         `ts` (UTC), last_price, volume and amount of the trading day so far, open_interest, the book

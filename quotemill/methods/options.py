@@ -1,5 +1,7 @@
 """Chains of US options."""
 
+from __future__ import annotations
+
 from quotemill.errors import UsageError
 from quotemill.methods.arguments import NEW_YORK, Moment, read_day
 from quotemill.methods.session import translating

@@ -1,5 +1,7 @@
 """Tables of the market by code and day, and any table by its name."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
@@ -74,7 +76,7 @@ class ReadTable(Protocol):
         exact: bool | None = None,
         float: bool = False,
         batches: Literal[True],
-    ) -> "pa.RecordBatchReader": ...
+    ) -> pa.RecordBatchReader: ...
 
 
 def reads(
@@ -88,7 +90,7 @@ def reads(
 
     def make(described: Callable[[Any], None]) -> Any:
         def read(
-            self: "TableSession",
+            self: TableSession,
             codes: Codes = None,
             start: Moment = None,
             end: Moment = None,
@@ -99,7 +101,7 @@ def reads(
             exact: bool | None = None,
             float: bool = False,
             batches: bool = False,
-        ) -> "Rows | pa.RecordBatchReader":
+        ) -> Rows | pa.RecordBatchReader:
             def choose(conn: psycopg.Connection) -> Query:
                 return self._choose_rows(
                     conn,
@@ -195,7 +197,7 @@ class Tables(TableSession):
         count: int | None = None,
         exact: bool | None = None,
         batches: Literal[True],
-    ) -> "pa.RecordBatchReader": ...
+    ) -> pa.RecordBatchReader: ...
     def table(
         self,
         name: str,
@@ -208,7 +210,7 @@ class Tables(TableSession):
         count: int | None = None,
         exact: bool | None = None,
         batches: bool = False,
-    ) -> "Rows | pa.RecordBatchReader":
+    ) -> Rows | pa.RecordBatchReader:
         """The rows of a table of market, futures or options: `stock_limits`, `options.forwards`.
 
         codes: of its column code, variety, contract or symbol
