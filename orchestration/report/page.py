@@ -29,6 +29,8 @@ from orchestration.report.space import SIZE, STAGE
 from orchestration.schedule.ledger import OVERDUE
 
 SHOWN_RUNS = 25  # in tables; pictures show all of the window
+COMMAND = r"(?:quotemill|loaders)(?: [-\w=.,:]+)+"
+_FIX = re.compile(rf"(^|: |, then )({COMMAND})$")
 _NOT_BROKEN = r'<span class="d">\g<0></span>'
 LARGEST = 3  # tables in the picture of sizes, beside the sum of all
 Chart = tuple[str, str, str, Mapping[str, Any]]  # key, title, unit, lines
@@ -230,7 +232,8 @@ def format_seconds(seconds: float | None) -> str:
 @jinja2.pass_context
 def keep_whole(context: Mapping[str, Any], text: str) -> Markup:
     """A message in the words of the page: commands marked, dates and options not broken."""
-    marked = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(context["t"](text))))
+    said = _FIX.sub(r"\1`\2`", context["t"](text))
+    marked = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(said)))
     return keep_options(Markup(marked))
 
 

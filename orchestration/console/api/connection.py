@@ -74,7 +74,10 @@ def routes(console: Console) -> APIRouter:
             checks = doctor.examine_connection(_try_values(console, settings, call), now)
         is_well = all(check.status in ("ok", "warn") for check in checks)
         t = choose_words(request)
-        said = (replace(check, text=t(check.text), fix=t(check.fix)) for check in checks)
+        said = (
+            replace(c, name=t(c.name), status=t(c.status), text=t(c.text), fix=t(c.fix))
+            for c in checks
+        )
         return Tested(ok=is_well, checks=[describe_check(check) for check in said])
 
     return router

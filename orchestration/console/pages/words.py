@@ -14,6 +14,7 @@ from importlib.resources import files
 from fastapi import Request
 
 from orchestration.console import security
+from orchestration.report.page import COMMAND
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 
@@ -54,6 +55,8 @@ STATUSES = (
     mark("no_data"),
     mark("other_contract"),
     mark("missing"),
+    mark("intraday"),
+    mark("recapture"),
     # where ticks are
     mark("tick_store"),
     mark("archive"),
@@ -80,6 +83,8 @@ def catalogue() -> dict[str, str]:
 # what joins messages outside of brackets, and what joins their Chinese
 JOINTS = {"\n": "\n", "; ": "；", ". ": "。", ": ": "：", ", ": "，"}
 BRACKETS = re.compile(r"(.+) \((.+)\)")
+# a name, a path, a number: the same in both languages
+CODE = re.compile(r"[A-Z]+|\S*[^A-Za-z\s]\S*")
 
 
 @cache
@@ -107,9 +112,26 @@ def translate(text: str) -> str | None:
             return f"{outside}（{inside}）"
     for pattern, chinese in list_patterns():
         if match := pattern.fullmatch(text):
-            return chinese.format(*(translate(value) or value for value in match.groups()))
-    # a name or a path
-    return None if re.search(r"\s", text) or text.isalpha() else text
+            values = match.groups()
+            said = [translate(value) or value for value in values]
+            if all(_is_readable(value, n, chinese) for n, value in enumerate(values)):
+                return chinese.format(*said)
+    if re.fullmatch(COMMAND, text):
+        return f"`{text}`"
+    return text if all(map(CODE.fullmatch, text.split())) else None
+
+
+def _is_readable(value: str, place: int, chinese: str) -> bool:
+    """Whether a value is Chinese, a name, or stands in backticks."""
+    return f"`{{{place}}}`" in chinese or " " not in value or translate(value) is not None
+
+
+def quote(text: str) -> str:
+    """A message of another program, as it is, behind what we say about it."""
+    about, joint, rest = text.partition(": ")
+    if joint and (said := translate(about)):
+        return f"{said}：“{rest}”"
+    return f"“{text}”" if re.search(r"\s", text) else text
 
 
 @dataclass(frozen=True)
@@ -120,7 +142,7 @@ class Words:
 
     def __call__(self, text: str, **values: object) -> str:
         if self.language == "zh":
-            text = catalogue()[text] if values else translate(text) or text
+            text = catalogue()[text] if values else translate(text) or quote(text)
         return text.format(**values) if values else text
 
 

@@ -25,6 +25,11 @@ def test_a_database_by_its_parts_is_checked_as_the_doctor_does(
     names = [check["name"] for check in document["checks"]]
     assert names[0] == "warehouse"
     assert {"server", "privileges", "clock"} <= set(names)
+    caller.get("/?lang=zh")
+    said = caller.call(TEST, parts).json()["checks"]
+    assert {"数据库", "服务器", "权限", "时钟"} <= {check["name"] for check in said}
+    assert {check["status"] for check in said} <= {"正常", "警告"}
+    caller.get("/?lang=en")
 
     with psycopg.connect(warehouse_dsn) as conn:
         conn.execute("create schema taken")

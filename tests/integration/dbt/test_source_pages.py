@@ -24,6 +24,7 @@ from tests.integration.dbt.raw_futures import (
     stored_day,
 )
 from tests.integration.dbt.raw_options import slot_run
+from tests.languages import check_languages
 
 Open = Callable[..., Caller]
 DAYS = weekdays(date(2024, 6, 3), 10)
@@ -74,7 +75,7 @@ def test_chains_show_what_is_due_and_the_slots_of_the_session(chains: Caller) ->
     assert "<html" not in part
     said = strip_tags(part)
     for line in plan["lines"]:
-        assert line in said
+        assert line.strip() in said
     assert plan["detail"]["trade_date"] == str(WEDNESDAY.day)
     assert (plan["refusal"], plan["left"]) == (None, [])
     head = re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', part)
@@ -83,6 +84,10 @@ def test_chains_show_what_is_due_and_the_slots_of_the_session(chains: Caller) ->
     assert rows["AAPL"][0] == "5 / 6"
     assert set(rows["AAPL"][1:]) == {"–"}
     assert set(rows["BRK B"]) == {"–"}
+
+
+def test_pages_of_chains_are_in_one_language(chains: Caller) -> None:
+    check_languages(chains.client)
 
 
 def test_chains_show_the_checks_and_the_stages(chains: Caller, conn: psycopg.Connection) -> None:
@@ -142,8 +147,8 @@ def futures(
         f"select {', '.join(names)} from futures.main_schedule order by trading_day".encode()
     ).fetchall()
     scheduled = [dict(zip(names, row, strict=True)) for row in rows]
-    short = {"status": "short", "volume": 90, "day_volume": 100}
-    ticks = [stored_day(row, **(short if n == 5 else {})) for n, row in enumerate(scheduled[:6])]
+    whole, short = ({"status": x, "volume": v} for x, v in (("complete", 100), ("short", 90)))
+    ticks = [stored_day(row, **(short if n == 5 else whole)) for n, row in enumerate(scheduled[:6])]
     land(conn, "raw_tq.symbol_day", ticks)
     conn.commit()
     settings = {
@@ -177,6 +182,10 @@ def test_futures_show_varieties_days_and_rolls(futures: Caller, conn: psycopg.Co
     unknown = futures.get("/futures?variety=SHFE.xx").text
     assert "there is no schedule of SHFE.xx" in unknown
     assert 'id="varieties"' in unknown  # what there is stays to choose from
+
+
+def test_pages_of_futures_are_in_one_language(futures: Caller) -> None:
+    check_languages(futures.client)
 
 
 def test_futures_show_what_is_missing_and_the_load_of_it(futures: Caller) -> None:

@@ -1,0 +1,61 @@
+"""Pages in trouble are in one language too: loads that failed, late data, a gateway away."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import psycopg
+
+from tests.integration.console.conftest import NOW, Caller
+from tests.languages import check_languages
+
+Open = Callable[..., Caller]
+AWAY = {
+    "QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9",
+    "QUOTEMILL_IB__HOST": "127.0.0.1",
+    "QUOTEMILL_IB__PORT": "9",
+    "QUOTEMILL_TQ__ACCOUNT": "me",
+    "QUOTEMILL_TQ__PASSWORD": "secret",
+}
+# by source: how its last load ended
+ENDED = {
+    "tdx": "/api/workday/range: no answer at 127.0.0.1:9",
+    "ib": "no gateway at 127.0.0.1:9: Connect call failed",
+    "tq": "the futures servers do not let the account in: 'wrong password'",
+}
+LATE = (
+    ("tdx", "kline_daily"),
+    ("tdx", "corporate_actions"),
+    ("ib", "chain_close"),
+    ("tq", "ticks"),
+)
+
+
+def fill(dsn: str) -> None:
+    """Failed loads and builds, keys that failed, late data."""
+    with psycopg.connect(dsn) as conn:
+        for source, error in ENDED.items():
+            conn.execute(
+                "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, "
+                "parameters, as_of, started_at, finished_at, error) "
+                "values (%s, %s, 'incremental', 'failed', 'me', '{}', now(), %s, %s, %s)",
+                (source, source, NOW - timedelta(hours=2), NOW - timedelta(hours=1), error),
+            )
+        conn.execute(
+            "insert into ops.builds (status, command, fingerprint, started_at, finished_at, error) "
+            "values ('failed', 'build', '', %s, %s, 'the caller did not record how it ended')",
+            (NOW, NOW),
+        )
+        conn.execute("create schema if not exists qa")
+        conn.execute(
+            "create table qa.freshness (source text, dataset text, last_date date, "
+            "expected_date date, is_stale boolean, lag_trading_days int)"
+        )
+        conn.cursor().executemany(
+            "insert into qa.freshness values (%s, %s, '2025-06-30', '2026-11-19', true, 343)", LATE
+        )
+
+
+def test_pages_in_trouble_are_in_one_language(open_console: Open, prepared_dsn: str) -> None:
+    fill(prepared_dsn)
+    caller = open_console(AWAY | {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
+    check_languages(caller.client)
