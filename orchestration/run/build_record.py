@@ -10,6 +10,7 @@ dbt project checks it too, so that a plain `dbt build` refuses while a recorded 
 import contextlib
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import INNER_SCHEMAS
 
 LOCK = "quotemill:build"
+SHOWN_TABLES = 3  # in the words about a build
 WAIT_POLL = 1.0  # seconds between two tries while waiting for the lock
 # A running build holds the lock: a row that says running while nobody holds it was killed.
 STATUS = f"""
@@ -202,6 +204,28 @@ def find(conn: psycopg.Connection, build_id: int) -> dict[str, Any] | None:
     query = f"select b.*, {STATUS} as status from ops.builds as b where b.build_id = %s"
     with conn.cursor(row_factory=dict_row) as cur:
         return cur.execute(query.encode(), (build_id,)).fetchone()
+
+
+def find_next(conn: psycopg.Connection, at: datetime) -> dict[str, Any] | None:
+    """The first build that began after a time and was not a part, as in `recent`."""
+    query = (
+        f"select b.*, {STATUS} as status from ops.builds as b "
+        "where b.started_at >= %s and b.fingerprint <> 'part' order by b.build_id limit 1"
+    )
+    with conn.cursor(row_factory=dict_row) as cur:
+        return cur.execute(query.encode(), (at,)).fetchone()
+
+
+def describe_command(command: str) -> str:
+    """What a build makes, in words; `command` is that of its record."""
+    tables = re.findall(r"--select source:(?:\w+\.)?(\w+)\+", command)
+    if len(tables) > SHOWN_TABLES:
+        return f"what is made from {len(tables)} changed tables"
+    if tables:
+        return f"what is made from {', '.join(tables)}"
+    if named := re.search(r"--select (.+?)(?= --|$)", command):
+        return f"what was asked for: {named[1]}"
+    return "all tables"
 
 
 def is_loaded(conn: psycopg.Connection, *, needs_end: bool) -> bool:

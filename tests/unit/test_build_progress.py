@@ -11,6 +11,7 @@ from dbt_common.events.base_types import msg_from_base_event
 from loaders.engine.progress import Silent
 from orchestration.run.build import _describe
 from orchestration.run.build_progress import NodeProgress, stoppable
+from orchestration.run.build_record import describe_command
 
 
 class Heard(Silent):
@@ -91,6 +92,20 @@ def test_ctrl_c_stops_a_build_with_one_line_and_then_ends_the_process() -> None:
     assert signal.getsignal(signal.SIGINT) == before
     with pytest.raises(RuntimeError), stoppable(lambda: nullcontext(heard)):
         raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("selection", "words"),
+    [
+        ("", "all tables"),
+        (" --exclude tag:whole_tables", "all tables"),
+        (" --select source:raw_tdx.codes+ --exclude test_name:x", "what is made from codes"),
+        (4 * " --select source:raw_ib.session+", "what is made from 4 changed tables"),
+        (" --select kline_daily_qfq+ --threads 2", "what was asked for: kline_daily_qfq+"),
+    ],
+)
+def test_what_a_build_makes_is_said_without_selectors(selection: str, words: str) -> None:
+    assert describe_command(f"build{selection}") == words
 
 
 def test_a_build_begins_with_a_sentence() -> None:

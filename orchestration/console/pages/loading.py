@@ -1,5 +1,6 @@
 """Pages of loads: the form, one load with its progress, one command with its output."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -17,12 +18,15 @@ from orchestration.console.context import Console
 from orchestration.console.errors import scrub
 from orchestration.console.processes import Command
 from orchestration.console.watching import JobWatch
+from orchestration.run import build_record
 
 SHOWN = 10  # loads
 LINES = 60  # of a log
 TASKS, ENDED_TASKS = 40, 10  # of a load, and those of them that ended
 USUAL, FIRST = "incremental", "init"
 TUNING = ("concurrency", "batch_size")
+# as a command prints it that has no terminal
+_DONE = re.compile(r"^build: ([\d,]+) of ([\d,]+) \([^)]*\)(?:, after .+ in (\S+))?$", re.MULTILINE)
 
 
 def gather_form(console: Console) -> Mapping[str, Any]:
@@ -63,20 +67,51 @@ def describe_source(name: str, settings: Settings, *, is_first: bool) -> dict[st
     }
 
 
-def gather_job(console: Console, watch: JobWatch, job_id: int) -> Mapping[str, Any]:
-    """A load with the end of its log."""
+def gather_job(
+    console: Console, watch: JobWatch, job_id: int, *, with_all_tasks: bool = False
+) -> Mapping[str, Any]:
+    """A load with the build after it, some or all of its tasks, and the end of its log."""
     view = watch.read(job_id)
     warehouse = console.require_warehouse()
     lines = list(job_status.read_log(warehouse, job_id, last=LINES))[-LINES:]
     job = describe_job(view, job_status.read_tasks(warehouse, job_id))
-    shown = choose_tasks(job.tasks)
+    shown = job.tasks if with_all_tasks else choose_tasks(job.tasks)
+    command = find_command(console, view.job)
     return {
         "job": job,
-        "command": find_command(console, view.job),
+        "command": command,
+        "build": find_build(console, job.finished_at, command),
         "tasks": shown,
         "more_tasks": len(job.tasks) - len(shown),
         "log": [write_line(scrub(line), job.source) for line in lines],
     }
+
+
+def find_build(
+    console: Console, ended_at: datetime | None, command: Command | None
+) -> dict[str, Any] | None:
+    """The first build after a load, which its rows are in; `progress` of one that runs."""
+    if ended_at is None:
+        return None
+    build = console.read(lambda conn: build_record.find_next(conn, ended_at))
+    if build is None:
+        return None
+    until = build["finished_at"] or console.clock()
+    build |= {"seconds": max(0.0, (until - build["started_at"]).total_seconds()), "progress": None}
+    build["error"] = scrub(build["error"])
+    if build["status"] == "running" and command is not None:
+        output = console.commands.read_output(command)
+        build["progress"] = read_progress(output.partition(f"build {build['build_id']} ")[2])
+    return build
+
+
+def read_progress(output: str) -> dict[str, Any] | None:
+    """How far a build is that prints plain lines: what is done, of how many, which one runs."""
+    lines = _DONE.findall(output)
+    if not lines:
+        return None
+    done, total, step = lines[-1]
+    return {"done": int(done.replace(",", "")), "total": int(total.replace(",", "")), "step": step}
 
 
 def find_command(console: Console, job: Mapping[str, Any]) -> Command | None:

@@ -72,12 +72,17 @@ def routes(console: Console, watch: JobWatch, site: Site) -> APIRouter:
         return site.show(request, "load.html", lambda: loading.gather_form(console))
 
     @router.get("/jobs/{job_id}")
-    def show_job(request: Request, job_id: JobId) -> Response:
-        return site.show(request, "job.html", lambda: loading.gather_job(console, watch, job_id))
+    def show_job(request: Request, job_id: JobId, tasks: Text = "") -> Response:
+        return site.show(
+            request,
+            "job.html",
+            lambda: loading.gather_job(console, watch, job_id, with_all_tasks=tasks == "all"),
+        )
 
     @router.get("/jobs/{job_id}/part")
-    def show_job_part(request: Request, job_id: JobId) -> Response:
-        return site.render(request, "_job.html", loading.gather_job(console, watch, job_id))
+    def show_job_part(request: Request, job_id: JobId, tasks: Text = "") -> Response:
+        values = loading.gather_job(console, watch, job_id, with_all_tasks=tasks == "all")
+        return site.render(request, "_job.html", values)
 
     @router.get("/commands/{run_id}")
     def show_command(request: Request, run_id: RunId) -> Response:

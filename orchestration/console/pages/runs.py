@@ -57,6 +57,8 @@ def gather(console: Console, before: int | None) -> Mapping[str, Any]:
     for entry in entries:
         for shown in (entry, *entry.parts):
             shown.row["error"] = scrub(shown.row["error"])
+            if shown.kind == "build":
+                shown.row["words"] = build_record.describe_command(shown.row["command"])
     older = loads[-1]["job_id"] if has_more else None
     return {"entries": entries, "older": older, "commands": commands}
 

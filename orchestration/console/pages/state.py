@@ -39,7 +39,9 @@ def gather_build(console: Console, build_id: int) -> Mapping[str, Any]:
     build = console.read_any(lambda conn: build_record.find(conn, build_id))
     if build is None:
         raise NotThere(f"there is no build {build_id}", hint="page History")
-    return _add_log(console, "build", build_id, build | {"schedule": None, "exit_code": None})
+    words = build_record.describe_command(build["command"])
+    own = {"schedule": None, "exit_code": None, "words": words}
+    return _add_log(console, "build", build_id, build | own)
 
 
 def _add_log(

@@ -20,6 +20,7 @@ from loaders.tq.request import DATASETS_BY_MODE
 from loaders.warehouse.lock import LOCK
 from orchestration.console import watching
 from orchestration.console.pages import overview
+from orchestration.run import build_record
 from orchestration.schedule.jobs import read_jobs
 from orchestration.schedule.ledger import register_jobs
 from tests.bench import warehouse_url
@@ -210,6 +211,25 @@ def test_a_load_is_shown_with_its_failures_and_the_retry(bench: Toy, open_consol
         assert caller.get(path).status_code == 422
 
 
+def test_all_tasks_of_a_load_are_one_click_away(prepared_dsn: str, open_console: Open) -> None:
+    with psycopg.connect(prepared_dsn) as conn:
+        conn.execute(
+            "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
+            "as_of, finished_at) values ('tdx', 'tdx', 'init', 'failed', 'me', '{}', now(), now())"
+        )
+        conn.execute(
+            "insert into ops.ingestion_job_tasks (job_id, task_no, dataset, keys, status) "
+            "select 1, n, 'kline_daily', '{sh600000}', 'pending' from generate_series(1, 50) as n"
+        )
+    caller = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
+    some = open_page(caller, "/jobs/1")
+    assert some.count('<th scope="row" class="n">') == 10
+    assert '<a href="/jobs/1?tasks=all">and 40 more</a>' in some
+    every = open_page(caller, "/jobs/1?tasks=all")
+    assert every.count('<th scope="row" class="n">') == 50
+    assert 'data-part="/jobs/1/part?tasks=all"' in every
+
+
 def test_times_are_in_the_zone_of_the_source_or_of_the_job(
     prepared_dsn: str, open_console: Open
 ) -> None:
@@ -265,6 +285,31 @@ def test_a_load_leads_to_its_command_which_may_run_longer(
     page = open_page(caller, "/jobs/1")
     assert page.count(link) == 2
     assert "data-poll" in page
+    with psycopg.connect(prepared_dsn, autocommit=True) as conn:
+        conn.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (build_record.LOCK,))
+        conn.execute(
+            "insert into ops.builds (status, command, fingerprint) "
+            "values ('running', 'build --select source:raw_tdx.kline_daily+', '')"
+        )
+        errors = caller.console.commands.folder / f"{run_id}.err"
+        errors.write_text(
+            "build 1 updates what is made from one changed table\n"
+            "build: 12 of 1,340 (2.4/s, 9 min left), after 5 s in kline_daily_qfq\n"
+        )
+        page = open_page(caller, "/jobs/1")
+        assert "data-poll" in page
+        build = page.partition('<p id="build" data-running>')[2].partition("</p>")[0]
+        assert '<a href="/builds/1">1</a> <span class="warn">running</span>' in build
+        assert '12 / 1,340 <progress max="1340" value="12">' in build
+        assert "<code>kline_daily_qfq</code>" in build
+        conn.execute(
+            "update ops.builds set status = 'succeeded', models_built = 7, rows_written = 1000, "
+            "finished_at = started_at + interval '90 s'"
+        )
+    ended = open_page(caller, "/jobs/1").partition('<p id="build">')[2].partition("</p>")[0]
+    assert '<span class="good">succeeded</span> · 1 min 30 s · 7 models, 1,000 rows' in ended
+    assert "what is made from kline_daily</td>" in open_page(caller, "/history")
+    assert "Its command still runs" in open_page(caller, "/jobs/1")
     os.close(held[0])
     page = open_page(caller, "/jobs/1")
     assert page.count(link) == 1
