@@ -11,6 +11,7 @@ from quotemill.readers.arrow import read_table
 from quotemill.readers.klines import MOST, PRICES
 from quotemill.readers.listed import find_listed, require_built, require_known, require_order
 from quotemill.readers.queries import Table, bound_rows, compose_query
+from quotemill.warehouse.schemas import has_relation
 
 Frequency = Literal["1d", "1m", "5m", "15m", "30m", "60m"]
 Adjustment = Literal["none", "back_diff", "back_ratio", "forward_diff", "forward_ratio"]
@@ -134,9 +135,15 @@ def find_span(conn: psycopg.Connection, futures: str, variety: str) -> tuple[dat
     return (row[0], row[1]) if row and row[0] else None
 
 
+def list_varieties(conn: psycopg.Connection, futures: str) -> list[str]:
+    """The varieties that have a schedule; none before the first build."""
+    if not has_relation(conn, f"{futures}.main_schedule"):
+        return []
+    query = f"select distinct variety from {futures}.main_schedule order by variety"
+    return [name for (name,) in conn.execute(query.encode())]
+
+
 def find_variety(conn: psycopg.Connection, futures: str, text: str) -> str:
     """A variety of the schedule by its name in any case. Raises NotListed."""
     require_built(conn, f"{futures}.main_schedule")
-    query = f"select distinct variety from {futures}.main_schedule order by variety"
-    known = [name for (name,) in conn.execute(query.encode()).fetchall()]
-    return find_listed(text, known, "there is no schedule of")
+    return find_listed(text, list_varieties(conn, futures), "there is no schedule of")

@@ -52,6 +52,19 @@ def read_option_chain(
     return chain
 
 
+def has_close(conn: psycopg.Connection, options: str, symbol: str, day: date) -> bool:
+    """Whether a close was captured on a day, not its slots alone."""
+    table = f"{options}.chain_daily_clean"
+    if not has_relation(conn, table):
+        return False
+    query = (
+        f"select exists (select 1 from {table} where symbol = %s and trade_date = %s "
+        "and rollup_strategy = 'close')"
+    )
+    [(is_there,)] = conn.execute(query.encode(), (read_us_symbol(symbol), day))
+    return bool(is_there)
+
+
 def list_slots(conn: psycopg.Connection, options: str, symbol: str, day: date) -> list[str]:
     """The slots of a day that have quotes: HH:MM in New York."""
     if not has_relation(conn, f"{options}.chain_intraday"):

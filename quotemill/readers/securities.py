@@ -21,6 +21,15 @@ class Named:
     is_current: bool = True
 
 
+def has_any(conn: psycopg.Connection, market: str) -> bool:
+    """Whether any security is known; no build has made one before the first load."""
+    table = f"{market}.symbol_dim"
+    if not has_relation(conn, table):
+        return False
+    [(is_there,)] = conn.execute(f"select exists (select 1 from {table})".encode())
+    return bool(is_there)
+
+
 def list_securities(conn: psycopg.Connection, market: str) -> list[Named]:
     """Every security and index by its code."""
     require_built(conn, f"{market}.symbol_dim")

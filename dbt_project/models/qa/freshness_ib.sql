@@ -5,8 +5,12 @@ with trading_days as (
 loaded as (
     select
         k.dataset,
-        least(max(r.trade_date), (select max(trade_date) from {{ ref('chain_daily_clean') }}))
-            as last_date,
+        case
+            when max(r.trade_date) is not null
+                then least(
+                    max(r.trade_date), (select max(trade_date) from {{ ref('chain_daily_clean') }})
+                )
+        end as last_date,
         0 as due_after
     from (values ('chain_snapshot', false), ('chain_close', true)) as k (dataset, is_close)
     left join {{ ref('stg_ib__slot_run') }} as r

@@ -9,7 +9,7 @@ import psycopg
 import pyarrow as pa
 
 from orchestration.console.context import Console
-from orchestration.console.pages.prices import Absence, cut_rows, draw_bars
+from orchestration.console.pages.prices import Absence, cut_rows, draw_bars, explain_nothing
 from orchestration.console.pages.site import add_or_explain
 from orchestration.console.pages.words import mark
 from quotemill.readers import main_contracts
@@ -30,12 +30,13 @@ def gather_futures(
         "frequencies": main_contracts.FREQUENCIES,
         "adjustments": main_contracts.ADJUSTMENTS,
         "rows": [],
+        "names": [],
         "chart": None,
         "absent": None,
         "error": None,
     }
     if not variety.strip():
-        return values
+        return values | gather_names(console)
 
     def read(conn: psycopg.Connection) -> dict[str, Any]:
         futures = console.require_warehouse().inner_schema("futures")
@@ -65,6 +66,16 @@ def gather_futures(
         return about | drawn | {"title": variety}
 
     return add_or_explain(values, draw)
+
+
+def gather_names(console: Console) -> dict[str, Any]:
+    """The varieties to choose from."""
+    warehouse = console.find_warehouse()
+    futures = warehouse and warehouse.inner_schema("futures")
+    names = futures and console.read(lambda conn: main_contracts.list_varieties(conn, futures))
+    if names:
+        return {"names": names}
+    return explain_nothing(console, SOURCE, ("/futures", mark("Load what is missing")))
 
 
 def _describe_roll(row: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ WINDOW = timedelta(days=14)  # of the lanes, or as long ago as what ran last
 MOST = 300  # loads of a lane, builds
 WIDTH, LEAST = 1000.0, 4.0  # of a lane, and of a load or build in it
 # datasets by which the newest day of prices is shown
-PRICES = ("kline_daily", "ticks", "chain_close")
+PRICES = ("kline_daily", "ticks", "chain_snapshot", "chain_close")
 Row = dict[str, Any]
 
 

@@ -1,7 +1,8 @@
 """Pages of prices: the candles of a security, the smile of an option chain."""
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -11,6 +12,7 @@ from urllib.parse import urlencode
 import psycopg
 import pyarrow as pa
 
+from loaders.engine import job_list
 from loaders.trading_time import SHANGHAI
 from orchestration.console.context import Console
 from orchestration.console.pages import search
@@ -19,7 +21,6 @@ from orchestration.console.pages.words import mark
 from quotemill.errors import UsageError
 from quotemill.readers import klines, option_chains, securities
 from quotemill.readers.klines import Adjustment, Frequency, Security
-from quotemill.readers.listed import NotListed
 from quotemill.readers.securities import Named
 
 SOURCE = "tdx"
@@ -67,6 +68,7 @@ class Absence:
     before: what to do before the command, if anything
     command: loads or builds some
     load: the same as fields of a form; empty for a build
+    page: where it is done in place of a command: address, label
     """
 
     text: str
@@ -74,6 +76,21 @@ class Absence:
     before: str = ""
     command: str = ""
     load: Mapping[str, str] = field(default_factory=dict)
+    page: tuple[str, str] | None = None
+
+
+def explain_nothing(console: Console, source: str, page: tuple[str, str]) -> dict[str, Any]:
+    """Why a page has nothing of a source to choose from; `page` loads it."""
+    newest = console.read_any(job_list.newest_jobs) or []
+    job = next((job for job in newest if job["source"] == source), None)
+    if job is None:
+        absent = Absence(f"nothing of {source} was loaded yet", page=page)
+    elif job["status"] in ("succeeded", "partial"):
+        absent = Absence(mark("not built"), command="quotemill build")
+    else:
+        text = f"load {job['job_id']} of {source} {job['status']}"
+        absent = Absence(text, page=(f"/jobs/{job['job_id']}", mark("load")))
+    return {"title": "", "absent": absent}
 
 
 def gather_klines(
@@ -202,9 +219,12 @@ def _has_files_alone(console: Console) -> bool:
 def gather_start(console: Console, sector: str) -> dict[str, Any]:
     """What the search begins with: the members of a sector, or all sectors."""
     warehouse = console.find_warehouse()
+    page = ("/load", mark("Choose a source, and start the first load"))
     if warehouse is None:
-        return {}
+        return explain_nothing(console, SOURCE, page)
     market = warehouse.market_schema
+    if not console.read(lambda conn: securities.has_any(conn, market)):
+        return explain_nothing(console, SOURCE, page)
     if sector:
         members = console.read(lambda conn: securities.list_members(conn, market, sector))
         return {"members": members}
@@ -305,12 +325,15 @@ def gather_options(
         "slot": slot,
         "expiry": expiry,
         "slots": [],
+        "has_close": True,
         "expiries": [],
         "rows": [],
+        "names": [],
+        "absent": None,
         "error": None,
     }
     if not symbol.strip():
-        return values
+        return values | gather_names(console)
 
     def read(conn: psycopg.Connection) -> dict[str, Any]:
         options = console.require_warehouse().inner_schema("options")
@@ -321,15 +344,10 @@ def gather_options(
                 f"there is no chain of {symbol}", hint=f"symbols: {known}" if known else ""
             )
         slots = option_chains.list_slots(conn, options, symbol, on)
-        try:
-            at = slot or None
-            table = option_chains.read_option_chain(conn, options, symbol, on, at)
-        except NotListed:
-            if slot or not slots:
-                raise
-            at = slots[-1]
-            table = option_chains.read_option_chain(conn, options, symbol, on, at)
-        return {"day": on, "slot": at or "", "slots": slots, "rows": table.to_pylist()}
+        has_close = option_chains.has_close(conn, options, symbol, on)
+        at = slot or (None if has_close or not slots else slots[-1])
+        rows = option_chains.read_option_chain(conn, options, symbol, on, at).to_pylist()
+        return {"day": on, "slot": at or "", "slots": slots, "has_close": has_close, "rows": rows}
 
     def draw() -> dict[str, Any]:
         shown: dict[str, Any] = console.read(read)
@@ -347,6 +365,19 @@ def gather_options(
         }
 
     return add_or_explain(values, draw)
+
+
+def gather_names(console: Console) -> dict[str, Any]:
+    """The underlyings to choose from."""
+    warehouse = console.find_warehouse()
+    names: Iterable[str] = ()
+    with contextlib.suppress(UsageError):  # not built yet
+        if warehouse is not None:
+            options = warehouse.inner_schema("options")
+            names = console.read(lambda conn: option_chains.list_chains(conn, options))
+    if names:
+        return {"names": names}
+    return explain_nothing(console, "ib", ("/chains", mark("Load what is due")))
 
 
 def draw_smile(rows: list[Values]) -> dict[str, list[tuple[float, float, str]]]:

@@ -57,7 +57,15 @@ def caller(open_console: Open, prepared_dsn: str) -> Caller:
         daily = [{"variety": "SHFE.au", "trading_day": day, "close": 500} for day in DAYS[:-1]]
         insert(conn, "futures.main_daily", daily)
         for table, own in (
-            ("chain_daily_clean", {"open_interest": 7, "iv": 0.2, "bid": Decimal("18.4000")}),
+            (
+                "chain_daily_clean",
+                {
+                    "open_interest": 7,
+                    "iv": 0.2,
+                    "bid": Decimal("18.4000"),
+                    "rollup_strategy": "close",
+                },
+            ),
             ("chain_intraday", {"slot_label": "10:00", "snapshot_error": False, "iv": "NaN"}),
         ):
             of = {"symbol": "BRK B", "trade_date": date(2026, 11, 24), "conid": 1, **own}
@@ -390,6 +398,58 @@ def test_options_show_the_newest_slot_until_there_is_a_close(
     refused = caller.get("/prices/options?symbol=BRK+B&day=2026-11-25&slot=09:30").text
     assert f'there is no chain of BRK B on <span class="d">{later}</span> at 09:30' in refused
     assert "symbols: BRK B" in caller.get("/prices/options?symbol=XYZ").text
+
+
+def test_a_day_of_slots_alone_offers_no_close(caller: Caller, prepared_dsn: str) -> None:
+    page = "/prices/options?symbol=BRK+B"
+    assert '<option value="">the close</option>' in caller.get(page).text
+    with psycopg.connect(prepared_dsn) as conn:
+        conn.execute("update options.chain_daily_clean set rollup_strategy = 'slot_1000'")
+    text = caller.get(page).text
+    assert '<select name="slot"><option selected>10:00</option></select>' in text
+    with psycopg.connect(prepared_dsn) as conn:  # the day is built, its slots are in the archive
+        conn.execute("delete from options.chain_intraday")
+    text = caller.get(page).text
+    assert '<select name="slot"><option value="">the last of the day</option></select>' in text
+    assert 'id="chain"' in text
+
+
+def test_the_first_page_of_prices_lists_what_to_choose_from(caller: Caller) -> None:
+    for page, link in (("futures", "variety=SHFE.au"), ("options", "symbol=BRK+B")):
+        text = caller.get(f"/prices/{page}").text
+        assert f'<a href="?{link}"><code>' in text
+        assert 'id="absent"' not in text
+
+
+@pytest.mark.parametrize(
+    ("page", "source", "link"),
+    [
+        ("/prices", "tdx", '<a href="/load">Choose a source, and start the first load</a>'),
+        ("/prices/futures", "tq", '<a href="/futures">Load what is missing</a>'),
+        ("/prices/options", "ib", '<a href="/chains">Load what is due</a>'),
+    ],
+)
+def test_an_empty_page_of_prices_says_why_and_what_to_do(
+    open_console: Open, prepared_dsn: str, page: str, source: str, link: str
+) -> None:
+    def read(caller: Caller) -> str:
+        return str(caller.get(page).text.partition('id="absent"')[2].partition("</main>")[0])
+
+    loaded = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
+    for caller in (open_console(), loaded):
+        assert f"nothing of {source} was loaded yet" in read(caller)
+        assert link in read(caller)
+    with psycopg.connect(prepared_dsn, autocommit=True) as conn:
+        conn.execute(
+            "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
+            "as_of, finished_at) values (%s, %s, 'init', 'failed', 'me', '{}', now(), now())",
+            (source, source),
+        )
+        assert f"load 1 of {source} failed" in read(loaded)
+        assert '<a href="/jobs/1">' in read(loaded)
+        conn.execute("update ops.ingestion_jobs set status = 'succeeded'")
+    assert "not built" in read(loaded)
+    assert "<code>quotemill build</code>" in read(loaded)
 
 
 def test_hours_whose_view_sums_are_decimals_like_all_bars(
