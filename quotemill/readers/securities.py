@@ -2,6 +2,7 @@
 
 import difflib
 from dataclasses import dataclass
+from datetime import date
 
 import psycopg
 
@@ -28,6 +29,21 @@ def has_any(conn: psycopg.Connection, market: str) -> bool:
         return False
     [(is_there,)] = conn.execute(f"select exists (select 1 from {table})".encode())
     return bool(is_there)
+
+
+def find_end(conn: psycopg.Connection, market: str, code: str, days: int) -> date | None:
+    """The last day of a code that traded on none of the newest trading days; None for others."""
+    require_built(conn, f"{market}.trading_calendar")
+    query = f"""
+        select d.last_trade_date from {market}.symbol_dim as d
+        where d.code = %s and {days} <= (
+            select count(*) from {market}.trading_calendar as c
+            where c.trade_date > d.last_trade_date
+                and c.trade_date <= (select max(n.last_trade_date) from {market}.symbol_dim as n)
+        )
+    """
+    row = conn.execute(query.encode(), (code,)).fetchone()
+    return row[0] if row else None
 
 
 def list_securities(conn: psycopg.Connection, market: str) -> list[Named]:

@@ -13,9 +13,10 @@ import psycopg
 import pyarrow as pa
 
 from loaders.engine import job_list
+from loaders.tdx.settings import TdxSettings
 from loaders.trading_time import SHANGHAI
 from orchestration.console.context import Console
-from orchestration.console.pages import search
+from orchestration.console.pages import chains, search
 from orchestration.console.pages.site import add_or_explain
 from orchestration.console.pages.words import mark
 from quotemill.errors import UsageError
@@ -148,9 +149,7 @@ def gather_klines(
         )
         span = klines.find_span(conn, market, security, freq, way)
         absent = (
-            None
-            if span
-            else explain_absence(conn, market, security, freq, files_only=_has_files_alone(console))
+            None if span else explain_absence(conn, market, security, freq, console.settings().tdx)
         )
         actions = (
             klines.read_actions(conn, market, security.code, *span).to_pylist() if span else []
@@ -191,29 +190,27 @@ def gather_klines(
 
 
 def explain_absence(
-    conn: psycopg.Connection,
-    market: str,
-    security: Security,
-    freq: Frequency,
-    *,
-    files_only: bool,
+    conn: psycopg.Connection, market: str, security: Security, freq: Frequency, tdx: TdxSettings
 ) -> Absence:
-    """Why a security has no bar of a length; `files_only`: loads have a client's folder alone."""
+    """Why a security has no bar of a length."""
     if freq in klines.MINUTES[1:] and klines.find_span(conn, market, security, "1m", "none"):
         return Absence(mark("not built"), command="quotemill build")
     is_of_minutes = freq in klines.MINUTES and not security.is_index
+    if is_of_minutes and (
+        last := securities.find_end(conn, market, security.code, tdx.minute_days)
+    ):
+        return Absence(
+            f"it traded until {last}; minutes are had of the newest {tdx.minute_days} "
+            "trading days alone"
+        )
     text = mark("minutes are not loaded") if is_of_minutes else mark("day bars are not loaded")
     load = {"source": SOURCE, "datasets": "minute_1m" if is_of_minutes else "kline_daily"}
     load |= {"datasets": "index_kline"} if security.is_index else {"codes": security.code}
     options = f"--dataset {load['datasets']} --codes {load.get('codes', '')}"
     command = f"quotemill load {SOURCE} {options}".removesuffix(" --codes ")
+    has_files_alone = tdx.base_url is None and (tdx.client or tdx.vipdoc) is not None
     before = mark("A folder has what its client has downloaded: do that first.")
-    return Absence(text, before=before if files_only else "", command=command, load=load)
-
-
-def _has_files_alone(console: Console) -> bool:
-    tdx = console.settings().tdx
-    return tdx.base_url is None and (tdx.client or tdx.vipdoc) is not None
+    return Absence(text, before=before if has_files_alone else "", command=command, load=load)
 
 
 def gather_start(console: Console, sector: str) -> dict[str, Any]:
@@ -377,7 +374,7 @@ def gather_names(console: Console) -> dict[str, Any]:
             names = console.read(lambda conn: option_chains.list_chains(conn, options))
     if names:
         return {"names": names}
-    return explain_nothing(console, "ib", ("/chains", mark("Load what is due")))
+    return explain_nothing(console, chains.SOURCE, ("/chains", mark("Load what is due")))
 
 
 def draw_smile(rows: list[Values]) -> dict[str, list[tuple[float, float, str]]]:

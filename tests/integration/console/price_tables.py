@@ -8,8 +8,8 @@ import yaml
 
 MODELS = Path(__file__).parents[3] / "dbt_project" / "models"
 TABLES = {
-    "market": "symbol_dim corporate_actions kline_daily kline_daily_qfq kline_weekly_qfq kline_5m "
-    "index_kline_daily sectors sector_members",
+    "market": "symbol_dim trading_calendar corporate_actions kline_daily kline_daily_qfq "
+    "kline_weekly_qfq kline_5m index_kline_daily sectors sector_members",
     "futures": "main_schedule main_daily main_1m tick_coverage",
     "options": "chain_daily_clean chain_intraday",
 }

@@ -314,6 +314,14 @@ def test_why_there_is_no_bar_is_said_with_the_command(
         "minutes are not loaded",
         f"{load} minute_1m --codes sh600004",
     ]
+    with psycopg.connect(prepared_dsn) as conn:
+        insert(conn, "market.trading_calendar", [{"trade_date": day} for day in DAYS])
+        query = "update market.symbol_dim set last_trade_date = %s where code = %s"
+        for code, n in ((CODE, -1), ("sh600004", -102)):
+            conn.execute(query, (DAYS[n], code))
+    ended = f"it traded until {DAYS[-102]}; minutes are had of the newest 100 trading days alone"
+    assert explain("code=sh600004&freq=5m&adjust=none") == [ended]
+    assert explain(f"code={CODE}&freq=1m&adjust=none") == minutes
     folder = {"tdx.client": str(client_folder)}
     caller.call("/api/settings", {"values": folder}, method="PUT")
     assert "has what its client has downloaded" in caller.get("/prices?code=sh600004").text
