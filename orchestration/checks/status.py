@@ -112,7 +112,8 @@ def read_status(
     problems += _list_unrepaired([row for row in failures if row["job_id"] not in described])
     problems += list_never_loaded(settings, newest) if settings is not None else []
     # a build by plain dbt leaves no record
-    if loads["datasets"] and not builds and not freshness:
+    is_loading = any(job["status"] == "running" for job in newest)
+    if loads["datasets"] and not builds and not freshness and not is_loading:
         problems.append(_warn("nothing was built yet", "quotemill build"))
     elif builds and builds[0]["status"] in ("failed", "interrupted"):
         text = f"build {builds[0]['build_id']} {builds[0]['status']}"

@@ -31,14 +31,17 @@ def gather(console: Console) -> Mapping[str, Any]:
     at = console.at
     as_of = at.isoformat() if at else None
     shown = status.read_status(console.find_warehouse(), 1, as_of, settings, with_findings=False)
+    jobs = shown.loads["jobs"]
+    is_first = not (shown.builds or shown.freshness)
     # a server dates loads and builds by its clock, whatever time the state is shown as of
     now = console.clock()
     return {
         "status": shown,
         "home": str(settings.home),
+        "first": jobs[0] if is_first and jobs and jobs[0]["status"] == "running" else None,
         "problems": status.group_by_fix(shown.problems),
         "buttons": {check.fix for check in shown.problems if find_options(check.fix) is not None},
-        "lanes": console.read(lambda conn: _read_lanes(conn, now)) if shown.loads["jobs"] else {},
+        "lanes": console.read(lambda conn: _read_lanes(conn, now)) if jobs else {},
         "newest": {
             row["dataset"]: row["last_date"]
             for name in PRICES

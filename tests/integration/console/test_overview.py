@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from loaders.engine.check import Check
+from loaders.warehouse.lock import LOCK
 from orchestration.checks.status import group_by_fix
 from orchestration.console.pages.overview import WIDTH, arrange_spans
 from tests.integration.console.conftest import NOW, Caller
@@ -90,6 +91,29 @@ def test_the_page_shows_figures_lanes_and_each_problem_once(
     assert "<dd>1,827</dd>" in glance
     assert '<dd><a href="/prices">1</a></dd>' in glance
     assert "captured" not in glance
+
+
+def test_a_first_load_that_runs_says_what_comes_next(prepared_dsn: str, open_console: Open) -> None:
+    caller = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
+    with psycopg.connect(prepared_dsn, autocommit=True) as conn:
+        conn.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (f"{LOCK}tdx",))
+        conn.execute(
+            "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
+            "as_of) values ('tdx', 'tdx', 'init', 'running', 'me', '{}', now())"
+        )
+        conn.execute(
+            "insert into ops.ingestion_state (source, dataset, key) "
+            "values ('tdx', 'kline_daily', 'sh600000')"
+        )
+        text = caller.get("/").text
+        first = text.partition('id="first">')[2].partition("</p>")[0]
+        assert '<a href="/jobs/1">load 1: tdx init</a>' in first
+        assert "Then its command builds the tables" in first
+        assert "nothing was built yet" not in text
+        conn.execute("update ops.ingestion_jobs set status = 'succeeded', finished_at = now()")
+    text = caller.get("/").text
+    assert 'id="first"' not in text
+    assert "nothing was built yet" in text
 
 
 def test_option_chains_and_ticks_are_shown_at_a_glance(
