@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from loaders import sources
 
-SHOWN = ("title", "placeholder", "aria-label", "alt", "data-done", "data-words")
+SHOWN = ("title", "placeholder", "aria-label", "alt", "data-done", "data-queued", "data-words")
 VOID = ("area", "br", "col", "hr", "img", "input", "link", "meta", "wbr")
 CODE = ("code", "pre", "script", "style")  # commands, files, logs
 # proper names, keys, and the initials of a name that a field shows as an example

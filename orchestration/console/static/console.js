@@ -145,7 +145,8 @@
     const own = event.submitter ? event.submitter.dataset : {};
     const place = form.querySelector("[data-answer]");
     mark(form, place);
-    say(place, document.body.dataset.running);
+    // a command that loads waits for its turn, up to half a minute; its own page says that it runs
+    say(place, document.body.dataset[form.dataset.goto?.includes("{run_id}") ? "queued" : "running"]);
     let isLeaving = false;
     try {
       const body = read(form, own.call ? own.under : form.dataset.under);

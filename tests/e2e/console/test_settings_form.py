@@ -126,3 +126,14 @@ def test_a_click_is_answered_at_once_and_a_second_one_does_nothing(
     page.wait_for(f"{answer}.textContent === 'saved'")
     page.ask(f"void ({FORM}.elements['tdx.timeout'].value = '8', {button}.click())")
     page.wait_for(f"{FORM}.elements['tdx.timeout'].defaultValue === '8.0'")
+
+
+def test_a_load_is_queued_until_its_page_says_that_it_runs(
+    tmp_path: Path, start_console: Start, chromium: Browser
+) -> None:
+    place = Place(tmp_path, tmp_path / "home", {"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"})
+    page = chromium.open(f"{start_console(place, '--port', '0', '--as-of', AS_OF).url}/load")
+    page.ask("void (window.fetch = () => new Promise(() => {}))")
+    form = "document.getElementById('load-tdx')"
+    button, answer = f"{form}.querySelector('p > button')", f"{form}.querySelector('[data-answer]')"
+    assert page.ask(f"({button}.click(), {answer}.textContent)") == "queued …"
