@@ -76,7 +76,7 @@ def gather_findings(
 ) -> Mapping[str, Any]:
     """Findings and failed keys that match a filter; unknown words filter nothing.
 
-    A finding is of a dataset that its subject or evidence names.
+    A finding is of a code and of a dataset that its subject or evidence names.
     """
     severity = severity if severity in findings.SEVERITIES else None
     states = (state,) if state in findings.STATES else findings.STATES
@@ -88,14 +88,14 @@ def gather_findings(
         f
         for f in shown.findings
         if sought in f"{f.check_name} {f.subject}".lower()
-        and about in f.subject.lower()
+        and about in f"{f.subject} {f.evidence}".lower()
         and (not dataset or dataset in re.findall(r"\w+", f"{f.subject} {f.evidence}"))
     ]
     failed = [
         f
         for f in shown.failed_keys
         if sought in f"{f.dataset} {f.key}".lower()
-        and about in f.key.lower()
+        and about in f"{f.key} {f.reason}".lower()
         and dataset in ("", f.dataset)
     ]
     is_of_failed = severity is None and state not in ("new", "standing")

@@ -46,6 +46,8 @@ def list_subjects(caller: Caller, query: str) -> list[str]:
         ("code=600000.SH", ["sh600000"]),
         ("code=000001.SZ", ["kline_daily sz000001"]),
         ("code=shfe.CU", ["SHFE.cu"]),
+        ("code=000002.SZ", ["kline_daily"]),
+        ("code=sh600019", ["kline_daily"]),
         ("dataset=kline_daily", ["sh600000", "kline_daily sz000001", *["kline_daily"] * 3]),
         ("dataset=kline_daily&severity=warning", ["kline_daily sz000001"]),
         ("dataset=codes", []),
