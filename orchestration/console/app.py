@@ -34,6 +34,7 @@ from orchestration.console.pages.words import choose_words
 from orchestration.console.security import Application, Guard
 from orchestration.console.watching import JobWatch
 from quotemill.errors import QuotemillError, UsageError
+from quotemill.settings import allowed
 
 DESCRIPTION = (
     "Each call is the function behind a command of quotemill, which its description names, and "
@@ -41,28 +42,17 @@ DESCRIPTION = (
     "token. An error has `error`, `hint` and the `exit_code` of the command."
 )
 
-# what is wrong with a value, by pydantic's names; of all others by the beginning of these
+# what is wrong with a value, by pydantic's names; of kinds by the beginning of these
 WRONG = {
     "missing": "is missing",
     "extra_forbidden": "is unknown",
     "literal_error": "must be {expected}",
-    "greater_than": "must be above {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than": "must be below {lt}",
-    "less_than_equal": "must be at most {le}",
     "string_too_long": "must have at most {max_length} characters",
     "too_long": "must have at most {max_length} entries",
     "string_pattern_mismatch": "has a form that is not taken here",
 }
-KINDS = {
-    "int": "must be a whole number",
-    "float": "must be a number",
-    "bool": "must be true or false",
-    "date": "must be a day such as 2026-01-31",
-    "string": "must be a text",
-    "list": "must be a list",
-    "dict": "must be an object",
-}
+KINDS = {kind.__name__: words for kind, words in allowed.KINDS.items()}
+KINDS |= {"string": "a text", "list": "a list", "dict": "an object"}
 
 
 def create_app(console: Console, *, names: tuple[str, ...] = ()) -> Guard:
@@ -126,10 +116,14 @@ def _explain_wrong_call(error: Any) -> UsageError:
 
 def _explain_value(wrong: Mapping[str, Any]) -> str:
     """What is wrong with a value, in words."""
-    kind = wrong["type"]
+    kind, limits = wrong["type"], wrong.get("ctx", {})
     if kind in WRONG:
-        return WRONG[kind].format(**wrong.get("ctx", {}))
-    return KINDS.get(kind.partition("_")[0], "is not what this call takes")
+        return WRONG[kind].format(**limits)
+    for name, words in allowed.BOUNDS.items():
+        if name in limits:
+            return f"must be {words} {limits[name]}"
+    what = KINDS.get(kind.partition("_")[0])
+    return f"must be {what}" if what else "is not what this call takes"
 
 
 def _explain_refusal(path: str, status: int, detail: str) -> UsageError:
