@@ -300,8 +300,8 @@ def test_a_load_leads_to_its_command_which_may_run_longer(
         assert "data-poll" in page
         build = page.partition('<p id="build" data-running>')[2].partition("</p>")[0]
         assert '<a href="/builds/1">1</a> <span class="warn">running</span>' in build
-        assert '12 / 1,340 <progress max="1340" value="12">' in build
-        assert "<code>kline_daily_qfq</code>" in build
+        assert "12 / 1,340 · <code>kline_daily_qfq</code>" in build
+        assert '<progress max="1340" value="12">' in build
         conn.execute(
             "update ops.builds set status = 'succeeded', models_built = 7, rows_written = 1000, "
             "finished_at = started_at + interval '90 s'"
