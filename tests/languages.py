@@ -14,6 +14,7 @@ CODE = ("code", "pre", "script", "style")  # commands, files, logs
 # proper names, keys, and the initials of a name that a field shows as an example
 NAMES = "quotemill Markdown PostgreSQL TimescaleDB QuestDB Page Up Down Home End pfyh vipdoc delta"
 LIBRARY = "TradingView Lightweight Charts"
+KEYS = "all backup"
 UNITS = "min kB MiB GiB"
 PRICES = (("futures", "variety"), ("options", "symbol"))
 # UTC, CSV, AAPL are the same in Chinese
@@ -70,7 +71,7 @@ def walk(client: Any, language: str) -> Iterator[tuple[str, str]]:
 
 def list_codes() -> set[str]:
     """Names that are typed as they are: sources, datasets, exchanges, jobs."""
-    codes = {*sources.MODULES, *NAMES.split(), *LIBRARY.split(), *UNITS.split(), "backup"}
+    codes = {*sources.MODULES, *NAMES.split(), *LIBRARY.split(), *UNITS.split(), *KEYS.split()}
     for source in map(sources.find, sources.MODULES):
         codes |= {dataset.name for dataset in source.datasets} | set(source.requests.exchanges)
     return codes

@@ -82,7 +82,6 @@ def catalogue() -> dict[str, str]:
 
 # what joins messages outside of brackets, and what joins their Chinese
 JOINTS = {"\n": "\n", "; ": "；", ". ": "。", ": ": "：", ", ": "，"}
-BRACKETS = re.compile(r"(.+) \((.+)\)")
 # a name, a path, a number: the same in both languages
 CODE = re.compile(r"[A-Z]+|\S*[^A-Za-z\s]\S*")
 
@@ -106,24 +105,37 @@ def translate(text: str) -> str | None:
         said = [translate(part) for part in parts] if len(parts) > 1 else []
         if said and all(part is not None for part in said):
             return own.join(filter(None, said))
-    if match := BRACKETS.fullmatch(text):
-        outside, inside = map(translate, match.groups())
-        if outside and inside:
-            return f"{outside}（{inside}）"
+    outside, inside = map(translate, _split_end(text))
+    if outside and inside:
+        return f"{outside}（{inside}）"
     for pattern, chinese in list_patterns():
         if match := pattern.fullmatch(text):
             values = match.groups()
-            said = [translate(value) or value for value in values]
-            if all(_is_readable(value, n, chinese) for n, value in enumerate(values)):
+            said = [_say_value(value, n, chinese) for n, value in enumerate(values)]
+            if None not in said:
                 return chinese.format(*said)
     if re.fullmatch(COMMAND, text):
         return f"`{text}`"
     return text if all(map(CODE.fullmatch, text.split())) else None
 
 
-def _is_readable(value: str, place: int, chinese: str) -> bool:
-    """Whether a value is Chinese, a name, or stands in backticks."""
-    return f"`{{{place}}}`" in chinese or " " not in value or translate(value) is not None
+def _split_end(text: str) -> tuple[str, str]:
+    """A text before the brackets at its end, and what is in them, such as a hint; else none."""
+    depth = 0
+    for place in range(len(text) - 1, 0, -1):
+        depth += {")": 1, "(": -1}.get(text[place], 0)
+        if depth == 0:
+            break
+    if text[place - 1 : place + 1] != " (":
+        return "", ""
+    return text[: place - 1], text[place + 1 : -1]
+
+
+def _say_value(value: str, place: int, chinese: str) -> str | None:
+    """A value as it stands where backticks quote it, else in Chinese; None for other words."""
+    if f"`{{{place}}}`" in chinese:
+        return value.replace("`", "")
+    return translate(value) or (None if " " in value else value)
 
 
 def quote(text: str) -> str:

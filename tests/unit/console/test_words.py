@@ -18,7 +18,7 @@ from tests import write_reference
 ROOT = Path(__file__).parents[3]
 PLACE = ROOT / "orchestration" / "console"
 CALLS = re.compile(r"""\bt\(\s*"((?:[^"\\]|\\.)*)\"""")
-ERRORS = re.compile(r"(?!Assertion)\w+Error|Busy|NotThere|Forbidden|NotDue")
+ERRORS = re.compile(r"(?!Assertion)\w+Error|Busy|NotThere|Forbidden|NotDue|Outage")
 # whose errors pages show: those of loads, of readers, of the warehouse
 OTHERS = ("loaders/engine", "loaders/ib", "loaders/landing", "loaders/tdx", "loaders/tq")
 OTHERS = (*OTHERS, "loaders/requests", "quotemill/readers", "quotemill/warehouse")
@@ -114,6 +114,12 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
         ("tdx is not configured: IB_HOST is not set", "`tdx` 尚未配置：未设置 `IB_HOST`"),
         ("a list, each monthly or weekly", "列表，每项为月度或周度"),
         ("stage 1 is not open; nobody knows", None),
+        (
+            "TDX service outage: waited 5 s without an answer (/api/codes: `x` 1) "
+            "(check service and tdx.base_url (`loaders check tdx`), then `loaders retry`)",
+            "TDX 服务中断：等待 5 秒没有应答（`/api/codes: x 1`）"
+            "（请检查服务和 `tdx.base_url`（`loaders check tdx`），然后执行 `loaders retry`）",
+        ),
     ],
 )
 def test_a_message_is_chinese_with_its_values_or_stays(english: str, chinese: str | None) -> None:
