@@ -40,7 +40,9 @@ def print_report(settings: Settings, shown: dict[str, Any]) -> None:
     """Print a report of loads: `loaders status` and `quotemill jobs`."""
     print_place(settings, shown["warehouse"])
     if not shown["jobs"]:
-        print(f"no load has run yet: {sources.describe_start(settings, 'loaders run')}")
+        shell.print_wrapped(
+            f"no load has run yet: {sources.describe_start(settings, 'loaders run')}"
+        )
     print_jobs(shown)
     print_failures(shown)
     if shown["failures"]:
