@@ -150,9 +150,7 @@ def build(
             shown.line("build: nothing was written since the last build")
             return None
         if not warehouse.ask(partial(is_loaded, needs_end=only_touched)):
-            shown.line(
-                "build: nothing is loaded yet, or no load has ended: `quotemill run` loads and builds"
-            )
+            shown.line("build: nothing is loaded yet to its end: `quotemill run` loads and builds")
             if only_touched:
                 return None
         for table in tables or ():
