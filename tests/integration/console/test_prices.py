@@ -300,7 +300,7 @@ def test_why_there_is_no_bar_is_said_with_the_command(
 
     def explain(query: str) -> list[str]:
         text = caller.get(f"/prices?{query}").text.partition('id="absent"')[2]
-        said = text.partition(": ")[2].partition("</p>")[0]
+        said = re.sub("<[^>]+>", "", text.partition(": ")[2].partition("</p>")[0])
         return [html.unescape(said), *re.findall("<code>([^<]+)</code>", text)]
 
     load = "quotemill load tdx --dataset"

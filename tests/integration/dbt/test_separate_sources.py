@@ -14,8 +14,10 @@ from orchestration.run import findings
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
 from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.option_days import WEDNESDAY
 from tests.integration.dbt.raw import bar, land, security, trading_day, weekdays
 from tests.integration.dbt.raw_futures import Harvest, evening_before, land_days, land_harvests
+from tests.integration.dbt.raw_options import slot_run
 
 DAYS = weekdays(date(2025, 9, 22), 8)
 AS_OF = "2026-12-20 23:00+08"
@@ -163,6 +165,8 @@ def test_the_report_has_the_other_sources_and_names_what_it_lacks(
         "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
         "as_of) values ('tdx', 'tdx', 'incremental', 'succeeded', 'test', '{}', now())"
     )
+    captured = {"planned": 6, "captured": 6, "status": "complete"}
+    land(conn, "raw_ib.slot_run", [slot_run("AAPL", WEDNESDAY) | captured])
     whole = read()
     assert [grid.key for grid in whole.grids] == ["symbols"]
     break_view(conn, "qa.qa_option_day")

@@ -70,7 +70,7 @@ def test_days_stored_before_get_minutes_without_a_question(
     made.asked()
     assert made_days(made.load("ticks")) == 6  # three for the ticks' sake, and three after them
     [left] = list_next_steps(made.settings, open_warehouse(made.settings))
-    assert "1 days of ticks have no minutes yet" in left
+    assert "1 day of ticks without minutes yet" in left
     newest = made.rows("select min(trading_day) from raw_tq.tick_minute_day")
     assert newest > [(FIRST,)]
     made.execute("truncate raw_tq.tick_minute, raw_tq.tick_minute_day")

@@ -124,7 +124,7 @@ def test_another_day_costs_a_day_and_stamps_nothing(
         patch.setattr(LedgerRow, "__init__", None)
         patch.setattr(schedule, "read_schedule", None)
         assert list_next_steps(made.settings, open_warehouse(made.settings)) == [
-            "1 days of ticks of SHFE.cu are missing: `loaders run tq` fetches them"
+            "1 day of ticks of SHFE.cu missing: `loaders run tq` fetches them"
         ]
     made.asked()
     assert count_days(made.load("ticks")) == 1
