@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from quotemill.errors import QuotemillError, SettingsError, UpstreamError
@@ -42,6 +43,11 @@ def find_command() -> str:
     if program is None:
         raise SettingsError("the command quotemill is not installed", hint=install_hint())
     return program
+
+
+def has_commands() -> bool:
+    """Whether more is installed than what reads: the extra `load`."""
+    return find_spec("typer") is not None
 
 
 def install_hint(extra: str = "") -> str:

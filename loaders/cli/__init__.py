@@ -10,15 +10,14 @@ Common workflows:
 6. loaders selftest tdx         is every answer of the service right?
 """
 
-import importlib.util
 import sys
 from typing import NoReturn
 
-from quotemill.installation import install_hint
+from quotemill.installation import has_commands, install_hint
 
 # this package is imported before any other of either command
-if importlib.util.find_spec("typer") is None:
-    sys.stderr.write(f"error: this installation only reads\nhint: {install_hint('load')}\n")
+if not has_commands():
+    sys.stderr.write(f"error: this installation only reads\nhint: {install_hint('all')}\n")
     raise SystemExit(3)
 
 from loaders.cli.lazy import lazy_app

@@ -16,6 +16,7 @@ from loaders.ticks import store_state
 from loaders.trading_time import format_time
 from loaders.warehouse import migrate
 from loaders.warehouse.editions import find_edition
+from loaders.warehouse.embedded import binaries
 from loaders.warehouse.migration_files import find_current_warehouse
 from loaders.warehouse.ownership import foreign_relations, privileges
 from orchestration.alerts import book, channels
@@ -116,9 +117,13 @@ def _check_settings(settings: Settings) -> Check:
 
 
 def _describe_warehouse(settings: Settings, warehouse: Warehouse | None) -> Check:
-    text = f"none yet: the first load creates an embedded PostgreSQL in {settings.home}"
     if warehouse is not None:
-        text = f"{warehouse.label} ({warehouse.origin})"
+        return Check("warehouse", "ok", f"{warehouse.label} ({warehouse.origin})")
+    try:
+        binaries.find_programs(settings.server.programs)
+    except SettingsError as error:
+        return failed("warehouse", error)
+    text = f"none yet: the first load creates an embedded PostgreSQL in {settings.home}"
     return Check("warehouse", "ok", text)
 
 

@@ -226,7 +226,9 @@ class Commands:
         hints = [line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")]
         if code is None and not errors:
             errors = ["it was killed"]
-        last = errors[-1:] or lines[-1:] or [f"it ended with {code}"]
+        # a failed command names its log last
+        said = [line for line in lines if not line.startswith("log: ")]
+        last = errors[-1:] or said[-1:] or [f"it ended with {code}"]
         return last[0], hints[-1] if hints else ""
 
     def _read_code(self, run_id: str) -> int | None:

@@ -5,6 +5,7 @@ from functools import partial
 
 import psycopg
 
+from quotemill import installation
 from quotemill.errors import SettingsError
 from quotemill.settings.model import TopSettings
 from quotemill.systems import require_posix
@@ -105,6 +106,12 @@ def allow_embedded(settings: TopSettings) -> None:
 
 def explain_missing(settings: TopSettings) -> SettingsError:
     """The error of a command that reads before the first load."""
+    if not installation.has_commands():
+        return SettingsError(
+            "no warehouse is named, and this installation only reads",
+            hint="quotemill.open(url=…) or QUOTEMILL_WAREHOUSE_URL names that of another one; "
+            f"to make one here: {installation.install_hint('all')}",
+        )
     return SettingsError(
         f"no warehouse yet below {settings.home} ({settings.origin('home')})",
         hint="`quotemill run` makes it, after `quotemill init` where no source is configured;"

@@ -49,6 +49,23 @@ def test_without_an_extra_every_module_of_the_reader_is_imported(
     assert done.returncode == 0, done.stderr
 
 
+def test_without_an_extra_open_asks_for_the_warehouse_of_another_installation(
+    reading_python: Path, tmp_path: Path
+) -> None:
+    program = (
+        "import quotemill\ntry:\n    quotemill.open()\nexcept quotemill.Error as error:\n"
+        "    print(error, error.hint)"
+    )
+    done = subprocess.run(
+        [reading_python, "-c", program],
+        cwd=tmp_path,
+        env=clean_environ() | {"QUOTEMILL_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert "this installation only reads quotemill.open(url=…)" in done.stdout, done.stderr
+
+
 @pytest.mark.parametrize("module", ["orchestration.cli", "loaders.cli"])
 def test_without_an_extra_a_command_names_the_one_it_needs(
     reading_python: Path, module: str, tmp_path: Path
@@ -59,7 +76,7 @@ def test_without_an_extra_a_command_names_the_one_it_needs(
     )
     assert done.returncode == 3
     assert "this installation only reads" in done.stderr
-    assert ".whl[load]'" in done.stderr
+    assert ".whl[all]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

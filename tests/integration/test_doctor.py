@@ -245,3 +245,14 @@ def test_a_missing_or_foreign_archive_is_reported(
     (settings.home / "archive" / ".owner.json").write_text(json.dumps(owner))
     [others] = list_failures()
     assert "another warehouse (elsewhere)" in others
+
+
+def test_a_server_without_its_programs_fails_before_the_first_load(tmp_path: Path) -> None:
+    environ = {
+        "QUOTEMILL_SERVER__PROGRAMS": str(tmp_path),
+        "QUOTEMILL_HOME": str(tmp_path / "home"),
+    }
+    settings = load_settings(environ, cwd=tmp_path)
+    checks = {check.name: check for check in doctor.examine(settings)}
+    assert checks["warehouse"].status == "fail"
+    assert "has no program initdb" in checks["warehouse"].text

@@ -81,6 +81,11 @@ class ServerSettings(Section):
             raise ValueError(f"is more than this machine has: {here}")
         return value
 
+    @field_validator("programs", mode="before")
+    @classmethod
+    def _may_be_empty(cls, value: object) -> object:
+        return value or None
+
     @field_validator("listen")
     @classmethod
     def _is_of_this_machine(cls, value: str | None) -> str | None:

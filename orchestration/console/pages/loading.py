@@ -77,10 +77,12 @@ def gather_job(
     job = describe_job(view, job_status.read_tasks(warehouse, job_id))
     shown = job.tasks if with_all_tasks else choose_tasks(job.tasks)
     command = find_command(console, view.job)
+    has_rows = any(task.rows_new or task.rows_changed for task in job.tasks)
     return {
         "job": job,
         "command": command,
-        "build": find_build(console, job.finished_at, command),
+        # no build is of a load without rows
+        "build": find_build(console, job.finished_at, command) if has_rows or command else None,
         "tasks": shown,
         "more_tasks": len(job.tasks) - len(shown),
         "log": [write_line(scrub(line), job.source) for line in lines],

@@ -81,7 +81,7 @@
 
   function say(place, text, kind = "warn") {
     if (!place) return;
-    place.textContent = text;
+    place.textContent = text.replaceAll("`", "");
     place.className = kind;
   }
 

@@ -51,6 +51,7 @@ def test_data_of_another_major_need_its_programs(empty_home: Path, debian: Serve
 def test_a_folder_without_the_programs_and_an_old_postgresql_are_refused(
     empty_home: Path, tmp_path: Path
 ) -> None:
+    assert ServerSettings.model_validate({"programs": ""}).programs is None
     named = ServerSettings(programs=tmp_path)
     with pytest.raises(SettingsError, match="has no program initdb"):
         embedded.ensure_running(empty_home, named)
