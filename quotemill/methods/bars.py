@@ -12,6 +12,7 @@ from quotemill.methods.arguments import (
     Columns,
     Moment,
     read_columns,
+    read_count,
     read_day,
     read_moment,
     read_names,
@@ -99,7 +100,7 @@ class Bars(Session):
         def choose(conn: psycopg.Connection) -> Query:
             from quotemill.readers.klines import find_securities, select_klines, warn_if_unadjusted
 
-            names, adjustment = read_names(codes), translate(adjust)
+            names, adjustment = read_names(codes), translate(adjust, Adjustment)
             securities = find_securities(conn, self._market, names) if names is not None else []
             if adjustment != "none" and not self._is_adjustment_checked:
                 self._is_adjustment_checked = True
@@ -108,13 +109,13 @@ class Bars(Session):
                 conn,
                 self._market,
                 securities,
-                freq=translate(freq),
+                freq=translate(freq, Frequency),
                 adjust=adjustment,
                 start=read_moment(start),
                 end=read_moment(end),
                 as_of=read_day(as_of),
                 known_at=read_time(known_at),
-                count=count,
+                count=read_count(count),
                 columns=read_columns(columns),
             )
 

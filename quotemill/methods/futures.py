@@ -11,9 +11,11 @@ from quotemill.methods.arguments import (
     Columns,
     Moment,
     read_columns,
+    read_count,
     read_day,
     read_moment,
     read_names,
+    read_word,
 )
 from quotemill.methods.session import Query, translating
 from quotemill.methods.tables import TableSession
@@ -38,7 +40,8 @@ class Futures(TableSession):
             from quotemill.readers.main_contracts import select_main_contracts
 
             days = read_day(start), read_day(end)
-            return select_main_contracts(conn, self._schemas["futures"], variety, *days)
+            name = read_word(variety, "variety", "SHFE.cu")
+            return select_main_contracts(conn, self._schemas["futures"], name, *days)
 
         return self._read(choose, exact)
 
@@ -103,11 +106,11 @@ class Futures(TableSession):
                 conn,
                 self._schemas["futures"],
                 read_names(varieties) or [],
-                freq=translate(freq),
-                adjust=translate(adjust),
+                freq=translate(freq, FuturesFrequency),
+                adjust=translate(adjust, FuturesAdjustment),
                 start=read_moment(start),
                 end=read_moment(end),
-                count=count,
+                count=read_count(count),
                 columns=read_columns(columns),
             )
 
@@ -154,7 +157,7 @@ class Futures(TableSession):
             reader = stream_ticks(
                 self._settings,
                 self._warehouse,
-                variety,
+                read_word(variety, "variety", "SHFE.cu"),
                 start=read_moment(start),
                 end=read_moment(end),
                 columns=read_columns(columns),

@@ -16,9 +16,11 @@ from quotemill.methods.arguments import (
     Columns,
     Moment,
     read_columns,
+    read_count,
     read_day,
     read_moment,
     read_names,
+    read_word,
 )
 from quotemill.methods.session import Query, Session, choose_exact
 from quotemill.rows import Rows
@@ -107,13 +109,13 @@ def reads(
                     conn,
                     f"{self._schemas[schema]}.{name}",
                     codes=codes,
-                    columns=columns or shown,
+                    columns=read_columns(columns) or shown,
                     start=start,
                     end=end,
                     on=on,
                     count=count,
                     # to order all bars of a market would take a sort on the server's disk
-                    order=() if codes is None and batches else order,
+                    order=() if codes is None and batches and count is None else order,
                 )
 
             return self._answer(choose, choose_exact(exact, float), batches)
@@ -163,7 +165,7 @@ class TableSession(Session):
             codes=[] if names is None else find_codes(conn, self._schemas, table, names),
             start=day or read_moment(start, zone),
             end=day or read_moment(end, zone),
-            count=count,
+            count=read_count(count),
             order=order,
             where=where,
         )
@@ -224,14 +226,14 @@ class Tables(TableSession):
 
             return self._choose_rows(
                 conn,
-                find_name(conn, self._schemas, name),
+                find_name(conn, self._schemas, read_word(name, "table", "stock_limits")),
                 codes=codes,
                 columns=columns,
                 start=start,
                 end=end,
                 on=on,
                 count=count,
-                order=() if codes is None and batches else None,
+                order=() if codes is None and batches and count is None else None,
             )
 
         return self._answer(choose, exact, batches)

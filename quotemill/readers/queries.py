@@ -113,7 +113,7 @@ def bound_rows(
         if is_time and table.time is None:
             raise UsageError(
                 f"there is no time of day in {table.name}: {value} {moment:%Y-%m-%d %H:%M} has one",
-                hint=f"{value}={moment:%Y-%m-%d}",
+                hint=f'{value}="{moment:%Y-%m-%d}"',
             )
         if span:
             name, way = span[value == "start"]
