@@ -64,12 +64,16 @@ def open(
 
     Raises Error: where there is no warehouse yet, or it cannot be reached; for wrong settings.
     """
+    from quotemill.errors import UsageError
     from quotemill.methods.session import add_hint
     from quotemill.reader import Reader
     from quotemill.settings import load_settings
     from quotemill.warehouse.opening import open_warehouse
 
     try:
+        if url and not ("://" in str(url) or "=" in str(url)):
+            # which is not shown: it may have a password
+            raise UsageError("url is no URL of PostgreSQL", hint="open(home=…) names a folder")
         settings = load_settings(warehouse_url=url, home=home)
         return Reader(settings, open_warehouse(settings), exact)
     except Error as error:

@@ -29,6 +29,11 @@ _SHARE_CLASSES = {
 _FORM = re.compile(rf"(?:({_NAMES})[._]?)?([0-9]{{6}})(?:[._]?({_NAMES}))?")
 
 
+def read_exchange(name: str | None) -> str | None:
+    """An exchange by one of its names: `SH`, `SSE` and `XSHG` are `sh`; another as it is."""
+    return _EXCHANGES.get(str(name).lower(), name)
+
+
 def read_us_symbol(text: str) -> str:
     """A US symbol as tables have it: `BRK.B`, `BRK_B`, `BRK-B` and `BRKB` are `BRK B`."""
     symbol = re.sub(r"[ ._/-]+(?=[A-Za-z]$)", " ", text.strip())

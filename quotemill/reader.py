@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import psycopg
 
+from quotemill.errors import UsageError
+from quotemill.methods.arguments import read_word
 from quotemill.methods.bars import Bars
 from quotemill.methods.futures import Futures
 from quotemill.methods.options import Options
@@ -31,7 +33,8 @@ class Reader(Bars, Tables, Futures, Options):
         `sh600000`, `SHSE.600000`; None: the whole market. Columns have `sh600000`.
     start, end: days, both included: a date, `"2024-06-03"`, pandas.Timestamp, numpy.datetime64; of
         minutes and ticks also times: `"2024-06-03 10:30"` in the exchange's zone, or with a zone.
-        None: from the first, to the newest. Midnight of what is no text is the whole day.
+        None: from the first, to the newest. Midnight of pandas and numpy without a zone is the
+        whole day; a time with a zone is an instant, which days refuse.
     columns: the name of one to read, or names; None: all
     on: one day, in place of start and end; count: only the last rows of each code, up to `end`
     exact: None: exact decimals, which `to_pandas()` makes doubles; True: decimals in pandas too;
@@ -94,4 +97,12 @@ class Reader(Bars, Tables, Futures, Options):
         (`avg(close)::numeric(18, 3)`), or ask for doubles by `exact=False`. A literal % is %% where
         there are `params`.
         """
-        return self._answer(lambda _: (text, params), choose_exact(exact, float), batches)
+
+        def choose(_: psycopg.Connection) -> Query:
+            query = read_word(text, "query", "select 1")
+            is_known = params is None or isinstance(params, Mapping | Sequence)
+            if is_known and not isinstance(params, str | bytes):
+                return query, params
+            raise UsageError(f"params {params!r} are no list and no dict", hint=f"[{params!r}]")
+
+        return self._answer(choose, choose_exact(exact, float), batches)

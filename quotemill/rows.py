@@ -40,6 +40,9 @@ class Rows:
 
         Raises UsageError for rows to index that have neither; ModuleNotFoundError without pandas.
         """
+        if not isinstance(index, bool):
+            other = f"to_pandas().set_index({index!r})"
+            raise UsageError(f"index is neither True nor False: write {other}")
         table = self._table
         for place, field in enumerate(table.schema):
             column = self._loosen(field, table.column(place), options)

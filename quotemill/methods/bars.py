@@ -84,11 +84,14 @@ class Bars(Session):
         Prices are in yuan (B shares: in their currency), volume in shares, turnover in yuan. Bars
         within a day have `bar_end` too, in UTC.
 
+        Longer bars are chosen by their day: `end` leaves out one that ends later, and the newest is
+        partial (`is_final`); `as_of` gives that of its day as far as it went.
+
         codes: shares, funds and indices, also together; minutes of indices have no volume
         freq: 1d, 1w, 1mo, 1q, 1y; 1m, 5m, 15m, 30m, 60m. Words of jqdata, RQData and tushare mean
             the same: daily, 1min, W, 1M (a month). The day of a longer bar is its last trading day.
         adjust: None: as traded; qfq (pre): forward, as terminals show it; hfq (post): backward.
-            Affine, so old forward-adjusted prices may be zero or negative. Warns once where no
+            Affine, not by a ratio (`factors` has ratio_factor), so old forward-adjusted prices may be zero or negative. Warns once where no
             corporate action is loaded, as such prices equal raw ones. Nothing adjusts indices.
         as_of: a day: only bars up to it, adjusted by the events known on it, so that a backtest
             knows no later one. None: as of the newest day.

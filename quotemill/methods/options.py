@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quotemill.errors import UsageError
-from quotemill.methods.arguments import NEW_YORK, Moment, read_day
+from quotemill.methods.arguments import NEW_YORK, Moment, read_day, read_word
 from quotemill.methods.session import translating
 from quotemill.methods.tables import TableSession, reads
 from quotemill.rows import Rows
@@ -26,13 +26,14 @@ class Options(TableSession):
         """
         from quotemill.readers.option_chains import read_option_chain
 
-        exact = self._exact if exact is None else exact
         options = self._warehouse.inner_schema("options")
         with translating(self._warehouse), self._lend() as conn:
+            exact = self._choose_exact(exact)
+            name = read_word(symbol, "symbol", "AAPL")
             day = read_day(date, NEW_YORK)
             if day is None:
                 raise UsageError("no date is given", hint="write 2026-11-24")
-            chain = read_option_chain(conn, options, symbol, day, slot, as_float=exact is False)
+            chain = read_option_chain(conn, options, name, day, slot, as_float=exact is False)
             return Rows(chain, is_exact=exact is True)
 
     @reads("options.chain_daily_clean")

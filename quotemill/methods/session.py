@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 Query: TypeAlias = tuple[str, Mapping[str, Any] | Sequence[Any] | None]
 
+_HINTS: Mapping[type[psycopg.Error], str] = {
+    psycopg.errors.UndefinedTable: "quotemill build",
+    psycopg.errors.SyntaxError: "only select, with, values and table are read, not show or explain",
+}
+
 
 class Session:
     """Connections of their own, and the rows that they answer with."""
@@ -51,7 +56,7 @@ class Session:
         exact: bool | None,
         batches: bool = False,
     ) -> "Rows | pa.RecordBatchReader":
-        exact = self._exact if exact is None else exact
+        exact = self._choose_exact(exact)
         reader = self._open(choose, as_float=exact is False)
         return reader if batches else Rows(reader.read_all(), is_exact=exact is True)
 
@@ -61,6 +66,14 @@ class Session:
         rows = self._answer(choose, exact)
         assert isinstance(rows, Rows)
         return rows
+
+    def _choose_exact(self, exact: bool | None) -> bool | None:
+        """Whether numbers are exact, of a method or of the whole reader. Raises UsageError."""
+        chosen = self._exact if exact is None else exact
+        if chosen is not None and not isinstance(chosen, bool):
+            hint = "one of None, True, False"
+            raise add_hint(UsageError(f"exact {chosen!r} is unknown", hint=hint))
+        return chosen
 
     def _open(
         self, choose: Callable[[psycopg.Connection], Query], *, as_float: bool
@@ -103,11 +116,12 @@ def translating(warehouse: "Warehouse") -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        if error.sqlstate is None or isinstance(error, psycopg.errors.QueryCanceled):
+        is_lost = error.sqlstate is None and isinstance(error, psycopg.OperationalError)
+        if is_lost or isinstance(error, psycopg.errors.QueryCanceled):
             raise add_hint(warehouse.away(error)) from None
         text = error.diag.message_primary or str(error)
-        hint = "quotemill build" if isinstance(error, psycopg.errors.UndefinedTable) else ""
-        raise add_hint(UsageError(text, hint=hint)) from error
+        hints = (hint for kind, hint in _HINTS.items() if isinstance(error, kind))
+        raise add_hint(UsageError(text, hint=next(hints, ""))) from error
     except QuotemillError as error:
         raise add_hint(error) from None
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 import psycopg
 
+from quotemill.codes import read_exchange
 from quotemill.errors import UsageError
 from quotemill.methods.arguments import (
     CHINA,
@@ -152,11 +153,12 @@ class TableSession(Session):
         where: Mapping[str, Sequence[str]] | None = None,
     ) -> Query:
         from quotemill.readers.queries import describe_table
-        from quotemill.readers.tables import find_codes, select_rows
+        from quotemill.readers.tables import choose_entity, find_codes, select_rows
 
         if on is not None and not (start is None and end is None):
             raise UsageError("on is one day, start and end are others", hint="leave out on")
         table, names = describe_table(conn, name), read_names(codes)
+        table = choose_entity(table, names or [])
         zone = NEW_YORK if table.is_of(self._schemas["options"]) else CHINA
         day = read_day(on, zone)
         return select_rows(
@@ -243,15 +245,16 @@ class Tables(TableSession):
         codes: Codes = None,
         *,
         kind: Literal["stock", "fund", "index"] | None = None,
-        exchange: Literal["sh", "sz", "bj"] | None = None,
+        exchange: str | None = None,
         on: Moment = None,
     ) -> Rows:
         """Shares, funds and indices: code, name, instrument_type, list_date, delist_date, …
 
-        on: those listed on a day
+        exchange: sh, sz, bj, or another of their names, such as XSHG
+        on: those listed on a day; a code without a list_date counts as listed always
         """
         return self._read_rows(
-            "symbol_dim", codes=codes, on=on, instrument_type=kind, exchange=exchange
+            "symbol_dim", codes=codes, on=on, instrument_type=kind, exchange=read_exchange(exchange)
         )
 
     def calendar(self, start: Moment = None, end: Moment = None) -> Rows:
@@ -274,14 +277,16 @@ class Tables(TableSession):
         """
 
         def choose(conn: psycopg.Connection) -> Query:
-            from quotemill.readers.securities import find_sectors
+            from quotemill.readers.securities import find_sectors, require_members
 
+            name = None if sector is None else read_word(sector, "sector", "沪深300")
+            require_members(conn, self._market, read_day(on))
             return self._choose_rows(
                 conn,
                 f"{self._market}.sector_members",
                 codes=codes,
                 on=_STILL if on is None else on,
-                where={"sector_id": find_sectors(conn, self._market, sector)} if sector else None,
+                where={"sector_id": find_sectors(conn, self._market, name)} if name else None,
             )
 
         return self._read(choose)
@@ -323,7 +328,7 @@ class Tables(TableSession):
         """How prices are adjusted from valid_from to valid_to (left out).
 
         hfq = backward_a x price + backward_b; qfq = forward_a x price + forward_b, whose two are
-        rounded.
+        rounded. By raw price x ratio_factor returns stay those of the market.
         """
 
     @reads("market.corporate_actions", ("code", "ex_date", "source", "seq"), _ACTION)

@@ -4,6 +4,7 @@ The server sends the rows as CSV by COPY, which pyarrow reads in C++. Binary COP
 the server, and a numeric in it is digits of base 10,000 that Arrow has no decoder for.
 """
 
+import re
 import selectors
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -104,11 +105,24 @@ def _read_batches(conn: psycopg.Connection, schema: pa.Schema) -> Iterator[pa.Re
     )
     for lines in _receive_lines(conn):
         reading = pyarrow.csv.ReadOptions(column_names=names, block_size=len(lines))
-        table = pyarrow.csv.read_csv(pa.py_buffer(lines), reading, parsing, converting)
+        try:
+            table = pyarrow.csv.read_csv(pa.py_buffer(lines), reading, parsing, converting)
+        except pa.ArrowInvalid as error:
+            raise _explain_value(str(error), schema.names) from None
         for place, kind in enumerate(schema.types):
             if pa.types.is_list(kind):
                 table = table.set_column(place, names[place], _parse_lists(table.column(place)))
         yield from table.rename_columns(schema.names).cast(schema).to_batches()
+
+
+def _explain_value(text: str, names: Sequence[str]) -> UsageError:
+    """The error for a value of the server that Arrow has not, such as a date without end."""
+    place, value = re.search(r"#(\d+)", text), re.search(r"'(.*)'", text, re.DOTALL)
+    name = names[int(place[1])] if place else "?"
+    return UsageError(
+        f"column {name} has {value[1] if value else text}, which Arrow has no value for",
+        hint=f'make it a text: "{name}"::text',
+    )
 
 
 def _parse_lists(texts: pa.ChunkedArray) -> pa.Array:

@@ -20,7 +20,17 @@ _SPANS = (
     (("list_date", "<="), ("delist_date", ">=")),
 )
 # what else tells the rows of a name and a time apart
-_REST = ("ordinal", "seq", "sector_id", "session", "idx", "expiry", "option_right", "strike")
+_REST = (
+    "change_no",
+    "ordinal",
+    "seq",
+    "sector_id",
+    "session",
+    "idx",
+    "expiry",
+    "option_right",
+    "strike",
+)
 
 
 @dataclass(frozen=True)
@@ -29,13 +39,14 @@ class Table:
 
     name: str
     columns: tuple[str, ...]
+    is_by_contract: bool = False  # where it has varieties too
 
     def is_of(self, schema: str) -> bool:
         return self.name.startswith(f"{schema}.")
 
     @property
     def entity(self) -> str | None:
-        return find_first(NAMES, self.columns)
+        return "contract" if self.is_by_contract else find_first(NAMES, self.columns)
 
     @property
     def day(self) -> str | None:

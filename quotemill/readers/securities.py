@@ -6,6 +6,7 @@ from datetime import date
 
 import psycopg
 
+from quotemill.errors import UsageError
 from quotemill.readers.listed import NotListed, require_built
 from quotemill.warehouse.schemas import has_relation
 
@@ -81,6 +82,15 @@ def list_members(conn: psycopg.Connection, market: str, sector: str) -> list[Nam
     if not rows:
         raise NotListed(f"there is no sector {sector}", hint="page Prices")
     return [Named(*row) for row in rows]
+
+
+def require_members(conn: psycopg.Connection, market: str, day: date | None) -> None:
+    """Raises UsageError for a day before the first of which members of sectors are known."""
+    require_built(conn, f"{market}.sector_members")
+    query = f"select min(valid_from) from {market}.sector_members"
+    [(first,)] = conn.execute(query.encode()).fetchall()
+    if day and first and day < first:
+        raise UsageError(f"members of sectors are known since {first}", hint=f'on="{first}"')
 
 
 def find_sectors(conn: psycopg.Connection, market: str, text: str) -> list[str]:

@@ -1,7 +1,9 @@
 """Rows of a table that users read, by code and day."""
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -14,6 +16,7 @@ from quotemill.readers.listed import NotListed, require_built, require_known, re
 from quotemill.readers.main_contracts import find_variety
 from quotemill.readers.queries import Table, bound_rows, compose_query, quote
 
+_HAS_MONTH = re.compile(r"\d")  # a contract's code, not a variety's
 _NAMES = """
     select n.nspname || '.' || c.relname
     from pg_class as c inner join pg_namespace as n on c.relnamespace = n.oid
@@ -38,6 +41,12 @@ def find_name(conn: psycopg.Connection, schemas: Mapping[str, str], text: str) -
     near = ", ".join(names[name] for name in difflib.get_close_matches(short, names, n=3))
     hint = f"near it: {near}" if near else "quotemill build"
     raise NotListed(f"there is no table {text}", hint=hint)
+
+
+def choose_entity(table: Table, texts: Sequence[str]) -> Table:
+    """The table, whose rows are found by contract where the codes are contracts."""
+    has_both = {"variety", "contract"} <= {*table.columns}
+    return replace(table, is_by_contract=has_both and any(map(_HAS_MONTH.search, texts)))
 
 
 def find_codes(
@@ -94,6 +103,8 @@ def select_rows(
     """
     require_order(start, end)
     require_known(f"{table.name}: column", columns, table.columns)
+    if count is not None and table.order in ([], [table.entity]):
+        raise UsageError(f"rows of {table.name} have no order of time", hint="leave out count")
     chosen = {name: quote(name) for name in columns or table.columns}
     conditions = bound_rows(table, start=start, end=end)
     values: dict[str, Any] = {"start": start, "end": end}

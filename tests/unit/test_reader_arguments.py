@@ -25,6 +25,8 @@ from quotemill.methods.words import (
     FuturesFrequency,
     translate,
 )
+from quotemill.readers.queries import Table
+from quotemill.readers.tables import choose_entity, select_rows
 
 DAY = date(2026, 11, 24)
 
@@ -130,3 +132,12 @@ def test_a_word_that_a_kind_has_not_stays_as_it_is_written() -> None:
     assert translate("weekly", FuturesFrequency) == "weekly"
     assert translate("daily", Adjustment) == "daily"
     assert translate(["qfq"], Adjustment) == "['qfq']"
+
+
+def test_rows_of_futures_come_by_contract_where_one_is_named() -> None:
+    terms = Table("futures.contract_daily_terms", ("contract", "variety", "trading_day"))
+    for texts, entity in ((["SHFE.au2412"], "contract"), (["SHFE.au"], "variety")):
+        table = choose_entity(terms, texts)
+        query, _ = select_rows(table, codes=texts, count=1)
+        assert f"where {entity} = %(codes)s order by {entity} desc, trading_day desc" in query
+    assert choose_entity(Table("futures.main_daily", ("variety",)), ["x1"]).entity == "variety"

@@ -243,7 +243,7 @@ def test_times_bound_minutes_and_a_day_is_a_whole_day(market: quotemill.Reader) 
         assert len(market.ticks(CODE, ten)) == 0
         with pytest.raises(quotemill.Error, match="no time of day in bars of 1d: start") as no:
             market.klines(CODE, ten)
-        assert no.value.__notes__ == [f"hint: start={day}"]
+        assert no.value.__notes__ == [f'hint: start="{day}"']
         with pytest.raises(quotemill.Error, match=r"no time of day in market\.daily_basic: end"):
             market.daily_basic(CODE, end=ten)
         with pytest.raises(quotemill.Error, match="has a time, where a day is asked for"):
@@ -321,6 +321,16 @@ def test_the_readme_and_the_page_answer_their_questions_as_written(
         (lambda m: m.sql("select * from market.nothing"), "does not exist", "quotemill build"),
         (lambda m: m.sql("select 1 / 0"), "division by zero", ""),
         (lambda m: m.sql("delete from market.symbol_dim returning 1"), "syntax error", ""),
+        (lambda m: m.sql("select %s, %s", [1]), "2 placeholders but 1 parameters", ""),
+        (lambda m: m.sql("select %(n)s", {}), "parameter missing: n", ""),
+        (lambda m: m.sql("select %s", 5), "params 5 are no list", "[5]"),
+        (lambda m: m.sql("show timezone"), "syntax error", "not show or explain"),
+        (lambda m: m.sql("select 'NaN'::numeric(5, 2) as x"), "column x has NaN", '"x"::text'),
+        (lambda m: m.sql("select 1, 'infinity'::date as d"), "column d has infinity", "text"),
+        (lambda m: m.klines(CODE, exact="yes"), "exact 'yes' is unknown", "None, True, False"),
+        (lambda m: m.klines(CODE).to_pandas(index="code"), r"write to_pandas\(\)\.set_index", ""),
+        (lambda m: m.table(None), "None is no table", "stock_limits"),
+        (lambda m: m.futures_ticks(["DCE.m"]), "is no variety", "SHFE.cu"),
         (lambda m: m.futures_ticks("SHFE.cu"), "there are no ticks of SHFE.cu", "none"),
         (lambda m: m.option_chain("NOPE", "2026-11-24"), "no chain of NOPE", "AAPL"),
     ],
@@ -353,3 +363,6 @@ def test_before_the_first_build_or_load_the_error_names_the_command(
     assert "quotemill run" in missing.value.__notes__[0]
     with pytest.raises(quotemill.Error, match="cannot be reached"):
         quotemill.open(url="postgresql://nobody@127.0.0.1:9/none")
+    with pytest.raises(quotemill.Error, match="no URL of PostgreSQL") as folder:
+        quotemill.open(str(tmp_path))
+    assert folder.value.__notes__ == ["hint: open(home=…) names a folder"]

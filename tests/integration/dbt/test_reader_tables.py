@@ -78,6 +78,7 @@ def test_tables_take_the_filters_of_bars(market: quotemill.Reader) -> None:
         (lambda: market.table("main_daily", "SHFE.xx"), "no schedule of SHFE.xx", VARIETY),
         (lambda: market.table("contracts", "NOPE"), "no symbol NOPE in options.contracts", ""),
         (lambda: market.table("daily_basic", count=3), "count is of codes", "name codes"),
+        (lambda: market.table("symbol_dim", CODE, count=3), "no order of time", "leave out count"),
         (lambda: market.table("daily_basic", CODE, count=0), "not above 0", "count=1"),
         (lambda: market.limits(on=DAYS[0], start=DAYS[0]), "on is one day", "leave out on"),
         (lambda: market.symbols(exchange="nyse"), "exchange nyse is unknown", "sh"),
@@ -86,6 +87,14 @@ def test_tables_take_the_filters_of_bars(market: quotemill.Reader) -> None:
         with pytest.raises(quotemill.Error, match=says) as caught:
             call()
         assert hint in "".join(getattr(caught.value, "__notes__", []))
+
+
+def test_the_last_rows_are_those_of_the_newest_changes(market: quotemill.Reader) -> None:
+    newest = sorted(get_column(market.changes(), "change_no"))[-3:]
+    assert get_column(market.table("changes", count=3), "change_no") == newest
+    days = market.table("trading_calendar", count=2, batches=True).read_all()["trade_date"]
+    all_days = get_column(market.calendar(), "trade_date")
+    assert days.to_pylist() == all_days[-2:]
 
 
 def test_the_last_bars_of_each_code_come_in_order(
@@ -154,6 +163,8 @@ def test_what_holds_for_a_time_is_read_as_of_a_day(
     ):
         assert get_column(market.sector_members("芯片", on=on), "code") == codes
         assert get_column(market.sector_members("concept:芯片", on=on), "code") == codes
+    with pytest.raises(quotemill.Error, match=f"are known since {DAYS[0]}"):
+        market.sector_members("芯片", on="2000-01-03")
     mine = market.sector_members(codes="600000", on=str(DAYS[1]))
     assert get_column(mine, "sector_id") == ["concept:芯片", "index:沪深300"]
     assert len(market.table("sector_members")) == 3
@@ -170,7 +181,8 @@ def test_what_holds_for_a_time_is_read_as_of_a_day(
     fill(price_market, "market.suspensions", (CODE, DAYS[2], DAYS[5]))
     there = [day for day in DAYS if len(market.suspensions(on=day))]
     assert there == DAYS[3:5]
-    assert get_column(market.symbols(kind="stock", exchange="sh"), "code") == [CODE, OTHER]
+    for exchange in ("sh", "SH", "XSHG"):
+        assert get_column(market.symbols(exchange=exchange), "code") == [CODE, OTHER]
     assert len(market.factors(CODE)) == 2
 
 
@@ -206,7 +218,7 @@ def test_bars_of_futures_come_by_frequency_and_adjustment(
     assert "start_at" in minutes.schema.names
     for words, says in (
         ({"freq": "1w"}, "freq 1w is unknown"),
-        ({"adjust": "pre"}, "adjust qfq is unknown"),
+        ({"adjust": "pre"}, "adjust pre is unknown"),
         ({"start": f"{DAYS[2]} 21:00"}, "no time of day in futures.main_daily"),
     ):
         with pytest.raises(quotemill.Error, match=says):
