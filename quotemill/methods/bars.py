@@ -91,8 +91,9 @@ class Bars(Session):
         freq: 1d, 1w, 1mo, 1q, 1y; 1m, 5m, 15m, 30m, 60m. Words of jqdata, RQData and tushare mean
             the same: daily, 1min, W, 1M (a month). The day of a longer bar is its last trading day.
         adjust: None: as traded; qfq (pre): forward, as terminals show it; hfq (post): backward.
-            Affine, not by a ratio (`factors` has ratio_factor), so old forward-adjusted prices may be zero or negative. Warns once where no
-            corporate action is loaded, as such prices equal raw ones. Nothing adjusts indices.
+            Affine, not by a ratio (`factors` has ratio_factor), so old forward-adjusted prices may
+            be zero or negative. Warns once where no corporate action is loaded, as such prices
+            equal raw ones. Nothing adjusts indices.
         as_of: a day: only bars up to it, adjusted by the events known on it, so that a backtest
             knows no later one. None: as of the newest day.
         count: only the last bars of each code, up to `end`
