@@ -97,7 +97,8 @@ def _run_app(app: typer.Typer) -> NoReturn:
 def print_error(error: QuotemillError, source: str | None = None) -> None:
     """Print message and hint of an error on stderr, and log it."""
     log.write_error(error, source)
-    print(*error.lines, sep="\n", file=sys.stderr)
+    for line in "\n".join(error.lines).splitlines():
+        print_wrapped(line, file=sys.stderr)
 
 
 def _answer(exit_code: int, error: str | None, hint: str) -> None:

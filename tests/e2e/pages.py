@@ -29,6 +29,7 @@ NOT_RUN = {
     ("containers", "docker compose"): "needs Docker; the same commands run in other scenes",
     ("futures", "loaders run tq && "): "what `quotemill run tq` does at once; e2e/tq runs both",
     ("grafana", "grant usage"): "tests/integration/dbt/test_grafana runs it",
+    ("install", ""): "fetches packages; tests/e2e/test_installed_package installs a wheel",
     (
         "jobs",
         "quotemill jobs --follow",
