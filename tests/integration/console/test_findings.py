@@ -83,3 +83,9 @@ def test_the_first_page_says_how_many_are_new(caller: Caller, prepared_dsn: str)
         conn.execute("delete from qa.findings where severity <> 'info'")
     assert "Nothing." in caller.get("/new?alone=1").text
     assert caller.get("/new").text.strip() == ""
+    with psycopg.connect(prepared_dsn) as conn:
+        conn.execute("drop table qa.findings cascade")
+    for page in ("/new?alone=1", "/findings"):
+        text = caller.get(page).text
+        assert "Nothing is built yet, so nothing was checked." in text
+        assert "Nothing.</p>" not in text
