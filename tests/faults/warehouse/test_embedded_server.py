@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from loaders.warehouse.embedded import server as embedded
+from loaders.warehouse.embedded.settings import ServerSettings
 from quotemill.errors import UpstreamError
 from quotemill.warehouse.postgres import Warehouse
 from tests.faults.scene import wait_until
@@ -89,13 +90,28 @@ def test_a_server_that_cannot_start_shows_the_end_of_its_log(
     assert "logs" in caught.value.hint
 
 
+# writes a file, as far as it gets
+INITDB = """#!/bin/sh
+while test "$1" != -D; do shift; done
+echo 18 >"$2/PG_VERSION"
+echo 'initdb: error: could not write' >&2
+exit 1
+"""
+
+
 def test_a_failed_initdb_shows_why_and_leaves_nothing_half_made(
-    empty_home: Path, monkeypatch: pytest.MonkeyPatch, open_at: OpenAt
+    empty_home: Path, open_at: OpenAt
 ) -> None:
-    monkeypatch.setitem(embedded._SETTINGS, "shared_buffers", "none at all")
-    with pytest.raises(UpstreamError, match="initdb could not make"):
-        open_at(empty_home)
-    monkeypatch.undo()
+    programs = empty_home / "programs"
+    programs.mkdir(parents=True)
+    version = "#!/bin/sh\necho 'postgres (PostgreSQL) 18.1'\n"
+    for name, text in (("initdb", INITDB), ("pg_ctl", version), ("postgres", version)):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    with pytest.raises(UpstreamError, match="initdb could not make") as caught:
+        embedded.ensure_running(empty_home, ServerSettings(programs=programs))
+    assert "could not write" in str(caught.value)
+    assert list(empty_home.glob("postgres*/")) == []
     open_at(empty_home)
 
 
