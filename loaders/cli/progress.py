@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from loaders.cli.shell import route_logs
+from loaders.cli.shell import route_logs, wrap_line
 from loaders.engine.progress import format_duration
 
 EVERY = 10.0  # seconds between two plain lines of one dataset
@@ -62,7 +62,7 @@ class Terminal:
         self._progress.stop()
 
     def line(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(wrap_line(text, self._console.width), markup=False, soft_wrap=True)
 
     def step(self, text: str) -> None:
         if self._tasks:

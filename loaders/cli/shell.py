@@ -176,24 +176,26 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
 
 
 def print_wrapped(text: str, indent: int = 4, file: TextIO | None = None) -> None:
-    """Print a line; on a terminal that is narrower, in several that break between words.
-
-    A command in it stays in one line, to be copied.
-    """
+    """Print a line; on a terminal that is narrower, in several that break between words."""
     file = file or sys.stdout
     width = shutil.get_terminal_size().columns
     if file.isatty() and indent < width / 2:
-        whole = _COMMAND.sub(lambda command: command[0].replace(" ", "\0"), text)
-        lines = textwrap.wrap(
-            whole,
-            width,
-            subsequent_indent=" " * indent,
-            replace_whitespace=False,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        text = "\n".join(lines).replace("\0", " ")
+        text = wrap_line(text, width, indent)
     print(text, file=file)
+
+
+def wrap_line(text: str, width: int, indent: int = 4) -> str:
+    """Lines that break between words; a command stays in one line, to be copied."""
+    whole = _COMMAND.sub(lambda command: command[0].replace(" ", "\0"), text)
+    lines = textwrap.wrap(
+        whole,
+        width,
+        subsequent_indent=" " * indent,
+        replace_whitespace=False,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines).replace("\0", " ")
 
 
 def parse_source_and_job(source: str | None, job: int | None) -> tuple[str | None, int | None]:

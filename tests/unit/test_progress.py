@@ -100,3 +100,16 @@ def test_a_terminal_says_what_is_done_before_the_first_task(
     assert ["PostgreSQL" in loading, "all " in loading, "all " in several] == [False, False, True]
     assert "1,000/12,005" in several
     assert "0 s  kline_daily_qfq" in stepped
+
+
+def test_a_line_over_the_bars_breaks_between_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    Terminal().line(
+        "kline_daily           30 done, 0 skipped, 0 failed; rows: 14,464 new, 0 unchanged"
+    )
+    assert capsys.readouterr().err.splitlines() == [
+        "kline_daily           30 done, 0 skipped, 0 failed; rows:",
+        "    14,464 new, 0 unchanged",
+    ]
