@@ -115,8 +115,8 @@ def reads(
                     end=end,
                     on=on,
                     count=count,
-                    # to order all bars of a market would take a sort on the server's disk
-                    order=() if codes is None and batches and count is None else order,
+                    order=order,
+                    batches=batches,
                 )
 
             return self._answer(choose, choose_exact(exact, float), batches)
@@ -151,12 +151,15 @@ class TableSession(Session):
         count: int | None = None,
         order: Sequence[str] | None = None,
         where: Mapping[str, Sequence[str]] | None = None,
+        batches: bool = False,
     ) -> Query:
         from quotemill.readers.queries import describe_table
         from quotemill.readers.tables import choose_entity, find_codes, select_rows
 
         if on is not None and not (start is None and end is None):
             raise UsageError("on is one day, start and end are others", hint="leave out on")
+        if batches and codes is None and count is None:
+            order = ()  # to order all rows of a market would take a sort on the server's disk
         table, names = describe_table(conn, name), read_names(codes)
         table = choose_entity(table, names or [])
         zone = NEW_YORK if table.is_of(self._schemas["options"]) else CHINA
@@ -235,7 +238,7 @@ class Tables(TableSession):
                 end=end,
                 on=on,
                 count=count,
-                order=() if codes is None and batches and count is None else None,
+                batches=batches,
             )
 
         return self._answer(choose, exact, batches)
