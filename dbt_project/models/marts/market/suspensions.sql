@@ -38,3 +38,19 @@ where
             and m.trade_date > s.last_bar_date
             and m.trade_date < s.trade_date
     )
+union all
+-- what is listed and lacks the newest day goes on; a code that changed trades under its new one
+select
+    s.code,
+    s.last_trade_date as last_bar_date,
+    null::date as trade_date,
+    (n.served_number - l.served_number)::integer as day_count
+from {{ ref('symbol_dim') }} as s
+inner join {{ ref('int_market_day__latest') }} as m on s.last_trade_date < m.final_date
+inner join numbered_days as l on s.last_trade_date = l.trade_date
+inner join numbered_days as n on m.final_date = n.trade_date
+where
+    s.is_listed
+    and s.instrument_type <> 'index'
+    and s.current_code = s.code
+    and n.served_number > l.served_number
