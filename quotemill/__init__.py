@@ -32,20 +32,22 @@ markets are read with `batches=True`, a piece at a time:
 
 Frames of pandas have days as datetime64 and prices as float64; Arrow, polars and DuckDB have exact
 decimals. `exact=True` keeps them in pandas too, `exact=False` makes doubles everywhere: on a
-method, or on `open` for all. Days are those of the exchange, times UTC. What goes wrong is a
-`quotemill.Error` that says what to do.
+method, or on `open` for all. Days are those of the exchange, times UTC: `rows.to_zone()` has those
+of China, `rows.to_zone("America/New_York")` of another zone. What goes wrong is a `quotemill.Error`
+that says what to do. Annotate words as `quotemill.Frequency` and `quotemill.Adjustment`.
 """
 
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from quotemill.errors import QuotemillError as Error
+from quotemill.methods.words import Adjustment, Frequency
 from quotemill.rows import Rows
 
 if TYPE_CHECKING:
     from quotemill.reader import Reader
 
-__all__ = ["Error", "Reader", "Rows", "__version__", "open"]
+__all__ = ["Adjustment", "Error", "Frequency", "Reader", "Rows", "__version__", "open"]
 
 __version__: str
 

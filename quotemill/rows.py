@@ -72,6 +72,16 @@ class Rows:
         target = connection or duckdb.default_connection()
         return target.register(name, self._table).table(name)
 
+    def to_zone(self, tz: str = "Asia/Shanghai") -> "Rows":
+        """The rows with times in a zone, such as that of the exchange, in place of UTC."""
+        import pyarrow as pa
+
+        fields = [
+            field.with_type(pa.timestamp("us", tz)) if getattr(field.type, "tz", None) else field
+            for field in self.schema
+        ]
+        return Rows(self._table.cast(pa.schema(fields)), is_exact=self._is_exact)
+
     def head(self, n: int = 5) -> "Rows":
         """The first rows."""
         return Rows(self._table.slice(0, n), is_exact=self._is_exact)

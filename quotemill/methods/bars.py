@@ -93,7 +93,7 @@ class Bars(Session):
         adjust: None: as traded; qfq (pre): forward, as terminals show it; hfq (post): backward.
             Affine, not by a ratio (`factors` has ratio_factor), so old forward-adjusted prices may
             be zero or negative. Warns once where no corporate action is loaded, as such prices
-            equal raw ones. Nothing adjusts indices.
+            equal raw ones, and of codes with a refused event. Nothing adjusts indices.
         as_of: a day: only bars up to it, adjusted by the events known on it, so that a backtest
             knows no later one. None: as of the newest day.
         count: only the last bars of each code, up to `end`
@@ -102,13 +102,20 @@ class Bars(Session):
         """
 
         def choose(conn: psycopg.Connection) -> Query:
-            from quotemill.readers.klines import find_securities, select_klines, warn_if_unadjusted
+            from quotemill.readers.klines import (
+                find_securities,
+                select_klines,
+                warn_if_refused,
+                warn_if_unadjusted,
+            )
 
             names, adjustment = read_names(codes), translate(adjust, Adjustment)
             securities = find_securities(conn, self._market, names) if names is not None else []
             if adjustment != "none" and not self._is_adjustment_checked:
                 self._is_adjustment_checked = True
                 warn_if_unadjusted(conn, self._market)
+            if adjustment != "none":
+                warn_if_refused(conn, self._market, [s.code for s in securities])
             return select_klines(
                 conn,
                 self._market,

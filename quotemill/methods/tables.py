@@ -24,28 +24,12 @@ from quotemill.methods.arguments import (
     read_word,
 )
 from quotemill.methods.session import Query, Session, choose_exact
+from quotemill.methods.words import Kind, translate
 from quotemill.rows import Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# m and c of an event are left out: they follow from these, and have any number of places
-_ACTION = (
-    "code",
-    "ex_date",
-    "source",
-    "seq",
-    "category",
-    "cash_per10_yuan",
-    "bonus_total_per10",
-    "rights_per10",
-    "rights_price_yuan",
-    "split_ratio",
-    "total_shares_10k",
-    "float_shares_10k",
-    "adjusts_price",
-    "is_active",
-)
 _STILL = date(9999, 12, 30)  # a day of what has not ended
 
 
@@ -83,12 +67,11 @@ class ReadTable(Protocol):
 
 
 def reads(
-    table: str, order: Sequence[str] | None = None, shown: Columns = None
+    table: str, order: Sequence[str] | None = None
 ) -> Callable[[Callable[[Any], None]], ReadTable]:
     """A method of the name and the words of the decorated function, which reads `table`.
 
     order: the columns that rows are ordered by; None: by code and time
-    shown: the columns where none are named; None: all
     """
 
     def make(described: Callable[[Any], None]) -> Any:
@@ -110,7 +93,7 @@ def reads(
                     conn,
                     f"{self._schemas[schema]}.{name}",
                     codes=codes,
-                    columns=read_columns(columns) or shown,
+                    columns=columns,
                     start=start,
                     end=end,
                     on=on,
@@ -246,36 +229,60 @@ class Tables(TableSession):
     def symbols(
         self,
         codes: Codes = None,
+        columns: Columns = None,
         *,
-        kind: Literal["stock", "fund", "index"] | None = None,
+        kind: Kind | None = None,
         exchange: str | None = None,
         on: Moment = None,
+        exact: bool | None = None,
     ) -> Rows:
         """Shares, funds and indices: code, name, instrument_type, list_date, delist_date, …
 
+        kind: stock, fund or index; etf means fund: LOFs, REITs and closed-end funds are of it too
         exchange: sh, sz, bj, or another of their names, such as XSHG
         on: those listed on a day; a code without a list_date counts as listed always
         """
+        where = {"instrument_type": kind and translate(kind, Kind)}
+        where["exchange"] = read_exchange(exchange)
         return self._read_rows(
-            "symbol_dim", codes=codes, on=on, instrument_type=kind, exchange=read_exchange(exchange)
+            "symbol_dim", where, codes=codes, columns=columns, on=on, exact=exact
         )
 
-    def calendar(self, start: Moment = None, end: Moment = None) -> Rows:
+    def calendar(
+        self,
+        start: Moment = None,
+        end: Moment = None,
+        columns: Columns = None,
+        *,
+        exact: bool | None = None,
+    ) -> Rows:
         """Trading days: trade_date, previous_trade_date, next_trade_date, trade_day_number, …
 
         A row with `exchanges`, such as sz, is a day of these alone: Shenzhen's until 1995.
         """
-        return self._read_rows("trading_calendar", start=start, end=end)
+        return self._read_rows(
+            "trading_calendar", {}, start=start, end=end, columns=columns, exact=exact
+        )
 
-    def sectors(self, kind: str | None = None) -> Rows:
+    def sectors(
+        self, kind: str | None = None, columns: Columns = None, *, exact: bool | None = None
+    ) -> Rows:
         """Sectors: sector_id, sector_kind (concept, industry, index, …), sector_name, …"""
-        return self._read_rows("sectors", sector_kind=kind)
+        return self._read_rows("sectors", {"sector_kind": kind}, columns=columns, exact=exact)
 
     def sector_members(
-        self, sector: str | None = None, codes: Codes = None, *, on: Moment = None
+        self,
+        sector: str | None = None,
+        codes: Codes = None,
+        columns: Columns = None,
+        *,
+        kind: str | None = None,
+        on: Moment = None,
+        exact: bool | None = None,
     ) -> Rows:
         """Members of a sector, by its name or id, or the sectors of codes.
 
+        kind: only sectors of it, as `sectors` has them
         on: a day; None: those of today. `table("sector_members")` has all that ever were.
         """
 
@@ -284,15 +291,17 @@ class Tables(TableSession):
 
             name = None if sector is None else read_word(sector, "sector", "沪深300")
             require_members(conn, self._market, read_day(on))
+            is_any = name is None and kind is None
             return self._choose_rows(
                 conn,
                 f"{self._market}.sector_members",
                 codes=codes,
+                columns=columns,
                 on=_STILL if on is None else on,
-                where={"sector_id": find_sectors(conn, self._market, name)} if name else None,
+                where={} if is_any else {"sector_id": find_sectors(conn, self._market, name, kind)},
             )
 
-        return self._read(choose)
+        return self._read(choose, exact)
 
     @reads("market.tick_trade_raw", order=("code", "trade_date", "ordinal"))
     def ticks(self) -> None:
@@ -319,7 +328,8 @@ class Tables(TableSession):
     def suspensions(self) -> None:
         """Stretches without a trade, between the bars of last_bar_date and trade_date.
 
-        `on`, `start` and `end` are days without a trade. One that goes on has no row yet.
+        `on`, `start` and `end` are days without a trade. One that goes on has no trade_date yet;
+        nor has what left the exchange and not the service's list.
         """
 
     @reads("market.share_capital")
@@ -334,24 +344,22 @@ class Tables(TableSession):
         rounded. By raw price x ratio_factor returns stay those of the market.
         """
 
-    @reads("market.corporate_actions", ("code", "ex_date", "source", "seq"), _ACTION)
+    @reads("market.corporate_actions", order=("code", "ex_date", "source", "seq"))
     def corporate_actions(self) -> None:
         """Dividends, bonus and rights shares, splits, changes of capital, by ex_date.
 
         Amounts are per 10 shares, before tax: cash_per10_yuan, bonus_total_per10, rights_per10 at
-        rights_price_yuan; `split_ratio` of a fund. `adjusts_price`: whether prices follow it;
-        `is_active`: and its ex-date is reached.
+        rights_price_yuan; `split_ratio` of a fund; hfq prices become m x price + c.
+        `adjusts_price`: whether prices follow it; `is_active`: and its ex-date is reached.
         """
 
     def _read_rows(
         self,
         table: str,
+        where: Mapping[str, str | None],
         *,
-        codes: Codes = None,
-        start: Moment = None,
-        end: Moment = None,
-        on: Moment = None,
-        **where: str | None,
+        exact: bool | None,
+        **words: Any,
     ) -> Rows:
         def choose(conn: psycopg.Connection) -> Query:
             from quotemill.readers.tables import require_values
@@ -359,8 +367,6 @@ class Tables(TableSession):
             relation = f"{self._market}.{table}"
             wanted = {name: [value] for name, value in where.items() if value is not None}
             require_values(conn, relation, wanted)
-            return self._choose_rows(
-                conn, relation, codes=codes, start=start, end=end, on=on, where=wanted
-            )
+            return self._choose_rows(conn, relation, where=wanted, **words)
 
-        return self._read(choose)
+        return self._read(choose, exact)

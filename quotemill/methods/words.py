@@ -1,4 +1,4 @@
-"""Words of frequencies and adjustments: ours first, then those of other libraries.
+"""Words of frequencies, adjustments, kinds: ours first, then those of other libraries.
 
 jqdata, RQData, tushare, akshare and pandas; `1M` is a month, `1m` a minute, as in jqdata.
 """
@@ -17,6 +17,7 @@ Thirties: TypeAlias = Literal["30m", "30min", "30MIN"]
 Hours: TypeAlias = Literal["60m", "60min", "60MIN", "1h", "1H", "h", "H"]
 Forward: TypeAlias = Literal["qfq", "QFQ", "pre", "front"]
 Backward: TypeAlias = Literal["hfq", "HFQ", "post", "back"]
+Funds: TypeAlias = Literal["fund", "etf", "ETF"]
 Raw: TypeAlias = Literal["none", "", "bfq", None]
 
 WithinDays: TypeAlias = Minutes | Fives | Fifteens | Thirties | Hours
@@ -30,6 +31,7 @@ FuturesAdjustment: TypeAlias = (
     | Literal["forward_ratio"]
     | Raw
 )
+Kind: TypeAlias = Literal["stock"] | Funds | Literal["index"]
 
 
 def translate(word: Any, kind: Any) -> str:

@@ -259,6 +259,22 @@ def warn_if_unadjusted(conn: psycopg.Connection, market: str) -> None:
         )
 
 
+def warn_if_refused(conn: psycopg.Connection, market: str, codes: Sequence[str]) -> None:
+    """Warn where adjusted prices of some codes, of none: of all, lack an event."""
+    query = f"""
+        select distinct code from {market}.adjustment_segments
+        where has_refused_action {"and code = any(%s)" if codes else ""} order by code
+    """
+    lacking = conn.execute(query.encode(), (list(codes),) if codes else None).fetchall()
+    if lacking:
+        more = f" and {len(lacking) - 1:,} more" if lacking[1:] else ""
+        warnings.warn(
+            f"adjusted prices of {lacking[0][0]}{more} lack an event that was refused: "
+            "`quotemill findings` says which",
+            stacklevel=1,
+        )
+
+
 def explain_adjustments(security: Security) -> str:
     """Why bars of a security are not kept in every way."""
     if security.is_index:

@@ -12,9 +12,9 @@ from quotemill.readers.listed import NotListed, require_built
 from quotemill.warehouse.schemas import has_relation
 
 _SHARED = (
-    "expiry, dte, option_right, strike, conid, local_symbol, bid, ask, mid, last, "
-    "volume_contracts, iv, delta, gamma, vega, theta, underlying_price, moneyness, captured_at, "
-    "data_quality_flag"
+    "symbol, trade_date, expiry, dte, option_right, strike, conid, local_symbol, bid, ask, mid, "
+    "last, volume_contracts, iv, delta, gamma, vega, theta, underlying_price, moneyness, "
+    "captured_at, data_quality_flag"
 )
 
 

@@ -35,11 +35,16 @@ _REST = (
 
 @dataclass(frozen=True)
 class Table:
-    """A table by its full name, and the columns that rows are found by; None without one."""
+    """A table by its full name, and the columns that rows are found by; None without one.
+
+    is_by_contract: where it has varieties too
+    loose: columns with numbers of any precision
+    """
 
     name: str
     columns: tuple[str, ...]
-    is_by_contract: bool = False  # where it has varieties too
+    is_by_contract: bool = False
+    loose: frozenset[str] = frozenset()
 
     def is_of(self, schema: str) -> bool:
         return self.name.startswith(f"{schema}.")
@@ -56,6 +61,10 @@ class Table:
     def time(self) -> str | None:
         return find_first(TIMES, self.columns)
 
+    def select(self, column: str) -> str:
+        """A column in a query: 18 places of what has any number of them, as Arrow has not."""
+        return quote(column) + ("::numeric(38, 18)" if column in self.loose else "")
+
     @property
     def order(self) -> list[str]:
         names = [self.entity, self.time or self.day, *_REST]
@@ -66,10 +75,12 @@ def describe_table(conn: psycopg.Connection, name: str) -> Table:
     """A table by its full name. Raises UsageError where it is not built."""
     require_built(conn, name)
     query = (
-        "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0 "
-        "and not attisdropped order by attnum"
+        "select attname, atttypid = 'numeric'::regtype and atttypmod = -1 from pg_attribute "
+        "where attrelid = %s::regclass and attnum > 0 and not attisdropped order by attnum"
     )
-    return Table(name, tuple(column for (column,) in conn.execute(query, (name,))))
+    columns: dict[str, bool] = dict(conn.execute(query, (name,)).fetchall())
+    loose = frozenset(column for column, is_loose in columns.items() if is_loose)
+    return Table(name, tuple(columns), loose=loose)
 
 
 def compose_query(

@@ -7,7 +7,7 @@ from datetime import date
 import psycopg
 
 from quotemill.errors import UsageError
-from quotemill.readers.listed import NotListed, require_built
+from quotemill.readers.listed import NotListed, require_built, require_known
 from quotemill.warehouse.schemas import has_relation
 
 TODAY = "9999-12-31"  # to which what still holds is valid
@@ -93,12 +93,20 @@ def require_members(conn: psycopg.Connection, market: str, day: date | None) -> 
         raise UsageError(f"members of sectors are known since {first}", hint=f'on="{first}"')
 
 
-def find_sectors(conn: psycopg.Connection, market: str, text: str) -> list[str]:
-    """The ids of the sectors of a name, which several kinds may have, or of an id."""
+def find_sectors(
+    conn: psycopg.Connection, market: str, text: str | None, kind: str | None = None
+) -> list[str]:
+    """The ids of the sectors of a name, which several kinds may have, or of an id; of a kind.
+
+    Raises NotListed for what is not there.
+    """
     require_built(conn, f"{market}.sectors")
-    query = f"select sector_id, sector_name from {market}.sectors order by sector_id"
+    query = f"select sector_id, sector_name, sector_kind from {market}.sectors order by sector_id"
     known = conn.execute(query.encode()).fetchall()
-    if ids := [key for key, name in known if text in (key, name)]:
+    if kind is not None:
+        require_known("kind", [kind], sorted({theirs for _, _, theirs in known}))
+        known = [sector for sector in known if sector[2] == kind]
+    if ids := [key for key, name, _ in known if text in (None, key, name)]:
         return ids
-    near = difflib.get_close_matches(text, [name for _, name in known], n=5)
+    near = difflib.get_close_matches(text or "", [name for _, name, _ in known], n=5)
     raise NotListed(f"there is no sector {text}", hint=f"near it: {', '.join(near) or 'none'}")

@@ -105,7 +105,7 @@ def select_rows(
     require_known(f"{table.name}: column", columns, table.columns)
     if count is not None and table.order in ([], [table.entity]):
         raise UsageError(f"rows of {table.name} have no order of time", hint="leave out count")
-    chosen = {name: quote(name) for name in columns or table.columns}
+    chosen = {name: table.select(name) for name in columns or table.columns}
     conditions = bound_rows(table, start=start, end=end)
     values: dict[str, Any] = {"start": start, "end": end}
     for name, wanted in (where or {}).items():

@@ -1,6 +1,6 @@
 """Rows of `import quotemill` as people look at them."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pandas
@@ -54,6 +54,16 @@ def test_rows_are_walked_and_their_head_is_rows(rows: Rows) -> None:
     assert list(rows.head(1)) == [first]
     assert pandas.DataFrame(rows.head(2)).shape == (2, 3)
     assert polars.DataFrame(rows)["close"].dtype == polars.Decimal(18, 2)
+
+
+def test_times_come_in_the_zone_of_an_exchange() -> None:
+    moment = datetime(2024, 6, 3, 1, 31, tzinfo=UTC)
+    rows = Rows(pa.table({"bar_end": [moment], "n": [1]}), is_exact=True)
+    for zone, hour in (("Asia/Shanghai", 9), ("America/New_York", 21)):
+        [there] = rows.to_zone(zone)
+        assert (there["bar_end"], there["bar_end"].hour) == (moment, hour)
+        assert rows.to_zone(zone).to_pandas()["bar_end"].dt.hour.tolist() == [hour]
+    assert rows.to_zone().schema.field("bar_end").type.tz == "Asia/Shanghai"
 
 
 @pytest.mark.parametrize("scale", [0, 3, 9, 18])

@@ -19,6 +19,12 @@ import numpy as np
 import quotemill
 
 print(quotemill.__version__.upper())
+
+
+def count(market: quotemill.Reader, freq: quotemill.Frequency, how: quotemill.Adjustment) -> int:
+    return len(market.klines("600000", freq=freq, adjust=how).to_zone())
+
+
 with quotemill.open(exact=True) as market:
     assert_type(market, quotemill.Reader)
     assert_type(market.klines("600000", "2024-06-03", freq="1w", adjust="qfq"), quotemill.Rows)
@@ -33,7 +39,7 @@ with quotemill.open(exact=True) as market:
     assert_type(market.table("stock_limits", on="2024-06-03", count=1), quotemill.Rows)
     assert_type(market.limits("600000", on=datetime.date(2024, 6, 3)), quotemill.Rows)
     assert_type(market.sector_members("x", on=np.datetime64("2024-06-03")), quotemill.Rows)
-    assert_type(market.symbols(kind="stock", exchange="sh"), quotemill.Rows)
+    assert_type(market.symbols(kind="etf", exchange="sh", columns="code"), quotemill.Rows)
     assert_type(market.futures_klines("SHFE.cu", freq="5m", adjust="back_diff"), quotemill.Rows)
     assert_type(market.option_chains("AAPL"), quotemill.Rows)
     assert_type(market.option_chain("AAPL", "2026-11-24", exact=True), quotemill.Rows)

@@ -149,6 +149,9 @@ def test_other_tables_come_by_their_methods(
     assert len(market.ticks(CODE)) == 0
     assert len(market.main_contracts(VARIETY)) == len(DAYS)
     chain = market.option_chain("AAPL", "2026-11-24").to_arrow()
+    assert chain.select(["symbol", "trade_date"]).slice(0, 1).to_pylist() == [
+        {"symbol": "AAPL", "trade_date": date(2026, 11, 24)}
+    ]
     assert chain.num_rows > 0
     assert chain.schema.field("data_quality_flag").type == pa.list_(pa.string())
     changes = market.changes().to_arrow()

@@ -1,11 +1,13 @@
 """`import quotemill`: each table that users read, by the same filters, and the short methods."""
 
+import warnings
 from collections.abc import Iterator
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pytest
 
 import quotemill
@@ -167,6 +169,11 @@ def test_what_holds_for_a_time_is_read_as_of_a_day(
         market.sector_members("芯片", on="2000-01-03")
     mine = market.sector_members(codes="600000", on=str(DAYS[1]))
     assert get_column(mine, "sector_id") == ["concept:芯片", "index:沪深300"]
+    index = market.sector_members(codes="600000", kind="index", columns="sector_id", on=DAYS[1])
+    assert list(index) == [{"sector_id": "index:沪深300"}]
+    for sector, says in (("芯片", "there is no sector 芯片"), (None, "kind style is unknown")):
+        with pytest.raises(quotemill.Error, match=says):
+            market.sector_members(sector, kind="index" if sector else "style")
     assert len(market.table("sector_members")) == 3
     fill(price_market, "market.share_capital", (CODE, DAYS[0], DAYS[4], 5, 9))
     fill(price_market, "market.share_capital", (CODE, DAYS[4], forever, 6, 9))
@@ -181,9 +188,43 @@ def test_what_holds_for_a_time_is_read_as_of_a_day(
     fill(price_market, "market.suspensions", (CODE, DAYS[2], DAYS[5]))
     there = [day for day in DAYS if len(market.suspensions(on=day))]
     assert there == DAYS[3:5]
+    fill(price_market, "market.suspensions", (OTHER, DAYS[4], None))  # which goes on
+    there = [day for day in DAYS if len(market.suspensions(OTHER, on=day))]
+    assert there == DAYS[5:]
     for exchange in ("sh", "SH", "XSHG"):
         assert get_column(market.symbols(exchange=exchange), "code") == [CODE, OTHER]
     assert len(market.factors(CODE)) == 2
+    fill(price_market, "market.symbol_dim", ("sh510300", "sh", "300ETF", "fund"))
+    for kind in ("fund", "etf"):
+        assert list(market.symbols(columns="code", kind=kind)) == [{"code": "sh510300"}]
+
+
+def test_numbers_of_any_precision_are_decimals_and_doubles(market: quotemill.Reader) -> None:
+    for rows in (market.factors(), market.corporate_actions(), market.table("main_daily")):
+        kinds = {field.type for field in rows.schema if pa.types.is_decimal(field.type)}
+        assert pa.decimal128(38, 18) in kinds
+        assert not any(field.metadata for field in rows.schema)
+    assert get_column(market.factors(CODE, exact=False), "backward_a")[0] == 1.0
+    days = market.calendar(DAYS[0], DAYS[1], columns="trade_date", exact=False)
+    assert list(days) == [{"trade_date": day} for day in DAYS[:2]]
+    assert market.sectors(columns="sector_name").schema.names == ["sector_name"]
+
+
+def test_bars_that_lack_a_refused_event_are_warned_about(
+    market: quotemill.Reader, price_market: str
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        market.klines(CODE, adjust="qfq")
+        with psycopg.connect(price_market, autocommit=True) as conn:
+            conn.execute(
+                "update market.adjustment_segments set has_refused_action = code = %s", (CODE,)
+            )
+        market.klines(CODE)
+        market.klines(OTHER, adjust="qfq")
+    for codes in (CODE, None):
+        with pytest.warns(UserWarning, match=f"prices of {CODE} lack an event that was refused"):
+            market.klines(codes, adjust="qfq")
 
 
 def test_short_methods_read_their_tables(market: quotemill.Reader) -> None:
