@@ -2,6 +2,7 @@
 
     calendars/day.txt            the trading days, one a line
     instruments/all.txt          SH600000, first day, last day, separated by tabs
+    instruments/csi300.txt       the same of an index's members: days on which they are known to be
     features/sh600000/close.day.bin
                                  little-endian floats of 32 bits: the place of the first day in the
                                  calendar, then a figure for each day from it on; NaN without a bar
@@ -14,6 +15,7 @@ $volume is what was traded; $amount (yuan) and $change (from the close before) a
 import hashlib
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -33,8 +35,10 @@ from quotemill.warehouse.schemas import has_relation
 ABOUT = "calendar and instruments"
 TABLE = "kline_daily"
 FIELDS = ("open", "high", "low", "close", "volume", "amount", "vwap", "factor", "change")
+# by the names that the client's files have
+POOLS = {"csi300": "沪深300", "csi500": "中证500", "csi1000": "中证1000"}
 _PATTERN = re.compile(
-    rf"calendars/day\.txt|instruments/all\.txt|features/[^/]+/({'|'.join(FIELDS)})\.day\.bin"
+    rf"calendars/day\.txt|instruments/(all|{'|'.join(POOLS)})\.txt|features/[^/]+/({'|'.join(FIELDS)})\.day\.bin"
 )
 _PRICES = ", ".join(f"b.{name}::float8 as {name}" for name in ("open", "high", "low", "close"))
 _FIGURES = f"{_PRICES}, b.volume_shares::float8 as volume, b.amount_cny::float8 as amount"
@@ -79,12 +83,11 @@ def plan(conn: psycopg.Connection, source: Source, facts: Mapping[str, Any]) -> 
                 if traded and min(traded) < day < max(traded)
             }
         )
-    texts = {
-        "calendars/day.txt": "".join(f"{day}\n" for day in days),
-        "instruments/all.txt": "".join(
-            f"{code.upper()}\t{first}\t{last}\n" for code, first, last in sorted(spans)
-        ),
-    }
+    texts = {"calendars/day.txt": "".join(f"{day}\n" for day in days)}
+    pools = {"all": spans} | _read_pools(conn, source, {code for code, _, _ in spans}, days)
+    for name, members in pools.items():
+        lines = (f"{code.upper()}\t{first}\t{last}\n" for code, first, last in sorted(members))
+        texts[f"instruments/{name}.txt"] = "".join(lines)
     parts = [Part(code, code) for code, _, _ in sorted(spans)]
     known = days[: facts.get("days", 0)]
     stale = set() if _hash(map(str, known)) == facts.get("calendar") else {p.name for p in parts}
@@ -96,6 +99,26 @@ def plan(conn: psycopg.Connection, source: Source, facts: Mapping[str, Any]) -> 
         {"days": len(days), "calendar": _hash(map(str, days)), "texts": _hash(texts.values())},
         (texts, {day: place for place, day in enumerate(days)}),
     )
+
+
+def _read_pools(
+    conn: psycopg.Connection, source: Source, codes: set[str], days: list[date]
+) -> dict[str, list[tuple[str, date, date]]]:
+    """The spans of each index's members among some codes, up to the last of the days."""
+    pools: dict[str, list[tuple[str, date, date]]] = {}
+    if not days or not has_relation(conn, f"{source.market}.sector_members"):
+        return pools
+    query = f"""
+        select distinct s.sector_name, m.code, m.valid_from, least(m.valid_to - 1, %s)
+        from {source.market}.sector_members as m
+        inner join {source.market}.sectors as s on m.sector_id = s.sector_id
+        where s.sector_kind in ('index', 'special') and m.valid_from <= %s
+    """
+    names = {name: pool for pool, name in POOLS.items()}
+    for name, *span in conn.execute(query.encode(), (days[-1], days[-1])):
+        if name in names and span[0] in codes:
+            pools.setdefault(names[name], []).append((span[0], span[1], span[2]))
+    return pools
 
 
 def _write_part(

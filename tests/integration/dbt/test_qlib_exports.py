@@ -3,7 +3,7 @@
 import json
 import struct
 import subprocess
-from datetime import date
+from datetime import date, timedelta
 from math import isnan
 from pathlib import Path
 
@@ -127,6 +127,33 @@ def test_a_followed_dump_writes_the_codes_that_changed(
     touch(conn, "kline_daily", LATE)
     assert follow() == 3
     assert not (copy.root / "copy" / "features" / LATE).exists()
+
+
+def test_members_of_an_index_are_a_pool_from_the_day_they_are_known(
+    copy: Copier, conn: psycopg.Connection, built: Dbt
+) -> None:
+    pools = copy.root / "copy" / "instruments"
+    copy("kline_daily", form="qlib", name="dump")
+    assert [path.name for path in pools.iterdir()] == ["all.txt"]
+    member = {"sector_kind": "index", "valid_from": DAYS[5], "valid_to": date(9999, 12, 31)}
+    members = [
+        {"sector_name": "沪深300", "member": CODES[0]},
+        {"sector_name": "沪深300", "member": CODES[1], "valid_to": DAYS[9]},
+        {"sector_name": "沪深300", "member": "sh600999"},  # of which there is no bar
+        {"sector_name": "中证500", "member": LATE, "sector_kind": "special"},
+        {"sector_name": "上证50", "member": LATE},
+    ]
+    land(conn, "sector_member", [member | own for own in members])
+    assert built("run", "-s", "+sectors").success
+    assert copy.again("dump").written == 1
+    assert sorted(path.name for path in pools.iterdir()) == ["all.txt", "csi300.txt", "csi500.txt"]
+    assert (pools / "csi300.txt").read_text().splitlines() == [
+        f"SH600000\t{DAYS[5]}\t{DAYS[29]}",
+        f"SZ000002\t{DAYS[5]}\t{DAYS[9] - timedelta(days=1)}",
+    ]
+    assert (pools / "csi500.txt").read_text() == f"SZ000004\t{DAYS[5]}\t{DAYS[29]}\n"
+    conn.execute("delete from market.sector_members")
+    assert copy.again("dump").removed == 2
 
 
 def test_qlib_itself_reads_the_figures(copy: Copier, tmp_path: Path) -> None:
