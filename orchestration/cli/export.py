@@ -67,6 +67,9 @@ def rows(
     adjust: Annotated[
         str, typer.Option(help="Of bars: none, qfq (forward) or hfq (backward).")
     ] = "none",
+    exact: Annotated[
+        bool, typer.Option(help="Decimals in Parquet, CSV and DuckDB; --no-exact: doubles.")
+    ] = True,
     follow: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Keep it fresh under a name; alone: refresh that one."),
@@ -96,7 +99,7 @@ def rows(
         chosen = tuple(codes.replace(",", " ").split()) if codes is not None else ()
         if codes is not None and not chosen:
             raise UsageError("no code is given")
-        wanted = Definition(table, to, chosen, shell.parse_day(since), adjust)
+        wanted = Definition(table, to, chosen, shell.parse_day(since), adjust, exact)
     elif follow is None or any((*given, codes, since)):
         raise UsageError(
             "an export needs a table, a folder and --to",

@@ -20,6 +20,7 @@ class Definition:
     codes: only rows of these, as given; none: of all
     since: only rows of days from this one on
     adjust: one of ADJUSTMENTS: which of the tables of bars
+    is_exact: decimals as they are; else doubles, which Excel, SQLite and qlib have always
     """
 
     what: str
@@ -27,6 +28,7 @@ class Definition:
     codes: tuple[str, ...] = ()
     since: date | None = None
     adjust: str = "none"
+    is_exact: bool = True
 
     def __post_init__(self) -> None:
         for name, value, known in (

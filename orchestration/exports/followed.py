@@ -16,7 +16,7 @@ from quotemill.errors import QuotemillError, SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
-_COLUMNS = "name, what, form, codes, since, adjust, folder"
+_COLUMNS = "name, what, form, codes, since, adjust, folder, is_exact"
 
 
 @dataclass(frozen=True)
@@ -88,17 +88,18 @@ def record(conn: psycopg.Connection, market: str, export: Followed) -> None:
     """Write down an export, and the job of the schedule that keeps it fresh."""
     definition = export.definition
     conn.execute(
-        "insert into ops.exports (name, market_schema, what, form, codes, since, adjust, folder) "
-        "values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing",
+        f"insert into ops.exports ({_COLUMNS}, market_schema) "
+        "values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing".encode(),
         (
             export.name,
-            market,
             definition.what,
             definition.form,
             list(definition.codes),
             definition.since,
             definition.adjust,
             str(export.folder),
+            definition.is_exact,
+            market,
         ),
     )
     conn.execute(
@@ -178,7 +179,6 @@ def _is_behind(warehouse: Warehouse, export: Followed, state: State) -> bool:
 
 
 def _read(row: dict[str, Any]) -> Followed:
-    definition = Definition(
-        row["what"], row["form"], tuple(row["codes"]), row["since"], row["adjust"]
-    )
-    return Followed(row["name"], definition, Path(row["folder"]))
+    definition = row | {"codes": tuple(row["codes"])}
+    name, folder = definition.pop("name"), definition.pop("folder")
+    return Followed(name, Definition(**definition), Path(folder))

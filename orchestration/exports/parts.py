@@ -95,10 +95,10 @@ def stream_part(conn: psycopg.Connection, source: Source, part: Part) -> pa.Reco
     if part.days and source.is_long:
         spans = list(list_days(*part.days))
     with explaining():
-        readers = (
-            stream_rows(conn, *source.select(code=part.code, days=days, dayless=part.is_dayless))
-            for days in spans
+        queries = (
+            source.select(code=part.code, days=days, dayless=part.is_dayless) for days in spans
         )
+        readers = (stream_rows(conn, *query, as_float=not source.is_exact) for query in queries)
         first = next(readers)
 
     def read() -> Iterator[pa.RecordBatch]:

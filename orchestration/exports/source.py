@@ -40,6 +40,7 @@ class Source:
     day: the column of dates, by which months are divided, if it has one
     entity: the column of codes, if it has one
     codes: only these; none: all
+    is_exact: whether numbers stay decimals
     """
 
     name: str
@@ -54,6 +55,7 @@ class Source:
     entity: str | None
     codes: tuple[str, ...]
     since: date | None
+    is_exact: bool
 
     @property
     def is_long(self) -> bool:
@@ -156,6 +158,7 @@ def find_source(
         entity,
         codes,
         wanted.since,
+        wanted.is_exact,
     )
 
 

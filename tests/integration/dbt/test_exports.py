@@ -186,6 +186,25 @@ def test_an_export_that_was_cut_short_is_taken_up(
     assert copy.files() == copy.files("corrected") != copy.files("fresh")
 
 
+def test_numbers_are_doubles_where_they_need_not_be_exact(
+    copy: Copier, conn: psycopg.Connection
+) -> None:
+    copy("kline_daily_qfq", name="bars", is_exact=False)
+    folder = copy.root / "copy" / "kline_daily_qfq"
+    schema = pq.read_schema(folder / BY_MONTH[0])
+    assert {schema.field(name).type for name in ("close", "amount_cny")} == {pa.float64()}
+    query = "select * from market.kline_daily_qfq order by trade_date, code"
+    assert read(folder) == stored(conn, query)
+    assert copy.again("bars").written == 0
+    any_places = "select 'a' as code, 10 / 3::numeric as third"
+    copy(any_places, "third", is_exact=False)
+    assert read(copy.root / "third" / "query") == [("a", 10 / 3)]
+    with pytest.raises(UsageError, match="is another export: is_exact False"):
+        copy("kline_daily_qfq")
+    with pytest.raises(UsageError, match="the export bars is of kline_daily_qfq"):
+        copy("kline_daily_qfq", "other", name="bars")
+
+
 def test_duckdb_reads_the_files_by_their_views(copy: Copier, conn: psycopg.Connection) -> None:
     require("exports", importlib.util.find_spec("duckdb") is not None, "duckdb is not installed")
     import duckdb
