@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -54,7 +53,7 @@ def rows(
         ),
     ] = None,
     folder: Annotated[
-        Path | None, typer.Argument(metavar="DIR", help="An empty folder, or its own.")
+        str | None, typer.Argument(metavar="DIR", help="An empty folder, or its own; s3://b/bars.")
     ] = None,
     to: Annotated[
         str | None,
@@ -82,7 +81,7 @@ def rows(
     kline_daily/sh600000.csv. qlib, of kline_daily: the folder that qlib.init(provider_uri=DIR)
     takes. Excel: one sheet. DuckDB, SQLite: one file with a table. manifest.json, with rows and
     SHA-256 of each file, is written last. Running it again takes up what was killed. A folder with
-    other files is refused.
+    other files is refused. DIR may be an address of S3, whose keys the environment has.
 
     With --follow the schedule runs it each evening, and writes only files whose rows changed.
     `quotemill export --follow NAME` does so at once.

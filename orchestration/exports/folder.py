@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from loaders.files import folder as folders
@@ -104,6 +104,12 @@ class Folder(folders.Folder):
     """A folder that this process alone writes, once it is `locked`."""
 
     kind: ClassVar[str] = "the export"
+    is_local: ClassVar[bool] = True
+
+    @property
+    def label(self) -> str:
+        """Its name in messages."""
+        return str(self.root)
 
     def make_path(self, name: str) -> Path:
         """The path of a name, in a folder that is there. Raises as `usable`."""
@@ -127,41 +133,46 @@ class Folder(folders.Folder):
 
     def read_state(self) -> State | None:
         """The state that an earlier export left; None in a new folder. Raises UsageError."""
-        with self.usable():
-            written = [path for path in (self.path(JOURNAL), self.path(MANIFEST)) if path.exists()]
-            if not written:
-                return None
+        for name in (JOURNAL, MANIFEST):
             try:
-                return _read_state(written[0])
+                if (text := self.read_text(name)) is not None:
+                    return _read_state(name, text)
             except (ValueError, KeyError, TypeError):
                 raise UsageError(
-                    f"{written[0]} is of no export of this version",
+                    f"{self.label}/{name} is of no export of this version",
                     hint="delete the folder, or name another one",
                 ) from None
+        return None
 
     def require_own(self, state: State | None, pattern: re.Pattern[str]) -> None:
         """Raises UsageError where the folder has files that no export wrote."""
-        with self.usable():
-            for path in sorted(self.root.rglob("*")):
-                if path.is_dir() and not path.is_symlink():
-                    continue
-                name = path.relative_to(self.root)
-                final = re.fullmatch(r"\.(.+)\.new", name.name)
-                finished = name.with_name(final[1]) if final else name
-                if _PART_OF_OURS.fullmatch(name.as_posix()):
-                    continue
-                known = (pattern.fullmatch(finished.as_posix()), _BESIDE.fullmatch(name.as_posix()))
-                if state is None or not any(known):
-                    raise UsageError(
-                        f"{path} is no file of this export",
-                        hint="name an empty folder, or move the file: nothing was changed",
-                    )
+        for text in self.list_names():
+            name = PurePosixPath(text)
+            final = re.fullmatch(r"\.(.+)\.new", name.name)
+            finished = name.with_name(final[1]) if final else name
+            if _PART_OF_OURS.fullmatch(text):
+                continue
+            known = (pattern.fullmatch(finished.as_posix()), _BESIDE.fullmatch(text))
+            if state is None or not any(known):
+                raise UsageError(
+                    f"{self.label}/{name} is no file of this export",
+                    hint="name an empty folder, or move the file: nothing was changed",
+                )
 
     def list_files(self, pattern: re.Pattern[str]) -> set[str]:
         """The names of an export's files."""
+        return {name for name in self.list_names() if pattern.fullmatch(name)}
+
+    def list_names(self) -> list[str]:
+        """The names of all files."""
         with self.usable():
-            names = {path.relative_to(self.root).as_posix() for path in self.root.rglob("*")}
-            return {name for name in names if pattern.fullmatch(name)}
+            paths = [path for path in self.root.rglob("*") if path.is_symlink() or path.is_file()]
+            return sorted(path.relative_to(self.root).as_posix() for path in paths)
+
+    def read_text(self, name: str) -> str | None:
+        """The text of a file; None without it."""
+        with self.usable():
+            return self.path(name).read_text("utf-8") if self.path(name).exists() else None
 
     def find_whole(self, state: State) -> dict[str, Files]:
         """The parts whose files are what was written."""
@@ -231,10 +242,14 @@ class Folder(folders.Folder):
             for path in paths:
                 path.stat()
             self.sync_folders(paths)
-            text = json.dumps(state.as_json(), indent=1) + "\n"
-            whole_file.write(self.path(MANIFEST), text, mode=0o644)
+            whole_file.write(self.path(MANIFEST), write_json(state), mode=0o644)
             self.path(JOURNAL).unlink(missing_ok=True)
             whole_file.sync(self.root)
+
+
+def write_json(state: State) -> str:
+    """The text of a manifest."""
+    return json.dumps(state.as_json(), indent=1) + "\n"
 
 
 def _describe(files: Files) -> dict[str, Any]:
@@ -245,9 +260,8 @@ def _read_files(document: Mapping[str, Any]) -> dict[str, File]:
     return {name: File(**file) for name, file in document.items()}
 
 
-def _read_state(path: Path) -> State:
-    text = path.read_text("utf-8")
-    if path.name == MANIFEST:
+def _read_state(name: str, text: str) -> State:
+    if name == MANIFEST:
         return State.read(json.loads(text), is_whole=True)
     first, *lines = text.splitlines()
     state = State.read(json.loads(first), is_whole=False)

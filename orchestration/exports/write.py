@@ -9,6 +9,7 @@ import psycopg
 
 from loaders.engine.progress import Reporter
 from orchestration.exports import inputs
+from orchestration.exports.bucket import open_bucket
 from orchestration.exports.definition import Definition
 from orchestration.exports.folder import Files, Folder, State
 from orchestration.exports.followed import Followed, check_new, find_followed, record
@@ -50,13 +51,13 @@ class ExportResult:
 def export(
     warehouse: Warehouse,
     wanted: Definition,
-    root: Path,
+    target: Path | str,
     reporter: Reporter,
     as_of: datetime,
     *,
     name: str | None = None,
 ) -> ExportResult:
-    """Write the rows of a definition, as of one moment, to a folder.
+    """Write the rows of a definition, as of one moment, to a folder or an address of a bucket.
 
     A killed export is taken up. One with a name follows: it keeps its place in the change feed, and
     the next writes what changed since. One without is written again as a whole.
@@ -65,7 +66,10 @@ def export(
     another export; SettingsError for a folder that cannot be used; LockHeldError beside another
     export to it.
     """
-    folder, form = Folder(root.absolute()), FORMS[wanted.form]
+    is_address, form = "://" in str(target), FORMS[wanted.form]
+    folder = open_bucket(str(target)) if is_address else Folder(Path(target).absolute())
+    if name is not None and not folder.is_local:
+        raise UsageError("what follows is a folder of this machine", hint="leave out --follow")
     following = Followed(name, wanted, folder.root) if name is not None else None
     if folder.root.exists():  # nothing is left behind in a folder that is refused
         _read_own_state(folder, form, wanted)
@@ -91,7 +95,7 @@ def export(
         if not before or not before.is_whole or writing.changes_files:
             folder.start_journal(state)
         writing.write(state)
-        if form.finish:
+        if form.finish and folder.is_local:
             form.finish(folder, source, state)
         state.written_at = as_of.isoformat()
         folder.write_manifest(state)
@@ -100,7 +104,7 @@ def export(
                 inputs.forget_position(other, reader)
     files = [file for files in state.parts.values() for file in files.values()]
     return ExportResult(
-        str(folder.root),
+        folder.label,
         wanted.form,
         state.rows,
         len(files),
@@ -135,7 +139,7 @@ def _read_own_state(folder: Folder, form: Form, wanted: Definition) -> State | N
             if theirs != getattr(wanted, name)
         )
         raise UsageError(
-            f"{folder.root} is another export: {others}",
+            f"{folder.label} is another export: {others}",
             hint="name another folder, or delete that one",
         )
     folder.require_own(state, form.pattern)

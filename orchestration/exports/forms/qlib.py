@@ -38,7 +38,8 @@ FIELDS = ("open", "high", "low", "close", "volume", "amount", "vwap", "factor", 
 # by the names that the client's files have
 POOLS = {"csi300": "沪深300", "csi500": "中证500", "csi1000": "中证1000"}
 _PATTERN = re.compile(
-    rf"calendars/day\.txt|instruments/(all|{'|'.join(POOLS)})\.txt|features/[^/]+/({'|'.join(FIELDS)})\.day\.bin"
+    rf"calendars/day\.txt|instruments/(all|{'|'.join(POOLS)})\.txt"
+    rf"|features/[^/]+/({'|'.join(FIELDS)})\.day\.bin"
 )
 _PRICES = ", ".join(f"b.{name}::float8 as {name}" for name in ("open", "high", "low", "close"))
 _FIGURES = f"{_PRICES}, b.volume_shares::float8 as volume, b.amount_cny::float8 as amount"
