@@ -25,22 +25,14 @@ ACTIONS = HOME / "corporate_actions.csv"
 OWN = ("QUOTEMILL_", "DB_", "TDX_")  # prefixes of the user's settings, which the demo ignores
 # enough data to explore, and quick to load
 MINUTE_DAYS, TICK_DAYS = 10, 3
-TABLES = (
-    "kline_daily_qfq",
-    "kline_weekly_qfq",
-    "index_kline_daily",
-    "kline_5m",
-    "tick_trade_raw",
-    "corporate_actions",
-)
 TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial.md"
-IN_PYTHON = 'import quotemill; print(quotemill.open().klines("600000").to_pandas())'
+IN_PYTHON = 'import quotemill; print(quotemill.open().klines("600000"))'
 
-RunAll = Callable[[Settings, str, None, Sequence[str]], RunResult]
+RunAll = Callable[[Settings, str, str, Sequence[str]], RunResult]
 
 
-def run(codes: int, days: int, run_all: RunAll) -> int:
-    """Run the pipeline on the sandbox, print the summary; return the exit code."""
+def run(codes: int, days: int, run_all: RunAll) -> tuple[int, list[str]]:
+    """Run the pipeline on the sandbox; return the exit code, and what to do with the data."""
     places.make_home(HOME)
     # the search for settings ends here: a file further up may name a real warehouse
     (HOME / "quotemill.toml").write_text("# a demo has no settings of its own\n", "utf-8")
@@ -60,10 +52,9 @@ def run(codes: int, days: int, run_all: RunAll) -> int:
         # at the sandbox's time, whose day stays the same after midnight
         # no alert: nobody waits for the data of a demo
         stages = [stage for stage in STAGES if stage != "alerts"]
-        result = run_all(settings, f"{clock}T18:00", None, stages)
-    if result.judgement and (not result.build or result.build.succeeded):
-        _summary(settings)
-    return result.exit_code
+        result = run_all(settings, f"{clock}T18:00", "tdx", stages)
+    is_built = result.judgement and (not result.build or result.build.succeeded)
+    return result.exit_code, list(describe_data(settings)) if is_built else []
 
 
 def find_last_close(now: datetime) -> date:
@@ -90,40 +81,40 @@ def _sandbox(codes: int, days: int, clock: date) -> Iterator[str]:
         url = next((word for word in ready.split() if word.startswith("http://")), None)
         if url is None:
             raise QuotemillError("the sandbox did not start", hint="loaders sandbox tdx")
-        print(ready.strip(), file=sys.stderr)
+        print(f"simulated TDX service: {url}", file=sys.stderr)
         yield url
     finally:
         end_group(process)
         process.stdout.close()
 
 
-def _summary(settings: Settings) -> None:
+def describe_data(settings: Settings) -> Iterator[str]:
+    """A price to check by hand, and the ways to the data, a line each."""
     with open_warehouse(settings).connect() as conn:
         example = conn.execute(read_sql("orchestration", "demo_example").encode()).fetchone()
-        print()
-        for table in TABLES:
-            [(count,)] = conn.execute(f"select count(*) from market.{table}".encode())
-            print(f"{'market.' + table:<28} {count:>10,} rows")
     if example:
         code, day, *numbers = example
         ex_date = numbers.pop(2)
         raw, adjusted, cash, bonus, rights, price = (_plain(number) for number in numbers)
-        print(
-            f"\ncheck by hand: {code} closed {day} at {raw}; "
+        yield ""
+        yield (
+            f"check the close in market.kline_daily_qfq by hand: {code} closed {day} at {raw}; "
             f"on {ex_date} 10 shares got {cash} yuan, {bonus} new shares, "
-            f"and the right to {rights} more at {price}:\n"
-            f"  ({raw} - ({cash} - {rights} * {price}) / 10) / ((10 + {bonus} + {rights}) / 10) = "
-            f"{adjusted} = close in market.kline_daily_qfq"
+            f"and the right to {rights} more at {price}:"
         )
-    shell = [*activate(), f"export QUOTEMILL_HOME={shlex.quote(str(HOME.absolute()))}"]
-    print(
-        f"\nwith these data: {'; '.join(shell)}\n"
-        "  pages:     quotemill console\n"
-        f"  Python:    python -c '{IN_PYTHON}'\n"
-        "  SQL:       quotemill warehouse psql"
-    )
+        yield (
+            f"  ({raw} - ({cash} - {rights} * {price}) / 10) / ((10 + {bonus} + {rights}) / 10) = "
+            f"{adjusted}"
+        )
+    # the folder is named as a shell does: it may be a long one
+    shell = [*activate(), f"export QUOTEMILL_HOME=$PWD/{HOME}"]
+    yield ""
+    yield f"with these data: {'; '.join(shell)}"
+    yield "  pages:  quotemill console"
+    yield f"  Python: python -c '{IN_PYTHON}'"
+    yield "  SQL:    quotemill warehouse psql"
     if TUTORIAL.is_file():  # in a clone
-        print(f"  tutorial:  {TUTORIAL}")
+        yield f"  read:   {_shorten(TUTORIAL)}"
 
 
 def activate() -> list[str]:
@@ -132,8 +123,12 @@ def activate() -> list[str]:
     script = folder / "activate"
     if shutil.which("quotemill") == str(folder / "quotemill") or not script.is_file():
         return []
-    is_near = script.is_relative_to(Path.cwd())
-    return [f". {shlex.quote(str(script.relative_to(Path.cwd()) if is_near else script))}"]
+    return [f". {shlex.quote(str(_shorten(script)))}"]
+
+
+def _shorten(path: Path) -> Path:
+    """A path as one types it here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _plain(number: Decimal | None) -> str:

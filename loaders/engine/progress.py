@@ -3,6 +3,7 @@
 Commands pass a terminal or plain lines; tests a list.
 """
 
+from collections.abc import Mapping
 from typing import Protocol, Self
 
 
@@ -41,3 +42,8 @@ def format_duration(seconds: float) -> str:
     if not minutes:
         return f"{rest} s"
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def format_counts(counts: Mapping[str, int]) -> str:
+    """Numbers with their words, without those that are 0: `28 done, 2 skipped`."""
+    return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from loaders import log
 from loaders.engine.jobs import Task
+from loaders.engine.progress import format_counts
 from quotemill.errors import LockHeldError, NotDue, QuotemillError
 
 if TYPE_CHECKING:
@@ -65,16 +66,17 @@ class LoadResult:
         """The figures of the load in a few lines."""
         for dataset in dict.fromkeys(task.dataset for task in self.tasks):
             tasks = [task for task in self.tasks if task.dataset == dataset]
-            done, skipped = sum(t.done for t in tasks), sum(t.skipped for t in tasks)
-            failed = sum(len(t.failures) for t in tasks)
-            new, changed = sum(t.rows_new for t in tasks), sum(t.rows_changed for t in tasks)
-            unchanged = sum(t.rows_unchanged for t in tasks)
-            rejected = sum(t.rows_rejected for t in tasks)
-            yield (
-                f"{dataset:<21} {done:,} done, {skipped:,} skipped, {failed:,} failed; rows: "
-                f"{new:,} new, {changed:,} changed, {unchanged:,} unchanged"
-                + (f", {rejected:,} rejected" if rejected else "")
-            )
+            keys = {
+                "done": sum(t.done for t in tasks),
+                "skipped": sum(t.skipped for t in tasks),
+                "failed": sum(len(t.failures) for t in tasks),
+            }
+            rows = {
+                word: sum(getattr(t, f"rows_{word}") for t in tasks)
+                for word in ("new", "changed", "unchanged", "rejected")
+            }
+            read = f"; rows: {format_counts(rows)}" if any(rows.values()) else ""
+            yield f"{dataset:<21} {format_counts(keys) or 'no keys'}{read}"
         written = self.total("rows_new") + self.total("rows_changed") + self.counts.get("stored", 0)
         if self.tasks and self.status == "succeeded" and not written:
             yield "nothing new: no row was written"

@@ -12,6 +12,7 @@ from loaders import loads
 from loaders.cli import shell
 from loaders.cli.progress import reporter
 from loaders.cli.shell import JsonFlag
+from loaders.engine.progress import format_counts
 from loaders.settings import Settings, load_settings
 from orchestration.run import build as builds
 from orchestration.run.build import BuildResult
@@ -61,15 +62,15 @@ def build_chosen(choose: Callable[[Settings, Warehouse], Sequence[str]], *, json
         raise typer.Exit(result.exit_code)
 
 
-def print_summary(result: BuildResult) -> None:
-    """Print the figures of a build on stderr."""
+def print_summary(result: BuildResult, tests: str = "tests") -> None:
+    """Print the figures of a build on stderr; `tests` is the word for those that it made."""
     for finding in result.findings:
         shell.print_wrapped(f"{finding.status}: {finding.name}: {finding.message}", file=sys.stderr)
+    counts = {word: getattr(result, f"tests_{word}") for word in ("passed", "warned", "failed")}
     shell.print_wrapped(
         f"build {result.build_id} {'succeeded' if result.succeeded else 'failed'} in "
         f"{result.seconds:.1f} s: {result.models_built} models, {result.rows_written:,} rows "
-        f"written; tests: {result.tests_passed} passed, {result.tests_warned} warned, "
-        f"{result.tests_failed} failed",
+        f"written; {tests}: {format_counts(counts) or 'not made'}",
         file=sys.stderr,
     )
 

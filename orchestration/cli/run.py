@@ -69,11 +69,14 @@ def demo_command(
     """
     from orchestration import demo
 
-    def run_logged(settings: Settings, as_of: str, source: None, only: Sequence[str]) -> RunResult:
+    def run_logged(settings: Settings, as_of: str, source: str, only: Sequence[str]) -> RunResult:
         shell.start_logs(settings)
         return run_all(settings, as_of, source, only)
 
-    raise typer.Exit(demo.run(codes, days, run_logged))
+    code, lines = demo.run(codes, days, run_logged)
+    for line in lines:
+        shell.print_wrapped(line)
+    raise typer.Exit(code)
 
 
 def run_all(
@@ -97,15 +100,12 @@ def run_all(
         as_of=shell.parse_time(as_of),
         only=only,
     )
-    for built in result.builds:
-        build.print_summary(built)
+    for built in result.builds:  # its stage qa makes the others
+        build.print_summary(built, "tests of structure")
     if result.judgement:
-        shell.print_wrapped(f"findings: {result.judgement}", file=sys.stderr)
-        if result.judgement.new:
-            at = f" --as-of {as_of}" if as_of else ""
-            shell.print_wrapped(
-                f"`quotemill findings --new{at}` lists the new ones", file=sys.stderr
-            )
+        at = f" --as-of {as_of}" if as_of else ""
+        new = f": `quotemill findings --new{at}`" if result.judgement.new else ""
+        shell.print_wrapped(f"findings: {result.judgement}{new}", file=sys.stderr)
     if result.unadjusted:
         shell.print_wrapped(f"warning: {result.unadjusted}", file=sys.stderr)
     if result.error:

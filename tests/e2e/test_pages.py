@@ -195,9 +195,9 @@ def test_the_first_way_and_pages_without_a_source_run_as_written() -> None:
         roles = f"{PSQL} -c 'create role alice' -c 'create role bob'\n"
         pages = join(*IN_THE_DEMO).replace("/srv/www", str(folder))
         printed = run(folder, MAKE + join(*FIRST_WAY) + roles + pages)
-        [(formula, adjusted)] = re.findall(r"^  (\(.+\)) = ([\d.]+) = close", printed, re.MULTILINE)
+        [(formula, adjusted)] = re.findall(r"^  (\(.+\)) = ([\d.]+)$", printed, re.MULTILINE)
         assert round(eval(re.sub(r"[\d.]+", r"Decimal('\g<0>')", formula)), 2) == Decimal(adjusted)
-        cell = printed.partition("  Python:    ")[2].splitlines()[0]
+        cell = printed.partition("  Python: ")[2].splitlines()[0]
         demo = run(folder, cell, QUOTEMILL_HOME=str(folder / "var" / "demo"))
         assert "sh600000" in demo
         assert "(5 rows)" in printed

@@ -1,10 +1,15 @@
 """The price that the demo asks to check: its figures differ, so that a mistake would show."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
+import pytest
 
+from loaders.cli import shell
+from loaders.settings import Settings
 from loaders.warehouse.sql_files import read_sql
+from orchestration import demo
 
 TABLES = """
 create schema market;
@@ -30,3 +35,19 @@ def test_a_day_whose_figures_differ_is_preferred_to_the_newest(
     figures = [figure for figure in example if not isinstance(figure, str)]
     assert len(set(figures)) == len(figures)
     assert str(example[1]) == "2026-08-03"
+
+
+def test_what_a_demo_says_of_its_data_fits_into_80_columns(
+    new_database: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with psycopg.connect(url := new_database()) as conn:
+        conn.execute(TABLES)
+    monkeypatch.chdir(tmp_path)
+    lines = [
+        printed
+        for line in demo.describe_data(Settings(home=tmp_path, warehouse_url=url))
+        for printed in shell.wrap_line(line, 80).splitlines()
+    ]
+    assert len(lines) <= 10
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[-1] for line in lines if "quotemill " in line] == ["console", "psql"]

@@ -22,7 +22,7 @@ def test_a_demo_runs_every_stage_but_alerts_in_a_home_of_its_own(
     def sandbox(*_: object) -> Iterator[str]:
         yield "http://127.0.0.1:9"
 
-    def run_all(settings: Settings, as_of: str, source: None, only: Sequence[str]) -> Any:
+    def run_all(settings: Settings, as_of: str, source: str, only: Sequence[str]) -> Any:
         calls.append((settings, only))
         return SimpleNamespace(judgement=None, exit_code=0)
 
@@ -32,7 +32,7 @@ def test_a_demo_runs_every_stage_but_alerts_in_a_home_of_its_own(
     (tmp_path / "quotemill.toml").write_text(f'warehouse_url = "{real}"\n')
     (tmp_path / ".env").write_text(f"QUOTEMILL_WAREHOUSE_URL={real}\n")
     monkeypatch.setattr(demo, "_sandbox", sandbox)
-    assert demo.run(8, 40, run_all) == 0
+    assert demo.run(8, 40, run_all) == (0, [])
 
     [(settings, stages)] = calls
     assert settings.home == tmp_path / "var" / "demo"

@@ -46,7 +46,7 @@ def test_one_bad_contract_is_one_rejected_contract(undiscovered: Bench) -> None:
     ]
     result = undiscovered.load("discover")
     assert (result.status, result.exit_code, result.total("rows_rejected")) == ("succeeded", 0, 3)
-    assert any("unchanged, 3 rejected" in line for line in result.summary())
+    assert any("3 rejected" in line for line in result.summary())
 
     def name(row: Instrument) -> str:
         return f"AAPL 2026-12-18 {row.strike:g} {row.right} AAPL"

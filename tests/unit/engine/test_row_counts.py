@@ -1,9 +1,24 @@
 """The counts of a task's rows."""
 
 from loaders.engine.jobs import Task
+from loaders.engine.result import LoadResult
 
 
 def test_rows_that_a_newer_answer_lacks_make_no_count_negative() -> None:
     task = Task(1, "main_events", rows_read=4, rows_new=1, rows_changed=5)
     assert task.rows_unchanged == 0
     assert Task(1, "main_events", rows_read=4, rows_new=1, rows_changed=1).rows_unchanged == 2
+
+
+def test_the_figures_of_a_dataset_fit_into_a_line() -> None:
+    tasks = (
+        Task(1, "corporate_actions", done=28, skipped=2, rows_read=67_200, rows_new=67_200),
+        Task(2, "kline_daily", done=1, failures={"sh600000": "no answer"}, rows_rejected=1),
+        Task(3, "codes"),
+    )
+    result = LoadResult(1, "tdx", "partial", 6, tasks, (), None, "", 7.8)
+    assert [*result.summary()][:3] == [
+        "corporate_actions     28 done, 2 skipped; rows: 67,200 new",
+        "kline_daily           1 done, 1 failed; rows: 1 rejected",
+        "codes                 no keys",
+    ]
