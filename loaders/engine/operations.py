@@ -18,6 +18,16 @@ DISCONNECT_WORDS = (
 )
 
 
+def describe_stale_fix(_: "Settings", __: str, ended: date | None = None) -> str:
+    """The fix of a dataset that is late; the service may have been asked, and have no more."""
+    if ended is None:
+        return "quotemill run"
+    return (
+        f"the service itself ends {ended}: once it goes on, quotemill run; a simulated one "
+        f"stands still, and quotemill status --as-of {ended}T18:00 judges by its time"
+    )
+
+
 @dataclass(frozen=True)
 class ScheduledJob:
     """A job as a source ships it; `quotemill schedule` starts it.
@@ -55,7 +65,7 @@ class Operations:
     missing: "Callable[[Settings], str | None]"
     time_zone: str
     jobs: Mapping[str, ScheduledJob] = field(default_factory=dict)
-    stale_fix: "Callable[[Settings, str, date | None], str]" = lambda *_: "quotemill run"
+    stale_fix: "Callable[[Settings, str, date | None], str]" = describe_stale_fix
     check_new: "Callable[[Settings, Collection[str]], None]" = lambda *_: None
     folders: Sequence[str] = ()
     has_verify: bool = False

@@ -6,7 +6,7 @@ from datetime import date
 import psycopg
 
 from loaders.engine.coverage import LINE, Coverage, Period
-from loaders.tdx.operations import describe_stale_fix
+from loaders.tdx.operations import describe_late_fix
 from loaders.warehouse.sql_files import read_sql
 from quotemill.warehouse.schemas import has_relation
 
@@ -43,7 +43,7 @@ def read_coverage(conn: psycopg.Connection, period: Period) -> Iterator[Coverage
         unit="bars",
         note="Suspensions, and codes without a bar for ten trading days, are not counted as "
         "missing.",
-        fix=describe_stale_fix(period.settings, "kline_daily"),
+        fix=describe_late_fix(period.settings, "kline_daily"),
         cells=_query("day_bar_cells", **schemas),
         moments=days,
         values={"recent": recent},
@@ -61,7 +61,7 @@ def read_coverage(conn: psycopg.Connection, period: Period) -> Iterator[Coverage
                 unit=unit,
                 note="Counted from the first stored day of a code; days on which it did not trade "
                 "are left out.",
-                fix=describe_stale_fix(period.settings, dataset),
+                fix=describe_late_fix(period.settings, dataset),
                 cells=_query(
                     "dataset_cells", stored=stored.format(**schemas), parts=parts, **schemas
                 ),

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loaders.engine.operations import Operations, ScheduledJob
+from loaders.engine.operations import Operations, ScheduledJob, describe_stale_fix
 from loaders.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def missing_settings(settings: Settings) -> str | None:
     return "QUOTEMILL_TDX__BASE_URL, or QUOTEMILL_TDX__CLIENT, is not set"
 
 
-def describe_stale_fix(settings: Settings, dataset: str, ended: date | None = None) -> str:
+def describe_late_fix(settings: Settings, dataset: str, ended: date | None = None) -> str:
     """The fix of a late dataset; files are only as new as the last download.
 
     ended: the last day of a service that was asked for newer ones
@@ -44,13 +44,8 @@ def describe_stale_fix(settings: Settings, dataset: str, ended: date | None = No
     folder = tdx.client or tdx.vipdoc
     if dataset == "corporate_actions":
         return _describe_events_fix(tdx)
-    if tdx.base_url is not None and ended is not None:
-        return (
-            f"the service itself ends {ended}: once it goes on, quotemill run; a simulated one "
-            f"stands still, and quotemill status --as-of {ended}T18:00 judges by its time"
-        )
     if tdx.base_url is not None:
-        return "quotemill run"
+        return describe_stale_fix(settings, dataset, ended)
     if folder is None:
         return "set QUOTEMILL_TDX__CLIENT or QUOTEMILL_TDX__BASE_URL, then quotemill run"
     return (
@@ -88,7 +83,7 @@ OPERATIONS = Operations(
     missing_settings,
     "Asia/Shanghai",
     JOBS,
-    describe_stale_fix,
+    describe_late_fix,
     check_new_folders,
     ("client", "vipdoc"),
     has_verify=True,

@@ -112,9 +112,7 @@ def _check_lags(result: RunResult, settings: Settings) -> dict[str, Cause | None
             f"{lag.days:,} trading days before {lag.expected_date}"
         )
         if lag.source not in gone:
-            ended = lag.last_date if lag.has_ended else None
-            fix = sources.find_operations(lag.source).stale_fix(settings, lag.dataset, ended)
-            text += f"; fix: {fix}"
+            text += f"; fix: {lag.describe_fix(settings)}"
         is_late = limit and lag.days >= limit
         causes[f"stale:{lag.source}"] = (
             Cause("error", text, "quotemill status", lag.late) if is_late else None

@@ -21,7 +21,7 @@ from loaders.warehouse import timescale
 from loaders.warehouse.timescale import Timescale
 from orchestration.run import build_record, findings
 from orchestration.run.findings import Finding
-from orchestration.run.lags import has_ended
+from orchestration.run.lags import Lag
 from orchestration.schedule import jobs as scheduled
 from orchestration.schedule import ledger
 from quotemill.warehouse.postgres import Warehouse
@@ -126,12 +126,14 @@ def read_status(
             if row["source"] in stopped:  # another run would end as its load did
                 fix = stopped[row["source"]]
             elif where:
-                at = loaded.get(row["dataset"])
-                days = row["lag_trading_days"] or 0
-                is_end = has_ended(at, row["source"], row["expected_date"], days)
-                ended = row["last_date"] if is_end else None
-                operations = sources.find_operations(row["source"])
-                fix = operations.stale_fix(where, row["dataset"], ended)
+                fix = Lag(
+                    row["source"],
+                    row["dataset"],
+                    row["last_date"],
+                    row["expected_date"],
+                    row["lag_trading_days"] or 0,
+                    loaded_at=loaded.get(row["dataset"]),
+                ).describe_fix(where)
             problems.append(_warn(text, fix))
     if unadjusted is not None:
         problems.append(_warn(*unadjusted.split(": ", 1)))

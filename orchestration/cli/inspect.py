@@ -42,6 +42,7 @@ def status_command(
     if shown.timescale is not None:
         off = f": no {', '.join(shown.timescale.off)}" if shown.timescale.off else ""
         shell.print_wrapped(f"edition: {shown.timescale}{off}")
+    print_checks(shown.problems)  # first, as they explain what follows
     fresh = {row["dataset"]: _describe_freshness(row) for row in shown.freshness}
     if shown.loads["jobs"]:  # else the first problem says what to do
         jobs.print_jobs(shown.loads, fresh)
@@ -65,13 +66,13 @@ def status_command(
     if shown.ticks is not None:
         print(f"ticks in {shown.ticks}")
     jobs.print_failures(shown.loads)
-    print_checks(shown.problems)
 
 
 def _describe_freshness(row: dict[str, Any]) -> str:
     """Freshness by content: cursors of what is read whole stand at the day of the load."""
     if row["is_stale"]:
-        return f"stale: up to {row['last_date']}, expected {row['expected_date']}"
+        end = f"up to {row['last_date']}" if row["last_date"] else "no row"
+        return f"stale: {end}, expected {row['expected_date']}"
     state = "fresh" if row["expected_date"] else "loaded on demand"
     return f"{state}: up to {row['last_date']}" if row["last_date"] else state
 

@@ -106,6 +106,11 @@ def run_all(
         at = f" --as-of {as_of}" if as_of else ""
         new = f": `quotemill findings --new{at}`" if result.judgement.new else ""
         shell.print_wrapped(f"findings: {result.judgement}{new}", file=sys.stderr)
+    failed = {load.source for load in result.loads if load.error}
+    for lag in result.lags:
+        if lag.has_ended and lag.source not in failed:
+            text = f"warning: {lag.source}: {lag.describe_fix(settings)}"
+            shell.print_wrapped(text, file=sys.stderr)
     if result.unadjusted:
         shell.print_wrapped(f"warning: {result.unadjusted}", file=sys.stderr)
     if result.error:

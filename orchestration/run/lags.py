@@ -10,6 +10,7 @@ from psycopg.rows import class_row
 from loaders import sources
 from loaders.engine import job_list
 from loaders.engine.metrics import Metric, measure_stage
+from loaders.settings import Settings
 from loaders.warehouse.sql_files import read_sql
 from quotemill.warehouse.schemas import has_relation
 
@@ -23,19 +24,24 @@ class Lag:
 
     source: str
     dataset: str
-    last_date: date
+    last_date: date | None  # None: no row
     expected_date: date
     days: int
     late: str = ""
-    has_ended: bool = False  # the source was asked for newer days and has none
+    loaded_at: datetime | None = None  # wholly, up to the newest day, by the clock of the load
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the source was asked for newer days, after the first of them, and has none."""
+        if self.loaded_at is None or not self.days:
+            return False
+        day = self.loaded_at.astimezone(ZoneInfo(sources.find_zone(self.source))).date()
+        return day > self.expected_date or (day == self.expected_date and self.days > 1)
 
-def has_ended(loaded: datetime | None, source: str, expected: date | None, days: int) -> bool:
-    """Whether a dataset that is `days` late was wholly loaded after the first of them."""
-    if loaded is None or expected is None:
-        return False
-    day = loaded.astimezone(ZoneInfo(sources.find_zone(source))).date()
-    return day > expected or (day == expected and days > 1)
+    def describe_fix(self, settings: Settings) -> str:
+        """What brings the dataset up to date."""
+        ended = self.last_date if self.has_ended else None
+        return sources.find_operations(self.source).stale_fix(settings, self.dataset, ended)
 
 
 def read_lags(conn: psycopg.Connection, qa: str) -> tuple[Lag, ...]:
@@ -46,10 +52,7 @@ def read_lags(conn: psycopg.Connection, qa: str) -> tuple[Lag, ...]:
     with conn.cursor(row_factory=class_row(Lag)) as cur:
         lags = cur.execute(query.encode()).fetchall()
     loaded = job_list.find_whole_loads(conn)
-    return tuple(
-        replace(x, has_ended=has_ended(loaded.get(x.dataset), x.source, x.expected_date, x.days))
-        for x in lags
-    )
+    return tuple(replace(lag, loaded_at=loaded.get(lag.dataset)) for lag in lags)
 
 
 def measure_lags(lags: tuple[Lag, ...]) -> list[Metric]:

@@ -91,7 +91,7 @@ def test_lines_break_between_words_on_a_terminal_and_nowhere_else(
     ]
 
 
-def test_each_dataset_is_printed_once(
+def test_problems_come_first_and_each_dataset_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     loads: dict[str, Any] = {
@@ -105,7 +105,7 @@ def test_each_dataset_is_printed_once(
         {
             "dataset": dataset,
             "is_stale": dataset == "ticks",
-            "last_date": date(2024, 6, 28),
+            "last_date": date(2024, 6, 28) if dataset != "ticks" else None,
             "expected_date": date(2024, 6, 28),
         }
         for dataset in ("kline_daily", "ticks")
@@ -114,7 +114,7 @@ def test_each_dataset_is_printed_once(
         loads=loads,
         freshness=freshness,
         findings=(),
-        problems=(),
+        problems=(Check("status", "warn", "load 1 of tdx failed", "loaders retry 1"),),
         builds=(),
         ticks=None,
         timescale=None,
@@ -123,12 +123,16 @@ def test_each_dataset_is_printed_once(
     monkeypatch.setattr(inspect, "find_current_warehouse", lambda _: None)
     monkeypatch.setattr(jobs, "print_failures", lambda _: None)
     inspect.status_command(limit=5, as_of=None, json=False)
-    printed = capsys.readouterr().out.splitlines()
+    place, problem, fix, load, *printed = capsys.readouterr().out.splitlines()
+    assert place.startswith("warehouse: ")
+    assert problem == "warn  status  load 1 of tdx failed"
+    assert fix.strip() == "fix: loaders retry 1"
+    assert load.startswith("load    1 ")
     assert [line for line in printed if "kline_daily" in line] == [
         "kline_daily           12 keys; fresh: up to 2024-06-28"
     ]
     assert [line for line in printed if "ticks" in line] == [
-        "ticks                 stale: up to 2024-06-28, expected 2024-06-28"
+        "ticks                 stale: no row, expected 2024-06-28"
     ]
 
 

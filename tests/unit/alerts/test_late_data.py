@@ -1,7 +1,7 @@
 """Data that are late are an alert and a figure, with a fix that can work."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,9 @@ from loaders import sources
 from loaders.engine.prometheus import Sample, sample_metrics
 from loaders.engine.result import LoadResult
 from loaders.settings import load_settings
+from orchestration import nightly
 from orchestration.alerts import causes
+from orchestration.cli.run import run_all
 from orchestration.run.lags import Lag
 from orchestration.run.stages import RunResult
 
@@ -48,7 +50,8 @@ def test_late_data_are_an_alert_whose_fix_can_work(
 
 def test_data_of_a_service_that_has_ended_are_late_for_another_reason(tmp_path: Path) -> None:
     result = late(2330)
-    ended = replace(result, lags=tuple(replace(lag, has_ended=True) for lag in result.lags))
+    asked = datetime(2024, 8, 3, tzinfo=UTC)
+    ended = replace(result, lags=tuple(replace(lag, loaded_at=asked) for lag in result.lags))
     for variables, fix in (
         (SERVICE, "fix: the service itself ends 2015-01-05: once it goes on, quotemill run"),
         (CLIENT, "fix: download the newest bars in the client of /srv/tdx, then quotemill run"),
@@ -57,6 +60,26 @@ def test_data_of_a_service_that_has_ended_are_late_for_another_reason(tmp_path: 
         cause = causes.check_run(ended, settings)["stale:tdx"]
         assert cause is not None
         assert fix in cause.message
+
+
+@pytest.mark.parametrize("source", ["tdx", "tq", "ib"])
+def test_a_run_says_that_the_data_of_a_service_have_ended(
+    source: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings = load_settings(SERVICE, cwd=tmp_path, home=tmp_path)
+    for asked, says in (
+        (datetime(2024, 8, 4, tzinfo=UTC), [f"warning: {source}: the service itself ends"]),
+        (datetime(2024, 8, 1, tzinfo=UTC), []),
+    ):
+        lag = replace(late(2).lags[0], source=source, loaded_at=asked)
+        result = RunResult((), 0, lags=(lag,))
+        monkeypatch.setattr(nightly, "run", lambda *_, result=result, **__: result)
+        run_all(settings, source=source)
+        lines = capsys.readouterr().err.splitlines()
+        assert [line.partition(" 2015-")[0] for line in lines] == says
 
 
 @pytest.mark.parametrize(
