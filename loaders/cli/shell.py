@@ -122,6 +122,8 @@ def route_logs(write: Callable[[str], object]) -> None:
     files = [handler for handler in _log.handlers if isinstance(handler, logging.FileHandler)]
     _log.handlers = [*files, log.Handler(), _LineHandler(write)]
     _log.propagate = False
+    # its warnings are of errors that it ignores, beside the one that is said
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     _log.setLevel(logging.DEBUG if files else _level)
 
 

@@ -22,7 +22,8 @@ _JOB = f"""
         j.retry_of, j.as_of, j.started_at, j.finished_at, j.cancel_requested_at,
         j.cancel_after_task, j.error,
         extract(epoch from coalesce(j.finished_at, clock_timestamp()) - j.started_at)::float8
-            as seconds
+            as seconds,
+        {jobs.REPAIRED} as is_repaired
     from ops.ingestion_jobs as j where j.job_id = %s
 """
 _PARTS = """
@@ -97,8 +98,8 @@ class Part:
 class JobView:
     """A job with its datasets and failures.
 
-    `job` has the columns of ops.ingestion_jobs and `seconds`; the status of a dead one is
-    interrupted. `failures` are (dataset, key, reason).
+    `job` has the columns of ops.ingestion_jobs, `seconds` and whether a later load `is_repaired`
+    it; the status of a dead one is interrupted. `failures` are (dataset, key, reason).
     """
 
     job: dict[str, Any]

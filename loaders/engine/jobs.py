@@ -31,6 +31,12 @@ STATUS = f"""
     case when j.status = 'running' and not {is_held(f"'{LOCK}' || j.lane")}
     then 'interrupted' else j.status end
 """
+# whether a later load of the same has succeeded
+REPAIRED = """exists (
+    select 1 from ops.ingestion_jobs as later
+    where later.source = j.source and later.job_id > j.job_id
+        and later.status = 'succeeded' and later.parameters = j.parameters
+)"""
 
 
 @dataclass
@@ -339,11 +345,7 @@ def failed_tasks(
             select j.* from ops.ingestion_jobs as j
             where j.source = %(source)s and (%(job)s::bigint is null or j.job_id = %(job)s)
             order by
-                {STATUS} not in ('succeeded', 'running') and not exists (
-                    select 1 from ops.ingestion_jobs as later
-                    where later.source = j.source and later.job_id > j.job_id
-                        and later.status = 'succeeded' and later.parameters = j.parameters
-                ) desc,
+                {STATUS} not in ('succeeded', 'running') and not {REPAIRED} desc,
                 j.job_id desc
             limit 1
             """.encode(),

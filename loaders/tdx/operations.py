@@ -15,6 +15,7 @@ from loaders.settings import Settings
 if TYPE_CHECKING:
     from loaders.tdx.settings import TdxSettings
 
+NO_EVENTS_FIX = "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file or xdxr, then quotemill run tdx"
 _job = partial(ScheduledJob, time_zone="Asia/Shanghai")
 JOBS = {
     "tdx_daily": _job("run tdx", "daily 17:30", calendar="XSHG", on_overlap="queue"),
@@ -64,7 +65,7 @@ def _describe_events_fix(tdx: "TdxSettings") -> str:
     if source == "gbbq":
         return "set QUOTEMILL_TDX__CLIENT to the folder that has gbbq, then quotemill run tdx"
     if source is None:
-        return "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file or xdxr, then quotemill run tdx"
+        return NO_EVENTS_FIX
     return "quotemill run"
 
 

@@ -113,7 +113,7 @@ def lines(view: "JobView") -> Iterator[str]:
         yield f"  failed: {dataset} {key}: {reason}"
     if len(view.failures) > SHOWN:
         yield f"  failed: {len(view.failures) - SHOWN:,} more; --log FILE has all"
-    if not view.is_running and job["status"] != "succeeded":
+    if not view.is_running and job["status"] != "succeeded" and not job["is_repaired"]:
         retry = f"`quotemill retry {job['job_id']}`"
         yield f"fix: {job_list.name_retry(retry, is_later=job_list.is_stopped(job))}"
 

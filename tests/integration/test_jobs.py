@@ -104,6 +104,10 @@ def test_a_failed_key_is_shown_with_its_reason_and_fix(
         with pytest.raises(UsageError):
             jobs(**wrong)
 
+    bench.write_files()
+    bench.load(keys=("AA", "Bb", "cc", "dd"))
+    assert not any(line.startswith("fix:") for line in jobs(1))
+
 
 def test_the_log_of_a_load_is_by_time_and_ends_with_its_state(bench: Toy) -> None:
     (bench.folder / "cc.csv").unlink()

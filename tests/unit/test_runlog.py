@@ -278,3 +278,9 @@ def test_the_addresses_of_channels_and_their_tokens_are_secrets(tmp_path: Path) 
     assert not {"alerts", "slack", "ping.example"} & secrets
     for shown in (repr(settings), str(settings.alerts), settings.model_dump_json()):
         assert "abcdefghijklmnop" not in shown
+
+
+def test_what_psycopg_ignores_is_not_said_beside_the_error() -> None:
+    logging.getLogger("psycopg").setLevel(logging.NOTSET)
+    shell.route_logs(lambda _: None)
+    assert not logging.getLogger("psycopg").isEnabledFor(logging.WARNING)

@@ -3,10 +3,20 @@ select
     'warning' as severity,
     'corporate_actions' as subject,
     null::date as trade_date,
-    'no corporate action is loaded, so adjusted (qfq) prices equal raw ones: copy'
-    || ' T0002/hq_cache/gbbq into the client''s folder (the client downloads it when it starts), or'
-    || ' set QUOTEMILL_TDX__CORPORATE_ACTIONS to xdxr or a CSV file; then quotemill run tdx'
-        as evidence
+    'no corporate action is loaded, so adjusted (qfq) prices equal raw ones: '
+    || case
+        when
+            exists (
+                select 1 from {{ ref('stg_ops__setting') }} as s
+                where s.key = 'corporate_actions' and s.value = 'gbbq'
+            )
+            then
+                'copy T0002/hq_cache/gbbq into the client''s folder (the client downloads it when'
+                || ' it starts), or set QUOTEMILL_TDX__CORPORATE_ACTIONS to xdxr or a CSV file;'
+                || ' then quotemill run tdx'
+        else
+            'set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file or xdxr, then quotemill run tdx'
+    end as evidence
 where
     exists (select 1 from {{ ref('stg_tdx__kline_daily') }})
     and not exists (select 1 from {{ ref('stg_tdx__corporate_action') }} where not is_withdrawn)

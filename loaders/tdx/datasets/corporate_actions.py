@@ -11,6 +11,7 @@ from typing import Any, Self
 import psycopg
 from psycopg.rows import dict_row
 
+from loaders.engine import failed_keys
 from loaders.engine.outcome import NOT_DUE, Outcome, Stopped
 from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
 from loaders.tdx.actions import ActionSet, CorporateAction
@@ -19,6 +20,7 @@ from loaders.tdx.files import gbbq
 from loaders.tdx.files.actions_csv import read_actions
 from loaders.tdx.files.written import Reading, State, state_in
 from loaders.tdx.lost_events import DATASETS
+from loaders.tdx.operations import NO_EVENTS_FIX
 from loaders.tdx.tables import CORPORATE_ACTION, REJECTED_ROW
 from loaders.warehouse.tables import STANDARD_FIELDS
 from quotemill.errors import DataQualityError, LockHeldError, UpstreamError
@@ -26,7 +28,7 @@ from quotemill.foreign import reading
 
 NO_SOURCE = (
     "no source of corporate actions is configured, so adjusted prices equal raw ones: "
-    "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file, a folder of them, gbbq or xdxr"
+    + NO_EVENTS_FIX
 )
 # The key of a refused row that is not from a CSV file. It starts with the source, or ends with the
 # source and a number if no table can hold the row.
@@ -42,13 +44,26 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Yield outcomes in the order of `codes`. Raises SettingsError."""
     source = ctx.settings.actions_source
     if source is None:
-        yield from (Outcome(code, skipped=NO_SOURCE) for code in codes)
+        yield from _skip(ctx, codes)
     elif source == gbbq.ROUTE:
         yield from _read_gbbq(ctx, codes)
     elif source == "xdxr":
         yield from _ask_servers(ctx, codes)
     else:
         yield from _read_files(ctx, source, codes)
+
+
+def _skip(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
+    """Skip codes without a source; what failed at one is not repaired by a retry without it."""
+    failed = ctx.ask(failed_keys.read_failures) if ctx.load.retried is not None else ()
+    before = {failure.key for failure in failed if failure.dataset == NAME}
+    for code in codes:
+        is_failed = code in before
+        yield Outcome(
+            code,
+            skipped=None if is_failed else NO_SOURCE,
+            failure=NO_SOURCE if is_failed else None,
+        )
 
 
 def _ask_servers(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:

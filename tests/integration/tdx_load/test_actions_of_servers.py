@@ -31,6 +31,14 @@ def test_a_load_lands_what_comes_slice_by_slice_and_names_what_does_not(
             ("sh600000", "xdxr")
         ]
 
+        tdx = bench.settings.tdx.model_copy(update={"corporate_actions": None})
+        bench.settings = bench.settings.model_copy(update={"tdx": tdx})
+        again = bench.load(retry=True)  # asks nobody
+        failures = {key: why for task in again.tasks for key, why in task.failures.items()}
+        assert failures.keys() == {"sz000001"}
+        assert "gbbq" not in failures["sz000001"]
+        assert bench.load(datasets=("corporate_actions",)).exit_code == 0
+
 
 def test_a_load_that_waits_for_a_mute_server_hears_a_request_to_stop(
     open_bench: OpenBench, small_market: SyntheticMarket, monkeypatch: pytest.MonkeyPatch
