@@ -5,8 +5,11 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
 from loaders.sandbox.tdx.client_files import Record, encode_gbbq
 from loaders.tdx.files import gbbq, tnf
+from tests.client_folder import RECORD
 
 SOURCE = Path(__file__).parents[2] / "shared" / "data" / "client"
 STOCKS = 3_120  # 4.1 M bars
@@ -18,7 +21,8 @@ def write_real_market(folder: Path, stocks: int = STOCKS, source: Path = SOURCE)
     """Copy the client's folder with so many stocks; return their codes.
 
     The source's stocks come first under their own codes, then again and again under free codes of
-    their board, each with its bars, events and name.
+    their board, each with its bars, events and name. The turnover of copies grows by 1e-5 from copy
+    to copy: two codes with the same bars would be one stock.
     """
     files = {file.stem: file for file in sorted(source.glob("vipdoc/*/lday/*.day"))}
     originals = [code for code in files if code.startswith(BOARDS)]
@@ -29,11 +33,13 @@ def write_real_market(folder: Path, stocks: int = STOCKS, source: Path = SOURCE)
     for code in files.keys() - set(originals):  # funds, indices, B shares
         twins[code] = [code]
     for original, codes in twins.items():
-        content = files[original].read_bytes()
-        for code in codes:
+        bars = np.fromfile(files[original], RECORD)
+        amount = bars["amount"].astype("f8")
+        for number, code in enumerate(codes):
+            bars["amount"] = amount * (1 + number * 1e-5)
             target = folder / "vipdoc" / code[:2] / "lday" / f"{code}.day"
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
+            target.write_bytes(bars.tobytes())
     cache = (folder / gbbq.PLACE).parent
     cache.mkdir(parents=True)
     for file in (source / gbbq.PLACE).parent.iterdir():
