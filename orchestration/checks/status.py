@@ -81,15 +81,16 @@ def read_status(
     nothing = Status(loads, [], [], [], [_warn("nothing was loaded yet", fix)])
     if warehouse is None:
         return nothing
+    qa = warehouse.inner_schema("qa")
     with warehouse.lend(warehouse.connect) as conn, conn.cursor(row_factory=dict_row) as cur:
         edition = timescale.find(conn)
+        failed_checks = [*_list_failed_tests(conn), *_list_differences(conn, qa)]
         if not loads["jobs"]:
-            return replace(nothing, timescale=edition)
+            return replace(nothing, problems=[*nothing.problems, *failed_checks], timescale=edition)
         newest = job_list.newest_jobs(conn)
         if as_of:
             cur.execute("select set_config('quotemill.as_of', %s, true)", (as_of,))
         builds = build_record.recent(conn, limit)
-        qa = warehouse.inner_schema("qa")
         freshness = _read_freshness(conn, qa)
         loaded = job_list.find_whole_loads(conn)
         rows = findings.list_findings(conn, qa) if with_findings else []
@@ -137,7 +138,7 @@ def read_status(
             problems.append(_warn(text, fix))
     if unadjusted is not None:
         problems.append(_warn(*unadjusted.split(": ", 1)))
-    problems += idle
+    problems += [*failed_checks, *idle]
     ticks = None
     if settings is not None and store_state.is_used(settings, warehouse):
         ticks = store_state.read_state(settings, warehouse)
@@ -168,6 +169,35 @@ def _list_idle_jobs(
     for row in rows if is_stale else ():
         if row.name in known and not row.is_enabled:
             yield _warn(f"{row.name} is disabled", f"quotemill schedule enable {row.name}")
+
+
+def _list_failed_tests(conn: psycopg.Connection) -> Iterator[Check]:
+    """The newest self-test and verification of each source, where it did not pass."""
+    if not has_relation(conn, "ops.testing_runs"):
+        return
+    newest = conn.execute(
+        "select distinct on (source, kind) source, kind, run_id, started_at, status, total, failed "
+        "from ops.testing_runs order by source, kind, run_id desc"
+    ).fetchall()
+    for source, kind, run, at, state, total, count in newest:
+        if state != "passed":
+            day = format_time(at, sources.find_zone(source), "minutes")
+            text = f"{kind} {run} of {source}, {day}: {count} of {total} checks failed"
+            yield Check("tests", "warn", text, f"loaders {kind} {source}")
+
+
+def _list_differences(conn: psycopg.Connection, qa: str) -> Iterator[Check]:
+    """What the newest reconciliation found to differ, by its likely cause."""
+    if not has_relation(conn, f"{qa}.reconciliation"):
+        return
+    query = (
+        "select run_id, likely_cause, count(*), count(distinct code), min(code) "
+        f"from {qa}.reconciliation where severity = 'warning' group by 1, 2 order by 1, 2"
+    )
+    for run, cause, count, codes, code in conn.execute(query.encode()):
+        whose = code if codes == 1 else f"{codes} codes such as {code}"
+        text = f"reconciliation {run}: {say_count(count, 'difference')} of {whose}: {cause}"
+        yield Check("tests", "warn", text, "quotemill reconcile")
 
 
 def list_never_loaded(settings: Settings, newest: list[dict[str, Any]]) -> list[Check]:

@@ -14,7 +14,6 @@ from orchestration.checks import status
 from quotemill.errors import SettingsError
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
-from quotemill.wording import say_count
 
 LONG_HELD = timedelta(days=1)
 OTHERS = 5  # connections that a build opens besides those of our readers
@@ -31,7 +30,6 @@ def check(
                 ("connections", partial(_check_connections, conn, settings)),
                 ("locks", partial(_check_locks, conn, now)),
                 ("policies", partial(_check_policies, conn)),
-                ("tests", partial(_check_tests, conn)),
                 ("status", partial(_check_status, conn, settings, warehouse, as_of)),
             ]
         )
@@ -117,17 +115,3 @@ def _check_policies(conn: psycopg.Connection) -> Iterator[Check]:
         text = f"{procedure} of {table} failed {count} times, the last time too"
         fix = f"quotemill warehouse psql -c 'call run_job({job})' prints the reason"
         yield Check("policies", "warn", text, fix)
-
-
-def _check_tests(conn: psycopg.Connection) -> Iterator[Check]:
-    """Warn if the newest self-test or verification of a source failed."""
-    if not has_relation(conn, "ops.testing_runs"):
-        return
-    newest = conn.execute(
-        "select distinct on (source, kind) source, kind, run_id, started_at, failed "
-        "from ops.testing_runs order by source, kind, run_id desc"
-    ).fetchall()
-    for source, kind, run, at, count in newest:
-        if count:
-            text = f"{kind} {run} of {source}, {at:%Y-%m-%d}: {say_count(count, 'check')} failed"
-            yield Check("tests", "warn", text, f"loaders {kind} {source}")

@@ -69,7 +69,7 @@ def render(report: Report) -> str:
         policy=write_policy(),
         report=report,
         status=report.status,
-        problems=group_by_fix([*report.status.problems, *report.runs.failed_tests]),
+        problems=group_by_fix(report.status.problems),
         buttons=(),
         charts=list(_run_charts(report)),
         sizes=list(_size_charts(report)),

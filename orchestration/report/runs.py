@@ -9,7 +9,6 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders.engine import job_list, test_runs
-from loaders.engine.check import Check
 from orchestration.alerts import book
 from orchestration.run import build_record, history
 from orchestration.schedule import ledger
@@ -36,22 +35,6 @@ class Runs:
     runs: Sequence[Row] = ()
     alerts: Sequence[book.Entry] = ()
     jobs: Sequence[Job] = ()
-
-    @property
-    def failed_tests(self) -> list[Check]:
-        """The newest self-test and verification of each source, where it did not pass."""
-        newest = {(test["source"], test["kind"]): test for test in reversed(self.tests)}
-        return [
-            Check(
-                "self-test",
-                "fail",
-                f"{kind} of {source} at {test['started_at']:%Y-%m-%d %H:%M:%S}: "
-                f"{test['failed']} of {test['total']} checks failed",
-                f"loaders {kind} {source}",
-            )
-            for (source, kind), test in newest.items()
-            if test["status"] != "passed"
-        ]
 
 
 def read_runs(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Runs:

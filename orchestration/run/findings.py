@@ -21,6 +21,7 @@ from loaders.engine import failed_keys
 from loaders.warehouse.sql_files import read_sql
 from quotemill.errors import UsageError
 from quotemill.warehouse.schemas import has_relation
+from quotemill.wording import say_count
 
 SEVERITIES = ("error", "warning", "info")
 STATES = ("new", "standing", "acknowledged")
@@ -74,13 +75,14 @@ class Judgement:
     unread: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """One line, such as `3 error (1 new, 1 acknowledged), 5 warning`."""
+        """One line, such as `3 errors (1 new, 1 acknowledged), 1 warning`."""
         parts = []
         for severity in (s for s in SEVERITIES if s in self.counts):
             shares = (("new", self.new), ("acknowledged", self.acknowledged))
             texts = [f"{share[severity]:,} {word}" for word, share in shares if share.get(severity)]
             aside = f" ({', '.join(texts)})" if texts else ""
-            parts.append(f"{self.counts[severity]:,} {severity}{aside}")
+            many = "info" if severity == "info" else ""
+            parts.append(say_count(self.counts[severity], severity, many) + aside)
         text = ", ".join(parts) or "none"
         return f"{text}; cannot be read: {', '.join(self.unread)}" if self.unread else text
 

@@ -66,6 +66,13 @@ STATES = {
         "quotemill build",
         query="insert into ops.builds (status, command, fingerprint) values ('running', '', '')",
     ),
+    "a reconciliation with differences": State(
+        "reconciliation 0: 1 difference of sh600000: unfinished",
+        "quotemill reconcile",
+        query="insert into qa.reconciliation (run_id, severity, code, likely_cause, check_name, "
+        "period, bar_end, field) "
+        "values (0, 'warning', 'sh600000', 'unfinished', '', '', now(), '')",
+    ),
     "a disabled job": State(
         "tdx_daily is disabled",
         "quotemill schedule enable tdx_daily",

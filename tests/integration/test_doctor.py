@@ -181,11 +181,11 @@ def test_a_lock_held_for_days_is_reported(settings: Settings, warehouse: Warehou
 def test_a_self_test_is_reported_until_one_passes(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
-    for failed in (2, 0):
+    for status, failed in (("failed", 2), ("passed", 0)):
         conn.execute(
             "insert into ops.testing_runs (source, kind, started_at, status, total, passed, "
-            "failed, skipped) values ('tdx', 'selftest', now(), 'failed', 31, 29, %s, 0)",
-            (failed,),
+            "failed, skipped) values ('tdx', 'selftest', now(), %s, 31, 29, %s, 0)",
+            (status, failed),
         )
         tests = find_problems(settings, warehouse).get("tests")
         assert (tests and tests.fix) == ("loaders selftest tdx" if failed else None)

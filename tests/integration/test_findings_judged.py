@@ -104,7 +104,7 @@ def test_a_new_error_rings_beside_standing_ones(conn: psycopg.Connection) -> Non
     night(conn, *others)
     judged = night(conn, *others, ERROR)
     assert (judged.counts, judged.new, judged.ringing) == ({"error": 301}, {"error": 1}, 1)
-    assert str(judged) == "301 error (1 new)"
+    assert str(judged) == "301 errors (1 new)"
     assert [f.subject for f in findings.list_findings(conn, "qa", states=("new",))] == ["sh600000"]
 
 
@@ -116,7 +116,7 @@ def test_a_new_error_rings_beside_standing_ones(conn: psycopg.Connection) -> Non
             ("tick_day", "error", "sh600000", DAY, "8 ticks"),
         ),
         (
-            ("stale_dataset", "warning", "kline_daily", DAY, "1 trading days behind 2024-01-03"),
+            ("stale_dataset", "warning", "kline_daily", DAY, "1 trading day behind 2024-01-03"),
             ("stale_dataset", "warning", "kline_daily", date(2024, 1, 3), "2 trading days behind"),
         ),
         (

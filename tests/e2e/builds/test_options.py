@@ -324,7 +324,7 @@ def test_freshness_is_judged_by_the_sessions_of_the_exchange(days: psycopg.Conne
     )
     assert conn.execute(query).fetchall()[1] == (
         "chain_snapshot",
-        "1 trading days behind 2026-11-27: `quotemill status` says what to do",
+        "1 trading day behind 2026-11-27: `quotemill status` says what to do",
     )
 
 

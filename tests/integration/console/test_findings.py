@@ -76,7 +76,7 @@ def test_a_finding_that_names_a_code_leads_to_its_chart(caller: Caller) -> None:
 def test_the_first_page_says_how_many_are_new(caller: Caller, prepared_dsn: str) -> None:
     assert '<div data-part="/new" data-lazy></div>' in caller.get("/").text
     link = '<a href="/findings?state=new">'
-    assert f"{link}new findings: 1 error, 2 warning</a>" in caller.get("/new").text
+    assert f"{link}new findings: 1 error, 2 warnings</a>" in caller.get("/new").text
     assert f"{link}新增问题: 1 个错误，2 个警告</a>" in caller.get("/new?lang=zh").text
     caller.get("/new?lang=en")
     with psycopg.connect(prepared_dsn) as conn:

@@ -116,6 +116,36 @@ def test_a_first_load_that_runs_says_what_comes_next(prepared_dsn: str, open_con
     assert "nothing was built yet" in text
 
 
+def test_a_failed_self_test_and_reconciliation_need_attention_until_one_passes(
+    prepared_dsn: str, open_console: Open
+) -> None:
+    caller = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
+    with psycopg.connect(prepared_dsn, autocommit=True) as conn:
+        conn.execute("create schema if not exists qa")
+        conn.execute(
+            "create table qa.reconciliation as select 3 as run_id, 'warning' as severity, "
+            "'missing_minutes' as likely_cause, code "
+            "from unnest(array['sh600000', 'sh600000', 'sz000001']) as code"
+        )
+        for status, failed in (("failed", 2), ("passed", 0)):
+            conn.execute(
+                "insert into ops.testing_runs (source, kind, started_at, status, total, passed, "
+                "failed, skipped) values ('tdx', 'selftest', %s, %s, 31, 29, %s, 0)",
+                (NOW, status, failed),
+            )
+            text = caller.get("/").text
+            button = '<input type="hidden" name="command" value="loaders selftest tdx">'
+            assert (button in text) == bool(failed)
+            shown = 'selftest 1 of tdx, <span class="d">2026-11-20</span> 20:00 Shanghai: 2 of 31'
+            assert (shown in text) == bool(failed)
+        assert "reconciliation 3: 3 differences of 2 codes such as sh600000" in text
+        assert 'name="command" value="quotemill reconcile">' in text
+        chinese = caller.get("/?lang=zh").text
+        assert "比对 3：<code>sh600000</code> 等 2 个代码 有 3 处不同：missing_minutes" in chinese
+        conn.execute("update qa.reconciliation set severity = 'info'")
+    assert "quotemill reconcile" not in caller.get("/").text
+
+
 def test_option_chains_and_ticks_are_shown_at_a_glance(
     prepared_dsn: str, open_console: Open
 ) -> None:
