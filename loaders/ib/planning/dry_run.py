@@ -6,8 +6,7 @@ symbols without any the gateway is asked: what it lists is the most that there m
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from datetime import date, datetime
 
 from loaders.engine.request import LoadRequest
 from loaders.engine.source import Previewed
@@ -35,9 +34,6 @@ from loaders.settings import Settings
 from quotemill.errors import NotDue, UpstreamError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.wording import say_count
-
-if TYPE_CHECKING:
-    import psycopg
 
 
 @dataclass(frozen=True)
@@ -68,15 +64,16 @@ def preview(
 ) -> Previewed:
     """The plan of a request at a time, with the error that such a load would end with.
 
-    Raises UsageError, SettingsError; UpstreamError where a symbol has no contracts and the gateway
-    cannot be reached.
+    Raises UsageError, SettingsError; UpstreamError where the gateway cannot be reached and a symbol
+    has no contracts, or the clock is the gateway's.
     """
     check_request(settings, request)
     if warehouse is not None and not has_landed(warehouse):
         warehouse = None
-    ib, now = settings.ib, as_of or _current_time(settings, warehouse)
+    ib, now = settings.ib, as_of or current_time(settings)
     timetable = Timetable(ib, now)
-    session = session_on(timetable.today) or session_after(timetable.today)
+    current, following = session_on(timetable.today), timetable.next_slot(now)
+    session = current or session_after(timetable.today)
     labels = [slot.label for slot in timetable.slots(session)]
     groups = universe.groups(ib, request.keys)
     symbols, hold_s = _plan_symbols(ib, warehouse, groups, session.trade_date)
@@ -87,13 +84,15 @@ def preview(
         symbols = [
             replace(s, left_out=counts.get(s.symbol, 0) - fitting.get(s.symbol, 0)) for s in symbols
         ]
+    which = "session" if current else "no session today; the next is"
     tasks, loads, not_due = _find_loads(settings, warehouse, request, now=now)
     lines = [
         f"as of {now.astimezone(NEW_YORK):%Y-%m-%d %H:%M} in New York",
-        f"session {session.trade_date}: {len(labels)} slots"
-        + (f" ({labels[0]} to {labels[-1]})" if labels else ""),
+        f"{which} {session.trade_date}: {len(labels)} slots"
+        + (f" ({labels[0]} to {labels[-1]})" if labels else "")
+        + (f", the next is at {following.label}" if following else ""),
         f"due: {', '.join(tasks) or 'nothing'}" + (f", {not_due}" if not_due else ""),
-        *(f"  {describe_plan(ib, load)}" for load in loads),
+        *dict.fromkeys(f"  {describe_plan(ib, load)}" for load in loads),
         f"groups: {'; '.join(', '.join(group) for group in groups)}",
         *map(str, symbols),
         f"a slot: {slot}",
@@ -142,23 +141,6 @@ def _plan_symbols(
     if unknown := [symbol for symbol in symbols if symbol not in plans]:
         plans |= _list_symbols(ib, unknown, day)
     return [plans[symbol] for symbol in symbols], hold_s
-
-
-def _current_time(settings: Settings, warehouse: Warehouse | None) -> datetime:
-    """Now. Where the clock is the gateway's, the open of the newest session with contracts.
-
-    The gateway is asked only where nothing has landed.
-    """
-    if settings.ib.clock == "machine":
-        return datetime.now(UTC)
-
-    def newest(conn: "psycopg.Connection") -> date | None:
-        row = conn.execute("select max(trade_date) from raw_ib.session_contract").fetchone()
-        return row[0] if row else None
-
-    day = warehouse.ask(newest) if warehouse is not None else None
-    session = session_on(day) if day else None
-    return session.open_at if session else current_time(settings)
 
 
 def _find_loads(

@@ -12,6 +12,7 @@ from loaders.engine.source import Previewed
 from loaders.ib.planning import estimate
 from loaders.ib.planning.dry_run import preview
 from loaders.warehouse.postgres import open_warehouse
+from orchestration.console.pages.words import translate
 from quotemill.errors import SettingsError, UpstreamError
 from tests.integration.ib.bench import Bench, bench, new_york
 
@@ -41,8 +42,9 @@ def test_known_contracts_are_planned_without_a_gateway(made: Bench) -> None:
     assert detail["slot"]["batches"] == -(-total // 14)
     assert detail["fits"]
     assert detail["open_interest"]["batches"] == 1
-    # without a time it is that of the newest contracts: no gateway is asked
-    assert str(dry_run(made, at=None).detail["trade_date"]) == "2026-11-19"
+    # without a time it is the clock's, here that of the gateway
+    with pytest.raises(UpstreamError, match=re.escape("127.0.0.1:1")):
+        dry_run(made, at=None)
     assert made.rows("select count(*) from ops.ingestion_jobs") == before
 
 
@@ -56,6 +58,32 @@ def test_before_the_first_load_the_gateways_time_counts(
         assert plan.lines[0] == "as of 2026-11-19 10:00 in New York"
         with pytest.raises(UpstreamError, match=re.escape("127.0.0.1:1")):
             dry_run(made.with_settings(**NOWHERE), at=None)
+
+
+def test_the_plan_is_that_of_the_present_session_and_its_next_slot(made: Bench) -> None:
+    for now, session, due in (
+        (
+            "2026-11-19T11:07",
+            "session 2026-11-19: 14 slots (09:30 to 16:00), the next is at 11:30",
+            "due: snapshot",
+        ),
+        (
+            "2026-11-20T16:20",
+            "session 2026-11-20: 14 slots (09:30 to 16:00)",
+            "due: enrich",
+        ),
+        (
+            "2026-11-26T11:07",
+            "no session today; the next is 2026-11-27: 8 slots (09:30 to 13:00)",
+            "due: nothing, 2026-11-26 is no trading day of New York's exchanges; the next is "
+            "2026-11-27",
+        ),
+    ):
+        made.at(now)
+        lines = dry_run(made, at=None).lines
+        assert lines[1:3] == (session, due)
+        assert len(set(lines)) == len(lines)
+        assert all(translate(line.strip()) for line in lines), lines
 
 
 def test_tasks_and_days_are_those_of_the_time(made: Bench) -> None:
