@@ -128,9 +128,11 @@ class JobView:
 
     @property
     def left(self) -> float | None:
-        """Seconds to its end at this rate; None where it does not run."""
+        """Seconds to its end at this rate; None where it does not run, or a dataset has no rate."""
         rate = self.rate
-        return (self.keys - self.reached) / rate if rate and self.is_running else None
+        if not (rate and self.is_running) or any(p.is_running and not p.rate for p in self.parts):
+            return None
+        return (self.keys - self.reached) / rate
 
     def as_json(self) -> dict[str, Any]:
         parts = [asdict(part) | {"rate": part.rate, "left": part.left} for part in self.parts]

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from loaders.engine import jobs
+from loaders.warehouse.lock import LOCK
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.console import watching
 from orchestration.console.limits import Limits
@@ -80,6 +81,30 @@ def test_the_page_counts_skipped_keys_alike_and_no_bar_of_a_failed_load_is_full(
         conn.execute(f"{counted}, failed = 0")  # the fourth was fetched and did not land
     part = caller.json("/api/jobs/1")["parts"][0]
     assert (part["reached"], part["rate"] * part["seconds"]) == (3, pytest.approx(1))
+
+
+def test_no_end_is_told_while_a_dataset_has_no_answer(
+    prepared_dsn: str, open_console: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "FRESH", 0)
+    caller = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
+    with psycopg.connect(prepared_dsn, autocommit=True) as conn:
+        conn.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (f"{LOCK}ib_snapshot",))
+        conn.execute(
+            "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
+            "as_of) values ('ib', 'ib_snapshot', 'snapshot', 'running', 'me', '{}', now())"
+        )
+        conn.execute(
+            "insert into ops.ingestion_job_tasks (job_id, task_no, dataset, keys, status, done, "
+            "fetched, rows_new, started_at) values (1, 1, 'session', '{a}', 'succeeded', 1, 1, 12, "
+            "now()), (1, 2, 'chain_snapshot', '{b}', 'running', 0, 0, 230, now())"
+        )
+        assert caller.json("/api/jobs/1")["progress"]["left"] is None
+        page = caller.get("/jobs/1").text
+    assert " left" not in page.partition("<progress")[0]
+    assert '<progress max="1" aria-label="chain_snapshot">' in page  # it goes on, so far unknown
+    assert '<progress max="1" value="1" aria-label="session">' in page
+    assert '<td class="n" data-column="new rows">230</td>' in page
 
 
 def test_a_running_load_sends_its_progress_to_the_end(
