@@ -53,7 +53,7 @@ def check(settings: Settings, now: datetime) -> Check:
     history, due = HISTORY in licence.features, None
     if history:
         due = _estimate(settings, days)
-        parts.append(str(due))
+        parts.append(due.describe(settings))
     else:
         warnings.append(
             f"{LACKING}: only the newest {NEWEST:,} ticks of a contract land, and those that "

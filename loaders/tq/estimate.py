@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 
+from loaders.engine.progress import format_duration
 from loaders.engine.request import LoadRequest
 from loaders.engine.source import Previewed
 from loaders.settings import Settings
@@ -22,6 +23,7 @@ from loaders.tq.tick_days.plan import NOTHING_BUILT
 from loaders.tq.tick_days.schedule import Scheduled, read_last_days
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
+from quotemill.wording import say_count
 
 ASSUMED_TICKS = 30_000  # of a liquid main contract on a day
 BYTES_PER_TICK = 257  # in QuestDB: the width of its columns, levels not given included
@@ -75,12 +77,17 @@ class Estimate:
     gigabytes: float
     is_measured: bool
 
-    def __str__(self) -> str:
+    def describe(self, settings: Settings) -> str:
+        """In words; what ticks take in a warehouse is not known."""
+        if not self.days:
+            return "no day of ticks is due"
         how = "by earlier loads" if self.is_measured else "assumed, and the network comes on top"
-        return (
-            f"{self.days:,} days of ticks are due: some {self.hours:,.1f} hours, "
-            f"{self.gigabytes:,.1f} GB in QuestDB ({how})"
-        )
+        size = f"{self.gigabytes:,.1f} GB"
+        if self.gigabytes < 1:
+            size = f"{self.ticks * BYTES_PER_TICK / 1e6:,.0f} MB"
+        place = f", {size} in QuestDB" if settings.questdb_url else ""
+        due = say_count(self.days, "day of ticks is due", "days of ticks are due")
+        return f"{due}: some {format_duration(self.hours * 3600)} to load{place} ({how})"
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -167,7 +174,7 @@ def preview(
             "`loaders check tq` estimates them too"
         )
     detail = {"days": {v: len(d) for v, d in by_variety.items()}, "estimate": whole.as_json()}
-    return Previewed((*lines, str(whole)), detail)
+    return Previewed((*lines, whole.describe(settings)), detail)
 
 
 def _read_due(settings: Settings, warehouse: Warehouse) -> _Due | None:

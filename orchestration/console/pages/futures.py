@@ -7,7 +7,9 @@ from typing import Any
 import psycopg
 
 from loaders import sources
+from loaders.ticks import store_state
 from orchestration.console.context import Console
+from orchestration.console.errors import describe
 from orchestration.console.pages.chains import gather_loads, gather_plan
 from orchestration.console.pages.site import add_or_explain
 from quotemill.readers import futures_coverage
@@ -62,5 +64,10 @@ def gather_futures(
 
 
 def gather_due(console: Console) -> Mapping[str, Any]:
-    """The days of ticks that the next load fetches, and what else is left to do."""
+    """The days of ticks that the next load fetches, or why their store takes none."""
+    settings, warehouse = console.settings(), console.find_warehouse()
+    if store_state.is_used(settings, warehouse):
+        state = store_state.read_state(settings, warehouse)
+        if state.error is not None:
+            return {"source": SOURCE, "plan": None, "error": describe(state.error)}
     return gather_plan(console, SOURCE)

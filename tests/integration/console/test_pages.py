@@ -230,6 +230,18 @@ def test_all_tasks_of_a_load_are_one_click_away(prepared_dsn: str, open_console:
     assert 'data-part="/jobs/1/part?tasks=all"' in every
 
 
+def test_the_plan_of_ticks_says_that_their_store_is_away(
+    prepared_dsn: str, open_console: Open
+) -> None:
+    settings = {"QUOTEMILL_TQ__ACCOUNT": "me", "QUOTEMILL_TQ__PASSWORD": "secret"}
+    settings |= {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn}
+    assert "no schedule is built yet" in open_console(settings).get("/futures/due").text
+    away = settings | {"QUOTEMILL_QUESTDB_URL": "http://127.0.0.1:9"}
+    text = open_console(away).get("/futures/due").text
+    assert "QuestDB" in text
+    assert "no schedule is built yet" not in text
+
+
 def test_times_are_in_the_zone_of_the_source_or_of_the_job(
     prepared_dsn: str, open_console: Open
 ) -> None:

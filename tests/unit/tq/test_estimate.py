@@ -2,6 +2,7 @@
 
 from datetime import date
 
+from loaders.settings import Settings
 from loaders.ticks.tables import MAIN_TICKS
 from loaders.tq.check import describe_end, describe_licence
 from loaders.tq.client.answers import Licence
@@ -15,13 +16,24 @@ def test_a_backfill_is_estimated_by_earlier_loads_where_there_are_any() -> None:
     assumed = estimate(1000, SETTINGS, Measured())
     # 30,000 ticks at 9,000 a second, a fifth of a second, and a fifth of a start, by two
     assert (assumed.hours, assumed.gigabytes) == (0.57, 7.71)
-    assert "assumed" in str(assumed)
+    questdb = Settings(questdb_url="http://127.0.0.1:9000")
+    assert "assumed" in assumed.describe(questdb)
     known = estimate(1000, SETTINGS, Measured(ticks_per_day=10_000, seconds_per_day=3.6))
     assert (known.ticks, known.hours, known.gigabytes) == (10_000_000, 1.0, 2.57)
-    assert str(known) == (
-        "1,000 days of ticks are due: some 1.0 hours, 2.6 GB in QuestDB (by earlier loads)"
+    assert known.describe(questdb) == (
+        "1,000 days of ticks are due: some 1 h 0 min to load, 2.6 GB in QuestDB (by earlier loads)"
     )
-    assert estimate(0, SETTINGS, Measured()).hours == 0
+    few = estimate(10, SETTINGS, Measured(ticks_per_day=10_000, seconds_per_day=3.6))
+    assert few.describe(questdb) == (
+        "10 days of ticks are due: some 36 s to load, 26 MB in QuestDB (by earlier loads)"
+    )
+    assert few.describe(Settings()) == (
+        "10 days of ticks are due: some 36 s to load (by earlier loads)"
+    )
+
+
+def test_without_a_due_day_nothing_is_estimated() -> None:
+    assert estimate(0, SETTINGS, Measured()).describe(Settings()) == "no day of ticks is due"
 
 
 def test_a_tick_takes_the_width_of_the_columns_of_questdb() -> None:
