@@ -13,7 +13,7 @@ from orchestration.console import starting
 from orchestration.console.api.answers import Answer, Call, StartedAnswer
 from orchestration.console.context import Console
 from orchestration.console.errors import describe
-from orchestration.schedule import switching
+from orchestration.schedule import ledger, switching
 from orchestration.schedule.install import place, state
 from orchestration.schedule.listing import Listing, get_job, list_jobs, read_rows_by_name
 from quotemill.errors import SettingsError, UsageError
@@ -163,3 +163,9 @@ def _read_installed(console: Console, listing: Listing) -> list[InstalledAnswer]
 def read_listing(console: Console) -> Listing:
     """The jobs with their records; without records before the first load."""
     return list_jobs(console.settings(), console.read_any(read_rows_by_name) or {})
+
+
+def find_promised(listing: Listing, now: datetime) -> set[str]:
+    """The jobs whose next start a scheduler has promised, and of which it has missed none."""
+    late = {row.name for row in ledger.list_overdue(listing.rows.values(), listing.jobs, now)}
+    return {name for name, row in listing.rows.items() if row.next_run_at is not None} - late

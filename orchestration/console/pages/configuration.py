@@ -6,7 +6,11 @@ from inspect import getdoc
 from typing import Any
 
 from loaders.settings.sections import section_types
-from orchestration.console.api.schedules import describe_schedules
+from orchestration.console.api.schedules import (
+    describe_schedules,
+    find_promised,
+    read_listing,
+)
 from orchestration.console.api.settings import (
     DatabaseAnswer,
     SettingAnswer,
@@ -14,6 +18,7 @@ from orchestration.console.api.settings import (
 )
 from orchestration.console.context import Console
 from orchestration.console.pages.words import mark
+from orchestration.schedule import ledger
 
 NO_DATABASE = dict.fromkeys(DatabaseAnswer.model_fields)
 # of self-tests: rule, text and its number
@@ -67,4 +72,11 @@ def _write(value: Any) -> str:
 
 
 def gather_schedules(console: Console) -> Mapping[str, Any]:
-    return {"shown": describe_schedules(console), "frequencies": FREQUENCIES}
+    """The jobs; without what starts them, `install` is the command that does."""
+    is_started = bool(find_promised(read_listing(console), console.now))
+    return {
+        "shown": describe_schedules(console),
+        "frequencies": FREQUENCIES,
+        "is_started": is_started,
+        "install": ledger.name_install(),
+    }

@@ -9,7 +9,7 @@ import psycopg
 
 from loaders.engine import job_list
 from orchestration.checks import status
-from orchestration.console.api.schedules import read_listing
+from orchestration.console.api.schedules import find_promised, read_listing
 from orchestration.console.context import Console
 from orchestration.console.errors import scrub
 from orchestration.console.starting import find_options
@@ -95,15 +95,15 @@ def arrange_spans(rows: Iterable[Row], since: datetime, now: datetime) -> list[R
 
 
 def gather_starts(console: Console) -> Mapping[str, Any]:
-    """The next starts of jobs that a scheduler has promised, and of which it has missed none.
+    """The next starts of jobs that a scheduler has promised, or what makes one promise them.
 
     The first page comes without them: calendars take long to import.
     """
     listing = read_listing(console)
-    late = {
-        row.name for row in ledger.list_overdue(listing.rows.values(), listing.jobs, console.now)
-    }
-    promised = {n for n, row in listing.rows.items() if row.next_run_at is not None} - late
+    promised = find_promised(listing, console.now)
     jobs = [job for job in listing.describe(console.now) if job["job"] in promised]
     coming = sorted((job for job in jobs if job["next_start"]), key=lambda job: job["next_start"])
-    return {"coming": coming[:SHOWN]}
+    return {
+        "coming": coming[:SHOWN],
+        "install": ledger.name_install() if listing.jobs and not promised else None,
+    }

@@ -21,8 +21,8 @@ from loaders.warehouse.lock import LOCK
 from orchestration.console import watching
 from orchestration.console.pages import overview
 from orchestration.run import build_record
+from orchestration.schedule import ledger
 from orchestration.schedule.jobs import read_jobs
-from orchestration.schedule.ledger import register_jobs
 from tests.bench import warehouse_url
 from tests.integration.console.conftest import NOW, Caller
 from tests.toy.bench import Toy, bench  # noqa: F401
@@ -98,16 +98,22 @@ def test_the_next_starts_come_after_the_first_page(prepared_dsn: str, open_conso
     service = {"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}
     caller = open_console(service | {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
     assert '<div data-part="/starts" data-lazy></div>' in open_page(caller, "/")
-    assert open_page(caller, "/starts").strip() == ""  # nothing would start any
+    for path in ("/starts", "/schedules"):
+        text = open_page(caller, path)
+        assert "Nothing starts the jobs by the clock." in text
+        assert f'name="command" value="{ledger.name_install()}">' in text
+        assert "2026-11-2" not in text  # no start is dated
     jobs = read_jobs(caller.console.settings()).values()
     with psycopg.connect(prepared_dsn) as conn:
-        register_jobs(conn, jobs, NOW)
+        ledger.register_jobs(conn, jobs, NOW)
+    assert "Nothing starts the jobs" not in open_page(caller, "/schedules")
+    assert "2026-11-23 17:30:00 Shanghai" in open_page(caller, "/schedules")
     part = open_page(caller, "/starts")
     assert "<html" not in part
     assert "tdx_daily" in part
     with psycopg.connect(prepared_dsn) as conn:  # as a timer leaves it that was removed
         conn.execute("update ops.schedules set next_run_at = %s", (NOW - timedelta(hours=1),))
-    assert open_page(caller, "/starts").strip() == ""
+    assert "Nothing starts the jobs by the clock." in open_page(caller, "/starts")
 
 
 def test_a_home_that_cannot_be_written_is_shown(open_console: Open, tmp_path: Path) -> None:
