@@ -53,6 +53,7 @@ class Operations:
     """Facts of a source for commands that do not load it.
 
     missing     why the source cannot be loaded with these settings, or None
+    title       for people, beside its name
     time_zone   of its exchange, in which times of what is its own are shown
     jobs        what `quotemill schedule` starts while the source is configured, by name
     stale_fix   what brings a dataset that is late up to date; its last day if the source was asked
@@ -63,6 +64,7 @@ class Operations:
     """
 
     missing: "Callable[[Settings], str | None]"
+    title: str
     time_zone: str
     jobs: Mapping[str, ScheduledJob] = field(default_factory=dict)
     stale_fix: "Callable[[Settings, str, date | None], str]" = describe_stale_fix

@@ -45,4 +45,4 @@ def missing_settings(settings: Settings) -> str | None:
     return None if settings.ib.host else "IB_HOST is not set"
 
 
-OPERATIONS = Operations(missing_settings, "America/New_York", JOBS)
+OPERATIONS = Operations(missing_settings, "IB, US option chains", "America/New_York", JOBS)

@@ -82,6 +82,7 @@ def check_new_folders(settings: Settings, names: Collection[str]) -> None:
 
 OPERATIONS = Operations(
     missing_settings,
+    "TDX, China A-shares",
     "Asia/Shanghai",
     JOBS,
     describe_late_fix,

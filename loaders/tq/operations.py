@@ -41,4 +41,6 @@ def missing_settings(settings: Settings) -> str | None:
     return f"QUOTEMILL_TQ__{lacking} is not set"
 
 
-OPERATIONS = Operations(missing_settings, "Asia/Shanghai", JOBS, has_verify=True)
+OPERATIONS = Operations(
+    missing_settings, "TqSdk, China futures", "Asia/Shanghai", JOBS, has_verify=True
+)

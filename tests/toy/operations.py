@@ -2,4 +2,4 @@
 
 from loaders.engine.operations import Operations
 
-OPERATIONS = Operations(missing=lambda _: None, time_zone="Asia/Shanghai")
+OPERATIONS = Operations(missing=lambda _: None, title="a toy", time_zone="Asia/Shanghai")

@@ -33,13 +33,14 @@ def gather_form(console: Console) -> Mapping[str, Any]:
     """The sources that can be loaded, and the last loads."""
     warehouse = console.find_warehouse()
     settings = console.settings()
-    configured, _ = sources.configured(settings)
+    configured, missing = sources.configured(settings)
     newest = console.read_any(job_list.newest_jobs) or []
     loaded = {job["source"] for job in newest}
     return {
         "sources": [
             describe_source(name, settings, is_first=name not in loaded) for name in configured
         ],
+        "missing": missing,
         "sandbox": find_sandbox(console, settings),
         "jobs": job_list.list_recent(warehouse, SHOWN) if warehouse else [],
     }

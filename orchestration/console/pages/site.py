@@ -16,6 +16,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 from markupsafe import Markup
 
+from loaders import sources
 from orchestration.console import security
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere, describe, find_status, record_fault
@@ -86,6 +87,7 @@ def _environment() -> jinja2.Environment:
     environment.globals |= {
         "link": lambda path, name: Markup('<a href="{}{}">{}</a>').format(path, name, name),
         "static": name_static,
+        "titles": {name: sources.find_operations(name).title for name in sources.MODULES},
         "navigation": NAVIGATION,
         "languages": LANGUAGES,
         "version": metadata.version("quotemill"),

@@ -77,7 +77,7 @@ def test_the_page_shows_figures_lanes_and_each_problem_once(
     assert problems.count("<code>quotemill run</code>") == 1
     assert problems.count('ends <span class="d">2026-11-18</span>') == 2
     lanes = text.partition('id="lanes"')[2].partition("</table>")[0]
-    assert re.findall(r'<th scope="row">(\w+)</th>', lanes) == ["tdx", "build"]
+    assert re.findall(r'<th scope="row">(\w+)<', lanes) == ["tdx", "build"]
     assert lanes.count("<rect") == 2
     assert 'href="/jobs/1"' in lanes
     axis = lanes.partition("<tfoot>")[2]

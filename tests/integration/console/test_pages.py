@@ -149,6 +149,22 @@ def test_a_first_run_leads_to_a_source(open_console: Open, tmp_path: Path) -> No
         assert f'name="{name}" type="number" min="1" placeholder="{value}"' in text
 
 
+def test_a_source_has_its_title_and_says_what_it_lacks(open_console: Open) -> None:
+    settings = {"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}
+    caller = open_console(settings)
+    text = open_page(caller, "/load")
+    assert "<h2><code>tdx</code> TDX, China A-shares</h2>" in text
+    lacking = text.partition('id="missing"')[2].partition("</ul>")[0]
+    for name, title, why in (
+        ("tq", "TqSdk, China futures", "QUOTEMILL_TQ__ACCOUNT is not set"),
+        ("ib", "IB, US option chains", "IB_HOST is not set"),
+    ):
+        assert f"<code>{name}</code> {title}: {why}" in lacking
+        assert f'href="/settings?section={name}#section-{name}"' in lacking
+    assert "<code>tdx</code>" not in lacking
+    assert "<h2><code>ib</code> IB 美股期权链</h2>" in open_page(caller, "/sources?lang=zh")
+
+
 def test_the_form_has_the_modes_of_each_source_and_what_they_load(open_console: Open) -> None:
     variables = {"QUOTEMILL_IB__HOST": "127.0.0.1", "QUOTEMILL_TQ__ACCOUNT": "me"}
     text = open_page(open_console(variables | {"QUOTEMILL_TQ__PASSWORD": "x"}), "/load")
