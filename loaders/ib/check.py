@@ -54,15 +54,19 @@ def check(settings: Settings, _: datetime) -> Check:
     ]
     if probe.served_type is not None and option.served_type is None:
         warnings.append("options need a market data subscription of their own (OPRA)")
-    if abs(probe.clock_difference) > MOST_DIFFERENCE and settings.ib.clock == "machine":
+    is_followed = settings.ib.clock == "gateway"
+    if abs(probe.clock_difference) > MOST_DIFFERENCE and not is_followed:
         warnings.append(
             f"the gateway's clock differs by {seconds:+.0f} s: slots follow this machine's"
         )
     place = f"{settings.ib.host}:{settings.ib.port}"
+    clock = f"its clock differs by {seconds:+.0f} s"
+    if is_followed:
+        clock = f"its clock differs by {seconds:+.0f} s and loads follow it"
     return describe_service(
         f"the gateway at {place} ({source}, version {probe.server_version}) serves "
         f"{WORDS[probe.served_type]} data of {symbol} and {WORDS[option.served_type]} data of its "
-        f"options to client {probe.client_id}; its clock differs by {seconds:+.0f} s, its "
+        f"options to client {probe.client_id}; {clock}, its "
         f"log-in is in the zone {probe.time_zone}",
         filter(None, warnings),
         {

@@ -100,7 +100,7 @@
     const place = form.querySelector("[data-answer]");
     if (answer.checks) {
       const lines = answer.checks.map((c) => [c.status, c.name, c.text, c.fix].filter(Boolean).join(" · "));
-      say(place, lines.join("\n"), answer.ok ? "good" : "bad");
+      say(place, lines.join("\n"), !answer.ok ? "bad" : answer.warned ? "warn" : "good");
     } else {
       const done = form.dataset.done || document.body.dataset.done;
       say(place, [done, ...(answer.notes || []), answer.hint].filter(Boolean).join(" "), "good");

@@ -1,12 +1,15 @@
 """Testing a connection before it is saved."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from loaders import sources
+from loaders.engine.check import describe_service
 from tests.integration.console.conftest import Caller
 
 Open = Callable[..., Caller]
@@ -85,6 +88,18 @@ def test_a_source_is_asked_by_a_real_request(open_console: Open) -> None:
     assert document["checks"][0]["exit_code"] == 4
     unknown = caller.call(TEST, {"source": "nothing"})
     assert (unknown.status_code, unknown.json()["error"]) == (422, "unknown source nothing")
+
+
+def test_a_source_is_judged_by_its_warnings_as_the_doctor_does(
+    open_console: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "the gateway's clock differs by -99092 s: slots follow this machine's"
+    warned = describe_service("the gateway answers", [text], {})
+    monkeypatch.setattr(sources, "find", lambda _: SimpleNamespace(check=lambda *_: warned))
+    caller = open_console()
+    document = caller.call(TEST, {"source": "ib"}).json()
+    assert [(c["status"], c["text"]) for c in document["checks"]] == [("warn", text)]
+    assert (document["ok"], document["warned"]) == (True, True)
 
 
 @pytest.mark.parametrize(

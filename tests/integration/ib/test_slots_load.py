@@ -8,6 +8,7 @@ import pytest
 
 from loaders.engine.request import LoadRequest
 from loaders.ib import source
+from loaders.ib.check import check
 from loaders.ib.client import gateway as gateway_module
 from loaders.ib.planning.request import DUE
 from loaders.loads import run_load
@@ -264,3 +265,8 @@ def test_a_load_says_that_the_clock_of_the_gateway_is_off(
     assert [text for text in load.warnings if "clock differs by +90 s" in text]
     [[text]] = made.rows("select text from raw_ib.gateway_event")
     assert "set both clocks by NTP" in str(text)
+    for clock, is_warned in (("machine", True), ("gateway", False)):
+        checked = check(made.with_settings(clock=clock).settings, made.sandbox.clock)
+        warnings = "".join(checked.figures["warnings"])
+        assert ("clock differs by +90 s" in warnings) == is_warned
+        assert ("differs by +90 s and loads follow it" in checked.text) != is_warned
