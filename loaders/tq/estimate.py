@@ -166,7 +166,8 @@ def preview(
     by_variety = {variety: days for variety, days in by_variety.items() if days}
     whole = estimate(sum(map(len, by_variety.values())), settings.tq, due.measured)
     lines = [
-        f"{v}: {len(days):,} days from {min(days)} to {max(days)}" for v, days in by_variety.items()
+        f"{v}: {say_count(len(days), 'day')} from {min(days)} to {max(days)}"
+        for v, days in by_variety.items()
     ]
     if new := [variety for variety in wanted if variety not in due.planned_from]:
         lines.append(

@@ -29,6 +29,7 @@ from orchestration.schedule import jobs, ledger
 from quotemill.errors import LockHeldError, PartialError, UpstreamError, most_severe
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
+from quotemill.wording import say_count
 
 # a job that stopped running is judged by its last run for this long
 RUN_MEMORY = timedelta(days=35)
@@ -109,7 +110,7 @@ def _check_lags(result: RunResult, settings: Settings) -> dict[str, Cause | None
         limit = getattr(section, "stale_after", 0)
         text = (
             f"the data of {lag.source} are late: {lag.dataset} ends {lag.last_date}, "
-            f"{lag.days:,} trading days before {lag.expected_date}"
+            f"{say_count(lag.days, 'trading day')} before {lag.expected_date}"
         )
         if lag.source not in gone:
             text += f"; fix: {lag.describe_fix(settings)}"

@@ -73,6 +73,12 @@ def test_a_finding_that_names_a_code_leads_to_its_chart(caller: Caller) -> None:
         assert caller.get(f"/prices?code={code}&end=2026-11-19").status_code == 200
 
 
+def test_the_name_of_a_dataset_is_no_word(caller: Caller, prepared_dsn: str) -> None:
+    with psycopg.connect(prepared_dsn) as conn:
+        conn.execute("update qa.findings set subject = 'codes' where check_name = 'stale_dataset'")
+    assert list_subjects(caller, "text=stale_dataset&lang=zh") == ["codes"]
+
+
 def test_the_first_page_says_how_many_are_new(caller: Caller, prepared_dsn: str) -> None:
     assert '<div data-part="/new" data-lazy></div>' in caller.get("/").text
     link = '<a href="/findings?state=new">'

@@ -178,6 +178,10 @@ def test_option_chains_and_ticks_are_shown_at_a_glance(
     text = caller.get("/glance").text
     assert ">17 / 20<" in text
     assert ">1 / 2<" in text
+    with psycopg.connect(prepared_dsn) as conn:
+        conn.execute("truncate raw_ib.recapture")
+        conn.execute("update raw_ib.slot_run set planned = 0, captured = 0")
+    assert '<span class="warn">0 / 0</span>' in caller.get("/glance").text  # nothing is well
 
 
 def add_capture(

@@ -112,6 +112,10 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
         ("2 warnings (1 new), 3 info", "2 个警告（1 个新增），3 个提示"),
         ("load 2 of tdx partial: 8 keys failed", "`tdx` 的加载 2 部分失败：8 个键失败"),
         ("tdx is not configured: IB_HOST is not set", "`tdx` 尚未配置：未设置 `IB_HOST`"),
+        (
+            "embedded PostgreSQL 18 (/srv/home/socket) (default: embedded server)",
+            "自带的 PostgreSQL 18（/srv/home/socket）（默认：自带的服务器）",
+        ),
         ("a list, each monthly or weekly", "列表，每项为月度或周度"),
         ("stage 1 is not open; nobody knows", None),
         (
