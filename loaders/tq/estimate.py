@@ -130,9 +130,10 @@ def read_measured(conn: psycopg.Connection) -> Measured:
 
 @dataclass(frozen=True)
 class _Due:
-    """Days that are due, and the first day that the schedule can have of each variety in it."""
+    """Days that are due by the schedule, and the first that it can have of each variety in it."""
 
     days: Sequence[Scheduled]
+    last_day: date
     planned_from: Mapping[str, date]
     measured: Measured
 
@@ -175,6 +176,8 @@ def preview(
             "`loaders check tq` estimates them too"
         )
     detail = {"days": {v: len(d) for v, d in by_variety.items()}, "estimate": whole.as_json()}
+    if not whole.days:
+        lines.append(f"the schedule ends {due.last_day}")
     return Previewed((*lines, whole.describe(settings)), detail)
 
 
@@ -190,6 +193,11 @@ def _read_due(settings: Settings, warehouse: Warehouse) -> _Due | None:
         covered = {v: landed.coverage(conn, v, settings.tq.route) for v in built}
         # none of this route: the schedule is by the other one, and no day is new
         planned_from = {v: c.first_day if c else date.min for v, c in covered.items()}
-        return _Due(read_due_days(conn, settings, schema), planned_from, read_measured(conn))
+        return _Due(
+            read_due_days(conn, settings, schema),
+            max(built.values()),
+            planned_from,
+            read_measured(conn),
+        )
 
     return warehouse.ask(read_days)

@@ -10,7 +10,6 @@ from loaders.engine import job_list, job_status, jobs
 from loaders.engine.jobs import OPEN
 from loaders.settings import Settings
 from loaders.settings.sections import section_types
-from loaders.trading_time import format_time
 from orchestration.console.api.commands import describe_command
 from orchestration.console.api.jobs import Task, describe_job
 from orchestration.console.api.sandbox import find_sandbox
@@ -86,7 +85,7 @@ def gather_job(
         "build": find_build(console, job.finished_at, command) if has_rows or command else None,
         "tasks": shown,
         "more_tasks": len(job.tasks) - len(shown),
-        "log": [write_line(scrub(line), job.source) for line in lines],
+        "log": [scrub(line) for line in lines],
     }
 
 
@@ -131,13 +130,6 @@ def choose_tasks(tasks: Sequence[Task]) -> list[Task]:
     reached = next((n for n, task in enumerate(tasks) if task.status in OPEN), len(tasks))
     first = max(0, reached - ENDED_TASKS)
     return list(tasks[first : first + TASKS])
-
-
-def write_line(line: Mapping[str, Any], source: str | None = None) -> str:
-    """A line of a log, of a source or not, as people read it."""
-    words = (line.get(name) for name in ("dataset", "code", "event"))
-    at = format_time(datetime.fromisoformat(line["at"]), sources.find_zone(source))
-    return f"{at} {line['level']:<7} {' '.join(str(word) for word in words if word)}"
 
 
 def gather_command(console: Console, run_id: str) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ import hashlib
 import mimetypes
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from importlib import metadata
@@ -21,7 +21,7 @@ from orchestration.console import security
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere, describe, find_status, record_fault
 from orchestration.console.pages.words import LANGUAGES, choose_words, mark
-from orchestration.report.page import make_environment
+from orchestration.report.page import format_time, make_environment
 from quotemill.errors import QuotemillError, UsageError
 
 # path, label
@@ -79,11 +79,24 @@ def write_price(price: Decimal | None) -> str:
     return f"{price:.2f}" if price == round(price, 2) else f"{price.normalize():f}"
 
 
+@jinja2.pass_context
+def write_line(
+    context: Mapping[str, Any], line: Mapping[str, Any], source: str | None = None
+) -> str:
+    """A line of a log, of a source or not, in the language of the reader as far as it goes."""
+    t = context["t"]
+    at = t(format_time(datetime.fromisoformat(line["at"]), source))
+    event = t.try_text(str(line["event"])) if line.get("event") else ""
+    words = (line.get("dataset"), line.get("code"), event)
+    return f"{at} {t(line['level']):<7} {' '.join(str(word) for word in words if word)}"
+
+
 @cache
 def _environment() -> jinja2.Environment:
     environment = make_environment(jinja2.PackageLoader("orchestration.console", "templates"))
     environment.filters["plain"] = lambda number: f"{number:f}"
     environment.filters["price"] = write_price
+    environment.filters["logged"] = write_line
     environment.globals |= {
         "link": lambda path, name: Markup('<a href="{}{}">{}</a>').format(path, name, name),
         "static": name_static,

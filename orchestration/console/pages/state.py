@@ -12,7 +12,6 @@ from orchestration.checks import findings as wrong
 from orchestration.checks import logscan
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere, scrub
-from orchestration.console.pages.loading import write_line
 from orchestration.run import build_record, findings, history
 from orchestration.run.findings import Finding, Judgement
 from quotemill.codes import read_code
@@ -60,7 +59,7 @@ def _add_log(
         "what": what,
         "number": number,
         "row": dict(row) | {"error": scrub(row["error"])},
-        "log": [write_line(scrub(line)) for line in lines[-LINES:]],
+        "log": [scrub(line) for line in lines[-LINES:]],
         "more": max(0, len(lines) - LINES),
         "unreadable": unreadable,
     }

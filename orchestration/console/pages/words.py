@@ -152,6 +152,11 @@ class Words:
 
     language: str = "en"
 
+    def try_text(self, text: str) -> str:
+        """A line of a log, as it is where the catalogue lacks it, and without marks."""
+        said = translate(text) if self.language == "zh" else None
+        return said.replace("`", "") if said else text
+
     def __call__(self, text: str, **values: object) -> str:
         if self.language == "zh":
             text = catalogue()[text] if values else translate(text) or quote(text)

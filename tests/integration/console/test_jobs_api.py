@@ -105,6 +105,8 @@ def test_no_end_is_told_while_a_dataset_has_no_answer(
     assert '<progress max="1" aria-label="chain_snapshot">' in page  # it goes on, so far unknown
     assert '<progress max="1" value="1" aria-label="session">' in page
     assert '<td class="n" data-column="new rows">230</td>' in page
+    log = caller.get("/jobs/1?lang=zh").text.partition('<pre id="log"')[2].partition("</pre>")[0]
+    assert re.findall("(?:纽约|New York) (.+)", log)[0] == "提示      开始"
 
 
 def test_a_running_load_sends_its_progress_to_the_end(

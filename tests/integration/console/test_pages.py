@@ -475,7 +475,7 @@ def test_a_build_of_the_history_has_its_lines_of_the_log(
     assert "<code>by-steps</code>" in text
     shown = text.partition('<pre id="log"')[2].partition("</pre>")[0]
     assert shown.partition(">")[2].splitlines() == [
-        f"{NOW:%F %T} UTC error   one &lt;script&gt;alert(1)&lt;/script&gt; 收盘 password=***"
+        f"{NOW:%F %T} UTC 错误      one &lt;script&gt;alert(1)&lt;/script&gt; 收盘 password=***"
     ]
     assert "very-secret" not in text
     assert "of-the-log" not in text

@@ -93,7 +93,9 @@ def test_a_dry_run_lists_the_days_that_a_load_would_fetch(mapped: Bench) -> None
     assert preview(mapped.settings, warehouse, since, None).detail["days"] == {"SHFE.cu": 2}
     assert not mapped.sandbox.log
     assert mapped.load("ticks").status == "succeeded"
-    assert preview(mapped.settings, warehouse, LoadRequest("tq"), None).detail["days"] == {}
+    done = preview(mapped.settings, warehouse, LoadRequest("tq"), None)
+    assert done.detail["days"] == {}
+    assert done.lines == (f"the schedule ends {END}", "no day of ticks is due")
     assert (
         preview(mapped.settings, None, LoadRequest("tq"), None).lines[0].startswith("no schedule")
     )
