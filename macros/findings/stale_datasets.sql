@@ -6,8 +6,8 @@ select
     dataset as subject,
     last_date as trade_date,
     coalesce(
-        lag_trading_days || case lag_trading_days when 1 then ' trading day' else ' trading days' end
-        || ' behind ',
+        lag_trading_days
+        || case lag_trading_days when 1 then ' trading day' else ' trading days' end || ' behind ',
         'nothing loaded; expected '
     )
     || expected_date || ': `quotemill status` says what to do' as evidence

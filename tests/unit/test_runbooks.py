@@ -114,7 +114,7 @@ def test_each_failure_has_a_check_of_the_doctor_or_says_why_none() -> None:
 
 
 def test_the_runbook_lists_every_check_of_the_doctor() -> None:
-    modules = ("doctor", "folders", "warehouse")
+    modules = ("doctor", "folders", "status", "warehouse")
     paths = [ROOT / "orchestration" / "checks" / f"{module}.py" for module in modules]
     paths += [*(ROOT / "loaders").glob("*/doctor.py"), ROOT / "loaders" / "engine" / "check.py"]
     paths.append(ROOT / "loaders" / "warehouse" / "editions.py")  # yields the parts of a check

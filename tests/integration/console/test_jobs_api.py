@@ -83,7 +83,7 @@ def test_the_page_counts_skipped_keys_alike_and_no_bar_of_a_failed_load_is_full(
     assert (part["reached"], part["rate"] * part["seconds"]) == (3, pytest.approx(1))
 
 
-def test_no_end_is_told_while_a_dataset_has_no_answer(
+def test_no_time_left_is_given_while_a_dataset_has_no_answer(
     prepared_dsn: str, open_console: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "FRESH", 0)
