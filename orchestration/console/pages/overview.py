@@ -103,7 +103,9 @@ def gather_starts(console: Console) -> Mapping[str, Any]:
     promised = find_promised(listing, console.now)
     jobs = [job for job in listing.describe(console.now) if job["job"] in promised]
     coming = sorted((job for job in jobs if job["next_start"]), key=lambda job: job["next_start"])
+    # a new home has its first load before it
+    lacks_scheduler = console.find_warehouse() is not None and listing.jobs and not promised
     return {
         "coming": coming[:SHOWN],
-        "install": ledger.name_install() if listing.jobs and not promised else None,
+        "install": ledger.name_install() if lacks_scheduler else None,
     }

@@ -88,6 +88,9 @@ def test_a_wrong_address_is_a_page_for_people_and_a_document_for_scripts(
 def test_a_first_visit_leads_to_the_first_load(open_console: Open) -> None:
     caller = open_console()
     assert '<a href="/load">Choose a source' in open_page(caller, "/")
+    assert "warehouse: none yet" in open_page(caller, "/")
+    assert open_page(caller, "/starts").strip() == ""
+    assert "Last loads" not in open_page(caller, "/load")
     # the form as it opens tests the embedded server, which has no port
     form = open_page(caller, "/settings").partition('id="database"')[2].partition("</form>")[0]
     given = re.findall('<input name="(\\w+)"[^>]* value="([^"]+)"', form)
