@@ -173,32 +173,15 @@ def test_the_page_opens_without_errors_or_other_requests(
     assert all(width > 600 and points >= 2 for _, width, points in drawn)
 
 
-def test_what_to_do_is_never_nothing_beside_an_alert_or_a_failed_self_test(
-    report: Report,
-) -> None:
-    def what_to_do(alerts: Sequence[Mapping[str, Any]], tests: Sequence[dict[str, Any]]) -> str:
-        runs = replace(report.runs, alerts=alerts, tests=tests)
+def test_what_to_do_is_never_nothing_beside_an_alert(report: Report) -> None:
+    def what_to_do(alerts: Sequence[Mapping[str, Any]]) -> str:
+        runs = replace(report.runs, alerts=alerts)
         text = page.render(replace(report, runs=runs, status=replace(report.status, problems=())))
         return text.partition('id="fixes"')[2].partition('id="freshness"')[0]
 
-    failed = {
-        "source": "tdx",
-        "kind": "selftest",
-        "status": "failed",
-        "started_at": AS_OF,
-        "failed": 3,
-        "total": 31,
-        "passed": 28,
-        "skipped": 0,
-        "run_id": 1,
-    }
-    assert "Nothing." in what_to_do([], [])
-    assert "Nothing." not in what_to_do(report.runs.alerts, [])
-    assert "load of tdx failed" in what_to_do(report.runs.alerts, [])
-    assert "Nothing." not in what_to_do([], [failed])
-    assert "<code>loaders selftest tdx</code>" in what_to_do([], [failed])
-    # a later run that passed closes it
-    assert "Nothing." in what_to_do([], [failed | {"status": "passed"}, failed])
+    assert "Nothing." in what_to_do([])
+    assert "Nothing." not in what_to_do(report.runs.alerts)
+    assert "load of tdx failed" in what_to_do(report.runs.alerts)
 
 
 def test_the_window_ends_at_the_newest_data(
