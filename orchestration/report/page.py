@@ -5,7 +5,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from importlib import metadata
@@ -259,6 +259,8 @@ def format_time(at: datetime | None, source: str | None = None, zone: str = "") 
 def write_time(
     context: Mapping[str, Any], at: datetime | None, source: str | None = None, zone: str = ""
 ) -> str:
-    """As `format_time`, in the language of the reader."""
+    """As `format_time`, in the language of the reader; a table sorts by the time itself."""
     said: str = context["t"](format_time(at, source, zone))
-    return said
+    if at is None:
+        return said
+    return Markup('<time datetime="{}">{}</time>').format(at.astimezone(UTC).isoformat(), said)

@@ -217,7 +217,9 @@ def find_next(conn: psycopg.Connection, at: datetime) -> dict[str, Any] | None:
 
 
 def describe_command(command: str) -> str:
-    """What a build makes, in words; `command` is that of its record."""
+    """What a build makes, in words; `command` is that of its record, of others what they call it."""
+    if command.partition(" ")[0] != "build":
+        return command
     tables = re.findall(r"--select source:(?:\w+\.)?(\w+)\+", command)
     if len(tables) > SHOWN_TABLES:
         return f"what is made from {len(tables)} changed tables"

@@ -82,29 +82,45 @@ def gather_job(
         "job": job,
         "command": command,
         # no build is of a load without rows
-        "build": find_build(console, job.finished_at, command) if has_rows or command else None,
+        "build": find_build(console, job.finished_at) if has_rows or command else None,
         "tasks": shown,
         "more_tasks": len(job.tasks) - len(shown),
         "log": [scrub(line) for line in lines],
     }
 
 
-def find_build(
-    console: Console, ended_at: datetime | None, command: Command | None
-) -> dict[str, Any] | None:
-    """The first build after a load, which its rows are in; `progress` of one that runs."""
+def find_build(console: Console, ended_at: datetime | None) -> dict[str, Any] | None:
+    """The first build after a load, which its rows are in."""
     if ended_at is None:
         return None
     build = console.read(lambda conn: build_record.find_next(conn, ended_at))
     if build is None:
         return None
-    until = build["finished_at"] or console.clock()
-    build |= {"seconds": max(0.0, (until - build["started_at"]).total_seconds()), "progress": None}
-    build["error"] = scrub(build["error"])
-    if build["status"] == "running" and command is not None:
-        output = console.commands.read_output(command)
-        build["progress"] = read_progress(output.partition(f"build {build['build_id']} ")[2])
-    return build
+    return describe_build(console, build)
+
+
+def describe_build(console: Console, build: dict[str, Any]) -> dict[str, Any]:
+    """A build with what pages say about it; `progress` of one that a command of a console runs."""
+    output = ""
+    if build["status"] == "running":
+        begun = f"build {build['build_id']} "
+        running = [c for c in console.commands.list_all() if c.is_running]
+        texts = (console.commands.read_output(command) for command in running)
+        output = next((rest for text in texts if (rest := text.partition(begun)[2])), "")
+    return build | {
+        "error": scrub(build["error"]),
+        "seconds": measure_seconds(console, build),
+        "words": build_record.describe_command(build["command"]),
+        "progress": read_progress(output),
+    }
+
+
+def measure_seconds(console: Console, row: Mapping[str, Any]) -> float | None:
+    """How long a run, load or build took, or has taken so far; None of one that was cut short."""
+    if row["finished_at"] is None and row["status"] != "running":
+        return None
+    until: datetime = row["finished_at"] or console.clock()
+    return max(0.0, (until - row["started_at"]).total_seconds())
 
 
 def read_progress(output: str) -> dict[str, Any] | None:

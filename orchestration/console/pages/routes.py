@@ -128,11 +128,19 @@ def routes(console: Console, watch: JobWatch, site: Site) -> APIRouter:
 
     @router.get("/runs/{run_id}")
     def show_run(request: Request, run_id: RunId) -> Response:
-        return site.show(request, "record.html", lambda: state.gather_run(console, run_id))
+        return site.show(request, "record.html", lambda: runs.gather_run(console, run_id))
+
+    @router.get("/runs/{run_id}/part")
+    def show_run_part(request: Request, run_id: RunId) -> Response:
+        return site.render(request, "_record.html", runs.gather_run(console, run_id))
 
     @router.get("/builds/{build_id}")
     def show_build(request: Request, build_id: BuildId) -> Response:
-        return site.show(request, "record.html", lambda: state.gather_build(console, build_id))
+        return site.show(request, "record.html", lambda: runs.gather_build(console, build_id))
+
+    @router.get("/builds/{build_id}/part")
+    def show_build_part(request: Request, build_id: BuildId) -> Response:
+        return site.render(request, "_record.html", runs.gather_build(console, build_id))
 
     @router.get("/findings")
     def show_findings(

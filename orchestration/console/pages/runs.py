@@ -1,4 +1,4 @@
-"""The page of history: runs, each with its loads and builds, and the commands of this console."""
+"""Pages of what ran: runs, each with its loads and builds, one run or build with its log."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,13 +9,18 @@ import psycopg
 
 from loaders import sources
 from loaders.engine import job_list
+from orchestration.checks import logscan
 from orchestration.console.api.commands import describe_command
 from orchestration.console.context import Console
-from orchestration.console.errors import scrub
+from orchestration.console.errors import NotThere, scrub
+from orchestration.console.pages.loading import describe_build, measure_seconds
 from orchestration.run import build_record, history
+from quotemill.errors import UsageError
 
 SHOWN = 30  # loads of a page
 MOST = 300  # builds of the same time
+LINES = 500  # of the log of a run or build
+CLOCKS_APART = timedelta(minutes=10)  # of this machine, which logs, and of the server
 LONGEST = timedelta(days=1)  # of a run, before the first load that a page shows of it
 LOADING, BUILDING = {"run", "load", "retry"}, {"run", "load", "retry", "build"}  # commands
 Row = dict[str, Any]
@@ -48,19 +53,74 @@ def gather(console: Console, before: int | None) -> Mapping[str, Any]:
     def read(conn: psycopg.Connection) -> list[Entry]:
         since = loads[-1]["started_at"] if has_more else None
         until = job_list.find_start(conn, before) if before else None
-        builds = build_record.recent(conn, MOST, since, until)
         runs = history.recent(conn, SHOWN, since and since - LONGEST, until)
-        entries = group_by_run(runs, loads, builds)
+        entries = group_by_run(runs, loads, build_record.recent(conn, MOST, since, until))
         return [e for e in entries if e.parts or since is None or e.started_at >= since]
 
-    entries = console.read(read)
-    for entry in entries:
-        for shown in (entry, *entry.parts):
-            shown.row["error"] = scrub(shown.row["error"])
-            if shown.kind == "build":
-                shown.row["words"] = build_record.describe_command(shown.row["command"])
     older = loads[-1]["job_id"] if has_more else None
+    entries = _describe(console, console.read(read))
     return {"entries": entries, "older": older, "commands": commands}
+
+
+def gather_run(console: Console, run_id: str) -> Mapping[str, Any]:
+    """A recorded run with its loads and builds and the end of its log. Raises NotThere."""
+
+    def read(conn: psycopg.Connection) -> Entry | None:
+        run = history.find(conn, run_id)
+        if run is None:
+            return None
+        since, until = run["started_at"], run["finished_at"] or console.clock() + CLOCKS_APART
+        others = history.recent(conn, SHOWN, since - LONGEST, until)
+        entries = group_by_run(
+            [run, *(other for other in others if other["run_id"] != run_id)],
+            job_list.jobs_between(conn, since, until, SHOWN),
+            build_record.recent(conn, MOST, since, until),
+        )
+        return next(entry for entry in entries if entry.row is run)
+
+    entry = console.read_any(read)
+    if entry is None:
+        raise NotThere(f"there is no run {run_id[:40]}", hint="page History")
+    _describe(console, [entry])
+    return _add_log(console, "run", run_id, entry.row) | {"entries": entry.parts}
+
+
+def gather_build(console: Console, build_id: int) -> Mapping[str, Any]:
+    """A recorded build with the end of its log. Raises NotThere."""
+    build = console.read_any(lambda conn: build_record.find(conn, build_id))
+    if build is None:
+        raise NotThere(f"there is no build {build_id}", hint="page History")
+    return _add_log(console, "build", build_id, describe_build(console, build)) | {"entries": []}
+
+
+def _add_log(console: Console, what: str, number: str | int, row: Row) -> dict[str, Any]:
+    """A row of `ops` and the end of its lines in the log of this home, which name it as `what`."""
+    since = row["started_at"] - CLOCKS_APART
+    until = (row["finished_at"] or console.clock()) + CLOCKS_APART
+    unreadable, lines = None, []
+    try:
+        lines = logscan.read_lines(console.settings().home / "logs", since, until, what, number)
+    except UsageError as error:
+        unreadable = scrub(str(error))
+    return {
+        "what": what,
+        "number": number,
+        "row": row,
+        "log": [scrub(line) for line in lines[-LINES:]],
+        "more": max(0, len(lines) - LINES),
+        "unreadable": unreadable,
+    }
+
+
+def _describe(console: Console, entries: list[Entry]) -> list[Entry]:
+    """Add to each row what pages say about it."""
+    for entry in entries:
+        _describe(console, entry.parts)
+        entry.row["error"] = scrub(entry.row["error"])
+        entry.row["seconds"] = measure_seconds(console, entry.row)
+        if entry.kind == "build":
+            entry.row["words"] = build_record.describe_command(entry.row["command"])
+    return entries
 
 
 def group_by_run(runs: Iterable[Row], loads: Iterable[Row], builds: Iterable[Row]) -> list[Entry]:

@@ -21,7 +21,7 @@ from orchestration.console import security
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere, describe, find_status, record_fault
 from orchestration.console.pages.words import LANGUAGES, choose_words, mark
-from orchestration.report.page import format_time, make_environment
+from orchestration.report.page import format_time, keep_options, make_environment
 from quotemill.errors import QuotemillError, UsageError
 
 # path, label
@@ -91,12 +91,17 @@ def write_line(
     return f"{at} {t(line['level']):<7} {' '.join(str(word) for word in words if word)}"
 
 
+def type_command(text: str) -> Markup:
+    """A command as people type it: with its program, and without what asks for an answer as JSON."""
+    program = "" if text.startswith(("quotemill ", "loaders ")) else "quotemill "
+    return keep_options(f"{program}{text}".removesuffix(" --json"))
+
+
 @cache
 def _environment() -> jinja2.Environment:
     environment = make_environment(jinja2.PackageLoader("orchestration.console", "templates"))
     environment.filters["plain"] = lambda number: f"{number:f}"
-    environment.filters["price"] = write_price
-    environment.filters["logged"] = write_line
+    environment.filters |= {"price": write_price, "logged": write_line, "typed": type_command}
     environment.globals |= {
         "link": lambda path, name: Markup('<a href="{}{}">{}</a>').format(path, name, name),
         "static": name_static,

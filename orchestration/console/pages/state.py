@@ -1,18 +1,16 @@
-"""Pages of what ran and what is wrong: runs, builds, findings, sources with their self-tests."""
+"""Pages of what is wrong: findings, sources with their self-tests."""
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from loaders import sources
 from loaders.engine import job_list, test_runs
 from orchestration.checks import findings as wrong
-from orchestration.checks import logscan
 from orchestration.console.context import Console
-from orchestration.console.errors import NotThere, scrub
-from orchestration.run import build_record, findings, history
+from orchestration.console.errors import scrub
+from orchestration.run import findings
 from orchestration.run.findings import Finding, Judgement
 from quotemill.codes import read_code
 from quotemill.errors import UsageError
@@ -20,49 +18,8 @@ from quotemill.warehouse.schemas import has_relation
 
 SHOWN = 30
 MOST = 500  # findings on a page
-LINES = 500  # of the log of a run or build
 _SHARE = re.compile(r"\b(?:sh|sz|bj)[0-9]{6}\b")
 _VARIETY = re.compile(r"\b(?:CFFEX|CZCE|DCE|GFEX|INE|SHFE)\.[A-Za-z]+")
-CLOCKS_APART = timedelta(minutes=10)  # of this machine, which logs, and of the server
-
-
-def gather_run(console: Console, run_id: str) -> Mapping[str, Any]:
-    """A recorded run with the end of its log. Raises NotThere."""
-    run = console.read_any(lambda conn: history.find(conn, run_id))
-    if run is None:
-        raise NotThere(f"there is no run {run_id[:40]}", hint="page History")
-    return _add_log(console, "run", run_id, run)
-
-
-def gather_build(console: Console, build_id: int) -> Mapping[str, Any]:
-    """A recorded build with the end of its log. Raises NotThere."""
-    build = console.read_any(lambda conn: build_record.find(conn, build_id))
-    if build is None:
-        raise NotThere(f"there is no build {build_id}", hint="page History")
-    words = build_record.describe_command(build["command"])
-    own = {"schedule": None, "exit_code": None, "words": words}
-    return _add_log(console, "build", build_id, build | own)
-
-
-def _add_log(
-    console: Console, what: str, number: str | int, row: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    """A row of `ops` and the end of its lines in the log of this home, which name it as `what`."""
-    since = row["started_at"] - CLOCKS_APART
-    until = (row["finished_at"] or console.clock()) + CLOCKS_APART
-    unreadable, lines = None, []
-    try:
-        lines = logscan.read_lines(console.settings().home / "logs", since, until, what, number)
-    except UsageError as error:
-        unreadable = scrub(str(error))
-    return {
-        "what": what,
-        "number": number,
-        "row": dict(row) | {"error": scrub(row["error"])},
-        "log": [scrub(line) for line in lines[-LINES:]],
-        "more": max(0, len(lines) - LINES),
-        "unreadable": unreadable,
-    }
 
 
 def gather_findings(

@@ -246,7 +246,7 @@
     function sort() {
       const { n, way } = orders.get(key), body = table.tBodies[0];
       heads.forEach((head, other) => { head.ariaSort = other === n ? way : null; });
-      const valued = [...body.rows].map((row) => [toSortable(row.cells[n].textContent.trim()), row]);
+      const valued = [...body.rows].map((row) => [readSortable(row.cells[n]), row]);
       valued.sort(([a], [b]) => (way === "ascending" ? 1 : -1) * compare(a, b));
       body.append(...valued.map(([, row]) => row));
     }
@@ -269,6 +269,11 @@
     if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
     return typeof a === "number" ? a - b || 0 : a.localeCompare(b);
   }
+
+  // of times in several zones the instant
+  const readSortable = (cell) => (
+    cell.querySelector("time")?.dateTime || toSortable(cell.textContent.trim())
+  );
 
   // a figure, "3 / 8" or a duration as a number; before all others what is not there
   function toSortable(text) {

@@ -114,6 +114,16 @@ def check_sorting(page: Page) -> None:
     page.wait_for(f"{head}.ariaSort === 'descending'")
 
 
+def check_times(page: Page) -> None:
+    """Times are sorted as times, whatever zones they are written in."""
+    times = "[...document.querySelectorAll('#history time')]"
+    page.ask(f"{times}.forEach((time, n) => {{ time.textContent = n; }})")
+    page.ask("void document.getElementById('sort-history-3').click()")
+    shown = page.ask(f"{times}.map((time) => time.dateTime)")
+    assert len(shown) > 1
+    assert shown == sorted(shown)
+
+
 def test_no_page_of_a_new_home_has_a_serious_violation(
     tmp_path: Path, start_console: Start, chromium: Browser
 ) -> None:
@@ -127,3 +137,4 @@ def test_no_page_over_a_built_warehouse_has_a_serious_violation(
     url = start_console(failed_place, "--port", "0", "--as-of", AS_OF).url
     check_pages(chromium, url)
     check_sorting(chromium.open(f"{url}/sources"))
+    check_times(chromium.open(f"{url}/history"))

@@ -81,7 +81,7 @@ def test_the_page_shows_figures_lanes_and_each_problem_once(
     assert lanes.count("<rect") == 2
     assert 'href="/jobs/1"' in lanes
     axis = lanes.partition("<tfoot>")[2]
-    assert re.findall(r'<span class="d">(.*?)</span>', axis) == [
+    assert re.findall(r"<time[^>]*>(.*?)</time>", axis) == [
         "2026-11-19 12:00:00 UTC",
         "2026-11-20 12:00:01 UTC",
     ]

@@ -182,8 +182,9 @@ def test_the_form_has_the_modes_of_each_source_and_what_they_load(open_console: 
 
 
 def test_a_running_load_shows_its_tasks_and_which_is_the_last(
-    bench: Toy, open_console: Open
+    bench: Toy, open_console: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(watching, "FRESH", 0.0)
     settings = {
         "QUOTEMILL_WAREHOUSE_URL": warehouse_url(bench.settings),
         "QUOTEMILL_HOME": str(bench.settings.home),
@@ -207,7 +208,9 @@ def test_a_running_load_shows_its_tasks_and_which_is_the_last(
         finally:
             release()
         load.result()
-    assert 'data-call="/api/tasks/' not in open_page(caller, "/jobs/1")
+    ended = open_page(caller, "/jobs/1")
+    assert 'data-call="/api/tasks/' not in ended
+    assert "quotemill cancel" not in ended
 
 
 def test_a_load_is_shown_with_its_failures_and_the_retry(bench: Toy, open_console: Open) -> None:
@@ -267,7 +270,7 @@ def test_the_plan_of_ticks_says_that_their_store_is_away(
     assert "no schedule is built yet" not in text
 
 
-def test_times_are_in_the_zone_of_the_source_or_of_the_job(
+def test_times_are_in_the_zone_of_the_exchange_and_of_several_in_one(
     prepared_dsn: str, open_console: Open
 ) -> None:
     settings = {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn, "QUOTEMILL_IB__HOST": "127.0.0.1"}
@@ -287,8 +290,9 @@ def test_times_are_in_the_zone_of_the_source_or_of_the_job(
         )
         conn.execute("insert into ops.schedules (name, last_run_at) values ('ib_close', %s)", [NOW])
     history = open_page(caller, "/history")
-    for shown in ("20:00:00 Shanghai", "07:00:00 New York", "12:00:00 UTC"):
-        assert history.count(f'<td class="d">2026-11-20 {shown}</td>') == 1
+    at = '<time datetime="2026-11-20T12:00:00+00:00">2026-11-20 12:00:00 UTC</time>'
+    for path, count in (("/history", 3), ("/load", 2), ("/", 3)):
+        assert open_page(caller, path).count(f'<td class="d">{at}</td>') == count
     assert history.count('</th><td><span class="good">succeeded</span></td>') == 3  # by the name
     assert "2026-11-20 20:00:00 Shanghai" in open_page(caller, "/jobs/1")
     assert "2026-11-20 07:00:00 New York" in open_page(caller, "/schedules")
@@ -339,13 +343,25 @@ def test_a_load_leads_to_its_command_which_may_run_longer(
         assert '<a href="/builds/1">1</a> <span class="warn">running</span>' in build
         assert "12 / 1,340 · <code>kline_daily_qfq</code>" in build
         assert '<progress max="1340" value="12">' in build
+        page = open_page(caller, "/builds/1")
+        assert 'data-part="/builds/1/part" data-poll' in page
+        state = page.partition('<p id="state" data-running>')[2].partition("</p>")[0]
+        assert '<span class="warn">running</span> · ' in state
+        assert "12 / 1,340 · <code>kline_daily_qfq</code>" in state
         conn.execute(
             "update ops.builds set status = 'succeeded', models_built = 7, rows_written = 1000, "
             "finished_at = started_at + interval '90 s'"
         )
     ended = open_page(caller, "/jobs/1").partition('<p id="build">')[2].partition("</p>")[0]
     assert '<span class="good">succeeded</span> · 1 min 30 s · 7 models, 1,000 rows' in ended
-    assert "what is made from kline_daily</td>" in open_page(caller, "/history")
+    page = open_page(caller, "/builds/1")
+    assert ended.partition("</a> ")[2] in page
+    assert "<p>what is made from kline_daily</p>" in page
+    assert "data-poll" not in page
+    history = open_page(caller, "/history")
+    assert "what is made from kline_daily</td>" in history
+    assert f'<a href="/commands/{run_id}"><code>quotemill build</code></a>' in history
+    assert "<h1><code>quotemill build</code></h1>" in open_page(caller, f"/commands/{run_id}")
     assert "Its command still runs" in open_page(caller, "/jobs/1")
     os.close(held[0])
     page = open_page(caller, "/jobs/1")
@@ -475,7 +491,7 @@ def test_a_build_of_the_history_has_its_lines_of_the_log(
         )
     assert '<a href="/builds/1">1</a>' in open_page(caller, "/history")
     text = open_page(caller, "/builds/1?lang=zh")
-    assert "<code>by-steps</code>" in text
+    assert "<p>by-steps</p>" in text
     shown = text.partition('<pre id="log"')[2].partition("</pre>")[0]
     assert shown.partition(">")[2].splitlines() == [
         f"{NOW:%F %T} UTC 错误      one &lt;script&gt;alert(1)&lt;/script&gt; 收盘 password=***"
