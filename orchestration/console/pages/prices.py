@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -313,9 +314,12 @@ def _describe_action(action: Values) -> str:
 
 
 def gather_options(
-    console: Console, symbol: str, day: date | None, slot: str, expiry: date | None
+    console: Console, symbol: str, day: date | None, slot: str, expiry: date | None, name: str = ""
 ) -> dict[str, Any]:
-    """The smile of an expiry in a slot, or at the close; before that in the newest slot."""
+    """The smile of an expiry in a slot, or at the close; before that in the newest slot.
+
+    Of its classes it is the one of that `name`, else the one with the most contracts.
+    """
     values: dict[str, Any] = {
         "symbol": symbol,
         "day": day,
@@ -324,6 +328,7 @@ def gather_options(
         "slots": [],
         "has_close": True,
         "expiries": [],
+        "classes": [],
         "rows": [],
         "names": [],
         "absent": None,
@@ -350,15 +355,20 @@ def gather_options(
         shown: dict[str, Any] = console.read(read)
         expiries = sorted({row["expiry"] for row in shown["rows"]})
         chosen = expiry if expiry in expiries else expiries[0]
-        rows = [row for row in shown["rows"] if row["expiry"] == chosen]
+        listed = [row for row in shown["rows"] if row["expiry"] == chosen]
+        counts = Counter(map(name_class, listed))
+        largest = counts.most_common(1)[0][0]
+        own = name if name in counts else largest
+        rows = [row for row in listed if name_class(row) == own]
         lines = {"times": False, "joined": True, "series": draw_smile(rows)}
         return {
             **shown,
             "expiries": expiries,
             "expiry": chosen,
+            "classes": sorted(counts),
+            "class": own,
             "rows": rows,
             "lines": lines,
-            "name_class": name_class,
         }
 
     return add_or_explain(values, draw)
@@ -378,15 +388,13 @@ def gather_names(console: Console) -> dict[str, Any]:
 
 
 def draw_smile(rows: list[Values]) -> dict[str, list[tuple[float, float, str]]]:
-    """Strike, volatility and its text by right; by class too where an expiry has several."""
-    classes = {name_class(row) for row in rows}
+    """Strike, volatility and its text by right; of one class."""
     series: dict[str, list[tuple[float, float, str]]] = {}
     for row in rows:
         if row["iv"] is not None and math.isfinite(row["iv"]):
             kind = mark("call") if row["option_right"].startswith("C") else mark("put")
-            name = f"{kind} {name_class(row)}" if len(classes) > 1 else kind
-            text = f"{name} {row['strike'].normalize():f}: {row['iv']:.4f}"
-            series.setdefault(name, []).append((float(row["strike"]), row["iv"], text))
+            text = f"{kind} {row['strike'].normalize():f}: {row['iv']:.4f}"
+            series.setdefault(kind, []).append((float(row["strike"]), row["iv"], text))
     return series
 
 

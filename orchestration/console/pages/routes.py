@@ -33,6 +33,7 @@ Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 # an empty field of a form names no day
 Day = Annotated[date | None, BeforeValidator(lambda value: value or None), Query()]
 StateName = Annotated[str, Query(max_length=20, alias="state")]
+ClassName = Annotated[str, Query(max_length=200, alias="class")]
 BuildId = Annotated[int, Path(ge=1, lt=2**63)]
 JobNumber = Annotated[int | None, Query(ge=1, lt=2**63)]
 RunId = Annotated[str, Path(max_length=40, pattern=r"^[^\x00]*$")]
@@ -213,12 +214,17 @@ def routes(console: Console, watch: JobWatch, site: Site) -> APIRouter:
 
     @router.get("/prices/options")
     def show_options(
-        request: Request, symbol: Text = "", day: Day = None, slot: Text = "", expiry: Day = None
+        request: Request,
+        symbol: Text = "",
+        day: Day = None,
+        slot: Text = "",
+        expiry: Day = None,
+        class_: ClassName = "",
     ) -> Response:
         return site.show(
             request,
             "prices_options.html",
-            lambda: prices.gather_options(console, symbol, day, slot, expiry),
+            lambda: prices.gather_options(console, symbol, day, slot, expiry, class_),
         )
 
     @router.get("/settings")

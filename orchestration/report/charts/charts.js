@@ -44,10 +44,14 @@
       const options = { handleScroll: false, handleScale: false };
       const make = times ? L.createChart : L.createOptionsChart;
       this.chart = create(this.box, { timeVisible: times }, options, make);
-      this.lines = Object.values(series).map((points) => {
+      this.lines = Object.values(series).map((points, n) => {
         const line = addSeries(this.chart, L.LineSeries, {
           lineVisible: joined,
           lineWidth: 2,
+          // a line that lies on another lets it be seen
+          lineStyle: joined && n ? L.LineStyle.LargeDashed : L.LineStyle.Solid,
+          pointMarkersVisible: joined,
+          pointMarkersRadius: n ? 2 : 5,
           priceFormat: { type: "volume", precision: 4, minMove: 0.0001 },
           autoscaleInfoProvider: (scale) => {
             const range = scale()?.priceRange;
@@ -56,7 +60,7 @@
           },
         });
         line.setData(points.map(([time, value]) => ({ time, value })));
-        const marks = L.createSeriesMarkers(line, []);
+        const marks = joined ? null : L.createSeriesMarkers(line, []);
         return { points, line, marks, texts: new Map(points.map(([at, , text]) => [at, text])) };
       });
       const scale = this.chart.timeScale();
@@ -75,7 +79,7 @@
       this.lines.forEach(({ points, line, marks }, n) => {
         const own = { color: colour(`s${n % 4}`), shape: SHAPES[n % 4], position: "atPriceMiddle" };
         line.applyOptions({ color: own.color });
-        marks.setMarkers(points.map(([time, price]) => ({ time, price, ...own })));
+        marks?.setMarkers(points.map(([time, price]) => ({ time, price, ...own })));
       });
     }
   }

@@ -238,6 +238,9 @@ def test_a_smile_is_a_line_through_the_volatilities_of_the_table(
             f"{kind} {row[0]}: {row[6]}" for row in rows
         ]
         assert len(rows) == 5
+    # one that lies on the other hides neither it nor its points
+    ways = f"{lines}.map(({{line}}) => line.options())"
+    assert page.ask(f"{ways}.map(o => [o.lineStyle, o.pointMarkersRadius])") == [[0, 5], [3, 2]]
     scale = "document.querySelector('[data-lines]').chart.chart.timeScale()"
     ends = f"[90, 110].map(strike => {scale}.timeToCoordinate(strike) / {scale}.width())"
     page.wait_for(f"(([first, last]) => first < 0.2 && last > 0.8)({ends})")

@@ -256,6 +256,22 @@ def test_pages_of_futures_and_options_draw_what_the_tables_have(caller: Caller) 
         assert (answer.status_code, NASTY in answer.text) == (200, False)
 
 
+def test_options_show_one_class_at_a_time(caller: Caller, prepared_dsn: str) -> None:
+    with psycopg.connect(prepared_dsn) as conn:
+        conn.execute(
+            "update options.chain_daily_clean set local_symbol = "
+            "case strike when 100 then '2BRKB 26' else 'BRKB 26' end"
+        )
+    for own, others, strikes in (("BRKB", "", [90, 110]), ("2BRKB", "&class=2BRKB", [100])):
+        text = caller.get(f"/prices/options?symbol=BRK+B{others}").text
+        assert f"<option selected>{own}</option>" in text
+        series = read_lines(text)["series"]
+        drawn = [[point[0] for point in series[kind]] for kind in ("call", "put")]
+        assert drawn == [strikes, strikes]
+        shown = text.partition('id="chain"')[2]
+        assert shown.count(f"<td>{own}</td>") == shown.count("<tr>") - 1 == 2 * len(strikes)
+
+
 def test_a_search_is_by_code_name_or_initials_and_by_sector(
     caller: Caller, prepared_dsn: str
 ) -> None:
