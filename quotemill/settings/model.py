@@ -59,7 +59,9 @@ class TopSettings(Section):
         description="QuestDB as the tick store: http://user:password@host:9000, or `local` for the "
         "server of `quotemill questdb start`",
     )
-    backup_folder: Path | None = Field(None, description="where `quotemill backup` writes")
+    backup_folder: Path | None = Field(
+        None, description="where `quotemill backup` writes; empty: `backups` below the home"
+    )
     backups_kept: int = Field(4, ge=1, description="backups of a warehouse that stay")
     origins: dict[str, str] = Field(default_factory=dict, exclude=True)
 

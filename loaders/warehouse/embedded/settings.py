@@ -34,7 +34,7 @@ class Address(NamedTuple):
 
 
 class ServerSettings(Section):
-    """The embedded server: its programs, its door, and sizes by PostgreSQL's names."""
+    """The embedded server: its programs, its door, and sizes; an empty one suits the machine."""
 
     listen: str | None = Field(
         None,

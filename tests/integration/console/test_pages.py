@@ -356,9 +356,9 @@ def test_a_load_leads_to_its_command_which_may_run_longer(
         )
     ended = open_page(caller, "/jobs/1").partition('<p id="build">')[2].partition("</p>")[0]
     assert '<span class="good">succeeded</span> · started ' in ended
-    assert " UTC</time> · 1 min 30 s · 7 models, 1,000 rows" in ended
+    assert " Shanghai</time> · 1 min 30 s · 7 models, 1,000 rows" in ended
     page = open_page(caller, "/builds/1")
-    assert ended.partition("</a> ")[2] in page
+    assert " UTC</time> · 1 min 30 s · 7 models, 1,000 rows</p>" in page
     assert "<p>what is made from kline_daily</p>" in page
     assert "data-poll" not in page
     history = open_page(caller, "/history")
@@ -402,6 +402,14 @@ def test_no_page_shows_a_secret(open_console: Open) -> None:
     settings = open_page(caller, "/settings")
     assert "environment QUOTEMILL_WAREHOUSE_URL" in settings
     assert 'value="127.0.0.1"' in settings
+
+
+def test_a_setting_that_is_not_changed_here_says_why(open_console: Open) -> None:
+    page = open_page(open_console({"QUOTEMILL_TQ__PASSWORD": "x"}), "/settings")
+    rows = {row.partition("</code>")[0]: row for row in page.split('<tr><th scope="row"><code>')}
+    assert "set it in a file</p></td>" in rows["questdb.java"]
+    assert "<td>is set</td>" in rows["tq.password"]
+    assert "QUOTEMILL_TQ__PASSWORD</code>" in rows["tq.password"]
 
 
 def test_each_section_of_the_settings_says_what_it_is(open_console: Open) -> None:
