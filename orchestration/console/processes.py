@@ -23,12 +23,15 @@ from loaders import log
 from loaders.files import lock, whole_file
 from orchestration.console.errors import Busy, NotThere
 from orchestration.schedule.runner import executable
+from quotemill.errors import DataQualityError, PartialError
 from quotemill.systems import require_posix
 
 KEPT_COMMANDS = 200  # the newest; their output is for reading, the record is in the warehouse
 TAIL = 64 * 2**10  # bytes of an output that are read at a time
 POLL = 0.1  # seconds
 STOPPING = 10.0  # seconds that a command which is stopped gets to end
+# ends of a command that did its work: its last words are about that, not an error
+WITH_RESULT = (DataQualityError.exit_code, PartialError.exit_code)
 _RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{4}")
 T = TypeVar("T")
 
@@ -219,13 +222,15 @@ class Commands:
             code, log.scrub(str(error)) if error else None, log.scrub(str(hint or "")), answer
         )
 
-    def _find_error(self, command: Command, code: int | None) -> tuple[str, str]:
+    def _find_error(self, command: Command, code: int | None) -> tuple[str | None, str]:
         """The last error that a command printed for people, and its hint."""
         lines = self.read_output(command).strip().splitlines()
         errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
         hints = [line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")]
         if code is None and not errors:
             errors = ["it was killed"]
+        if code in WITH_RESULT and not errors:
+            return None, ""
         # a failed command names its log last
         said = [line for line in lines if not line.startswith("log: ")]
         last = errors[-1:] or said[-1:] or [f"it ended with {code}"]

@@ -224,7 +224,7 @@ def describe_command(command: str) -> str:
     if len(tables) > SHOWN_TABLES:
         return f"what is made from {len(tables)} changed tables"
     if tables:
-        return f"what is made from {', '.join(tables)}"
+        return f"what is made from {' + '.join(tables)}"
     if named := re.search(r"--select (.+?)(?= --|$)", command):
         return f"what was asked for: {named[1]}"
     return "all tables"

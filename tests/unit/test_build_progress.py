@@ -100,6 +100,7 @@ def test_ctrl_c_stops_a_build_with_one_line_and_then_ends_the_process() -> None:
         ("", "all tables"),
         (" --exclude tag:whole_tables", "all tables"),
         (" --select source:raw_tdx.codes+ --exclude test_name:x", "what is made from codes"),
+        (" --select source:raw_tq.a_b+ --select source:raw_tq.c+", "what is made from a_b + c"),
         (4 * " --select source:raw_ib.session+", "what is made from 4 changed tables"),
         (" --select kline_daily_qfq+ --threads 2", "what was asked for: kline_daily_qfq+"),
     ],

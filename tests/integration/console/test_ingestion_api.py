@@ -162,6 +162,7 @@ def test_a_command_that_cannot_be_recorded_does_not_start(
         ("echo '{\"rows\": 0}'; printf 1 > $FILE", 1, "it ended with 1", ""),
         ('echo \'{"error": "away", "hint": "wait"}\'; printf 4 > $FILE', 4, "away", "wait"),
         ("echo load failed >&2; echo 'log: f' >&2; printf 4 > $FILE", 4, "load failed", ""),
+        ("echo 'build 4 succeeded' >&2; printf 6 > $FILE", 6, None, ""),
         ("echo working >&2", None, "it was killed", ""),
         ('echo \'{"exit_code": 0, "error": null}\'', 0, None, ""),
     ],

@@ -117,6 +117,7 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
             "自带的 PostgreSQL 18（/srv/home/socket）（默认：自带的服务器）",
         ),
         ("a list, each monthly or weekly", "列表，每项为月度或周度"),
+        ("what is made from a_day + b_c", "由 `a_day + b_c` 生成的表"),
         ("stage 1 is not open; nobody knows", None),
         (
             "TDX service outage: waited 5 s without an answer (/api/codes: `x` 1) "
