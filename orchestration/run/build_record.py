@@ -217,7 +217,7 @@ def find_next(conn: psycopg.Connection, at: datetime) -> dict[str, Any] | None:
 
 
 def describe_command(command: str) -> str:
-    """What a build makes, in words; `command` is that of its record, of others what they call it."""
+    """What a build makes, in words; other orchestrators record a `command` of their own."""
     if command.partition(" ")[0] != "build":
         return command
     tables = re.findall(r"--select source:(?:\w+\.)?(\w+)\+", command)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from loaders import sources
@@ -119,8 +119,8 @@ def measure_seconds(console: Console, row: Mapping[str, Any]) -> float | None:
     """How long a run, load or build took, or has taken so far; None of one that was cut short."""
     if row["finished_at"] is None and row["status"] != "running":
         return None
-    until: datetime = row["finished_at"] or console.clock()
-    return max(0.0, (until - row["started_at"]).total_seconds())
+    taken: timedelta = (row["finished_at"] or console.clock()) - row["started_at"]
+    return max(0.0, taken.total_seconds())
 
 
 def read_progress(output: str) -> dict[str, Any] | None:

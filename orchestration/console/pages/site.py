@@ -92,7 +92,7 @@ def write_line(
 
 
 def type_command(text: str) -> Markup:
-    """A command as people type it: with its program, and without what asks for an answer as JSON."""
+    """A command as people type it: with its program, without the option of an answer as JSON."""
     program = "" if text.startswith(("quotemill ", "loaders ")) else "quotemill "
     return keep_options(f"{program}{text}".removesuffix(" --json"))
 

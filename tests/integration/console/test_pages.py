@@ -469,6 +469,19 @@ def test_a_run_of_the_history_has_its_lines_of_the_log(
     assert "two" not in text.partition("<pre")[2]
     assert "very-secret" not in text
     assert "no line of it" not in text
+    assert "UTC</time> · 30 min 0 s</p>" in text
+    assert "<code>quotemill run tdx --as-of" in re.sub("</?span[^>]*>", "", text)
+    with psycopg.connect(prepared_dsn) as conn:
+        conn.execute("update ops.runs set command = 'backup' where run_id like '%bb'")
+        conn.execute(
+            "insert into ops.builds (status, command, fingerprint, started_at, finished_at, "
+            "models_built) values ('succeeded', 'build', '', %s, %s, 7)",
+            (NOW - timedelta(minutes=2), NOW),
+        )
+    for run_id, count in (("20261120T113000-00aa", 1), ("20261120T113000-00bb", 0)):
+        part = open_page(caller, f"/runs/{run_id}/part")
+        assert part.count('<a href="/builds/1">1</a></th><td><span class="good">') == count
+        assert part.count("7 models, 0 rows") == count
     with psycopg.connect(prepared_dsn) as conn:
         conn.execute("update ops.runs set started_at = '2020-01-01', finished_at = '2020-01-02'")
     assert "no line of it" in open_page(caller, "/runs/20261120T113000-00bb")
