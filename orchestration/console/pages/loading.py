@@ -22,6 +22,7 @@ from orchestration.run import build_record
 SHOWN = 10  # loads
 LINES = 60  # of a log
 TASKS, ENDED_TASKS = 40, 10  # of a load, and those of them that ended
+FAILURES = 40  # of a load
 USUAL, FIRST = "incremental", "init"
 TUNING = ("concurrency", "batch_size")
 # as a command prints it that has no terminal
@@ -70,7 +71,7 @@ def describe_source(name: str, settings: Settings, *, is_first: bool) -> dict[st
 def gather_job(
     console: Console, watch: JobWatch, job_id: int, *, with_all_tasks: bool = False
 ) -> Mapping[str, Any]:
-    """A load with the build after it, some or all of its tasks, and the end of its log."""
+    """A load with the build after it, some or all of its tasks and failures, the end of its log."""
     view = watch.read(job_id)
     warehouse = console.require_warehouse()
     lines = list(job_status.read_log(warehouse, job_id, last=LINES))[-LINES:]
@@ -83,6 +84,7 @@ def gather_job(
         "command": command,
         # no build is of a load without rows
         "build": find_build(console, job.finished_at) if has_rows or command else None,
+        "failures": job.failures if with_all_tasks else job.failures[:FAILURES],
         "tasks": shown,
         "more_tasks": len(job.tasks) - len(shown),
         "log": [scrub(line) for line in lines],

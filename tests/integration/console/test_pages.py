@@ -241,7 +241,9 @@ def test_a_load_is_shown_with_its_failures_and_the_retry(bench: Toy, open_consol
         assert caller.get(path).status_code == 422
 
 
-def test_all_tasks_of_a_load_are_one_click_away(prepared_dsn: str, open_console: Open) -> None:
+def test_all_tasks_and_failures_of_a_load_are_one_click_away(
+    prepared_dsn: str, open_console: Open
+) -> None:
     with psycopg.connect(prepared_dsn) as conn:
         conn.execute(
             "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
@@ -251,11 +253,18 @@ def test_all_tasks_of_a_load_are_one_click_away(prepared_dsn: str, open_console:
             "insert into ops.ingestion_job_tasks (job_id, task_no, dataset, keys, status) "
             "select 1, n, 'kline_daily', '{sh600000}', 'pending' from generate_series(1, 50) as n"
         )
+        conn.execute(
+            "update ops.ingestion_job_tasks set failures = (select jsonb_object_agg(n, 'gone') "
+            "from generate_series(1, 300) as n) where task_no = 1"
+        )
     caller = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
     some = open_page(caller, "/jobs/1")
     assert some.count('<th scope="row" class="n">') == 10
     assert '<a href="/jobs/1?tasks=all">and 40 more</a>' in some
+    assert '<a href="/jobs/1?tasks=all">and 260 more</a>' in some
+    assert some.count('<td class="t">gone</td>') == 40
     every = open_page(caller, "/jobs/1?tasks=all")
+    assert every.count('<td class="t">gone</td>') == 300
     assert every.count('<th scope="row" class="n">') == 50
     assert 'data-part="/jobs/1/part?tasks=all"' in every
 
