@@ -53,14 +53,15 @@ def test_a_new_user_gets_from_no_settings_to_a_schedule(
     page.wait_for("!!document.querySelector('#load-tdx')")
     assert page.console == []
 
-    # the connection answers
+    # the connection answers; what doctor warns of, here too
     page = open_page("/sources")
     page.ask(
         "void document.querySelector('form[data-call=\"/api/connection/test\"] button').click()"
     )
     answer = "document.querySelector('form[data-call=\"/api/connection/test\"] [data-answer]')"
-    assert "answers" in page.wait_for(f"{answer}.className !== 'warn' && {answer}.textContent")
-    assert page.ask(f"{answer}.className") == "good"
+    said = page.wait_for(f"{answer}.textContent.includes('service') && {answer}.textContent")
+    assert said.startswith("warn · service · the service's calendar starts only at")
+    assert page.ask(f"{answer}.className") == "warn"
 
     # a load, of which a request fails
     fault = {"fault": "missing-field:kline-all"}
