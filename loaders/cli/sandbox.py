@@ -34,7 +34,7 @@ Clock = Annotated[
 ]
 Fault = Annotated[
     list[str] | None,
-    typer.Option(help="KIND[:name=value]...; may be repeated; `list` shows all."),
+    typer.Option(help="Such as disconnect:after=6; may be repeated; `list` shows all."),
 ]
 
 
@@ -57,7 +57,7 @@ def tdx(
     clock: Clock = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="KIND[:ROUTE][:name=value]...; may be repeated; `list` shows all."),
+        typer.Option(help="Such as reset:p=0.05; may be repeated; `list` shows all."),
     ] = None,
     write_actions: Annotated[
         Path | None, typer.Option(help="Write the corporate actions of this market to a CSV file.")
@@ -82,14 +82,17 @@ def tdx(
         float, typer.Option(help="Seconds the service waits for its quote server.")
     ] = 2.0,
     small_volumes: Annotated[
-        bool, typer.Option(help="Decode volumes below 128 as wrongly as the service does.")
+        bool,
+        typer.Option(
+            "--small-volumes", help="Decode volumes below 128 as wrongly as the service does."
+        ),
     ] = False,
 ) -> None:
     """Simulate the TDX HTTP service until Ctrl-C.
 
     Example:
 
-        loaders sandbox tdx --port 8080 --write-actions actions.csv --fault reset:p=0.05
+        loaders sandbox tdx --write-actions actions.csv --fault reset:p=0.05
     """
     from loaders.sandbox.tdx.calls import Options
     from loaders.sandbox.tdx.faults import KINDS
@@ -167,7 +170,7 @@ def tq(
 
     Example:
 
-        loaders sandbox tq --variety SHFE.cu --variety CFFEX.IF --fault disconnect:after=6
+        loaders sandbox tq --variety SHFE.cu --fault disconnect:after=6
     """
     from loaders.sandbox.tq.faults import KINDS
 
@@ -237,7 +240,7 @@ def ib(
 
     Example:
 
-        loaders sandbox ib --clock 2026-11-19T09:30:00 --speed 1 --fault permission:symbol=MSFT
+        loaders sandbox ib --clock 2026-11-19T09:30:00 --fault permission:symbol=MSFT
     """
     from loaders.sandbox.ib.faults import KINDS
 

@@ -86,7 +86,7 @@ def rows(
     With --follow the schedule runs it each evening, and writes only files whose rows changed.
     `quotemill export --follow NAME` does so at once.
 
-    Example: quotemill export rows kline_daily --to parquet bars --adjust qfq --follow bars_qfq
+    Example: quotemill export rows kline_daily --to parquet bars --follow bars_qfq
     """
     from loaders.cli.progress import reporter
     from orchestration.exports.definition import Definition

@@ -105,7 +105,7 @@ def findings_command(
     could not load come last: `--ack sh600000`, `--ack "kline_daily sh600000"` or, for all of a
     dataset, `--ack kline_daily` stops their alert and exit code until a load of them succeeds.
 
-    Example: quotemill findings --ack 12 --reason "halted, checked with the exchange"
+    Example: quotemill findings --ack 12 --reason "halted that day"
     """
     from orchestration.checks import findings as wrong
     from orchestration.run import findings

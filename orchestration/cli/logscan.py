@@ -60,7 +60,7 @@ def logscan_command(
     write_summary: Annotated[
         bool,
         typer.Option(
-            "--write-summary", help="The same, to logs/errors/summary_20261120.json of the home."
+            "--write-summary", help="The same, to summary_DAY.json in logs/errors of the home."
         ),
     ] = False,
     as_of: Annotated[

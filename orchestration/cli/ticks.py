@@ -94,7 +94,7 @@ def restore(
     The files stay, and the next archive takes the days out again. A damaged file is named, its days
     stay archived, and the exit code is 5. Running again is safe.
 
-    Example: quotemill ticks restore --since 2025-11-01 --until 2025-11-30 --codes SHFE.cu
+    Example: quotemill ticks restore --since 2025-11-01 --until 2025-11-30
     """
     from loaders.cli.progress import reporter
     from loaders.tq.tick_archive.restore import restore_ticks

@@ -24,7 +24,7 @@ def touch_command(
 
     Loads tell of what they write themselves. After TRUNCATE touch the whole table.
 
-    Example: quotemill touch kline_daily --codes sh600000 --since 2024-05-10 && quotemill build
+    Example: quotemill touch kline_daily --codes sh600000 && quotemill build
     """
     landed = change_feed.find_table(sources.landed_tables(), table)
     chosen = codes.replace(",", " ").split() if codes is not None else []

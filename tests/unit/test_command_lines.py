@@ -1,6 +1,9 @@
 """What both command lines have in common: version, near names, help that wraps once."""
 
+import re
+from collections.abc import Iterator
 from importlib.metadata import version
+from typing import Any
 
 import pytest
 import typer
@@ -43,3 +46,19 @@ def test_help_of_80_columns_is_wrapped_once() -> None:
     # every line but the last is filled: the next word would not have fitted
     filled = zip(lines[start : end - 1], lines[start + 1 : end], strict=True)
     assert all(len(line) + 1 + len(below.split()[0]) > 78 for line, below in filled)
+
+
+def list_commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name in getattr(command, "commands", {}):
+        if name != "dbt":  # passes on what is typed
+            yield from list_commands(command.commands[name], (*path, name))
+
+
+@APPS
+def test_no_help_of_80_columns_cuts_a_word_or_breaks_an_example_of_it(app: typer.Typer) -> None:
+    for path in list_commands(typer.main.get_command(app)):
+        text = RUNNER.invoke(app, [*path, "--help"]).output
+        assert [line for line in text.splitlines() if re.search(r"\w…", line)] == [], path
+        example = text.partition("\n Example:")[2].partition("╭")[0]
+        assert len([line for line in example.splitlines() if line.strip()]) <= 1, path

@@ -59,7 +59,7 @@ def open_command(
 def close_command(stage: Stage, by: By, note: Note = None) -> None:
     """Record that a stage is closed again.
 
-    Example: quotemill options gate close 1 --by "data owner" --note "three pacing events"
+    Example: quotemill options gate close 1 --by "data owner" --note "pacing"
     """
     _decide(stage, "close", by, note, False)
 

@@ -28,9 +28,10 @@ def snapshot_command(
         bool, typer.Option("--run-once", help="The slot of this minute, as without any option.")
     ] = False,
     retry_missed: Annotated[
-        bool,
-        typer.Option("--retry-missed", "--replay-missed", help="Capture again what slots lack."),
+        bool, typer.Option("--retry-missed", help="Capture again what slots lack.")
     ] = False,
+    # beside the other name help of 80 columns would cut it
+    replay_missed: Annotated[bool, typer.Option("--replay-missed", hidden=True)] = False,
     as_of: AsOf = None,
     verbose: Verbose = False,
     json: JsonFlag = False,
@@ -48,7 +49,7 @@ def snapshot_command(
         slot=slot,
         symbols=symbols,
         run_day=run_day,
-        retry_missed=retry_missed,
+        retry_missed=retry_missed or replay_missed,
         as_of=as_of,
         verbose=verbose,
         json=json,

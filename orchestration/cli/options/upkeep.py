@@ -79,7 +79,7 @@ logscan_command.__signature__ = _taken.replace(  # type: ignore[attr-defined]
 )
 logscan_command.__doc__ = """Count the problems in the log: `quotemill logscan ib`.
 
-    Example: quotemill options logscan --date today --keywords pacing --write-summary --max-total 0
+    Example: quotemill options logscan --date today --keywords pacing
     """
 
 
