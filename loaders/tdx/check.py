@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from loaders.engine.check import Check, describe_service
+from loaders.engine.operations import describe_stale_fix
 from loaders.settings import Settings
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.datasets.trading_calendar import INDICES
@@ -47,11 +48,21 @@ async def _service(settings: Settings, now: datetime) -> Check:
     async with TdxClient(settings.tdx) as client:
         ready = await client.probe(now.astimezone(SHANGHAI).date())
     address = settings.tdx.address
+    # of the newest day it may be late
+    has_ended = _count_days_since(ready.last_day, now) > 1
+    end = [describe_stale_fix(settings, "", ready.last_day)] if has_ended else []
     return describe_service(
         f"{address} answers; its calendar runs {ready.first_day} to {ready.last_day}",
-        ready.warnings,
+        [*ready.warnings, *end],
         {"base_url": address, "first_day": ready.first_day, "last_day": ready.last_day},
     )
+
+
+def _count_days_since(newest: date, now: datetime) -> int:
+    """Trading days after `newest` whose bars are finished."""
+    today = now.astimezone(SHANGHAI).date()
+    due = newest_final(published_days(newest, max(today, newest)), now)
+    return len(published_days(newest, due)) - 1 if due is not None and due > newest else 0
 
 
 def _folder(folder: Folder, now: datetime, *, has_service: bool) -> Check:
@@ -138,10 +149,7 @@ def _warnings(folder: Folder, newest: date | None, now: datetime) -> Iterator[st
     if newest is None:
         yield f"{folder.root} has no day bars: download them in the client"
         return
-    today = now.astimezone(SHANGHAI).date()
-    due = newest_final(published_days(newest, max(today, newest)), now)
-    if due is not None and due > newest:
-        late = len(published_days(newest, due)) - 1
+    if late := _count_days_since(newest, now):
         yield (
             f"the client's folder is stale: its newest day is {newest},"
             f" {say_count(late, 'trading day')} ago; "

@@ -16,6 +16,7 @@ from loaders.requests.http import RetryableAnswer
 from loaders.tdx.client.reply import Columns, Kind, Reply, WrongShape, check_fields
 from quotemill.errors import UpstreamError
 
+NO_SERVICE = "(a page of HTML): it answers, but is not a TDX service"
 RESTART = "restart the TDX service"
 # error texts that the same request would get again
 PERMANENT_TEXTS = (
@@ -142,9 +143,11 @@ def open_envelope(
     what = f"{route} {subject}".rstrip()
     if status >= 500 or status == 429:
         raise RetryableAnswer(f"{what}: HTTP {status}")
+    is_page = content.lstrip().startswith(b"<")
     if status != 200:
+        seen = NO_SERVICE if is_page else _shorten(content)
         raise (NoRoute if status == 404 else PermanentAnswer)(
-            f"{what}: HTTP {status} {_shorten(content)}",
+            f"{what}: HTTP {status} {seen}",
             hint="is this address a TDX service? check tdx.base_url",
         )
     if not content:
@@ -155,7 +158,8 @@ def open_envelope(
     try:
         answer = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise RetryableAnswer(f"{what}: not JSON, or cut off ({error})") from None
+        seen = NO_SERVICE if is_page else f"not JSON, or cut off ({error})"
+        raise RetryableAnswer(f"{what}: {seen}", hint="check tdx.base_url") from None
     check_fields(route, None, answer, {"code": int, "message": str}, {"data"}, unknown, "envelope.")
     if answer["code"] not in (0, -1):
         raise WrongShape(route, None, "code", f"must be 0 or -1, not {answer['code']}")

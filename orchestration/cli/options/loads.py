@@ -31,7 +31,9 @@ def snapshot_command(
         bool, typer.Option("--retry-missed", help="Capture again what slots lack.")
     ] = False,
     # beside the other name help of 80 columns would cut it
-    replay_missed: Annotated[bool, typer.Option("--replay-missed", hidden=True)] = False,
+    replay_missed: Annotated[
+        bool, typer.Option("--replay-missed", hidden=True, help="The same.")
+    ] = False,
     as_of: AsOf = None,
     verbose: Verbose = False,
     json: JsonFlag = False,

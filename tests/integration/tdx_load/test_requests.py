@@ -3,13 +3,15 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import pytest
 
 from loaders.engine import packages as load_packages
 from loaders.engine.result import LoadResult
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.tdx.check import check
+from loaders.trading_time import SHANGHAI
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
 from quotemill.errors import UsageError
@@ -177,3 +179,10 @@ def test_the_modes_know_only_datasets_that_exist() -> None:
     from loaders.tdx import plan
 
     assert {name for names in plan.DEFAULTS.values() for name in names} <= set(plan.NAMES)
+
+
+def test_a_check_says_that_a_service_has_ended(monday: Bench) -> None:
+    now = monday.sandbox.clock.replace(tzinfo=SHANGHAI)
+    for later, says in ((1, []), (10, [f"the service itself ends {now.date()}"])):
+        warnings = check(monday.settings, now + timedelta(days=later)).figures["warnings"]
+        assert [text.partition(":")[0] for text in warnings if "itself" in text] == says

@@ -25,6 +25,7 @@ from loaders.tdx.client.answers import (
     read_workdays,
 )
 from loaders.tdx.client.reply import WrongShape
+from quotemill.errors import UpstreamError
 
 RAW_DAYS = BarShape("list", "count", "day", "tdx")
 EXTREME = st.integers(-(2**63), 2**63 - 1)
@@ -174,6 +175,14 @@ def test_a_failure_is_named_by_what_helps_against_it(message: str, kind: type) -
 
 def test_a_half_initialised_service_is_advised_to_be_restarted() -> None:
     assert "restart" in classify_failure("codes", "股票代码缓存未初始化").hint
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_page_of_html_is_of_another_service_and_is_not_printed(status: int) -> None:
+    with pytest.raises(UpstreamError, match="it answers, but is not a TDX service") as caught:
+        opened(b"\n<!DOCTYPE html><html><title>My NAS</title></html>", status)
+    assert "NAS" not in str(caught.value)
+    assert "tdx.base_url" in caught.value.hint
 
 
 @pytest.mark.parametrize(
