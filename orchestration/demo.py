@@ -17,6 +17,7 @@ from loaders.settings import Settings, load_settings
 from loaders.warehouse.embedded import places
 from loaders.warehouse.postgres import open_warehouse
 from loaders.warehouse.sql_files import read_sql
+from orchestration.checks.settings import OF_A_DEMO
 from orchestration.run.stages import STAGES, RunResult
 from quotemill.errors import QuotemillError
 
@@ -35,7 +36,7 @@ def run(codes: int, days: int, run_all: RunAll) -> tuple[int, list[str]]:
     """Run the pipeline on the sandbox; return the exit code, and what to do with the data."""
     places.make_home(HOME)
     # the search for settings ends here: a file further up may name a real warehouse
-    (HOME / "quotemill.toml").write_text("# a demo has no settings of its own\n", "utf-8")
+    (HOME / "quotemill.toml").write_text(OF_A_DEMO, "utf-8")
     clock = find_last_close(datetime.now(UTC))
     with _sandbox(codes, days, clock) as url:
         settings = load_settings(

@@ -7,7 +7,7 @@ from pathlib import Path
 from loaders import trading_time
 from loaders.engine.check import Check, check_paths
 from loaders.settings import Settings
-from loaders.tdx.operations import NO_EVENTS_FIX
+from loaders.tdx.settings import NO_EVENTS_FIX
 from quotemill.warehouse.postgres import Warehouse
 
 

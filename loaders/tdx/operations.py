@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from loaders.engine.operations import Operations, ScheduledJob, describe_stale_fix
 from loaders.settings import Settings
+from loaders.tdx.settings import NO_EVENTS_FIX
 
 if TYPE_CHECKING:
     from loaders.tdx.settings import TdxSettings
 
-NO_EVENTS_FIX = "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file or xdxr, then quotemill run tdx"
 _job = partial(ScheduledJob, time_zone="Asia/Shanghai")
 JOBS = {
     "tdx_daily": _job("run tdx", "daily 17:30", calendar="XSHG", on_overlap="queue"),

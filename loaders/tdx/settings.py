@@ -10,6 +10,8 @@ from quotemill.instrument_ranges import OTHER_NAMES
 from quotemill.settings.allowed import Days, Form, Seconds, TradingDays
 from quotemill.settings.section import Section, check_web_address
 
+NO_EVENTS_FIX = "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file or xdxr, then quotemill run tdx"
+
 
 class TdxSettings(Section):
     """China A shares by the TDX service or the desktop client's folder. Times in seconds."""

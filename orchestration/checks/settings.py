@@ -1,12 +1,21 @@
 """Rules for settings beyond their own forms, by the checks of what uses them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from loaders import sources
 from loaders.settings import Settings
 from orchestration.schedule import jobs
 from quotemill.warehouse.address import parse_address
 from quotemill.warehouse.schemas import check_market_schema
+
+OF_A_DEMO = "# a demo has no settings of its own\n"  # the quotemill.toml of its home
+
+
+def is_of_demo(home: Path) -> bool:
+    """Whether a home is that of a demo, and nobody has given it settings."""
+    file = home / "quotemill.toml"
+    return file.is_file() and file.read_text("utf-8", "replace") == OF_A_DEMO
 
 
 def check_new_settings(settings: Settings, values: Mapping[str, object]) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from loaders.settings import Settings
+from loaders.settings import Settings, load_settings
 from orchestration import demo
+from orchestration.checks import doctor
 
 
 def test_a_demo_runs_every_stage_but_alerts_in_a_home_of_its_own(
@@ -37,6 +38,9 @@ def test_a_demo_runs_every_stage_but_alerts_in_a_home_of_its_own(
     [(settings, stages)] = calls
     assert settings.home == tmp_path / "var" / "demo"
     assert settings.warehouse_url is None
+    [first, *_] = doctor.examine(settings.model_copy(update={"tdx": load_settings({}).tdx}))
+    assert (first.status, first.exit_code) == ("ok", 0)
+    assert first.text.startswith("the home of a demo")
     assert "alerts" not in stages
     assert {"load", "build", "qa"} < {*stages}
 

@@ -20,7 +20,7 @@ from loaders.tdx.files import gbbq
 from loaders.tdx.files.actions_csv import read_actions
 from loaders.tdx.files.written import Reading, State, state_in
 from loaders.tdx.lost_events import DATASETS
-from loaders.tdx.operations import NO_EVENTS_FIX
+from loaders.tdx.settings import NO_EVENTS_FIX
 from loaders.tdx.tables import CORPORATE_ACTION, REJECTED_ROW
 from loaders.warehouse.tables import STANDARD_FIELDS
 from quotemill.errors import DataQualityError, LockHeldError, UpstreamError
