@@ -19,26 +19,21 @@ from loaders.settings import Settings
 from loaders.trading_time import format_time
 from loaders.warehouse.disks import list_disks
 from loaders.warehouse.sql_files import read_sql
-from orchestration.alerts import book
+from orchestration.alerts import book, scheduled_jobs
 from orchestration.alerts.book import Cause, Verdicts, check_apart, name_some, on_this_host
 from orchestration.alerts.failed_keys import list_subjects, read_subjects
+from orchestration.alerts.scheduled_jobs import LONGEST, RUN_MEMORY
 from orchestration.run import history
 from orchestration.run.findings import Judgement
 from orchestration.run.stages import RunResult
-from orchestration.schedule import jobs, ledger
+from orchestration.schedule import jobs
 from quotemill.errors import LockHeldError, PartialError, UpstreamError, most_severe
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 from quotemill.wording import say_count
 
-# a job that stopped running is judged by its last run for this long
-RUN_MEMORY = timedelta(days=35)
-# an alert that no machine's check has found again for this long is of a job that none knows
-FORGOTTEN = timedelta(days=7)
-LATE = timedelta(hours=1)  # a start this far back was missed: no scheduler runs
 CLOCK_AHEAD = timedelta(days=1)  # a run dated this far ahead is of a wrong clock
 RECOVERY_MARGIN = 2.0  # percentage points below the limit at which a disk has room again
-_LONGEST = 500  # characters of an error in a message
 _HELD = LockHeldError.exit_code
 _PARTIAL = PartialError.exit_code
 _AWAY = UpstreamError.exit_code
@@ -82,7 +77,7 @@ def check_run(
         causes["lock:build"] = None
         causes["build"] = None
         if last.exit_code:
-            text = f"build {last.build_id} failed: {last.failures}"[:_LONGEST]
+            text = f"build {last.build_id} failed: {last.failures}"[:LONGEST]
             # one that fails every night hides no other
             names = tuple(sorted({f.name for f in last.findings if f.status != "warn"}))
             state = str(last.exit_code)
@@ -153,7 +148,7 @@ def _may_retry(load: LoadResult) -> bool:
 
 
 def _failed(what: str, code: int, why: str) -> Cause:
-    text = f"{what} failed (exit code {code}): {why}"[:_LONGEST]
+    text = f"{what} failed (exit code {code}): {why}"[:LONGEST]
     return Cause("error", text, "quotemill status", str(code))
 
 
@@ -210,8 +205,8 @@ def check_warehouse(
     checks: dict[str, Callable[[], Verdicts]] = {
         "jobs": lambda: _check_jobs(conn, run_id, now),
         "report": lambda: _check_report(conn),
-        "schedules": lambda: _check_schedules(conn, settings, now),
-        "settings": lambda: _check_lost_settings(conn, settings, now),
+        "schedules": lambda: scheduled_jobs.check_schedules(conn, settings, now),
+        "settings": lambda: scheduled_jobs.check_lost_settings(conn, settings, now),
         "selftests": lambda: _check_selftests(conn, settings),
         "delayed": lambda: _check_delayed_quotes(conn, qa),
     }
@@ -267,7 +262,7 @@ def _check_job(conn: psycopg.Connection, row: Mapping[str, Any]) -> list[Cause |
     subjects = read_subjects(conn, row) if code == _PARTIAL else ()
     reason = row["error"] or name_some(subjects)
     why = f": {reason}" if reason else ""
-    text = f"`{row['command']}` of {started} failed (exit code {code}){why}"[:_LONGEST]
+    text = f"`{row['command']}` of {started} failed (exit code {code}){why}"[:LONGEST]
     # a new kind of error in the log is sent again
     state = str(code) if row["error_kinds"] is None else f"{code} {row['error_kinds']}"
     return [Cause("error", text, "quotemill status", state, subjects=subjects)]
@@ -286,80 +281,6 @@ def _check_report(conn: psycopg.Connection) -> dict[str, Cause | None]:
     text = f"the report could not be written (exit code {row[0]})"
     cause = Cause("error", text, "quotemill report") if row[0] else None
     return {on_this_host("report"): cause}
-
-
-def _check_schedules(
-    conn: psycopg.Connection, settings: Settings, now: datetime
-) -> dict[str, Cause | None]:
-    """Verdicts on scheduled jobs that cannot be read, or that missed their start.
-
-    Jobs that another machine has configured are judged there.
-    """
-    rows, entries = ledger.read_rows(conn), book.read_entries(conn, only_open=True)
-    ready, _ = sources.configured(settings)
-    known, wrong = jobs.survey(settings, rows)
-    # an open cause is resolved unless it is found again below: a job may be gone without a row
-    causes: dict[str, Cause | None] = {
-        name: None
-        for name in entries
-        if name.startswith("schedule:") and name == on_this_host(name.partition("@")[0])
-    }
-    others = _other_machines(conn, now)
-    for name, error in wrong.items():
-        text = f"{error} ({error.hint})"[:_LONGEST]
-        place = on_this_host(f"schedule:{name}")
-        causes[place] = Cause("error", text, "quotemill schedule list", str(error))
-    for row in rows:
-        if row.name in wrong or (row.source is not None and row.source not in ready):
-            continue
-        if row.name not in known and row.last_host in ({None, *others} if others else others):
-            entry = entries.get(f"missed:{row.name}")
-            if entry is None or entry.last_at > now - FORGOTTEN:
-                continue  # another machine may know it
-        causes[f"missed:{row.name}"] = None
-        job, last = known.get(row.name), row.last_run_at
-        missed = (row.missed_at, _overdue(row.next_run_at, now))
-        late = [at for at in missed if at and (last is None or last < at)]
-        is_on = row.is_enabled and row.next_run_at is not None  # a scheduler promised a start
-        if late and is_on and job is not None and job.timing is not None:
-            start = format_time(max(late), job.zone, "minutes")
-            text = f"the scheduled job {row.name} missed its start at {start}"
-            causes[f"missed:{row.name}"] = Cause("error", text, "quotemill schedule list")
-    return causes
-
-
-def _other_machines(conn: psycopg.Connection, now: datetime) -> set[str]:
-    """The other machines that ran something on this warehouse lately."""
-    rows = conn.execute(
-        "select distinct host from ops.runs where host <> %s and started_at > %s",
-        (socket.gethostname(), now - RUN_MEMORY),
-    ).fetchall()
-    return {host for (host,) in rows}
-
-
-def _check_lost_settings(
-    conn: psycopg.Connection, settings: Settings, now: datetime
-) -> dict[str, Cause | None]:
-    """Report sources whose jobs ran on this machine and whose settings are gone."""
-    ready, _ = sources.configured(settings)
-    causes: dict[str, Cause | None] = {}
-    for row in ledger.read_rows(conn):
-        # a job that another machine ran last is judged there
-        if row.source is None or row.last_run_at is None or row.last_host != socket.gethostname():
-            continue
-        name = on_this_host(f"settings:{row.source}")
-        causes.setdefault(name, None)
-        if row.source not in ready and row.is_enabled and row.last_run_at > now - RUN_MEMORY:
-            text = (
-                f"{row.source} is no longer configured, so {row.name} is not started: "
-                f"it last ran here at {format_time(row.last_run_at, timespec='minutes')}"
-            )
-            causes[name] = Cause("error", text, "quotemill doctor")
-    return causes
-
-
-def _overdue(at: datetime | None, now: datetime) -> datetime | None:
-    return at if at is not None and at < now - LATE else None
 
 
 def _check_selftests(conn: psycopg.Connection, settings: Settings) -> dict[str, Cause | None]:
@@ -396,5 +317,5 @@ def _check_delayed_quotes(conn: psycopg.Connection, qa: str) -> dict[str, Cause 
     day, symbols = row
     if symbols is None:
         return {"delayed:ib": None}
-    text = f"the gateway served delayed quotes on {day}: {symbols}"[:_LONGEST]
+    text = f"the gateway served delayed quotes on {day}: {symbols}"[:LONGEST]
     return {"delayed:ib": Cause("error", text, f"quotemill selfcheck ib --date {day}")}
