@@ -1,7 +1,7 @@
 """Everything wrong with the data: findings, and keys that loads could not load, in one list."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from orchestration.run import findings
 from orchestration.run.findings import Finding, Judgement
 from quotemill.errors import UsageError
 from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,11 @@ class Wrong:
 
     findings: list[Finding] = field(default_factory=list)
     failed_keys: list[FailedKey] = field(default_factory=list)
+    is_checked: bool = False  # whether a build has made the checks
 
     @property
     def counts(self) -> Judgement:
-        return findings.tally(self.findings)
+        return replace(findings.tally(self.findings), is_checked=self.is_checked)
 
     def as_json(self) -> dict[str, Any]:
         counts = self.counts
@@ -51,10 +53,10 @@ def read_wrong(
         return Wrong()
     with warehouse.connect() as conn:
         _set_time(conn, as_of)
-        listed = findings.list_findings(
-            conn, warehouse.inner_schema("qa"), severity=severity, states=states
-        )
-        return Wrong(listed, failed_keys.read_failures(conn))
+        qa = warehouse.inner_schema("qa")
+        listed = findings.list_findings(conn, qa, severity=severity, states=states)
+        is_checked = has_relation(conn, f"{qa}.findings")
+        return Wrong(listed, failed_keys.read_failures(conn), is_checked)
 
 
 def acknowledge(

@@ -64,6 +64,7 @@ class Judgement:
     `ringing`: the number of errors that no run has reported yet.
     `newest`: the largest finding number of these errors; it grows only when another one appears.
     `unread`: checks that cannot be read and that nobody acknowledged, such as `qa_options`.
+    `is_checked`: whether a build has made the checks.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -73,9 +74,12 @@ class Judgement:
     ringing: int = 0
     newest: int | None = None
     unread: tuple[str, ...] = ()
+    is_checked: bool = True
 
     def __str__(self) -> str:
         """One line, such as `3 errors (1 new, 1 acknowledged), 1 warning`."""
+        if not self.is_checked:
+            return "nothing is built yet, so nothing was checked"
         parts = []
         for severity in (s for s in SEVERITIES if s in self.counts):
             shares = (("new", self.new), ("acknowledged", self.acknowledged))
@@ -153,7 +157,7 @@ def judge(
     `report`: also mark them as reported by the exit code of this run, so that they ring no more.
     """
     if not has_relation(conn, f"{qa}.findings"):
-        return Judgement()
+        return Judgement(is_checked=False)
     _match(conn, qa)
     rows = conn.execute(
         "select severity, count(*)::int, count(*) filter (where first_run is null)::int, "

@@ -13,6 +13,7 @@ from loaders.trading_time import format_time
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.checks import doctor, status
+from orchestration.checks import findings as wrong
 from orchestration.checks import warehouse as warehouse_checks
 from orchestration.report import runs
 from orchestration.run import findings
@@ -39,6 +40,9 @@ def test_status_of_an_empty_warehouse_says_what_to_type(made: Bench) -> None:
 
     with open_warehouse(made.settings).connect() as conn:
         assert findings.list_findings(conn, "qa") == []
+        said = {str(findings.judge(conn, "qa")), str(wrong.read_wrong(None).counts)}
+    said.add(str(wrong.read_wrong(open_warehouse(made.settings)).counts))
+    assert said == {"nothing is built yet, so nothing was checked"}
     with pytest.raises(UsageError, match="no load running"):
         request_cancel(open_warehouse(made.settings))
 
