@@ -117,6 +117,12 @@ class Folder(folders.Folder):
             self.path(name).parent.mkdir(parents=True, exist_ok=True)
         return self.path(name)
 
+    def measure(self, name: str, rows: int) -> File:
+        """What is to be said of an unfinished file. Raises as `usable`."""
+        path = unfinished(self.path(name))
+        with self.usable():
+            return File(rows, path.stat().st_size, hash_file(path))
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Make the folder and keep others out. Raises LockHeldError, and as `usable`."""

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from loaders.files.whole_file import hash_file, unfinished
-from orchestration.exports.folder import File, Files, Folder
+from loaders.files.whole_file import unfinished
+from orchestration.exports.folder import Files, Folder
 from orchestration.exports.forms.form import Form, Plan
 from orchestration.exports.parts import Part, list_codes, stream_part
 from orchestration.exports.source import Source
@@ -28,18 +28,19 @@ def _write_part(
         for field in reader.schema
     ]
     schema = pa.schema(fields)
-    with folder.usable(), unfinished(path).open("wb") as file:
-        with pyarrow.csv.CSVWriter(file, schema, write_options=_STYLE) as writer:
-            for batch in reader:
-                columns = [
-                    pc.binary_join(column, ",") if pa.types.is_list(column.type) else column
-                    for column in batch.columns
-                ]
-                writer.write(pa.RecordBatch.from_arrays(columns, schema=schema))
-                rows += batch.num_rows
-        size = file.tell()
-        file.flush()
-        return {name: File(rows, size, hash_file(unfinished(path)))}
+    with (
+        folder.usable(),
+        unfinished(path).open("wb") as file,
+        pyarrow.csv.CSVWriter(file, schema, write_options=_STYLE) as writer,
+    ):
+        for batch in reader:
+            columns = [
+                pc.binary_join(column, ",") if pa.types.is_list(column.type) else column
+                for column in batch.columns
+            ]
+            writer.write(pa.RecordBatch.from_arrays(columns, schema=schema))
+            rows += batch.num_rows
+    return {name: folder.measure(name, rows)}
 
 
 FORM = Form(

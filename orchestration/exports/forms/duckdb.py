@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg
 
-from loaders.files.whole_file import hash_file, unfinished
-from orchestration.exports.folder import File, Files, Folder
+from loaders.files.whole_file import unfinished
+from orchestration.exports.folder import Files, Folder
 from orchestration.exports.forms.form import Form, Plan
 from orchestration.exports.parts import WHOLE, Part, stream_part
 from orchestration.exports.source import Source
@@ -47,7 +47,7 @@ def _write_part(
             raise UpstreamError(
                 f"{new} cannot be written: {error}", hint="free some space on its disk"
             ) from None
-        return {name: File(rows, new.stat().st_size, hash_file(new))}
+    return {name: folder.measure(name, rows)}
 
 
 # a reader of its own, or a writer that was killed, may have left its log beside the file

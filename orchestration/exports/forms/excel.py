@@ -13,8 +13,8 @@ from typing import Any
 
 import psycopg
 
-from loaders.files.whole_file import hash_file, unfinished
-from orchestration.exports.folder import File, Files, Folder
+from loaders.files.whole_file import unfinished
+from orchestration.exports.folder import Files, Folder
 from orchestration.exports.forms.form import Form, Plan
 from orchestration.exports.parts import WHOLE, Part, stream_part
 from orchestration.exports.source import Source, explaining
@@ -77,9 +77,7 @@ def _write_part(
                     rows += 1
                     for place, value in enumerate(row):
                         _write_cell(sheet, (rows, place), value, moments)
-    with folder.usable():
-        size = unfinished(path).stat().st_size
-        return {name: File(rows, size, hash_file(unfinished(path)))}
+    return {name: folder.measure(name, rows)}
 
 
 def _write_cell(sheet: Any, place: tuple[int, int], value: Any, moments: Any) -> None:

@@ -6,10 +6,9 @@ from itertools import chain
 import psycopg
 import pyarrow as pa
 
-from loaders.files.whole_file import hash_file, unfinished
 from orchestration.archive.folder import FileWriter
 from orchestration.exports.duckdb_file import write_views
-from orchestration.exports.folder import File, Files, Folder
+from orchestration.exports.folder import Files, Folder
 from orchestration.exports.forms.form import Form, Plan
 from orchestration.exports.parts import WHOLE, Part, list_months, stream_part
 from orchestration.exports.source import Source
@@ -32,8 +31,8 @@ def _write_part(
         for batch in chain([first] if first else [], reader):
             writer.write(pa.Table.from_batches([batch]))
             rows += batch.num_rows
-        size = writer.close()
-        return {name: File(rows, size, hash_file(unfinished(path)))}
+        writer.close()
+    return {name: folder.measure(name, rows)}
 
 
 FORM = Form(

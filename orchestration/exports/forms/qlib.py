@@ -22,7 +22,7 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
-from loaders.files.whole_file import hash_file, unfinished
+from loaders.files.whole_file import unfinished
 from orchestration.exports.definition import Definition
 from orchestration.exports.folder import File, Files, Folder
 from orchestration.exports.forms.form import Form, Plan
@@ -169,7 +169,7 @@ def _write(folder: Folder, name: str, content: bytes, rows: int) -> File:
     path = unfinished(folder.make_path(name))
     with folder.usable():
         path.write_bytes(content)
-        return File(rows, len(content), hash_file(path))
+    return folder.measure(name, rows)
 
 
 def _hash(texts: Any) -> str:
