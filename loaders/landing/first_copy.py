@@ -20,6 +20,7 @@ from pgpq import ArrowToPostgresBinaryEncoder
 from loaders.landing import lineage
 from loaders.landing.change_feed import MOST_RANGES
 from loaders.landing.editions.plain import PlainTable
+from loaders.landing.first_key import build_key, lock_unkeyed
 from loaders.landing.staging import (
     COPY_ROWS,
     FileRows,
@@ -72,8 +73,11 @@ def copy_straight(
     """COPY a file into its table and report it; the number of rows, None where the COPY failed."""
     try:
         with conn.transaction():
+            is_unkeyed = lock_unkeyed(conn, target)
             read = copy_binary(conn, rows, target.name, encoder)
             _report_changes(conn, target, rows.file)
+            if is_unkeyed:
+                build_key(conn, target)
     except ROW_ERRORS as error:  # of a value, of a key that repeats
         reason: Exception = error
     except psycopg.OperationalError:

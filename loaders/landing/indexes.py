@@ -6,8 +6,8 @@ is not, as its entries are few; but it is two fifths of what COPY straight into 
 µs a row of the server's processor with it, 1.7 without, 0.3 to build it). What is dropped is
 written to ops.pending_indexes in the transaction that drops it, a short one before that of the
 rows: readers read on meanwhile, and however the import ends, the next load to end builds it. The
-same record holds an index that was declared when its table had rows (loaders/warehouse/tables.py).
-Primary keys stay.
+same record holds an index that was declared when its table had rows (loaders/warehouse/tables.py),
+and the primary key of an empty table (first_key.py).
 """
 
 from collections.abc import Callable, Iterable
@@ -86,7 +86,7 @@ def drop_for_import(
 
 def pending(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> list[PendingIndex]:
     """Declared indexes to build: dropped, never made, or invalid; not those of other tables."""
-    ours = [(table.dataset, name) for table in tables for name in table.index_names]
+    ours = [(t.dataset, name) for t in tables for name in (t.key_name, *t.index_names)]
     rows = conn.execute(
         """
         select schema_name, index_name, table_name, definition,
@@ -178,6 +178,8 @@ def _build(conn: psycopg.Connection, index: PendingIndex, report: Callable[[str]
 
 def _statement(conn: psycopg.Connection, index: PendingIndex) -> str:
     """The statement that builds an index beside other users of the table."""
+    if index.definition.startswith("alter table"):  # the key of an empty table
+        return index.definition
     if is_hypertable(conn, index.schema, index.table):
         return f"{index.definition} with (timescaledb.transaction_per_chunk)"
     if _is_used(conn, index):

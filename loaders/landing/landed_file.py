@@ -1,6 +1,7 @@
 """One file of rows into its landed table.
 
-1. Secondary indexes are dropped, where the file fills the table (a transaction of its own).
+1. Secondary indexes are dropped, where the file fills the table, and the key, where the table is
+   empty (a transaction of its own).
 2. Where the table has none of its codes: COPY straight into it (loaders/landing/first_copy.py).
    Else binary COPY into a temp table, 50,000 rows at a time; by text where that refuses the file.
 3. Of a unit that is replaced as one (a day of ticks): DELETE of the rows that it has no more.
@@ -17,7 +18,7 @@ from pathlib import Path
 import psycopg
 import pyarrow.parquet as pq
 
-from loaders.landing import indexes, lineage, table_rejects
+from loaders.landing import first_key, indexes, lineage, table_rejects
 from loaders.landing.editions.choose import open_table
 from loaders.landing.editions.plain import PlainTable
 from loaders.landing.first_copy import copy_straight, find_encoder
@@ -49,6 +50,8 @@ def land_file(
             fewest = 1 if encoder else indexes.FEWEST_INDEXES
             rows = file.metadata.num_rows
             indexes.drop_for_import(conn, target, rows=rows, lane=lane, fewest=fewest)
+            if encoder and table.drops_key:
+                first_key.drop_key(conn, target, lane=lane)
         has_numbers = ROUTE_NO in target.types
         routes = lineage.number_routes(conn, file) if has_numbers else {}
         # the transaction of the rows starts here; savepoints follow
@@ -58,6 +61,8 @@ def land_file(
         table.begin(conn)
         file_rows = FileRows(file, numbers if has_numbers else None)
         copied = copy_straight(conn, file_rows, target, encoder) if encoder else None
+        if copied is None and target.key and first_key.lock_unkeyed(conn, target):
+            first_key.build_key(conn, target)
         staged = copy_to_stage(conn, file_rows) if copied is None else Staged(copied, [])
     if copied is not None:
         new, changed, dropped = copied, 0, 0

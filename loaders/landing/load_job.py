@@ -47,6 +47,7 @@ _DAY = "x-quotemill-day"
 _INDEXES = "x-quotemill-indexes"
 _DATASET = "x-quotemill-refusals"
 _LOADED_BY = "x-quotemill-loaded-by"
+ITEM_ROWS = 200_000  # of what dlt gets at once: some 20 MB
 # files that land side by side; with dlt's own connection and that of the load, four
 AT_ONCE = threading.BoundedSemaphore(2)
 ROUNDS = 3  # of dlt's own five tries at a file, each started when the warehouse answers again
@@ -188,13 +189,25 @@ def _resources(
             if batch.rows is not None and batch.rows.num_rows:
                 yield batch.rows
 
-    resources = [_resource(table, rows, dataset)]
+    resources = [_resource(table, lambda: _join(rows()), dataset)]
     if rejects is not None:
-        resources.append(_resource(rejects, lambda: iter(others["rejected"])))
+        resources.append(_resource(rejects, lambda: _join(others["rejected"])))
     if beside is not None:
         named = beside.name if dataset else None
-        resources.append(_resource(beside, lambda: iter(others["beside"]), named, dataset))
+        resources.append(_resource(beside, lambda: _join(others["beside"]), named, dataset))
     return resources
+
+
+def _join(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Fewer, larger tables of the same rows: dlt checks the hints of all columns for each."""
+    held: list[pa.Table] = []
+    for part in parts:
+        held.append(part)
+        if sum(map(len, held)) >= ITEM_ROWS:
+            yield pa.concat_tables(held)
+            held = []
+    if held:
+        yield pa.concat_tables(held)
 
 
 def _resource(

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from loaders.landing.change_feed import insert_changes_sql
+from loaders.warehouse.tables import key_name
 
 LATEST = "now() + interval '1 hour'"  # by the server's clock
 # whether a stored row was fetched by a clock that was wrong
@@ -61,6 +62,11 @@ class Target:
     def qualified(self) -> str:
         """The table's name as the change feed has it."""
         return f"{self.schema}.{self.table}"
+
+    @property
+    def key_name(self) -> str:
+        """The name of the primary key."""
+        return key_name(self.table)
 
     @property
     def is_ahead(self) -> str:

@@ -76,6 +76,11 @@ class LandedTable:
         return pa.schema([first, *numbers, *rest])
 
     @property
+    def key_name(self) -> str:
+        """The name of its primary key."""
+        return key_name(self.name)
+
+    @property
     def index_names(self) -> tuple[str, ...]:
         """The names of its secondary indexes, in their order."""
         return tuple(f"{self.name}_{'_'.join(columns)}_idx" for columns in self.indexes)
@@ -182,6 +187,11 @@ def create_tables(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> No
             _add_columns(conn, table, known[table.qualified])
         else:
             _create(conn, table)
+
+
+def key_name(table: str) -> str:
+    """The name that PostgreSQL gives to the primary key of a table."""
+    return f"{table}_pkey"
 
 
 def _create(conn: psycopg.Connection, table: LandedTable) -> None:
