@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from loaders.landing import cursors
+from loaders.warehouse.tables import has_rows
 from quotemill.warehouse.postgres import Warehouse
 
 if TYPE_CHECKING:
@@ -15,24 +16,34 @@ if TYPE_CHECKING:
     from loaders.landing.load_job import Landed
     from loaders.warehouse.tables import Batch, LandedTable
 
-MOST_ROWS = 2_000_000  # a package that has as many takes no further key
+# A package that has as many takes no further key. The first rows of a table can be all of them: its
+# key is built with this package, and kept up row by row in those that follow.
+MOST_ROWS, MOST_FIRST_ROWS = 2_000_000, 20_000_000
 
 
 @dataclass
 class Packages:
-    """The dlt pipeline of a load. `rows` are those of the current package."""
+    """The dlt pipeline of a load. `rows` of the current package are `most` about."""
 
     pipeline: "dlt.Pipeline"
     source: str
     rows: int = 0
+    most: int = MOST_ROWS
     # the cursors in ops.ingestion_state that this load wrote, by dataset
     _published: dict[str, dict[str, str]] = field(default_factory=dict)
     # the pipeline's, until a package changes it: dlt reads a file of all cursors each time
     _state: Mapping[str, Any] | None = field(default=None, repr=False)
 
+    def begin(self, warehouse: Warehouse, table: "LandedTable") -> None:
+        """Begin a package of rows of a table."""
+        is_first = table.takes_copies and not warehouse.ask(
+            lambda conn: has_rows(conn, table.dataset, table.name)
+        )
+        self.rows, self.most = 0, MOST_FIRST_ROWS if is_first else MOST_ROWS
+
     def has_room(self) -> bool:
         """Whether the current package takes another key."""
-        return self.rows < MOST_ROWS
+        return self.rows < self.most
 
     def cursors(self, resource: str) -> dict[str, str]:
         """The cursors of a landed table, by key."""

@@ -141,7 +141,7 @@ class RunningTask:
         """Land outcomes up to a part, or all; whether more may follow."""
         load, task = self.load, self.task
         self.package += 1
-        load.packages.rows = 0
+        load.packages.begin(load.warehouse, self.dataset.landed)
         before = task.done, task.skipped, dict(task.failures), task.cursor
         parts: list[Outcome] = []
         try:

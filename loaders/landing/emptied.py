@@ -6,17 +6,15 @@ Cursors stay, so loads would go on with what is newer, and nothing would say wha
 from collections.abc import Iterable
 
 import psycopg
-from psycopg import sql
 
-from loaders.warehouse.tables import LandedTable
+from loaders.warehouse.tables import LandedTable, has_rows
 
 
 def list_emptied(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> dict[str, int]:
     """List the tables without a row, with the number of rows that loads have added to each."""
     emptied = {}
     for table in tables:
-        where = sql.Identifier(table.dataset, table.name)
-        if conn.execute(sql.SQL("select 1 from {} limit 1").format(where)).fetchone():
+        if has_rows(conn, table.dataset, table.name):
             continue
         [(added,)] = conn.execute(
             "select coalesce(sum(rows_new), 0)::bigint from ops.landed_files "

@@ -127,7 +127,7 @@ def _report_changes(conn: psycopg.Connection, target: Target, file: pq.ParquetFi
     if target.day is None:
         by_key = {key: [] for key in list_keys(file, str(target.entity))}
     else:
-        for key, first, last in _list_months(file, str(target.entity), target.day):
+        for key, first, last in _list_spans(file, str(target.entity), target.day):
             by_key.setdefault(key, []).append((first, last))
     conn.execute(
         "insert into ops.changes (table_name, key, dates) select %s, key, dates::datemultirange "
@@ -140,8 +140,8 @@ def _report_changes(conn: psycopg.Connection, target: Target, file: pq.ParquetFi
     )
 
 
-def _list_months(file: pq.ParquetFile, entity: str, day: str) -> Iterator[tuple[str, Any, Any]]:
-    """Each key with the first and last date of each month of 32 days."""
+def _list_spans(file: pq.ParquetFile, entity: str, day: str) -> Iterator[tuple[str, Any, Any]]:
+    """Each key with the first and last date of each month of 32 days, of all where they are many."""
     parts = []
     for rows in file.iter_batches(COPY_ROWS, columns=[entity, day]):
         codes = rows[entity].dictionary_encode()
@@ -158,7 +158,14 @@ def _list_months(file: pq.ParquetFile, entity: str, day: str) -> Iterator[tuple[
         }
         parts.append(pa.table(columns))
     grouped = pa.concat_tables(parts).group_by(["key", "month"])
-    spans = grouped.aggregate([("first", "min"), ("last", "max")])
+    months = grouped.aggregate([("first", "min"), ("last", "max")])
+    ends = [("first_min", "min"), ("last_max", "max"), ("month", "count")]
+    whole = months.group_by("key").aggregate(ends)
+    is_long = pc.greater(whole["month_count"], MOST_RANGES)
+    keys = pc.is_in(months["key"], whole["key"].filter(pc.invert(is_long)))
+    names = ["key", "first_min", "last_max"]
+    long = whole.filter(is_long).select(["key", "first_min_min", "last_max_max"])
+    spans = pa.concat_tables([months.filter(keys).select(names), long.rename_columns(names)])
     yield from zip(
         spans["key"].to_pylist(),
         # by numpy: Arrow makes a scalar of each date first
@@ -169,6 +176,4 @@ def _list_months(file: pq.ParquetFile, entity: str, day: str) -> Iterator[tuple[
 
 
 def _multirange(spans: list[tuple[Any, Any]]) -> str:
-    if len(spans) > MOST_RANGES:
-        spans = [(min(first for first, _ in spans), max(last for _, last in spans))]
     return "{" + ",".join(f"[{first},{last}]" for first, last in spans) + "}"

@@ -11,6 +11,7 @@ import psycopg
 
 from loaders.landing.target import Target, names, quote
 from loaders.warehouse.hypertables import is_hypertable
+from loaders.warehouse.tables import has_rows
 
 
 def drop_key(conn: psycopg.Connection, target: Target, *, lane: str) -> None:
@@ -25,7 +26,7 @@ def drop_key(conn: psycopg.Connection, target: Target, *, lane: str) -> None:
         "and t.relkind = 'r' and not t.relhassubclass",
         (target.name, target.key_name),
     ).fetchone()
-    if key is None or _has_rows(conn, target):
+    if key is None or has_rows(conn, target.schema, target.table):
         return
     if is_hypertable(conn, target.schema, target.table):
         return
@@ -33,7 +34,9 @@ def drop_key(conn: psycopg.Connection, target: Target, *, lane: str) -> None:
     try:
         with conn.transaction():
             conn.execute(f"lock table {target.name} in access exclusive mode nowait".encode())
-            if _has_rows(conn, target):  # of somebody who committed a moment ago
+            if has_rows(
+                conn, target.schema, target.table
+            ):  # of somebody who committed a moment ago
                 return
             conn.execute(drop.encode())
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DependentObjectsStillExist):
@@ -73,7 +76,3 @@ def build_key(conn: psycopg.Connection, target: Target) -> None:
 def _lacks_key(conn: psycopg.Connection, target: Target) -> bool:
     unique = "select 1 from pg_index where indrelid = %s::regclass and indisunique"
     return conn.execute(unique.encode(), (target.name,)).fetchone() is None
-
-
-def _has_rows(conn: psycopg.Connection, target: Target) -> bool:
-    return conn.execute(f"select 1 from {target.name} limit 1".encode()).fetchone() is not None

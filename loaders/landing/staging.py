@@ -58,9 +58,10 @@ class FileRows:
         self.schema = numbers.schema(self._plain) if numbers else self._plain
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        for batch in self.file.iter_batches(COPY_ROWS):
-            rows = batch if batch.schema == self._plain else batch.cast(self._plain)
-            yield self._numbers.replace_texts(rows) if self._numbers else rows
+        for group in range(self.file.num_row_groups):  # else memory grows with the file
+            for batch in self.file.iter_batches(COPY_ROWS, row_groups=[group]):
+                rows = batch if batch.schema == self._plain else batch.cast(self._plain)
+                yield self._numbers.replace_texts(rows) if self._numbers else rows
 
 
 def copy_to_stage(conn: psycopg.Connection, rows: FileRows) -> Staged:

@@ -18,7 +18,7 @@ from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.event_loop import EventLoop
 from loaders.tdx.files.file_notes import FileNotes
 from loaders.tdx.settings import TdxSettings
-from loaders.warehouse.tables import LandedTable
+from loaders.warehouse.tables import LandedTable, has_rows
 from quotemill.errors import DataQualityError, UpstreamError, name_acceptance
 from quotemill.instrument_ranges import classify_code
 from quotemill.wording import say_count
@@ -234,14 +234,16 @@ class Context:
         way_out = name_acceptance("tdx", *(accepted_with or (dataset,)))
         return Outcome(accepted.key, failure=f"{loss}{hint} ({way_out})")
 
+    def is_empty(self, table: LandedTable) -> bool:
+        """Whether a landed table has no row."""
+        return not self.ask(lambda conn: has_rows(conn, table.dataset, table.name))
+
     def absence(self, dataset: str, landed: LandedTable) -> "Absence":
         """The state of a dataset that the service may not have, one per load."""
         from loaders.tdx.missing_datasets import Absence
 
         if dataset not in self.absences:
-            query = f"select not exists (select 1 from {landed.qualified})".encode()
-            row = self.ask(lambda conn: conn.execute(query).fetchone())
-            self.absences[dataset] = Absence(dataset, bool(row and row[0]), self.load.warn)
+            self.absences[dataset] = Absence(dataset, self.is_empty(landed), self.load.warn)
         return self.absences[dataset]
 
     def wait(self, work: Coroutine[Any, Any, R]) -> R:

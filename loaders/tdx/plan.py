@@ -19,7 +19,6 @@ from loaders.tdx.datasets import (
     trading_calendar,
 )
 from loaders.tdx.files.vipdoc import UNTRADED, has_trade
-from loaders.tdx.settings import TdxSettings
 from quotemill.errors import UpstreamError, UsageError
 from quotemill.instrument_ranges import classify_code, explain_kind
 
@@ -137,7 +136,7 @@ def _plan_overdue(ctx: Context, keys: set[str]) -> list[Unit]:
         return []
     ctx.load.warn(f"kline_daily: {what}: the service answers in part, asking again")
     ctx.overdue = dict.fromkeys(lagging.codes, due)
-    return _split_codes("kline_daily", lagging.codes, ctx.settings)
+    return _split_codes(ctx, "kline_daily", lagging.codes)
 
 
 def choose_datasets(request: LoadRequest) -> tuple[str, ...]:
@@ -171,7 +170,7 @@ def plan_request(ctx: Context, wanted: Sequence[str]) -> list[Unit]:
         elif name == "corporate_actions":
             units.append(Unit(name, tuple(wanted)))
         elif name in PLANNED:
-            units += _split_codes(name, _available_codes(ctx, name, wanted), settings)
+            units += _split_codes(ctx, name, _available_codes(ctx, name, wanted))
     return [unit for unit in units if unit.keys]
 
 
@@ -268,9 +267,15 @@ def _explain_absence(ctx: Context, code: str) -> str:
     return ", ".join(places)
 
 
-def _split_codes(dataset: str, keys: Sequence[str], settings: TdxSettings) -> list[Unit]:
-    """Split codes into tasks of one exchange and at most `batch_size` codes each."""
-    size = settings.batch_size
+def _split_codes(ctx: Context, dataset: str, keys: Sequence[str]) -> list[Unit]:
+    """Split codes into tasks of one exchange and at most `batch_size` codes each.
+
+    A client's folder that fills an empty table is one task: its rows land together, with the key.
+    """
+    landed = next(d.landed for d in DATASETS if d.name == dataset)
+    size = ctx.settings.batch_size
+    if keys and ctx.service is None and landed.takes_copies and ctx.is_empty(landed):
+        return [Unit(dataset, tuple(keys))]
     by_exchange = {e: tuple(c for c in keys if c[:2] == e) for e in EXCHANGES}
     return [
         Unit(dataset, members[start : start + size], exchange)

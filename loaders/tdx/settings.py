@@ -39,7 +39,7 @@ class TdxSettings(Section):
         ge=1,
         le=500,
         description="codes in one package of rows; where only files are read and this is not set, "
-        "as many as batch_size",
+        "those of its task",
     )
     overlap: Days = Field(10, ge=1, description="days that an incremental load reads again")
     requests_per_second: float | None = Field(

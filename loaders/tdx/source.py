@@ -9,6 +9,7 @@ of the load (client/event_loop.py). Routes and shapes of answers are in client/,
 the checks of bars and ticks in bars/; each dataset has a module with its name in datasets/.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, time
@@ -70,10 +71,10 @@ def _settings_for_dbt(settings: Settings) -> dict[str, str]:
 
 
 def _slice_size(settings: Settings) -> int:
-    """Codes in a package: many where nothing but files is read, as no answer can be lost."""
+    """Codes in a package: a task's where nothing but files is read, as no answer can be lost."""
     tdx = settings.tdx
     asks = tdx.base_url is not None or tdx.actions_source == "xdxr"
-    return tdx.slice_size if asks or "slice_size" in tdx.model_fields_set else tdx.batch_size
+    return tdx.slice_size if asks or "slice_size" in tdx.model_fields_set else sys.maxsize
 
 
 def _rests_since(settings: Settings, now: datetime) -> datetime | None:

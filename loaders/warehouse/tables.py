@@ -62,6 +62,11 @@ class LandedTable:
         return f"{self.dataset}.{self.name}"
 
     @property
+    def takes_copies(self) -> bool:
+        """Whether files can go straight into it, of keys that it lacks (landing/first_copy.py)."""
+        return self.key[:1] == (self.entity,) and not self.whole
+
+    @property
     def stored(self) -> pa.Schema:
         """The columns of a new table, in their order."""
         if not self.numbered:
@@ -171,6 +176,12 @@ def landed_table(
     )
 
 
+def has_rows(conn: psycopg.Connection, schema: str, name: str) -> bool:
+    """Whether a table has a row."""
+    query = sql.SQL("select 1 from {} limit 1").format(sql.Identifier(schema, name))
+    return conn.execute(query).fetchone() is not None
+
+
 def create_tables(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> None:
     """Create the tables that are absent, and add columns declared since."""
     tables = list(tables)
@@ -258,8 +269,7 @@ def create_indexes(conn: psycopg.Connection, table: LandedTable) -> None:
         del statements[name]
     if not statements:
         return
-    where = sql.Identifier(table.dataset, table.name)
-    filled = conn.execute(sql.SQL("select 1 from {} limit 1").format(where)).fetchone()
+    filled = has_rows(conn, table.dataset, table.name)
     for name, statement in statements.items():
         if not filled:
             conn.execute(statement)
