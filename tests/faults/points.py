@@ -18,6 +18,8 @@ STAGES = (FETCHING, SPOOLED, LANDING, UNMARKED, CURSORS, FOLDER)
 
 DELETED = "old ticks deleted, new ones not inserted"
 STRAIGHT = "copied straight into the table, not committed"
+NO_KEY = "the key of the empty table dropped, no row copied"
+KEY = "copied without the key, which is not yet built"
 BY_CODE = ("kline_daily", "minute_1m", "tick_trade")
 STATE_TABLE = "_dlt_pipeline_state"
 
@@ -87,6 +89,8 @@ TDX = {
         "loaders.landing.landed_file:copy_to_stage", stage=LANDING
     ),
     STRAIGHT: before("loaders.landing.first_copy:_report_changes", stage=LANDING),
+    NO_KEY: before("loaders.landing.first_copy:lock_unkeyed", stage=LANDING),
+    KEY: before("loaders.landing.first_copy:build_key", stage=LANDING),
     DELETED: after("loaders.landing.landed_file:replace_units", stage=LANDING),
     "after the upsert, before the commit": after(f"{JOB}._land", stage=LANDING, applies=_has_rows),
     "after the commit, dlt not informed": after(f"{JOB}.run", stage=UNMARKED, applies=_has_rows),

@@ -24,7 +24,7 @@ from tests.faults.kills import (
     market_tables,
     scenario,
 )
-from tests.faults.points import BUILD, DELETED, LANDING, STAGES, STRAIGHT, TDX
+from tests.faults.points import BUILD, DELETED, KEY, LANDING, NO_KEY, STAGES, STRAIGHT, TDX
 from tests.faults.scene import Finished, Scene, assert_same, drive
 
 
@@ -95,9 +95,10 @@ def test_one_kill_in_each_stage_of_a_load_costs_nothing_but_time(
 
 def test_kills_of_an_import_cost_nothing_but_time(folder_import: Scenario, tmp_path: Path) -> None:
     rng = dice(13)
-    assert folder_import.counts[STRAIGHT]
-    others = [name for name in TDX if folder_import.counts.get(name) and name != STRAIGHT]
-    for point in [STRAIGHT, *rng.sample(others, 2)]:
+    straight = [NO_KEY, KEY, STRAIGHT]
+    assert all(folder_import.counts[point] for point in straight)
+    others = [name for name in TDX if folder_import.counts.get(name) and name not in straight]
+    for point in [*straight, *rng.sample(others, 2)]:
         what, _ = kill(folder_import, point, rng, tmp_path / "report")
         print(what)
 
