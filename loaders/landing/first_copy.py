@@ -141,7 +141,7 @@ def _report_changes(conn: psycopg.Connection, target: Target, file: pq.ParquetFi
 
 
 def _list_spans(file: pq.ParquetFile, entity: str, day: str) -> Iterator[tuple[str, Any, Any]]:
-    """Each key with the first and last date of each month of 32 days, of all where they are many."""
+    """Each key with the first and last date of each month of 32 days, or of all where many."""
     parts = []
     for rows in file.iter_batches(COPY_ROWS, columns=[entity, day]):
         codes = rows[entity].dictionary_encode()
@@ -159,8 +159,9 @@ def _list_spans(file: pq.ParquetFile, entity: str, day: str) -> Iterator[tuple[s
         parts.append(pa.table(columns))
     grouped = pa.concat_tables(parts).group_by(["key", "month"])
     months = grouped.aggregate([("first", "min"), ("last", "max")])
-    ends = [("first_min", "min"), ("last_max", "max"), ("month", "count")]
-    whole = months.group_by("key").aggregate(ends)
+    whole = months.group_by("key").aggregate(
+        [("first_min", "min"), ("last_max", "max"), ("month", "count")]
+    )
     is_long = pc.greater(whole["month_count"], MOST_RANGES)
     keys = pc.is_in(months["key"], whole["key"].filter(pc.invert(is_long)))
     names = ["key", "first_min", "last_max"]

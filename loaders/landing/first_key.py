@@ -4,7 +4,7 @@ Kept up row by row a key costs as much as all else of a COPY: 0.6 µs a row of t
 processor, and 0.2 to build it at once. So the key is dropped for a file that goes straight into an
 empty table, in a short transaction, as readers must not wait while rows land; that of the rows
 builds it. So for everybody else a table without its key is empty: no key is stored twice, and after
-a killed load whoever lands rows first builds it, or the load that ends first (indexes.py).
+a killed load the next file builds it, or the next load to end (indexes.py).
 """
 
 import psycopg

@@ -159,7 +159,8 @@ def test_a_full_package_ends_and_the_next_one_goes_on(
     whole = monday.load(codes=codes, datasets=("kline_daily",))
     rows = monday.klines()
     monday.execute("drop schema raw_tdx, raw_tq, raw_ib, ops cascade")
-    monkeypatch.setattr(load_packages, "MOST_ROWS", 50)
+    for most in ("MOST_ROWS", "MOST_FIRST_ROWS"):
+        monkeypatch.setattr(load_packages, most, 50)
 
     cut = monday.load(codes=codes, datasets=("kline_daily",))
 
