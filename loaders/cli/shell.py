@@ -48,7 +48,7 @@ def run_app(app: typer.Typer) -> NoReturn:
     With --json an object on stdout has them too, unless the command printed one. Where a variable
     names a file for the exit code, it is there at the end.
     """
-    # collecting after every 700 new objects costs a seventh of a night: nearly all of them stay
+    # collecting after every 700 new objects costs a tenth of a night: nearly all of them stay
     gc.set_threshold(COLLECTED_AFTER, *gc.get_threshold()[1:])
     exit_file = os.environ.pop(log.EXIT_FILE, None)  # not for the commands that this one starts
     try:
