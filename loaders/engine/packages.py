@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from loaders.landing import cursors
-from loaders.warehouse.tables import has_rows
 from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_rows
 
 if TYPE_CHECKING:
     import dlt

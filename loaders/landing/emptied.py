@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import psycopg
 
-from loaders.warehouse.tables import LandedTable, has_rows
+from loaders.warehouse.tables import LandedTable
+from quotemill.warehouse.schemas import has_rows
 
 
 def list_emptied(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> dict[str, int]:

@@ -11,7 +11,7 @@ import psycopg
 
 from loaders.landing.target import Target, names, quote
 from loaders.warehouse.hypertables import is_hypertable
-from loaders.warehouse.tables import has_rows
+from quotemill.warehouse.schemas import has_rows
 
 
 def drop_key(conn: psycopg.Connection, target: Target, *, lane: str) -> None:
@@ -34,9 +34,8 @@ def drop_key(conn: psycopg.Connection, target: Target, *, lane: str) -> None:
     try:
         with conn.transaction():
             conn.execute(f"lock table {target.name} in access exclusive mode nowait".encode())
-            if has_rows(
-                conn, target.schema, target.table
-            ):  # of somebody who committed a moment ago
+            # somebody may have committed rows a moment ago
+            if has_rows(conn, target.schema, target.table):
                 return
             conn.execute(drop.encode())
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DependentObjectsStillExist):

@@ -18,9 +18,10 @@ from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.event_loop import EventLoop
 from loaders.tdx.files.file_notes import FileNotes
 from loaders.tdx.settings import TdxSettings
-from loaders.warehouse.tables import LandedTable, has_rows
+from loaders.warehouse.tables import LandedTable
 from quotemill.errors import DataQualityError, UpstreamError, name_acceptance
 from quotemill.instrument_ranges import classify_code
+from quotemill.warehouse.schemas import has_rows
 from quotemill.wording import say_count
 
 if TYPE_CHECKING:

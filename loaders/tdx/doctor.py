@@ -7,6 +7,7 @@ from pathlib import Path
 from loaders import trading_time
 from loaders.engine.check import Check, check_paths
 from loaders.settings import Settings
+from loaders.tdx.settings import NO_EVENTS_FIX
 from quotemill.warehouse.postgres import Warehouse
 
 
@@ -18,7 +19,7 @@ def check_setup(settings: Settings, _: Warehouse | None, now: datetime) -> Itera
             "settings",
             "warn",
             "no source of corporate actions: adjusted prices equal raw ones",
-            "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file, a folder of them, gbbq or xdxr",
+            NO_EVENTS_FIX,
         )
     actions = tdx.corporate_actions if isinstance(tdx.corporate_actions, Path) else None
     yield from check_paths(

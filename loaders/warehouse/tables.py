@@ -12,6 +12,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from loaders.warehouse.turns import unless_locked
+from quotemill.warehouse.schemas import has_rows
 
 # the lineage of every landed row; dlt adds the load id while it extracts
 STANDARD_FIELDS = [
@@ -174,12 +175,6 @@ def landed_table(
         chunk,
         time_setting,
     )
-
-
-def has_rows(conn: psycopg.Connection, schema: str, name: str) -> bool:
-    """Whether a table has a row."""
-    query = sql.SQL("select 1 from {} limit 1").format(sql.Identifier(schema, name))
-    return conn.execute(query).fetchone() is not None
 
 
 def create_tables(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> None:

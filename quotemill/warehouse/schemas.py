@@ -1,6 +1,7 @@
-"""The names of a warehouse's schemas, and whether a relation is there."""
+"""The names of a warehouse's schemas, and whether a relation is there and has rows."""
 
 import psycopg
+from psycopg import sql
 
 from quotemill.errors import SettingsError
 
@@ -33,3 +34,9 @@ def has_relation(conn: psycopg.Connection, name: str) -> bool:
     """Whether there is a table or view of this qualified name."""
     [(is_there,)] = conn.execute("select to_regclass(%s) is not null", (name,))
     return bool(is_there)
+
+
+def has_rows(conn: psycopg.Connection, schema: str, name: str) -> bool:
+    """Whether a table has a row."""
+    query = sql.SQL("select 1 from {} limit 1").format(sql.Identifier(schema, name))
+    return conn.execute(query).fetchone() is not None
