@@ -262,20 +262,17 @@ BACKUP = {
 }
 
 EXPORT_FOLDER = "orchestration.exports.folder"
-START, COMMIT, REMOVE_OLD, FINISH = (
+START, MEASURE, COMMIT, REMOVE_OLD, FINISH = (
     f"{EXPORT_FOLDER}:Folder.{name}"
-    for name in ("start_journal", "commit", "remove", "write_manifest")
+    for name in ("start_journal", "measure", "commit", "remove", "write_manifest")
 )
-ASK, HASH = (
-    [f"orchestration.exports.forms.{form}:{name}" for form in ("parquet", "qlib")]
-    for name in ("stream_part", "hash_file")
-)
+ASK = [f"orchestration.exports.forms.{form}:stream_part" for form in ("parquet", "qlib")]
 EXPORT = {
     "the cursor is not committed": after("orchestration.exports.inputs:keep_position"),
     "the cursor moved": before(START),
     "the journal is begun": after(START),
     "rows are asked for": before(*ASK, nth=2),
-    "a file is written": before(*HASH, nth=3),
+    "a file is written": before(MEASURE, nth=3),
     "files are whole": before(COMMIT),
     "files are on disk": after(SYNC),
     "the journal names them": after(f"{EXPORT_FOLDER}:os.fsync"),
