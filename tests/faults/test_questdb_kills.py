@@ -11,9 +11,9 @@ import pytest
 
 from loaders.ticks.day_hash import measured
 from loaders.ticks.questdb import server
+from loaders.ticks.questdb import store as questdb_store
 from loaders.ticks.questdb.ilp import IlpWriter
 from loaders.ticks.questdb.staging import StageWriter
-from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.tables import MAIN_TICKS
 from quotemill.ticks.questdb_http import QuestdbHttp, StoreAway
 from tests.integration.ticks.servers import SMALL, a_server, kill, open_at, start
@@ -68,7 +68,9 @@ def killer(folder: Path) -> Iterator[Killer]:
     made.join()
 
 
-def _before(owner: type, name: str, strike: Callable[[], None], patch: pytest.MonkeyPatch) -> None:
+def _before(
+    owner: object, name: str, strike: Callable[[], None], patch: pytest.MonkeyPatch
+) -> None:
     real = getattr(owner, name)
 
     def struck(self: Any, *args: Any) -> Any:
@@ -111,7 +113,7 @@ def test_a_day_is_whole_after_the_server_was_killed(
         elif moment == "before they are applied":
             _before(QuestdbHttp, "wait_applied", killer.strike, patch)
         else:
-            _before(QuestdbStore, "_measure_days", killer.strike, patch)
+            _before(questdb_store, "measure_written", killer.strike, patch)
         seen = write_day(store, day)
     killer.join()
     assert killer.threads, "the server was killed"

@@ -1,4 +1,4 @@
-"""Days of ticks into QuestDB's table, together.
+"""Days of ticks into QuestDB's table, together, and what readers see of them.
 
 A partition is a UTC day of all series. A transaction whose rows do not come after all of its rows
 rewrites it, so days that share partitions are written in one transaction; the server appends rows
@@ -15,17 +15,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loaders.ticks.day_hash import measure_sql
 from loaders.ticks.frame import key_of
 from loaders.ticks.questdb.rows import (
     as_stored,
     day_condition,
     find_replaced,
     iso,
+    measured_from_row,
     near_condition,
     number_to_date,
     series_condition,
     with_flag,
 )
+from loaders.ticks.store import NOTHING, Measured
 from loaders.ticks.tables import MAIN_TICKS
 from quotemill.ticks.columns import DayKey, window
 from quotemill.ticks.questdb_http import QuestdbHttp
@@ -39,6 +42,18 @@ def rows_to_write(http: QuestdbHttp, days: Sequence[pa.Table]) -> Iterator[pa.Ta
     surplus = _find_surplus(http, [day for day in days if key_of(day) in held])
     tables = [*map(with_flag, days), *surplus]
     return (as_stored(MAIN_TICKS, part) for part in merge_by_time(tables))
+
+
+def measure_written(http: QuestdbHttp, days: Sequence[pa.Table]) -> list[Measured]:
+    """What readers see of each series and day, of any contract; a query a trading day."""
+    keys = [key_of(day) for day in days]
+    seen: dict[tuple[str, date], Measured] = {}
+    for day in sorted({key.trading_day for key in keys}):
+        series = series_condition({key.symbol for key in keys if key.trading_day == day})
+        where = f"{near_condition(day)} and {series} and not is_deleted"
+        for row in http.rows(measure_sql("questdb", MAIN_TICKS.name, where, by=["symbol"])):
+            seen[row["symbol"], day] = measured_from_row(row)
+    return [seen.get((key.symbol, key.trading_day), NOTHING) for key in keys]
 
 
 def merge_by_time(tables: Sequence[pa.Table], rows: int = PART_ROWS) -> Iterator[pa.Table]:

@@ -23,7 +23,7 @@ from loaders.ticks.day_hash import measure_days, measure_sql
 from loaders.ticks.frame import key_of
 from loaders.ticks.questdb import ranges
 from loaders.ticks.questdb.connection import Connection
-from loaders.ticks.questdb.day_writer import rows_to_write
+from loaders.ticks.questdb.day_writer import measure_written, rows_to_write
 from loaders.ticks.questdb.drop_partitions import drop_archived
 from loaders.ticks.questdb.partitions import find_parquet_partitions
 from loaders.ticks.questdb.rows import (
@@ -40,7 +40,6 @@ from loaders.ticks.questdb.warehouse_mark import WarehouseMark, require_same
 from loaders.ticks.settings import QuestdbSettings
 from loaders.ticks.space import require_space, space_problems
 from loaders.ticks.store import (
-    NOTHING,
     SCHEDULE,
     IndexRow,
     Measured,
@@ -282,7 +281,7 @@ class QuestdbStore:
         self._send(MAIN_TICKS, rows_to_write(self._connection.http(), days))
         sent = measure_days(days)  # while the server applies them
         self._await(MAIN_TICKS)
-        return sent, self._measure_days([key_of(day) for day in days])
+        return sent, measure_written(self._connection.http(), days)
 
     def _count(self, where: str) -> int:
         query = f"select count() as n from {MAIN_TICKS.name} where {where}"
@@ -334,17 +333,6 @@ class QuestdbStore:
     def _measure(self, where: str) -> Measured:
         (row,) = self._connection.http().rows(measure_sql("questdb", MAIN_TICKS.name, where))
         return measured_from_row(row)
-
-    def _measure_days(self, keys: Sequence[DayKey]) -> list[Measured]:
-        """The visible ticks of each series and day, of any contract; a query a trading day."""
-        seen: dict[tuple[str, date], Measured] = {}
-        for day in sorted({key.trading_day for key in keys}):
-            series = series_condition({key.symbol for key in keys if key.trading_day == day})
-            where = f"{near_condition(day)} and {series} and not is_deleted"
-            query = measure_sql("questdb", MAIN_TICKS.name, where, by=["symbol"])
-            for row in self._connection.http().rows(query):
-                seen[row["symbol"], day] = measured_from_row(row)
-        return [seen.get((key.symbol, key.trading_day), NOTHING) for key in keys]
 
     def _restamp(self, symbol: str, contract: str, stamps: Sequence[Stamp]) -> None:
         """Restamp ticks first: the index names their stamp, and must not be ahead of them."""
