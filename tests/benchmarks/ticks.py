@@ -16,6 +16,7 @@ import pyarrow as pa
 import questdb
 
 from loaders.ticks.questdb import server as questdb_server
+from loaders.ticks.questdb.day_writer import merge_by_time
 from loaders.ticks.questdb.jar import VERSION
 from loaders.ticks.questdb.rows import as_stored, with_flag
 from loaders.ticks.questdb.store import QuestdbStore
@@ -28,7 +29,7 @@ from tests.ticks import day_of_ticks, write_day
 
 TITLE = "Ticks into QuestDB"
 STAGE, ILP, CLIENT = "stage", "ilp", "client"
-DAY, DAYS = "write_day", "write_days"
+DAY, DAYS, LIMIT = "write_day", "write_days", "no checks"
 WARM = 4  # rounds before those that count: the server's compilers above all
 SYMBOLS = [name for name in MAIN_TICKS.names if MAIN_TICKS.questdb_type(name) == "SYMBOL"]
 # neither side waits for the disk
@@ -39,6 +40,7 @@ NAMES = {
     ILP: "**ILP**: the client, our check of types",
     DAY: "`write_day` by the stage, all its checks",
     DAYS: "**`write_days`**, one transaction, all checks",
+    LIMIT: "the limit: the same rows by time, no check",
 }
 Save = Callable[[pa.Table], float]  # seconds from the frame until readers see it
 SaveAll = Callable[[list[pa.Table]], float]
@@ -85,18 +87,23 @@ def compare_paths(
         stack.callback(store.close)
         store.prepare()
         paths: dict[str, Save] = {
-            STAGE: stack.enter_context(_ours(address, "stage")),
-            ILP: stack.enter_context(_ours(address, "ilp")),
+            STAGE: stack.enter_context(_ours(address, "stage", "stage")),
+            ILP: stack.enter_context(_ours(address, "ilp", "ilp")),
             DAY: lambda day: _seconds(lambda: write_day(store, day)),
             CLIENT: stack.enter_context(_client(address)),
         }
-        each = {name: partial(_save_each, save) for name, save in paths.items()}
+        each: dict[str, SaveAll] = {name: partial(_save_each, save) for name, save in paths.items()}
         whole, small = Results(day_rows), Results(small_rows)
         warm = min(WARM, rounds)
         for number in range(-warm, rounds):
             results = whole if number >= 0 else Results(day_rows)
             results.save(each, [_day(day_rows, number)], number)
-        together: dict[str, SaveAll] = each | {DAYS: partial(_save_together, store)}
+        unchecked = stack.enter_context(_ours(address, "stage", "unchecked"))
+        together: dict[str, SaveAll] = {
+            **each,
+            DAYS: partial(_save_together, store),
+            LIMIT: lambda days: unchecked(pa.concat_tables(merge_by_time(days))),
+        }
         for number in range(-warm, rounds):
             results = small if number >= 0 else Results(small_rows)
             days = [_day(small_rows, number, n) for n in range(small_days)]
@@ -142,9 +149,9 @@ def _save_together(store: QuestdbStore, days: list[pa.Table]) -> float:
 
 
 @contextmanager
-def _ours(address: Address, way: Any) -> Iterator[Save]:
+def _ours(address: Address, way: Any, name: str) -> Iterator[Save]:
     store = QuestdbStore(lambda: address, SETTINGS, label="bench", way=way)
-    bench = replace(MAIN_TICKS, name=f"bench_{way}")
+    bench = replace(MAIN_TICKS, name=f"bench_{name}")
     _create(address, bench.questdb_ddl())
     yield lambda day: _seconds(lambda: store.put_rows(bench, as_stored(bench, with_flag(day))))
     store.close()
@@ -198,6 +205,7 @@ def section(results: list[Results]) -> tuple[str, list[Aim]]:
     wanted = [
         at_least("stage", whole.ratio(STAGE, CLIENT), 1.3, "× client"),
         at_least("ILP", whole.ratio(ILP, CLIENT), 0.8, "× client"),
+        at_least("small days together", small.ratio(DAYS, LIMIT), 0.5, "of their limit"),
     ]
     text = (
         f"From an Arrow table until readers see it, on QuestDB {VERSION} without fsync: "
