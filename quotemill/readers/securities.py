@@ -103,10 +103,11 @@ def find_sectors(
     require_built(conn, f"{market}.sectors")
     query = f"select sector_id, sector_name, sector_kind from {market}.sectors order by sector_id"
     known = conn.execute(query.encode()).fetchall()
-    if kind is not None:
+    if kind is not None and known:
         require_known("kind", [kind], sorted({theirs for _, _, theirs in known}))
         known = [sector for sector in known if sector[2] == kind]
-    if ids := [key for key, name, _ in known if text in (None, key, name)]:
+    ids = [key for key, name, _ in known if text in (None, key, name)]
+    if ids or text is None:
         return ids
-    near = difflib.get_close_matches(text or "", [name for _, name, _ in known], n=5)
+    near = difflib.get_close_matches(text, [name for _, name, _ in known], n=5)
     raise NotListed(f"there is no sector {text}", hint=f"near it: {', '.join(near) or 'none'}")
