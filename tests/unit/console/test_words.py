@@ -116,6 +116,17 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
             "embedded PostgreSQL 18 (/srv/home/socket) (default: embedded server)",
             "自带的 PostgreSQL 18（/srv/home/socket）（默认：自带的服务器）",
         ),
+        (
+            "keys that load 2 of tq could not load: main_events SHFE.cu history and 1 more: "
+            "the source shows nothing of SHFE.cu after its start, "
+            "though the trading day 2026-11-26 is over: the source stands still (history)",
+            "`tq` 的加载 2 未能加载的键：`main_events SHFE.cu history` 及另外 1 个："
+            "数据源在 其起点 之后没有 `SHFE.cu` 的内容，而交易日 2026-11-26 已结束：数据源停住不动（历史行情）",
+        ),
+        (
+            "build 2 starts: dbt build --exclude tag:one tag:two",
+            "构建 2 开始：`dbt build --exclude tag:one tag:two`",
+        ),
         ("a list, each monthly or weekly", "列表，每项为月度或周度"),
         ("what is made from a_day + b_c", "由 `a_day + b_c` 生成的表"),
         ("stage 1 is not open; nobody knows", None),
