@@ -103,6 +103,7 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
     assert Words("zh")("Overview") == "总览"
     assert Words("zh")("no such text") == "“no such text”"
     assert Words("zh")("build 1 failed: no such text") == "构建 1 失败：“no such text”"
+    assert Words("zh")("internal error: KeyError: 'x'") == "内部错误：“KeyError: 'x'”"
     assert Words("zh")("all {count}", count=3) == "全部 3 项"
 
 
@@ -127,6 +128,14 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
             "build 2 starts: dbt build --exclude tag:one tag:two",
             "构建 2 开始：`dbt build --exclude tag:one tag:two`",
         ),
+        ("/a.log has the traceback; please report it", "`/a.log` 有完整的错误堆栈；请报告此问题"),
+        ("there is no chain of AAPL on 2026-11-25", "没有 `AAPL` 在 2026-11-25 的期权链"),
+        (
+            "there is no chain of AAPL on 2026-11-25 at 03:00",
+            "没有 `AAPL` 在 2026-11-25 03:00 的期权链",
+        ),
+        ("slots of the day: 10:00, 10:30", "当日的时段：10:00, 10:30"),
+        ("nothing answers at http://127.0.0.1:9", "`http://127.0.0.1:9` 没有应答"),
         ("a list, each monthly or weekly", "列表，每项为月度或周度"),
         ("what is made from a_day + b_c", "由 `a_day + b_c` 生成的表"),
         ("stage 1 is not open; nobody knows", None),
