@@ -13,6 +13,7 @@ from loaders.settings.model import Settings
 from loaders.settings.sections import section_types
 from orchestration.console.pages.words import Words, catalogue, translate
 from quotemill.settings.allowed import describe_allowed
+from quotemill.warehouse import postgres
 from tests import write_reference
 
 ROOT = Path(__file__).parents[3]
@@ -70,6 +71,13 @@ def test_every_error_that_pages_show_has_its_chinese(folder: str) -> None:
     texts = (text for text in read_errors(ROOT / folder) if re.search("[a-z] [a-z]|[a-z]: ", text))
     unsaid = {text for text in texts if translate(text) is None}
     assert not unsaid, "\n".join(sorted(unsaid))
+
+
+def test_every_hint_about_a_warehouse_away_has_its_chinese() -> None:
+    fixes = {fix for _, fix in postgres._FIXES} | {postgres._ANY_FIX}
+    texts = {fix.format(origin="environment QUOTEMILL_WAREHOUSE_URL") for fix in fixes}
+    texts.add("the warehouse me@db:5432/x cannot be reached: Connection refused")
+    assert sorted(text for text in texts if translate(text) is None) == []
 
 
 def test_the_catalogue_has_no_text_that_nobody_says() -> None:
@@ -134,6 +142,8 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
             "there is no chain of AAPL on 2026-11-25 at 03:00",
             "没有 `AAPL` 在 2026-11-25 03:00 的期权链",
         ),
+        ("load 6 starts: mapping", "加载 6 开始：主力映射"),
+        ("load 6 partial", "加载 6 部分失败"),
         ("slots of the day: 10:00, 10:30", "当日的时段：10:00, 10:30"),
         ("nothing answers at http://127.0.0.1:9", "`http://127.0.0.1:9` 没有应答"),
         ("a list, each monthly or weekly", "列表，每项为月度或周度"),
