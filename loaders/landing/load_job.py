@@ -7,8 +7,10 @@ yield Arrow tables (append, because a merge would add dlt's staging schema and M
 """
 
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,7 @@ _LOADED_BY = "x-quotemill-loaded-by"
 ITEM_ROWS = 200_000  # of what dlt gets at once: some 20 MB
 # files that land side by side; with dlt's own connection and that of the load, four
 AT_ONCE = threading.BoundedSemaphore(2)
+_LANDING: set[psycopg.Connection] = set()  # of files that land now
 ROUNDS = 3  # of dlt's own five tries at a file, each started when the warehouse answers again
 BAD_DATA = (
     psycopg.DataError,
@@ -100,7 +103,7 @@ def open_pipeline(
     """
     with spool_errors(folder):
         make_private(folder)
-    with own_context(folder), spool_errors(folder):
+    with own_context(folder), spool_errors(folder), _stopping_at_once():
         pipeline = _pipeline(warehouse, folder, lane, source, accepts_loss)
         landed = Landed()
         while pipeline.has_pending_data:
@@ -117,6 +120,22 @@ def open_pipeline(
             lambda conn: pipeline_state.prune(conn, pipeline.dataset_name, pipeline.pipeline_name)
         )
     return pipeline, landed
+
+
+@contextmanager
+def _stopping_at_once() -> Iterator[None]:
+    """Hang up where somebody stops a load at once: Python ends when its threads have landed."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for conn in tuple(_LANDING):
+            with suppress(psycopg.Error, OSError):  # of one that ends by itself
+                line = socket.socket(fileno=conn.fileno())
+                try:
+                    line.shutdown(socket.SHUT_RDWR)
+                finally:
+                    line.detach()  # libpq closes it
+        raise
 
 
 def _pipeline(
@@ -156,7 +175,11 @@ def land(
     among the source's rejected rows too, under the name `dataset`; without one they end the
     load.
     """
-    with own_context(Path(pipeline.pipelines_dir)), spool_errors(Path(pipeline.working_dir)):
+    with (
+        own_context(Path(pipeline.pipelines_dir)),
+        spool_errors(Path(pipeline.working_dir)),
+        _stopping_at_once(),
+    ):
         while pipeline.has_pending_data:  # else dlt would land that package and leave out this one
             _run(pipeline, warehouse, None)
         resources = _resources(table, batches, rejects=rejects, beside=beside, dataset=dataset)
@@ -310,7 +333,11 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
         url = client.config.credentials.to_native_representation()
         try:
             with AT_ONCE, client.warehouse.lend(lambda: connect(url)) as conn:
-                self._land(conn, client)
+                _LANDING.add(conn)
+                try:
+                    self._land(conn, client)
+                finally:
+                    _LANDING.discard(conn)
         except (*BAD_DATA, *_OURS) as error:  # no retry
             raise DatabaseTerminalException(error) from error
         except psycopg.Error as error:

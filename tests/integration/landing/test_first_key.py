@@ -1,8 +1,11 @@
 """The key of an empty table is built with the first rows, and missing for nobody who has rows."""
 
+import os
+import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import psycopg
@@ -106,6 +109,27 @@ def test_readers_and_failed_loads_find_a_table_without_its_key_empty(
     indexes.build_pending(conn, [KLINE_DAILY], "tdx", print)
     assert conn.execute(KEY).fetchone() == WHOLE
     assert conn.execute(PENDING).fetchone() is None
+
+
+def test_a_load_stopped_at_once_does_not_wait_for_its_rows(
+    bench: LandingBench, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, report = Event(), first_copy._report_changes
+
+    def report_after_a_ctrl_c(landing: psycopg.Connection, *args: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            landing.execute("select pg_sleep(60)")  # as the COPY of many rows
+        finally:
+            ended.set()
+        report(landing, *args)
+
+    monkeypatch.setattr(first_copy, "_report_changes", report_after_a_ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        land(bench, bars(3, 0, 30))
+
+    assert ended.wait(20)
+    assert conn.execute(ROWS).fetchall() == []
 
 
 @pytest.mark.parametrize("fewest", [10, 1_000])
