@@ -20,7 +20,7 @@ from pgpq import ArrowToPostgresBinaryEncoder
 from loaders.landing import lineage
 from loaders.landing.change_feed import MOST_RANGES
 from loaders.landing.editions.plain import PlainTable
-from loaders.landing.first_key import build_key, lock_unkeyed
+from loaders.landing.first_key import build_key, lacks_key, lock_unkeyed
 from loaders.landing.staging import (
     COPY_ROWS,
     FileRows,
@@ -31,6 +31,7 @@ from loaders.landing.staging import (
 )
 from loaders.landing.table_rejects import ROW_ERRORS
 from loaders.landing.target import Target, names, quote
+from loaders.warehouse.tables import has_rows
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,8 @@ def _are_same_types(conn: psycopg.Connection, stored: list[str], encoded: list[s
 
 def _has_rows(conn: psycopg.Connection, table: PlainTable, keys: list[str]) -> bool:
     target = table.target
+    if lacks_key(conn, target):  # else the rows of a killed load would be read for each code
+        return has_rows(conn, target.schema, target.table)
     # in the order of the key: a planner without statistics would read the whole table
     order = names(target.key[1:], "t") or "1"
     row = conn.execute(

@@ -51,10 +51,10 @@ def drop_key(conn: psycopg.Connection, target: Target, *, lane: str) -> None:
 
 def lock_unkeyed(conn: psycopg.Connection, target: Target) -> bool:
     """Whether the table has no key; then nobody else writes to it before the transaction ends."""
-    if not _lacks_key(conn, target):
+    if not lacks_key(conn, target):
         return False
     conn.execute(f"lock table {target.name} in share row exclusive mode".encode())
-    return _lacks_key(conn, target)
+    return lacks_key(conn, target)
 
 
 def build_key(conn: psycopg.Connection, target: Target) -> None:
@@ -72,6 +72,7 @@ def build_key(conn: psycopg.Connection, target: Target) -> None:
     )
 
 
-def _lacks_key(conn: psycopg.Connection, target: Target) -> bool:
+def lacks_key(conn: psycopg.Connection, target: Target) -> bool:
+    """Whether a table has no unique index."""
     unique = "select 1 from pg_index where indrelid = %s::regclass and indisunique"
     return conn.execute(unique.encode(), (target.name,)).fetchone() is None

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from loaders.landing import first_copy, first_key, indexes
+from loaders.landing.editions.plain import PlainTable
 from loaders.landing.landed_file import land_file
 from loaders.landing.target import Target
 from loaders.tdx.tables import KLINE_DAILY, REJECTED_ROW
@@ -146,6 +147,19 @@ def test_the_next_load_gives_a_table_its_key_back(
 
     assert conn.execute(KEY).fetchone() == WHOLE
     assert conn.execute(PENDING).fetchone() is None
+
+
+def test_what_a_killed_load_left_is_read_once_not_for_each_code(
+    bench: LandingBench, conn: psycopg.Connection
+) -> None:
+    drop_key(conn)
+    target = Target("raw_tdx", "kline_daily", KLINE_DAILY.key, entity="code", day="trade_date")
+    codes = [f"sh{number}" for number in range(600_000, 600_050)]
+    scans = "select seq_scan from pg_stat_xact_user_tables where relname = 'kline_daily'"
+    with conn.transaction():
+        assert not first_copy._has_rows(conn, PlainTable(target), codes)
+        [(read,)] = conn.execute(scans).fetchall()
+    assert read <= 1
 
 
 def test_a_key_that_repeats_in_a_first_file_lands_once(
