@@ -31,7 +31,7 @@ from loaders.landing.staging import (
 )
 from loaders.landing.table_rejects import ROW_ERRORS
 from loaders.landing.target import Target, names, quote
-from loaders.warehouse.tables import has_rows
+from quotemill.warehouse.schemas import has_rows
 
 log = logging.getLogger(__name__)
 
