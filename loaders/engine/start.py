@@ -105,6 +105,7 @@ class Start:
             lane=self.source.lane_of(request),
             source=self.source.name,
             accepts_loss=(request.datasets or ()) if request.accept_loss else (),
+            report=self.reporter.line,
         )
         if pending.load_ids:
             self.reporter.line(

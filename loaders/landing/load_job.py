@@ -92,11 +92,17 @@ class Landed:
 
 
 def open_pipeline(
-    warehouse: Warehouse, folder: Path, lane: str, source: str, accepts_loss: Iterable[str] = ()
+    warehouse: Warehouse,
+    folder: Path,
+    lane: str,
+    source: str,
+    accepts_loss: Iterable[str] = (),
+    report: Callable[[str], object] = print,
 ) -> tuple[dlt.Pipeline, Landed]:
     """The dlt pipeline of one lane of a source, and the rows that an interrupted run had left.
 
     accepts_loss: datasets of which the tables may refuse any number of rows
+    report: told before such rows land, which can be many
 
     The caller holds the lane's lock: two processes in one folder break it. Raises UpstreamError
     while the warehouse is away.
@@ -106,6 +112,8 @@ def open_pipeline(
     with own_context(folder), spool_errors(folder), _stopping_at_once():
         pipeline = _pipeline(warehouse, folder, lane, source, accepts_loss)
         landed = Landed()
+        if pipeline.has_pending_data:
+            report("landing what an interrupted run had fetched")
         while pipeline.has_pending_data:
             landed += _run(pipeline, warehouse, None)
         # The folder moves the cursors at the end of extract, the warehouse with the rows. Only the
