@@ -102,7 +102,7 @@ def open_pipeline(
     """The dlt pipeline of one lane of a source, and the rows that an interrupted run had left.
 
     accepts_loss: datasets of which the tables may refuse any number of rows
-    report: told before such rows land, which can be many
+    report: called before such rows land, which can be many
 
     The caller holds the lane's lock: two processes in one folder break it. Raises UpstreamError
     while the warehouse is away.
