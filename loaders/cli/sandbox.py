@@ -1,7 +1,7 @@
 """`loaders sandbox`: simulated services, to try everything without an account or a network."""
 
 import signal
-import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -280,12 +280,15 @@ def _list_faults(kinds: "Mapping[str, Kind]", width: int) -> None:
 @contextmanager
 def _run(sandbox: "Sandbox") -> Iterator[None]:
     """Run a sandbox until SIGINT or SIGTERM; the body prints what a user needs."""
-    ended = threading.Event()
+    signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda sent, _: signals.append(sent))
     with sandbox:
         yield
-        ended.wait()
+        # in steps, without a lock: a signal just before an endless wait is handled only after it,
+        # and a handler must not need a lock that its thread holds
+        while not signals:
+            time.sleep(0.2)
 
 
 def _describe(sandbox: "Sandbox") -> str:
