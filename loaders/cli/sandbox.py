@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from loaders.engine.signals import handled
 from quotemill.errors import UsageError
 from quotemill.installation import install_hint
 
@@ -281,9 +282,11 @@ def _list_faults(kinds: "Mapping[str, Kind]", width: int) -> None:
 def _run(sandbox: "Sandbox") -> Iterator[None]:
     """Run a sandbox until SIGINT or SIGTERM; the body prints what a user needs."""
     signals: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda sent, _: signals.append(sent))
-    with sandbox:
+
+    def note(sent: int, _: object) -> None:
+        signals.append(sent)
+
+    with handled({signal.SIGTERM: note, signal.SIGINT: note}), sandbox:
         yield
         # in steps, without a lock: a signal just before an endless wait is handled only after it,
         # and a handler must not need a lock that its thread holds

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from loaders.engine.signals import handled
 from loaders.landing import first_copy, first_key, indexes
 from loaders.landing.editions.plain import PlainTable
 from loaders.landing.landed_file import land_file
@@ -126,7 +127,10 @@ def test_a_load_stopped_at_once_does_not_wait_for_its_rows(
         report(landing, *args)
 
     monkeypatch.setattr(first_copy, "_report_changes", report_after_a_ctrl_c)
-    with pytest.raises(KeyboardInterrupt):
+    with (
+        handled({signal.SIGINT: signal.default_int_handler}),  # as in a command
+        pytest.raises(KeyboardInterrupt),
+    ):
         land(bench, bars(3, 0, 30))
 
     assert ended.wait(20)
