@@ -7,10 +7,8 @@ yield Arrow tables (append, because a merge would add dlt's staging schema and M
 """
 
 import shutil
-import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +29,7 @@ from loaders.landing import cursors, pipeline_state
 from loaders.landing.dlt_client import KeptClient, LandingConfiguration
 from loaders.landing.dlt_setup import own_context, spool_errors
 from loaders.landing.landed_file import land_file
+from loaders.landing.stop_at_once import hung_up_when_stopped, stopped_at_once
 from loaders.landing.table_rejects import TooManyRejected, count_refused
 from loaders.landing.target import Target
 from loaders.warehouse.content import content_id
@@ -52,7 +51,6 @@ _LOADED_BY = "x-quotemill-loaded-by"
 ITEM_ROWS = 200_000  # of what dlt gets at once: some 20 MB
 # files that land side by side; with dlt's own connection and that of the load, four
 AT_ONCE = threading.BoundedSemaphore(2)
-_LANDING: set[psycopg.Connection] = set()  # of files that land now
 ROUNDS = 3  # of dlt's own five tries at a file, each started when the warehouse answers again
 BAD_DATA = (
     psycopg.DataError,
@@ -109,7 +107,7 @@ def open_pipeline(
     """
     with spool_errors(folder):
         make_private(folder)
-    with own_context(folder), spool_errors(folder), _stopping_at_once():
+    with own_context(folder), spool_errors(folder), stopped_at_once():
         pipeline = _pipeline(warehouse, folder, lane, source, accepts_loss)
         landed = Landed()
         if pipeline.has_pending_data:
@@ -128,22 +126,6 @@ def open_pipeline(
             lambda conn: pipeline_state.prune(conn, pipeline.dataset_name, pipeline.pipeline_name)
         )
     return pipeline, landed
-
-
-@contextmanager
-def _stopping_at_once() -> Iterator[None]:
-    """Hang up where somebody stops a load at once: Python ends when its threads have landed."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        for conn in tuple(_LANDING):
-            with suppress(psycopg.Error, OSError):  # of one that ends by itself
-                line = socket.socket(fileno=conn.fileno())
-                try:
-                    line.shutdown(socket.SHUT_RDWR)
-                finally:
-                    line.detach()  # libpq closes it
-        raise
 
 
 def _pipeline(
@@ -186,7 +168,7 @@ def land(
     with (
         own_context(Path(pipeline.pipelines_dir)),
         spool_errors(Path(pipeline.working_dir)),
-        _stopping_at_once(),
+        stopped_at_once(),
     ):
         while pipeline.has_pending_data:  # else dlt would land that package and leave out this one
             _run(pipeline, warehouse, None)
@@ -340,12 +322,12 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
         client: KeptClient = self._job_client  # type: ignore[assignment]
         url = client.config.credentials.to_native_representation()
         try:
-            with AT_ONCE, client.warehouse.lend(lambda: connect(url)) as conn:
-                _LANDING.add(conn)
-                try:
-                    self._land(conn, client)
-                finally:
-                    _LANDING.discard(conn)
+            with (
+                AT_ONCE,
+                client.warehouse.lend(lambda: connect(url)) as conn,
+                hung_up_when_stopped(conn),
+            ):
+                self._land(conn, client)
         except (*BAD_DATA, *_OURS) as error:  # no retry
             raise DatabaseTerminalException(error) from error
         except psycopg.Error as error:

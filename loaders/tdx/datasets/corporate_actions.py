@@ -58,11 +58,8 @@ def _skip(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     failed = ctx.ask(failed_keys.read_failures) if ctx.load.retried is not None else ()
     before = {failure.key for failure in failed if failure.dataset == NAME}
     for code in codes:
-        is_failed = code in before
-        yield Outcome(
-            code,
-            skipped=None if is_failed else NO_SOURCE,
-            failure=NO_SOURCE if is_failed else None,
+        yield (
+            Outcome(code, failure=NO_SOURCE) if code in before else Outcome(code, skipped=NO_SOURCE)
         )
 
 
