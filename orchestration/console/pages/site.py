@@ -86,8 +86,10 @@ def write_line(
     """A line of a log, of a source or not, in the language of the reader as far as it goes."""
     t = context["t"]
     at = t(format_time(datetime.fromisoformat(line["at"]), source))
-    event = t.try_text(str(line["event"])) if line.get("event") else ""
-    words = (line.get("dataset"), line.get("code"), event)
+    event, dataset = str(line.get("event") or ""), str(line.get("dataset") or "")
+    # an event that stands alone in other logs begins with it
+    beside = "" if event.startswith(f"{dataset}: ") else dataset
+    words = (beside, line.get("code"), t.try_text(event))
     return f"{at} {t(line['level']):<7} {' '.join(str(word) for word in words if word)}"
 
 
