@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from loaders import log
+from loaders.warehouse.lock import LOCK
 from orchestration.console.limits import Limits
 from tests.conftest import require
 from tests.homes import clean_environ
@@ -26,6 +28,18 @@ NO_LIMIT = Limits(calls=10**6, changes=10**6)  # for a table of many calls
 def _needs_the_extra() -> None:
     present = importlib.util.find_spec("fastapi") is not None
     require("console", present, "fastapi is not installed")
+
+
+def plant_running_load(
+    conn: psycopg.Connection, source: str, lane: str, mode: str, requested_by: str = "me"
+) -> None:
+    """Record a load that runs as long as the connection is open: it holds the lock of the lane."""
+    conn.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (f"{LOCK}{lane}",))
+    conn.execute(
+        "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
+        "as_of) values (%s, %s, %s, 'running', %s, '{}', now())",
+        (source, lane, mode, requested_by),
+    )
 
 
 @dataclass

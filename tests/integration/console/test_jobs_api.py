@@ -12,14 +12,13 @@ import psycopg
 import pytest
 
 from loaders.engine import jobs
-from loaders.warehouse.lock import LOCK
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.console import watching
 from orchestration.console.limits import Limits
 from orchestration.console.watching import JobWatch
 from tests.bench import warehouse_url
 from tests.faults.scene import wait_until
-from tests.integration.console.conftest import Caller
+from tests.integration.console.conftest import Caller, plant_running_load
 from tests.toy.bench import Toy, bench  # noqa: F401
 
 Open = Callable[..., Caller]
@@ -89,11 +88,7 @@ def test_no_time_left_is_given_while_a_dataset_has_no_answer(
     monkeypatch.setattr(watching, "FRESH", 0)
     caller = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
     with psycopg.connect(prepared_dsn, autocommit=True) as conn:
-        conn.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (f"{LOCK}ib_snapshot",))
-        conn.execute(
-            "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
-            "as_of) values ('ib', 'ib_snapshot', 'snapshot', 'running', 'me', '{}', now())"
-        )
+        plant_running_load(conn, "ib", "ib_snapshot", "snapshot")
         conn.execute(
             "insert into ops.ingestion_job_tasks (job_id, task_no, dataset, keys, status, done, "
             "fetched, rows_new, started_at) values (1, 1, 'session', '{a}', 'succeeded', 1, 1, 12, "

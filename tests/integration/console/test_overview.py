@@ -8,10 +8,9 @@ import psycopg
 import pytest
 
 from loaders.engine.check import Check
-from loaders.warehouse.lock import LOCK
 from orchestration.checks.status import group_by_fix
 from orchestration.console.pages.overview import WIDTH, arrange_spans
-from tests.integration.console.conftest import NOW, Caller
+from tests.integration.console.conftest import NOW, Caller, plant_running_load
 
 Open = Callable[..., Caller]
 
@@ -96,11 +95,7 @@ def test_the_page_shows_figures_lanes_and_each_problem_once(
 def test_a_first_load_that_runs_says_what_comes_next(prepared_dsn: str, open_console: Open) -> None:
     caller = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
     with psycopg.connect(prepared_dsn, autocommit=True) as conn:
-        conn.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (f"{LOCK}tdx",))
-        conn.execute(
-            "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
-            "as_of) values ('tdx', 'tdx', 'init', 'running', 'me', '{}', now())"
-        )
+        plant_running_load(conn, "tdx", "tdx", "init")
         conn.execute(
             "insert into ops.ingestion_state (source, dataset, key) "
             "values ('tdx', 'kline_daily', 'sh600000')"

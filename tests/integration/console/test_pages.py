@@ -17,14 +17,13 @@ from loaders.engine import jobs
 from loaders.ib.planning.request import TASKS
 from loaders.tdx import plan
 from loaders.tq.request import DATASETS_BY_MODE
-from loaders.warehouse.lock import LOCK
 from orchestration.console import watching
 from orchestration.console.pages import overview
 from orchestration.run import build_record
 from orchestration.schedule import ledger
 from orchestration.schedule.jobs import read_jobs
 from tests.bench import warehouse_url
-from tests.integration.console.conftest import NOW, Caller
+from tests.integration.console.conftest import NOW, Caller, plant_running_load
 from tests.toy.bench import Toy, bench  # noqa: F401
 
 Open = Callable[..., Caller]
@@ -323,12 +322,7 @@ def test_a_load_leads_to_its_command_which_may_run_longer(
     caller = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn}, spawn=spawn)
     run_id = caller.call("/api/commands", {"command": "quotemill build"}).json()["run_id"]
     with psycopg.connect(prepared_dsn, autocommit=True) as conn:
-        conn.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (f"{LOCK}tdx",))
-        conn.execute(
-            "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
-            "as_of) values ('tdx', 'tdx', 'init', 'running', %s, '{}', now())",
-            (jobs.requester(),),
-        )
+        plant_running_load(conn, "tdx", "tdx", "init", jobs.requester())
         link = f'href="/commands/{run_id}"'
         assert "Its command still runs" not in open_page(caller, "/jobs/1/part")
         assert link in open_page(caller, "/jobs/1")
