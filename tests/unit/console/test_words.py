@@ -11,6 +11,7 @@ import pytest
 from loaders.settings.listing import list_settings
 from loaders.settings.model import Settings
 from loaders.settings.sections import section_types
+from orchestration.console.pages.site import write_line
 from orchestration.console.pages.words import Words, catalogue, translate
 from quotemill.settings.allowed import describe_allowed
 from quotemill.warehouse import postgres
@@ -159,3 +160,13 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
 )
 def test_a_message_is_chinese_with_its_values_or_stays(english: str, chinese: str | None) -> None:
     assert translate(english) == chinese
+
+
+@pytest.mark.parametrize(
+    "event", ["contract_daily: 1 of 2 failed: no answer", "1 of 2 failed: no answer"]
+)
+def test_a_line_of_a_log_names_its_dataset_once(event: str) -> None:
+    line = {"at": "2026-11-20T12:00:00+00:00", "level": "info", "dataset": "contract_daily"}
+    written = write_line({"t": Words("en")}, line | {"event": event})
+    assert written.count("contract_daily") == 1
+    assert written.endswith("1 of 2 failed: no answer")
