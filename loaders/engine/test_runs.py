@@ -7,18 +7,27 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import class_row, dict_row
 
 from loaders.engine import metrics
 from loaders.engine.check import Check
 from loaders.requests import counts as request_counts
 from loaders.settings import Settings
+from loaders.trading_time import format_time
 from quotemill.errors import QuotemillError
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
 # words of ops.testing_logs by status of a check
 WORDS = {"ok": "passed", "fail": "failed", "unknown": "skipped"}
+_NEWEST = """
+    select distinct on (r.source, r.kind)
+        r.source, r.kind, r.run_id, r.started_at, r.status, r.failed, r.total, (
+            select string_agg(l.no::text, ' ' order by l.no)
+            from ops.testing_logs as l where l.run_id = r.run_id and l.status = 'failed'
+        ) as numbers
+    from ops.testing_runs as r order by r.source, r.kind, r.run_id desc
+"""
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,32 @@ class Recorded:
     run_id: int
     before: int | None = None
     changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The newest run of a kind with a source; `numbers` are those of the checks that failed."""
+
+    source: str
+    kind: str
+    run_id: int
+    started_at: datetime
+    status: str
+    failed: int
+    total: int
+    numbers: str | None
+
+    @property
+    def has_passed(self) -> bool:
+        return self.status == "passed"
+
+    def describe(self, zone: str) -> str:
+        """What failed, in a line with the time of a zone."""
+        at = format_time(self.started_at, zone, "minutes")
+        text = f"{self.kind} {self.run_id} of {self.source}, {at}"
+        if self.numbers is None:
+            return f"{text}: {self.failed} of {self.total} checks failed"
+        return f"{text}: {self.failed} of {self.total} checks failed ({self.numbers})"
 
 
 def record(
@@ -189,6 +224,14 @@ def read_run(
         return None
     query = "select * from ops.testing_logs where run_id = %s order by no"
     return run, cursor.execute(query, (run_id,)).fetchall()
+
+
+def read_newest(conn: psycopg.Connection) -> list[Newest]:
+    """The newest run of each source and kind; none in a warehouse without the table."""
+    if not has_relation(conn, "ops.testing_runs"):
+        return []
+    with conn.cursor(row_factory=class_row(Newest)) as cur:
+        return cur.execute(_NEWEST).fetchall()
 
 
 def newest_fingerprint(conn: psycopg.Connection, source: str) -> str | None:

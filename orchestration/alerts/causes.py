@@ -14,6 +14,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders import sources, trading_time
+from loaders.engine import test_runs
 from loaders.engine.result import LoadResult
 from loaders.settings import Settings
 from loaders.trading_time import format_time
@@ -284,18 +285,17 @@ def _check_report(conn: psycopg.Connection) -> dict[str, Cause | None]:
 
 
 def _check_selftests(conn: psycopg.Connection, settings: Settings) -> dict[str, Cause | None]:
-    rows = conn.execute(read_sql(__package__, "newest_selftests").encode()).fetchall()
     causes: dict[str, Cause | None] = {}
-    for source, status, failed, total, at, numbers in rows:
-        name = f"selftest:{source}"
-        causes[name] = None
-        if status != "passed":
-            ended = format_time(at, sources.find_zone(source), "minutes")
-            text = f"self-test of {source}, {ended}: {failed} of {total} checks failed"
-            text += f" ({numbers})" if numbers else ""
-            report = settings.home / "selftest" / f"{source}_api_failure_report.md"
-            command = f"loaders selftest {source} --verbose"
-            causes[name] = Cause("error", text, command, numbers or status, attachment=report)
+    for run in test_runs.read_newest(conn):
+        if run.kind != "selftest":
+            continue
+        name, cause = f"selftest:{run.source}", None
+        if not run.has_passed:
+            text = run.describe(sources.find_zone(run.source))
+            report = settings.home / "selftest" / f"{run.source}_api_failure_report.md"
+            command, state = f"loaders selftest {run.source}", run.numbers or run.status
+            cause = Cause("error", text, command, state, attachment=report)
+        causes[name] = cause
     return causes
 
 

@@ -11,7 +11,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders import sources
-from loaders.engine import job_list
+from loaders.engine import job_list, test_runs
 from loaders.engine.check import Check
 from loaders.settings import Settings
 from loaders.ticks import store_state
@@ -173,17 +173,10 @@ def _list_idle_jobs(
 
 def _list_failed_tests(conn: psycopg.Connection) -> Iterator[Check]:
     """The newest self-test and verification of each source, where it did not pass."""
-    if not has_relation(conn, "ops.testing_runs"):
-        return
-    newest = conn.execute(
-        "select distinct on (source, kind) source, kind, run_id, started_at, status, total, failed "
-        "from ops.testing_runs order by source, kind, run_id desc"
-    ).fetchall()
-    for source, kind, run, at, state, total, count in newest:
-        if state != "passed":
-            day = format_time(at, sources.find_zone(source), "minutes")
-            text = f"{kind} {run} of {source}, {day}: {count} of {total} checks failed"
-            yield Check("tests", "warn", text, f"loaders {kind} {source}")
+    for run in test_runs.read_newest(conn):
+        if not run.has_passed:
+            text = run.describe(sources.find_zone(run.source))
+            yield Check("tests", "warn", text, f"loaders {run.kind} {run.source}")
 
 
 def _list_differences(conn: psycopg.Connection, qa: str) -> Iterator[Check]:

@@ -70,16 +70,16 @@ def test_a_check_that_fails_is_reported_once_and_costs_no_other(
     with history.recorded(settings, "backup", run_id="a", schedule="weekly_backup") as run:
         run.end(1, "no room")
     with psycopg.connect(warehouse_url(settings), autocommit=True) as conn:
-        conn.execute("alter table ops.testing_runs rename to away")
+        conn.execute("alter table ops.testing_runs rename column total to away")
         first = alerts.check_and_notify(settings, {}, now=now)
         assert set(first.open) == {"job:weekly_backup", "check:selftests"}
-        assert 'relation "ops.testing_runs" does not exist' in hook.received[-1]["message"]
+        assert "column r.total does not exist" in hook.received[-1]["message"]
         assert alerts.check_and_notify(settings, {}, now=now).sent == 0
         conn.execute("alter table ops.schedules rename column last_host to gone")
         second = alerts.check_and_notify(settings, {}, now=now)
         assert set(second.open) - set(first.open) == {"check:schedules", "check:settings"}
         assert second.sent == 2
-        conn.execute("alter table ops.away rename to testing_runs")
+        conn.execute("alter table ops.testing_runs rename column away to total")
         conn.execute("alter table ops.schedules rename column gone to last_host")
     assert alerts.check_and_notify(settings, {}, now=now).open == ("job:weekly_backup",)
 
