@@ -248,13 +248,15 @@ def source_to_retry(settings: Settings, job: int | None) -> str:
         return require_configured(settings, "loaders sandbox tdx")[0][0]
     warehouse = find_warehouse(settings)
     if warehouse is None:
-        raise UsageError("no load has run yet", hint="loaders run")
+        raise sources.explain_no_load(settings)
     if job is not None:
         return jobs.source_of(warehouse, job)
     newest = {job["source"]: job["status"] for job in warehouse.ask(job_list.newest_jobs)}
     failed = [name for name in ready if newest.get(name) not in (None, "succeeded", "running")]
     if len(failed) != 1:
-        raise UsageError(f"which source? {', '.join(ready)}", hint=f"loaders retry {ready[0]}")
+        raise UsageError(
+            f"which source? {', '.join(ready)}", hint=f"quotemill retry {(failed or ready)[0]}"
+        )
     return failed[0]
 
 

@@ -74,6 +74,11 @@ def describe_start(settings: "Settings", command: str) -> str:
     return f"set tdx.client or tdx.base_url in {file}" if file else "quotemill init"
 
 
+def explain_no_load(settings: "Settings") -> UsageError:
+    """The error of a command about loads before the first."""
+    return UsageError("nothing was loaded yet", hint=describe_start(settings, "quotemill run"))
+
+
 def find_file(settings: "Settings") -> Path | None:
     """The quotemill.toml that settings go into, over which `quotemill init` would not write."""
     files = (find_files(os.environ, Path.cwd()), find_home_files(settings.home))

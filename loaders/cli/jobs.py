@@ -41,13 +41,13 @@ def print_report(settings: Settings, shown: dict[str, Any]) -> None:
     print_place(settings, shown["warehouse"])
     if not shown["jobs"]:
         shell.print_wrapped(
-            f"no load has run yet: {sources.describe_start(settings, 'loaders run')}"
+            f"nothing was loaded yet: {sources.describe_start(settings, 'quotemill run')}"
         )
     print_jobs(shown)
     print_failures(shown)
     if shown["failures"]:
         newest = shown["jobs"][0]
-        retry = f"`loaders retry {newest['job_id']}`"
+        retry = f"`quotemill retry {newest['job_id']}`"
         print(f"fix: {job_list.name_retry(retry, is_later=job_list.is_stopped(newest))}")
     earlier = [row for row in shown["failed_keys"] if row["job_id"] != shown["jobs"][0]["job_id"]]
     for row in earlier[:10]:
@@ -57,7 +57,7 @@ def print_report(settings: Settings, shown: dict[str, Any]) -> None:
     if len(earlier) > 10:
         print(f"failed in earlier loads: {len(earlier) - 10:,} more")
     for job_id in dict.fromkeys(row["job_id"] for row in earlier):
-        print(f"fix: `loaders retry {job_id}`")
+        print(f"fix: `quotemill retry {job_id}`")
 
 
 def describe_place(settings: Settings) -> dict[str, Any]:
@@ -148,9 +148,10 @@ def cancel_command(
     from loaders.engine import jobs
 
     source, job = shell.parse_source_and_job(source, job)
-    warehouse = find_current_warehouse(load_settings())
+    settings = load_settings()
+    warehouse = find_current_warehouse(settings)
     if warehouse is None:
-        raise UsageError("no load has run yet", hint="loaders run")
+        raise sources.explain_no_load(settings)
     if after_task is not None:
         if job is None:
             raise UsageError("--after-task needs the load's number", hint="`quotemill jobs` has it")
@@ -160,4 +161,4 @@ def cancel_command(
     if json:
         shell.print_json({"job_id": job})
     else:
-        print(f"load {job} is asked to stop; `loaders status` shows when it has stopped")
+        print(f"load {job} is asked to stop; `quotemill jobs {job}` shows when it has stopped")

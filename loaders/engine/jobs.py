@@ -251,12 +251,12 @@ def request_cancel(
             raise UsageError(
                 f"load {dead[0][0]} is not running: its process is gone; it is now recorded as "
                 "interrupted",
-                hint=f"`loaders retry {dead[0][0]}` loads what is left of it",
+                hint=f"`quotemill retry {dead[0][0]}` loads what is left of it",
             )
         if not running:
-            which = f"load {job_id} is not" if job_id is not None else "no load"
             of = f" of {source}" if source else ""
-            raise UsageError(f"{which}{of} running", hint="`loaders status` lists the loads")
+            what = f"no load{of} is" if job_id is None else f"load {job_id}{of} is not"
+            raise UsageError(f"{what} running", hint="`quotemill jobs` lists them")
         [(number, *_)] = running
         conn.execute(
             "update ops.ingestion_jobs set cancel_requested_at = clock_timestamp() "
@@ -285,7 +285,7 @@ def request_cancel_after(warehouse: Warehouse, job_id: int, task_no: int) -> Non
             raise UsageError(f"unknown {which}", hint=f"`quotemill jobs {job_id}` shows it")
         if row[0] != "running" or row[1] not in OPEN:
             what = f"load {job_id}" if row[0] != "running" else f"task {task_no} of load {job_id}"
-            raise UsageError(f"{what} is not running", hint="`loaders status` lists the loads")
+            raise UsageError(f"{what} is not running", hint="`quotemill jobs` lists them")
         conn.execute(
             "update ops.ingestion_jobs set cancel_after_task = %s where job_id = %s",
             (task_no, job_id),
@@ -327,7 +327,7 @@ def source_of(warehouse: Warehouse, job_id: int) -> str:
         query = "select source from ops.ingestion_jobs where job_id = %s"
         row = conn.execute(query, (job_id,)).fetchone() if has_relation(conn, JOBS) else None
     if row is None:
-        raise UsageError(f"unknown load {job_id}", hint="`loaders status` lists the loads")
+        raise UsageError(f"unknown load {job_id}", hint="`quotemill jobs` lists them")
     return str(row[0])
 
 
@@ -354,7 +354,7 @@ def failed_tasks(
         if job is None:
             raise UsageError(
                 f"unknown load {job_id} of {source}" if job_id else f"no load of {source} to retry",
-                hint="`loaders status` lists the loads",
+                hint="`quotemill jobs` lists them",
             )
         tasks = cur.execute(
             "select * from ops.ingestion_job_tasks where job_id = %s order by task_no",

@@ -274,10 +274,8 @@ def _finish(
     if exit_code:
         moments = {d.name for d in load.source.datasets if not d.recurs}
         is_over = failed and all(t.dataset in moments for t in load.tasks if t.failures)
-        hint = PASSING if is_over else "`loaders retry` loads what failed"
-    if status == "cancelled":
-        hint = "run again to continue"
-    elif error:
+        hint = PASSING if is_over else f"`quotemill retry {load.job_id}` loads what is left of it"
+    if error:
         hint = error.hint
     return LoadResult(
         load.job_id,

@@ -272,7 +272,7 @@ def load_key(key: str, work: Callable[[str], Outcome]) -> Outcome:
 
 
 def source_gone(error: TqTransport) -> SourceGone:
-    hint = error.hint or "`loaders check tq` asks the servers; then `loaders retry`"
+    hint = error.hint or "`loaders check tq` asks the servers; then `quotemill retry`"
     return SourceGone(str(error), hint=hint)
 
 

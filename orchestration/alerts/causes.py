@@ -136,7 +136,7 @@ def _why(loads: list[LoadResult], code: int) -> str:
     failed = sum(len(task.failures) for load in loads for task in load.tasks)
     keys = sum(len(task.keys) for load in loads for task in load.tasks)
     wrong = [load for load in loads if load.exit_code]  # not those with acknowledged keys alone
-    again = " and ".join(f"`loaders retry {x.job_id}`" for x in wrong if _may_retry(x))
+    again = " and ".join(f"`quotemill retry {x.job_id}`" for x in wrong if _may_retry(x))
     hint = f"fix: {again}" if again else next((x.hint for x in wrong if x.hint), "")
     return f"{failed:,} of {keys:,} keys failed" + (f"; {hint}" if hint else "")
 
@@ -155,7 +155,7 @@ def _failed(what: str, code: int, why: str) -> Cause:
 
 def _locked(what: str, patience: int = 2) -> Cause:
     text = f"{what} found another one running, twice in a row; it may hang"
-    return Cause("warning", text, "loaders status", patience=patience)
+    return Cause("warning", text, "quotemill jobs", patience=patience)
 
 
 def _check_findings(judged: Judgement, limit: int) -> dict[str, Cause | None]:

@@ -106,7 +106,7 @@ def _describe(
 def _describe_retries(failures: list[FailedKey]) -> str:
     """The commands that load the keys: a retry is of one job."""
     jobs = sorted({failure.job_id for failure in failures}, reverse=True)
-    commands = ", ".join(f"`loaders retry {job_id}`" for job_id in jobs[:_SHOWN])
+    commands = ", ".join(f"`quotemill retry {job_id}`" for job_id in jobs[:_SHOWN])
     more = "; `quotemill status` names more of them" if len(jobs) > _SHOWN else ""
     return f"{commands} {'loads' if len(jobs) == 1 else 'load'} them{more}"
 

@@ -228,7 +228,7 @@ def _share_reason(failures: list[dict[str, Any]]) -> bool:
 
 
 def _name_retry(job_id: int, *, is_later: bool) -> str:
-    return job_list.name_retry(f"loaders retry {job_id}", is_later=is_later)
+    return job_list.name_retry(f"quotemill retry {job_id}", is_later=is_later)
 
 
 def _list_unrepaired(failures: list[dict[str, Any]]) -> Iterator[Check]:

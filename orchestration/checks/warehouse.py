@@ -95,7 +95,7 @@ def _check_locks(conn: psycopg.Connection, now: datetime) -> Iterator[Check]:
     for pid, name, since in sessions:
         text = f"{name} is held since {since:%Y-%m-%d %H:%M} by server process {pid}"
         fix = (
-            "`loaders status` shows what runs; if it has ended: "
+            "`quotemill jobs` shows what runs; if it has ended: "
             f"quotemill warehouse psql -c 'select pg_terminate_backend({pid})'"
         )
         yield Check("locks", "warn", text, fix)

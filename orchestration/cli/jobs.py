@@ -57,9 +57,7 @@ def jobs_command(
     settings = load_settings()
     warehouse = find_current_warehouse(settings)
     if warehouse is None:
-        raise UsageError(
-            "no load has run yet", hint=sources.describe_start(settings, "quotemill run")
-        )
+        raise sources.explain_no_load(settings)
     if job is None and not follow:
         if log is not None:
             raise UsageError(
@@ -79,11 +77,12 @@ def jobs_command(
     if json:
         shell.print_json(view.as_json())
     elif log is None:
-        print("\n".join(lines(view)))
+        for line in lines(view):
+            shell.print_wrapped(line)
     if follow and view.job["status"] != "succeeded":
         raise PartialError(
             f"load {number} {view.job['status']}",
-            hint=f"`quotemill retry {number}` loads what is left",
+            hint=f"`quotemill retry {number}` loads what is left of it",
         )
 
 

@@ -81,7 +81,7 @@ class Console:
         """The warehouse for writing. Raises SettingsError before the first load."""
         warehouse = find_current_warehouse(self.settings())
         if warehouse is None:
-            raise SettingsError("no load has run yet", hint="start one")
+            raise SettingsError("nothing was loaded yet", hint="start one")
         return warehouse
 
     def read(self, work: Callable[[psycopg.Connection], T]) -> T:

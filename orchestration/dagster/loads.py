@@ -105,7 +105,7 @@ def make_loads(settings: Settings, name: str) -> list[dg.AssetsDefinition]:
         if missing:
             raise dg.Failure(
                 f"keys that could not be loaded: {', '.join(missing)}; `quotemill status` lists "
-                f"them, `loaders retry {name}` loads them again",
+                f"them, `quotemill retry {name}` loads them again",
                 allow_retries=False,
             )
 

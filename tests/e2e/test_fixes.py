@@ -22,7 +22,7 @@ AWAY = {"BASE_URL": "http://127.0.0.1:9", "RETRIES": "0", "OUTAGE_WAIT": "0"}
 AWAY = {f"QUOTEMILL_TDX__{name}": value for name, value in AWAY.items()}
 NO_FILE = {"QUOTEMILL_TDX__CORPORATE_ACTIONS": "/nowhere/actions.csv"}
 COMMAND = re.compile(r"(?:quotemill|loaders) [a-z][a-z0-9_ ]*")
-AGAIN = r"once that is set right: loaders retry \d+"
+AGAIN = r"once that is set right: quotemill retry \d+"
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def test_a_first_run_that_loads_nothing_builds_nothing_and_says_so(place: Place)
         printed = empty.forked("quotemill", "dbt", "seed").stdout
         assert re.search(r"Warehouse: \w+ at .+:\d+, schema market\n", printed)
         assert "Nothing is loaded yet" in printed
-        assert type_in(empty, "loaders retry 1").returncode == 0
+        assert type_in(empty, "quotemill retry 1").returncode == 0
         assert list_fixes(empty) == {"nothing was built yet": "quotemill build"}
 
 

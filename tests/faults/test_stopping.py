@@ -70,7 +70,7 @@ def test_ctrl_c_stops_a_load_at_once_and_the_next_one_continues(
 
     assert stopped.code == 130, stopped.said
     assert "Stopping after the current batch" in stopped.said
-    assert "run again to continue" in stopped.said
+    assert "loads what is left of it" in stopped.said
     assert "Traceback" not in stopped.said
     assert scene.jobs() == ["cancelled"]
     assert_continues(scene, undisturbed)

@@ -37,7 +37,7 @@ def test_a_killed_load_is_interrupted_and_cannot_be_cancelled(bench: Toy) -> Non
     with pytest.raises(UsageError, match="load 1 is not running: its process is gone") as error:
         jobs.request_cancel(warehouse)
 
-    assert "loaders retry 1" in error.value.hint
+    assert "quotemill retry 1" in error.value.hint
     assert bench.rows(RECORD) == [("interrupted", None, "cancelled")]
     assert bench.load(retry=True).status == "succeeded"
     assert bench.rows() == EXPECTED

@@ -212,10 +212,10 @@ def test_a_failed_load_is_reported_with_its_retry(
         "values ('ib', 'ib', 'incremental', 'failed', '', '{}', now(), now(), now())"
     )
     assert find_problems(settings, warehouse)["status"].fix.startswith(
-        ("loaders retry", "quotemill build")
+        ("quotemill retry", "quotemill build")
     )
     fixes = [c.fix for c in warehouse_checks.check(settings, warehouse, NOW)]
-    assert "loaders retry 1" in fixes
+    assert "quotemill retry 1" in fixes
 
 
 def test_a_missing_or_foreign_archive_is_reported(

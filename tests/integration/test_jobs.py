@@ -82,11 +82,15 @@ def test_a_failed_key_is_shown_with_its_reason_and_fix(
     assert "1 failed" in part
     assert failed == "  failed: price cc: cc.csv is not there"
     assert fix == "fix: `quotemill retry 1`"
+    with pytest.MonkeyPatch.context() as terminal:
+        terminal.setenv("COLUMNS", "50")
+        terminal.setattr("sys.stdout.isatty", lambda: True)
+        assert max(map(len, jobs(1))) <= 50
     listed = jobs()
     assert listed[1].startswith("load    1")
     load_jobs.status_command(20, json=False)
     assert listed == capsys.readouterr().out.splitlines()
-    assert "fix: `loaders retry 1`" in listed
+    assert "fix: `quotemill retry 1`" in listed
     answer = json.loads("\n".join(jobs(1, json=True)))
     assert answer["failures"] == [
         {"dataset": "price", "key": "cc", "reason": "cc.csv is not there"}

@@ -43,7 +43,7 @@ def test_status_of_an_empty_warehouse_says_what_to_type(made: Bench) -> None:
         said = {str(findings.judge(conn, "qa")), str(wrong.read_wrong(None).counts)}
     said.add(str(wrong.read_wrong(open_warehouse(made.settings)).counts))
     assert said == {"nothing is built yet, so nothing was checked"}
-    with pytest.raises(UsageError, match="no load running"):
+    with pytest.raises(UsageError, match="no load is running"):
         request_cancel(open_warehouse(made.settings))
 
     assert fixes(shown) == [("nothing was loaded yet", "quotemill run")]
@@ -145,7 +145,7 @@ def test_cancel_needs_a_job_while_several_sources_load(made: Bench) -> None:
             request_cancel(warehouse)
         assert request_cancel(warehouse, "a") == running["a"]
         assert request_cancel(warehouse, None, running["b"]) == running["b"]
-        with pytest.raises(UsageError, match="no load of tdx running"):
+        with pytest.raises(UsageError, match="no load of tdx is running"):
             request_cancel(warehouse, "tdx")
         assert source_of(warehouse, running["b"]) == "b"
         with pytest.raises(UsageError, match="unknown load 99"):

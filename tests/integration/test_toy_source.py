@@ -180,7 +180,7 @@ def test_a_retry_without_a_source_takes_the_only_failed_one(
     jobs.finish_job(warehouse, other, "succeeded")
     shown = status.read_status(warehouse)
     problems = [(check.text, check.fix) for check in shown.problems]
-    assert ("load 1 of toy partial: 1 key failed", "loaders retry 1") in problems
+    assert ("load 1 of toy partial: 1 key failed", "quotemill retry 1") in problems
     assert loads.source_to_retry(bench.settings, None) == "toy"
     bench.load(keys=("AA",))
     with pytest.raises(UsageError, match="which source"):

@@ -51,7 +51,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("code", "call", "says"),
     [
-        (0, ("loaders", "status"), "no load has run yet"),
+        (0, ("loaders", "status"), "nothing was loaded yet"),
         (0, ("quotemill", "status"), "nothing was loaded yet"),
         (0, ("quotemill", "status"), "; settings: environment\n"),
         (0, ("quotemill", "findings"), "nothing is built yet"),
@@ -72,8 +72,8 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         (3, ("quotemill", "selfcheck", "ib"), ""),
         (2, ("quotemill", "schedule", "enable", "foo"), ""),
         (2, ("quotemill", "schedule", "run", "foo"), ""),
-        (2, ("loaders", "cancel", "--json"), "no load has run yet"),
-        (2, ("loaders", "retry", "12", "--json"), "no load has run yet"),
+        (2, ("loaders", "cancel", "--json"), "nothing was loaded yet"),
+        (2, ("loaders", "retry", "12", "--json"), "nothing was loaded yet"),
         (2, ("quotemill", "findings", "--ack", "1", "--reason", "x", "--json"), "no findings yet"),
     ],
 )

@@ -114,7 +114,7 @@ def test_problems_come_first_and_each_dataset_once(
         loads=loads,
         freshness=freshness,
         findings=(),
-        problems=(Check("status", "warn", "load 1 of tdx failed", "loaders retry 1"),),
+        problems=(Check("status", "warn", "load 1 of tdx failed", "quotemill retry 1"),),
         builds=(),
         ticks=None,
         timescale=None,
@@ -126,7 +126,7 @@ def test_problems_come_first_and_each_dataset_once(
     place, problem, fix, load, *printed = capsys.readouterr().out.splitlines()
     assert place.startswith("warehouse: ")
     assert problem == "warn  status  load 1 of tdx failed"
-    assert fix.strip() == "fix: loaders retry 1"
+    assert fix.strip() == "fix: quotemill retry 1"
     assert load.startswith("load    1 ")
     assert [line for line in printed if "kline_daily" in line] == [
         "kline_daily           12 keys; fresh: up to 2024-06-28"
@@ -167,4 +167,4 @@ def test_the_first_fix_works(
     assert (problem.text, problem.fix) == ("nothing was loaded yet", fix)
     jobs.print_report(settings, job_list.report(None))
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == f"no load has run yet: {fix.replace('quotemill run', 'loaders run')}"
+    assert last == f"nothing was loaded yet: {fix}"

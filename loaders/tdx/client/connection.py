@@ -131,7 +131,7 @@ class Connection:
                 await self._gate.wait_out(episode, error)
                 cause = error
         raise UpstreamError(
-            str(cause), hint="it failed again after each outage: run `loaders retry` later"
+            str(cause), hint="it failed again after each outage: run `quotemill retry` later"
         )
 
     async def _once(

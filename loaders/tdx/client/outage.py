@@ -78,7 +78,7 @@ class OutageGate:
             self._gone = SourceGone(
                 f"no answer in time for {len(self._late)} different codes in a row",
                 hint="the service's quote server no longer answers, and the service does not"
-                " replace it: restart the TDX service, then `loaders retry`",
+                " replace it: restart the TDX service, then `quotemill retry`",
             )
 
     async def close(self) -> None:
@@ -108,7 +108,7 @@ class OutageGate:
                 log.warning("the TDX service is still down (waited %.1f s)", self._waited)
             self._gone = SourceGone(
                 f"TDX service outage: waited {self._waited:.0f} s without an answer ({cause})",
-                hint="check service and tdx.base_url (`loaders check tdx`), then `loaders retry`",
+                hint="check service and tdx.base_url (`loaders check tdx`), then `quotemill retry`",
             )
         finally:
             self._probing = None

@@ -93,7 +93,7 @@ def test_a_failed_load_names_the_jobs_to_retry(settings: Settings) -> None:
     cause = causes.check_run(RunResult(loads, 6), settings)["load:tdx"]
     assert cause is not None
     assert cause.message.endswith(
-        "2 of 4 keys failed; fix: `loaders retry 7` and `loaders retry 9`"
+        "2 of 4 keys failed; fix: `quotemill retry 7` and `quotemill retry 9`"
     )
 
 
@@ -127,7 +127,7 @@ def test_a_failed_load_of_a_moment_names_no_job_to_retry(settings: Settings) -> 
             "load of ib failed (exit code 6): BRK B: 1 of 1 keys failed"
         )
     lasting = replace(known, status="partial", exit_code=6)
-    assert message(passing, lasting).endswith("2 of 3 keys failed; fix: `loaders retry 8`")
+    assert message(passing, lasting).endswith("2 of 3 keys failed; fix: `quotemill retry 8`")
 
 
 def test_a_failed_self_test_attaches_its_report(settings: Settings, hook: Hook) -> None:

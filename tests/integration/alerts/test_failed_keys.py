@@ -66,7 +66,7 @@ def moments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def problems(toy: Toy) -> list[tuple[str, str]]:
     shown = status.read_status(open_warehouse(toy.settings))
-    return [(check.text, check.fix) for check in shown.problems if "load" in check.fix]
+    return [(check.text, check.fix) for check in shown.problems if "retry" in check.fix]
 
 
 def follow(toy: Toy, job_id: int | None) -> int:
@@ -93,7 +93,7 @@ def test_further_failed_keys_are_sent_beside_a_standing_one(night: Night, hook: 
     assert (result.exit_code, result.is_standing, sent) == (6, False, 1)
     text = "3 keys have failed and were not loaded since, the newest: price cc: cc.csv is not there"
     assert (
-        f"{text}; also price Bb, price AA. `loaders retry 3` loads them"
+        f"{text}; also price Bb, price AA. `quotemill retry 3` loads them"
         in hook.received[-1]["message"]
     )
     result, sent = night("AA", "cc")  # one is repaired: nobody needs to know
@@ -213,9 +213,9 @@ def test_failed_keys_stand_until_a_load_of_them_succeeds(
     result, sent = night("AA", "Bb", keys=("cc",))
     assert (result.exit_code, sent) == (0, 0)
     text = "keys that load 1 of toy could not load: price AA, price Bb: AA.csv is not there"
-    assert problems(bench) == [(text, "loaders retry 1")]
+    assert problems(bench) == [(text, "quotemill retry 1")]
     night(keys=("AA",))
     text = "keys that load 1 of toy could not load: price Bb: Bb.csv is not there"
-    assert problems(bench) == [(text, "loaders retry 1")]
+    assert problems(bench) == [(text, "quotemill retry 1")]
     bench.load(retry=True)
     assert problems(bench) == []

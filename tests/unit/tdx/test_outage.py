@@ -71,7 +71,7 @@ def test_after_the_longest_wait_all_that_is_left_fails_at_once() -> None:
     assert {type(r) for r in results} == {SourceGone}
     assert sum(service.pauses) == 180
     assert "outage: waited 180 s" in str(results[0])
-    assert "loaders retry" in results[0].hint
+    assert "quotemill retry" in results[0].hint
 
 
 def test_no_wait_is_a_setting_too() -> None:

@@ -177,7 +177,7 @@ def test_answers_of_an_earlier_load_are_not_asked_for_again(tmp_path: Path) -> N
     older = quoted(2).drop_columns(["ask_price5"])  # as a version with other columns left it
     pq.write_table(older, tmp_path / "answers" / f"A {DAYS[2]}.parquet")
     served.asked.clear()
-    ctx.named = {"a day"}  # as `loaders retry` names what a killed load left
+    ctx.named = {"a day"}  # as `quotemill retry` names what a killed load left
     again = dict(fetch_days(ctx, days))
     assert served.asked == ["A 16", "A 17", "A 18", "A 19"]
     first, second = again[days[0]], again[days[1]]
