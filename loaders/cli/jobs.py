@@ -1,6 +1,8 @@
 """`loaders status` and `loaders cancel`."""
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +15,7 @@ from loaders.settings import Settings, load_settings
 from loaders.trading_time import format_time
 from loaders.warehouse.migration_files import find_current_warehouse
 from quotemill.errors import UsageError
+from quotemill.settings.files import list_unread
 from quotemill.wording import say_count
 
 Limit = Annotated[int, typer.Option(min=1, help="How many loads to show.")]
@@ -66,9 +69,11 @@ def describe_place(settings: Settings) -> dict[str, Any]:
 
 
 def print_place(settings: Settings, warehouse: str) -> None:
-    """Print in one line which warehouse, home and settings a status is about."""
+    """Print which warehouse, home and settings a status is about, and files that do not count."""
     places = ", ".join(settings.places) or "none, all defaults"
     shell.print_wrapped(f"warehouse: {warehouse}; home: {settings.home}; settings: {places}")
+    if unread := list_unread(os.environ, Path.cwd(), settings.home):
+        shell.print_wrapped(f"not read: {', '.join(map(str, unread))}: another one counts here")
 
 
 def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) -> None:
@@ -84,7 +89,7 @@ def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) ->
     for row in shown["datasets"]:
         known = (fresh or {}).get(row["dataset"])
         # some cursors are no days; `fresh` says by the rows how far they go
-        newest = f" up to {row['newest']}" if row["newest"] and not known else ""
+        newest = f" read up to {row['newest']}" if row["newest"] and not known else ""
         oldest = "" if row["oldest"] == row["newest"] else f", the oldest at {row['oldest']}"
         state = f"; {known}" if known else ""
         shell.print_wrapped(

@@ -45,6 +45,16 @@ def find_files(env: Mapping[str, str], cwd: Path) -> SettingsFiles:
     return SettingsFiles(toml or _user_toml() or cwd / TOML, dotenv, variables)
 
 
+def list_unread(env: Mapping[str, str], cwd: Path, home: Path) -> list[Path]:
+    """Further quotemill.toml around a working directory: of several one counts, beside the home's.
+
+    A user who meets one of them may take it for the one that counts.
+    """
+    read = [find_files(env, cwd).toml.resolve(), (home / TOML).resolve()]
+    paths = [*(folder / TOML for folder in _list_folders(cwd)), _user_toml()]
+    return [p for p in paths if p is not None and _is_file(p) and p.resolve() not in read]
+
+
 def find_home_files(home: Path) -> SettingsFiles:
     """The files of a home. Raises SettingsError for one that another user can write."""
     toml, dotenv = home / TOML, home / DOTENV

@@ -168,3 +168,29 @@ def test_the_first_fix_works(
     jobs.print_report(settings, job_list.report(None))
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == f"nothing was loaded yet: {fix}"
+
+
+def test_a_settings_file_that_does_not_count_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inner, home = tmp_path / "inner", tmp_path / "home"
+    for folder in (inner, home):
+        folder.mkdir()
+        (folder / "quotemill.toml").touch()
+    outer, other = tmp_path / "quotemill.toml", tmp_path / "other.toml"
+    outer.touch()
+    other.touch()
+    monkeypatch.chdir(inner)
+
+    def read_lines(**variables: str) -> list[str]:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        jobs.print_place(load_settings(cwd=inner, home=home), "none yet")
+        return capsys.readouterr().out.splitlines()
+
+    assert read_lines()[1:] == [f"not read: {outer}: another one counts here"]
+    _, unread = read_lines(QUOTEMILL_CONFIG=str(other))
+    assert unread == f"not read: {inner / 'quotemill.toml'}, {outer}: another one counts here"
+    outer.unlink()
+    monkeypatch.delenv("QUOTEMILL_CONFIG")
+    assert read_lines()[1:] == []
