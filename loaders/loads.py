@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from loaders import log, sources
 from loaders.engine import job_list, jobs, load, metrics, signals
-from loaders.engine.load import Load
+from loaders.engine.load import Load, name_rest
 from loaders.engine.metrics import Metric
 from loaders.engine.progress import Reporter
 from loaders.engine.request import LoadRequest
@@ -118,8 +118,11 @@ def load_with_progress(
         try:
             result = run_load(settings, request, reporter, on_start=started, **options)
         except KeyboardInterrupt:
-            if not loads:
-                reporter.line("stopped before the load began")
+            reporter.line(
+                f"load {loads[0].job_id} stopped at once; {name_rest(loads[0].job_id)}"
+                if loads
+                else "stopped before the load began"
+            )
             raise
         if result.status == "cancelled" and is_stopped:
             result = replace(result, exit_code=INTERRUPTED)

@@ -197,8 +197,9 @@ def load_requested(
 
 
 def print_remaining_work(settings: Settings, results: list[LoadResult]) -> None:
-    """Print what the loaded sources have left to do, on stderr."""
-    ran = [result.source for result in results if result.job_id is not None]
+    """Print what the loaded sources have left to do, on stderr; of a stopped load its hint says."""
+    ended = [result for result in results if result.status != "cancelled"]
+    ran = [result.source for result in ended if result.job_id is not None]
     for line in loads.remaining_work(settings, ran):
         print(f"next: {line}", file=sys.stderr)
 

@@ -239,6 +239,11 @@ def _run_tasks(load: Load) -> tuple[QuotemillError | None, bool]:
     return error, is_cancelled and not error
 
 
+def name_rest(job_id: int) -> str:
+    """The hint of a load that has not ended well."""
+    return f"`quotemill retry {job_id}` loads what is left of it"
+
+
 def _finish(
     load: Load, error: QuotemillError | None, cancelled: bool, seconds: float
 ) -> LoadResult:
@@ -274,7 +279,7 @@ def _finish(
     if exit_code:
         moments = {d.name for d in load.source.datasets if not d.recurs}
         is_over = failed and all(t.dataset in moments for t in load.tasks if t.failures)
-        hint = PASSING if is_over else f"`quotemill retry {load.job_id}` loads what is left of it"
+        hint = PASSING if is_over else name_rest(load.job_id)
     if error:
         hint = error.hint
     return LoadResult(

@@ -115,7 +115,9 @@ def read_status(
     # a build by plain dbt leaves no record
     is_loading = any(job["status"] == "running" for job in newest)
     if loads["datasets"] and not builds and not freshness and not is_loading:
-        problems.append(_warn("nothing was built yet", "quotemill build"))
+        # a retry builds too
+        retry = next((check.fix for check in problems if "quotemill retry" in check.fix), None)
+        problems.append(_warn("nothing was built yet", retry or "quotemill build"))
     elif builds and builds[0]["status"] in ("failed", "interrupted"):
         text = f"build {builds[0]['build_id']} {builds[0]['status']}"
         problems.append(_warn(_add_reason(text, builds[0]["error"]), "quotemill build"))

@@ -150,9 +150,10 @@ def build(
             shown.line("build: nothing was written since the last build")
             return None
         if not warehouse.ask(partial(is_loaded, needs_end=only_touched)):
-            shown.line("build: nothing is loaded yet to its end: `quotemill run` loads and builds")
-            if only_touched:
+            if only_touched:  # the load has said what to do
+                shown.line("build: nothing is loaded yet to its end, so nothing is built")
                 return None
+            shown.line("build: nothing is loaded yet: `quotemill run` loads and builds")
         for table in tables or ():
             selection += ["--select", f"source:{table}+"]
         if only_touched and not arguments:

@@ -63,7 +63,7 @@ def stoppable(display: Display) -> Iterator[Reporter]:
             was_stopped = True
             shown.close()  # bars hide the cursor, and a process that is killed shows it no more
             reporter.line(
-                "Stopping the build; what it built stays, run again for the rest. "
+                "Stopping the build; `quotemill build` completes it. "
                 "Press Ctrl-C again to end at once"
             )
             signal.signal(signal.SIGINT, signal.SIG_DFL)
