@@ -34,20 +34,39 @@ Frames of pandas have days as datetime64 and prices as float64; Arrow, polars an
 decimals. `exact=True` keeps them in pandas too, `exact=False` makes doubles everywhere: on a
 method, or on `open` for all. Days are those of the exchange, times UTC: `rows.to_zone()` has those
 of China, `rows.to_zone("America/New_York")` of another zone. What goes wrong is a `quotemill.Error`
-that says what to do. Annotate words as `quotemill.Frequency` and `quotemill.Adjustment`.
+that says what to do. Type checkers know each word: annotate a variable of one as
+`quotemill.Frequency`, `Adjustment`, `FuturesFrequency`, `FuturesAdjustment` or `Kind`, and one that
+comes from outside by `typing.cast(quotemill.Frequency, text)`.
 """
 
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from quotemill.errors import QuotemillError as Error
-from quotemill.methods.words import Adjustment, Frequency
+from quotemill.methods.words import (
+    Adjustment,
+    Frequency,
+    FuturesAdjustment,
+    FuturesFrequency,
+    Kind,
+)
 from quotemill.rows import Rows
 
 if TYPE_CHECKING:
     from quotemill.reader import Reader
 
-__all__ = ["Adjustment", "Error", "Frequency", "Reader", "Rows", "__version__", "open"]
+__all__ = [
+    "Adjustment",
+    "Error",
+    "Frequency",
+    "FuturesAdjustment",
+    "FuturesFrequency",
+    "Kind",
+    "Reader",
+    "Rows",
+    "__version__",
+    "open",
+]
 
 __version__: str
 

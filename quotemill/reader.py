@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any
 
 import psycopg
 
 from quotemill.errors import UsageError
-from quotemill.methods.arguments import read_word
+from quotemill.methods.answers import Answer, reading
+from quotemill.methods.arguments import read_number, read_word
 from quotemill.methods.bars import Bars
 from quotemill.methods.futures import Futures
 from quotemill.methods.options import Options
 from quotemill.methods.session import Query, choose_exact
 from quotemill.methods.tables import Tables
 from quotemill.rows import Rows
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class Reader(Bars, Tables, Futures, Options):
@@ -58,39 +56,21 @@ class Reader(Bars, Tables, Futures, Options):
 
             relation = f"{self._market}.changes"
             require_built(conn, relation)
-            return f"select * from {relation} where change_no > %s order by change_no", (since,)
+            known = read_number(since, "since", "changes(0) are all")
+            return f"select * from {relation} where change_no > %s order by change_no", (known,)
 
         return self._read(choose)
 
-    @overload
+    @reading
     def sql(
         self,
+        batches: bool,
         text: str,
         params: Mapping[str, Any] | Sequence[Any] | None = None,
         *,
         exact: bool | None = None,
         float: bool = False,
-        batches: Literal[False] = False,
-    ) -> Rows: ...
-    @overload
-    def sql(
-        self,
-        text: str,
-        params: Mapping[str, Any] | Sequence[Any] | None = None,
-        *,
-        exact: bool | None = None,
-        float: bool = False,
-        batches: Literal[True],
-    ) -> pa.RecordBatchReader: ...
-    def sql(
-        self,
-        text: str,
-        params: Mapping[str, Any] | Sequence[Any] | None = None,
-        *,
-        exact: bool | None = None,
-        float: bool = False,
-        batches: bool = False,
-    ) -> Rows | pa.RecordBatchReader:
+    ) -> Answer:
         """The rows of any query; `params` for `%s` or `%(name)s` in it.
 
         A numeric of unknown precision, such as an average, is a text in Arrow: cast it

@@ -73,18 +73,27 @@ class Rows:
         return target.register(name, self._table).table(name)
 
     def to_zone(self, tz: str = "Asia/Shanghai") -> "Rows":
-        """The rows with times in a zone, such as that of the exchange, in place of UTC."""
+        """The rows with times in a zone, such as that of the exchange, in place of UTC.
+
+        Raises UsageError for an unknown zone.
+        """
         import pyarrow as pa
 
+        try:
+            kind = pa.timestamp("us", tz)
+            pa.scalar(0, kind).as_py()  # Arrow takes any name
+        except (KeyError, TypeError, ValueError):
+            hint = "use an IANA name such as Asia/Shanghai"
+            raise UsageError(f"unknown time zone {tz!r}", hint=hint) from None
         fields = [
-            field.with_type(pa.timestamp("us", tz)) if getattr(field.type, "tz", None) else field
+            field.with_type(kind) if getattr(field.type, "tz", None) else field
             for field in self.schema
         ]
         return Rows(self._table.cast(pa.schema(fields)), is_exact=self._is_exact)
 
     def head(self, n: int = 5) -> "Rows":
-        """The first rows."""
-        return Rows(self._table.slice(0, n), is_exact=self._is_exact)
+        """The first rows; of a number below 0 all but that many last ones."""
+        return Rows(self._table[:n], is_exact=self._is_exact)
 
     @property
     def schema(self) -> "pa.Schema":

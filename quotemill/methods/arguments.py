@@ -44,11 +44,14 @@ def read_word(given: Any, what: str, example: str) -> str:
 
 def read_count(count: int | None) -> int | None:
     """A number of rows. Raises UsageError."""
-    if count is None:
-        return None
-    if isinstance(count, bool) or not isinstance(count, Integral):
-        raise UsageError(f"count {count!r} is no whole number", hint="count=1 is the last row")
-    return int(count)
+    return None if count is None else read_number(count, "count", "count=1 is the last row")
+
+
+def read_number(given: int, what: str, hint: str) -> int:
+    """A whole number. Raises UsageError."""
+    if isinstance(given, bool) or not isinstance(given, Integral):
+        raise UsageError(f"{what} {given!r} is no whole number", hint=hint)
+    return int(given)
 
 
 def read_moment(given: Moment, zone: str = CHINA) -> date | datetime | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, overload
 
 import psycopg
 
+from quotemill.methods.answers import Answer, reading
 from quotemill.methods.arguments import (
     Codes,
     Columns,
@@ -20,18 +20,15 @@ from quotemill.methods.arguments import (
 )
 from quotemill.methods.session import Query, Session, choose_exact
 from quotemill.methods.words import Adjustment, Frequency, translate
-from quotemill.rows import Rows
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class Bars(Session):
     _is_adjustment_checked = False
 
-    @overload
+    @reading
     def klines(
         self,
+        batches: bool,
         codes: Codes = None,
         start: Moment = None,
         end: Moment = None,
@@ -44,41 +41,7 @@ class Bars(Session):
         known_at: datetime | str | None = None,
         exact: bool | None = None,
         float: bool = False,
-        batches: Literal[False] = False,
-    ) -> Rows: ...
-    @overload
-    def klines(
-        self,
-        codes: Codes = None,
-        start: Moment = None,
-        end: Moment = None,
-        freq: Frequency = "1d",
-        adjust: Adjustment = None,
-        as_of: Moment = None,
-        columns: Columns = None,
-        *,
-        count: int | None = None,
-        known_at: datetime | str | None = None,
-        exact: bool | None = None,
-        float: bool = False,
-        batches: Literal[True],
-    ) -> pa.RecordBatchReader: ...
-    def klines(
-        self,
-        codes: Codes = None,
-        start: Moment = None,
-        end: Moment = None,
-        freq: Frequency = "1d",
-        adjust: Adjustment = None,
-        as_of: Moment = None,
-        columns: Columns = None,
-        *,
-        count: int | None = None,
-        known_at: datetime | str | None = None,
-        exact: bool | None = None,
-        float: bool = False,
-        batches: bool = False,
-    ) -> Rows | pa.RecordBatchReader:
+    ) -> Answer:
         """Bars: code, trade_date, open, high, low, close, volume_shares, amount_cny, is_final.
 
         Prices are in yuan (B shares: in their currency), volume in shares, turnover in yuan. Bars

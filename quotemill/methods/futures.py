@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, overload
-
 import psycopg
 
+from quotemill.methods.answers import Answer, reading
 from quotemill.methods.arguments import (
     Codes,
     Columns,
@@ -22,13 +21,16 @@ from quotemill.methods.tables import TableSession
 from quotemill.methods.words import FuturesAdjustment, FuturesFrequency, translate
 from quotemill.rows import Rows
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 
 class Futures(TableSession):
     def main_contracts(
-        self, variety: str, start: Moment = None, end: Moment = None, *, exact: bool | None = None
+        self,
+        variety: str,
+        start: Moment = None,
+        end: Moment = None,
+        columns: Columns = None,
+        *,
+        exact: bool | None = None,
     ) -> Rows:
         """The main contract of a variety of futures, such as `SHFE.cu`, by trading day.
 
@@ -43,11 +45,12 @@ class Futures(TableSession):
             name = read_word(variety, "variety", "SHFE.cu")
             return select_main_contracts(conn, self._schemas["futures"], name, *days)
 
-        return self._read(choose, exact)
+        return self._pick(self._read(choose, exact), columns)
 
-    @overload
+    @reading
     def futures_klines(
         self,
+        batches: bool,
         varieties: Codes,
         start: Moment = None,
         end: Moment = None,
@@ -57,35 +60,7 @@ class Futures(TableSession):
         *,
         count: int | None = None,
         exact: bool | None = None,
-        batches: Literal[False] = False,
-    ) -> Rows: ...
-    @overload
-    def futures_klines(
-        self,
-        varieties: Codes,
-        start: Moment = None,
-        end: Moment = None,
-        freq: FuturesFrequency = "1d",
-        adjust: FuturesAdjustment = None,
-        columns: Columns = None,
-        *,
-        count: int | None = None,
-        exact: bool | None = None,
-        batches: Literal[True],
-    ) -> pa.RecordBatchReader: ...
-    def futures_klines(
-        self,
-        varieties: Codes,
-        start: Moment = None,
-        end: Moment = None,
-        freq: FuturesFrequency = "1d",
-        adjust: FuturesAdjustment = None,
-        columns: Columns = None,
-        *,
-        count: int | None = None,
-        exact: bool | None = None,
-        batches: bool = False,
-    ) -> Rows | pa.RecordBatchReader:
+    ) -> Answer:
         """Bars of the main contracts of varieties, such as `SHFE.cu`, as one series.
 
         variety, trading_day, underlying_contract, open, high, low, close, volume_lots, close_oi,
@@ -116,35 +91,15 @@ class Futures(TableSession):
 
         return self._answer(choose, exact, batches)
 
-    @overload
+    @reading
     def futures_ticks(
         self,
+        batches: bool,
         variety: str,
         start: Moment = None,
         end: Moment = None,
         columns: Columns = None,
-        *,
-        batches: Literal[False] = False,
-    ) -> Rows: ...
-    @overload
-    def futures_ticks(
-        self,
-        variety: str,
-        start: Moment = None,
-        end: Moment = None,
-        columns: Columns = None,
-        *,
-        batches: Literal[True],
-    ) -> pa.RecordBatchReader: ...
-    def futures_ticks(
-        self,
-        variety: str,
-        start: Moment = None,
-        end: Moment = None,
-        columns: Columns = None,
-        *,
-        batches: bool = False,
-    ) -> Rows | pa.RecordBatchReader:
+    ) -> Answer:
         """Ticks of the main contracts of a variety, such as `SHFE.cu`, from where they are kept.
 
         `ts` (UTC), last_price, volume and amount of the trading day so far, open_interest, the book

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quotemill.errors import UsageError
-from quotemill.methods.arguments import NEW_YORK, Moment, read_day, read_word
+from quotemill.methods.arguments import NEW_YORK, Columns, Moment, read_day, read_word
 from quotemill.methods.session import translating
 from quotemill.methods.tables import TableSession, reads
 from quotemill.rows import Rows
@@ -15,6 +15,7 @@ class Options(TableSession):
         symbol: str,
         date: Moment,
         slot: str | None = None,
+        columns: Columns = None,
         *,
         exact: bool | None = None,
     ) -> Rows:
@@ -34,7 +35,7 @@ class Options(TableSession):
             if day is None:
                 raise UsageError("no date is given", hint="write 2026-11-24")
             chain = read_option_chain(conn, options, name, day, slot, as_float=exact is False)
-            return Rows(chain, is_exact=exact is True)
+        return self._pick(Rows(chain, is_exact=exact is True), columns)
 
     @reads("options.chain_daily_clean")
     def option_chains(self) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import psycopg
 
 from quotemill.errors import QuotemillError, UsageError
+from quotemill.methods.arguments import Columns, read_columns
 from quotemill.rows import Rows
 
 if TYPE_CHECKING:
@@ -66,6 +67,16 @@ class Session:
         rows = self._answer(choose, exact)
         assert isinstance(rows, Rows)
         return rows
+
+    def _pick(self, rows: Rows, columns: Columns) -> Rows:
+        """The rows with some of their columns. Raises UsageError for others."""
+        from quotemill.readers.listed import require_known
+
+        with translating(self._warehouse):
+            names = read_columns(columns)
+            require_known("column", names, rows.schema.names)
+        table = rows.to_arrow().select([*dict.fromkeys(names)]) if names else rows.to_arrow()
+        return Rows(table, is_exact=rows._is_exact)
 
     def _choose_exact(self, exact: bool | None) -> bool | None:
         """Whether numbers are exact, of a method or of the whole reader. Raises UsageError."""

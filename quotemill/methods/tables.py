@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
+from typing import Any
 
 import psycopg
 
 from quotemill.codes import read_exchange
 from quotemill.errors import UsageError
+from quotemill.methods.answers import Answer, Reads, reading
 from quotemill.methods.arguments import (
     CHINA,
     NEW_YORK,
@@ -27,89 +28,7 @@ from quotemill.methods.session import Query, Session, choose_exact
 from quotemill.methods.words import Kind, translate
 from quotemill.rows import Rows
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 _STILL = date(9999, 12, 30)  # a day of what has not ended
-
-
-class ReadTable(Protocol):
-    """A method that reads one table, as `Reader.table` does."""
-
-    @overload
-    def __call__(
-        self,
-        codes: Codes = None,
-        start: Moment = None,
-        end: Moment = None,
-        columns: Columns = None,
-        *,
-        on: Moment = None,
-        count: int | None = None,
-        exact: bool | None = None,
-        float: bool = False,
-        batches: Literal[False] = False,
-    ) -> Rows: ...
-    @overload
-    def __call__(
-        self,
-        codes: Codes = None,
-        start: Moment = None,
-        end: Moment = None,
-        columns: Columns = None,
-        *,
-        on: Moment = None,
-        count: int | None = None,
-        exact: bool | None = None,
-        float: bool = False,
-        batches: Literal[True],
-    ) -> pa.RecordBatchReader: ...
-
-
-def reads(
-    table: str, order: Sequence[str] | None = None
-) -> Callable[[Callable[[Any], None]], ReadTable]:
-    """A method of the name and the words of the decorated function, which reads `table`.
-
-    order: the columns that rows are ordered by; None: by code and time
-    """
-
-    def make(described: Callable[[Any], None]) -> Any:
-        def read(
-            self: TableSession,
-            codes: Codes = None,
-            start: Moment = None,
-            end: Moment = None,
-            columns: Columns = None,
-            *,
-            on: Moment = None,
-            count: int | None = None,
-            exact: bool | None = None,
-            float: bool = False,
-            batches: bool = False,
-        ) -> Rows | pa.RecordBatchReader:
-            def choose(conn: psycopg.Connection) -> Query:
-                return self._choose_rows(
-                    conn,
-                    f"{self._schemas[schema]}.{name}",
-                    codes=codes,
-                    columns=columns,
-                    start=start,
-                    end=end,
-                    on=on,
-                    count=count,
-                    order=order,
-                    batches=batches,
-                )
-
-            return self._answer(choose, choose_exact(exact, float), batches)
-
-        schema, _, name = table.partition(".")
-        read.__name__, read.__doc__ = described.__name__, described.__doc__
-        read.__qualname__ = described.__qualname__
-        return read
-
-    return make
 
 
 class TableSession(Session):
@@ -158,11 +77,47 @@ class TableSession(Session):
             where=where,
         )
 
+    def _read_table(
+        self,
+        batches: bool,
+        table: str,
+        order: Sequence[str] | None,
+        codes: Codes = None,
+        start: Moment = None,
+        end: Moment = None,
+        columns: Columns = None,
+        *,
+        on: Moment = None,
+        count: int | None = None,
+        exact: bool | None = None,
+        float: bool = False,
+    ) -> Answer:
+        def choose(conn: psycopg.Connection) -> Query:
+            schema, _, name = table.partition(".")
+            return self._choose_rows(
+                conn,
+                f"{self._schemas[schema]}.{name}",
+                codes=codes,
+                columns=columns,
+                start=start,
+                end=end,
+                on=on,
+                count=count,
+                order=order,
+                batches=batches,
+            )
+
+        return self._answer(choose, choose_exact(exact, float), batches)
+
+
+reads = Reads(TableSession._read_table)
+
 
 class Tables(TableSession):
-    @overload
+    @reading
     def table(
         self,
+        batches: bool,
         name: str,
         codes: Codes = None,
         start: Moment = None,
@@ -172,35 +127,7 @@ class Tables(TableSession):
         on: Moment = None,
         count: int | None = None,
         exact: bool | None = None,
-        batches: Literal[False] = False,
-    ) -> Rows: ...
-    @overload
-    def table(
-        self,
-        name: str,
-        codes: Codes = None,
-        start: Moment = None,
-        end: Moment = None,
-        columns: Columns = None,
-        *,
-        on: Moment = None,
-        count: int | None = None,
-        exact: bool | None = None,
-        batches: Literal[True],
-    ) -> pa.RecordBatchReader: ...
-    def table(
-        self,
-        name: str,
-        codes: Codes = None,
-        start: Moment = None,
-        end: Moment = None,
-        columns: Columns = None,
-        *,
-        on: Moment = None,
-        count: int | None = None,
-        exact: bool | None = None,
-        batches: bool = False,
-    ) -> Rows | pa.RecordBatchReader:
+    ) -> Answer:
         """The rows of a table of market, futures or options: `stock_limits`, `options.forwards`.
 
         codes: of its column code, variety, contract or symbol

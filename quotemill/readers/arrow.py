@@ -54,6 +54,8 @@ def stream_rows(
     """
     text = ClientCursor(conn).mogrify(query.strip().rstrip(";"), values)
     described = conn.execute(f"select * from (\n{text}\n) as q limit 0".encode()).description or []
+    if not described:
+        raise UsageError("the query has no columns", hint="select 1")
     schema = pa.schema([_make_field(column, as_float) for column in described])
     _start_copy(conn, f"copy (\n{text}\n) to stdout (format csv)")
     return pa.RecordBatchReader.from_batches(schema, _read_batches(conn, schema))

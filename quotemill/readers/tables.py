@@ -33,13 +33,15 @@ def find_name(conn: psycopg.Connection, schemas: Mapping[str, str], text: str) -
     """
     known = [name for (name,) in conn.execute(_NAMES, (list(schemas.values()),))]
     prefix, _, short = text.rpartition(".")
-    asked = [schemas.get(prefix, prefix)] if prefix else list(schemas.values())
+    short = short.lower()
+    asked = [schemas.get(prefix.lower(), prefix)] if prefix else list(schemas.values())
     for schema in asked:
         if f"{schema}.{short}" in known:
             return f"{schema}.{short}"
     names = {name.partition(".")[2]: name for name in known}
     near = ", ".join(names[name] for name in difflib.get_close_matches(short, names, n=3))
-    hint = f"near it: {near}" if near else "quotemill build"
+    others = f"quotemill build; sql() reads other schemas than {', '.join(schemas)}"
+    hint = f"near it: {near}" if near else others
     raise NotListed(f"there is no table {text}", hint=hint)
 
 

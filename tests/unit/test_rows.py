@@ -2,12 +2,14 @@
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any, cast
 
 import pandas
 import polars
 import pyarrow as pa
 import pytest
 
+from quotemill.errors import UsageError
 from quotemill.rows import Rows
 
 DAYS = [date(2024, 6, day) for day in range(1, 31)]
@@ -52,6 +54,7 @@ def test_rows_are_walked_and_their_head_is_rows(rows: Rows) -> None:
     assert [row["trade_date"] for row in rows] == DAYS
     assert (len(rows.head()), len(rows.head(7)), len(rows.head(99))) == (5, 7, 30)
     assert list(rows.head(1)) == [first]
+    assert len(rows.head(-2)) == 28
     assert pandas.DataFrame(rows.head(2)).shape == (2, 3)
     assert polars.DataFrame(rows)["close"].dtype == polars.Decimal(18, 2)
 
@@ -64,6 +67,10 @@ def test_times_come_in_the_zone_of_an_exchange() -> None:
         assert (there["bar_end"], there["bar_end"].hour) == (moment, hour)
         assert rows.to_zone(zone).to_pandas()["bar_end"].dt.hour.tolist() == [hour]
     assert rows.to_zone().schema.field("bar_end").type.tz == "Asia/Shanghai"
+    for unknown in ("Asia/Nowhere", 8):
+        with pytest.raises(UsageError, match="unknown time zone") as refused:
+            rows.to_zone(cast(Any, unknown))
+        assert "Asia/Shanghai" in refused.value.hint
 
 
 @pytest.mark.parametrize("scale", [0, 3, 9, 18])

@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 SCRIPT = """
 import datetime
-from typing import assert_type
+from typing import assert_type, cast
 
 import numpy as np
 
@@ -23,6 +23,20 @@ print(quotemill.__version__.upper())
 
 def count(market: quotemill.Reader, freq: quotemill.Frequency, how: quotemill.Adjustment) -> int:
     return len(market.klines("600000", freq=freq, adjust=how).to_zone())
+
+
+def read(market: quotemill.Reader, kind: quotemill.Kind, is_large: bool) -> None:
+    futures: quotemill.FuturesFrequency = "5m"
+    how: quotemill.FuturesAdjustment = "back_ratio"
+    assert_type(market.futures_klines("SHFE.cu", freq=futures, adjust=how), quotemill.Rows)
+    assert_type(market.symbols(kind=kind), quotemill.Rows)
+    word = cast(quotemill.Frequency, input())
+    rows = market.klines("600000", freq=word, batches=is_large)
+    if isinstance(rows, quotemill.Rows):
+        rows.head()
+    else:
+        rows.read_all()
+    assert_type(market.limits("600000", batches=False), quotemill.Rows)
 
 
 with quotemill.open(exact=True) as market:
@@ -42,7 +56,9 @@ with quotemill.open(exact=True) as market:
     assert_type(market.symbols(kind="etf", exchange="sh", columns="code"), quotemill.Rows)
     assert_type(market.futures_klines("SHFE.cu", freq="5m", adjust="back_diff"), quotemill.Rows)
     assert_type(market.option_chains("AAPL"), quotemill.Rows)
-    assert_type(market.option_chain("AAPL", "2026-11-24", exact=True), quotemill.Rows)
+    chain = market.option_chain("AAPL", "2026-11-24", columns="strike", exact=True)
+    assert_type(chain, quotemill.Rows)
+    assert_type(market.main_contracts("SHFE.cu", columns=["trading_day"]), quotemill.Rows)
     for row in market.calendar().head():
         print(row["trade_date"])
     for batch in market.klines(batches=True):
@@ -63,6 +79,9 @@ market = quotemill.open()
 market.klines(600000)
 market.klines("600000", adjust="pre-adjusted")
 market.daily_basics()
+word: str = "1d"
+market.klines("600000", freq=word)
+market.limits("600000", flt=True)
 """
 
 
@@ -80,6 +99,7 @@ def test_mypy_strict_knows_every_method_and_finds_mistakes(tmp_path: Path) -> No
     )
     places = re.findall(r"^(\w+\.py:\d+): error: ", done.stdout, re.MULTILINE)
     expected = ["wrong.py:4", "wrong.py:6", "wrong.py:7", "wrong.py:8"]
+    expected += ["wrong.py:10", "wrong.py:11"]
     assert places == expected, done.stdout + done.stderr
 
 

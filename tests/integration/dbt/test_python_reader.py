@@ -148,6 +148,11 @@ def test_other_tables_come_by_their_methods(
     )
     assert len(market.ticks(CODE)) == 0
     assert len(market.main_contracts(VARIETY)) == len(DAYS)
+    names = ["close", "trading_day"]
+    assert market.main_contracts(VARIETY, columns=names).schema.names == names
+    strikes = market.option_chain("AAPL", "2026-11-24", columns="strike", exact=True)
+    assert strikes.schema.names == ["strike"]
+    assert isinstance(strikes.to_pandas()["strike"][0], Decimal)
     chain = market.option_chain("AAPL", "2026-11-24").to_arrow()
     assert chain.select(["symbol", "trade_date"]).slice(0, 1).to_pylist() == [
         {"symbol": "AAPL", "trade_date": date(2026, 11, 24)}
@@ -324,6 +329,10 @@ def test_the_readme_and_the_page_answer_their_questions_as_written(
         (lambda m: m.sql("select * from market.nothing"), "does not exist", "quotemill build"),
         (lambda m: m.sql("select 1 / 0"), "division by zero", ""),
         (lambda m: m.sql("delete from market.symbol_dim returning 1"), "syntax error", ""),
+        (lambda m: m.sql("select"), "no columns", "select 1"),
+        (lambda m: m.changes(None), "since None is no whole number", "changes"),
+        (lambda m: m.option_chain("AAPL", "2026-11-24", columns="x"), "column x", "strike"),
+        (lambda m: m.main_contracts(VARIETY, columns=["x"]), "column x is unknown", "trading_day"),
         (lambda m: m.sql("select %s, %s", [1]), "2 placeholders but 1 parameters", ""),
         (lambda m: m.sql("select %(n)s", {}), "parameter missing: n", ""),
         (lambda m: m.sql("select %s", 5), "params 5 are no list", "[5]"),

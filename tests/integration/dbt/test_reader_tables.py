@@ -71,9 +71,10 @@ def test_tables_take_the_filters_of_bars(market: quotemill.Reader) -> None:
     assert get_column(days, "trading_day") == DAYS[:2]
     chain = market.table("chain_daily_clean", "AAPL", "2026-11-24", "2026-11-24", count=3)
     assert len(chain) == 3
+    assert market.table("MARKET.Kline_Daily", CODE).to_arrow().num_rows == len(DAYS)
     for call, says, hint in (
         (lambda: market.table("stok_limits"), "no table stok_limits", "market.stock_limits"),
-        (lambda: market.table("qa.findings"), "no table qa.findings", ""),
+        (lambda: market.table("qa.findings"), "no table qa.findings", "sql() reads other schemas"),
         (lambda: market.table("daily_basic", "sh600001"), "there is no sh600001", "sh600004"),
         (lambda: market.table("trading_calendar", CODE), "have no code", "leave out codes"),
         (lambda: market.table("contracts", start=DAYS[0]), "have no day", "leave out start"),
