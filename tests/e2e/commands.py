@@ -113,11 +113,11 @@ def sandbox(*options: str) -> Iterator[str]:
 
 @contextmanager
 def printed_sandbox(
-    source: str, settings: int, *options: str
+    source: str, settings: int, *options: str, env: Mapping[str, str] | None = None
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """A sandbox started by its command, with the first `line` and the settings that it prints."""
     command = [str(BIN / "loaders"), "sandbox", source, "--port", "0", "--control-port", "0"]
-    process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True, env=env)
     assert process.stdout is not None
     printed = {"line": process.stdout.readline().strip()}
     for _ in range(settings):

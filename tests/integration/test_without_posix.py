@@ -4,6 +4,7 @@ Moving open files, opening folders and options of processes fail as they do ther
 console and paths with backslashes are not tried.
 """
 
+import importlib.util
 import json
 import os
 import signal
@@ -13,10 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
+import psycopg
 import pytest
 
-from tests.conftest import ROOT
-from tests.e2e.commands import BIN, Place
+from tests.conftest import ROOT, require, require_ib
+from tests.e2e.commands import BIN, Place, printed_sandbox
 
 HARNESS = str(ROOT / "tests" / "without_posix")
 # holds a lock until a line comes; argv: a path, and whether it is a folder's
@@ -139,6 +142,40 @@ print(json.dumps(rows.to_pylist()))
         assert done.returncode == 0, done.stderr
     files = (place.folder / "bars").rglob("*.csv")
     assert sum(len(path.read_text("utf-8").splitlines()) - 1 for path in files) == 80
+
+
+def test_contracts_and_chains_of_options_come_into_a_named_server(
+    place: Place, prepared_dsn: str
+) -> None:
+    require_ib()
+    options = ("--symbols", "AAPL,MSFT", "--synthetic", "0", "--clock", "2026-11-19T09:25:00")
+    with printed_sandbox("ib", 3, *options, env=place.environment()) as (_, printed):
+        names = {f"QUOTEMILL_IB__{name}": printed[name] for name in ("HOST", "PORT", "CLOCK")}
+        names |= {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn, "QUOTEMILL_IB__MAX_DTE": "20"}
+        names |= {"QUOTEMILL_IB__STAGE": "1", "QUOTEMILL_IB__MAX_STRIKES_PER_EXPIRY": "2"}
+        for mode, clock in (("discover", "09:25:00"), ("snapshot", "10:00:05")):
+            httpx.post(f"{printed['control']}/clock", json={"clock": f"2026-11-19T{clock}"})
+            done = place("loaders", "run", "ib", "--mode", mode, **names)
+            assert done.returncode == 0, done.stderr
+    with psycopg.connect(prepared_dsn) as conn:
+        for table in ("contract", "chain_snapshot"):
+            [(rows,)] = conn.execute(f"select count(*) from raw_ib.{table}".encode()).fetchall()
+            assert rows > 0, table
+
+
+@pytest.mark.long
+def test_futures_are_loaded_and_built_in_a_named_server(place: Place, prepared_dsn: str) -> None:
+    is_there = all(importlib.util.find_spec(name) for name in ("tqsdk", "aiohttp"))
+    require("tq", is_there, "the extra tq is not installed")
+    options = ("--variety", "SHFE.cu", "--clock", "2025-11-14T18:00:00")
+    with printed_sandbox("tq", 9, *options, env=place.environment()) as (_, printed):
+        names = {f"QUOTEMILL_TQ__{name}": printed[name] for name in printed if name.isupper()}
+        names |= {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn, "QUOTEMILL_TQ__START": "2025-11-12"}
+        done = place("quotemill", "run", "tq", "--as-of", "2025-11-14T18:00", **names)
+    assert done.returncode in (0, 5), done.stderr  # 5: findings about the short history
+    with psycopg.connect(prepared_dsn) as conn:
+        query = "select count(*) from futures.tick_coverage where coverage = 'complete'"
+        assert conn.execute(query).fetchall() == [(3,)]
 
 
 @pytest.mark.parametrize(
