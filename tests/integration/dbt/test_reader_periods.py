@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time
 from decimal import Decimal
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 import quotemill
 from quotemill.readers import bar_sources
+from tests.conftest import ROOT
 from tests.integration.dbt.price_market import CODE, DAYS
 from tests.integration.dbt.raw import EXCHANGE, bar, land, minute, session_minutes, weekdays
 
@@ -98,6 +99,28 @@ def test_longer_bars_are_made_of_their_days(market: quotemill.Reader, freq: Any)
     assert whole.num_rows == len(others) + len(fold(list(market.klines(CODE)), freq))
     with pytest.raises(quotemill.Error, match="no time of day in bars of"):
         market.klines(CODE, f"{DAYS[0]} 10:00", freq=freq)
+
+
+@pytest.mark.usefixtures("landed")
+def test_the_query_of_the_page_gives_the_bars_that_the_reader_gives(
+    market: quotemill.Reader, conn: psycopg.Connection
+) -> None:
+    page = (ROOT / "docs/how-to/python.md").read_text("utf-8")
+    [query] = [block for block in page.split("```") if "date_trunc('quarter'" in block]
+    cases: list[tuple[str, str, Any]] = [
+        (CODE, "kline_daily", "none"),
+        (CODE, "kline_daily_hfq", "hfq"),
+        (CODE, "kline_daily_qfq", "qfq"),
+        (OTHER, "kline_daily", "none"),
+        (INDEX, "index_kline_daily", "none"),
+    ]
+    units: list[tuple[str, Any]] = [("quarter", "1q"), ("year", "1y"), ("week", "1w")]
+    for (code, table, adjust), (unit, freq) in product(cases, units):
+        own = query.removeprefix("sql").replace("kline_daily_qfq", table).replace(CODE, code)
+        rows = conn.execute(own.replace("'quarter'", f"'{unit}'").encode()).fetchall()
+        if (code, freq) != (INDEX, "1w"):  # which this market has not
+            bars = market.klines(code, freq=freq, adjust=adjust)
+            assert rows == [tuple(bar.values())[:-1] for bar in bars]
 
 
 def test_folded_weeks_equal_the_stored_ones(
