@@ -69,7 +69,10 @@ def export(
     is_address, form = "://" in str(target), FORMS[wanted.form]
     folder = open_bucket(str(target)) if is_address else Folder(Path(target).absolute())
     if name is not None and not folder.is_local:
-        raise UsageError("what follows is a folder of this machine", hint="leave out --follow")
+        raise UsageError(
+            f"an export to {target} cannot follow: --follow keeps a folder of this machine",
+            hint="leave out --follow, and run the command again after a load",
+        )
     following = Followed(name, wanted, folder.root) if name is not None else None
     if folder.root.exists():  # nothing is left behind in a folder that is refused
         _read_own_state(folder, form, wanted)

@@ -9,7 +9,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta
+from pathlib import Path
 from shutil import which
+from subprocess import list2cmdline
 
 import psycopg
 from psycopg.rows import class_row
@@ -23,7 +25,6 @@ from quotemill.warehouse.schemas import has_relation
 
 TABLE = "ops.schedules"
 OVERDUE = timedelta(minutes=30)
-_WINDOWS = 'schtasks /create /tn quotemill /sc daily /st 18:00 /tr "quotemill run"'
 _NAMES = [column.name for column in fields(Row)]
 _COLUMNS = ", ".join(_NAMES)
 _CHANGES = ", ".join(f"{name} = %({name})s" for name in _NAMES if name != "name")
@@ -32,9 +33,17 @@ _CHANGES = ", ".join(f"{name} = %({name})s" for name in _NAMES if name != "name"
 def name_install() -> str:
     """The command that lets this machine start jobs: by cron without systemd or launchd."""
     if not IS_POSIX:
-        return _WINDOWS
+        return name_windows_task(str(Path.cwd()), sys.executable)
     kind = "launchd" if sys.platform == "darwin" else "systemd" if which("systemctl") else "cron"
     return f"quotemill schedule install --{kind}"
+
+
+def name_windows_task(folder: str, python: str) -> str:
+    """The command for Windows, whose tasks start in a folder of its own and search no PATH."""
+    places = [list2cmdline([place]) for place in (folder, python)]
+    task = "cmd /c cd /d {} && {} -m quotemill run".format(*places)
+    words = "schtasks /create /tn quotemill /sc daily /st 18:00 /tr"
+    return list2cmdline([*words.split(), task])
 
 
 def describe_overdue_fix() -> str:

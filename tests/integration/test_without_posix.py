@@ -123,7 +123,8 @@ def test_a_load_into_a_named_server_is_read_and_exported(place: Place, prepared_
         for dataset in ("codes", "trading_calendar", "kline_daily"):
             done = place("loaders", "run", "tdx", "--dataset", dataset, **names)
             assert done.returncode == 0, done.stderr
-        assert "schtasks /create" in doctor.stdout
+        run = f'schtasks /create /tn quotemill /sc daily /st 18:00 /tr "cmd /c cd /d {place.folder}'
+        assert f"{run} && {BIN}" in doctor.stdout
     reading = """
 import json, sys, quotemill
 with quotemill.open(url=sys.argv[1]) as market:

@@ -81,7 +81,7 @@ def test_what_a_bucket_cannot_be_is_refused(copy: Copier, monkeypatch: pytest.Mo
         send(copy)
     assert list(list_files()) == ["notes.txt"]
     STORE.rm("/bucket/bars/notes.txt")
-    with pytest.raises(UsageError, match="what follows is a folder of this machine"):
+    with pytest.raises(UsageError, match="bars cannot follow: --follow keeps a folder"):
         send(copy, name="bars")
     for address in ("s3://key:secret@bucket/bars", "s3://bucket/bars?secret_key=x"):
         with pytest.raises(UsageError, match="an address has no secrets") as caught:

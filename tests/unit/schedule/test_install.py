@@ -20,6 +20,7 @@ from orchestration.cli.schedule import install
 from orchestration.schedule import jobs
 from orchestration.schedule.install import check, cron, launchd, place, remove, systemd, write
 from orchestration.schedule.install.place import Place
+from orchestration.schedule.ledger import name_windows_task
 from orchestration.schedule.timing import Timing, parse_rule
 from quotemill.errors import QuotemillError, SettingsError, UsageError
 from quotemill.warehouse.postgres import WarehouseAway
@@ -381,3 +382,13 @@ def test_a_home_that_cannot_be_made_is_named(
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, ["schedule", "install", "--systemd"])
     assert isinstance(done.exception, SettingsError), done.exception
+
+
+def test_a_task_of_windows_names_its_folder_and_its_python_in_full() -> None:
+    line = r'schtasks /create /tn quotemill /sc daily /st 18:00 /tr "cmd /c cd /d {} && {} '
+    line += r'-m quotemill run"'
+    plain = r"C:\data", r"C:\py\python.exe"
+    assert name_windows_task(*plain) == line.format(*plain)
+    spaced = r"C:\my data", r"C:\Program Files\python.exe"
+    quoted = [rf"\"{place}\"" for place in spaced]
+    assert name_windows_task(*spaced) == line.format(*quoted)
