@@ -1,6 +1,7 @@
 """The rows of a reading: an Arrow table, and the forms that other libraries take."""
 
 from collections.abc import Container, Iterable, Iterator
+from decimal import Decimal
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -134,7 +135,7 @@ class Rows:
         """Each column as its name and the texts of its first values."""
         table = self.head(_SHOWN).to_arrow()
         return [
-            [name, *("" if value is None else str(value) for value in column.to_pylist())]
+            [name, *_write(column.to_pylist())]
             for name, column in zip(table.schema.names, table.columns, strict=True)
         ]
 
@@ -165,6 +166,22 @@ class Rows:
 def find_first(names: Iterable[str], known: Container[str]) -> str | None:
     """The first of some names that is known."""
     return next((name for name in names if name in known), None)
+
+
+def _write(values: list[Any]) -> list[str]:
+    """The texts of values; of decimals with the places that one of them needs."""
+    decimals = [value for value in values if isinstance(value, Decimal)]
+    places = max((len(f"{value:f}".partition(".")[2].rstrip("0")) for value in decimals), default=0)
+
+    def write(value: Any) -> str:
+        if value is None:
+            return ""
+        if not isinstance(value, Decimal):
+            return str(value)
+        whole, _, part = f"{value:f}".partition(".")
+        return f"{whole}.{part[:places]}" if places else whole
+
+    return [write(value) for value in values]
 
 
 def _to_doubles(column: "pa.ChunkedArray") -> "pa.ChunkedArray":

@@ -65,9 +65,9 @@ class Futures(TableSession):
 
         variety, trading_day, underlying_contract, open, high, low, close, volume_lots, close_oi,
         is_roll; of days settlement_price, of minutes start_at (UTC). `start` and `end` of minutes
-        may be times.
+        may be times. Days without a bar, such as the next one, are left out.
 
-        varieties: None: all
+        varieties: `cu` and `KQ.m@SHFE.cu` too; None: all
         freq: 1d, 1m, 5m, 15m, 30m, 60m, and the words of `klines`
         adjust: None: as traded; back_diff, back_ratio, forward_diff, forward_ratio: without the
             steps of rolls

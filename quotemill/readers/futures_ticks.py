@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from quotemill.errors import UsageError
 from quotemill.readers.arrow import stream_rows
-from quotemill.readers.listed import find_listed, require_known
+from quotemill.readers.listed import find_listed, require_known, require_order
 from quotemill.settings.model import TopSettings
 from quotemill.ticks.columns import DAY_INDEX, MAIN_TICKS, TICKS, numbers_to_dates
 from quotemill.ticks.questdb_http import QuestdbHttp, find_address, literal
@@ -109,6 +109,7 @@ def stream_ticks(
     and `end`, trading days or times, are included. Raises NotListed for a variety without ticks,
     UsageError for days that are archived and unknown columns, StoreError where the store is away.
     """
+    require_order(start, end)
     require_known("column", columns, TICKS.names)
     names = list(columns or TICKS.names)
     schema = pa.schema([TICKS.field(name) for name in names])

@@ -16,13 +16,14 @@ class NotListed(UsageError):
 
 
 def find_listed(text: str, known: Sequence[str], missing: str) -> str:
-    """The name that a text is in any case.
+    """The name that a text is in any case, with or without its exchange, or of its main series.
 
     Raises NotListed, which says `missing` of the text: "there is no schedule of".
     """
-    for name in known:
-        if name.lower() == text.lower():
-            return name
+    wanted = text.lower().removeprefix("kq.m@")
+    named = [name for name in known if wanted in (name.lower(), name.lower().partition(".")[2])]
+    if len(named) == 1:
+        return named[0]
     hint = f"there are: {', '.join(known[:SHOWN]) or 'none'}"
     raise NotListed(f"{missing} {text}", hint=hint)
 

@@ -52,6 +52,7 @@ def select_main_contracts(
     without one. Minutes have start_at (UTC), and no settlement_price and columns of rolls. Raises
     NotListed.
     """
+    require_order(start, end)
     bars = "main_daily" if freq == "1d" else f"main_{freq}"
     for table in ("main_schedule", bars):
         require_built(conn, f"{futures}.{table}")
@@ -98,7 +99,9 @@ def select_bars(
     """The query for bars of main contracts of varieties, by variety and time, and its values.
 
     Columns: variety, start_at (of minutes, UTC), trading_day, underlying_contract, open, high, low,
-    close as traded or adjusted, settlement_price (of days), volume_lots, close_oi, is_roll.
+    close as traded or adjusted, settlement_price (of days), volume_lots, close_oi, is_roll. Days
+    of the schedule without a bar, such as the next one, are left out.
+
     Raises UsageError for words and columns that are not there; NotListed.
     """
     require_order(start, end)
@@ -112,12 +115,13 @@ def select_bars(
     known += ["volume_lots", "close_oi", "is_roll"]
     require_known("column", columns, known)
     suffix = "" if adjust == "none" else f"_{adjust}"
+    has_bar = ["is_final is not null"] if freq == "1d" else []
     return compose_query(
         table,
         {n: f"{n}{suffix}" if n in PRICES else n for n in columns or known},
         entity="variety",
         codes=[find_variety(conn, futures, variety) for variety in varieties],
-        where=bound_rows(Table(table, tuple(known)), start=start, end=end),
+        where=[*bound_rows(Table(table, tuple(known)), start=start, end=end), *has_bar],
         order=["variety", days[0]],
         count=count,
         values={"start": start, "end": end},

@@ -42,12 +42,12 @@ def read_option_chain(
         where symbol = %(symbol)s and trade_date = %(day)s {where}
         order by expiry, option_right, strike
     """
-    values = {"symbol": read_us_symbol(symbol), "day": day, "slot": slot}
+    values = {"symbol": read_us_symbol(symbol.upper()), "day": day, "slot": slot}
     chain = read_table(conn, query, values, MOST, as_float=as_float)
     if chain.num_rows == 0:
         raise NotListed(
             f"there is no chain of {symbol} on {day}{f' at {slot}' if slot else ''}",
-            hint=_name_near(conn, options, symbol, day),
+            hint=_name_near(conn, options, symbol.upper(), day),
         )
     return chain
 

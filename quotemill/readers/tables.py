@@ -61,7 +61,11 @@ def find_codes(
         return [security.code for security in find_securities(conn, schemas["market"], texts)]
     if table.entity == "variety":
         return [find_variety(conn, schemas["futures"], text) for text in texts]
-    codes = [read_us_symbol(text) for text in texts] if table.is_of(schemas["options"]) else texts
+    codes = (
+        [read_us_symbol(text.upper()) for text in texts]
+        if table.is_of(schemas["options"])
+        else texts
+    )
     query = f"select 1 from {table.name} where {table.entity} = %s limit 1"
     for code in codes:
         if conn.execute(query.encode(), (code,)).fetchone() is None:

@@ -48,6 +48,23 @@ def test_a_line_of_rows_fits_into_a_terminal() -> None:
     assert repr(Rows(pa.table({"x": ["y" * 300]}))).splitlines()[1] == "y" * 300
 
 
+def test_decimals_are_shown_with_the_places_that_they_need() -> None:
+    values = [Decimal("85950"), Decimal("-0.5"), Decimal("12345678901234567890.25"), None]
+    table = pa.table(
+        {
+            "a": pa.array(values, pa.decimal128(38, 9)),
+            "b": pa.array([Decimal(0), Decimal(1), None, None], pa.decimal128(38, 18)),
+        }
+    )
+    lines = repr(Rows(table)).splitlines()
+    assert [line.split() for line in lines[1:-1]] == [
+        ["85950.00", "0"],
+        ["-0.50", "1"],
+        ["12345678901234567890.25"],
+        [],
+    ]
+
+
 def test_rows_are_walked_and_their_head_is_rows(rows: Rows) -> None:
     first = {"code": "<b>", "trade_date": DAYS[0], "close": Decimal("9.85")}
     assert next(iter(rows)) == first

@@ -256,6 +256,13 @@ def test_bars_of_futures_come_by_frequency_and_adjustment(
     bars = market.futures_klines(None, DAYS[2], DAYS[4], freq="daily")
     assert (len(bars), bars.schema.names[:2]) == (3, ["variety", "trading_day"])
     assert get_column(market.futures_klines(VARIETY, count=2), "trading_day") == DAYS[-2:]
+    for name in (VARIETY.lower(), VARIETY.partition(".")[2], f"KQ.m@{VARIETY}"):
+        assert len(market.futures_klines(name)) == len(DAYS)
+    with psycopg.connect(conn.info.dsn, autocommit=True) as other:  # as the schedule's next day is
+        day = "update futures.main_daily set is_final = null, close = null where trading_day = %s"
+        other.execute(day, (DAYS[-1],))
+    assert get_column(market.futures_klines(VARIETY, count=1), "trading_day") == [DAYS[-2]]
+    assert get_column(market.main_contracts(VARIETY), "trading_day")[-1] == DAYS[-1]
     minutes = market.futures_klines(VARIETY, datetime.combine(DAYS[2], time(21)), freq="5min")
     assert "start_at" in minutes.schema.names
     for words, says in (
