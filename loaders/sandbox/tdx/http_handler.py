@@ -1,7 +1,7 @@
-"""HTTP/1.1 as the TDX service speaks it, which is written in Go.
+"""HTTP/1.1 as clients of the TDX service see it.
 
-Connections stay open, bodies above 2,048 bytes are chunked, what is not a route is plain text, and
-the Date header shows the virtual clock.
+Connections stay open, large bodies are chunked, what is not a route is plain text, and the Date
+header shows the virtual clock.
 """
 
 import socket
@@ -10,12 +10,12 @@ import sys
 import traceback
 from datetime import UTC, timedelta
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from loaders.sandbox.tdx.calls import LogEntry
 from loaders.sandbox.tdx.routes import answer
-from loaders.sandbox.tdx.wire import TEXT_TYPE, Reply, Request, parse_query
+from loaders.sandbox.tdx.wire import TEXT_TYPE, Reply, Request
 
 if TYPE_CHECKING:
     from loaders.sandbox.tdx.service import TdxSandbox
@@ -29,20 +29,8 @@ class ServiceHandler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     sandbox: "TdxSandbox"
 
-    def __getattr__(self, name: str) -> Any:
-        # every method is served: most routes ignore it
-        if name.startswith("do_"):
-            return self.serve
-        raise AttributeError(name)
-
     def log_message(self, format: str, *args: object) -> None:
         pass
-
-    def send_error(self, *_: object, **__: object) -> None:
-        """Answer what is not HTTP as Go does: plain text, then close."""
-        self.close_connection = True
-        head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: {TEXT_TYPE}\r\nConnection: close\r\n\r\n"
-        self.wfile.write(head.encode() + b"400 Bad Request")
 
     def serve(self) -> None:
         sandbox = self.sandbox
@@ -50,9 +38,9 @@ class ServiceHandler(BaseHTTPRequestHandler):
             self._reset()
             return
         parts = urlsplit(self.path)
-        # urlsplit takes `//host` for a host
-        path = unquote(self.path.partition("?")[0] if self.path.startswith("//") else parts.path)
-        request = Request(self.command, path, parse_query(parts.query), self._read_body())
+        params = dict(parse_qsl(parts.query))
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        request = Request(self.command, unquote(parts.path), params, body)
         try:
             reply = answer(sandbox.state, request)
         except Exception as error:  # an error of the sandbox must not look like a lost connection
@@ -68,6 +56,8 @@ class ServiceHandler(BaseHTTPRequestHandler):
             self._send_part(reply, reply.cut_at)
         else:
             self._send(reply)
+
+    do_GET = do_POST = serve
 
     def _report_failure(self, request: Request, error: Exception) -> Reply:
         message = (
@@ -85,31 +75,9 @@ class ServiceHandler(BaseHTTPRequestHandler):
         self.sandbox.log.append(entry)
         return Reply(message.encode(), 500, content_type=TEXT_TYPE)
 
-    def _read_body(self) -> bytes:
-        length = self.headers.get("Content-Length")
-        if length and length.isdigit():
-            return self.rfile.read(int(length))
-        if "chunked" in (self.headers.get("Transfer-Encoding") or "").lower():
-            return self._read_chunks()
-        return b""
-
-    def _read_chunks(self) -> bytes:
-        parts = []
-        while size := int(self.rfile.readline().split(b";")[0] or b"0", 16):
-            parts.append(self.rfile.read(size))
-            self.rfile.readline()
-        self.rfile.readline()
-        return b"".join(parts)
-
     def _send(self, reply: Reply) -> None:
-        large = len(reply.body) > CHUNKED_ABOVE
-        chunked = large and self.request_version == "HTTP/1.1"
-        if large and not chunked:
-            self.close_connection = True
+        chunked = len(reply.body) > CHUNKED_ABOVE
         head = self._head(reply, chunked=chunked)
-        if self.command == "HEAD":
-            self.wfile.write(head)
-            return
         body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(reply.body), reply.body) if chunked else reply.body
         self.wfile.write(head + body)
 
@@ -123,12 +91,11 @@ class ServiceHandler(BaseHTTPRequestHandler):
     def _head(self, reply: Reply, *, chunked: bool) -> bytes:
         phrase = self.responses.get(reply.status, ("",))[0]
         lines = [f"HTTP/1.1 {reply.status} {phrase}", f"Content-Type: {reply.content_type}"]
-        lines += [f"{name}: {value}" for name, value in reply.headers]
         now = (self.sandbox.clock - BEIJING).replace(tzinfo=UTC)
         lines.append(f"Date: {now:%a, %d %b %Y %H:%M:%S} GMT")
         if chunked:
             lines.append("Transfer-Encoding: chunked")
-        elif len(reply.body) <= CHUNKED_ABOVE:
+        else:
             lines.append(f"Content-Length: {len(reply.body)}")
         if self.close_connection:
             lines.append("Connection: close")

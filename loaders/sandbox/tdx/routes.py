@@ -1,6 +1,5 @@
 """From a request to its answer: dispatch, faults, envelope."""
 
-import posixpath
 import time
 
 from loaders.sandbox.faults import Rule
@@ -59,13 +58,7 @@ BRACKETS = frozenset(
     }
 )
 
-PAGE = (
-    b'<!DOCTYPE html><html lang="zh-CN"><head><meta charset="UTF-8">'
-    b"<title>TDX</title></head><body>TDX sandbox</body></html>\n"
-)
-NOT_FOUND = Reply(
-    b"404 page not found\n", 404, wire.TEXT_TYPE, (("X-Content-Type-Options", "nosniff"),)
-)
+NOT_FOUND = Reply(b"404 page not found\n", 404, wire.TEXT_TYPE)
 
 
 def find_route(path: str) -> str | None:
@@ -87,12 +80,7 @@ def read_request_codes(request: Request, route: str) -> tuple[str, ...]:
 
 def answer(state: ServiceState, request: Request) -> Reply:
     """What the service sends; faults that delay sleep here."""
-    path = request.path
-    if "//" in path or "/../" in path + "/":
-        return Reply(b"", 307, wire.HTML_TYPE, (("Location", _clean(path)),))
-    if path in ("/", "/index.html"):
-        return Reply(PAGE, 200, wire.HTML_TYPE)
-    route = find_route(path)
+    route = find_route(request.path)
     if route is None:
         return NOT_FOUND
     codes = read_request_codes(request, route)
@@ -158,8 +146,3 @@ def _answer(state: ServiceState, call: Call, route: str) -> Reply:
         body = damage_body(body, damage, call.number, empty=[] if route in BRACKETS else None)
     cut = call.hit("cut")
     return Reply(body, cut_at=cut.number("at") if cut else None)
-
-
-def _clean(path: str) -> str:
-    cleaned = posixpath.normpath(path.replace("//", "/"))
-    return cleaned + "/" if path.endswith("/") and cleaned != "/" else cleaned

@@ -1,10 +1,9 @@
-"""Requests and answers of the service: Go's queries and JSON, codes, texts."""
+"""Requests and answers of the service: Go's JSON, codes, texts."""
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
-from urllib.parse import unquote_to_bytes
 
 JSON_TYPE = "application/json; charset=utf-8"
 TEXT_TYPE = "text/plain; charset=utf-8"
@@ -45,7 +44,6 @@ class Reply:
     body: bytes
     status: int = 200
     content_type: str = JSON_TYPE
-    headers: tuple[tuple[str, str], ...] = field(default=())
     # effects on the connection instead of, or while, sending the body
     reset: bool = False
     hang: bool = False
@@ -100,24 +98,6 @@ def failure(message: str) -> bytes:
 
 NO_CODE, CODE_REQUIRED = "股票代码不能为空", "code 为必填参数"
 ZERO_FLOAT = 5.877471754111438e-39  # what the service's float decoder makes of 0
-
-_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-
-
-def parse_query(query: str) -> dict[str, str]:
-    """The first value of each name; malformed pairs and pairs with `;` do not count."""
-    params: dict[str, str] = {}
-    for pair in query.split("&"):
-        if not pair or ";" in pair or _BAD_ESCAPE.search(pair):
-            continue
-        name, _, value = pair.partition("=")
-        params.setdefault(_unescape(name), _unescape(value))
-    return params
-
-
-def _unescape(text: str) -> str:
-    return unquote_to_bytes(text.replace("+", " ")).decode("utf-8", "replace")
-
 
 _INTEGER = re.compile(r"[+-]?[0-9]+\Z")
 

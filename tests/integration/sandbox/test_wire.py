@@ -1,7 +1,5 @@
 """Oddities of the TDX service that neither our client nor the self-test shows."""
 
-import json
-import socket
 from collections.abc import Iterator
 from datetime import datetime, time
 from fractions import Fraction
@@ -46,49 +44,15 @@ def data(client: httpx.Client, path: str) -> Any:
     return document["data"]
 
 
-def send_raw(sandbox: TdxSandbox, request: bytes) -> tuple[bytes, bytes]:
-    """Head and body of the answer to bytes that httpx would not send."""
-    host, port = sandbox.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port))) as connection:
-        connection.sendall(request)
-        answer = b"".join(iter(lambda: connection.recv(65536), b""))
-    head, _, body = answer.partition(b"\r\n\r\n")
-    return head, body
-
-
-@pytest.mark.parametrize("path", ["kline/", "nothing", "tasks/", "../elsewhere"])
+@pytest.mark.parametrize("path", ["kline/", "nothing", "tasks/"])
 def test_an_unknown_path_is_a_plain_404(client: httpx.Client, path: str) -> None:
     answer = client.get(path)
     assert (answer.status_code, answer.content) == (404, b"404 page not found\n")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
 
 
-def test_bodies_over_2048_bytes_are_chunked(client: httpx.Client) -> None:
-    small, large = client.get("health"), client.get("kline-all?code=sz000001")
-    assert small.headers["content-length"] == str(len(small.content))
-    assert large.headers["transfer-encoding"] == "chunked"
-    assert "content-length" not in large.headers
-
-
-def test_http_1_0_clients_read_until_the_connection_closes(sandbox: TdxSandbox) -> None:
-    head, body = send_raw(sandbox, b"GET /api/kline-all?code=sz000001 HTTP/1.0\r\n\r\n")
-    assert b"Transfer-Encoding" not in head
-    assert json.loads(body)["code"] == 0
-
-
-def test_a_space_in_the_url_is_a_bad_request(sandbox: TdxSandbox) -> None:
-    head, _ = send_raw(sandbox, b"GET /api/search?keyword=a b HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 400 Bad Request")
-
-
-def test_headers_methods_and_redirects_are_those_of_the_service(client: httpx.Client) -> None:
+def test_answers_are_dated_by_the_virtual_clock(client: httpx.Client) -> None:
     assert client.get("health").headers["date"] == "Mon, 30 Jun 2025 10:00:00 GMT"
-    redirect = client.get(str(client.base_url).rstrip("/") + "//health")
-    assert (redirect.status_code, redirect.headers["location"]) == (307, "/api/health")
-    path = "kline-all?code=sz000001&limit=1"
-    assert client.post(path).json() == client.get(path).json()
-    head = client.head("health")
-    assert (head.status_code, head.content) == (200, b"")
 
 
 @pytest.mark.parametrize(
@@ -107,8 +71,6 @@ def test_headers_methods_and_redirects_are_those_of_the_service(client: httpx.Cl
         ("index?code=sz000001", "获取指数数据失败: 超时"),
         ("index/all?code=sh600000", "获取指数历史数据失败: 超时"),
         ("search", "搜索关键词不能为空"),
-        ("search?keyword=%zz", "搜索关键词不能为空"),
-        ("search?keyword=a;b", "搜索关键词不能为空"),
         ("trade?code=sz000001&date=020250627", "获取分时成交失败: 超时"),
         ("trade-history?code=sz000001", "code 与 date 均为必填参数"),
         ("trade-history?code=sz000001&date=20250627&start=-1", "start 参数无效"),
