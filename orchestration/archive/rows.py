@@ -1,6 +1,5 @@
 """Read the rows of a view from the warehouse: their contents, and rows by partition."""
 
-import io
 import itertools
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -8,14 +7,12 @@ from operator import itemgetter
 
 import psycopg
 import pyarrow as pa
-from pyarrow import csv
 
 from orchestration.archive import content
 from orchestration.archive.content import Content
-from orchestration.archive.views import PLACE, PLACE_FIELDS, Place, View
+from orchestration.archive.views import PLACE, Place, View
+from quotemill.readers.arrow import stream_rows
 from quotemill.warehouse.postgres import Warehouse
-
-_BATCH = 20_000  # rows converted to Arrow at a time
 
 
 def contents(
@@ -60,26 +57,19 @@ def partitions(
 ) -> Iterator[tuple[Place, pa.Table]]:
     """Rows of a day by underlying, ordered by key. One partition is in memory at a time."""
     schema = view.schema(conn, warehouse)
-    whole = pa.schema([*schema, *PLACE_FIELDS])
-    columns = ", ".join(
-        f"array_to_string({field.name}, ',')" if pa.types.is_list(field.type) else field.name
-        for field in whole
-    )
+    columns = ", ".join((*schema.names, *PLACE))
     order = ", ".join(("underlying", "exchange", *view.key))
-    query = (
-        f"copy (select {columns} from ({view.query(warehouse)}) as rows order by {order}) "
-        "to stdout (format csv)"
-    )
+    query = f"select {columns} from ({view.query(warehouse)}) as rows order by {order}"
     _join_by_hash(conn)
-    with conn.cursor().copy(query.encode(), {"day": day, "symbols": list(symbols)}) as copy:
-        pieces = (
-            (place, batch.slice(start, end - start))
-            for batch in _batches(copy, whole)
-            for place, start, end in content.runs(batch.select(PLACE))
-        )
-        for place, group in itertools.groupby(pieces, itemgetter(0)):
-            table = pa.concat_tables(piece for _, piece in group)
-            yield place, table.select(schema.names).cast(schema)
+    batches = stream_rows(conn, query, {"day": day, "symbols": list(symbols)})
+    pieces = (
+        (place, rows.slice(start, end - start))
+        for rows in (pa.Table.from_batches([batch]) for batch in batches)
+        for place, start, end in content.runs(rows.select(PLACE))
+    )
+    for place, group in itertools.groupby(pieces, itemgetter(0)):
+        table = pa.concat_tables(piece for _, piece in group)
+        yield place, table.select(schema.names).cast(schema)
 
 
 def _join_by_hash(conn: psycopg.Connection) -> None:
@@ -88,42 +78,3 @@ def _join_by_hash(conn: psycopg.Connection) -> None:
     For a day newer than its statistics the planner expects one row and would join row by row.
     """
     conn.execute("set local enable_nestloop = off")
-
-
-def _batches(copy: psycopg.Copy, schema: pa.Schema) -> Iterator[pa.Table]:
-    """Collect rows, which libpq returns one by one."""
-    lines = map(bytes, copy)
-    while batch := list(itertools.islice(lines, _BATCH)):
-        yield _table(batch, schema)
-
-
-def _table(lines: list[bytes], schema: pa.Schema) -> pa.Table:
-    """Parse rows of CSV: null is empty, an empty text is quoted."""
-    read = csv.read_csv(
-        io.BytesIO(b"".join(lines)),
-        csv.ReadOptions(column_names=schema.names, block_size=2**26),
-        csv.ParseOptions(newlines_in_values=True),
-        csv.ConvertOptions(
-            column_types={
-                field.name: pa.string() if pa.types.is_list(field.type) else field.type
-                for field in schema
-            },
-            null_values=[""],
-            true_values=["t"],
-            false_values=["f"],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-        ),
-    )
-    columns = [
-        _lists(read[field.name]) if pa.types.is_list(field.type) else read[field.name]
-        for field in schema
-    ]
-    return pa.table(columns, schema=schema)
-
-
-def _lists(column: pa.ChunkedArray) -> pa.Array:
-    values = [
-        None if text is None else text.split(",") if text else [] for text in column.to_pylist()
-    ]
-    return pa.array(values, pa.list_(pa.string()))
