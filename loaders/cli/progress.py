@@ -2,7 +2,7 @@
 
 import sys
 import time
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
@@ -16,11 +16,11 @@ ENOUGH = 10  # keys until a rate says when the rest is done
 
 
 class _Left(ProgressColumn):
-    """Time left, once enough is done to tell."""
+    """Time left, once enough is done to tell, and while keys advance."""
 
     def render(self, task: Task) -> Text:
         left = task.time_remaining
-        is_known = left and task.completed >= ENOUGH
+        is_known = left and task.completed >= ENOUGH and not task.fields["is_held"]
         return Text(f"{format_duration(left)} left" if left and is_known else "")
 
 
@@ -70,6 +70,11 @@ class Terminal:
         else:
             self._progress.update(self._all, description=text, visible=True)
 
+    def hold(self, text: str) -> None:
+        self.step(text)
+        for number in self._progress.task_ids:
+            self._progress.update(number, is_held=bool(text))
+
     def start(self, dataset: str, total: int) -> None:
         if dataset not in self._tasks:
             self._tasks[dataset] = self._add_row(dataset, total=0)
@@ -83,9 +88,9 @@ class Terminal:
     def _add_row(
         self, name: str, *, total: int | None, is_all: bool = False, visible: bool = True
     ) -> TaskID:
-        return self._progress.add_task(
-            name, total=total, visible=visible, step="", count="", rate="", is_all=is_all
-        )
+        fields: dict[str, Any] = {"step": "", "count": "", "rate": ""}
+        fields |= {"is_all": is_all, "is_held": False}
+        return self._progress.add_task(name, total=total, visible=visible, **fields)
 
     def _count(self, dataset: str, more: int, done: int) -> None:
         """Add to the keys of a dataset and of all, and to those that are done."""
@@ -118,6 +123,8 @@ class Lines:
 
     def step(self, text: str) -> None:
         self._step = text
+
+    def hold(self, text: str) -> None: ...
 
     def start(self, dataset: str, total: int) -> None:
         self._total[dataset] = self._total.get(dataset, 0) + total

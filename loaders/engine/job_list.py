@@ -83,6 +83,7 @@ def _summed(
             select
                 j.job_id, j.source, j.mode, {STATUS} as status, j.requested_by, j.parameters,
                 j.retry_of, j.started_at, j.finished_at, j.error,
+                case when {STATUS} = 'running' then j.held_by end as held_by,
                 coalesce(sum(t.done), 0)::int as done,
                 coalesce(sum(t.skipped), 0)::int as skipped,
                 coalesce(sum(t.failed), 0)::int as failed,

@@ -20,7 +20,7 @@ _JOB = f"""
     select
         j.job_id, j.source, j.lane, j.mode, {jobs.STATUS} as status, j.requested_by, j.parameters,
         j.retry_of, j.as_of, j.started_at, j.finished_at, j.cancel_requested_at,
-        j.cancel_after_task, j.error,
+        j.cancel_after_task, j.error, j.held_by,
         extract(epoch from coalesce(j.finished_at, clock_timestamp()) - j.started_at)::float8
             as seconds,
         {jobs.REPAIRED} as is_repaired
@@ -35,7 +35,7 @@ _PARTS = """
         sum(done)::int as done, sum(skipped)::int as skipped, sum(failed)::int as failed,
         sum(rows_new)::bigint as rows_new, sum(rows_changed)::bigint as rows_changed,
         bool_or(status = 'running') and %(is_alive)s as is_running,
-        bool_and(status = 'pending') as is_pending,
+        bool_and(status = 'pending') as is_pending, %(is_held)s as is_held,
         extract(epoch from case
             when bool_or(status = 'running') then clock_timestamp() else max(finished_at)
         end - min(started_at))::float8 as seconds
@@ -65,8 +65,8 @@ _TASKS = """
 class Part:
     """A dataset of a job.
 
-    `reached` keys have an answer, which may still land while the dataset runs; `seconds` is its run
-    time, None before it starts.
+    `reached` keys have an answer, which may still land while the dataset runs; `is_held`: none
+    advances now. `seconds` is its run time, None before it starts.
     """
 
     dataset: str
@@ -79,6 +79,7 @@ class Part:
     rows_changed: int
     is_running: bool
     is_pending: bool
+    is_held: bool
     seconds: float | None
 
     @property
@@ -89,9 +90,11 @@ class Part:
 
     @property
     def left(self) -> float | None:
-        """Seconds to its end at this rate; None while it does not run."""
+        """Seconds to its end at this rate; None while it does not run, or is held."""
         rate = self.rate
-        return (self.keys - self.reached) / rate if rate and self.is_running else None
+        if not (rate and self.is_running) or self.is_held:
+            return None
+        return (self.keys - self.reached) / rate
 
 
 @dataclass(frozen=True)
@@ -128,9 +131,11 @@ class JobView:
 
     @property
     def left(self) -> float | None:
-        """Seconds to its end at this rate; None where it does not run, or a dataset has no rate."""
+        """Seconds to its end at this rate; None as for a dataset, or where one has no rate."""
         rate = self.rate
-        if not (rate and self.is_running) or any(p.is_running and not p.rate for p in self.parts):
+        if not (rate and self.is_running) or self.job["held_by"]:
+            return None
+        if any(part.is_running and not part.rate for part in self.parts):
             return None
         return (self.keys - self.reached) / rate
 
@@ -148,7 +153,8 @@ def read_job(warehouse: Warehouse, job_id: int) -> JobView:
         job = _job(conn, job_id)
         with conn.cursor(row_factory=dict_row) as cur:
             # the tasks of a killed job ended with it
-            parts = cur.execute(_PARTS, {"job_id": job_id, "is_alive": job["status"] == "running"})
+            values = {"job_id": job_id, "is_alive": job["status"] == "running"}
+            parts = cur.execute(_PARTS, values | {"is_held": job["held_by"] is not None})
             shown = tuple(Part(**row) for row in parts)
         return JobView(job, shown, tuple(conn.execute(_FAILED, (job_id,)).fetchall()))
 
@@ -272,4 +278,4 @@ def _job(conn: psycopg.Connection, job_id: int) -> dict[str, Any]:
             job = cur.execute(_JOB.encode(), (job_id,)).fetchone()
     if job is None:
         raise UsageError(f"unknown load {job_id}", hint="`quotemill jobs` lists them")
-    return job
+    return job if job["status"] == "running" else job | {"held_by": None}

@@ -62,6 +62,7 @@ class Load:
     warnings: list[str] = field(default_factory=list)
     errors: list[QuotemillError] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    holds: dict[str, str] = field(default_factory=dict)
     # the time of the source, UTC, where that is not this machine's
     source_times: list[datetime] = field(default_factory=list)
 
@@ -95,6 +96,16 @@ class Load:
         """The number of the running task, and how many of its keys have an answer."""
         running = (task for task in self.tasks if task.status == "running")
         return next(((task.task_no, task.reached) for task in running), None)
+
+    def hold(self, by: str, text: str = "") -> None:
+        """Say why no key advances, to the terminal and to all who watch; empty: they do again.
+
+        by: of what; the first that holds is shown
+        """
+        self.holds[by] = text
+        shown = next(filter(None, self.holds.values()), "")
+        self.watch.held_by = shown or None
+        self.reporter.hold(shown)
 
     def room(self) -> bool:
         """Whether the current package takes another key."""

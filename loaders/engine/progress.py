@@ -20,6 +20,9 @@ class Reporter(Protocol):
     def advance(self, dataset: str, keys: int) -> None:
         """Count `keys` more as done."""
 
+    def hold(self, text: str) -> None:
+        """Show why no key advances, such as rows that land; empty: they advance again."""
+
 
 class Silent:
     def __enter__(self) -> Self:
@@ -34,6 +37,8 @@ class Silent:
     def start(self, dataset: str, total: int) -> None: ...
 
     def advance(self, dataset: str, keys: int) -> None: ...
+
+    def hold(self, text: str) -> None: ...
 
 
 def format_duration(seconds: float) -> str:

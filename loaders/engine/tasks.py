@@ -23,6 +23,7 @@ from loaders.landing.staging import COPY_ROWS
 from loaders.warehouse.tables import Batch, LandedTable
 from quotemill.errors import LockHeldError, QuotemillError
 from quotemill.warehouse.postgres import WarehouseAway
+from quotemill.wording import say_count
 
 if TYPE_CHECKING:
     from loaders.engine.load import Load
@@ -165,9 +166,13 @@ class RunningTask:
             yield from batches
             with contextlib.suppress(WarehouseAway):  # the package waits for it on disk
                 load.lock.confirm()
+            load.hold("landing", f"landing {say_count(load.packages.rows, 'row')}")
 
         load.warehouse.ask(lambda _: load.lock.confirm())
-        landed = load.packages.land(load.warehouse, dataset, confirmed(), load.source.rejected)
+        try:
+            landed = load.packages.land(load.warehouse, dataset, confirmed(), load.source.rejected)
+        finally:
+            load.hold("landing")
         task.rows_read += landed.read
         task.rows_new += landed.new
         task.rows_changed += landed.changed

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, time
+from functools import partial
 from pathlib import Path
 
 from loaders.engine.load import Load
@@ -44,7 +45,11 @@ def opened(load: Load) -> Iterator[Context]:
     if fingerprint := load.warehouse.ask(lambda conn: newest_fingerprint(conn, SOURCE.name)):
         load.log("info", "newest self-test of the service", {"fingerprint": fingerprint})
     tdx = load.settings.tdx
-    client = None if tdx.base_url is None else TdxClient(tdx, now=load.clock)
+    client = (
+        None
+        if tdx.base_url is None
+        else TdxClient(tdx, now=load.clock, report=partial(load.hold, "service"))
+    )
     with EventLoop(load.cancelling) as loop:
         ctx = Context(load, client, loop)
         try:

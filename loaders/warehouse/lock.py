@@ -122,6 +122,9 @@ _WATCH = """
         update ops.ingestion_job_tasks set fetched = %(fetched)s
         where job_id = %(job)s and task_no = %(task)s
             and status = 'running' and fetched <> %(fetched)s
+    ), held as (
+        update ops.ingestion_jobs set held_by = %(held_by)s
+        where job_id = %(job)s and held_by is distinct from %(held_by)s::text
     )
     select cancel_requested_at is not null, cancel_after_task
     from ops.ingestion_jobs where job_id = %(job)s
@@ -132,13 +135,14 @@ class Watch:
     """A thread that checks a running job's lock and cancel request, and records its progress.
 
     What fetches and what lands never waits for that. A context manager. `progress` returns the task
-    that runs and how many of its keys have an answer. `last_task` is the task after which the job
-    is asked to stop, if any.
+    that runs and how many of its keys have an answer; `held_by` is why none advances. `last_task`
+    is the task after which the job is asked to stop, if any.
     """
 
     def __init__(self, lock: LoadLock, job_id: int) -> None:
         self._lock, self._job_id = lock, job_id
         self.progress: Callable[[], tuple[int, int] | None] = lambda: None
+        self.held_by: str | None = None
         self.last_task: int | None = None
         self._asked, self._end = threading.Event(), threading.Event()
         self._lost: LockHeldError | None = None
@@ -165,7 +169,8 @@ class Watch:
     def _run(self) -> None:
         while not self._end.wait(WATCH_POLL):
             task, fetched = self.progress() or (None, 0)
-            values = {"job": self._job_id, "task": task, "fetched": fetched}
+            values: dict[str, Any] = {"job": self._job_id, "task": task, "fetched": fetched}
+            values |= {"held_by": self.held_by}
             try:
                 row = self._lock.ask(_WATCH, values)
                 if row is None:

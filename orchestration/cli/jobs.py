@@ -100,6 +100,8 @@ def lines(view: "JobView") -> Iterator[str]:
         yield "  it is asked to stop"
     if job["error"]:
         yield f"  error: {job['error']}"
+    if job["held_by"]:
+        yield f"  {job['held_by']}"
     for part in view.parts:
         rate = f"  {part.rate:,.1f}/s" if part.rate else ""
         left = f", {_time(part.left)} left" if part.left else ""

@@ -135,6 +135,7 @@ def summarize(view: JobView) -> dict[str, Any]:
     return {
         "job_id": view.job["job_id"],
         "status": view.job["status"],
+        "held_by": view.job["held_by"],
         "seconds": round(view.job["seconds"]),
         "keys": view.keys,
         "reached": view.reached,

@@ -1,6 +1,7 @@
 """Progress of loads and builds, on a terminal and elsewhere."""
 
 import io
+import itertools
 import sys
 
 import pytest
@@ -100,6 +101,27 @@ def test_a_terminal_says_what_is_done_before_the_first_task(
     assert ["PostgreSQL" in loading, "all " in loading, "all " in several] == [False, False, True]
     assert "1,000/12,005" in several
     assert "0 s  kline_daily_qfq" in stepped
+
+
+def test_no_time_left_is_shown_while_rows_land(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "120"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stderr", shown)
+    said = []
+    with Terminal() as terminal:
+        clock = itertools.count(0, 0.5)
+        terminal._progress.get_time = lambda: next(clock)
+        terminal.start("minute_1m", 5_000)
+        for _ in range(2):
+            terminal.advance("minute_1m", 1_000)
+        for text in ("", "landing 4,100,300 rows", ""):
+            terminal.hold(text)
+            shown.truncate(0)
+            terminal._progress.refresh()
+            said.append(shown.getvalue())
+    assert [" left" in text for text in said] == [True, False, True]
+    assert "landing 4,100,300 rows" in said[1]
 
 
 def test_a_line_over_the_bars_breaks_between_words(

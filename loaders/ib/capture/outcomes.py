@@ -31,6 +31,7 @@ ROUTE = "market_data"
 LAND_AFTER = 1.0  # seconds of a capture in one package of rows; to land one takes a tenth of it
 LANDINGS = 4  # so many times as long as the last one took to land, where that is more
 LONGEST = 10  # but not more than so many times LAND_AFTER
+SHOWN = 3  # symbols of a capture in the words about it
 STOPPED = "not asked: the load was stopped before"
 
 
@@ -91,11 +92,13 @@ def capture(
     )
     landed_at, patience = ctx.waits.monotonic(), LAND_AFTER
     is_planned = False
+    ctx.load.hold("capture", work.describe())
     for _ in capturer.run(ordered, result):
         ctx.begun.add(target.cursor)
         ctx.gone = ctx.gone or result.gone
         work.take(result, result.settled)
         result.settled.clear()
+        ctx.load.hold("capture", work.describe())
         if ctx.gone or ctx.waits.monotonic() - landed_at < patience:
             continue
         if not is_planned:
@@ -110,6 +113,8 @@ def capture(
         landed_at = ctx.waits.monotonic()
         patience = LAND_AFTER * min(max(LANDINGS * (landed_at - begun_at), 1), LONGEST)
     work.take(result, result.quotes)
+    ctx.load.hold("capture")
+    ctx.load.log("info", work.describe(), {})
     if result.stopped:
         yield work.make_part()
         return
@@ -180,6 +185,13 @@ class _Work:
                 continue
             self._made.add(conid)
             self._keep(self._make_row(result.quotes[conid], result))
+
+    def describe(self) -> str:
+        """How many of the planned contracts have a quote, and of which symbols."""
+        rows = map(self.rows.get, self._by_conid)
+        quoted = sum(row is not None and not row["snapshot_error"] for row in rows)
+        of = ", ".join([*self.symbols[:SHOWN], *(["…"] if len(self.symbols) > SHOWN else [])])
+        return f"{quoted:,} of {len(self.listed):,} contracts quoted: {of}"
 
     def plan_rest(self, why: str) -> None:
         """Make error rows of the contracts that nothing better is known of."""

@@ -64,6 +64,7 @@ class Connection:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        report: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._settings, self._now = settings, now
         self._policy = RetryPolicy(settings.retries, settings.backoff)
@@ -72,7 +73,9 @@ class Connection:
         self._http = http_client(address, connections=settings.concurrency + 1, transport=transport)
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._rate = rate_limit(settings.requests_per_second)
-        self._gate = OutageGate(self._knock, budget=settings.outage_wait, sleep=sleep, clock=clock)
+        self._gate = OutageGate(
+            self._knock, budget=settings.outage_wait, sleep=sleep, clock=clock, report=report
+        )
         self.unknown_fields: Counter[str] = Counter()
         self.oddities: Counter[str] = Counter()
         self.service_time: datetime | None = None  # by the Date header of the newest answer

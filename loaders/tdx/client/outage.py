@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from loaders.engine.outcome import SourceGone
+from loaders.trading_time import SHANGHAI
 from quotemill.errors import UpstreamError
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ class OutageGate:
 
     probe: raises UpstreamError while the service is down
     budget: seconds of waiting in all
+    report: called with why all wait, and empty once they do not
 
     Only a successful request refills the budget, not a probe: otherwise a service that answers
     probes and nothing else could hold a load for ever.
@@ -37,8 +39,10 @@ class OutageGate:
         budget: float,
         sleep: Callable[[float], Awaitable[object]],
         clock: Callable[[], float],
+        report: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._probe, self._budget, self._sleep, self._clock = probe, budget, sleep, clock
+        self._report = report
         self._waited = 0.0
         self._probing: asyncio.Task[None] | None = None
         self._late: set[str] = set()
@@ -88,9 +92,11 @@ class OutageGate:
 
     async def _until_back(self, cause: str) -> None:
         step = FIRST_STEP
-        until = datetime.now().astimezone() + timedelta(seconds=self._budget - self._waited)
+        since = datetime.now(SHANGHAI)
+        until = since + timedelta(seconds=self._budget - self._waited)
         down = "the TDX service is down (%s): trying again until %s; Ctrl-C ends"
-        log.warning(down, cause, f"{until:%X}")
+        log.warning(down, cause, f"{until:%H:%M:%S} Shanghai")
+        self._report(f"waits for the TDX service since {since:%H:%M:%S} Shanghai")
         try:
             while self._waited < self._budget:
                 begun, pause = self._clock(), min(step, self._budget - self._waited)
@@ -112,3 +118,4 @@ class OutageGate:
             )
         finally:
             self._probing = None
+            self._report("")

@@ -43,7 +43,7 @@ class Streamed(StreamingResponse):
 
 
 class JobRow(Answer):
-    """A load with the sums of its tasks; times in UTC."""
+    """A load with the sums of its tasks; times in UTC. `held_by`: why no key advances now."""
 
     job_id: int
     source: str
@@ -55,6 +55,7 @@ class JobRow(Answer):
     started_at: datetime
     finished_at: datetime | None
     error: str | None
+    held_by: str | None
     done: int
     skipped: int
     failed: int
@@ -76,6 +77,7 @@ class Part(Answer):
     rows_changed: int
     is_running: bool
     is_pending: bool
+    is_held: bool
     seconds: float | None
     rate: float | None
     left: float | None
@@ -134,6 +136,7 @@ class Job(Answer):
     cancel_requested_at: datetime | None
     cancel_after_task: int | None
     error: str | None
+    held_by: str | None
     seconds: float
     progress: Progress
     parts: list[Part]

@@ -4,14 +4,19 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
 
 from loaders.engine import jobs
+from loaders.engine.load import Load
+from loaders.engine.outcome import Outcome
+from loaders.engine.progress import Silent
+from loaders.warehouse.lock import LOCK
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.console import watching
 from orchestration.console.limits import Limits
@@ -19,6 +24,7 @@ from orchestration.console.watching import JobWatch
 from tests.bench import warehouse_url
 from tests.faults.scene import wait_until
 from tests.integration.console.conftest import Caller, plant_running_load
+from tests.toy import source as toy
 from tests.toy.bench import Toy, bench  # noqa: F401
 
 Open = Callable[..., Caller]
@@ -102,6 +108,35 @@ def test_no_time_left_is_given_while_a_dataset_has_no_answer(
     assert '<td class="n" data-column="new rows">230</td>' in page
     log = caller.get("/jobs/1?lang=zh").text.partition('<pre id="log"')[2].partition("</pre>")[0]
     assert re.findall("(?:纽约|New York) (.+)", log)[0] == "提示      开始"
+
+
+def test_what_holds_a_load_is_said_where_it_is_watched(
+    bench: Toy, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "FRESH", 0)
+    waits = "waits for the TDX service since 09:30:00 Shanghai"
+    pages: list[str] = []
+    shown: list[str] = []
+
+    def fetch(load: Load, symbols: Sequence[str]) -> Iterator[Outcome]:
+        if "cc" in symbols:
+            load.hold("service", waits)
+            wait_until("it is on record", lambda: caller.json("/api/jobs")["jobs"][0]["held_by"])
+            pages.extend(caller.get(path).text for path in ("/jobs/1", "/"))
+            pages.append(caller.get("/jobs/1?lang=zh").text)
+            assert caller.json("/api/jobs/1")["progress"]["left"] is None
+            load.hold("service")
+        yield from toy.fetch(load, symbols)
+
+    price = replace(toy.SOURCE.dataset("price"), fetch=fetch)
+    monkeypatch.setattr(toy, "SOURCE", replace(toy.SOURCE, datasets=(price,)))
+    monkeypatch.setattr(Silent, "hold", lambda _, text: shown.append(text))
+    bench.load(keys=("AA", "Bb", "cc", "dd"))
+    assert [waits in page for page in pages] == [True, True, False]
+    assert "自 09:30:00 上海 起等待 TDX 服务" in pages[-1]
+    assert shown == ["landing 3 rows", "", waits, "", "landing 4 rows", ""]
+    assert caller.json("/api/jobs/1")["held_by"] is None
+    assert waits not in caller.get("/").text
 
 
 def test_a_running_load_sends_its_progress_to_the_end(

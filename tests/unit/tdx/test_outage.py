@@ -1,6 +1,7 @@
 """Outages: one gate for all requests, one probe, a bounded wait."""
 
 import asyncio
+import re
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from loaders.engine.outcome import SourceGone
 from loaders.tdx.client.answers import Outage
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.outage import OutageGate
+from loaders.trading_time import SHANGHAI
 from quotemill.errors import UpstreamError
 
 CODES = [f"sh6{i:05}" for i in range(20)]
@@ -213,6 +215,7 @@ def test_an_answer_of_the_third_party_does_not_end_it() -> None:
 
 def test_a_request_that_failed_in_an_outage_now_over_begins_no_new_one() -> None:
     pauses: list[float] = []
+    reported: list[str] = []
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
@@ -221,24 +224,27 @@ def test_a_request_that_failed_in_an_outage_now_over_begins_no_new_one() -> None
         """The probe finds the service."""
 
     async def scenario() -> None:
-        gate = OutageGate(back, budget=180, sleep=sleep, clock=lambda: 0.0)
+        gate = OutageGate(back, budget=180, sleep=sleep, clock=lambda: 0.0, report=reported.append)
         episode = await gate.passage()
         await gate.wait_out(episode, Outage("seen first"))
         await gate.wait_out(episode, Outage("sent before the outage, seen after it"))
 
     asyncio.run(scenario())
     assert pauses == [1]
+    first, last = reported
+    assert re.fullmatch("waits for the TDX service since [0-9:]{8} Shanghai", first)
+    assert last == ""
 
 
 def test_a_refused_connection_says_at_once_until_when_it_is_tried_again() -> None:
     said: list[tuple[float, str]] = []
     service = Failing(lambda s: True, None)
     shell.route_logs(lambda line: said.append((service.time, line)))
-    began = datetime.now()
+    began = datetime.now(SHANGHAI).replace(tzinfo=None)
     asked(service, ask_all)
     (time, first), *_ = said
     before, _, after = first.partition(" until ")
-    shown = datetime.combine(began, datetime.strptime(after.partition(";")[0], "%X").time())
+    shown = datetime.combine(began, datetime.strptime(after.partition(" ")[0], "%X").time())
     wait = round((shown - began).total_seconds()) % 86_400
     assert (time, 179 <= wait <= 240) == (0, True)
     assert before.endswith("no answer at tdx:8080): trying again")
