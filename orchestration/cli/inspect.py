@@ -51,9 +51,7 @@ def status_command(
     for build in shown.builds:
         shell.print_wrapped(
             f"build {build['build_id']:>3} {format_time(build['started_at'])}  "
-            f"{build['status']:<11} {build['models_built'] or 0} models, "
-            f"{build['rows_written'] or 0:,} rows; tests: {build['tests_passed'] or 0} passed, "
-            f"{build['tests_warned'] or 0} warned, {build['tests_failed'] or 0} failed",
+            f"{build['status']:<11} {_describe_build(build)}",
             10,
         )
     if shown.freshness:
@@ -66,6 +64,18 @@ def status_command(
     if shown.ticks is not None:
         print(f"ticks in {shown.ticks}")
     jobs.print_failures(shown.loads)
+
+
+def _describe_build(build: dict[str, Any]) -> str:
+    """How far a build is, or what it made."""
+    if build["status"] == "running" and build["nodes"]:
+        runs = f"; {build['node']} runs" if build["node"] else ""
+        return f"{build['nodes_done']} of {build['nodes']} done{runs}"
+    return (
+        f"{build['models_built'] or 0} models, {build['rows_written'] or 0:,} rows; tests: "
+        f"{build['tests_passed'] or 0} passed, {build['tests_warned'] or 0} warned, "
+        f"{build['tests_failed'] or 0} failed"
+    )
 
 
 def _describe_freshness(row: dict[str, Any]) -> str:

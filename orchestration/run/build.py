@@ -25,7 +25,7 @@ from loaders.warehouse.editions import find_edition
 from loaders.warehouse.postgres import find_warehouse, open_warehouse, require_warehouse
 from loaders.warehouse.profiles import write_profile
 from orchestration.run import manifest
-from orchestration.run.build_progress import NodeProgress
+from orchestration.run.build_progress import NodeProgress, recorded
 from orchestration.run.build_record import (
     FIGURES,
     Wait,
@@ -174,14 +174,16 @@ def build(
         log.write("info", f"build {build_id} starts: dbt {command}", source="dbt")
         # nobody reads the JSON of this build; a touched table that no model reads selects nothing
         command_line = ["--no-write-json", "build", *selection]
-        outcome = invoke(
-            settings,
-            warehouse,
-            command_line,
-            quiet=True,
-            lenient=tables is not None,
-            callbacks=[NodeProgress(shown)],
-        )
+        progress = NodeProgress(shown)
+        with recorded(progress, record):
+            outcome = invoke(
+                settings,
+                warehouse,
+                command_line,
+                quiet=True,
+                lenient=tables is not None,
+                callbacks=[progress],
+            )
         result = _summarize(warehouse, build_id, command, outcome, time.monotonic() - started)
         record.end(result.succeeded, result.failures, asdict(result))
         _log_result(result)

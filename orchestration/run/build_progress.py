@@ -6,9 +6,15 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
+
 from loaders.engine import signals
 from loaders.engine.progress import Reporter
 from loaders.loads import Display
+from orchestration.run.build_record import BuildRecord
+from quotemill.errors import QuotemillError
+
+EVERY = 1.0  # seconds between two records of the progress
 
 
 class NodeProgress:
@@ -20,8 +26,13 @@ class NodeProgress:
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
         self._turn = threading.Lock()
-        self._total = 0
+        self._total = self._done = 0
         self._running: dict[str, str] = {}  # names by id, the one that runs longest first
+
+    @property
+    def state(self) -> tuple[int, int, str | None]:
+        """What is done, of how many, and the one that runs longest."""
+        return self._done, self._total, next(iter([*self._running.values()]), None)
 
     def __call__(self, event: Any) -> None:
         name = event.info.name
@@ -36,6 +47,7 @@ class NodeProgress:
             with self._turn:
                 self._running.pop(event.data.node_info.unique_id, None)
                 self._name_longest()
+                self._done += 1
                 self._reporter.advance("build", 1)
 
     def _announce(self, total: int) -> None:
@@ -45,6 +57,29 @@ class NodeProgress:
 
     def _name_longest(self) -> None:
         self._reporter.step(next(iter(self._running.values()), ""))
+
+
+@contextlib.contextmanager
+def recorded(progress: NodeProgress, record: BuildRecord) -> Iterator[None]:
+    """Record every second how far a build is, for who watches it from elsewhere."""
+    end = threading.Event()
+
+    def write() -> None:
+        written = progress.state
+        while not end.wait(EVERY):
+            if (state := progress.state) != written:
+                # a server that is away is the build's own trouble
+                with contextlib.suppress(QuotemillError, psycopg.Error):
+                    record.write_progress(*state)
+                    written = state
+
+    thread = threading.Thread(target=write, name="build progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
 
 
 @contextlib.contextmanager

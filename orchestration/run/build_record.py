@@ -85,6 +85,16 @@ class BuildRecord:
         log.name_build(self.build_id)
         return self.build_id
 
+    def write_progress(self, done: int, total: int, node: str | None) -> None:
+        """Record how many of all nodes are done, and the one that runs."""
+        self._warehouse.ask(
+            lambda conn: conn.execute(
+                "update ops.builds set nodes_done = %s, nodes = %s, node = %s where build_id = %s",
+                (done, total, node, self.build_id),
+            ),
+            patient=False,
+        )
+
     def end(
         self, succeeded: bool, error: str | None = None, figures: Mapping[str, int] | None = None
     ) -> None:

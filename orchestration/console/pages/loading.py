@@ -1,6 +1,5 @@
 """Pages of loads: the form, one load with its progress, one command with its output."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,8 +24,6 @@ TASKS, ENDED_TASKS = 40, 10  # of a load, and those of them that ended
 FAILURES = 40  # of a load
 USUAL, FIRST = "incremental", "init"
 TUNING = ("concurrency", "batch_size")
-# as a command prints it that has no terminal
-_DONE = re.compile(r"^build: ([\d,]+) of ([\d,]+) \([^)]*\)(?:, after .+ in (\S+))?$", re.MULTILINE)
 
 
 def gather_form(console: Console) -> Mapping[str, Any]:
@@ -102,18 +99,11 @@ def find_build(console: Console, ended_at: datetime | None) -> dict[str, Any] | 
 
 
 def describe_build(console: Console, build: dict[str, Any]) -> dict[str, Any]:
-    """A build with what pages say about it; `progress` of one that a command of a console runs."""
-    output = ""
-    if build["status"] == "running":
-        begun = f"build {build['build_id']} "
-        running = [c for c in console.commands.list_all() if c.is_running]
-        texts = (console.commands.read_output(command) for command in running)
-        output = next((rest for text in texts if (rest := text.partition(begun)[2])), "")
+    """A build with what pages say about it."""
     return build | {
         "error": scrub(build["error"]),
         "seconds": measure_seconds(console, build),
         "words": build_record.describe_command(build["command"]),
-        "progress": read_progress(output),
     }
 
 
@@ -123,15 +113,6 @@ def measure_seconds(console: Console, row: Mapping[str, Any]) -> float | None:
         return None
     taken: timedelta = (row["finished_at"] or console.clock()) - row["started_at"]
     return max(0.0, taken.total_seconds())
-
-
-def read_progress(output: str) -> dict[str, Any] | None:
-    """How far a build is that prints plain lines: what is done, of how many, which one runs."""
-    lines = _DONE.findall(output)
-    if not lines:
-        return None
-    done, total, step = lines[-1]
-    return {"done": int(done.replace(",", "")), "total": int(total.replace(",", "")), "step": step}
 
 
 def find_command(console: Console, job: Mapping[str, Any]) -> Command | None:
