@@ -84,6 +84,8 @@ def catalogue() -> dict[str, str]:
 JOINTS = {"\n": "\n", "; ": "；", ". ": "。", ": ": "：", ", ": "，"}
 # a name, a path, a number: the same in both languages
 CODE = re.compile(r"[A-Z]+|\S*[^A-Za-z\s]\S*")
+# where the value of a setting comes from, if that is no file
+ORIGIN = re.compile(r"environment \S+|default(: embedded server)?")
 
 
 @cache
@@ -134,7 +136,8 @@ def _split_end(text: str) -> tuple[str, str]:
 def _say_value(value: str, place: int, chinese: str) -> str | None:
     """A value as it stands where backticks quote it, else in Chinese; None for other words."""
     if f"`{{{place}}}`" in chinese:
-        return value.replace("`", "")
+        said = translate(value) if ORIGIN.fullmatch(value) else None
+        return (said or value).replace("`", "")
     return translate(value) or (None if " " in value else value)
 
 

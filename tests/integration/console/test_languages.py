@@ -60,3 +60,9 @@ def test_pages_in_trouble_are_in_one_language(open_console: Open, prepared_dsn: 
     fill(prepared_dsn)
     caller = open_console(AWAY | {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
     check_languages(caller.client)
+
+
+def test_where_a_setting_comes_from_is_chinese_too(open_console: Open) -> None:
+    page = open_console(AWAY).get("/settings", params={"lang": "zh"}).text
+    assert "环境变量 <code>QUOTEMILL_TDX__BASE_URL</code>" in page
+    assert "environment" not in page

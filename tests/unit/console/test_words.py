@@ -143,6 +143,8 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
             "there is no chain of AAPL on 2026-11-25 at 03:00",
             "没有 `AAPL` 在 2026-11-25 03:00 的期权链",
         ),
+        ("environment QUOTEMILL_WAREHOUSE_URL", "环境变量 `QUOTEMILL_WAREHOUSE_URL`"),
+        ("check the host's name (environment DB_HOST)", "请检查主机名（`环境变量 DB_HOST`）"),
         ("load 6 starts: mapping", "加载 6 开始：主力映射"),
         ("load 6 partial", "加载 6 部分失败"),
         ("slots of the day: 10:00, 10:30", "当日的时段：10:00, 10:30"),
