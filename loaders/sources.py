@@ -6,6 +6,7 @@ it: importing the source takes half a second.
 
 import importlib
 import os
+from collections.abc import Iterable
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,15 @@ def find_zone(name: str | None) -> str:
     Rows of loads and jobs may name a source that this version does not know.
     """
     return find_operations(name).time_zone if name in MODULES else ""
+
+
+def find_common_zone(names: Iterable[str | None]) -> str:
+    """The time zone of all rows of a list: that of their exchanges.
+
+    Empty where these have several, or the rows are of no source.
+    """
+    zones = {find_zone(name) for name in names} - {""}
+    return zones.pop() if len(zones) == 1 else ""
 
 
 def _find_module(name: str) -> str:

@@ -81,8 +81,9 @@ def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) ->
 
     A status, which has those words, names the errors of jobs in its problems.
     """
+    zone = sources.find_common_zone(job["source"] for job in shown["jobs"])
     for job in shown["jobs"]:
-        shell.print_wrapped(_format_job(job, with_error=fresh is None), 11)
+        shell.print_wrapped(_format_job(job, zone, with_error=fresh is None), 11)
         for task in shown["tasks"] if job is shown["jobs"][0] else ():  # those of the newest
             if task["status"] not in ("succeeded", "skipped", "pending"):
                 _print_task(task)
@@ -97,9 +98,9 @@ def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) ->
         )
 
 
-def _format_job(job: dict[str, Any], *, with_error: bool) -> str:
+def _format_job(job: dict[str, Any], zone: str, *, with_error: bool) -> str:
     """A line of a job of loaders.engine.job_list.recent_jobs, with its figures."""
-    started = format_time(job["started_at"], sources.find_zone(job["source"]))
+    started = format_time(job["started_at"], zone)
     return (
         f"load {job['job_id']:>4}  {started}  {job['source']} {job['mode']:<11} "
         f"{job['status']:<11} "

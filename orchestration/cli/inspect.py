@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from loaders import sources
 from loaders.cli import jobs, shell
 from loaders.cli.checks import print_checks
 from loaders.cli.shell import JsonFlag
@@ -48,9 +49,10 @@ def status_command(
         jobs.print_jobs(shown.loads, fresh)
     for dataset in sorted(fresh.keys() - {row["dataset"] for row in shown.loads["datasets"]}):
         print(f"{dataset:<21} {fresh[dataset]}")
+    zone = sources.find_common_zone(job["source"] for job in shown.loads["jobs"])
     for build in shown.builds:
         shell.print_wrapped(
-            f"build {build['build_id']:>3} {format_time(build['started_at'])}  "
+            f"build {build['build_id']:>3} {format_time(build['started_at'], zone)}  "
             f"{build['status']:<11} {_describe_build(build)}",
             10,
         )

@@ -64,6 +64,7 @@ def render(report: Report) -> str:
     environment = make_environment()
     return environment.get_template("page.html").render(
         t=str,  # the console translates
+        zone=find_zone(report.runs.loads),
         style=read_file("page.css"),
         script=read_script(),
         policy=write_policy(),
@@ -123,6 +124,7 @@ def make_environment(*others: jinja2.BaseLoader) -> jinja2.Environment:
         "took": lambda run: format_seconds(measure_seconds(run)),
     }
     environment.globals["link"] = lambda _, name: name  # the console has pages of each
+    environment.globals["zone_of"] = find_zone
     return environment
 
 
@@ -250,8 +252,15 @@ def name_status_class(status: str) -> str:
     return "warn" if status in ("running", "partial", "cancelled") else "bad"
 
 
+def find_zone(rows: Iterable[Any]) -> str:
+    """The time zone of a list of rows that have sources; empty where they have several."""
+    return sources.find_common_zone(
+        row["source"] if isinstance(row, Mapping) else row.source for row in rows
+    )
+
+
 def format_time(at: datetime | None, source: str | None = None, zone: str = "") -> str:
-    """A time in the zone of its source, in the `zone` of its job, or in that of this machine."""
+    """A time in the `zone` of a list, in that of its source, or in that of this machine."""
     return trading_time.format_time(at, zone or sources.find_zone(source))
 
 
@@ -259,8 +268,12 @@ def format_time(at: datetime | None, source: str | None = None, zone: str = "") 
 def write_time(
     context: Mapping[str, Any], at: datetime | None, source: str | None = None, zone: str = ""
 ) -> str:
-    """As `format_time`, in the language of the reader; a table sorts by the time itself."""
-    said: str = context["t"](format_time(at, source, zone))
+    """As `format_time`, in the language of the reader; a table sorts by the time itself.
+
+    What is of no source, or in a list of several zones, is in the `zone` of the page.
+    """
+    own = zone or sources.find_zone(source) or context["zone"]
+    said: str = context["t"](format_time(at, zone=own))
     if at is None:
         return said
     return Markup('<time datetime="{}">{}</time>').format(at.astimezone(UTC).isoformat(), said)

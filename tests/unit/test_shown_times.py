@@ -52,3 +52,18 @@ def test_jobs_are_listed_in_their_own_zone(capsys: pytest.CaptureFixture[str]) -
     first, second = capsys.readouterr().out.splitlines()[1:]
     assert first.split() == ["tdx_daily", "on", "2026-11-20", "17:30", "Shanghai", "–"]
     assert second.split() == ["ib_close", "on", "–", "2026-11-20", "04:30", "New", "York"]
+
+
+@pytest.mark.parametrize(
+    ("names", "zone"),
+    [
+        (["tdx", "tdx", None], "Asia/Shanghai"),
+        (["tdx", "tq"], "Asia/Shanghai"),
+        (["tdx", "ib"], ""),
+        ([None, "of-another-version"], ""),
+    ],
+)
+def test_a_list_is_in_the_zone_of_its_exchanges_where_they_have_one(
+    names: list[str | None], zone: str
+) -> None:
+    assert sources.find_common_zone(names) == zone

@@ -12,6 +12,7 @@ from loaders.cli.checks import print_checks
 from loaders.engine import job_list
 from loaders.engine.check import Check
 from loaders.settings import load_settings
+from loaders.trading_time import format_time
 from orchestration.checks import status
 from orchestration.cli import inspect
 from orchestration.cli.settings import init_command
@@ -29,11 +30,14 @@ JOB = {
 KEYS = {"dataset": "kline_daily", "keys": 12, "newest": "2024-06-28", "oldest": "2024-06-28"}
 
 
-def test_a_load_starts_in_the_time_of_its_exchange(capsys: pytest.CaptureFixture[str]) -> None:
+def test_loads_are_in_the_time_of_their_exchange_and_of_several_in_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for source, shown in (("tdx", "17:00:00 Shanghai"), ("ib", "05:00:00 New York")):
+        jobs.print_jobs({"jobs": [JOB | {"source": source}], "tasks": (), "datasets": ()})
+        assert f"load    1  2024-06-28 {shown}  {source} " in capsys.readouterr().out
     jobs.print_jobs({"jobs": [JOB, JOB | {"source": "ib"}], "tasks": (), "datasets": ()})
-    first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("load    1  2024-06-28 17:00:00 Shanghai  tdx ")
-    assert second.startswith("load    1  2024-06-28 05:00:00 New York  ib ")
+    assert capsys.readouterr().out.count(format_time(JOB["started_at"])) == 2
 
 
 def test_an_error_that_ended_a_load_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from loaders import sources
 from loaders.engine import job_list
 from orchestration.checks import status
 from orchestration.console.api.schedules import find_promised, read_listing
@@ -75,7 +76,8 @@ def _read_lanes(conn: psycopg.Connection, now: datetime) -> dict[str, Any]:
         shown.append({"name": None, "last": builds[0], "spans": spans})
     for lane in shown:
         lane["last"]["error"] = scrub(lane["last"]["error"])
-    return {"since": since, "until": now, "lanes": shown, "width": WIDTH}
+    zone = sources.find_common_zone(newest)
+    return {"since": since, "until": now, "lanes": shown, "width": WIDTH, "zone": zone}
 
 
 def arrange_spans(rows: Iterable[Row], since: datetime, now: datetime) -> list[Row]:

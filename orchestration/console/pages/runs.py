@@ -59,7 +59,7 @@ def gather(console: Console, before: int | None) -> Mapping[str, Any]:
 
     older = loads[-1]["job_id"] if has_more else None
     entries = _describe(console, console.read(read))
-    return {"entries": entries, "older": older, "commands": commands}
+    return {"entries": entries, "older": older, "commands": commands} | _find_zone(loads)
 
 
 def gather_run(console: Console, run_id: str) -> Mapping[str, Any]:
@@ -82,7 +82,8 @@ def gather_run(console: Console, run_id: str) -> Mapping[str, Any]:
     if entry is None:
         raise NotThere(f"there is no run {run_id[:40]}", hint="page History")
     _describe(console, [entry])
-    return _add_log(console, "run", run_id, entry.row) | {"entries": entry.parts}
+    shown = _add_log(console, "run", run_id, entry.row) | {"entries": entry.parts}
+    return shown | _find_zone(part.row for part in entry.parts if part.kind == "load")
 
 
 def gather_build(console: Console, build_id: int) -> Mapping[str, Any]:
@@ -110,6 +111,12 @@ def _add_log(console: Console, what: str, number: str | int, row: Row) -> dict[s
         "more": max(0, len(lines) - LINES),
         "unreadable": unreadable,
     }
+
+
+def _find_zone(loads: Iterable[Row]) -> dict[str, str]:
+    """The `zone` of a page about loads whose exchanges have one."""
+    zone = sources.find_common_zone(load["source"] for load in loads)
+    return {"zone": zone} if zone else {}
 
 
 def _describe(console: Console, entries: list[Entry]) -> list[Entry]:

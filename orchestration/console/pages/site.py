@@ -1,5 +1,6 @@
 """The parts that every page shares: templates, the language, its token, files beside it."""
 
+import contextlib
 import hashlib
 import mimetypes
 from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ from orchestration.console import security
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere, describe, find_status, record_fault
 from orchestration.console.pages.words import LANGUAGES, choose_words, mark
-from orchestration.report.page import format_time, keep_options, make_environment
+from orchestration.report.page import format_time, keep_options, keep_whole, make_environment
 from quotemill.errors import QuotemillError, UsageError
 
 # path, label
@@ -85,12 +86,20 @@ def write_line(
 ) -> str:
     """A line of a log, of a source or not, in the language of the reader as far as it goes."""
     t = context["t"]
-    at = t(format_time(datetime.fromisoformat(line["at"]), source))
+    zone = sources.find_zone(source) or context["zone"]
+    at = t(format_time(datetime.fromisoformat(line["at"]), zone=zone))
     event, dataset = str(line.get("event") or ""), str(line.get("dataset") or "")
     # an event that stands alone in other logs begins with it
     beside = "" if event.startswith(f"{dataset}: ") else dataset
     words = (beside, line.get("code"), t.try_text(event))
     return f"{at} {t(line['level']):<7} {' '.join(str(word) for word in words if word)}"
+
+
+@jinja2.pass_context
+def write_origin(context: Mapping[str, Any], place: str) -> Markup:
+    """Where the value of a setting comes from: a file, or a variable of the environment."""
+    name = place.removeprefix("environment ")
+    return keep_whole(context, place.replace(name, f"`{name}`"))
 
 
 def type_command(text: str) -> Markup:
@@ -104,6 +113,7 @@ def _environment() -> jinja2.Environment:
     environment = make_environment(jinja2.PackageLoader("orchestration.console", "templates"))
     environment.filters["plain"] = lambda number: f"{number:f}"
     environment.filters |= {"price": write_price, "logged": write_line, "typed": type_command}
+    environment.filters["origin"] = write_origin
     environment.globals |= {
         "link": lambda path, name: Markup('<a href="{}{}">{}</a>').format(path, name, name),
         "static": name_static,
@@ -152,13 +162,19 @@ class Site:
                 path=request.url.path,
                 query=request.query_params,
                 as_of=self.console.as_of,
-                **values,
+                **{"zone": self._find_zone(), **values},
             )
         )
         response = HTMLResponse(text, status)
         if request.query_params.get("lang") == t.language:
             security.set_cookie(response, request, "language", t.language, A_YEAR)
         return response
+
+    def _find_zone(self) -> str:
+        """The time zone of the exchanges of all sources that are configured, if that is one."""
+        with contextlib.suppress(QuotemillError):  # settings that cannot be read have their page
+            return sources.find_common_zone(sources.configured(self.console.settings())[0])
+        return ""
 
     def show(
         self, request: Request, template: str, gather: Callable[[], Mapping[str, Any]]

@@ -1,5 +1,6 @@
 """Pages in trouble are in one language too: loads that failed, late data, a gateway away."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -23,6 +24,7 @@ ENDED = {
     "ib": "no gateway at 127.0.0.1:9: Connect call failed",
     "tq": "the futures servers do not let the account in: 'wrong password'",
 }
+TIMES = re.compile(r"<time [^>]*>[-0-9 :]{19} ([^<]*)</time>")
 LATE = (
     ("tdx", "kline_daily"),
     ("tdx", "corporate_actions"),
@@ -66,3 +68,19 @@ def test_where_a_setting_comes_from_is_chinese_too(open_console: Open) -> None:
     page = open_console(AWAY).get("/settings", params={"lang": "zh"}).text
     assert "环境变量 <code>QUOTEMILL_TDX__BASE_URL</code>" in page
     assert "environment" not in page
+
+
+def test_each_list_of_times_is_in_one_zone(open_console: Open, prepared_dsn: str) -> None:
+    """That of the exchanges of its rows; of several, or of none, that of what is configured."""
+    fill(prepared_dsn)
+    in_china = {name: value for name, value in AWAY.items() if "IB" not in name}
+    paths = ("/", "/history", "/load", "/builds/1", "/chains")
+    for settings, mixed in ((AWAY, "UTC"), (in_china, "Shanghai")):
+        caller = open_console(settings | {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
+        zones = {path: set(TIMES.findall(caller.get(path).text)) for path in paths}
+        assert zones == {path: {mixed} for path in paths} | {"/chains": {"New York"}}
+    with psycopg.connect(prepared_dsn) as conn:
+        conn.execute("delete from ops.ingestion_jobs where source = 'ib'")
+    caller = open_console(AWAY | {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
+    for path in ("/", "/history", "/load"):
+        assert set(TIMES.findall(caller.get(path).text)) == {"Shanghai"}

@@ -81,8 +81,8 @@ def test_the_page_shows_figures_lanes_and_each_problem_once(
     assert 'href="/jobs/1"' in lanes
     axis = lanes.partition("<tfoot>")[2]
     assert re.findall(r"<time[^>]*>(.*?)</time>", axis) == [
-        "2026-11-19 12:00:00 UTC",
-        "2026-11-20 12:00:01 UTC",
+        "2026-11-19 20:00:00 Shanghai",
+        "2026-11-20 20:00:01 Shanghai",
     ]
     assert lanes.count('<td><span class="good">succeeded</span></td>') == 2
     assert "0 of 2 datasets are fresh" in text

@@ -284,6 +284,7 @@ def test_times_are_in_the_zone_of_the_exchange_and_of_several_in_one(
     prepared_dsn: str, open_console: Open
 ) -> None:
     settings = {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn, "QUOTEMILL_IB__HOST": "127.0.0.1"}
+    settings |= {"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}
     caller = open_console(settings)
     with psycopg.connect(prepared_dsn) as conn:
         for source in ("tdx", "ib"):
@@ -334,13 +335,9 @@ def test_a_load_leads_to_its_command_which_may_run_longer(
     with psycopg.connect(prepared_dsn, autocommit=True) as conn:
         conn.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (build_record.LOCK,))
         conn.execute(
-            "insert into ops.builds (status, command, fingerprint) "
-            "values ('running', 'build --select source:raw_tdx.kline_daily+', '')"
-        )
-        errors = caller.console.commands.folder / f"{run_id}.err"
-        errors.write_text(
-            "build 1 updates what is made from one changed table\n"
-            "build: 12 of 1,340 (2.4/s, 9 min left), after 5 s in kline_daily_qfq\n"
+            "insert into ops.builds (status, command, fingerprint, nodes_done, nodes, node) values "
+            "('running', 'build --select source:raw_tdx.kline_daily+', '', 12, 1340, "
+            "'kline_daily_qfq')"
         )
         page = open_page(caller, "/jobs/1")
         assert "data-poll" in page
@@ -403,7 +400,7 @@ def test_no_page_shows_a_secret(open_console: Open) -> None:
     for path in PAGES:
         assert "very-secret" not in caller.get(path).text
     settings = open_page(caller, "/settings")
-    assert "environment QUOTEMILL_WAREHOUSE_URL" in settings
+    assert "environment <code>QUOTEMILL_WAREHOUSE_URL</code>" in settings
     assert 'value="127.0.0.1"' in settings
 
 

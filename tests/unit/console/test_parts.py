@@ -28,7 +28,7 @@ class Titles(HTMLParser):
 
 
 def render(template: str, language: str = "en", **values: Any) -> Titles:
-    page = _environment().get_template(template).render(t=Words(language), **values)
+    page = _environment().get_template(template).render(t=Words(language), zone="", **values)
     return Titles(page)
 
 
