@@ -13,34 +13,23 @@ from typing import Any, TypeVar
 
 import psycopg
 import pyarrow as pa
-import pyarrow.compute as pc
 from pgpq import ArrowToPostgresBinaryEncoder
 
 from loaders.landing.staging import stage_ddl
-from loaders.ticks import index_tables
 from loaders.ticks.day_hash import Dialect, measure_many_sql, measure_sql, measured, measured_row
 from loaders.ticks.frame import key_of
+from loaders.ticks.index_tables import SUMMARY, VISIBLE, IndexTables
 from loaders.ticks.space import require_space, space_problems
 from loaders.ticks.store import (
-    SCHEDULE,
-    IndexRow,
     Measured,
     MeasuredTicks,
-    NoDataRow,
     Span,
     Stamp,
     StoreSummary,
     VisibleTicks,
     read_back_error,
 )
-from loaders.ticks.tables import (
-    DAY_INDEX,
-    MAIN_SCHEDULE,
-    MAIN_TICKS,
-    NO_DATA_DAYS,
-    TABLES,
-    StoreTable,
-)
+from loaders.ticks.tables import DAY_INDEX, MAIN_TICKS, TABLES, StoreTable
 from loaders.warehouse.ownership import claim_schemas
 from quotemill.errors import SettingsError
 from quotemill.ticks.columns import TICKS, DayKey, window
@@ -54,7 +43,7 @@ _COPY_ROWS = 50_000
 DAY = "symbol = %(symbol)s and underlying_contract = %(contract)s and trading_day = %(day)s"
 
 
-class PostgresStore:
+class PostgresStore(IndexTables):
     """A TickStore in the warehouse. Each call is one transaction.
 
     Nothing is written on a disk with less than `min_free_gb` GiB, where that is known.
@@ -96,7 +85,7 @@ class PostgresStore:
 
     def visible_ticks(self, trading_day: date | None = None) -> list[VisibleTicks]:
         where = "true" if trading_day is None else f"trading_day = '{trading_day}'"
-        query = index_tables.VISIBLE.format(_name(MAIN_TICKS), where).encode()
+        query = VISIBLE.format(_name(MAIN_TICKS), where).encode()
         rows = self._ask(lambda conn: conn.execute(query).fetchall())
         return [VisibleTicks(*row) for row in sorted(rows)]
 
@@ -167,42 +156,14 @@ class PostgresStore:
         self._ask(lambda conn: conn.cursor().executemany(query, values))
         return {}
 
-    def put_schedule(self, rows: pa.Table) -> None:
-        rows = rows.select(SCHEDULE.names).cast(SCHEDULE)
-
-        def work(conn: psycopg.Connection) -> None:
-            for symbol in pc.unique(rows["symbol"]).to_pylist():
-                wanted = rows.filter(pc.equal(rows["symbol"], symbol))
-                changes = index_tables.schedule_changes(_schedule(conn, symbol), wanted)
-                _put(conn, MAIN_SCHEDULE, changes)
-
-        self._ask(work)
-
-    def schedule(self, symbol: str) -> pa.Table:
-        return self._ask(lambda conn: _schedule(conn, symbol))
-
-    def put_index(self, rows: Sequence[IndexRow]) -> None:
-        self._put_rows(DAY_INDEX, index_tables.index_table(rows))
-
-    def index(self, symbols: Collection[str] | None = None) -> list[IndexRow]:
-        return index_tables.index_rows(self._read_rows(DAY_INDEX, symbols))
-
     def summary(self) -> StoreSummary:
         def work(conn: psycopg.Connection) -> StoreSummary:
             if not has_relation(conn, _name(DAY_INDEX)):
                 return StoreSummary(0, 0, 0, None)
-            [(series, days, ticks, last)] = conn.execute(
-                index_tables.SUMMARY.format(_name(DAY_INDEX)).encode()
-            )
+            [(series, days, ticks, last)] = conn.execute(SUMMARY.format(_name(DAY_INDEX)).encode())
             return StoreSummary(series, days, int(ticks or 0), last)
 
         return self._ask(work)
-
-    def put_no_data(self, rows: Sequence[NoDataRow]) -> None:
-        self._put_rows(NO_DATA_DAYS, index_tables.no_data_table(rows))
-
-    def no_data(self, symbols: Collection[str] | None = None) -> list[NoDataRow]:
-        return index_tables.no_data_rows(self._read_rows(NO_DATA_DAYS, symbols))
 
     def close(self) -> None:
         """Do nothing: no connection stays open."""
@@ -210,8 +171,11 @@ class PostgresStore:
     def _put_rows(self, table: StoreTable, rows: pa.Table) -> None:
         self._ask(lambda conn: _put(conn, table, rows))
 
-    def _read_rows(self, table: StoreTable, symbols: Collection[str] | None) -> pa.Table:
-        return self._ask(lambda conn: _read_series(conn, table, symbols))
+    def _read_series(self, table: StoreTable, symbols: Collection[str] | None) -> pa.Table:
+        where, values = "symbol = any(%(symbols)s)", {"symbols": list(symbols or ())}
+        if symbols is None:
+            where = "true"
+        return self._ask(lambda conn: _read_rows(conn, table, where, values))
 
     def _ask(self, work: Callable[[psycopg.Connection], T]) -> T:
         try:
@@ -334,8 +298,8 @@ def _put(conn: psycopg.Connection, table: StoreTable, rows: pa.Table) -> None:
 def _read_rows(
     conn: psycopg.Connection,
     table: StoreTable,
-    where: str = "true",
-    values: dict[str, Any] | None = None,
+    where: str,
+    values: dict[str, Any],
     names: Sequence[str] = (),
 ) -> pa.Table:
     schema = pa.schema([table.schema.field(name) for name in names or table.names])
@@ -349,19 +313,6 @@ def _read_rows(
         [pa.array(column, f.type) for column, f in zip(columns, schema, strict=True)],
         schema=schema,
     )
-
-
-def _read_series(
-    conn: psycopg.Connection, table: StoreTable, symbols: Collection[str] | None
-) -> pa.Table:
-    if symbols is None:
-        return _read_rows(conn, table)
-    return _read_rows(conn, table, "symbol = any(%(symbols)s)", {"symbols": list(symbols)})
-
-
-def _schedule(conn: psycopg.Connection, symbol: str) -> pa.Table:
-    where = "symbol = %(symbol)s and not is_deleted"
-    return index_tables.schedule_rows(_read_rows(conn, MAIN_SCHEDULE, where, {"symbol": symbol}))
 
 
 def _weeks(conn: psycopg.Connection) -> list[date]:

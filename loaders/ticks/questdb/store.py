@@ -12,15 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from functools import partial
-from typing import Literal
+from functools import wraps
+from typing import Concatenate, Literal, ParamSpec, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from loaders.ticks import index_tables
 from loaders.ticks.day_hash import measure_days, measure_sql
 from loaders.ticks.frame import key_of
+from loaders.ticks.index_tables import SUMMARY, VISIBLE, IndexTables, day_rows, day_table
 from loaders.ticks.questdb import ranges
 from loaders.ticks.questdb.connection import Connection
 from loaders.ticks.questdb.day_writer import measure_written, rows_to_write
@@ -40,11 +39,9 @@ from loaders.ticks.questdb.warehouse_mark import WarehouseMark, require_same
 from loaders.ticks.settings import QuestdbSettings
 from loaders.ticks.space import require_space, space_problems
 from loaders.ticks.store import (
-    SCHEDULE,
     IndexRow,
     Measured,
     MeasuredTicks,
-    NoDataRow,
     Span,
     Stamp,
     StoreSummary,
@@ -54,9 +51,7 @@ from loaders.ticks.store import (
 )
 from loaders.ticks.tables import (
     DAY_INDEX,
-    MAIN_SCHEDULE,
     MAIN_TICKS,
-    NO_DATA_DAYS,
     QUESTDB_TABLES,
     WAREHOUSE,
     StoreTable,
@@ -71,11 +66,25 @@ from quotemill.ticks.questdb_http import (
     literal,
 )
 
+P = ParamSpec("P")
+T = TypeVar("T")
 APPLY_PATIENCE = 120.0  # seconds for a day to be applied
 TABLE_NAMES = {table.name for table in QUESTDB_TABLES}
 
 
-class QuestdbStore:
+def patiently(
+    work: Callable[Concatenate["QuestdbStore", P], T],
+) -> Callable[Concatenate["QuestdbStore", P], T]:
+    """Let a method of the store do its work again, for a while, where the server went away."""
+
+    @wraps(work)
+    def repeated(store: "QuestdbStore", /, *args: P.args, **options: P.kwargs) -> T:
+        return store._connection.retry(lambda: work(store, *args, **options))
+
+    return repeated
+
+
+class QuestdbStore(IndexTables):
     """A TickStore in QuestDB. Not thread-safe.
 
     `address` and `way`: as of Connection. `mark`: the warehouse it must serve; None: any.
@@ -95,11 +104,24 @@ class QuestdbStore:
         self._settings = settings
         self._connection = Connection(address, settings, label, way)
 
+    @patiently
     def prepare(self) -> None:
-        self._connection.retry(self._prepare)
+        prepare_tables(self._connection.http())
+        if self._mark is not None:
+            self._require_own_warehouse(self._mark())
 
+    @patiently
     def check(self) -> list[str]:
-        return self._connection.retry(self._check)
+        http = self._connection.http()
+        problems = [
+            f"{text}: its writes are stored and not visible; once the cause is fixed, or with "
+            "--skip if its log is damaged: quotemill questdb resume"
+            for text in self.suspended().values()
+        ]
+        problems += [f"{problem}: {fix}" for problem, fix in find_problems(http)]
+        problems += find_parquet_partitions(http)
+        free = self._connection.free_bytes()
+        return problems + space_problems(self.label, free, self._settings.min_free_gb)
 
     def write_days(self, days: Sequence[pa.Table]) -> list[Measured | StoreError]:
         most_rows = self._connection.retry(self._connection.writer).most_rows
@@ -108,70 +130,95 @@ class QuestdbStore:
             batches = [*split_days(days, most_rows, lambda day: day.num_rows)]
         return [result for batch in batches for result in self._write_together(batch)]
 
+    @patiently
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured:
-        where = day_condition(symbol, contract, trading_day)
-        return self._connection.retry(lambda: self._measure(where))
+        query = measure_sql(
+            "questdb", MAIN_TICKS.name, day_condition(symbol, contract, trading_day)
+        )
+        (row,) = self._connection.http().rows(query)
+        return measured_from_row(row)
 
+    @patiently
     def visible_ticks(self, trading_day: date | None = None) -> list[VisibleTicks]:
-        return self._connection.retry(lambda: self._visible_ticks(trading_day))
+        http, name = self._connection.http(), MAIN_TICKS.name
+        counts: Counter[tuple[str, str, date, int, str]] = Counter()
+        for where in _years(http) if trading_day is None else [near_condition(trading_day)]:
+            rows = http.rows(VISIBLE.format(name, where))
+            for symbol, contract, day, segment, stamp, count in (row.values() for row in rows):
+                counts[symbol, contract, number_to_date(day), segment, stamp] += count
+        return [VisibleTicks(*key, count) for key, count in sorted(counts.items())]
 
     def measure_all(self) -> Iterator[list[MeasuredTicks]]:
         return ranges.measure_all(self._connection, MAIN_TICKS.name)
 
+    @patiently
     def read_day(
         self, key: DayKey, columns: Sequence[str] = (), *, span: Span | None = None
     ) -> pa.Table:
         where, names = day_condition(*key, span), columns or TICKS.names
-        rows = self._connection.retry(lambda: self._read_rows(MAIN_TICKS, where, "ts, seq", names))
+        rows = self._read_rows(MAIN_TICKS, where, "ts, seq", names)
         return rows.cast(pa.schema([TICKS.field(name) for name in names]))
 
+    @patiently
     def restamp(self, symbol: str, contract: str, stamps: Sequence[Stamp]) -> None:
-        self._connection.retry(lambda: self._restamp(symbol, contract, stamps))
+        """Restamp ticks first: the index names their stamp, and must not be ahead of them."""
+        self._require_sound(MAIN_TICKS, DAY_INDEX)
+        segments: dict[tuple[int, str], list[date]] = {}
+        for stamp in stamps:
+            segments.setdefault((stamp.segment_id, stamp.schedule_hash), []).append(
+                stamp.trading_day
+            )
+        for (segment, schedule_hash), days in segments.items():
+            first, last = window(min(days))[0], window(max(days))[1]
+            numbers = ", ".join(f"{day:%Y%m%d}" for day in days)
+            self._update_ticks(
+                f"segment_id = {segment}, schedule_hash = {literal(schedule_hash)}",
+                f"{range_condition(symbol, contract, first, last)} and trading_day in ({numbers})",
+            )
+        new = {stamp.trading_day: stamp for stamp in stamps}
+        rows = [
+            replace(
+                row,
+                segment_id=new[row.trading_day].segment_id,
+                schedule_hash=new[row.trading_day].schedule_hash,
+                updated_at=datetime.now(UTC),
+            )
+            for row in self._read_index(symbol, contract)
+            if row.trading_day in new
+        ]
+        self._put(DAY_INDEX, day_table(rows, DAY_INDEX))
 
+    @patiently
     def supersede(self, symbol: str, contract: str, trading_day: date) -> int:
-        return self._connection.retry(lambda: self._supersede(symbol, contract, trading_day))
+        where = day_condition(symbol, contract, trading_day)
+        self._require_sound(MAIN_TICKS, DAY_INDEX)
+        if count := self._count(where):
+            self._update_ticks("is_deleted = true", where)
+        rows = [
+            replace(row.superseded(), updated_at=datetime.now(UTC))
+            for row in self._read_index(symbol, contract)
+            if row.trading_day == trading_day and row.status != "superseded"
+        ]
+        self._put(DAY_INDEX, day_table(rows, DAY_INDEX))
+        return count
 
+    @patiently
     def remove_ticks(
         self, archived: Collection[DayKey], first: date, last: date
     ) -> dict[str, list[DayKey]]:
-        self._connection.retry(lambda: self._require_sound(MAIN_TICKS))
-        return self._connection.retry(
-            lambda: drop_archived(self._connection.http(), set(archived), first, last)
-        )
+        self._require_sound(MAIN_TICKS)
+        return drop_archived(self._connection.http(), set(archived), first, last)
 
-    def put_schedule(self, rows: pa.Table) -> None:
-        rows = rows.select(SCHEDULE.names).cast(SCHEDULE)
-        for symbol in pc.unique(rows["symbol"]).to_pylist():
-            wanted = rows.filter(pc.equal(rows["symbol"], symbol))
-            changes = index_tables.schedule_changes(self.schedule(symbol), wanted)
-            self._connection.retry(partial(self._put, MAIN_SCHEDULE, changes))
-
-    def schedule(self, symbol: str) -> pa.Table:
-        where = f"symbol = {literal(symbol)} and not is_deleted"
-        rows = self._connection.retry(lambda: self._read_rows(MAIN_SCHEDULE, where))
-        return index_tables.schedule_rows(rows)
-
-    def put_index(self, rows: Sequence[IndexRow]) -> None:
-        table = index_tables.index_table(rows)
-        self._connection.retry(lambda: self._put(DAY_INDEX, table))
-
-    def index(self, symbols: Collection[str] | None = None) -> list[IndexRow]:
-        where = series_condition(symbols)
-        return index_tables.index_rows(
-            self._connection.retry(lambda: self._read_rows(DAY_INDEX, where))
-        )
-
+    @patiently
     def summary(self) -> StoreSummary:
-        return self._connection.retry(self._summary)
-
-    def put_no_data(self, rows: Sequence[NoDataRow]) -> None:
-        table = index_tables.no_data_table(rows)
-        self._connection.retry(lambda: self._put(NO_DATA_DAYS, table))
-
-    def no_data(self, symbols: Collection[str] | None = None) -> list[NoDataRow]:
-        where = series_condition(symbols)
-        rows = self._connection.retry(lambda: self._read_rows(NO_DATA_DAYS, where))
-        return index_tables.no_data_rows(rows)
+        http = self._connection.http()
+        if not http.rows(f"select 1 as n from tables() where table_name = '{DAY_INDEX.name}'"):
+            return StoreSummary(0, 0, 0, None)
+        (row,) = http.rows(SUMMARY.format(DAY_INDEX.name))
+        last = row["last_day"]
+        return StoreSummary(
+            row["series"], row["days"], row["ticks"] or 0, number_to_date(last) if last else None
+        )
 
     def close(self) -> None:
         self._connection.close()
@@ -227,11 +274,6 @@ class QuestdbStore:
     def _await(self, table: StoreTable) -> None:
         self._connection.http().wait_applied(table.name, APPLY_PATIENCE)
 
-    def _prepare(self) -> None:
-        prepare_tables(self._connection.http())
-        if self._mark is not None:
-            self._require_own_warehouse(self._mark())
-
     def _require_own_warehouse(self, mark: WarehouseMark) -> None:
         marked = self._read_rows(WAREHOUSE)
         require_same(marked, mark, self.label)
@@ -239,18 +281,6 @@ class QuestdbStore:
             self._put(WAREHOUSE, mark.as_table())
             # of two that write at once the later one stays
             require_same(self._read_rows(WAREHOUSE), mark, self.label)
-
-    def _check(self) -> list[str]:
-        http = self._connection.http()
-        problems = [
-            f"{text}: its writes are stored and not visible; once the cause is fixed, or with "
-            "--skip if its log is damaged: quotemill questdb resume"
-            for text in self.suspended().values()
-        ]
-        problems += [f"{problem}: {fix}" for problem, fix in find_problems(http)]
-        problems += find_parquet_partitions(http)
-        free = self._connection.free_bytes()
-        return problems + space_problems(self.label, free, self._settings.min_free_gb)
 
     def _require_sound(self, *tables: StoreTable) -> None:
         suspended = self.suspended()
@@ -288,14 +318,13 @@ class QuestdbStore:
         (count,) = self._connection.http().rows(query)
         return int(count["n"])
 
-    def _visible_ticks(self, trading_day: date | None) -> list[VisibleTicks]:
-        http, name = self._connection.http(), MAIN_TICKS.name
-        counts: Counter[tuple[str, str, date, int, str]] = Counter()
-        for where in _years(http) if trading_day is None else [near_condition(trading_day)]:
-            rows = http.rows(index_tables.VISIBLE.format(name, where))
-            for symbol, contract, day, segment, stamp, count in (row.values() for row in rows):
-                counts[symbol, contract, number_to_date(day), segment, stamp] += count
-        return [VisibleTicks(*key, count) for key, count in sorted(counts.items())]
+    @patiently
+    def _put_rows(self, table: StoreTable, rows: pa.Table) -> None:
+        self._put(table, rows)
+
+    @patiently
+    def _read_series(self, table: StoreTable, symbols: Collection[str] | None) -> pa.Table:
+        return self._read_rows(table, series_condition(symbols))
 
     def _put(self, table: StoreTable, rows: pa.Table) -> None:
         if rows.num_rows:
@@ -320,61 +349,6 @@ class QuestdbStore:
                 rows = rows.set_column(index, field.name, days)
         return rows.cast(schema)
 
-    def _summary(self) -> StoreSummary:
-        http = self._connection.http()
-        if not http.rows(f"select 1 as n from tables() where table_name = '{DAY_INDEX.name}'"):
-            return StoreSummary(0, 0, 0, None)
-        (row,) = http.rows(index_tables.SUMMARY.format(DAY_INDEX.name))
-        last = row["last_day"]
-        return StoreSummary(
-            row["series"], row["days"], row["ticks"] or 0, number_to_date(last) if last else None
-        )
-
-    def _measure(self, where: str) -> Measured:
-        (row,) = self._connection.http().rows(measure_sql("questdb", MAIN_TICKS.name, where))
-        return measured_from_row(row)
-
-    def _restamp(self, symbol: str, contract: str, stamps: Sequence[Stamp]) -> None:
-        """Restamp ticks first: the index names their stamp, and must not be ahead of them."""
-        self._require_sound(MAIN_TICKS, DAY_INDEX)
-        segments: dict[tuple[int, str], list[date]] = {}
-        for stamp in stamps:
-            segments.setdefault((stamp.segment_id, stamp.schedule_hash), []).append(
-                stamp.trading_day
-            )
-        for (segment, schedule_hash), days in segments.items():
-            first, last = window(min(days))[0], window(max(days))[1]
-            numbers = ", ".join(f"{day:%Y%m%d}" for day in days)
-            self._update_ticks(
-                f"segment_id = {segment}, schedule_hash = {literal(schedule_hash)}",
-                f"{range_condition(symbol, contract, first, last)} and trading_day in ({numbers})",
-            )
-        new = {stamp.trading_day: stamp for stamp in stamps}
-        rows = [
-            replace(
-                row,
-                segment_id=new[row.trading_day].segment_id,
-                schedule_hash=new[row.trading_day].schedule_hash,
-                updated_at=datetime.now(UTC),
-            )
-            for row in self._read_index(symbol, contract)
-            if row.trading_day in new
-        ]
-        self._put(DAY_INDEX, index_tables.index_table(rows))
-
-    def _supersede(self, symbol: str, contract: str, trading_day: date) -> int:
-        where = day_condition(symbol, contract, trading_day)
-        self._require_sound(MAIN_TICKS, DAY_INDEX)
-        if count := self._count(where):
-            self._update_ticks("is_deleted = true", where)
-        rows = [
-            replace(row.superseded(), updated_at=datetime.now(UTC))
-            for row in self._read_index(symbol, contract)
-            if row.trading_day == trading_day and row.status != "superseded"
-        ]
-        self._put(DAY_INDEX, index_tables.index_table(rows))
-        return count
-
     def _update_ticks(self, values: str, where: str) -> None:
         http = self._connection.http()
         http.rows(f"UPDATE {MAIN_TICKS.name} SET {values} WHERE {where}")
@@ -382,7 +356,7 @@ class QuestdbStore:
 
     def _read_index(self, symbol: str, contract: str) -> list[IndexRow]:
         where = f"symbol = {literal(symbol)} and underlying_contract = {literal(contract)}"
-        return index_tables.index_rows(self._read_rows(DAY_INDEX, where))
+        return day_rows(self._read_rows(DAY_INDEX, where), IndexRow)
 
 
 def _years(http: QuestdbHttp) -> list[str]:
