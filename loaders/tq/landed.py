@@ -145,35 +145,31 @@ def days_to_settle(
 
     And of others.
     """
-    days: dict[str, list[date]] = defaultdict(list)
     rows = conn.execute(
-        "select b.contract, b.trade_date from raw_tq.contract_daily as b "
+        "select b.contract, array_agg(b.trade_date order by b.trade_date) "
+        "from raw_tq.contract_daily as b "
         "where b.is_final and b.trade_date >= %s and (b.contract = any(%s) or b.contract in "
         "(select e.contract from raw_tq.main_event as e where e.variety = any(%s))) "
         "and not exists (select 1 from raw_tq.settlement as s "
-        "where s.contract = b.contract and s.trade_date = b.trade_date) order by 1, 2",
+        "where s.contract = b.contract and s.trade_date = b.trade_date) group by 1 order by 1",
         (first, list(others), list(varieties)),
     )
-    for contract, day in rows:
-        days[contract].append(day)
-    return dict(days)
+    return dict(rows.fetchall())
 
 
 def settled_contracts(
     conn: psycopg.Connection, contract: str, days: Sequence[date]
 ) -> dict[str, list[date]]:
     """One other contract of the variety with a settlement price of each day, and those days."""
-    days_by_contract: dict[str, list[date]] = defaultdict(list)
     rows = conn.execute(
-        "select max(s.contract), s.trade_date from raw_tq.settlement as s "
+        "select w.contract, array_agg(w.trade_date order by w.trade_date) from ("
+        "select max(s.contract) as contract, s.trade_date from raw_tq.settlement as s "
         "inner join raw_tq.contract as c on c.contract = s.contract and c.variety = %s "
         "where s.trade_date = any(%s) and s.settlement is not null and s.contract <> %s "
-        "group by s.trade_date order by s.trade_date",
+        "group by s.trade_date) as w group by 1",
         (variety_of(contract), list(days), contract),
     )
-    for other, day in rows:
-        days_by_contract[other].append(day)
-    return dict(days_by_contract)
+    return dict(rows.fetchall())
 
 
 def last_closes(
