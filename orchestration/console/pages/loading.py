@@ -1,5 +1,6 @@
 """Pages of loads: the form, one load with its progress, one command with its output."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ SHOWN = 10  # loads
 LINES = 60  # of a log
 TASKS, ENDED_TASKS = 40, 10  # of a load, and those of them that ended
 FAILURES = 40  # of a load
+_FAILURE = re.compile(r"; (?=\w+: )")  # between two of a build
 USUAL, FIRST = "incremental", "init"
 TUNING = ("concurrency", "batch_size")
 
@@ -99,12 +101,21 @@ def find_build(console: Console, ended_at: datetime | None) -> dict[str, Any] | 
 
 
 def describe_build(console: Console, build: dict[str, Any]) -> dict[str, Any]:
-    """A build with what pages say about it."""
+    """A build with what pages say about it; `failures` are of models and tests by name."""
+    error = scrub(build["error"])
+    parts = _FAILURE.split(error) if error else []
     return build | {
-        "error": scrub(build["error"]),
+        "error": error,
+        "failures": [_split_name(part) for part in parts],
         "seconds": measure_seconds(console, build),
         "words": build_record.describe_command(build["command"]),
     }
+
+
+def _split_name(failure: str) -> tuple[str, str]:
+    """The name of a model or test and what it says; no name where a build failed otherwise."""
+    name, _, text = failure.partition(": ")
+    return (name, text) if re.fullmatch(r"\w+", name) else ("", failure)
 
 
 def measure_seconds(console: Console, row: Mapping[str, Any]) -> float | None:

@@ -123,10 +123,11 @@ def _describe(console: Console, entries: list[Entry]) -> list[Entry]:
     """Add to each row what pages say about it."""
     for entry in entries:
         _describe(console, entry.parts)
-        entry.row["error"] = scrub(entry.row["error"])
-        entry.row["seconds"] = measure_seconds(console, entry.row)
         if entry.kind == "build":
-            entry.row["words"] = build_record.describe_command(entry.row["command"])
+            entry.row.update(describe_build(console, entry.row))
+            continue
+        seconds = measure_seconds(console, entry.row)
+        entry.row.update(error=scrub(entry.row["error"]), failures=(), seconds=seconds)
     return entries
 
 

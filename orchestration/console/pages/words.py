@@ -123,7 +123,9 @@ def translate(text: str) -> str | None:
 
 def _split_end(text: str) -> tuple[str, str]:
     """A text before the brackets at its end, and what is in them, such as a hint; else none."""
-    depth = 0
+    if not text.endswith(")"):
+        return "", ""
+    depth = place = 0
     for place in range(len(text) - 1, 0, -1):
         depth += {")": 1, "(": -1}.get(text[place], 0)
         if depth == 0:

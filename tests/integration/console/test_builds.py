@@ -50,3 +50,31 @@ def test_a_running_build_shows_what_is_done_and_what_runs(
             assert "1 / 1,200 · <code>kline_daily</code>" in caller.get(path).text
         record.end(True, figures={"models_built": 1_200})
     assert "1 / 1,200" not in caller.get("/builds/1").text + caller.get("/").text
+
+
+def test_a_failed_build_names_each_failure_and_is_built_again(
+    prepared_dsn: str, open_console: Open
+) -> None:
+    caller = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
+    error = (
+        "unique_a_b: Got 1 result, configured to fail if != 0; kline_daily_qfq: Database Error in "
+        "model kline_daily_qfq: Failing row contains (sh600000, t, f). compiled code; at a.sql"
+    )
+    with psycopg.connect(prepared_dsn) as conn:
+        conn.execute(
+            "insert into ops.builds (status, command, fingerprint, finished_at, error, "
+            "models_built, rows_written, tests_failed) "
+            "values ('failed', 'build', '', clock_timestamp(), %s, 233, 329, 1)",
+            (error,),
+        )
+    page = caller.get("/builds/1").text
+    assert "<li><code>unique_a_b</code>: Got 1 result, configured to fail if != 0</li>" in page
+    assert page.count("<li><code>kline_daily_qfq</code>: Database Error") == 1
+    assert 'name="command" value="quotemill build"><button>Build again</button>' in page
+    chinese = caller.get("/builds/1?lang=zh").text
+    assert "<li><code>unique_a_b</code>: “Got 1 result, configured to fail if != 0”</li>" in chinese
+    assert "重新构建" in chinese
+    history = caller.get("/history?lang=en").text
+    assert ": <code>unique_a_b</code>, <code>kline_daily_qfq</code></td>" in history
+    for path in ("/", "/history", "/report"):
+        assert caller.get(path, params={"lang": "zh"}).status_code == 200

@@ -52,7 +52,13 @@ def test_a_slot_shows_its_contracts_and_its_time_in_the_title_alone() -> None:
 
 def test_a_build_has_figures_once_it_has_ended() -> None:
     row = {"build_id": 3, "status": "running", "started_at": NOON, "seconds": 5, "words": "all"}
-    row |= {"models_built": None, "rows_written": None, "tests_failed": None, "error": None}
+    row |= {
+        "models_built": None,
+        "rows_written": None,
+        "tests_failed": None,
+        "error": None,
+        "failures": (),
+    }
     entry = {"kind": "build", "row": row, "parts": []}
     assert "models" not in render("_ran.html", entries=[entry]).text
     row |= {"status": "succeeded", "models_built": 242, "rows_written": 22696}

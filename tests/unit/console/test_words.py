@@ -152,6 +152,7 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
         ("a list, each monthly or weekly", "列表，每项为月度或周度"),
         ("what is made from a_day + b_c", "由 `a_day + b_c` 生成的表"),
         ("stage 1 is not open; nobody knows", None),
+        ("row contains (sh600000, t, f). compiled", None),
         (
             "TDX service outage: waited 5 s without an answer (/api/codes: `x` 1) "
             "(check service and tdx.base_url (`loaders check tdx`), then `quotemill retry`)",
