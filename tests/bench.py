@@ -18,12 +18,16 @@ from quotemill.warehouse.postgres import Warehouse
 
 @dataclass
 class Heard(Silent):
-    """Keeps the lines of a load's progress."""
+    """Keeps the lines of a load's progress, and what held its keys."""
 
     lines: list[str] = field(default_factory=list)
+    holds: list[str] = field(default_factory=list)
 
     def line(self, text: str) -> None:
         self.lines.append(text)
+
+    def hold(self, text: str) -> None:
+        self.holds.append(text)
 
 
 def warehouse_url(settings: Settings) -> str:

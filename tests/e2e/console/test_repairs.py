@@ -24,7 +24,7 @@ PRESS = "document.querySelector('#problems form:has(input[value=\"{}\"]) button'
 def test_do_it_repairs_a_failed_self_test_and_a_failed_build(
     tmp_path: Path, built_dsn: str, start_console: Callable[..., Server], chromium: Browser
 ) -> None:
-    with printed_sandbox("tdx", 0, *LARGE, "--fault", "missing-field:kline-all") as (_, printed):
+    with printed_sandbox("tdx", 0, *LARGE, "--fault", "empty:kline-all") as (_, printed):
         settings = {
             "QUOTEMILL_TDX__BASE_URL": "http://" + printed["line"].split("http://")[1].split()[0],
             "QUOTEMILL_WAREHOUSE_URL": built_dsn,

@@ -161,7 +161,10 @@ def futures(
 
 
 def test_futures_show_varieties_days_and_rolls(futures: Caller, conn: psycopg.Connection) -> None:
-    [variety] = read_rows(futures.get("/futures").text, "varieties")
+    first = futures.get("/futures").text
+    assert '<select name="variety" required><option value="">choose one</option>' in first
+    assert "no_data" not in re.sub("<code>.*?</code>", "", first)
+    [variety] = read_rows(first, "varieties")
     assert variety[:4] == [VARIETY, NEW, str(DAYS[0]), str(DAYS[-1])]
     assert variety[4:9] == ["10", "6", "1", "0", "4"]
     text = futures.get(f"/futures?variety={VARIETY.lower()}").text

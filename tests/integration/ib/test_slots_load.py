@@ -31,6 +31,12 @@ def test_every_contract_has_a_row_and_a_repeat_changes_nothing(made: Bench) -> N
     first = made.load("snapshot", slot="now")
     assert (first.status, first.exit_code) == ("succeeded", 0)
     assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
+    # while it runs, and in its log
+    quoted = [int(text.split()[0]) for text in made.heard.holds if "of 44 contracts" in text]
+    assert (quoted[0], sorted(quoted)) == (0, quoted)
+    assert 0 < quoted[-1] <= 44
+    logged = "select event from ops.ingestion_logs where event like '% quoted%'"
+    assert made.rows(logged) == [("44 of 44 contracts quoted: AAPL, MSFT",)]
     # a request for each contract and underlying at least, and the bytes of their answers
     assert first.counts["requests"] >= len(made.sandbox.asked("reqMktData")) >= 46
     assert first.counts["bytes"] > 46 * 50
