@@ -47,7 +47,7 @@ def test_do_it_repairs_a_failed_self_test_and_a_failed_build(
             assert sum(wrong in row[0] for row in page.table("problems")) == 1
             page.ask(PRESS.format(command))
             page.wait_for("location.pathname.startsWith('/commands/')")
-            page.wait_for("document.querySelector('#state .good, #state .bad')")
+            page.wait_for("document.querySelector('#state .good, #state .bad') !== null")
             assert page.texts("#state > span") == ["succeeded"]
             after = chromium.open(f"{server.url}/")
             assert not [row for row in after.table("problems") if wrong in row[0]]
