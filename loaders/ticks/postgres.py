@@ -44,7 +44,7 @@ DAY = "symbol = %(symbol)s and underlying_contract = %(contract)s and trading_da
 
 
 class PostgresStore(IndexTables):
-    """A TickStore in the warehouse. Each call is one transaction.
+    """A TickStore in the warehouse. Each call is one transaction; of schedules, each series.
 
     Nothing is written on a disk with less than `min_free_gb` GiB, where that is known.
     """
