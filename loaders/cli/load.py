@@ -136,7 +136,9 @@ def run_command(
     requested = load_requested(locals())
     if requested is None:
         return
-    if any(result.total("rows_new") + result.total("rows_changed") for result in requested[1]):
+    # of one that did not end well its hint says what to do, which builds too
+    ended = [result for result in requested[1] if not result.exit_code]
+    if any(result.total("rows_new") + result.total("rows_changed") for result in ended):
         print("next: `quotemill build`, or `dbt build`, makes the tables", file=sys.stderr)
     print_remaining_work(*requested)
     finish(*requested, json)
@@ -197,11 +199,11 @@ def load_requested(
 
 
 def print_remaining_work(settings: Settings, results: list[LoadResult]) -> None:
-    """Print what the loaded sources have left to do, on stderr; of a stopped load its hint says."""
-    ended = [result for result in results if result.status != "cancelled"]
-    ran = [result.source for result in ended if result.job_id is not None]
+    """Print what the loaded sources have left to do, on stderr; of a load that was ended its hint says."""
+    ended = [x for x in results if x.job_id is not None and x.status != "cancelled" and not x.error]
+    ran = [result.source for result in ended]
     for line in loads.remaining_work(settings, ran):
-        print(f"next: {line}", file=sys.stderr)
+        shell.print_wrapped(f"next: {line}", file=sys.stderr)
 
 
 def _print_previews(previews: "Mapping[str, Previewed]", json: bool) -> None:
@@ -221,7 +223,7 @@ def name_configured(settings: Settings, trial: str) -> list[str]:
     """The sources whose settings are present; prints the names of the others on stderr."""
     ready, skipped = loads.require_configured(settings, trial)
     if skipped:
-        print(f"skipped, not configured: {', '.join(skipped)}", file=sys.stderr)
+        shell.print_wrapped(f"skipped, not configured: {', '.join(skipped)}", file=sys.stderr)
     return ready
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TextIO
+from unicodedata import east_asian_width
 
 import typer
 
@@ -77,7 +78,7 @@ def _find_exit_code(ending: SystemExit) -> str | int | None:
 
 
 def _run_app(app: typer.Typer) -> NoReturn:
-    route_logs(lambda text: print(text, file=sys.stderr, flush=True))
+    route_logs(lambda text: print_wrapped(text, file=sys.stderr))
     try:
         with request_counts.retries_counted():
             app(standalone_mode=True)
@@ -187,21 +188,23 @@ def print_wrapped(text: str, indent: int = 4, file: TextIO | None = None) -> Non
     width = shutil.get_terminal_size().columns
     if file.isatty() and indent < width / 2:
         text = wrap_line(text, width, indent)
-    print(text, file=file)
+    print(text, file=file, flush=True)
 
 
 def wrap_line(text: str, width: int, indent: int = 4) -> str:
     """Lines that break between words; a command stays in one line, to be copied."""
     whole = _COMMAND.sub(lambda command: command[0].replace(" ", "\0"), text)
+    # a Chinese character fills two places
+    filled = "".join(f"{char}\1" if east_asian_width(char) in "WF" else char for char in whole)
     lines = textwrap.wrap(
-        whole,
+        filled,
         width,
         subsequent_indent=" " * indent,
         replace_whitespace=False,
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return "\n".join(lines).replace("\0", " ")
+    return "\n".join(lines).replace("\0", " ").replace("\1", "")
 
 
 def parse_source_and_job(source: str | None, job: int | None) -> tuple[str | None, int | None]:

@@ -293,6 +293,8 @@ def _finish(
         hint = PASSING if is_over else name_rest(load.job_id)
     if error:
         hint = error.hint
+        if not isinstance(error, UsageError) and "quotemill retry" not in hint:
+            hint = "; ".join(filter(None, (hint, name_rest(load.job_id))))
     return LoadResult(
         load.job_id,
         load.request.source,

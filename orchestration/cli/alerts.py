@@ -75,7 +75,8 @@ def list_command(
         if entry.recovered_at:
             state = f"resolved {_format(entry.recovered_at)}"
         since = _format(entry.first_at)
-        print(f"{entry.severity:<7} {entry.cause} since {since}, {state}: {entry.message}")
+        text = f"{entry.severity:<7} {entry.cause} since {since}, {state}: {entry.message}"
+        shell.print_wrapped(text, 8)
         print(f"        {entry.command}")
     if not entries:
         print("no alerts so far" if all else "no open alerts")

@@ -60,7 +60,7 @@ def backup_command(
         result = back_up(settings, warehouse, shown.line, folder=folder, keep=keep)
         figures |= {"bytes": result.backup.size_bytes, "kept_backups": result.remaining}
     if is_on_warehouse_disk(settings, result.backup.path):
-        print(
+        shell.print_wrapped(
             "warning: this backup is on the warehouse's own disk, whose loss would take both: "
             "let backup_folder name another disk",
             file=sys.stderr,
@@ -69,7 +69,9 @@ def backup_command(
         shell.print_json(result.as_json())
         return
     size = result.backup.size_bytes / 1e6
-    print(f"{result.backup.path}: {size:,.1f} MB, read back, in {result.seconds:.1f} s")
+    shell.print_wrapped(
+        f"{result.backup.path}: {size:,.1f} MB, read back, in {result.seconds:.1f} s"
+    )
     for name in result.removed:
         print(f"removed: {name}")
 
@@ -162,4 +164,4 @@ def restore_command(
 
 def _warn(damaged: list[str]) -> None:
     for text in damaged:
-        print(f"warning: {text}", file=sys.stderr)
+        shell.print_wrapped(f"warning: {text}", file=sys.stderr)

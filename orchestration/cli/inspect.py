@@ -140,15 +140,16 @@ def findings_command(
         since = f" since {finding.first_seen_at:%Y-%m-%d}" if finding.first_seen_at else ""
         shell.print_wrapped(f"{finding.number or '-':>6} {finding.state}{since} {finding}", 7)
         if finding.acknowledged_at:
-            print(f"       by {finding.acknowledged_by}: {finding.reason}")
+            shell.print_wrapped(f"       by {finding.acknowledged_by}: {finding.reason}", 7)
     print(f"findings: {shown.counts}")
     if shown.failed_keys:
         print("keys that a load could not load, and none did since:")
     for failure in shown.failed_keys:
         state = "open" if failure.is_open else "acknowledged"
-        print(f"       {state} since {failure.first_failed_at:%Y-%m-%d} {failure}")
+        shell.print_wrapped(f"       {state} since {failure.first_failed_at:%Y-%m-%d} {failure}", 7)
         if failure.acknowledged_at:
-            print(f"       by {failure.acknowledged_by}: {failure.acknowledged_because}")
+            text = f"       by {failure.acknowledged_by}: {failure.acknowledged_because}"
+            shell.print_wrapped(text, 7)
 
 
 def doctor_command(as_of: FreshnessAt = None, json: JsonFlag = False) -> None:

@@ -18,7 +18,7 @@ def test_a_second_ctrl_c_ends_a_load_at_once(monkeypatch: pytest.MonkeyPatch) ->
     before = signal.getsignal(signal.SIGINT)
     asked: list[str] = []
     lines: list[str] = []
-    running: Any = SimpleNamespace(interrupt=lambda: asked.append("to stop"))
+    running: Any = SimpleNamespace(job_id=7, interrupt=lambda: asked.append("to stop"))
     reporter = Silent()
     monkeypatch.setattr(reporter, "line", lines.append)
 
@@ -33,7 +33,10 @@ def test_a_second_ctrl_c_ends_a_load_at_once(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(KeyboardInterrupt):
         loads.load_with_progress(load_settings(), LoadRequest("tdx"), lambda: nullcontext(reporter))
 
-    assert lines == ["Stopping after the current batch; press Ctrl-C again to stop now"]
+    assert lines == [
+        "Stopping after the current batch; press Ctrl-C again to stop now",
+        "load 7 stopped at once; `quotemill retry 7` loads what is left of it",
+    ]
     assert signal.getsignal(signal.SIGINT) == before
 
 

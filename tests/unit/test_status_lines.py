@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loaders.cli import jobs
+from loaders.cli import jobs, shell
 from loaders.cli.checks import print_checks
 from loaders.engine import job_list
 from loaders.engine.check import Check
@@ -93,6 +93,14 @@ def test_lines_break_between_words_on_a_terminal_and_nowhere_else(
         f"{'':14}quotemill findings --ack 1 ends it, or nothing",
         f"{'':14}fix: quotemill run",
     ]
+
+
+def test_a_chinese_character_takes_two_places_of_a_line() -> None:
+    text = "the servers say 用户权限认证失败 (401, {'error': 'invalid_grant'})"
+    assert shell.wrap_line(text, 40) == (
+        "the servers say 用户权限认证失败 (401,\n    {'error': 'invalid_grant'})"
+    )
+    assert shell.wrap_line(text, 37).startswith("the servers say 用户权限认证失败\n")
 
 
 def test_problems_come_first_and_each_dataset_once(

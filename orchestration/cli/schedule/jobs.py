@@ -51,7 +51,7 @@ def read_jobs(settings: Settings, only: str | None = None) -> tuple[dict[str, Jo
 def warn_if_no_job(jobs: Sized) -> None:
     """Say why the list is empty, which alone would read as if all were well."""
     if not jobs:
-        print(f"{NO_JOB}: `quotemill doctor` says what to set", file=sys.stderr)
+        shell.print_wrapped(f"{NO_JOB}: `quotemill doctor` says what to set", file=sys.stderr)
 
 
 def find_command(job: Job) -> Any:

@@ -47,7 +47,8 @@ def list_command(as_of: AsOf = None, json: JsonFlag = False) -> None:
     shell.print_answer(shown, json, lambda: _print(shown))
     warn_if_no_job(shown)
     if right and not any(row.next_run_at for row in listing.rows.values()):
-        print(f"nothing starts them on this machine yet: {ledger.name_install()}", file=sys.stderr)
+        text = f"nothing starts them on this machine yet: {ledger.name_install()}"
+        shell.print_wrapped(text, file=sys.stderr)
     for why in wrong.values():
         shell.print_error(why)
     raise typer.Exit(most_severe(why.exit_code for why in wrong.values()))

@@ -127,7 +127,7 @@ def test_the_hint_for_a_wrong_folder_leads_to_a_loaded_table(
     write_client_files(folder.market, folder.path / "T0002" / "hq_cache")
     refused = open_at(folder, folder.path / named).load()
     assert refused.exit_code == SettingsError.exit_code
-    hinted = Path(refused.hint.rpartition("tdx.client = ")[2])
+    hinted = Path(refused.hint.rpartition("tdx.client = ")[2].partition("; `")[0])
     bench = open_at(folder, hinted)
     assert bench.load().exit_code == 0
     assert bench.rows(COUNTS)
