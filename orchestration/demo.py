@@ -34,6 +34,8 @@ RunAll = Callable[[Settings, str, str, Sequence[str]], RunResult]
 
 def run(codes: int, days: int, run_all: RunAll) -> tuple[int, list[str]]:
     """Run the pipeline on the sandbox; return the exit code, and what to do with the data."""
+    other = " and not in QUOTEMILL_HOME" if "QUOTEMILL_HOME" in os.environ else ""
+    print(f"a demo: everything is kept in {HOME.absolute()}{other}", file=sys.stderr)
     places.make_home(HOME)
     # the search for settings ends here: a file further up may name a real warehouse
     (HOME / "quotemill.toml").write_text(OF_A_DEMO, "utf-8")

@@ -15,7 +15,7 @@ from orchestration.checks import doctor
 
 
 def test_a_demo_runs_every_stage_but_alerts_in_a_home_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls: list[tuple[Settings, Sequence[str]]] = []
 
@@ -34,6 +34,10 @@ def test_a_demo_runs_every_stage_but_alerts_in_a_home_of_its_own(
     (tmp_path / ".env").write_text(f"QUOTEMILL_WAREHOUSE_URL={real}\n")
     monkeypatch.setattr(demo, "_sandbox", sandbox)
     assert demo.run(8, 40, run_all) == (0, [])
+    first_line = capsys.readouterr().err.splitlines()[0]
+    assert (
+        first_line == f"a demo: everything is kept in {tmp_path}/var/demo and not in QUOTEMILL_HOME"
+    )
 
     [(settings, stages)] = calls
     assert settings.home == tmp_path / "var" / "demo"
