@@ -199,7 +199,10 @@ def load_requested(
 
 
 def print_remaining_work(settings: Settings, results: list[LoadResult]) -> None:
-    """Print what the loaded sources have left to do, on stderr; of a load that was ended its hint says."""
+    """Print what the loaded sources have left to do, on stderr.
+
+    Of a load that was ended its own hint says it.
+    """
     ended = [x for x in results if x.job_id is not None and x.status != "cancelled" and not x.error]
     ran = [result.source for result in ended]
     for line in loads.remaining_work(settings, ran):

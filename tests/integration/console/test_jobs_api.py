@@ -16,7 +16,6 @@ from loaders.engine import jobs
 from loaders.engine.load import Load
 from loaders.engine.outcome import Outcome
 from loaders.engine.progress import Silent
-from loaders.warehouse.lock import LOCK
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.console import watching
 from orchestration.console.limits import Limits
