@@ -199,10 +199,7 @@ def load_requested(
 
 
 def print_remaining_work(settings: Settings, results: list[LoadResult]) -> None:
-    """Print what the loaded sources have left to do, on stderr.
-
-    Of a load that was ended its own hint says it.
-    """
+    """Print on stderr what is left to do of sources whose loads were not ended before."""
     ended = [x for x in results if x.job_id is not None and x.status != "cancelled" and not x.error]
     ran = [result.source for result in ended]
     for line in loads.remaining_work(settings, ran):

@@ -104,6 +104,8 @@ def read_status(
         for job in reversed(newest)
         if job["status"] not in ("running", "succeeded")
     ]
+    # a retry builds too
+    retry = next((check.fix for check in problems if "quotemill retry" in check.fix), None)
     stopped = {
         job["source"]: _name_retry(job["job_id"], is_later=True)
         for job in newest
@@ -115,8 +117,6 @@ def read_status(
     # a build by plain dbt leaves no record
     is_loading = any(job["status"] == "running" for job in newest)
     if loads["datasets"] and not builds and not freshness and not is_loading:
-        # a retry builds too
-        retry = next((check.fix for check in problems if "quotemill retry" in check.fix), None)
         problems.append(_warn("nothing was built yet", retry or "quotemill build"))
     elif builds and builds[0]["status"] in ("failed", "interrupted"):
         text = f"build {builds[0]['build_id']} {builds[0]['status']}"

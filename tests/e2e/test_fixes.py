@@ -150,7 +150,8 @@ def test_a_first_run_that_loads_nothing_builds_nothing_and_says_so(place: Place)
         assert re.search(r"Warehouse: \w+ at .+:\d+, schema market\n", printed)
         assert "Nothing is loaded yet" in printed
         assert type_in(empty, "quotemill retry 1").returncode == 0
-        assert list_fixes(empty) == {"nothing was built yet": "quotemill build"}
+        left = list_fixes(empty)  # the simulated service has nothing newer
+        assert not [text for text in left if re.match("load|build|nothing", text)]
 
 
 @pytest.mark.parametrize("command", [("quotemill", "settings"), ("loaders", "--version")])
