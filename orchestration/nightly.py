@@ -73,7 +73,7 @@ def run(
             if "alerts" in stages:
                 result = _add_stage(result, _send_alerts(settings, result, record.run_id))
             if "report" in stages:
-                result = _add_stage(result, _write_report(settings, as_of))
+                result = _add_stage(result, _write_report(settings, result, as_of))
             record.measure([metric for stage in result.stages for metric in stage.metrics])
         record.end(result.exit_code, result.why.error)
         whole = sample_run(command, record.started_at, datetime.now(UTC), result.exit_code)
@@ -230,13 +230,14 @@ def _send_alerts(settings: Settings, result: RunResult, run_id: str) -> Stage:
     return replace(stage, exit_code=0)
 
 
-def _write_report(settings: Settings, as_of: datetime | None) -> Stage:
-    """Write the report page over the one before."""
+def _write_report(settings: Settings, result: RunResult, as_of: datetime | None) -> Stage:
+    """Write the report page over the one before, with the findings that the run has listed."""
+    listed = result.judgement.listed if result.judgement else None
 
     def report() -> StageOutcome:
         from orchestration.report import gather, page
 
-        state = gather.gather(settings, open_warehouse(settings), None, as_of)
+        state = gather.gather(settings, open_warehouse(settings), None, as_of, listed)
         path = page.write(state, page.default_path(settings))
         sizes = state.space.metrics() if state.space else ()
         return StageOutcome(str(path), figures={"bytes": path.stat().st_size}, metrics=sizes)

@@ -50,15 +50,20 @@ class Report:
 
 
 def gather(
-    settings: Settings, warehouse: Warehouse | None, since: date | None, as_of: datetime | None
+    settings: Settings,
+    warehouse: Warehouse | None,
+    since: date | None,
+    as_of: datetime | None,
+    listed: Sequence[Finding] | None = None,
 ) -> Report:
     """Read everything; works with an empty warehouse, and without one.
 
     Without `since` the window is the year up to the newest data: a folder that was copied years ago
-    still shows what it holds.
+    still shows what it holds. `listed`: the findings, where a run has just read them.
     """
     now = (as_of or datetime.now(UTC)).astimezone(UTC)
-    state = status.read_status(warehouse, 5, as_of.isoformat() if as_of else None, settings)
+    judged_at = as_of.isoformat() if as_of else None
+    state = status.read_status(warehouse, 5, judged_at, settings, with_findings=listed is None)
     newest = max((row["last_date"] for row in state.freshness if row["last_date"]), default=None)
     until = now.date() if newest is None or since else min(newest, now.date())
     since = since or until - YEAR
@@ -77,7 +82,7 @@ def gather(
             status=state,
             runs=runs.read_runs(conn, datetime.combine(since, datetime.min.time(), UTC), now),
             grids=tuple(coverage.grids(conn, warehouse, settings, since, now, state, until)),
-            findings=_group_findings(state.findings),
+            findings=_group_findings(state.findings if listed is None else listed),
             space=space.read_space(conn, settings),
         )
 

@@ -1,4 +1,4 @@
--- the rows of qa.findings, each with what ops.seen_findings stores about it
+-- rows of qa.findings, each with what ops.seen_findings stores about it
 with current_rows as (
     select distinct
         check_name, severity, subject, trade_date, evidence, md5(evidence) as evidence_hash,
@@ -6,7 +6,7 @@ with current_rows as (
         case when check_name not in ('stale_dataset', 'calendar_horizon') then trade_date end
             as key_date,
         to_jsonb(f) ->> 'model' as model -- null until a build of this version
-    from {qa}.findings as f
+    from {findings} as f
 ),
 
 current_by_key as (

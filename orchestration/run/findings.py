@@ -11,7 +11,7 @@ evidence change. If several findings share these, the evidence distinguishes the
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 import psycopg
@@ -28,6 +28,7 @@ STATES = ("new", "standing", "acknowledged")
 KEY = re.compile(r"f[0-9a-f]{32}")
 UNREAD = ("check_failed", "check_not_built")  # what such a check finds is unknown
 SHOWN = 20  # errors that `status` lists
+_FOUND = "found_findings"  # the temporary table of what the checks say
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Judgement:
     `newest`: the largest finding number of these errors; it grows only when another one appears.
     `unread`: checks that cannot be read and that nobody acknowledged, such as `qa_options`.
     `is_checked`: whether a build has made the checks.
+    `listed`: the findings themselves, as `list_findings` has them; None: they were not asked for.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -75,6 +77,7 @@ class Judgement:
     newest: int | None = None
     unread: tuple[str, ...] = ()
     is_checked: bool = True
+    listed: tuple[Finding, ...] | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         """One line, such as `3 errors (1 new, 1 acknowledged), 1 warning`."""
@@ -104,7 +107,13 @@ def list_findings(
     """
     if not has_relation(conn, f"{qa}.findings"):
         return []
-    query = read_sql(__package__, "listed_findings").format(current=_current(qa))
+    return _list(conn, _current(qa), severity, states)
+
+
+def _list(
+    conn: psycopg.Connection, current: str, severity: str | None, states: Sequence[str]
+) -> list[Finding]:
+    query = read_sql(__package__, "listed_findings").format(current=current)
     values = {"severity": severity, "states": list(states)}
     with conn.cursor(row_factory=class_row(Finding)) as cur:
         return cur.execute(query.encode(), values).fetchall()
@@ -148,6 +157,7 @@ def judge(
     *,
     unbuilt: Collection[str] | None = (),
     report: bool = False,
+    lists: bool = False,
 ) -> Judgement:
     """Compare the current findings with those that runs have seen, and store them as seen by this.
 
@@ -155,6 +165,7 @@ def judge(
     these counts as gone, nor one of a check that cannot be read, but for the error that says so:
     the same check is new again when it next fails.
     `report`: also mark them as reported by the exit code of this run, so that they ring no more.
+    `lists`: also list them: the checks of a market take a while, and would run again.
     """
     if not has_relation(conn, f"{qa}.findings"):
         return Judgement(is_checked=False)
@@ -189,7 +200,10 @@ def judge(
         )
     ringing = sum(row[4] for row in rows)
     checks = tuple(check for (check,) in unread)
-    return Judgement(counts, new, acknowledged, judgement_id, ringing, newest, checks)
+    judged = Judgement(counts, new, acknowledged, judgement_id, ringing, newest, checks)
+    if not lists:
+        return judged
+    return replace(judged, listed=tuple(_list(conn, _current(qa, _FOUND), None, STATES)))
 
 
 def acknowledge(
@@ -239,11 +253,15 @@ def acknowledge(
 
 def _match(conn: psycopg.Connection, qa: str) -> None:
     conn.execute("lock table ops.seen_findings in share row exclusive mode")
-    conn.execute(f"create temp table matched on commit drop as {_current(qa)}".encode())
+    # read once: they are listed again with what is recorded about them by then
+    conn.execute(f"create temp table {_FOUND} on commit drop as table {qa}.findings".encode())
+    conn.execute(f"create temp table matched on commit drop as {_current(qa, _FOUND)}".encode())
 
 
-def _current(qa: str) -> str:
-    return read_sql(__package__, "current_findings").format(qa=qa)
+def _current(qa: str, findings: str = "") -> str:
+    """The query of current findings; `findings`: a table that has them instead of the view."""
+    findings = findings or f"{qa}.findings"
+    return read_sql(__package__, "current_findings").format(qa=qa, findings=findings)
 
 
 def _record(

@@ -210,7 +210,8 @@ def run(
             if judged_as_of:  # freshness as of the loads
                 values = (judged_as_of.isoformat(),)
                 conn.execute("select set_config('quotemill.as_of', %s, true)", values)
-            judged = findings.judge(conn, qa, unbuilt=unbuilt, report=reports)
+            lists = "report" in only
+            judged = findings.judge(conn, qa, unbuilt=unbuilt, report=reports, lists=lists)
             return judged, read_lags(conn, qa), findings.explain_unadjusted(conn, qa)
 
         start = time.monotonic()

@@ -63,7 +63,9 @@ def night(
     """
     write_findings(conn, *rows)
     with conn.transaction():
-        return findings.judge(conn, "qa", report=is_reported)
+        judged = findings.judge(conn, "qa", report=is_reported, lists=True)
+        assert judged.listed == tuple(findings.list_findings(conn, "qa"))
+        return judged
 
 
 def states(conn: psycopg.Connection) -> list[tuple[str, str]]:
@@ -280,7 +282,7 @@ def test_each_market_schema_has_separate_findings(conn: psycopg.Connection) -> N
         conn.execute("create schema qa_cn; create table qa_cn.findings as table qa.findings")
         assert [finding.state for finding in findings.list_findings(conn, "qa_cn")] == ["new"]
         assert findings.judge(conn, "qa_cn", report=True).ringing == 1
-        conn.execute("drop table matched")
+        conn.execute("drop table matched, found_findings")
         assert findings.judge(conn, "qa").new == {}
         assert [finding.state for finding in findings.list_findings(conn, "qa")] == ["standing"]
 

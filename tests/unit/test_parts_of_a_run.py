@@ -177,7 +177,7 @@ def test_a_refused_build_hides_no_finding(did: list[str], monkeypatch: pytest.Mo
     monkeypatch.setattr(findings, "judge", judge)
     result = run(did, {}, "one")
     # reported by a night whose exit code can say so
-    assert asked == [{"unbuilt": None, "report": False}]
+    assert asked == [{"unbuilt": None, "report": False, "lists": True}]
     assert (result.exit_code, result.error, result.hint) == (3, "permission denied", "grant it")
     assert result.judgement is not None
     away = WarehouseAway("connection refused")
