@@ -5,11 +5,16 @@ exchange, which also has future days. Exchange time zone: Asia/Shanghai, written
 because sources print wall clock without China's summer time of 1986-1991.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import cache
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
+
+from platformdirs import user_cache_dir
 
 from quotemill.errors import SettingsError, UsageError
 
@@ -66,8 +71,7 @@ def published_days(start: date, end: date) -> tuple[date, ...]:
 
     days = np.arange(np.datetime64(start), np.datetime64(end) + np.timedelta64(1, "D"))
     # the library's own `valid_days` walks through the days one by one, for 0.2 s
-    holidays = _shanghai().holidays().calendar
-    return tuple(days[np.is_busday(days, busdaycal=holidays)].tolist())
+    return tuple(days[np.is_busday(days, holidays=_holidays()[1:])].tolist())
 
 
 @cache
@@ -76,7 +80,8 @@ def horizon() -> date:
 
     The government announces the holidays of a year in November of the year before.
     """
-    return date(max(_shanghai().adhoc_holidays).year, 12, 31)
+    end: date = _holidays()[0].item()
+    return end
 
 
 def ends_soon(now: datetime) -> bool:
@@ -92,6 +97,33 @@ def describe_horizon() -> str:
         "not announced yet, or not in this version; until a release of pandas-market-calendars "
         "has them, every weekday counts as one"
     )
+
+
+@cache
+def _holidays() -> Any:
+    """The horizon, then the holidays of Shanghai on weekdays.
+
+    A file of the user's cache has them for this version of the library, which takes 0.5 s to
+    import, and which a night needs for nothing else.
+    """
+    import tempfile
+
+    import numpy as np
+
+    folder = Path(user_cache_dir("quotemill", appauthor=False))
+    file = folder / f"shanghai-{version('pandas_market_calendars')}.txt"
+    with contextlib.suppress(OSError, ValueError):
+        text = file.read_text("ascii")
+        if text.endswith("\n"):  # else it was cut off
+            return np.array(text.split(), "datetime64[D]")
+    end = date(max(_shanghai().adhoc_holidays).year, 12, 31)
+    days = np.array([end, *_shanghai().holidays().calendar.holidays], "datetime64[D]")
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as whole:
+            whole.writelines(f"{day}\n" for day in days)
+        Path(whole.name).replace(file)
+    return days
 
 
 @cache
