@@ -1,6 +1,6 @@
 """The packages of rows that a load lands, and the cursors that they move."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -23,12 +23,18 @@ MOST_ROWS, MOST_FIRST_ROWS = 2_000_000, 20_000_000
 
 @dataclass
 class Packages:
-    """The dlt pipeline of a load. `rows` of the current package are `most` about."""
+    """The dlt pipeline of a load. `rows` of the current package are `most` about.
 
-    pipeline: "dlt.Pipeline"
+    open: opens the pipeline, at the first package: a load that lands nothing needs none
+    read: reads the state of the pipeline from the warehouse
+    """
+
+    open: "Callable[[], dlt.Pipeline]"
+    read: Callable[[], Mapping[str, Any]]
     source: str
     rows: int = 0
     most: int = MOST_ROWS
+    _pipeline: "dlt.Pipeline | None" = field(default=None, repr=False)
     # the cursors in ops.ingestion_state that this load wrote, by dataset
     _published: dict[str, dict[str, str]] = field(default_factory=dict)
     # the pipeline's, until a package changes it: dlt reads a file of all cursors each time
@@ -48,7 +54,7 @@ class Packages:
     def cursors(self, resource: str) -> dict[str, str]:
         """The cursors of a landed table, by key."""
         if self._state is None:
-            self._state = self.pipeline.state
+            self._state = self._pipeline.state if self._pipeline else self.read()
         return cursors.read_cursors(self._state, self.source, resource)
 
     def land(
@@ -61,9 +67,10 @@ class Packages:
         """Land batches of a dataset as one package."""
         from loaders.landing import load_job
 
+        pipeline = self.open_pipeline()
         try:
             return load_job.land(
-                self.pipeline,
+                pipeline,
                 warehouse,
                 self.source,
                 dataset.landed,
@@ -74,6 +81,17 @@ class Packages:
             )
         finally:
             self._state = None
+
+    def open_pipeline(self) -> "dlt.Pipeline":
+        if self._pipeline is None:
+            self._pipeline = self.open()
+        return self._pipeline
+
+    def close(self) -> None:
+        if self._pipeline is not None:
+            from loaders.landing import load_job
+
+            load_job.close_pipeline(self._pipeline)
 
     def publish(self, warehouse: Warehouse, dataset: "Dataset[Any]", at: datetime) -> None:
         """Write cursors of a dataset for people to read: all once a load, then those that moved."""

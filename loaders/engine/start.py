@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loaders import log
@@ -15,12 +16,15 @@ from loaders.engine.packages import Packages
 from loaders.engine.progress import Reporter
 from loaders.engine.request import LoadRequest, read_request
 from loaders.engine.result import LoadResult, not_due, skipped
+from loaders.landing.cursors import read_state
 from loaders.settings import Settings
 from loaders.warehouse import lock as locks
 from quotemill.errors import LockHeldError, NotDue
 from quotemill.warehouse.postgres import Warehouse
 
 if TYPE_CHECKING:
+    import dlt
+
     from loaders.engine.source import Source
 
 
@@ -95,14 +99,27 @@ class Start:
             yield lock, asked
 
     def open_packages(self, request: LoadRequest) -> Packages:
-        """The pipeline of the lane; rows that an interrupted run had fetched land first."""
-        from loaders.landing import load_job
+        """The packages of the lane; rows that an interrupted run had fetched land first."""
         from loaders.warehouse.content import content_id
+
+        warehouse, source, lane = self.warehouse, self.source.name, self.source.lane_of(request)
+        folder = self.settings.home / "pipelines" / content_id(warehouse)
+        packages = Packages(
+            open=lambda: self._open_pipeline(request, folder, lane),
+            read=lambda: warehouse.ask(lambda conn: read_state(conn, f"raw_{source}", lane)),
+            source=source,
+        )
+        if (folder / lane).exists():
+            packages.open_pipeline()
+        return packages
+
+    def _open_pipeline(self, request: LoadRequest, folder: Path, lane: str) -> "dlt.Pipeline":
+        from loaders.landing import load_job
 
         pipeline, pending = load_job.open_pipeline(
             self.warehouse,
-            self.settings.home / "pipelines" / content_id(self.warehouse),
-            lane=self.source.lane_of(request),
+            folder,
+            lane=lane,
             source=self.source.name,
             accepts_loss=(request.datasets or ()) if request.accept_loss else (),
             report=self.reporter.line,
@@ -112,7 +129,7 @@ class Start:
                 f"landed {pending.read:,} rows that an interrupted run had fetched "
                 f"({pending.new:,} new, {pending.changed:,} changed)"
             )
-        return Packages(pipeline, self.source.name)
+        return pipeline
 
     def record_job(self, asked: Asked) -> int:
         """Record the job of the load; its number."""
