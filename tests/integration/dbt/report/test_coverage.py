@@ -66,6 +66,7 @@ def test_gaps_are_missing_but_not_suspensions_or_days_before_a_listing(
         "sh600003": DAYS[20:],  # listed late
         "sh600004": DAYS[:12],  # no bar for more than ten days
         "sh600005": DAYS[:-3],  # three days behind
+        "sh600006": [*DAYS[:10], *DAYS[11:], DAYS[3] + timedelta(1)],  # a Saturday for a day
     }
     land_bars(conn, days_of, DAYS)
     gap = {"code": "sh600002", "trade_date": DAYS[15], "last_bar_date": DAYS[9]}
@@ -82,10 +83,12 @@ def test_gaps_are_missing_but_not_suspensions_or_days_before_a_listing(
         "sh600003": (10, 10),
         "sh600004": (12, 12),
         "sh600005": (30, 27),
+        "sh600006": (30, 29),
     }
     assert [(w.name, w.wanted - w.there, w.since) for w in grid.worst] == [
         ("sh600005", 3, f"{DAYS[-3]}"),
         ("sh600001", 2, f"{DAYS[4]}"),
+        ("sh600006", 1, f"{DAYS[10]}"),
     ]
     assert grid.columns == tuple(map(str, DAYS))
     assert grid.lines[1].cells[3:7] == ((1, 1), (1, 0), (1, 0), (1, 1))
