@@ -24,14 +24,10 @@
 -- never.
 with bars as (
     select
-        code,
-        trade_date,
-        high_li,
-        low_li,
-        close_li,
-        volume_shares,
-        amount_li,
-        is_final,
+        {{ [
+            'code', 'trade_date', 'open_li', 'high_li', 'low_li', 'close_li', 'volume_shares',
+            'volume_flag', 'amount_li', 'is_final',
+        ] | join(', ') }},
         lag(trade_date) over code_bars as trade_date_before,
         lag(close_li) over code_bars as close_li_before
     from {{ changed(ref('stg_tdx__kline_daily')) }}
@@ -104,6 +100,7 @@ placed as (
         width_bucket(b.trade_date, c.valid_from) as term,
         {{ days_since_listing('d.trade_day_number', 'c.trade_day_number') | indent(8) }}
             as days_since_listing,
+        d.previous_trade_date,
         c.tick[1] as tick,
         c.{{ [
             'is_stock', 'segment_starts', 'backward_a', 'backward_b', 'decimals',
@@ -195,5 +192,6 @@ select
     high_li = up_li and low_li >= down_li as touched_up,
     low_li = down_li and high_li <= up_li as touched_down,
     days_since_listing,
-    is_final
+    is_final,
+    {{ may_fail() | indent }} as may_fail
 from with_limits

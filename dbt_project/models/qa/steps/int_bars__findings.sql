@@ -7,42 +7,23 @@
             'raw_tdx.kline_daily': 'from_day',
             'trading_calendar': 'from_day',
             'adjustment_segments': 'code',
+            'int_daily_figures__computed': 'day',
         },
         'by': 'trade_date',
     },
 ) }}
 
--- the landed numbers, read once in the order of their key: bars that may fail, by a wider rule
-with bars as (
+with suspects as materialized (
     select
-        *,
-        lag(trade_date) over code_bars as bar_date_before,
-        lag(close_li) over code_bars as close_li_before
-    from {{ changed(ref('stg_tdx__kline_daily')) }}
-    window code_bars as (partition by code order by trade_date)
+        code,
+        trade_date
+    from {{ changed(ref('int_daily_figures__computed')) }}
+    where may_fail
 ),
 
 -- read by index only: a table named twice would be copied
 trading_calendar as not materialized (
     select * from {{ ref('trading_calendar') }}
-),
-
--- The checks of the few bars left are exact. Changed days lie apart, so a bar without its neighbour
--- of the previous trading day is one of them.
-suspects as materialized (
-    select
-        b.code,
-        b.trade_date
-    from bars as b
-    left join trading_calendar as c on b.trade_date = c.trade_date
-    where
-        b.bar_date_before is distinct from c.previous_trade_date
-        or abs(b.open_li - b.close_li_before) > b.close_li_before / 10
-        or b.high_li < greatest(b.open_li, b.low_li, b.close_li)
-        or b.low_li > least(b.open_li, b.high_li, b.close_li)
-        or b.low_li <= 0
-        or b.volume_flag <> 'ok'
-        or {{ starts_segment('b') | indent(8) }}
 ),
 
 -- offset 0 keeps the planner to one index scan each
