@@ -23,7 +23,8 @@ with figures as not materialized (
 ),
 
 -- Where two codes have a day of one stock, the newer one counts. A union, of whose exchanges the
--- planner knows nothing: else it would expect a group for each code and day, and sort.
+-- planner knows nothing: else it would expect a group for each code and day, and sort. An array, as
+-- it would read all bars for a join with the few old codes.
 bars as (
     select
         {{ columns | indent(8) }}
@@ -32,9 +33,10 @@ bars as (
     union all
     select
         {{ columns | indent(8) }}
-    from {{ ref('code_changes') }} as c
-    inner join figures as f on c.old_code = f.code
-    where not {{ has_day_of_new_code('f', ref('int_daily_figures__computed')) | indent(4) }}
+    from figures as f
+    where
+        f.code = any(array(select c.old_code from {{ ref('code_changes') }} as c))
+        and not {{ has_day_of_new_code('f', ref('int_daily_figures__computed')) | indent(8) }}
 )
 
 select
