@@ -13,20 +13,22 @@ from loaders.landing.target import Target, names, quote
 from loaders.warehouse.hypertables import is_hypertable
 from quotemill.warehouse.schemas import has_rows
 
+KEY = "primary key"  # in the definition of a key, and of no other index
+
 
 def drop_key(conn: psycopg.Connection, target: Target, *, lane: str) -> None:
     """Drop and record the key of a plain table without rows that nobody uses.
 
     In the caller's transaction, which locks the table and must end at once.
     """
-    key = conn.execute(
-        "select pg_get_constraintdef(c.oid) from pg_constraint as c "
+    has_key = conn.execute(
+        "select 1 from pg_constraint as c "
         "inner join pg_class as t on c.conrelid = t.oid "
         "where t.oid = %s::regclass and c.contype = 'p' and c.conname = %s "
         "and t.relkind = 'r' and not t.relhassubclass",
         (target.name, target.key_name),
     ).fetchone()
-    if key is None or has_rows(conn, target.schema, target.table):
+    if has_key is None or has_rows(conn, target.schema, target.table):
         return
     if is_hypertable(conn, target.schema, target.table):
         return
@@ -40,12 +42,11 @@ def drop_key(conn: psycopg.Connection, target: Target, *, lane: str) -> None:
             conn.execute(drop.encode())
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DependentObjectsStillExist):
         return
-    definition = f"alter table {target.name} add constraint {quote(target.key_name)} {key[0]}"
     conn.execute(
         "insert into ops.pending_indexes (schema_name, index_name, table_name, definition, lane) "
         "values (%s, %s, %s, %s, %s) "
         "on conflict (schema_name, index_name) do update set lane = excluded.lane",
-        (target.schema, target.key_name, target.table, definition, lane),
+        (target.schema, target.key_name, target.table, _define_key(target), lane),
     )
 
 
@@ -57,15 +58,18 @@ def lock_unkeyed(conn: psycopg.Connection, target: Target) -> bool:
     return lacks_key(conn, target)
 
 
+def _define_key(target: Target) -> str:
+    """The statements that build the key; beside readers, who wait once the index is built."""
+    name = quote(target.key_name)
+    return (
+        f"create unique index {name} on {target.name} ({names(target.key)}); "
+        f"alter table {target.name} add constraint {name} {KEY} using index {name}"
+    )
+
+
 def build_key(conn: psycopg.Connection, target: Target) -> None:
     """Build the key of a locked table. Readers wait from here to the end of the transaction."""
-    name = quote(target.key_name)
-    columns = names(target.key)
-    # first the index, beside readers
-    conn.execute(f"create unique index {name} on {target.name} ({columns})".encode())
-    conn.execute(
-        f"alter table {target.name} add constraint {name} primary key using index {name}".encode()
-    )
+    conn.execute(_define_key(target).encode())
     conn.execute(
         "delete from ops.pending_indexes where schema_name = %s and index_name = %s",
         (target.schema, target.key_name),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from loaders.landing import first_key
 from loaders.landing.target import Target
 from loaders.warehouse import turns
 from loaders.warehouse.hypertables import is_hypertable
@@ -178,7 +179,7 @@ def _build(conn: psycopg.Connection, index: PendingIndex, report: Callable[[str]
 
 def _statement(conn: psycopg.Connection, index: PendingIndex) -> str:
     """The statement that builds an index beside other users of the table."""
-    if index.definition.startswith("alter table"):  # the key of an empty table
+    if first_key.KEY in index.definition.lower():  # of an empty table
         return index.definition
     if is_hypertable(conn, index.schema, index.table):
         return f"{index.definition} with (timescaledb.transaction_per_chunk)"
