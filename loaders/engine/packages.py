@@ -34,17 +34,22 @@ class Packages:
     source: str
     rows: int = 0
     most: int = MOST_ROWS
+    # whether its rows land while they are read
+    copies_early: bool = False
     _pipeline: "dlt.Pipeline | None" = field(default=None, repr=False)
     # the cursors in ops.ingestion_state that this load wrote, by dataset
     _published: dict[str, dict[str, str]] = field(default_factory=dict)
     # the pipeline's, until a package changes it: dlt reads a file of all cursors each time
     _state: Mapping[str, Any] | None = field(default=None, repr=False)
 
-    def begin(self, warehouse: Warehouse, table: "LandedTable") -> None:
-        """Begin a package of rows of a table."""
+    def begin(
+        self, warehouse: Warehouse, table: "LandedTable", *, reads_files: bool = False
+    ) -> None:
+        """Begin a package of rows of a table, which wait for nothing where files alone are read."""
         is_first = table.takes_copies and not warehouse.ask(
             lambda conn: has_rows(conn, table.dataset, table.name)
         )
+        self.copies_early = is_first and reads_files
         self.rows, self.most = 0, MOST_FIRST_ROWS if is_first else MOST_ROWS
 
     def has_room(self) -> bool:
@@ -78,6 +83,7 @@ class Packages:
                 rejects,
                 dataset.beside,
                 dataset.name,
+                copies_early=self.copies_early,
             )
         finally:
             self._state = None

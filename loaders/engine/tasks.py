@@ -6,6 +6,7 @@ keys that did not land are not done.
 """
 
 import contextlib
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -144,7 +145,8 @@ class RunningTask:
         """Land outcomes up to a part, or all; whether more may follow."""
         load, task = self.load, self.task
         self.package += 1
-        load.packages.begin(load.warehouse, self.dataset.landed)
+        reads_files = load.source.slice_size(load.settings) == sys.maxsize
+        load.packages.begin(load.warehouse, self.dataset.landed, reads_files=reads_files)
         before = task.done, task.skipped, dict(task.failures), task.cursor
         parts: list[Outcome] = []
         try:

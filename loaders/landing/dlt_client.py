@@ -52,6 +52,7 @@ class KeptClient(PostgresClient):
     """dlt's client of a package, whose connection stays open for those that follow."""
 
     warehouse: Warehouse
+    early: Any = None
     connects = True
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -7,7 +7,7 @@ other.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pgpq import ArrowToPostgresBinaryEncoder
 
-from loaders.landing import lineage
+from loaders.landing import first_key, lineage
 from loaders.landing.change_feed import MOST_RANGES
 from loaders.landing.editions.plain import PlainTable
-from loaders.landing.first_key import build_key, lacks_key, lock_unkeyed
 from loaders.landing.staging import (
-    COPY_ROWS,
     FileRows,
     copy_binary,
     list_keys,
@@ -44,16 +42,29 @@ def find_encoder(
 ) -> ArrowToPostgresBinaryEncoder | None:
     """The encoder of a file that can go straight into its table; None where it cannot.
 
-    It can where its rows are many, the key starts with the code, a text, the day is a date, no unit
-    is replaced as one, the columns have the table's types, and the table has none of the codes.
+    It can where its rows are many and can be copied, and the table has none of the codes.
+    """
+    if file.metadata.num_rows < FEWEST:
+        return None
+    schema = lineage.stored_schema(plain_schema(file.schema_arrow), table.target.types)
+    encoder = make_encoder(conn, schema, table)
+    if encoder is None or _has_rows(conn, table, list_keys(file, str(table.target.entity))):
+        return None
+    return encoder
+
+
+def make_encoder(
+    conn: psycopg.Connection, schema: pa.Schema, table: PlainTable
+) -> ArrowToPostgresBinaryEncoder | None:
+    """The encoder of rows that can be copied into a table; None where they cannot.
+
+    They can where the key starts with the code, a text, the day is a date, no unit is replaced as
+    one, and the columns have the table's types.
     """
     target = table.target
     entity = target.entity
     if not table.takes_copies or entity is None or target.key[:1] != (entity,) or target.unit:
         return None
-    if file.metadata.num_rows < FEWEST:
-        return None
-    schema = lineage.stored_schema(plain_schema(file.schema_arrow), target.types)
     if not pa.types.is_string(schema.field(entity).type):
         return None
     if target.day is not None and not pa.types.is_date32(schema.field(target.day).type):
@@ -65,7 +76,7 @@ def find_encoder(
     types = [target.types[name] for name in schema.names]
     if not _are_same_types(conn, types, stage_types(schema, encoder)):
         return None
-    return None if _has_rows(conn, table, list_keys(file, entity)) else encoder
+    return encoder
 
 
 def copy_straight(
@@ -74,11 +85,12 @@ def copy_straight(
     """COPY a file into its table and report it; the number of rows, None where the COPY failed."""
     try:
         with conn.transaction():
-            is_unkeyed = lock_unkeyed(conn, target)
-            read = copy_binary(conn, rows, target.name, encoder)
-            _report_changes(conn, target, rows.file)
+            is_unkeyed = first_key.lock_unkeyed(conn, target)
+            changes = Changes(target)
+            read = copy_binary(conn, changes.draw(rows.batches()), target.name, encoder)
+            changes.report(conn)
             if is_unkeyed:
-                build_key(conn, target)
+                first_key.build_key(conn, target)
     except ROW_ERRORS as error:  # of a value, of a key that repeats
         reason: Exception = error
     except psycopg.OperationalError:
@@ -103,7 +115,9 @@ def _are_same_types(conn: psycopg.Connection, stored: list[str], encoded: list[s
 
 def _has_rows(conn: psycopg.Connection, table: PlainTable, keys: list[str]) -> bool:
     target = table.target
-    if lacks_key(conn, target):  # else the rows of a killed load would be read for each code
+    if first_key.lacks_key(
+        conn, target
+    ):  # else the rows of a killed load would be read for each code
         return has_rows(conn, target.schema, target.table)
     # in the order of the key: a planner without statistics would read the whole table
     order = names(target.key[1:], "t") or "1"
@@ -124,59 +138,71 @@ def _has_rows(conn: psycopg.Connection, table: PlainTable, keys: list[str]) -> b
     return row is not None
 
 
-def _report_changes(conn: psycopg.Connection, target: Target, file: pq.ParquetFile) -> None:
-    """Write the feed's rows of these keys and days, as change_feed.insert_changes_sql does."""
-    by_key: dict[str, list[tuple[Any, Any]]] = {}
-    if target.day is None:
-        by_key = {key: [] for key in list_keys(file, str(target.entity))}
-    else:
-        for key, first, last in _list_spans(file, str(target.entity), target.day):
-            by_key.setdefault(key, []).append((first, last))
-    conn.execute(
-        "insert into ops.changes (table_name, key, dates) select %s, key, dates::datemultirange "
-        "from unnest(%s::text[], %s::text[]) as t (key, dates)",
-        (
-            target.qualified,
-            list(by_key),
-            [_multirange(spans) if target.day else "{(,)}" for spans in by_key.values()],
-        ),
-    )
+class Changes:
+    """The keys of rows with their dates, as the change feed reports them."""
 
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self._parts: list[pa.Table] = []
 
-def _list_spans(file: pq.ParquetFile, entity: str, day: str) -> Iterator[tuple[str, Any, Any]]:
-    """Each key with the first and last date of each month of 32 days, or of all where many."""
-    parts = []
-    for rows in file.iter_batches(COPY_ROWS, columns=[entity, day]):
-        codes = rows[entity].dictionary_encode()
-        numbers, days = codes.indices.to_numpy(), rows[day].cast(pa.int32())
+    def draw(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Pass batches on, and note them: while COPY runs, which takes longer."""
+        for rows in batches:
+            self._parts.append(self._note(rows))
+            yield rows
+
+    def _note(self, rows: pa.RecordBatch) -> pa.Table:
+        codes = rows[str(self.target.entity)].dictionary_encode()
+        if self.target.day is None:
+            return pa.table({"key": codes.dictionary})
+        numbers, days = codes.indices.to_numpy(), rows[self.target.day].cast(pa.int32())
         month = pc.divide(pc.subtract(days, _EPOCH_2000), 32).to_numpy()
         # neighbours first, as rows come by code and day: to group each row takes ten times as long
         ends = np.flatnonzero((np.diff(numbers) != 0) | (np.diff(month) != 0)) + 1
         starts = np.concatenate(([0], ends))
-        columns = {
-            "key": codes.dictionary.take(pa.array(numbers[starts])),
-            "month": month[starts],
-            "first": np.minimum.reduceat(days.to_numpy(), starts),
-            "last": np.maximum.reduceat(days.to_numpy(), starts),
-        }
-        parts.append(pa.table(columns))
-    grouped = pa.concat_tables(parts).group_by(["key", "month"])
-    months = grouped.aggregate([("first", "min"), ("last", "max")])
-    whole = months.group_by("key").aggregate(
-        [("first_min", "min"), ("last_max", "max"), ("month", "count")]
-    )
-    is_long = pc.greater(whole["month_count"], MOST_RANGES)
-    keys = pc.is_in(months["key"], whole["key"].filter(pc.invert(is_long)))
-    names = ["key", "first_min", "last_max"]
-    long = whole.filter(is_long).select(["key", "first_min_min", "last_max_max"])
-    spans = pa.concat_tables([months.filter(keys).select(names), long.rename_columns(names)])
-    yield from zip(
-        spans["key"].to_pylist(),
-        # by numpy: Arrow makes a scalar of each date first
-        spans["first_min"].to_numpy().astype("datetime64[D]").tolist(),
-        spans["last_max"].to_numpy().astype("datetime64[D]").tolist(),
-        strict=True,
-    )
+        return pa.table(
+            {
+                "key": codes.dictionary.take(pa.array(numbers[starts])),
+                "month": month[starts],
+                "first": np.minimum.reduceat(days.to_numpy(), starts),
+                "last": np.maximum.reduceat(days.to_numpy(), starts),
+            }
+        )
+
+    def report(self, conn: psycopg.Connection) -> None:
+        """Write them to the feed, as change_feed.insert_changes_sql does."""
+        by_key = self._list_dates()
+        conn.execute(
+            "insert into ops.changes (table_name, key, dates) "
+            "select %s, key, dates::datemultirange "
+            "from unnest(%s::text[], %s::text[]) as t (key, dates)",
+            (self.target.qualified, list(by_key), list(by_key.values())),
+        )
+
+    def _list_dates(self) -> dict[str, str]:
+        """Each key with its dates, those of each month of 32 days, or all where these are many."""
+        parts = pa.concat_tables(self._parts)
+        if self.target.day is None:
+            return dict.fromkeys(pc.unique(parts["key"]).to_pylist(), "{(,)}")
+        months = parts.group_by(["key", "month"]).aggregate([("first", "min"), ("last", "max")])
+        whole = months.group_by("key").aggregate(
+            [("first_min", "min"), ("last_max", "max"), ("month", "count")]
+        )
+        is_long = pc.greater(whole["month_count"], MOST_RANGES)
+        keys = pc.is_in(months["key"], whole["key"].filter(pc.invert(is_long)))
+        names = ["key", "first_min", "last_max"]
+        long = whole.filter(is_long).select(["key", "first_min_min", "last_max_max"])
+        spans = pa.concat_tables([months.filter(keys).select(names), long.rename_columns(names)])
+        by_key: dict[str, list[tuple[Any, Any]]] = {}
+        for key, first, last in zip(
+            spans["key"].to_pylist(),
+            # by numpy: Arrow makes a scalar of each date first
+            spans["first_min"].to_numpy().astype("datetime64[D]").tolist(),
+            spans["last_max"].to_numpy().astype("datetime64[D]").tolist(),
+            strict=True,
+        ):
+            by_key.setdefault(key, []).append((first, last))
+        return {key: _multirange(spans) for key, spans in by_key.items()}
 
 
 def _multirange(spans: list[tuple[Any, Any]]) -> str:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from loaders.landing import first_key, indexes, lineage, table_rejects
 from loaders.landing.editions.choose import open_table
 from loaders.landing.editions.plain import PlainTable
-from loaders.landing.first_copy import copy_straight, find_encoder
+from loaders.landing.first_copy import Changes, copy_straight, find_encoder
 from loaders.landing.history import keep_replaced
 from loaders.landing.staging import FileRows, Staged, copy_to_stage
 from loaders.landing.target import Target
@@ -43,7 +43,7 @@ def land_file(
     with pq.ParquetFile(path) as file:
         # a short transaction: readers of the table must not wait until the rows have landed
         with conn.transaction():
-            target = replace(target, types=_column_types(conn, target))
+            target = replace(target, types=column_types(conn, target))
             table = open_table(conn, target, file)
             target = table.target
             encoder = find_encoder(conn, file, table)
@@ -55,7 +55,7 @@ def land_file(
         has_numbers = ROUTE_NO in target.types
         routes = lineage.number_routes(conn, file) if has_numbers else {}
         # the transaction of the rows starts here; savepoints follow
-        _require_content(conn, content)
+        require_content(conn, content)
         file_no = lineage.number_file(conn, file_id)
         numbers = lineage.Numbers(routes, file_no, SOURCE_ROUTE in target.types)
         table.begin(conn)
@@ -68,22 +68,55 @@ def land_file(
         new, changed, dropped = copied, 0, 0
     else:
         new, changed, dropped = _write_staged(conn, path, table, staged)
+    # a reader takes for unchanged what is neither new nor changed
+    read = staged.read - len(staged.rejected) - dropped
+    _record_rejects(conn, path, target, staged, file_id)
+    _record_file(conn, target, file_no, file_id, (read, new, changed))
+
+
+def land_copied(
+    conn: psycopg.Connection,
+    path: Path,
+    target: Target,
+    changes: Changes,
+    *,
+    rows: int,
+    file_id: str,
+) -> None:
+    """Land a file whose rows the open transaction has copied into their table, which has no key."""
+    changes.report(conn)
+    first_key.build_key(conn, target)
+    _record_rejects(conn, path, target, Staged(rows, []), file_id)
+    _record_file(conn, target, lineage.number_file(conn, file_id), file_id, (rows, rows, 0))
+
+
+def _record_rejects(
+    conn: psycopg.Connection, path: Path, target: Target, staged: Staged, file_id: str
+) -> None:
     if target.dataset is not None:
         load_id = file_id.partition("/")[0]
         table_rejects.update_rejects(conn, path, target, staged, load_id=load_id)
+
+
+def _record_file(
+    conn: psycopg.Connection,
+    target: Target,
+    file_no: int,
+    file_id: str,
+    rows: tuple[int, int, int],
+) -> None:
+    """Record a file: its number, its id, and its rows that are read, new, changed."""
     if target.key:
-        # a reader takes for unchanged what is neither new nor changed
-        read = staged.read - len(staged.rejected) - dropped
         conn.execute(
             "insert into ops.landed_files (file_no, file_id, load_id, schema_name, table_name, "
             "rows_read, rows_new, rows_changed) overriding system value "
             "values (%s, %s, split_part(%s, '/', 1), %s, %s, %s, %s, %s) "
             "on conflict (file_id) do nothing",  # landed before: the first counts stay
-            (file_no, file_id, file_id, target.schema, target.table, read, new, changed),
+            (file_no, file_id, file_id, target.schema, target.table, *rows),
         )
 
 
-def _require_content(conn: psycopg.Connection, content: str) -> None:
+def require_content(conn: psycopg.Connection, content: str) -> None:
     """Raises LockHeldError. From here to the end of the transaction a restore has to wait."""
     if find_content(conn) != content:
         raise LockHeldError(
@@ -92,7 +125,8 @@ def _require_content(conn: psycopg.Connection, content: str) -> None:
         )
 
 
-def _column_types(conn: psycopg.Connection, target: Target) -> dict[str, str]:
+def column_types(conn: psycopg.Connection, target: Target) -> dict[str, str]:
+    """The columns of the table, with their types."""
     return dict(
         conn.execute(
             "select attname, format_type(atttypid, atttypmod) from pg_attribute "

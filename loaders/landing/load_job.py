@@ -8,7 +8,8 @@ yield Arrow tables (append, because a merge would add dlt's staging schema and M
 
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,22 +17,21 @@ from typing import Any
 import dlt
 import psycopg
 import psycopg2  # type: ignore[import-untyped]  # what dlt itself speaks
-import pyarrow as pa
 from dlt.common.destination.client import HasFollowupJobs, RunnableLoadJob
 from dlt.common.destination.exceptions import DestinationTransientException
-from dlt.common.schema.utils import get_columns_names_with_prop
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations.exceptions import DatabaseTerminalException, DatabaseTransientException
 from dlt.destinations.impl.postgres.factory import postgres
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from loaders.landing import cursors, pipeline_state
+from loaders.landing import pipeline_state
 from loaders.landing.dlt_client import KeptClient, LandingConfiguration
 from loaders.landing.dlt_setup import own_context, spool_errors
+from loaders.landing.early_copy import EarlyCopy, copying_early
 from loaders.landing.landed_file import land_file
+from loaders.landing.resources import make_resources, read_target
 from loaders.landing.stop_at_once import hung_up_when_stopped, stopped_at_once
 from loaders.landing.table_rejects import TooManyRejected, count_refused
-from loaders.landing.target import Target
 from loaders.warehouse.content import content_id
 from loaders.warehouse.tables import LOAD_ID, ROUTE_NO, SOURCE_ROUTE, Batch, LandedTable
 from quotemill.errors import LockHeldError, QuotemillError, sqlstate, walk_causes
@@ -39,16 +39,6 @@ from quotemill.settings.folders import make_private
 from quotemill.warehouse.connections import connect
 from quotemill.warehouse.postgres import Warehouse, WarehouseAway
 
-# on disk with a package: the columns of a unit that is replaced as one, and of the change feed
-_UNIT = "x-quotemill-unit"
-_ENTITY = "x-quotemill-entity"
-_DAY = "x-quotemill-day"
-# and of the table: its secondary indexes, the name under which its rows are rejected, and the
-# dataset that brings them where that has another name
-_INDEXES = "x-quotemill-indexes"
-_DATASET = "x-quotemill-refusals"
-_LOADED_BY = "x-quotemill-loaded-by"
-ITEM_ROWS = 200_000  # of what dlt gets at once: some 20 MB
 # files that land side by side; with dlt's own connection and that of the load, four
 AT_ONCE = threading.BoundedSemaphore(2)
 ROUNDS = 3  # of dlt's own five tries at a file, each started when the warehouse answers again
@@ -164,95 +154,34 @@ def land(
     rejects: LandedTable | None = None,
     beside: LandedTable | None = None,
     dataset: str | None = None,
+    *,
+    copies_early: bool = False,
 ) -> Landed:
     """Land batches of one table as one package; the counts are of the rows of that table.
 
     The batches are drawn while dlt extracts, so memory stays flat. Their rejected rows land in the
     table `rejects`, what they have beside their rows in `beside`. Rows that the table refuses land
     among the source's rejected rows too, under the name `dataset`; without one they end the
-    load.
+    load. With `copies_early` the first rows of a table land while dlt extracts them, which takes
+    a transaction as long as the batches do.
     """
+    destination: Any = pipeline.destination
     with (
         own_context(Path(pipeline.pipelines_dir)),
         spool_errors(Path(pipeline.working_dir)),
+        copying_early(destination, table) if copies_early else nullcontext() as early,
         stopped_at_once(),
     ):
         while pipeline.has_pending_data:  # else dlt would land that package and leave out this one
             _run(pipeline, warehouse, None)
-        resources = _resources(table, batches, rejects=rejects, beside=beside, dataset=dataset)
+        resources = make_resources(
+            table, batches, rejects=rejects, beside=beside, dataset=dataset, early=early
+        )
         landed = _run(pipeline, warehouse, dlt.source(lambda: resources, name=source)(), table.name)
     if rejects is None or not landed.load_ids:
         return landed
     number = warehouse.ask(lambda conn: count_refused(conn, rejects, landed.load_ids))
     return replace(landed, rejected=number)
-
-
-def _resources(
-    table: LandedTable,
-    batches: Iterable[Batch],
-    *,
-    rejects: LandedTable | None,
-    beside: LandedTable | None,
-    dataset: str | None,
-) -> list[Any]:
-    """The parts of batches as resources of dlt, which draws each to its end before the next."""
-    others: dict[str, list[pa.Table]] = {"rejected": [], "beside": []}
-
-    def rows() -> Iterator[pa.Table]:
-        state = dlt.current.resource_state()
-        for batch in batches:
-            cursors.advance(state, batch.cursors)
-            for name, parts in others.items():
-                part = getattr(batch, name)
-                if part is not None and part.num_rows:
-                    parts.append(part)
-            if batch.rows is not None and batch.rows.num_rows:
-                yield batch.rows
-
-    resources = [_resource(table, lambda: _join(rows()), dataset)]
-    if rejects is not None:
-        resources.append(_resource(rejects, lambda: _join(others["rejected"])))
-    if beside is not None:
-        named = beside.name if dataset else None
-        resources.append(_resource(beside, lambda: _join(others["beside"]), named, dataset))
-    return resources
-
-
-def _join(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Fewer, larger tables of the same rows: dlt checks the hints of all columns for each."""
-    held: list[pa.Table] = []
-    for part in parts:
-        held.append(part)
-        if sum(map(len, held)) >= ITEM_ROWS:
-            yield pa.concat_tables(held)
-            held = []
-    if held:
-        yield pa.concat_tables(held)
-
-
-def _resource(
-    table: LandedTable,
-    rows: Callable[[], Iterator[pa.Table]],
-    dataset: str | None = None,
-    loaded_by: str | None = None,
-) -> Any:
-    columns: Any = [
-        {"name": f.name, "nullable": f.nullable}
-        | ({_UNIT: True} if f.name in table.whole else {})
-        | ({_ENTITY: True} if f.name == table.entity else {})
-        | ({_DAY: True} if f.name == table.day else {})
-        for f in table.schema
-    ]
-    resource = dlt.resource(
-        rows,
-        name=table.name,
-        primary_key=list(table.key),
-        write_disposition="append",
-        columns=columns,
-    )
-    values = {_INDEXES: list(table.index_names), _DATASET: dataset, _LOADED_BY: loaded_by}
-    hints: dict[str, Any] = {name: value for name, value in values.items() if value}
-    return resource.apply_hints(additional_table_hints=hints) if hints else resource
 
 
 def _run(
@@ -329,42 +258,34 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
         client: KeptClient = self._job_client  # type: ignore[assignment]
         url = client.config.credentials.to_native_representation()
         try:
+            early = client.early
+            path, table = Path(self._file_path), self.load_table_name
+            if early is not None and not early.take(path, table, self._load_id):
+                early = None
             with (
                 AT_ONCE,
-                client.warehouse.lend(lambda: connect(url)) as conn,
+                early.lend() if early else client.warehouse.lend(lambda: connect(url)) as conn,
                 hung_up_when_stopped(conn),
             ):
-                self._land(conn, client)
+                self._land(conn, client, early)
         except (*BAD_DATA, *_OURS) as error:  # no retry
             raise DatabaseTerminalException(error) from error
         except psycopg.Error as error:
             raise DatabaseTransientException(error) from error
 
-    def _land(self, conn: psycopg.Connection, client: KeptClient) -> None:
-        table: Any = self._load_table
-
-        def marked(hint: str) -> tuple[str, ...]:
-            return tuple(get_columns_names_with_prop(table, hint))
-
+    def _land(
+        self, conn: psycopg.Connection, client: KeptClient, early: EarlyCopy | None = None
+    ) -> None:
         config: Any = client.config  # ours, see LandingConfiguration
-        loaded_by = table.get(_LOADED_BY) or table.get(_DATASET)
-        target = Target(
-            schema=client.sql_client.dataset_name,
-            table=self.load_table_name,
-            key=marked("primary_key"),
-            unit=marked(_UNIT),
-            entity=next(iter(marked(_ENTITY)), None),
-            day=next(iter(marked(_DAY)), None),
-            indexes=tuple(table.get(_INDEXES, ())),
-            dataset=table.get(_DATASET),
-            loaded_by=loaded_by,
-            accepts_loss=loaded_by in config.accepts_loss.split(),
+        target = read_target(
+            self._load_table, client.sql_client.dataset_name, config.accepts_loss.split()
         )
         if target.qualified in client.warehouse.history:
             target = replace(target, keeps_history=True)
         file_id = f"{self._load_id}/{self.job_id()}"
         path, lane, content = Path(self._file_path), config.lane, config.content
-        land_file(conn, path, target, file_id=file_id, lane=lane, content=content)
+        if early is None or not early.land(conn, path, target, file_id=file_id):
+            land_file(conn, path, target, file_id=file_id, lane=lane, content=content)
 
 
 class LandingClient(KeptClient):
@@ -375,6 +296,12 @@ class LandingClient(KeptClient):
         if file_format == "parquet" and table["write_disposition"] == "append":
             return UpsertCopyJob(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
+
+    def _build_schema_update_sql(self, *args: Any) -> Any:
+        statements, columns = super()._build_schema_update_sql(*args)
+        if self.early is not None and self.early.table in columns:
+            self.early.close()  # else dlt would wait for our own transaction
+        return statements, columns
 
     def get_storage_tables(self, table_names: Iterable[str]) -> Any:
         for name, columns in super().get_storage_tables(table_names):
@@ -387,6 +314,7 @@ class LandingClient(KeptClient):
 class landing(postgres):  # dlt names a destination after its class
     spec = LandingConfiguration  # type: ignore[assignment]  # dlt's hint forgets subclasses
     warehouse: Warehouse
+    early: EarlyCopy | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -417,7 +345,7 @@ class landing(postgres):  # dlt names a destination after its class
 
     def client(self, schema: Any, initial_config: Any = None) -> Any:
         client: Any = super().client(schema, initial_config)
-        client.warehouse = self.warehouse
+        client.warehouse, client.early = self.warehouse, self.early
         return client
 
 

@@ -1,7 +1,7 @@
 """COPY of a file of rows into the temp table `_land`, or straight into its table."""
 
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -74,7 +74,8 @@ def copy_to_stage(conn: psycopg.Connection, rows: FileRows) -> Staged:
             encoder = ArrowToPostgresBinaryEncoder(rows.schema)
             columns = stage_ddl(rows.schema, encoder)
             conn.execute(f"create temp table _land ({columns}) on commit drop".encode())
-            return Staged(copy_binary(conn, rows, "_land", encoder), rows.schema.names)
+            read = copy_binary(conn, rows.batches(), "_land", encoder)
+            return Staged(read, rows.schema.names)
     except psycopg.OperationalError:
         raise  # the server went away
     except Exception as error:  # of a type the encoder lacks, of a value the server rejects
@@ -83,15 +84,20 @@ def copy_to_stage(conn: psycopg.Connection, rows: FileRows) -> Staged:
 
 
 def copy_binary(
-    conn: psycopg.Connection, rows: FileRows, target: str, encoder: ArrowToPostgresBinaryEncoder
+    conn: psycopg.Connection,
+    batches: Iterable[pa.RecordBatch],
+    target: str,
+    encoder: ArrowToPostgresBinaryEncoder,
 ) -> int:
-    """COPY a file into a table of the encoder's own column types; the number of rows read."""
+    """COPY batches into a table of the encoder's own column types; the number of rows read."""
     read = 0
-    into = f"copy {target} ({names(rows.schema.names)}) from stdin (format binary)".encode()
+    columns = names(column.name for column in encoder.schema().columns)
     with (
-        conn.cursor().copy(into) as copy,
+        conn.cursor().copy(
+            f"copy {target} ({columns}) from stdin (format binary)".encode()
+        ) as copy,
         # the server need not wait while the next batch is encoded
-        closing(draw_ahead(_encode(rows, encoder))) as blocks,
+        closing(draw_ahead(_encode(batches, encoder))) as blocks,
     ):
         for count, block in blocks:
             read += count
@@ -100,11 +106,11 @@ def copy_binary(
 
 
 def _encode(
-    rows: FileRows, encoder: ArrowToPostgresBinaryEncoder
+    batches: Iterable[pa.RecordBatch], encoder: ArrowToPostgresBinaryEncoder
 ) -> Generator[tuple[int, bytes], None, None]:
-    """A file in the format of binary COPY: numbers of rows and their bytes."""
+    """Batches in the format of binary COPY: numbers of rows and their bytes."""
     yield 0, encoder.write_header()
-    for batch in rows.batches():
+    for batch in batches:
         yield batch.num_rows, encoder.write_batch(batch)
     yield 0, encoder.finish()
 

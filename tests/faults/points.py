@@ -20,6 +20,12 @@ DELETED = "old ticks deleted, new ones not inserted"
 STRAIGHT = "copied straight into the table, not committed"
 NO_KEY = "the key of the empty table dropped, no row copied"
 KEY = "copied without the key, which is not yet built"
+EARLY = (
+    "no row is copied early",
+    "some rows are copied early, their file is not whole",
+    "a file takes over its early rows",
+    "early rows have their key, which is not committed",
+)
 BY_CODE = ("kline_daily", "minute_1m", "tick_trade")
 STATE_TABLE = "_dlt_pipeline_state"
 
@@ -88,9 +94,13 @@ TDX = {
     "after COPY, before the upsert": after(
         "loaders.landing.landed_file:copy_to_stage", stage=LANDING
     ),
-    STRAIGHT: before("loaders.landing.first_copy:_report_changes", stage=LANDING),
-    NO_KEY: before("loaders.landing.first_copy:lock_unkeyed", stage=LANDING),
-    KEY: before("loaders.landing.first_copy:build_key", stage=LANDING),
+    STRAIGHT: before("loaders.landing.first_copy:Changes.report", stage=LANDING),
+    NO_KEY: before("loaders.landing.first_key:lock_unkeyed", stage=LANDING),
+    KEY: before("loaders.landing.first_key:build_key", stage=LANDING),
+    EARLY[0]: before("loaders.landing.early_copy:require_content", stage=FETCHING),
+    EARLY[1]: after("loaders.landing.early_copy:copy_binary", stage=FETCHING),
+    EARLY[2]: before("loaders.landing.early_copy:land_copied", stage=LANDING),
+    EARLY[3]: after("loaders.landing.early_copy:land_copied", stage=LANDING),
     DELETED: after("loaders.landing.landed_file:replace_units", stage=LANDING),
     "after the upsert, before the commit": after(f"{JOB}._land", stage=LANDING, applies=_has_rows),
     "after the commit, dlt not informed": after(f"{JOB}.run", stage=UNMARKED, applies=_has_rows),

@@ -24,7 +24,7 @@ from tests.faults.kills import (
     market_tables,
     scenario,
 )
-from tests.faults.points import BUILD, DELETED, KEY, LANDING, NO_KEY, STAGES, STRAIGHT, TDX
+from tests.faults.points import BUILD, DELETED, EARLY, KEY, LANDING, NO_KEY, STAGES, STRAIGHT, TDX
 from tests.faults.scene import Finished, Scene, assert_same, drive
 
 
@@ -79,6 +79,22 @@ def folder_import(
     return scenario("import of a folder", lambda: open_scene(**env), report, *datasets)
 
 
+@pytest.fixture(scope="module")
+def first_import(
+    open_scene: Callable[..., Scene], tmp_path_factory: pytest.TempPathFactory
+) -> Scenario:
+    """A desktop client's folder, with so many bars that they are copied while they are read."""
+    folder = tmp_path_factory.mktemp("client")
+    write_folder(folder, codes=51, days=4_000)
+    env = {
+        "QUOTEMILL_TDX__BASE_URL": "",
+        "QUOTEMILL_TDX__CORPORATE_ACTIONS": "",
+        "QUOTEMILL_TDX__CLIENT": str(folder),
+    }
+    report = tmp_path_factory.mktemp("import") / "report"
+    return scenario("first import", lambda: open_scene(**env), report, "--dataset=kline_daily")
+
+
 @pytest.mark.long
 def test_one_kill_in_each_stage_of_a_load_costs_nothing_but_time(
     first_load: Scenario, second_day: Scenario, tmp_path: Path
@@ -100,6 +116,15 @@ def test_kills_of_an_import_cost_nothing_but_time(folder_import: Scenario, tmp_p
     others = [name for name in TDX if folder_import.counts.get(name) and name not in straight]
     for point in [*straight, *rng.sample(others, 2)]:
         what, _ = kill(folder_import, point, rng, tmp_path / "report")
+        print(what)
+
+
+def test_kills_of_rows_that_are_copied_early_cost_nothing_but_time(
+    first_import: Scenario, tmp_path: Path
+) -> None:
+    rng = dice(17)
+    for point in [*EARLY, KEY]:
+        what, _ = kill(first_import, point, rng, tmp_path / "report")
         print(what)
 
 

@@ -7,7 +7,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from loaders.landing import first_copy, landed_file
+from loaders.landing import first_copy, landed_file, staging
 from loaders.tdx.tables import KLINE_DAILY, REJECTED_ROW
 from loaders.warehouse import migrate
 from loaders.warehouse.tables import Batch, LandedTable
@@ -59,7 +59,7 @@ def test_straight_copy_and_upsert_give_the_same_rows_and_feed(
     days: int,
     is_sorted: bool,
 ) -> None:
-    monkeypatch.setattr(first_copy, "COPY_ROWS", 70)
+    monkeypatch.setattr(staging, "COPY_ROWS", 70)
     rows = bars(3, 0, days)
     rows = rows if is_sorted else rows.sort_by([("close", "ascending"), ("code", "descending")])
     assert land(bench, rows) == (len(rows), len(rows), 0)

@@ -16,6 +16,7 @@ import pytest
 from loaders.engine.signals import handled
 from loaders.landing import first_copy, first_key, indexes
 from loaders.landing.editions.plain import PlainTable
+from loaders.landing.first_copy import Changes
 from loaders.landing.landed_file import land_file
 from loaders.landing.target import Target
 from loaders.tdx.tables import KLINE_DAILY, REJECTED_ROW
@@ -44,13 +45,12 @@ def bench(warehouse_dsn: str, tmp_path: Path) -> LandingBench:
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What became of the key, in order; ten rows are many."""
     monkeypatch.setattr(first_copy, "FEWEST", 10)
-    steps, build = list[str](), first_copy.build_key
+    steps, build = list[str](), first_key.build_key
 
     def build_noted(*args: Any) -> None:
         build(*args)
         steps.append("built")
 
-    monkeypatch.setattr(first_copy, "build_key", build_noted)
     monkeypatch.setattr(first_key, "build_key", build_noted)
     return steps
 
@@ -90,7 +90,7 @@ def test_readers_and_failed_loads_find_a_table_without_its_key_empty(
     conn: psycopg.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seen, report = [], first_copy._report_changes
+    seen, report = [], Changes.report
 
     def report_and_read(*args: Any) -> None:
         report(*args)
@@ -98,7 +98,7 @@ def test_readers_and_failed_loads_find_a_table_without_its_key_empty(
             reader.execute("set lock_timeout = '10ms'")
             seen.append(reader.execute("select count(*) from raw_tdx.kline_daily").fetchone())
 
-    monkeypatch.setattr(first_copy, "_report_changes", report_and_read)
+    monkeypatch.setattr(Changes, "report", report_and_read)
     conn.execute("alter table ops.landed_files add constraint broken check (rows_new = 0)")
     with pytest.raises(Exception, match="broken"):
         land(bench, bars(3, 0, 30))
@@ -116,17 +116,17 @@ def test_readers_and_failed_loads_find_a_table_without_its_key_empty(
 def test_a_load_stopped_at_once_does_not_wait_for_its_rows(
     bench: LandingBench, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended, report = Event(), first_copy._report_changes
+    ended, report = Event(), Changes.report
 
-    def report_after_a_ctrl_c(landing: psycopg.Connection, *args: Any) -> None:
+    def report_after_a_ctrl_c(changes: Changes, landing: psycopg.Connection) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         try:
             landing.execute("select pg_sleep(60)")  # as the COPY of many rows
         finally:
             ended.set()
-        report(landing, *args)
+        report(changes, landing)
 
-    monkeypatch.setattr(first_copy, "_report_changes", report_after_a_ctrl_c)
+    monkeypatch.setattr(Changes, "report", report_after_a_ctrl_c)
     with (
         handled({signal.SIGINT: signal.default_int_handler}),  # as in a command
         pytest.raises(KeyboardInterrupt),
@@ -208,7 +208,7 @@ def test_a_second_load_waits_for_the_key_and_stores_no_row_twice(
         "select 1 from pg_locks where not granted and mode = 'ShareRowExclusiveLock' "
         "and relation = 'raw_tdx.kline_daily'::regclass"
     )
-    loads, report = [], first_copy._report_changes
+    loads, report = [], Changes.report
 
     def land_beside() -> None:
         with warehouse.connect() as other:
@@ -225,7 +225,7 @@ def test_a_second_load_waits_for_the_key_and_stores_no_row_twice(
                 while conn.execute(waiting).fetchone() is None:
                     assert not loads[0].done()
 
-        monkeypatch.setattr(first_copy, "_report_changes", report_beside_another)
+        monkeypatch.setattr(Changes, "report", report_beside_another)
         assert land(bench, rows) == (90, 90, 0)
         loads[0].result()
 
