@@ -10,6 +10,8 @@
 5. What these wrote, by key and date, into the change feed.
 6. Rows that the table refuses into the table of rejected rows; those of before, withdrawn.
 7. One row in ops.landed_files.
+
+Of the first file of a table 1 and 2 may be over when it comes (loaders/landing/early_copy.py).
 """
 
 from dataclasses import replace

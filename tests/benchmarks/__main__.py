@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from loaders.warehouse.embedded import server as embedded
-from tests.benchmarks import builds, loads, nights, page, ticks
+from tests.benchmarks import builds, first_loads, loads, nights, page, ticks
 from tests.benchmarks.loads import DAYS
 from tests.benchmarks.nights import MADE_UP, REAL
 from tests.real_market import STOCKS
 
 Options = argparse.Namespace
 Section = tuple[str, list[page.Aim]]
-ORDER = (nights.TITLE, loads.TITLE, builds.TITLE, ticks.TITLE)
+ORDER = (nights.TITLE, first_loads.TITLE, loads.TITLE, builds.TITLE, ticks.TITLE)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,12 +71,21 @@ def measure_nights(_: str, folder: Path, options: Options) -> Section:
     return nights.section(results)
 
 
+def measure_first_loads(_: str, folder: Path, options: Options) -> Section:
+    stocks = {REAL: options.real_stocks, MADE_UP: options.folder_codes}
+    results = first_loads.compare_markets(
+        folder, stocks, days=DAYS, rounds=options.first_loads, say=say
+    )
+    return first_loads.section(results)
+
+
 def measure_ticks(_: str, folder: Path, options: Options) -> Section:
     return ticks.section(ticks.compare_paths(folder, rounds=options.saves, say=say))
 
 
 PARTS = {
     "nights": (nights.TITLE, measure_nights),
+    "first-loads": (first_loads.TITLE, measure_first_loads),
     "loads": (loads.TITLE, measure_loads),
     "builds": (builds.TITLE, measure_builds),
     "ticks": (ticks.TITLE, measure_ticks),
@@ -90,6 +99,7 @@ def parse(arguments: list[str] | None) -> Options:
         "codes": (120, f"codes of {DAYS:,} rows to write"),
         "rounds": (3, "rounds of the write paths"),
         "loads": (5, "small loads a round"),
+        "first-loads": (5, "first loads of a client's folder"),
         "market": (125, "codes of the smallest market"),
         "days": (2, "new days and events"),
         "saves": (7, "saves of a day of ticks by each path"),
