@@ -44,6 +44,7 @@ def make_context(now: datetime, **values: Any) -> Any:
         load=SimpleNamespace(
             cancelling=lambda: False,
             log=lambda *_: None,
+            hold=lambda *_: None,
             request=LoadRequest("ib", options={"pass": "confirm"}),
         ),
         **({"slot_deadlines": {}, "missing": {}, "queued": {}, "queue_until": None} | values),
