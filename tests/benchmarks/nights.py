@@ -42,9 +42,9 @@ AIMS = {
     (MADE_UP, LOAD): 40.0,
     (MADE_UP, PRICES): 100.0,
     (MADE_UP, BUILD): 45.0,
-    **{(market, EMPTY): 5.0 for market in (REAL, MADE_UP)},
+    **{(market, EMPTY): 2.5 for market in (REAL, MADE_UP)},
     **{(market, DAY): 20.0 for market in (REAL, MADE_UP)},
-    **{(market, STATUS): 0.5 for market in (REAL, MADE_UP)},
+    **{(market, STATUS): 0.3 for market in (REAL, MADE_UP)},
     **{(market, SCHEDULE): 0.3 for market in (REAL, MADE_UP)},
 }
 
