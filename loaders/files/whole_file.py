@@ -49,7 +49,14 @@ def sync_all(paths: Iterable[Path]) -> None:
 
 
 def write(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """Write a temporary file and rename it. Raises OSError, and leaves no part behind."""
+    """Write a temporary file and rename it. Raises OSError, and leaves no part behind.
+
+    What is no file, such as /dev/null or a pipe, is written to and stays what it is.
+    """
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    path = path.resolve()  # of a link, what it names
     # with another suffix: a program that collects files by suffix never sees the part
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
     try:

@@ -10,6 +10,7 @@ from loaders.files import whole_file
 from loaders.files.folder import OWNER, OwnedFolder, check_size
 from loaders.files.whole_file import unfinished
 from quotemill.errors import DataQualityError, QuotemillError, SettingsError
+from quotemill.systems import IS_POSIX
 
 
 class Shelf(OwnedFolder):
@@ -106,3 +107,14 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_part(tmp_path: 
         whole_file.write(path, "\ud800")
     assert [p.name for p in tmp_path.iterdir()] == ["settings"]
     assert path.read_text() == "old"
+
+
+@pytest.mark.skipif(not IS_POSIX, reason="without /dev/null")
+def test_a_device_is_written_to_and_a_link_keeps_naming_its_file(tmp_path: Path) -> None:
+    nowhere, link, file = tmp_path / "nowhere", tmp_path / "link", tmp_path / "file"
+    nowhere.symlink_to("/dev/null")
+    whole_file.write(nowhere, "text")
+    assert nowhere.is_char_device()
+    link.symlink_to(file)
+    whole_file.write(link, "text")
+    assert (link.is_symlink(), file.read_text()) == (True, "text")
