@@ -46,6 +46,10 @@ NOT_RUN = {
         "notebooks",
         "",
     ): "installs Jupyter; tests/integration/dbt/test_python_reader runs the cell",
+    (
+        "python",
+        "select\n    code",
+    ): "tests/integration/dbt/test_reader_periods runs it on each table",
     ("questdb", "quotemill schedule disable"): "tests/faults/tq/test_copy moves ticks both ways",
     ("questdb", "quotemill questdb copy"): "tests/faults/tq/test_copy moves ticks both ways",
     ("questdb", "quotemill ticks archive"): "tests/faults/tq/test_tick_archive archives days",
