@@ -166,20 +166,22 @@ ALIASES = {
 }
 
 
-def commands() -> Iterator[tuple[str, Any]]:
-    """Every command of both command lines by its full name, groups included, aliases not.
+def commands(*, hidden: bool = False) -> Iterator[tuple[str, Any]]:
+    """Every command of both command lines by its full name, groups included.
+
+    hidden: with names that no list of the help has
 
     The commands belong to the click that typer vendors, which cannot be imported by name.
     """
     for name, app in APPS.items():
-        yield from _below(name, typer.main.get_command(app))
+        yield from _below(name, typer.main.get_command(app), hidden)
 
 
-def _below(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+def _below(name: str, command: Any, hidden: bool) -> Iterator[tuple[str, Any]]:
     yield name, command
     for child_name, child in getattr(command, "commands", {}).items():
-        if not child.hidden:
-            yield from _below(f"{name} {child_name}", child)
+        if hidden or not child.hidden:
+            yield from _below(f"{name} {child_name}", child, hidden)
 
 
 def example(command: Any) -> str | None:
@@ -215,21 +217,10 @@ def commands_page() -> str:
 
 def _help(command: Any) -> list[str]:
     text = re.sub(r"^Example:\s+.+$", "", command.help or "", flags=re.MULTILINE).strip()
-    paragraphs = [_unwrapped(part) for part in re.split(r"\n\s*\n", text)]
+    paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", text)]
     call = example(command)
     shown = ["", "```sh", call, "```"] if call else []
     return "\n\n".join(paragraphs).splitlines() + shown
-
-
-def _unwrapped(paragraph: str) -> str:
-    """One line, unless it is a list of calls."""
-    if re.match(r"\d\. ", paragraph.strip()):
-        rows = [re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in paragraph.splitlines()]
-        return "\n".join(
-            f"{call[:3]}`{call[3:]}`: {why[0]}" if why else f"{call[:3]}`{call[3:]}`"
-            for call, *why in rows
-        )
-    return " ".join(paragraph.split())
 
 
 def _parameters(command: Any) -> list[str]:

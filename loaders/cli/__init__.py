@@ -1,14 +1,4 @@
-"""The `loaders` command: load sources, read the record of loads, try a sandbox.
-
-Common workflows:
-
-1. loaders check tdx            does the service answer?
-2. loaders run tdx              load what is new
-3. loaders status               what ran, what failed
-4. loaders retry                load again what failed
-5. loaders verify tdx           is what was loaded still there?
-6. loaders selftest tdx         is every answer of the service right?
-"""
+"""The `loaders` command: load sources, read the record of loads, try a sandbox."""
 
 import sys
 from typing import NoReturn
@@ -25,14 +15,18 @@ from loaders.cli.lazy import lazy_app
 app = lazy_app(
     __doc__,
     {
-        "run": "loaders.cli.load:run_command",
-        "status": "loaders.cli.jobs:status_command",
-        "retry": "loaders.cli.load:retry_command",
-        "cancel": "loaders.cli.jobs:cancel_command",
-        "check": "loaders.cli.check:check_command",
-        "selftest": "loaders.cli.selftest:selftest_command",
-        "verify": "loaders.cli.verify:verify_command",
-        "sandbox": "loaders.cli.sandbox:app",
+        "Every day": {
+            "run": "loaders.cli.load:run_command",
+            "status": "loaders.cli.jobs:status_command",
+            "retry": "loaders.cli.load:retry_command",
+            "cancel": "loaders.cli.jobs:cancel_command",
+        },
+        "Checks": {
+            "check": "loaders.cli.check:check_command",
+            "selftest": "loaders.cli.selftest:selftest_command",
+            "verify": "loaders.cli.verify:verify_command",
+        },
+        "Try": {"sandbox": "loaders.cli.sandbox:app"},
     },
     shows_version=True,
 )

@@ -23,7 +23,9 @@ def check_command(
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Test the connection to a source with a real request, not with its health page.
+    """Test the connection to a source with a real request.
+
+    Its health page is not asked: that says "up" without data too.
 
     Example: loaders check tdx
     """

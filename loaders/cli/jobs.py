@@ -25,9 +25,9 @@ def status_command(
     limit: Limit = 20,
     json: JsonFlag = False,
 ) -> None:
-    """Show the last loads, what failed in them, and how far each dataset is loaded.
+    """Show the last loads, what failed, and how far each dataset is.
 
-    `quotemill jobs` prints the same.
+    `quotemill jobs` prints the same, and shows one load.
 
     Example: loaders status --json
     """
@@ -147,7 +147,9 @@ def cancel_command(
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Ask a running load of any source to stop after its current batch, or after a task.
+    """Ask a running load to stop.
+
+    A load of any source; it stops after its current batch, or after a task.
 
     Example: loaders cancel tdx, or quotemill cancel 12
     """

@@ -9,18 +9,24 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-Commands = Mapping[str, str | tuple[str, dict[str, Any]]]
+Target = str | tuple[str, dict[str, Any]]
+Commands = Mapping[str, Mapping[str, Target]]
 
 
 class _LazyCommands(MutableMapping[str, Any]):
     """Commands by name, each imported at its first use.
 
-    targets: `module:attribute` of a function or a Typer app, also in a pair with what
-    `Typer.command` takes; of that an app has `hidden`
+    commands: by the panel of the help; `module:attribute` of a function or a Typer app, also in a
+    pair with what `Typer.command` takes, of which an app has `hidden`, or with `same_as`: the other
+    name of the same function
     """
 
-    def __init__(self, targets: Commands) -> None:
-        self._targets = targets
+    def __init__(self, commands: Commands) -> None:
+        self._targets = {
+            name: (target, panel)
+            for panel, targets in commands.items()
+            for name, target in targets.items()
+        }
         self._imported: dict[str, Any] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -34,7 +40,7 @@ class _LazyCommands(MutableMapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._imported:
-            self._imported[name] = _import_command(name, self._targets[name])
+            self._imported[name] = _import_command(name, *self._targets[name])
         return self._imported[name]
 
     def __setitem__(self, name: str, command: Any) -> None:
@@ -44,8 +50,10 @@ class _LazyCommands(MutableMapping[str, Any]):
         raise TypeError("commands are not removed")
 
 
-def _import_command(name: str, target: str | tuple[str, dict[str, Any]]) -> Any:
+def _import_command(name: str, target: Target, panel: str) -> Any:
     path, options = (target, {}) if isinstance(target, str) else target
+    options = {**options}
+    same_as = options.pop("same_as", None)
     module, _, attribute = path.partition(":")
     value = getattr(importlib.import_module(module), attribute)
     if isinstance(value, typer.Typer):
@@ -56,7 +64,11 @@ def _import_command(name: str, target: str | tuple[str, dict[str, Any]]) -> Any:
         app.command(name, **options)(value)
         command = typer.main.get_command(app)
     command.name = name
+    command.rich_help_panel = panel
     _join_lines(command)
+    if same_as:
+        first, _, rest = command.help.partition("\n\n")
+        command.help = f"{first} The same as `{same_as}`.\n\n{rest}"
     return command
 
 
@@ -64,10 +76,7 @@ def _join_lines(command: Any) -> None:
     """Make each paragraph of the help one line, which a terminal of any width wraps once."""
     if command.help:
         paragraphs = re.split(r"\n\s*\n", command.help)
-        command.help = "\n\n".join(
-            text if re.match(r"\s*\d+\. ", text) else re.sub(r"\s*\n\s*", " ", text)
-            for text in paragraphs
-        )
+        command.help = "\n\n".join(re.sub(r"\s*\n\s*", " ", text) for text in paragraphs)
     commands = getattr(command, "commands", {})
     if not isinstance(commands, _LazyCommands):  # those follow when they are imported
         for subcommand in commands.values():

@@ -43,9 +43,10 @@ def selftest_command(
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Make one request to each of the 31 routes, check the answers and record the results.
+    """Make a request to each of the 31 routes, check the answers.
 
-    Exit code 0 if no check failed, 5 if some did, 4 if nothing answers at the address.
+    The results are recorded. Exit code 0 if no check failed, 5 if some did, 4 if nothing answers at
+    the address.
 
     Example: loaders selftest tdx --verbose
     """

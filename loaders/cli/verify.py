@@ -55,18 +55,18 @@ def verify_command(
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Check that what was loaded is there and correct. Exit code 5 if a check failed.
+    """Check that what was loaded is there and correct.
 
-    tdx: spot checks of code counts, drawn securities, indices, rollups, snapshots and space; they
-    compare with the service where possible, without one with the client's files. tq: rows and
-    hashes of every day of the tick store, recomputed; ticks without a row of the index, or with
-    another stamp; the landed copy of the index; and the store's schedule against the one that dbt
-    built. Of archived days the bytes of their files are compared with those that were written. Days
-    with less than their day bar are named too, and are no failure: loads ask for them again.
-    Differences seen while a load or an archiving of ticks works may be its steps: exit code 75.
-    --repair takes no answer that is less than what is stored. A day that it cannot download again
-    stays different; --accept "KQ.m@SHFE.cu SHFE.cu2601 2025-11-25" removes it, and the next load
-    requests it like any missing day.
+    Exit code 5 if a check failed. tdx: spot checks of code counts, drawn securities, indices,
+    rollups, snapshots and space; they compare with the service where possible, without one with the
+    client's files. tq: rows and hashes of every day of the tick store, recomputed; ticks without a
+    row of the index, or with another stamp; the landed copy of the index; and the store's schedule
+    against the one that dbt built. Of archived days the bytes of their files are compared with
+    those that were written. Days with less than their day bar are named too, and are no failure:
+    loads ask for them again. Differences seen while a load or an archiving of ticks works may be
+    its steps: exit code 75. --repair takes no answer that is less than what is stored. A day that
+    it cannot download again stays different; --accept "KQ.m@SHFE.cu SHFE.cu2601 2025-11-25" removes
+    it, and the next load requests it like any missing day.
 
     Example: loaders verify tdx --sample 5 --seed 7
     """

@@ -62,11 +62,11 @@ def archive_command(
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Write closed days of option chains to Parquet, a file per underlying and day.
+    """Write closed days of option chains to Parquet files.
 
-    A day is closed when it is over and has all its verdicts, open interest included. Unchanged days
-    are not written again; old files are compacted. Exit code 5 where a file is damaged, or where
-    the warehouse has fewer rows than the archive.
+    One per underlying and day. A day is closed when it is over and has all its verdicts, open
+    interest included. Unchanged days are not written again; old files are compacted. Exit code 5
+    where a file is damaged, or where the warehouse has fewer rows than the archive.
 
     Example: quotemill archive --since 2026-11-01 --symbols AAPL
     """
@@ -121,13 +121,13 @@ def retention_command(
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Delete slots of option chains that are old and archived, old logs, and days by `retain`.
+    """Delete archived slots of option chains, old logs and old days.
 
     Slots go after ib.intraday_retain_days, or --older-than, once their files were read again and
     match the warehouse; logs go after ib.error_log_retain_days, or with --view errors after
-    --older-than; days of a table of the dbt project
-    whose settings have `retain` go after that, once they were built. What was built of them stays.
-    Asks first on a terminal. Exit code 6 where old days stay: changed since, not built, or damaged.
+    --older-than; days of a table of the dbt project whose settings have `retain` go after that,
+    once they were built. What was built of them stays. Asks first on a terminal. Exit code 6 where
+    old days stay: changed since, not built, or damaged.
 
     Example: quotemill retention --dry-run
     """
@@ -190,10 +190,11 @@ def restore_command(
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Restore archived days of option chains to the warehouse, from single or compacted files.
+    """Restore archived days of option chains to the warehouse.
 
-    Rows of the warehouse stay; an underlying and day with other rows than the archive is skipped,
-    with exit code 5, as for a damaged file. `quotemill build` reads the restored rows.
+    From single or compacted files. Rows of the warehouse stay; an underlying and day with other
+    rows than the archive is skipped, with exit code 5, as for a damaged file. `quotemill build`
+    reads the restored rows.
 
     Example: quotemill restore chain_intraday --date 2026-11-24 --symbols AAPL
     """

@@ -101,7 +101,9 @@ def list_command(folder: _Folder = None, json: JsonFlag = False) -> None:
 
 @app.command("check")
 def check_command(name: _Name = None, folder: _Folder = None, json: JsonFlag = False) -> None:
-    """Read a backup again from end to end; exit code 1 where it differs from what was written.
+    """Read a backup again from end to end.
+
+    Exit code 1 where it differs from what was written.
 
     Example: quotemill backup check
     """

@@ -76,7 +76,7 @@ def print_summary(result: BuildResult, tests: str = "tests") -> None:
 
 
 def dbt_command(context: typer.Context) -> None:
-    """Pass a command through to dbt, with our project, profile and warehouse.
+    """Pass a command on to dbt, with our project and warehouse.
 
     Example: quotemill dbt build --select kline_daily_qfq+
     """

@@ -31,12 +31,13 @@ def console_command(
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Open a page for everything: settings, loads, schedules, findings, prices; and its HTTP API.
+    """Open a page for everything, and its HTTP API.
 
-    A terminal gets the link of the page, which signs one browser in, once and within an hour.
-    Ctrl-C ends the server; loads that it started go on, and the next one shows them. With --as-of
-    the commands that it starts act as of that time, as a sandbox wants it. A script sends the token
-    as `authorization: Bearer TOKEN`; only its hash stays.
+    Settings, loads, schedules, findings, prices. A terminal gets the link of the page, which signs
+    one browser in, once and within an hour. Ctrl-C ends the server; loads that it started go on,
+    and the next one shows them. With --as-of the commands that it starts act as of that time, as a
+    sandbox wants it. A script sends the token as `authorization: Bearer TOKEN`; only its hash
+    stays.
 
     Example: quotemill console --port 9000 --no-open
     """

@@ -24,7 +24,9 @@ def status_command(
     as_of: FreshnessAt = None,
     json: JsonFlag = False,
 ) -> None:
-    """Show the last loads and builds, the freshness of each dataset, what failed and its fix.
+    """Show what ran, what is stale or failed, and the fix of each.
+
+    The last loads and builds, and how fresh each dataset is.
 
     Example: quotemill status --json
     """
@@ -110,12 +112,13 @@ def findings_command(
     as_of: FreshnessAt = None,
     json: JsonFlag = False,
 ) -> None:
-    """List what is wrong with the data, and since when; acknowledge what is known and stays.
+    """List what is wrong with the data, and since when.
 
-    A finding is new until the next run, then standing; one that vanished and returns is new.
-    Acknowledged findings are listed as such, and are deleted once they vanish. Keys that loads
-    could not load come last: `--ack sh600000`, `--ack "kline_daily sh600000"` or, for all of a
-    dataset, `--ack kline_daily` stops their alert and exit code until a load of them succeeds.
+    --ack acknowledges what is known and stays. A finding is new until the next run, then standing;
+    one that vanished and returns is new. Acknowledged findings are listed as such, and are deleted
+    once they vanish. Keys that loads could not load come last: `--ack sh600000`, `--ack
+    "kline_daily sh600000"` or, for all of a dataset, `--ack kline_daily` stops their alert and exit
+    code until a load of them succeeds.
 
     Example: quotemill findings --ack 12 --reason "halted that day"
     """
@@ -153,7 +156,9 @@ def findings_command(
 
 
 def doctor_command(as_of: FreshnessAt = None, json: JsonFlag = False) -> None:
-    """Check settings, warehouse, service, disk, clock and calendar; print the fix of each.
+    """Check settings, warehouse, services, disk, clock and calendar.
+
+    Prints the fix of each.
 
     Example: quotemill doctor
     """

@@ -45,10 +45,11 @@ def jobs_command(
     limit: load_jobs.Limit = 20,
     json: JsonFlag = False,
 ) -> None:
-    """List the last loads as `loaders status` does, or show one: progress, what failed and why.
+    """List the last loads as `loaders status` does, or show one.
 
-    Works from any terminal, also of another machine. With --follow the exit code is 6 where the
-    load does not succeed; Ctrl-C stops the watching, not the load.
+    Of one: how far it is, what failed and why. Works from any terminal, also of another machine.
+    With --follow the exit code is 6 where the load does not succeed; Ctrl-C stops the watching, not
+    the load.
 
     Example: quotemill jobs --follow
     """

@@ -68,12 +68,13 @@ def logscan_command(
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Count the problems in the log of the commands, by keyword, level and source.
+    """Count the problems in the log of the commands.
 
-    Searches for errors and tracebacks by the level of lines, and for words of each source: for ib
-    pacing, disconnect, permission, delayed data and more. The log is logs/run-DAY.jsonl of the
-    home, a file per day in UTC. Exit code 5 where a line is an error (with --max-total: where more
-    lines than that have a keyword), and where the log has no lines; warnings are only listed.
+    By keyword, level and source. Searches for errors and tracebacks by the level of lines, and for
+    words of each source: for ib pacing, disconnect, permission, delayed data and more. The log is
+    logs/run-DAY.jsonl of the home, a file per day in UTC. Exit code 5 where a line is an error
+    (with --max-total: where more lines than that have a keyword), and where the log has no lines;
+    warnings are only listed.
 
     Example: quotemill logscan ib --date 2026-11-20 --summary summary.json
     """

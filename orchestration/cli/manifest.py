@@ -52,10 +52,10 @@ def check_command(
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Compare a manifest with what is stored now, for the days of the manifest.
+    """Compare a manifest with what is stored now.
 
-    Manifests are in `manifests/<warehouse>/` of the home; a name alone is looked for there.
-    Exit code 5 where something differs; each difference is named.
+    For the days of the manifest. Manifests are in `manifests/<warehouse>/` of the home; a name
+    alone is looked for there. Exit code 5 where something differs; each difference is named.
 
     Example: quotemill manifest check build-00000012.json
     """

@@ -13,7 +13,7 @@ from loaders.settings import load_settings
 from quotemill.errors import DataQualityError, UsageError
 
 app = typer.Typer(
-    help="Fetch, start, stop, check and remove the QuestDB server of this home.",
+    help="Fetch, start, stop and remove the QuestDB server of this home.",
     no_args_is_help=True,
 )
 

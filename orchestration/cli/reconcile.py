@@ -29,10 +29,11 @@ def reconcile_command(
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Compare a sample of codes and one month with what the service and other sources say.
+    """Compare a sample of codes with what other sources say.
 
-    Loads the evidence, compares, names each difference and its likely cause in a Markdown report.
-    Exits with 5 where something differs, with 6 where evidence of some codes did not come.
+    One month, with the service and other sources. Loads the evidence, compares, names each
+    difference and its likely cause in a Markdown report. Exits with 5 where something differs, with
+    6 where evidence of some codes did not come.
 
     Example: quotemill reconcile --month 2025-06 --sample 50
     """

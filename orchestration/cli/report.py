@@ -24,9 +24,10 @@ def report_command(
     as_of: EvaluatedAt = None,
     json: JsonFlag = False,
 ) -> None:
-    """Write the state as one page of HTML: runs, freshness, coverage, findings, timings, space.
+    """Write the state of everything as one page of HTML.
 
-    The page needs no server and no other file, and has the same size for any warehouse.
+    Runs, freshness, coverage, findings, timings, space. The page needs no server and no other file,
+    and has the same size for any warehouse.
 
     Example: quotemill report --out report.html --since 2024-01-01
     """

@@ -35,11 +35,12 @@ def run_command(
     verbose: Verbose = False,
     json: JsonFlag = False,
 ) -> None:
-    """Load what is new from every configured source, build, check, archive and send alerts.
+    """Load what is new from every source, build, check, send alerts.
 
-    On a day without a session it prints "nothing to do" where nothing is late. A failed stage stops
-    only what depends on it; the exit code is the most severe one. Running again is always safe.
-    `quotemill schedule` runs it on a schedule.
+    Every source that is configured; closed days of option chains are archived too. On a day without
+    a session it prints "nothing to do" where nothing is late. A failed stage stops only what
+    depends on it; the exit code is the most severe one. Running again is always safe. `quotemill
+    schedule` runs it on a schedule.
 
     Example: quotemill run --json
     """
@@ -61,9 +62,10 @@ def demo_command(
     codes: Annotated[int, typer.Option(help="Size of the simulated market.")] = 30,
     days: Annotated[int, typer.Option(help="Trading days of the simulated market.")] = 500,
 ) -> None:
-    """Run everything once on a simulated market: server, sandbox, load, build, figures.
+    """Run everything once on a simulated market.
 
-    Writes below var/demo of the working directory; in a checkout, plain dbt then goes there too.
+    Server, sandbox, load, build, figures. Writes below var/demo of the working directory; in a
+    checkout, plain dbt then goes there too.
 
     Example: quotemill demo --codes 100
     """

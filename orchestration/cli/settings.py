@@ -42,7 +42,7 @@ def settings_command(
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Print each setting: its value, where that came from, and its variable.
+    """Print each setting: its value, its origin and its variable.
 
     Secrets are masked. A setting is changed where it came from; a default in quotemill.toml, which
     `quotemill init` writes, by the variable, or by --set, which writes quotemill.toml and, for
@@ -90,7 +90,7 @@ def _read_assignment(text: str) -> tuple[str, Any]:
 
 
 def init_command() -> None:
-    """Write quotemill.toml with every setting as a comment into this folder.
+    """Write quotemill.toml here, with every setting as a comment.
 
     A file that exists stays as it is.
 

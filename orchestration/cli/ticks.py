@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from loaders.tq.tick_archive.restore import RestoredTicks
 
 app = typer.Typer(
-    help="Move old ticks of futures to Parquet files, and back to the tick store.",
+    help="Move old ticks of futures to Parquet files, and back.",
     no_args_is_help=True,
 )
 

@@ -20,9 +20,10 @@ def touch_command(
     ] = None,
     since: Annotated[str | None, typer.Option(help="Only rows from this day on.")] = None,
 ) -> None:
-    """Announce rows that were edited by hand; the next build reads them again from the table.
+    """Announce rows that were edited by hand, for the next build.
 
-    Loads tell of what they write themselves. After TRUNCATE touch the whole table.
+    It reads them again from the table. Loads tell of what they write themselves. After TRUNCATE
+    touch the whole table.
 
     Example: quotemill touch kline_daily --codes sh600000 && quotemill build
     """

@@ -1,5 +1,6 @@
-"""What both command lines have in common: version, near names, help that wraps once."""
+"""What both command lines have in common: version, near names, panels and names, help."""
 
+import inspect
 import re
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 import loaders.cli
 import orchestration.cli
+from tests import write_reference
 
 APPS = pytest.mark.parametrize("app", [loaders.cli.app, orchestration.cli.app])
 RUNNER = CliRunner(env={"COLUMNS": "80", "NO_COLOR": "1", "TERMINAL_WIDTH": "80"})
@@ -30,10 +32,42 @@ def test_a_mistyped_command_names_the_nearest(app: typer.Typer) -> None:
 
 
 @APPS
-def test_each_workflow_of_the_help_is_one_line(app: typer.Typer) -> None:
-    text = RUNNER.invoke(app, ["--help"]).output.partition("Common workflows:")[2]
-    lines = [line.strip() for line in text.partition("╭")[0].splitlines() if line.strip()]
-    assert [line.partition(".")[0] for line in lines] == [str(n + 1) for n in range(len(lines))]
+def test_each_command_has_a_panel_and_a_line_of_80_columns(app: typer.Typer) -> None:
+    group: Any = typer.main.get_command(app)
+    listed = {name: child for name, child in group.commands.items() if not child.hidden}
+    text = RUNNER.invoke(app, ["--help"]).output
+    panels = re.findall(r"╭─ ([\w ]+) ─+╮\n(.*?)╰", text, re.DOTALL)[1:]
+    rows = [
+        (re.findall(r"│ (.{2,}?)  ", line)[0].strip(), title)
+        for title, lines in panels
+        for line in lines.splitlines()
+    ]
+    assert rows == [(name, child.rich_help_panel) for name, child in listed.items()]
+    assert panels[0][0] == "Every day"
+    assert len(panels[0][1].splitlines()) <= 10
+
+
+def test_another_name_of_a_command_is_the_same_function_and_its_help_says_so() -> None:
+    commands = dict(write_reference.commands(hidden=True))
+    named = {
+        name: same_as[1]
+        for name, command in commands.items()
+        if (same_as := re.search(r"The same as `(.+?)`\.", command.help or ""))
+    }
+    assert set(named) > {f"quotemill check {name}" for name in ("doctor", "source", "verify")}
+    for name, other in named.items():
+        functions = {inspect.unwrap(commands[each].callback) for each in (name, other)}
+        assert len(functions) == 1, name
+
+
+@pytest.mark.parametrize("name", ["reconcile", "selfcheck", "logscan"])
+def test_lines_of_cron_may_name_a_check_without_its_family(name: str) -> None:
+    help_of_both = [
+        RUNNER.invoke(orchestration.cli.app, [*call, "--help"]).output.partition("─ Options")[2]
+        for call in ([name], ["check", name])
+    ]
+    assert help_of_both[0]
+    assert help_of_both[0] == help_of_both[1]
 
 
 def test_help_of_80_columns_is_wrapped_once() -> None:

@@ -18,7 +18,7 @@ PAGES = [
     *sorted((ROOT / "docs" / "how-to").glob("*.md")),
     *sorted((ROOT / "docs" / "runbooks").glob("*.md")),
 ]
-COMMANDS = dict(write_reference.commands())
+COMMANDS = dict(write_reference.commands(hidden=True))
 
 
 def calls(text: str) -> Iterator[list[str]]:

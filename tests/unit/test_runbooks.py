@@ -22,7 +22,7 @@ PAGE = (ROOT / "docs" / "older-runbooks.md").read_text("utf-8")
 # tests/e2e/test_older_commands.py types each line of the second
 OLDER, TYPED = PAGE.split("## Commands of options")
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
-COMMANDS = dict(write_reference.commands())
+COMMANDS = dict(write_reference.commands(hidden=True))
 SETTINGS = {name for name, _ in write_reference.settings()}
 DATASETS = {dataset.name for name in sources.MODULES for dataset in sources.find(name).datasets}
 

@@ -53,17 +53,26 @@ class _OlderCommand(TyperCommand):
 _OLDER = {"cls": _OlderCommand}
 
 app = lazy_app(
-    "Option chains in the words of the older runbooks, and the stages of their universe.",
+    "Option chains in the words of older runbooks, and their stages.",
     {
-        "snapshot": ("orchestration.cli.options.loads:snapshot_command", _OLDER),
-        "close-snapshot": ("orchestration.cli.options.loads:close_command", _OLDER),
-        "enrichment": ("orchestration.cli.options.loads:enrichment_command", _OLDER),
-        "rollup": ("orchestration.cli.options.upkeep:rollup_command", _OLDER),
-        "qa": ("orchestration.cli.options.checks:qa_command", _OLDER),
-        "selfcheck": ("orchestration.cli.options.checks:day_command", _OLDER),
-        "logscan": ("orchestration.cli.options.upkeep:logscan_command", _OLDER),
-        "retention": ("orchestration.cli.options.upkeep:retention_command", _OLDER),
-        "schedule": ("orchestration.cli.options.upkeep:schedule_command", _OLDER),
-        "gate": "orchestration.cli.options.gate:app",
+        "Load and build": {
+            "snapshot": ("orchestration.cli.options.loads:snapshot_command", _OLDER),
+            "close-snapshot": ("orchestration.cli.options.loads:close_command", _OLDER),
+            "enrichment": ("orchestration.cli.options.loads:enrichment_command", _OLDER),
+            "rollup": ("orchestration.cli.options.upkeep:rollup_command", _OLDER),
+        },
+        "Check": {
+            "qa": ("orchestration.cli.options.checks:qa_command", _OLDER),
+            "selfcheck": ("orchestration.cli.options.checks:day_command", _OLDER),
+            "logscan": ("orchestration.cli.options.upkeep:logscan_command", _OLDER),
+            "gate": "orchestration.cli.options.gate:app",
+        },
+        "Disk and clock": {
+            "retention": (
+                "orchestration.cli.archive:retention_command",
+                {**_OLDER, "same_as": "quotemill retention"},
+            ),
+            "schedule": ("orchestration.cli.options.upkeep:schedule_command", _OLDER),
+        },
     },
 )

@@ -38,12 +38,13 @@ def selfcheck_command(
     write: SelfcheckFile = None,
     as_of: EvaluatedAt = None,
 ) -> None:
-    """Print the daily checks of option chains as JSON: PASS, FAIL, PENDING until open interest.
+    """Print the daily checks of option chains as JSON.
 
-    Coverage of the slots, data types, rows of the day by origin, counts against the slots, open
-    interest, flags; groups of symbols, exceptions in the day's log, room on the disk, sizes of
-    compacted files, and whether archive and retention keep up. The same goes to a file. Exits 5
-    where a check fails, and where a session has no row.
+    Each is PASS, FAIL, or PENDING until open interest came. Coverage of the slots, data types, rows
+    of the day by origin, counts against the slots, open interest, flags; groups of symbols,
+    exceptions in the day's log, room on the disk, sizes of compacted files, and whether archive and
+    retention keep up. The same goes to a file. Exits 5 where a check fails, and where a session has
+    no row.
 
     Example: quotemill selfcheck ib --date 2026-11-25
     """

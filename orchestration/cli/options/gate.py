@@ -21,7 +21,9 @@ Stage = Annotated[int, typer.Argument(min=1, help="Number of the stage.")]
 
 @app.command("list")
 def list_command(json: JsonFlag = False) -> None:
-    """List the stages: which are open, which may be opened, what is missing, what goes wrong.
+    """List the stages in which the universe of option chains grows.
+
+    Which are open, which may be opened, what is missing, what goes wrong.
 
     Example: quotemill options gate list
     """

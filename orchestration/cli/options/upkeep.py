@@ -1,4 +1,4 @@
-"""`quotemill options rollup`, `logscan`, `retention` and `schedule`."""
+"""`quotemill options rollup`, `logscan` and `schedule`."""
 
 import functools
 import inspect
@@ -11,7 +11,7 @@ from loaders.cli import shell
 from loaders.cli.shell import EvaluatedAt, JsonFlag
 from loaders.landing import change_feed
 from loaders.settings import Settings, load_settings
-from orchestration.cli import archive, build, logscan
+from orchestration.cli import build, logscan
 from orchestration.cli.options.checks import parse_session
 from quotemill.errors import UsageError
 from quotemill.warehouse.postgres import Warehouse
@@ -80,17 +80,6 @@ logscan_command.__signature__ = _taken.replace(  # type: ignore[attr-defined]
 logscan_command.__doc__ = """Count the problems in the log: `quotemill logscan ib`.
 
     Example: quotemill options logscan --date today --keywords pacing
-    """
-
-
-@functools.wraps(archive.retention_command)
-def retention_command(**options: Any) -> None:
-    archive.retention_command(**options)
-
-
-retention_command.__doc__ = """Delete old slots, or old logs: `quotemill retention`.
-
-    Example: quotemill options retention --view intraday --older-than 60
     """
 
 

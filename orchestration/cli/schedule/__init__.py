@@ -3,16 +3,20 @@
 from loaders.cli.lazy import lazy_app
 
 app = lazy_app(
-    "Jobs by the clock: which there are, when they start, starting them.",
+    "Jobs by the clock: list them, start them, install them.",
     {
-        "list": "orchestration.cli.schedule.preview:list_command",
-        "next": "orchestration.cli.schedule.preview:next_command",
-        "simulate": "orchestration.cli.schedule.preview:simulate_command",
-        "run": "orchestration.cli.schedule.start:run_command",
-        "enable": "orchestration.cli.schedule.start:enable_command",
-        "disable": "orchestration.cli.schedule.start:disable_command",
-        "install": "orchestration.cli.schedule.install:install_command",
-        "uninstall": "orchestration.cli.schedule.install:uninstall_command",
-        "serve": "orchestration.cli.schedule.start:serve_command",
+        "Look": {
+            "list": "orchestration.cli.schedule.preview:list_command",
+            "next": "orchestration.cli.schedule.preview:next_command",
+            "simulate": "orchestration.cli.schedule.preview:simulate_command",
+        },
+        "Start": {
+            "run": "orchestration.cli.schedule.start:run_command",
+            "enable": "orchestration.cli.schedule.start:enable_command",
+            "disable": "orchestration.cli.schedule.start:disable_command",
+            "install": "orchestration.cli.schedule.install:install_command",
+            "uninstall": "orchestration.cli.schedule.install:uninstall_command",
+            "serve": "orchestration.cli.schedule.start:serve_command",
+        },
     },
 )
