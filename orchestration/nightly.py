@@ -75,7 +75,7 @@ def run(
             if "report" in stages:
                 result = _add_stage(result, _write_report(settings, result, as_of))
             record.measure([metric for stage in result.stages for metric in stage.metrics])
-        record.end(result.exit_code, result.why.error)
+        record.end(result.exit_code, result.cause)
         whole = sample_run(command, record.started_at, datetime.now(UTC), result.exit_code)
         publish(settings, [*whole, *sample_metrics(record.metrics)])
     return result

@@ -96,6 +96,13 @@ class RunResult:
         return self if self.error else next(failed, self)
 
     @property
+    def cause(self) -> str | None:
+        """Why the run failed, in a line; findings stand for themselves."""
+        if self.why.error is None and self.exit_code == DataQualityError.exit_code:
+            return f"findings: {self.judgement}" if self.judgement else None
+        return self.why.error
+
+    @property
     def was_stopped(self) -> bool:
         """Whether a user cancelled a load, and so wants nothing more of the run."""
         return any(load.status == "cancelled" for load in self.loads)

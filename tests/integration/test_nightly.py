@@ -120,6 +120,7 @@ def test_new_findings_of_severity_error_are_5(
     monkeypatch.setattr(findings, "judge", lambda *_, **__: judged)
     assert run(settings, loaded()).exit_code == 5
     assert rows(settings, "select cause, state from ops.alerts") == [("qa", "finding 17")]
+    assert rows(settings, "select error from ops.runs") == [("findings: 1 error (1 new)",)]
 
 
 @pytest.mark.parametrize(("ringing", "code"), [(0, 6), (1, 5)])
