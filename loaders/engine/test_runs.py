@@ -104,7 +104,7 @@ class Newest:
         text = f"{self.kind} {self.run_id} of {self.source}, {at}"
         if self.numbers is None:
             return f"{text}: {self.failed} of {self.total} checks failed"
-        return f"{text}: {self.failed} of {self.total} checks failed ({self.numbers})"
+        return f"{text}: {self.failed} of {self.total} checks failed (number {self.numbers})"
 
 
 def record(

@@ -145,7 +145,7 @@ def test_a_failed_self_test_attaches_its_report(settings: Settings, hook: Hook) 
         )
     alerts.check_and_notify(settings, {}, now=NOW)
     [message] = hook.received
-    assert "1 of 31 checks failed (24)" in message["message"]
+    assert "1 of 31 checks failed (number 24)" in message["message"]
     assert [a["filename"] for a in message["attachments"]] == ["tdx_api_failure_report.md"]
 
 
