@@ -52,6 +52,7 @@ def _read(conn: psycopg.Connection, warehouse: Warehouse) -> Mapping[str, Any]:
             "day": day,
             "captured": sum(run.captured for run in runs),
             "planned": sum(run.planned for run in runs),
+            "captures": len({(run.slot, run.kind) for run in runs}),
         }
         if day
         else None,

@@ -161,7 +161,7 @@ class Site:
                 page_token=self.console.access.page_token(session) if session else "",
                 path=request.url.path,
                 query=request.query_params,
-                as_of=self.console.as_of,
+                as_of=self.console.at,
                 **{"zone": self._find_zone(), **values},
             )
         )

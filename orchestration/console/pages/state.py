@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -57,7 +58,7 @@ def gather_findings(
     ]
     is_of_failed = severity is None and state not in ("new", "standing")
     return {
-        "counts": str(shown.counts),
+        "counts": str(replace(shown, findings=matching).counts),
         "findings": [(f, find_chart(f)) for f in matching[:MOST]],
         "more": max(0, len(matching) - MOST),
         "failed_keys": failed[:MOST] if is_of_failed else [],

@@ -58,6 +58,12 @@ def test_findings_are_filtered(caller: Caller, query: str, subjects: list[str]) 
     assert list_subjects(caller, query) == subjects
 
 
+def test_what_is_counted_is_what_is_shown(caller: Caller) -> None:
+    everything = "1 error (1 new), 2 warnings (2 new), 3 info (3 new)"
+    for query, said in (("", everything), ("code=SHFE.cu", "1 warning (1 new)")):
+        assert f'<p class="faint">{said} · ' in caller.get(f"/findings?{query}").text
+
+
 def test_a_finding_that_names_a_code_leads_to_its_chart(caller: Caller) -> None:
     text = caller.get("/findings").text
     assert re.findall(r'<td class="d">(.*?)</td>', text) == [

@@ -172,6 +172,7 @@ def test_option_chains_and_ticks_are_shown_at_a_glance(
         )
     text = caller.get("/glance").text
     assert ">17 / 20<" in text
+    assert "(captures: 2)" in text
     assert ">1 / 2<" in text
     with psycopg.connect(prepared_dsn) as conn:
         conn.execute("truncate raw_ib.recapture")
