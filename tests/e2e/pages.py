@@ -45,6 +45,12 @@ NOT_RUN = {
         "loaders run tq --mode live",
     ): "waits for a session; tests/integration/tq/test_live has one",
     (
+        "neighbours",
+        "python3 -m venv",
+    ): "fetches packages; openlineage-dbt 1.54.0 was tried by hand, as the page says",
+    ("neighbours", "unset OPENLINEAGE_URL"): "as the block above it",
+    ("neighbours", "quotemill dbt"): "as the block above it",
+    (
         "notebooks",
         "",
     ): "installs Jupyter; tests/integration/dbt/test_python_reader runs the cell",

@@ -62,6 +62,9 @@ IN_THE_DEMO = [
     ("timescaledb", "select * from market"),
     ("schedule", "select name"),
     ("alerts", "select cause"),
+    ("neighbours", "export RUNTIME__DLTHUB_TELEMETRY"),
+    ("neighbours", "url="),
+    ("neighbours", "select trade_date, close"),
     ("self-test", "select run_id"),
     ("reader-role", "quotemill warehouse psql"),
     ("reader-role", "grant"),
@@ -194,6 +197,7 @@ def test_the_first_way_and_pages_without_a_source_run_as_written() -> None:
     with checkout() as folder:
         roles = f"{PSQL} -c 'create role alice' -c 'create role bob'\n"
         pages = join(*IN_THE_DEMO).replace("/srv/www", str(folder))
+        pages = pages.replace("/tmp/cursors", str(folder / "cursors"))
         printed = run(folder, MAKE + join(*FIRST_WAY) + roles + pages)
         [(formula, adjusted)] = re.findall(r"^  (\(.+\)) = ([\d.]+)$", printed, re.MULTILINE)
         assert round(eval(re.sub(r"[\d.]+", r"Decimal('\g<0>')", formula)), 2) == Decimal(adjusted)
@@ -201,6 +205,7 @@ def test_the_first_way_and_pages_without_a_source_run_as_written() -> None:
         demo = run(folder, cell, QUOTEMILL_HOME=str(folder / "var" / "demo"))
         assert "sh600000" in demo
         assert "(5 rows)" in printed
+        assert printed.count('"cursor": {') > 5  # restored by dlt from the warehouse
         assert (folder / "quotemill.html").is_file()
 
         home = folder / "var" / "demo"
