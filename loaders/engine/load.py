@@ -216,7 +216,6 @@ def run_load(
                 watch.progress = load.progress
                 on_start(load)
                 error, is_cancelled = _run_tasks(load)
-                packages.close()
                 return _finish(load, error, is_cancelled, time.monotonic() - since)
     except NothingToLoad as ended:
         return ended.result

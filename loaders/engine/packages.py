@@ -93,12 +93,6 @@ class Packages:
             self._pipeline = self.open()
         return self._pipeline
 
-    def close(self) -> None:
-        if self._pipeline is not None:
-            from loaders.landing import load_job
-
-            load_job.close_pipeline(self._pipeline)
-
     def publish(self, warehouse: Warehouse, dataset: "Dataset[Any]", at: datetime) -> None:
         """Write cursors of a dataset for people to read: all once a load, then those that moved."""
         published = self._published.setdefault(dataset.name, {})

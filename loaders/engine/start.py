@@ -16,7 +16,7 @@ from loaders.engine.packages import Packages
 from loaders.engine.progress import Reporter
 from loaders.engine.request import LoadRequest, read_request
 from loaders.engine.result import LoadResult, not_due, skipped
-from loaders.landing.cursors import read_state
+from loaders.landing.cursors import has_waiting, read_state
 from loaders.settings import Settings
 from loaders.warehouse import lock as locks
 from quotemill.errors import LockHeldError, NotDue
@@ -109,7 +109,7 @@ class Start:
             read=lambda: warehouse.ask(lambda conn: read_state(conn, f"raw_{source}", lane)),
             source=source,
         )
-        if (folder / lane).exists():
+        if has_waiting(folder / lane):
             packages.open_pipeline()
         return packages
 

@@ -12,6 +12,7 @@ import re
 import zlib
 from collections.abc import Mapping, MutableMapping
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -27,6 +28,15 @@ def read_cursors(pipeline_state: Mapping[str, Any], source: str, resource: str) 
     """The cursors of one resource from a pipeline's state, empty before the first load."""
     resources = pipeline_state.get("sources", {}).get(source, {}).get("resources", {})
     return dict(resources.get(resource, {}).get(_STATE_KEY, {}))
+
+
+def has_waiting(folder: Path) -> bool:
+    """Whether packages wait in the folder of a pipeline, where dlt keeps them.
+
+    As dlt's `has_pending_data`, without dlt; a package that was given up may be among them.
+    """
+    places = (folder / place for place in ("normalize/extracted", "load/normalized"))
+    return any(any(place.iterdir()) for place in places if place.is_dir())
 
 
 def read_state(conn: psycopg.Connection, schema: str, pipeline: str) -> dict[str, Any]:

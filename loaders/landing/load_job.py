@@ -118,13 +118,6 @@ def open_pipeline(
     return pipeline, landed
 
 
-def close_pipeline(pipeline: dlt.Pipeline) -> None:
-    """Remove the folder, unless rows wait in it: without one, nothing is left to land."""
-    with own_context(Path(pipeline.pipelines_dir)):
-        if not pipeline.has_pending_data:
-            shutil.rmtree(pipeline.working_dir, ignore_errors=True)
-
-
 def _pipeline(
     warehouse: Warehouse, folder: Path, lane: str, source: str, accepts_loss: Iterable[str]
 ) -> dlt.Pipeline:

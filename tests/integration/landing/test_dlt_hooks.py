@@ -98,10 +98,10 @@ def fail_in_job(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], None]:
     def arm(error: Exception) -> None:
         original = UpsertCopyJob._land
 
-        def land(self: UpsertCopyJob, conn: Any, client: Any) -> None:
+        def land(self: UpsertCopyJob, *args: Any) -> None:
             if not self.load_table_name.startswith("_dlt"):
                 raise error
-            original(self, conn, client)
+            original(self, *args)
 
         monkeypatch.setattr(UpsertCopyJob, "_land", land)
 
