@@ -27,7 +27,8 @@ def prepare(
     Raises SettingsError where a schema holds relations that are not ours.
     """
     tables = list(tables)
-    with warehouse.connect() as conn:
+
+    def work(conn: psycopg.Connection) -> None:
         # one at a time: two first runs side by side must not race to create the same objects
         wait_for_turn(conn, MIGRATE)
         claim_schemas(conn, schemas(warehouse, tables))
@@ -42,6 +43,9 @@ def prepare(
         find_edition(conn).convert_empty(conn, tables, warehouse.history)
         for table in tables:
             create_indexes(conn, table)
+
+    # a restore at the same moment may end it by a deadlock
+    warehouse.ask(work, patient=False)
 
 
 def schemas(warehouse: Warehouse, tables: Iterable[LandedTable]) -> list[str]:
