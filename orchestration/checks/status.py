@@ -19,7 +19,7 @@ from loaders.ticks.store_state import TickStoreState
 from loaders.trading_time import format_time
 from loaders.warehouse import timescale
 from loaders.warehouse.timescale import Timescale
-from orchestration.run import build_record, findings
+from orchestration.run import build_record, findings, history
 from orchestration.run.findings import Finding
 from orchestration.run.lags import Lag
 from orchestration.schedule import jobs as scheduled
@@ -91,6 +91,7 @@ def read_status(
         if as_of:
             cur.execute("select set_config('quotemill.as_of', %s, true)", (as_of,))
         builds = build_record.recent(conn, limit)
+        run = history.find_command(conn, builds[0]["started_at"]) if builds else None
         freshness = _read_freshness(conn, qa)
         loaded = job_list.find_whole_loads(conn)
         rows = findings.list_findings(conn, qa) if with_findings else []
@@ -120,7 +121,10 @@ def read_status(
         problems.append(_warn("nothing was built yet", retry or "quotemill build"))
     elif builds and builds[0]["status"] in ("failed", "interrupted"):
         text = f"build {builds[0]['build_id']} {builds[0]['status']}"
-        problems.append(_warn(_add_reason(text, builds[0]["error"]), "quotemill build"))
+        # a run that was stopped may have more to do than its build, such as ticks
+        is_stopped = run is not None and builds[0]["status"] == "interrupted"
+        fix = f"quotemill {run if is_stopped else 'build'}"
+        problems.append(_warn(_add_reason(text, builds[0]["error"]), fix))
     for row in freshness:
         if row["is_stale"]:
             ends = f"ends {row['last_date']}" if row["last_date"] else "has no row"

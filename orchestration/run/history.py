@@ -176,6 +176,16 @@ def is_running(conn: psycopg.Connection, schedule: str) -> bool:
     return bool(is_running)
 
 
+def find_command(conn: psycopg.Connection, at: datetime) -> str | None:
+    """The command of the `quotemill run` that was at work at a time, such as `run tq`."""
+    row = conn.execute(
+        "select command from ops.runs where command like 'run%%' and started_at <= %s "
+        "and coalesce(finished_at, 'infinity') >= %s order by started_at desc limit 1",
+        (at, at),
+    ).fetchone()
+    return row[0] if row else None
+
+
 def find(conn: psycopg.Connection, run_id: str) -> dict[str, Any] | None:
     """A run with the columns of ops.runs and `status`; None for an unknown one."""
     if not has_relation(conn, "ops.runs"):

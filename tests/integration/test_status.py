@@ -16,7 +16,7 @@ from orchestration.checks import doctor, status
 from orchestration.checks import findings as wrong
 from orchestration.checks import warehouse as warehouse_checks
 from orchestration.report import runs
-from orchestration.run import findings
+from orchestration.run import findings, history
 from orchestration.run.build_record import build_lock
 from orchestration.schedule import jobs as scheduled
 from orchestration.schedule import ledger
@@ -65,6 +65,11 @@ def test_a_killed_build_is_shown_as_interrupted(made: Bench) -> None:
         assert read_statuses() == ["running"] * 2
     assert read_statuses() == ["interrupted"] * 2
     assert ("build 1 interrupted", "quotemill build") in fixes(status.read_status(warehouse))
+    with history.recorded(warehouse, "run tq"):
+        made.execute(
+            "insert into ops.builds (status, command, fingerprint) values ('running', '', '')"
+        )
+    assert ("build 2 interrupted", "quotemill run tq") in fixes(status.read_status(warehouse))
 
 
 def test_a_configured_source_without_loads_is_reported(made: Bench) -> None:

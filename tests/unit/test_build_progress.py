@@ -84,7 +84,7 @@ def test_ctrl_c_stops_a_build_with_one_line_and_then_ends_the_process() -> None:
         build()
 
     assert heard.calls == [
-        ("Stopping the build; `quotemill build` completes it. Press Ctrl-C again to end at once",)
+        ("Stopping the build; the same command completes it. Press Ctrl-C again to end at once",)
     ]
     assert signal.getsignal(signal.SIGINT) == before
     with pytest.raises(RuntimeError), stoppable(lambda: nullcontext(heard)):
