@@ -107,6 +107,6 @@ def test_commands_run_in_a_folder_with_modules_of_their_names(
 
 
 def test_help_comes_in_a_folder_with_modules_of_their_names(programs: Path, folder: Path) -> None:
-    for command in ([programs / "quotemill"], [programs / "python", "-m", "quotemill"]):
-        assert "quotemill run" in run(folder, *command, "--help")
-    assert "loaders run tdx" in run(folder, programs / "loaders", "--help")
+    python = [programs / "python", "-m", "quotemill"]
+    for command in ([programs / "quotemill"], python, [programs / "loaders"]):
+        assert "Every day" in run(folder, *command, "--help")
