@@ -115,9 +115,8 @@ def _are_same_types(conn: psycopg.Connection, stored: list[str], encoded: list[s
 
 def _has_rows(conn: psycopg.Connection, table: PlainTable, keys: list[str]) -> bool:
     target = table.target
-    if first_key.lacks_key(
-        conn, target
-    ):  # else the rows of a killed load would be read for each code
+    # else the rows of a killed load would be read for each code
+    if first_key.lacks_key(conn, target):
         return has_rows(conn, target.schema, target.table)
     # in the order of the key: a planner without statistics would read the whole table
     order = names(target.key[1:], "t") or "1"

@@ -91,7 +91,8 @@ def read_status(
         if as_of:
             cur.execute("select set_config('quotemill.as_of', %s, true)", (as_of,))
         builds = build_record.recent(conn, limit)
-        run = history.find_command(conn, builds[0]["started_at"]) if builds else None
+        is_stopped = bool(builds) and builds[0]["status"] == "interrupted"
+        run = history.find_command(conn, builds[0]["started_at"]) if is_stopped else None
         freshness = _read_freshness(conn, qa)
         loaded = job_list.find_whole_loads(conn)
         rows = findings.list_findings(conn, qa) if with_findings else []
@@ -122,9 +123,7 @@ def read_status(
     elif builds and builds[0]["status"] in ("failed", "interrupted"):
         text = f"build {builds[0]['build_id']} {builds[0]['status']}"
         # a run that was stopped may have more to do than its build, such as ticks
-        is_stopped = run is not None and builds[0]["status"] == "interrupted"
-        fix = f"quotemill {run if is_stopped else 'build'}"
-        problems.append(_warn(_add_reason(text, builds[0]["error"]), fix))
+        problems.append(_warn(_add_reason(text, builds[0]["error"]), f"quotemill {run or 'build'}"))
     for row in freshness:
         if row["is_stale"]:
             ends = f"ends {row['last_date']}" if row["last_date"] else "has no row"

@@ -60,19 +60,23 @@ def second_day(
     return scenario("second day", open_, report, *DAY)
 
 
+def make_folder(factory: pytest.TempPathFactory, *, codes: int) -> dict[str, str]:
+    """The settings of a desktop client's folder with so many codes, which is all that is read."""
+    folder = factory.mktemp("client")
+    write_folder(folder, codes=codes, days=4_000)
+    return {
+        "QUOTEMILL_TDX__BASE_URL": "",
+        "QUOTEMILL_TDX__CORPORATE_ACTIONS": "",
+        "QUOTEMILL_TDX__CLIENT": str(folder),
+    }
+
+
 @pytest.fixture(scope="module")
 def folder_import(
     open_scene: Callable[..., Scene], tmp_path_factory: pytest.TempPathFactory
 ) -> Scenario:
     """A desktop client's folder, with so many bars in a package that they go straight in."""
-    folder = tmp_path_factory.mktemp("client")
-    write_folder(folder, codes=12, days=4_000)
-    env = {
-        "QUOTEMILL_TDX__BASE_URL": "",
-        "QUOTEMILL_TDX__CORPORATE_ACTIONS": "",
-        "QUOTEMILL_TDX__CLIENT": str(folder),
-        "QUOTEMILL_TDX__SLICE_SIZE": "6",
-    }
+    env = make_folder(tmp_path_factory, codes=12) | {"QUOTEMILL_TDX__SLICE_SIZE": "6"}
     report = tmp_path_factory.mktemp("import") / "report"
     bars = ("codes", "trading_calendar", "kline_daily", "index_kline")
     datasets = [f"--dataset={name}" for name in bars]
@@ -84,13 +88,7 @@ def first_import(
     open_scene: Callable[..., Scene], tmp_path_factory: pytest.TempPathFactory
 ) -> Scenario:
     """A desktop client's folder, with so many bars that they are copied while they are read."""
-    folder = tmp_path_factory.mktemp("client")
-    write_folder(folder, codes=51, days=4_000)
-    env = {
-        "QUOTEMILL_TDX__BASE_URL": "",
-        "QUOTEMILL_TDX__CORPORATE_ACTIONS": "",
-        "QUOTEMILL_TDX__CLIENT": str(folder),
-    }
+    env = make_folder(tmp_path_factory, codes=51)
     report = tmp_path_factory.mktemp("import") / "report"
     return scenario("first import", lambda: open_scene(**env), report, "--dataset=kline_daily")
 
