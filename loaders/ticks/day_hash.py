@@ -105,25 +105,20 @@ def _row_hashes(rows: pa.Table) -> list[Any]:
     return [line * line % P for line in lines]
 
 
-def measure_sql(dialect: Dialect, relation: str, where: str, by: Sequence[str] = ()) -> str:
-    """A query for rows, first_ts, last_ts, hash_a, hash_b and book_levels, in one row.
-
-    `by`: in a row for each value of these columns, which come first; none without a tick.
-    """
-    key = "".join(f"{name}, " for name in by)
+def measure_sql(dialect: Dialect, relation: str, where: str) -> str:
+    """A query for rows, first_ts, last_ts, hash_a, hash_b and book_levels, in one row."""
     return f"""
         select
-            {key}count(*) as rows, min(ts) as first_ts, max(ts) as last_ts,
+            count(*) as rows, min(ts) as first_ts, max(ts) as last_ts,
             {_total("a", dialect)}, {_total("b", dialect)}, max(book_levels) as book_levels
         from (
             select
-                {key}ts, {_line(COEFFICIENTS, dialect)} as line_a,
+                ts, {_line(COEFFICIENTS, dialect)} as line_a,
                 {_line(COEFFICIENTS[::-1], dialect)} as line_b,
                 {_BOOK_LEVELS} as book_levels
             from {relation}
             where {where}
         ) as day
-        {f"group by {', '.join(by)}" if by else ""}
     """
 
 

@@ -214,7 +214,7 @@ class PostgresStore(IndexTables):
         where = "symbol = %(symbol)s and trading_day = %(day)s and not is_deleted"
         seen = _measure(conn, where, key)
         if seen != (sent := measured(day)):
-            raise read_back_error(self.label, key_of(day), seen, sent)
+            raise read_back_error(self.label, key_of(day), [seen], sent)
         return seen
 
 

@@ -57,9 +57,6 @@ class Measured:
     book_levels: int
 
 
-NOTHING = Measured(0, None, None, 0, 0, "0" * 16, 0)
-
-
 @dataclass(frozen=True)
 class ContractDay:
     """A trading day of a contract, as a series of main contracts has it."""
@@ -323,10 +320,13 @@ def split_days(days: Iterable[T], most: int, count: Callable[[T], int]) -> list[
     return batches
 
 
-def read_back_error(label: str, key: DayKey, seen: Measured, sent: Measured) -> StoreError:
-    """The error of a day that reads back otherwise than it was sent."""
+def read_back_error(
+    label: str, key: DayKey, seen: Sequence[Measured | MeasuredTicks], sent: Measured
+) -> StoreError:
+    """The error of a day that reads back otherwise than it was sent; `seen`: in parts."""
+    rows, total = sum(part.rows for part in seen), sum(part.hash_a for part in seen)
     return StoreError(
-        f"{key.contract} {key.trading_day} reads back from {label} as {seen.rows} rows "
-        f"{seen.row_hash}, sent were {sent.rows} rows {sent.row_hash}",
+        f"{key.contract} {key.trading_day} reads back from {label} as {rows} rows "
+        f"{total % 2**31:08x}, sent were {sent.rows} rows {sent.hash_a % 2**31:08x}",
         hint="loaders run tq writes the day again",
     )

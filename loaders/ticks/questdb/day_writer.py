@@ -15,20 +15,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.ticks.day_hash import measure_sql
 from loaders.ticks.frame import key_of
+from loaders.ticks.questdb.ranges import measure_ticks
 from loaders.ticks.questdb.rows import (
     as_stored,
     day_condition,
     find_replaced,
     iso,
-    measured_from_row,
     near_condition,
     number_to_date,
     series_condition,
     with_flag,
 )
-from loaders.ticks.store import NOTHING, Measured
+from loaders.ticks.store import MeasuredTicks
 from loaders.ticks.tables import MAIN_TICKS
 from quotemill.ticks.columns import DayKey, window
 from quotemill.ticks.questdb_http import QuestdbHttp
@@ -44,16 +43,20 @@ def rows_to_write(http: QuestdbHttp, days: Sequence[pa.Table]) -> Iterator[pa.Ta
     return (as_stored(MAIN_TICKS, part) for part in merge_by_time(tables))
 
 
-def measure_written(http: QuestdbHttp, days: Sequence[pa.Table]) -> list[Measured]:
-    """What readers see of each series and day, of any contract; a query a trading day."""
+def measure_written(http: QuestdbHttp, days: Sequence[pa.Table]) -> list[list[MeasuredTicks]]:
+    """What readers see of each series and day, of any contract and stamp; one query for all."""
     keys = [key_of(day) for day in days]
-    seen: dict[tuple[str, date], Measured] = {}
-    for day in sorted({key.trading_day for key in keys}):
-        series = series_condition({key.symbol for key in keys if key.trading_day == day})
-        where = f"{near_condition(day)} and {series} and not is_deleted"
-        for row in http.rows(measure_sql("questdb", MAIN_TICKS.name, where, by=["symbol"])):
-            seen[row["symbol"], day] = measured_from_row(row)
-    return [seen.get((key.symbol, key.trading_day), NOTHING) for key in keys]
+    series: dict[date, set[str]] = defaultdict(set)
+    for key in keys:
+        series[key.trading_day].add(key.symbol)
+    either = " or ".join(
+        f"(trading_day = {day:%Y%m%d} and {series_condition(symbols)})"
+        for day, symbols in series.items()
+    )
+    seen: dict[tuple[str, date], list[MeasuredTicks]] = defaultdict(list)
+    for part in measure_ticks(http, MAIN_TICKS.name, f"{_near(keys)} and ({either})"):
+        seen[part.symbol, part.trading_day].append(part)
+    return [seen[key.symbol, key.trading_day] for key in keys]
 
 
 def merge_by_time(tables: Sequence[pa.Table], rows: int = PART_ROWS) -> Iterator[pa.Table]:
@@ -87,15 +90,19 @@ def _find_held(http: QuestdbHttp, keys: Sequence[DayKey]) -> set[DayKey]:
 
     Even an outdated answer will do: no visible row leaves no surplus.
     """
-    ends = [end for key in keys for end in window(key.trading_day)]
     numbers = ", ".join(sorted({f"{key.trading_day:%Y%m%d}" for key in keys}))
     rows = http.rows(
         f"select distinct symbol, trading_day from {MAIN_TICKS.name} "
-        f"where ts >= '{iso(min(ends))}' and ts < '{iso(max(ends))}' "
-        f"and trading_day in ({numbers}) and not is_deleted"
+        f"where {_near(keys)} and trading_day in ({numbers}) and not is_deleted"
     )
     held = {(row["symbol"], number_to_date(row["trading_day"])) for row in rows}
     return {key for key in keys if (key.symbol, key.trading_day) in held}
+
+
+def _near(keys: Sequence[DayKey]) -> str:
+    """The times of the days, from the earliest to the latest: the partitions to read."""
+    ends = [end for key in keys for end in window(key.trading_day)]
+    return f"ts >= '{iso(min(ends))}' and ts < '{iso(max(ends))}'"
 
 
 def _find_surplus(http: QuestdbHttp, days: Sequence[pa.Table]) -> Iterator[pa.Table]:

@@ -32,7 +32,7 @@ def measure_all(connection: Connection, table: str) -> Iterator[list[MeasuredTic
         def measure(where: str) -> list[MeasuredTicks]:
             own = idle.get()
             try:
-                return own.retry(lambda: _measure(own.http(), table, where))
+                return own.retry(lambda: measure_ticks(own.http(), table, where))
             finally:
                 idle.put(own)
 
@@ -58,7 +58,8 @@ def _ranges(http: QuestdbHttp, table: str) -> list[str]:
     return [f"{first} and {last}" for first, last in zip(lows, highs, strict=True)]
 
 
-def _measure(http: QuestdbHttp, table: str, where: str) -> list[MeasuredTicks]:
+def measure_ticks(http: QuestdbHttp, table: str, where: str) -> list[MeasuredTicks]:
+    """The measures of the visible ticks for which a condition holds."""
     return [
         MeasuredTicks(
             row["symbol"],

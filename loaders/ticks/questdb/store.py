@@ -1,7 +1,7 @@
 """The tick store in QuestDB: how a day gets there and can be read.
 
     check for suspended tables ▶ read what of the days is visible now ▶ rows and flagged surplus in
-    one transaction ▶ wait until it is applied ▶ measure what readers see of each day, compare
+    one transaction ▶ wait until it is applied ▶ measure what readers see of the days, compare
 
 An answer of OK means that a write has its place in the queue, not that it can be read; a suspended
 table goes on answering OK. So every write is awaited, and every day is read back. While the server
@@ -298,11 +298,13 @@ class QuestdbStore(IndexTables):
             # whichever the server does not take, or too many for the time that it allows
             return [result for day in days for result in self._write_together([day])]
         return [
-            own if own == back else read_back_error(self.label, key_of(day), back, own)
-            for day, own, back in zip(days, sent, seen, strict=True)
+            own if back == [_as_seen(day, own)] else read_back_error(self.label, key, back, own)
+            for day, key, own, back in zip(days, map(key_of, days), sent, seen, strict=True)
         ]
 
-    def _write_days(self, days: Sequence[pa.Table]) -> tuple[list[Measured], list[Measured]]:
+    def _write_days(
+        self, days: Sequence[pa.Table]
+    ) -> tuple[list[Measured], list[list[MeasuredTicks]]]:
         """Write days in one transaction; returns what was sent and what readers see of each."""
         free = self._connection.free_bytes()
         ticks = sum(day.num_rows for day in days)
@@ -357,6 +359,15 @@ class QuestdbStore(IndexTables):
     def _read_index(self, symbol: str, contract: str) -> list[IndexRow]:
         where = f"symbol = {literal(symbol)} and underlying_contract = {literal(contract)}"
         return day_rows(self._read_rows(DAY_INDEX, where), IndexRow)
+
+
+def _as_seen(day: pa.Table, sent: Measured) -> MeasuredTicks:
+    """What readers must see of a day that was sent: all of it, with its contract and stamp."""
+    segment, schedule_hash = (day[name][0].as_py() for name in ("segment_id", "schedule_hash"))
+    assert sent.first_ts is not None, "a day has a tick"
+    assert sent.last_ts is not None
+    ends = (sent.first_ts, sent.last_ts)
+    return MeasuredTicks(*key_of(day), segment, schedule_hash, sent.rows, *ends, sent.hash_a)
 
 
 def _years(http: QuestdbHttp) -> list[str]:

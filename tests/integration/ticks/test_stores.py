@@ -14,7 +14,6 @@ from loaders.ticks.frame import day_frame
 from loaders.ticks.postgres import PostgresStore
 from loaders.ticks.questdb import ranges
 from loaders.ticks.store import (
-    NOTHING,
     SCHEDULE,
     IndexRow,
     Measured,
@@ -29,6 +28,7 @@ from quotemill.ticks.questdb_http import StoreError
 from tests.conftest import ROOT, require
 from tests.ticks import KEY, day_of_ticks, write_day
 
+NOTHING = Measured(0, None, None, 0, 0, "0" * 16, 0)
 MONDAY = DayKey(KEY.symbol, KEY.contract, date(2025, 11, 17))
 
 
