@@ -87,8 +87,8 @@ def compare_paths(
         stack.callback(store.close)
         store.prepare()
         paths: dict[str, Save] = {
-            STAGE: stack.enter_context(_ours(address, "stage", "stage")),
-            ILP: stack.enter_context(_ours(address, "ilp", "ilp")),
+            STAGE: stack.enter_context(_ours(address, "stage")),
+            ILP: stack.enter_context(_ours(address, "ilp")),
             DAY: lambda day: _seconds(lambda: write_day(store, day)),
             CLIENT: stack.enter_context(_client(address)),
         }
@@ -98,11 +98,11 @@ def compare_paths(
         for number in range(-warm, rounds):
             results = whole if number >= 0 else Results(day_rows)
             results.save(each, [_day(day_rows, number)], number)
-        unchecked = stack.enter_context(_ours(address, "stage", "unchecked"))
         together: dict[str, SaveAll] = {
             **each,
-            DAYS: partial(_save_together, store),
-            LIMIT: lambda days: unchecked(pa.concat_tables(merge_by_time(days))),
+            # beside the same rows of each day, and so with the same partitions to rewrite
+            DAYS: lambda days: _save_together(store, _renamed(days)),
+            LIMIT: lambda days: paths[STAGE](pa.concat_tables(merge_by_time(_renamed(days)))),
         }
         for number in range(-warm, rounds):
             results = small if number >= 0 else Results(small_rows)
@@ -131,16 +131,19 @@ def _save_each(save: Save, days: list[pa.Table]) -> float:
     return sum(save(day) for day in days)
 
 
-def _save_together(store: QuestdbStore, days: list[pa.Table]) -> float:
-    """Save days of other series: those of `write_day` may be in the table already."""
+def _renamed(days: list[pa.Table]) -> list[pa.Table]:
+    """The same days of other series: these may be in the table already."""
     place = days[0].schema.get_field_index("symbol")
     symbols = [f"{day['symbol'][0].as_py()}_together" for day in days]
-    own = [
+    return [
         day.set_column(place, "symbol", pa.repeat(symbol, day.num_rows)).cast(day.schema)
         for day, symbol in zip(days, symbols, strict=True)
     ]
+
+
+def _save_together(store: QuestdbStore, days: list[pa.Table]) -> float:
     began = time.perf_counter()
-    results = store.write_days(own)
+    results = store.write_days(days)
     seconds = time.perf_counter() - began
     errors = [result for result in results if isinstance(result, StoreError)]
     if errors:
@@ -149,9 +152,9 @@ def _save_together(store: QuestdbStore, days: list[pa.Table]) -> float:
 
 
 @contextmanager
-def _ours(address: Address, way: Any, name: str) -> Iterator[Save]:
+def _ours(address: Address, way: Any) -> Iterator[Save]:
     store = QuestdbStore(lambda: address, SETTINGS, label="bench", way=way)
-    bench = replace(MAIN_TICKS, name=f"bench_{name}")
+    bench = replace(MAIN_TICKS, name=f"bench_{way}")
     _create(address, bench.questdb_ddl())
     yield lambda day: _seconds(lambda: store.put_rows(bench, as_stored(bench, with_flag(day))))
     store.close()
