@@ -9,6 +9,7 @@ import pytest
 
 from loaders.landing import load_job
 from loaders.landing.load_job import Landed
+from loaders.tdx.tables import KLINE_DAILY, REJECTED_ROW
 from loaders.warehouse.tables import Batch, LandedTable
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import WarehouseQueries, prepared_warehouse
@@ -43,6 +44,12 @@ class LandingBench(WarehouseQueries):
                 table.qualified,
             )
         )
+
+
+@pytest.fixture
+def bench(warehouse_dsn: str, tmp_path: Path) -> LandingBench:
+    """A warehouse for day bars; some modules have one of other tables."""
+    return LandingBench(warehouse_dsn, tmp_path, KLINE_DAILY, REJECTED_ROW)
 
 
 @pytest.fixture

@@ -27,11 +27,6 @@ FILES = "select rows_read, rows_new, rows_changed from ops.landed_files where ta
 CODES = 6
 
 
-@pytest.fixture
-def bench(warehouse_dsn: str, tmp_path: Path) -> LandingBench:
-    return LandingBench(warehouse_dsn, tmp_path, KLINE_DAILY, REJECTED_ROW)
-
-
 @pytest.fixture(autouse=True)
 def copied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which way files landed; thirty rows are many."""

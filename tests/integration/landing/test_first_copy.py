@@ -1,14 +1,13 @@
 """Rows of codes that the table lacks go straight into it, and are reported as any others."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import psycopg
 import pyarrow as pa
 import pytest
 
 from loaders.landing import first_copy, landed_file, staging
-from loaders.tdx.tables import KLINE_DAILY, REJECTED_ROW
+from loaders.tdx.tables import KLINE_DAILY
 from loaders.warehouse import migrate
 from loaders.warehouse.tables import Batch, LandedTable
 from tests.bars import bars
@@ -19,11 +18,6 @@ FEED = """
     select key, dates::text from ops.changes
     where table_name = 'raw_tdx.kline_daily' order by key, xid::text::bigint
 """
-
-
-@pytest.fixture
-def bench(warehouse_dsn: str, tmp_path: Path) -> LandingBench:
-    return LandingBench(warehouse_dsn, tmp_path, KLINE_DAILY, REJECTED_ROW)
 
 
 @pytest.fixture

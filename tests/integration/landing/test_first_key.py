@@ -36,11 +36,6 @@ PENDING = "select index_name from ops.pending_indexes where index_name = 'kline_
 WHOLE = ("PRIMARY KEY (code, trade_date)",)
 
 
-@pytest.fixture
-def bench(warehouse_dsn: str, tmp_path: Path) -> LandingBench:
-    return LandingBench(warehouse_dsn, tmp_path, KLINE_DAILY, REJECTED_ROW)
-
-
 @pytest.fixture(autouse=True)
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What became of the key, in order; ten rows are many."""
