@@ -106,8 +106,6 @@ def _holidays() -> Any:
     A file of the user's cache has them for this version of the library, which takes 0.5 s to
     import, and which a night needs for nothing else.
     """
-    import tempfile
-
     import numpy as np
 
     folder = Path(user_cache_dir("quotemill", appauthor=False))
@@ -116,13 +114,13 @@ def _holidays() -> Any:
         text = file.read_text("ascii")
         if text.endswith("\n"):  # else it was cut off
             return np.array(text.split(), "datetime64[D]")
+    from loaders.files import whole_file
+
     end = date(max(_shanghai().adhoc_holidays).year, 12, 31)
     days = np.array([end, *_shanghai().holidays().calendar.holidays], "datetime64[D]")
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as whole:
-            whole.writelines(f"{day}\n" for day in days)
-        Path(whole.name).replace(file)
+        whole_file.write(file, "".join(f"{day}\n" for day in days))
     return days
 
 
