@@ -4,7 +4,7 @@ import sys
 import time
 from typing import Any, Self
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
@@ -34,12 +34,23 @@ class _Step(ProgressColumn):
         return Text(f"{time}  {step:.30}".strip())
 
 
+class _Bars(Progress):
+    """Bars that leave room for a ^C, which would wrap the last line and leave one behind."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = self.make_tasks_table(self.tasks)
+        yield from console.render(table, options.update_width(options.max_width - len("^C") - 1))
+
+    def get_renderable(self) -> Self:
+        return self
+
+
 class Terminal:
     """Bars with rate and time left, for each dataset and over all of several."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
-        self._progress = Progress(
+        self._progress = _Bars(
             TextColumn("{task.description:<18}"),
             BarColumn(),
             TextColumn("{task.fields[count]}"),

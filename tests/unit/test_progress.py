@@ -5,6 +5,7 @@ import itertools
 import sys
 
 import pytest
+from rich.console import Console
 
 from loaders.cli import progress
 from loaders.cli.progress import Lines, Terminal
@@ -122,6 +123,16 @@ def test_no_time_left_is_shown_while_rows_land(monkeypatch: pytest.MonkeyPatch) 
             said.append(shown.getvalue())
     assert [" left" in text for text in said] == [True, False, True]
     assert "landing 4,100,300 rows" in said[1]
+
+
+def test_bars_leave_room_for_the_mark_of_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    with Terminal() as terminal:
+        terminal.start("kline_daily", 100_000)
+        terminal.hold("waits for the TDX service")
+        console = Console(width=60)
+        lines = console.render_lines(terminal._progress.get_renderable(), pad=False)
+    assert max(sum(part.cell_length for part in line) for line in lines) == 60 - len("^C") - 1
 
 
 def test_a_line_over_the_bars_breaks_between_words(
