@@ -102,11 +102,17 @@ def open_context(
         return as_of
 
     made: list[Context] = []  # it needs the gateway, whose pauses it makes
+    load.holds["gateway"] = ""  # comes before the words of a capture
+
+    def pause(seconds: float) -> None:
+        load.hold("gateway", "waits for the gateway")
+        made[0].pause(seconds)
+        load.hold("gateway")
 
     with open_gateway(
         ib,
         clock=frozen if as_of else None,
-        sleep=lambda seconds: made[0].pause(seconds),
+        sleep=pause,
         cancelling=lambda: made[0].must_stop_waiting(),
         time_left=lambda: made[0].capture_seconds(),
         first_waits=in_grace if is_urgent else (),

@@ -5,6 +5,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from loaders.engine.load import Load
@@ -59,7 +60,12 @@ def open_load(load: Load) -> Iterator[Context]:
     store = open_store(load.settings, load.warehouse) if load.request.mode == TICKS else None
     try:
         with Harvest(
-            load.settings.tq, folder / "harvest", stop=stop, report=log.debug, announce=announce
+            load.settings.tq,
+            folder / "harvest",
+            stop=stop,
+            report=log.debug,
+            announce=announce,
+            hold=partial(load.hold, "servers"),
         ) as harvest:
             yield Context(
                 load,

@@ -41,6 +41,7 @@ from loaders.tq.errors import (
 )
 from loaders.tq.settings import TqSettings
 from loaders.tq.trading_day import nanoseconds
+from loaders.trading_time import SHANGHAI
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,7 +56,8 @@ class Harvest:
     """The answers for one load.
 
     `stop` is polled ten times a second, `report` gets lines about progress and `announce` those
-    about servers that are away (both from any thread).
+    about servers that are away (both from any thread). `hold` gets why all wait, and nothing once
+    they do not.
     """
 
     def __init__(
@@ -66,9 +68,10 @@ class Harvest:
         stop: Callable[[], bool] = lambda: False,
         report: Callable[[str], None] = lambda _: None,
         announce: Callable[[str], None] = lambda _: None,
+        hold: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._settings, self._folder = settings, folder
-        self._stop, self._report, self._announce = stop, report, announce
+        self._stop, self._report, self._announce, self._hold = stop, report, announce, hold
         self._refusals: dict[str, TqBacktestsSpent | TqSettlementsAway] = {}  # by call
         self._away_since: float | None = None  # monotonic, of the first question without an answer
         self._lock = threading.Lock()
@@ -331,8 +334,11 @@ class Harvest:
             why = f"{error}; they were away for {_duration(wait)} (tq.wait); {MAINTENANCE}"
             away = TqAway(why, hint=error.hint)
             away.trading_day = error.trading_day
+            self._hold("")
             raise away
         if is_first:
+            began = f"{datetime.now(SHANGHAI):%H:%M:%S} Shanghai"
+            self._hold(f"waits for the futures servers since {began}")
             self._announce(
                 f"{error}; asking again for up to {_duration(wait)} (tq.wait); {MAINTENANCE}; "
                 "to wait no longer, press Ctrl-C: what has landed stays"
@@ -345,6 +351,7 @@ class Harvest:
         with self._lock:
             since, self._away_since = self._away_since, None
         if since is not None:
+            self._hold("")
             waited = _duration(time.monotonic() - since)
             self._announce(f"the futures servers answer again after {waited}")
 

@@ -1,5 +1,6 @@
 """The servers' daily maintenance: a load waits for its end, and a long outage ends the load."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -69,6 +70,9 @@ def test_a_load_waits_for_the_end_of_the_maintenance(schedule_dsn: str, tmp_path
         assert "HTTP status 503" in said
         assert "19:00 to 19:30 in Beijing; to wait no longer, press Ctrl-C" in said
         assert "the futures servers answer again" in said
+        waits = [text for text in made.heard.holds if "landing" not in text]
+        assert re.fullmatch("waits for the futures servers since [0-9:]{8} Shanghai", waits[0])
+        assert waits[1] == ""
 
 
 def test_servers_that_stay_away_end_the_load_and_the_next_one_goes_on(
