@@ -40,7 +40,8 @@ RECORD = np.dtype(
     [("day", "i4"), ("end", "i4"), ("label", "i2"), ("source_label", "i2")]
     + [(name, "i8") for name in NUMBERS]
     + [("unit", "i2"), ("up", "i8"), ("down", "i8")]
-    + [("route", "i1"), ("fetched", "i8"), ("final", "?")]
+    + [("route", "i1"), ("fetched", "i8"), ("final", "?")],
+    align=True,  # else numpy copies a field before each sum or comparison
 )
 HAND = volumes.HAND
 NO_AMOUNT = -1  # the route does not report turnover

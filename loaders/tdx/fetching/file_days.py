@@ -296,8 +296,9 @@ def list_gaps(key: str, bars: Records, known: Ints) -> list[dict[str, Any]]:
     """
     days = bars["day"]
     before, after = days[:-1], days[1:]
-    between = np.searchsorted(known, after, "left") - np.searchsorted(known, before, "right")
-    ends = np.flatnonzero(between > 0)
+    at = np.searchsorted(known, days)
+    is_known = np.append(known, 0)[at] == days  # 0: in 1970, of no bar
+    ends = np.flatnonzero(at[1:] - at[:-1] > is_known[:-1])
     if not len(ends):
         return []
     lineage = {

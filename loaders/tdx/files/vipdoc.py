@@ -47,6 +47,8 @@ _DAY = np.dtype([("day", "<u4"), *((name, "<u4") for name in PRICES), *_END])
 _LABEL = [("day", "<u2"), ("label", "<u2")]
 _MINUTE = np.dtype([*_LABEL, *((name, "<f4") for name in PRICES), *_END])
 _OLD_MINUTE = np.dtype([*_LABEL, *((name, "<u4") for name in PRICES), *_END])
+# their first days: looked up, as numpy computes a calendar for each day that it converts
+_MONTHS = np.arange("1990-01", "10000-02", dtype="M8[M]").astype("M8[D]")
 FIRST_MINUTE_YEAR = 2004
 MIN_REFUSED, REFUSED_SHARE = 3, 0.1
 MOST_SHARES = 2**32 - 1
@@ -133,10 +135,11 @@ def read_bars(
         bars[name] = whole * 10 ** (3 - decimals)
     bars["amount"] = _li(good["amount"], 3)
     bars["volume"] = good["volume"]
-    come = bars[bars["day"] <= records.to_number(now.astimezone(SHANGHAI).date())]
-    if not is_days and len(come):
-        # the file's time may be wrong, but a file is not written before its last bar ends
-        written_at = min(max(written_at, records.end_time(come[-1])), now)
+    if not is_days:
+        come = bars[bars["day"] <= records.to_number(now.astimezone(SHANGHAI).date())]
+        if len(come):
+            # the file's time may be wrong, but a file is not written before its last bar ends
+            written_at = min(max(written_at, records.end_time(come[-1])), now)
     bars = records.set_source(bars, f"vipdoc/{FOLDERS[period]}", written_at)
     days_in_hands = 0
     if instrument_type != "index":
@@ -163,6 +166,8 @@ def _has_hands(bars: Records) -> Mask:
 
 def has_trade(file: Path) -> bool:
     """Whether a share was traded on any day of a file; of one that cannot be read that is open."""
+    if _peek_days(file, TAIL)["volume"].any():  # as of most files
+        return True
     days = _peek_days(file)
     return not len(days) or bool(days["volume"].any())
 
@@ -173,9 +178,11 @@ def list_days(file: Path) -> Ints:
     return days[is_day].astype(np.int64)
 
 
-def _peek_days(file: Path) -> Records:
+def _peek_days(file: Path, newest: int | None = None) -> Records:
     try:
-        content = read_content(file)
+        count = State.read_state(file).size // SIZE
+        first = max(count - newest, 0) if newest is not None else 0
+        content = read_content(file, first * SIZE)
     except DataQualityError:
         content = b""
     return np.frombuffer(content[: len(content) // SIZE * SIZE], _DAY)
@@ -266,13 +273,11 @@ def _records(
 def read_days(written: Ints) -> tuple[NDArray[np.datetime64], Mask]:
     """Convert YYYYMMDD numbers to days; an impossible day gives any day and False."""
     year, month, day = written // 10_000, written // 100 % 100, written % 100
-    sound = (
-        (year >= 1990) & (year <= 9999) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
-    )
-    first = np.where(sound, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
-    days = first.astype("datetime64[D]") + np.where(sound, day - 1, 0)
+    sound = (year >= 1990) & (year <= 9999) & (month >= 1) & (month <= 12) & (day >= 1)
+    at = np.where(sound, (year - 1990) * 12 + month - 1, 0)
+    days = _MONTHS[at] + np.where(sound, day - 1, 0)
     # the 31st of a shorter month is a day of the next month here
-    return days, sound & (days.astype("datetime64[M]") == first)
+    return days, sound & (days < _MONTHS[at + 1])
 
 
 def _li(values: NDArray[np.float32], decimals: int) -> Ints:
