@@ -7,10 +7,13 @@ builds it. So for everybody else a table without its key is empty: no key is sto
 a killed load the next file builds it, or the next load to end (indexes.py).
 """
 
+from contextlib import suppress
+
 import psycopg
 
 from loaders.landing.target import Target, names, quote
 from loaders.warehouse.hypertables import is_hypertable
+from loaders.warehouse.tables import LandedTable
 from quotemill.warehouse.schemas import has_rows
 
 KEY = "primary key"  # in the definition of a key, and of no other index
@@ -50,6 +53,20 @@ def drop_key(conn: psycopg.Connection, target: Target, *, lane: str) -> None:
     )
 
 
+def remove_dead(conn: psycopg.Connection, table: LandedTable) -> None:
+    """Remove the rows of a killed load, which lie dead in a table without its key.
+
+    Else each query of a code reads them all: of a market that takes minutes.
+    """
+    name = table.qualified
+    if not table.key or not _lacks_unique(conn, name):
+        return
+    with suppress(psycopg.errors.LockNotAvailable), conn.transaction():
+        conn.execute(f"lock table {name} in access exclusive mode nowait".encode())
+        if not has_rows(conn, table.dataset, table.name):
+            conn.execute(f"truncate {name}".encode())
+
+
 def lock_unkeyed(conn: psycopg.Connection, target: Target) -> bool:
     """Whether the table has no key; then nobody else writes to it before the transaction ends."""
     if not lacks_key(conn, target):
@@ -78,5 +95,9 @@ def build_key(conn: psycopg.Connection, target: Target) -> None:
 
 def lacks_key(conn: psycopg.Connection, target: Target) -> bool:
     """Whether a table has no unique index."""
+    return _lacks_unique(conn, target.name)
+
+
+def _lacks_unique(conn: psycopg.Connection, name: str) -> bool:
     unique = "select 1 from pg_index where indrelid = %s::regclass and indisunique"
-    return conn.execute(unique.encode(), (target.name,)).fetchone() is None
+    return conn.execute(unique.encode(), (name,)).fetchone() is None

@@ -161,6 +161,24 @@ def test_what_a_killed_load_left_is_read_once_not_for_each_code(
     assert read <= 1
 
 
+def test_the_next_load_removes_the_dead_rows_of_a_killed_one(
+    bench: LandingBench, conn: psycopg.Connection
+) -> None:
+    size = "select pg_relation_size('raw_tdx.kline_daily')"
+    land(bench, bars(3, 0, 30))
+    conn.execute("delete from raw_tdx.kline_daily")
+    first_key.remove_dead(conn, KLINE_DAILY)  # its key leads past them
+    assert conn.execute(size).fetchone() != (0,)
+    drop_key(conn)
+
+    with bench.connect() as reader:
+        reader.execute(ROWS)
+        first_key.remove_dead(conn, KLINE_DAILY)  # and waits for nobody
+        assert conn.execute(size).fetchone() != (0,)
+    first_key.remove_dead(conn, KLINE_DAILY)
+    assert conn.execute(size).fetchone() == (0,)
+
+
 def test_a_key_that_repeats_in_a_first_file_lands_once(
     bench: LandingBench, conn: psycopg.Connection
 ) -> None:
