@@ -10,7 +10,7 @@ if not has_commands():
     sys.stderr.write(f"error: this installation only reads\nhint: {install_hint('all')}\n")
     raise SystemExit(3)
 
-from loaders.cli.lazy import lazy_app
+from loaders.cli.lazy import lazy_app, run_app
 
 app = lazy_app(
     __doc__,
@@ -33,6 +33,4 @@ app = lazy_app(
 
 
 def main() -> NoReturn:
-    from loaders.cli import shell
-
-    shell.run_app(app)
+    run_app(app)

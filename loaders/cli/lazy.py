@@ -1,16 +1,18 @@
 """Commands that are imported when they are called: `schedule run` starts each minute."""
 
+import gc
 import importlib
 import re
 from collections.abc import Iterator, Mapping, MutableMapping
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 Target = str | tuple[str, dict[str, Any]]
 Commands = Mapping[str, Mapping[str, Target]]
+COLLECTED_AFTER = 50_000  # objects
 
 
 class _LazyCommands(MutableMapping[str, Any]):
@@ -99,6 +101,15 @@ def lazy_app(help: str, commands: Commands, *, shows_version: bool = False) -> t
     )
     app.callback(help=help)(_root if shows_version else _group)
     return app
+
+
+def run_app(app: typer.Typer) -> NoReturn:
+    """Run a command line, see `shell.run_app`."""
+    # collecting after every 700 new objects costs a tenth of a night: nearly all of them stay
+    gc.set_threshold(COLLECTED_AFTER, *gc.get_threshold()[1:])
+    from loaders.cli import shell  # much of what is collected seldom
+
+    shell.run_app(app)
 
 
 def _group() -> None:

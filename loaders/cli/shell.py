@@ -1,7 +1,6 @@
 """Shared by both command lines: errors as text and exit codes, parsing of options, output."""
 
 import contextlib
-import gc
 import json
 import logging
 import os
@@ -35,7 +34,6 @@ ReplaceYes = Annotated[
     bool, typer.Option("--yes", help="Replace the content of the warehouse without asking.")
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Print each request and retry.")]
-COLLECTED_AFTER = 50_000  # objects
 CLOSED = 141  # 128 and SIGPIPE, by which other programs end then
 _COMMAND = re.compile(r"\b(?:quotemill|loaders) [^;,:`()]{1,50}")
 _log = logging.getLogger("loaders")
@@ -49,8 +47,6 @@ def run_app(app: typer.Typer) -> NoReturn:
     With --json an object on stdout has them too, unless the command printed one. Where a variable
     names a file for the exit code, it is there at the end.
     """
-    # collecting after every 700 new objects costs a tenth of a night: nearly all of them stay
-    gc.set_threshold(COLLECTED_AFTER, *gc.get_threshold()[1:])
     exit_file = os.environ.pop(log.EXIT_FILE, None)  # not for the commands that this one starts
     try:
         _run_app(app)

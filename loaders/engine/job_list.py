@@ -154,7 +154,7 @@ def report(warehouse: Warehouse | None, limit: int = 10) -> dict[str, Any]:
     }
     if warehouse is None:
         return {"warehouse": "none yet"} | nothing
-    with warehouse.connect() as conn, conn.cursor(row_factory=dict_row) as cur:
+    with warehouse.lend(warehouse.connect) as conn, conn.cursor(row_factory=dict_row) as cur:
         if not has_relation(conn, JOBS):
             return {"warehouse": warehouse.label} | nothing
         recent = recent_jobs(conn, limit)

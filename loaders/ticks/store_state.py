@@ -52,7 +52,7 @@ def is_used(settings: Settings, warehouse: Warehouse | None) -> bool:
         return True
     if warehouse is None:
         return False
-    with warehouse.connect() as conn:
+    with warehouse.lend(warehouse.connect) as conn:
         return has_relation(conn, INDEX)
 
 

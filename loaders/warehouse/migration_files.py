@@ -1,6 +1,8 @@
 """The migrations of schema `ops`: those that ship, and those that a warehouse has."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -42,10 +44,18 @@ def find_current_warehouse(settings: Settings) -> Warehouse | None:
 
     Raises SettingsError where an older version made its tables.
     """
-    warehouse = find_warehouse(settings)
-    if warehouse is not None:
-        warehouse.ask(refuse_outdated, patient=False)  # who looks gets an answer at once
-    return warehouse
+    with keep_current_warehouse(settings) as warehouse:
+        return replace(warehouse, pool=None) if warehouse else None
+
+
+@contextmanager
+def keep_current_warehouse(settings: Settings) -> Iterator[Warehouse | None]:
+    """As `find_current_warehouse`, and keep its connections until the end of the block."""
+    named = find_warehouse(settings)
+    with named.keeping_connections() if named else nullcontext() as warehouse:
+        if warehouse is not None:
+            warehouse.ask(refuse_outdated, patient=False)  # who looks gets an answer at once
+        yield warehouse
 
 
 def refuse_outdated(conn: psycopg.Connection) -> None:

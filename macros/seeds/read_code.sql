@@ -5,7 +5,8 @@
 #}
 {% macro read_code(text) -%}
     {%- set names = 'shse|sse|ss|sh|xshg|szse|sz|xshe|bjse|bse|bj' -%}
-    (
+    {#- first the usual form, by a test that cuts out no parts: those take 50 times as long -#}
+    case when {{ text }} ~ '^(sh|sz|bj)[0-9]{6}$' then {{ text }} else (
         select e.exchange || p.parts[2]
         from (
             select regexp_match(
@@ -25,5 +26,5 @@
             end as exchange
         ) as e
         where p.parts[1] is null or p.parts[3] is null
-    )
+    ) end
 {%- endmacro %}

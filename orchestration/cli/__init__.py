@@ -2,7 +2,7 @@
 
 from typing import NoReturn
 
-from loaders.cli.lazy import lazy_app
+from loaders.cli.lazy import lazy_app, run_app
 
 # dbt reads the options of its commands, `--help` included
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -63,6 +63,4 @@ app = lazy_app(
 
 
 def main() -> NoReturn:
-    from loaders.cli import shell
-
-    shell.run_app(app)
+    run_app(app)

@@ -11,7 +11,7 @@ from loaders.cli.checks import print_checks
 from loaders.cli.shell import JsonFlag
 from loaders.settings import load_settings
 from loaders.trading_time import format_time
-from loaders.warehouse.migration_files import find_current_warehouse
+from loaders.warehouse.migration_files import find_current_warehouse, keep_current_warehouse
 from quotemill.errors import UsageError, most_severe
 
 FreshnessAt = Annotated[
@@ -35,9 +35,8 @@ def status_command(
 
     at = shell.parse_time(as_of)
     settings = load_settings()
-    shown = status.read_status(
-        find_current_warehouse(settings), limit, at.isoformat() if at else None, settings
-    )
+    with keep_current_warehouse(settings) as warehouse:
+        shown = status.read_status(warehouse, limit, at.isoformat() if at else None, settings)
     if json:
         shell.print_json(shown.as_json() | jobs.describe_place(settings))
         return

@@ -13,9 +13,10 @@ later (02:30 is 03:30 then); one that autumn repeats starts the first time, unle
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from loaders.trading_time import Span, is_calendar, sessions
@@ -38,20 +39,24 @@ _CLOCK = r"([01]\d|2[0-3]):([0-5]\d)"
 
 @dataclass(frozen=True)
 class Timing:
-    """A rule: `when` as written, with either `every` or `tabs`.
+    """A rule: `when` as written, with either `every` or `lines`.
 
-    `every` repeats within each session of `calendar`; `tabs` name times on its trading days, on
-    every day where there is no calendar.
+    `every` repeats within each session of `calendar`; `lines` are of a crontab, for times on its
+    trading days, on every day where there is no calendar.
     """
 
     when: str
     zone: ZoneInfo
     calendar: str
     every: timedelta | None
-    tabs: tuple[Crontab, ...]
+    lines: tuple[str, ...]
 
     def __str__(self) -> str:
         return " ".join(filter(None, (self.when, self.zone.key, self.calendar)))
+
+    @cached_property
+    def tabs(self) -> tuple[Crontab, ...]:
+        return tuple(map(parse_crontab, self.lines))  # by what is slow to import
 
     def starts(self, after: datetime, until: datetime) -> Iterator[datetime]:
         """The starts (UTC, ascending) after one time, up to and including another."""
@@ -75,7 +80,7 @@ class Timing:
         return not self.calendar or day in sessions(self.calendar, day.year)
 
     def _starts_on(self, day: date) -> list[datetime]:
-        """The starts on a day; for `tabs` whether or not the calendar has a session."""
+        """The starts on a day; for `lines` whether or not the calendar has a session."""
         if self.every is not None:
             spans = sessions(self.calendar, day.year).get(day, ())
             return [at for span in spans for at in _repeat_within(span, self.every)]
@@ -112,26 +117,29 @@ def parse_rule(when: str, zone: str, calendar: str = "") -> Timing | None:
         if not calendar:
             raise ValueError(f"when {when!r} needs a calendar with sessions: XSHG or XNYS")
         return Timing(words, known, calendar, timedelta(minutes=int(match[1])), ())
-    try:
-        tabs = tuple(parse_crontab(text) for text in _crontab_lines(words))
-    except ValueError as error:
-        raise ValueError(f"when {when!r}: {error}") from None
-    if not tabs:
+    lines = _crontab_lines(words)
+    if not lines:
         forms = EVERY if words.startswith("every ") else FORMS
         raise ValueError(f"when {when!r} must be one of: {forms}")
-    return Timing(words, known, calendar, None, tabs)
+    if words.startswith("cron "):
+        try:
+            parse_crontab(*lines)
+        except ValueError as error:
+            raise ValueError(f"when {when!r}: {error}") from None
+    return Timing(words, known, calendar, None, lines)
 
 
-def _crontab_lines(words: str) -> Iterable[str]:
+def _crontab_lines(words: str) -> tuple[str, ...]:
     """A rule as crontab lines; empty where it is no rule."""
     if match := re.fullmatch(r"every (5|10|15|30)m", words):
-        return [f"*/{match[1]} * * * *"]
+        return (f"*/{match[1]} * * * *",)
     if match := re.fullmatch(r"every (1|2|3|4|6|8|12)h", words):
-        return [f"0 */{match[1]} * * *"]
+        return (f"0 */{match[1]} * * *",)
     if match := re.fullmatch(rf"daily ({_CLOCK}(?:,? {_CLOCK})*)", words):
-        return [f"{minute} {hour} * * *" for hour, minute in re.findall(_CLOCK, match[1])]
+        clocks = re.findall(_CLOCK, match[1])
+        return tuple(f"{minute} {hour} * * *" for hour, minute in clocks)
     if match := re.fullmatch(rf"weekly ({'|'.join(WEEKDAYS)}) {_CLOCK}", words):
-        return [f"{match[3]} {match[2]} * * {match[1]}"]
+        return (f"{match[3]} {match[2]} * * {match[1]}",)
     if match := re.fullmatch(rf"monthly ([1-9]|1\d|2[0-8]) {_CLOCK}", words):
-        return [f"{match[3]} {match[2]} {match[1]} * *"]
-    return [words.removeprefix("cron ")] if words.startswith("cron ") else []
+        return (f"{match[3]} {match[2]} {match[1]} * *",)
+    return (words.removeprefix("cron "),) if words.startswith("cron ") else ()

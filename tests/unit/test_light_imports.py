@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import require
 
-HEAVY = ("dlt", "dbt", "tqsdk", "ib_insync", "ib_async", "pandas", "pyarrow", "apprise")
+HEAVY = ("dlt", "dbt", "tqsdk", "ib_insync", "ib_async", "pandas", "pyarrow", "croniter", "apprise")
 
 
 def heavy_after(code: str) -> list[list[str]]:

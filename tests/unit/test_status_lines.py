@@ -1,5 +1,6 @@
 """`status` prints a line for each dataset: its keys and its freshness together."""
 
+from contextlib import nullcontext
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -132,7 +133,7 @@ def test_problems_come_first_and_each_dataset_once(
         timescale=None,
     )
     monkeypatch.setattr(status, "read_status", lambda *_: shown)
-    monkeypatch.setattr(inspect, "find_current_warehouse", lambda _: None)
+    monkeypatch.setattr(inspect, "keep_current_warehouse", lambda _: nullcontext())
     monkeypatch.setattr(jobs, "print_failures", lambda _: None)
     inspect.status_command(limit=5, as_of=None, json=False)
     place, problem, fix, load, *printed = capsys.readouterr().out.splitlines()
