@@ -97,12 +97,11 @@ def find_file(settings: "Settings") -> Path | None:
 
 def dbt_settings(settings: "Settings") -> dict[str, str]:
     """The settings that dbt's models and macros read from ops.settings."""
-    sources = {
-        k: v for name in MODULES for k, v in find(name).insight.dbt_settings(settings).items()
-    }
-    return {**sources, **settings.timescale.stored()}
+    sources = [find_operations(name).dbt_settings(settings) for name in MODULES]
+    return {k: v for part in (*sources, settings.timescale.stored()) for k, v in part.items()}
 
 
 def landed_tables() -> list["LandedTable"]:
     """Every landed table of every source: a full build works for a user of one."""
-    return [table for name in MODULES for table in find(name).tables]
+    modules = [importlib.import_module(f"loaders.{name}.tables") for name in MODULES]
+    return [table for module in modules for table in module.TABLES]

@@ -61,6 +61,7 @@ class Operations:
     check_new   raises SettingsError where new values of some settings name what no load would take
     folders     its settings that name a folder or a file to load from
     has_verify  whether `loaders verify` checks what was loaded
+    dbt_settings  settings that dbt's models read from ops.settings, by name
     """
 
     missing: "Callable[[Settings], str | None]"
@@ -71,3 +72,4 @@ class Operations:
     check_new: "Callable[[Settings, Collection[str]], None]" = lambda *_: None
     folders: Sequence[str] = ()
     has_verify: bool = False
+    dbt_settings: "Callable[[Settings], Mapping[str, str]]" = lambda _: {}

@@ -168,7 +168,6 @@ class Requests:
 class Insight:
     """Facts of a source, beside its loads, for commands, reports and models.
 
-    dbt_settings: settings that dbt's models read from ops.settings, by name
     due: the work that is left after a load, a line each with the command that does it
     preview: what a load of a request at a time (None: now) would do; loads nothing
     log_keywords: what `quotemill logscan` counts in log lines: words in lower case, by keyword
@@ -182,7 +181,6 @@ class Insight:
         same for the days of those; None: nothing. `made_with` in it is not compared
     """
 
-    dbt_settings: "Callable[[Settings], Mapping[str, str]]" = lambda _: {}
     due: "Callable[[Settings, Warehouse], Sequence[str]]" = lambda *_: ()
     preview: "Preview | None" = None
     log_keywords: Mapping[str, Sequence[str]] = field(default_factory=dict)

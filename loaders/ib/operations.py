@@ -3,10 +3,12 @@
 docs/how-to/schedule.md says why each job runs when it does.
 """
 
+from contextlib import suppress
 from functools import partial
 
 from loaders.engine.operations import Operations, ScheduledJob
 from loaders.settings import Settings
+from quotemill.errors import SettingsError
 
 _job = partial(ScheduledJob, time_zone="America/New_York")
 _session_job = partial(_job, calendar="XNYS")
@@ -38,6 +40,17 @@ JOBS = {
     "ib_retention": _session_job("retention", "daily 22:30"),
     "ib_compaction": _job("archive --compact", "weekly sat 10:00"),
 }
+DBT_SETTINGS = (
+    "risk_free_rate",
+    "min_slot_coverage",
+    "max_delayed_share",
+    "max_fallback_share",
+    "min_oi_share",
+    "max_capture_lag_seconds",
+    "slot_window_minutes",
+    "close_snapshot_until",
+    "open_interest_published_at",
+)
 
 
 def missing_settings(settings: Settings) -> str | None:
@@ -45,4 +58,21 @@ def missing_settings(settings: Settings) -> str | None:
     return None if settings.ib.host else "IB_HOST is not set"
 
 
-OPERATIONS = Operations(missing_settings, "IB, US option chains", "America/New_York", JOBS)
+def settings_for_dbt(settings: Settings) -> dict[str, str]:
+    from loaders.ib.contracts import universe
+
+    values = {f"ib_{name}": str(getattr(settings.ib, name)) for name in DBT_SETTINGS}
+    with suppress(SettingsError):  # a load of ib says what is wrong with the file
+        symbols = (symbol for group in universe.groups(settings.ib, None) for symbol in group)
+        values["ib_symbols"] = ",".join(symbols)
+        values["ib_universe_mistakes"] = "\n".join(universe.list_mistakes(settings.ib))
+    return values | {"ib_slot_range": settings.ib.slot_range or ""}
+
+
+OPERATIONS = Operations(
+    missing_settings,
+    "IB, US option chains",
+    "America/New_York",
+    JOBS,
+    dbt_settings=settings_for_dbt,
+)

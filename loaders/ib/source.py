@@ -13,7 +13,7 @@ next slot begins.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import accumulate
 
@@ -24,7 +24,6 @@ from loaders.ib.check import check
 from loaders.ib.client.events import mask
 from loaders.ib.client.gateway import open_gateway
 from loaders.ib.context import Context
-from loaders.ib.contracts import universe
 from loaders.ib.coverage import read_coverage
 from loaders.ib.datasets import (
     chain_close,
@@ -55,8 +54,6 @@ from loaders.ib.planning.request import (
     when_busy,
 )
 from loaders.ib.tables import TABLES
-from loaders.settings import Settings
-from quotemill.errors import SettingsError
 
 SLICE = 50  # symbols in one package of rows
 LOG_KEYWORDS = {
@@ -74,17 +71,6 @@ LOG_KEYWORDS = {
     "client id": ("client id", "clientidinuse"),
     "stale discovery": ("discovery_stale", "older session"),
 }
-DBT_SETTINGS = (
-    "risk_free_rate",
-    "min_slot_coverage",
-    "max_delayed_share",
-    "max_fallback_share",
-    "min_oi_share",
-    "max_capture_lag_seconds",
-    "slot_window_minutes",
-    "close_snapshot_until",
-    "open_interest_published_at",
-)
 
 
 @contextmanager
@@ -121,15 +107,6 @@ def open_context(
         yield made[0]
 
 
-def settings_for_dbt(settings: Settings) -> dict[str, str]:
-    values = {f"ib_{name}": str(getattr(settings.ib, name)) for name in DBT_SETTINGS}
-    with suppress(SettingsError):  # a load of ib says what is wrong with the file
-        symbols = (symbol for group in universe.groups(settings.ib, None) for symbol in group)
-        values["ib_symbols"] = ",".join(symbols)
-        values["ib_universe_mistakes"] = "\n".join(universe.list_mistakes(settings.ib))
-    return values | {"ib_slot_range": settings.ib.slot_range or ""}
-
-
 SOURCE = Source(
     name="ib",
     tables=TABLES,
@@ -160,7 +137,6 @@ SOURCE = Source(
         parts=split_request,
     ),
     insight=Insight(
-        dbt_settings=settings_for_dbt,
         due=describe_remaining,
         preview=preview,
         log_keywords=LOG_KEYWORDS,

@@ -4,6 +4,7 @@ docs/how-to/schedule.md explains the times of its jobs.
 """
 
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 from loaders.engine.operations import Operations, ScheduledJob, describe_stale_fix
 from loaders.settings import Settings
 from loaders.tdx.settings import NO_EVENTS_FIX
+from quotemill.errors import SettingsError
+from quotemill.instrument_ranges import known_ranges
 
 if TYPE_CHECKING:
     from loaders.tdx.settings import TdxSettings
@@ -80,6 +83,18 @@ def check_new_folders(settings: Settings, names: Collection[str]) -> None:
     scan_folder(settings.tdx)
 
 
+def _kind(source: Path | str | None) -> str:
+    """The name of a source of corporate actions in raw_tdx.corporate_action."""
+    return "csv" if isinstance(source, Path) else source or ""
+
+
+def settings_for_dbt(settings: Settings) -> dict[str, str]:
+    values = {"corporate_actions": _kind(settings.tdx.actions_source)}
+    with suppress(SettingsError):  # a load of tdx says what is wrong with the file
+        values["tdx_instrument_range_mistakes"] = "\n".join(known_ranges().mistakes)
+    return values
+
+
 OPERATIONS = Operations(
     missing_settings,
     "TDX, China A-shares",
@@ -89,4 +104,5 @@ OPERATIONS = Operations(
     check_new_folders,
     ("client", "vipdoc"),
     has_verify=True,
+    dbt_settings=settings_for_dbt,
 )

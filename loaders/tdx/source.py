@@ -11,10 +11,9 @@ the checks of bars and ticks in bars/; each dataset has a module with its name i
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime, time
 from functools import partial
-from pathlib import Path
 
 from loaders.engine.load import Load
 from loaders.engine.operations import DISCONNECT_WORDS
@@ -32,8 +31,6 @@ from loaders.tdx.plan import DATASETS, DEFAULTS, plan
 from loaders.tdx.request import check_request, resolve, when_busy
 from loaders.tdx.tables import TABLES
 from loaders.trading_time import resting_since
-from quotemill.errors import SettingsError
-from quotemill.instrument_ranges import known_ranges
 
 READY = time(16, 0)  # by then the service has the complete day
 
@@ -61,18 +58,6 @@ def opened(load: Load) -> Iterator[Context]:
     if client is not None:
         for name, count in sorted((client.unknown_fields + client.oddities).items()):
             load.warn(f"the service's answers: {name} ({count:,} times)")
-
-
-def _kind(source: Path | str | None) -> str:
-    """The name of a source of corporate actions in raw_tdx.corporate_action."""
-    return "csv" if isinstance(source, Path) else source or ""
-
-
-def _settings_for_dbt(settings: Settings) -> dict[str, str]:
-    values = {"corporate_actions": _kind(settings.tdx.actions_source)}
-    with suppress(SettingsError):  # a load of tdx says what is wrong with the file
-        values["tdx_instrument_range_mistakes"] = "\n".join(known_ranges().mistakes)
-    return values
 
 
 def _slice_size(settings: Settings) -> int:
@@ -104,7 +89,6 @@ SOURCE = Source(
         rests_since=_rests_since,
     ),
     insight=Insight(
-        dbt_settings=_settings_for_dbt,
         log_keywords={
             "disconnect": (*DISCONNECT_WORDS, "is down", "is still down", "outage"),
             "timeout": ("no answer in time", "timed out", "timeout"),

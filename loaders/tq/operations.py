@@ -42,5 +42,13 @@ def missing_settings(settings: Settings) -> str | None:
 
 
 OPERATIONS = Operations(
-    missing_settings, "TqSdk, China futures", "Asia/Shanghai", JOBS, has_verify=True
+    missing_settings,
+    "TqSdk, China futures",
+    "Asia/Shanghai",
+    JOBS,
+    has_verify=True,
+    dbt_settings=lambda settings: {
+        "tq_route": settings.tq.route,
+        "tq_second_main": str(settings.tq.second_main).lower(),
+    },
 )

@@ -106,10 +106,6 @@ SOURCE = Source(
         rests_since=lambda _, now: resting_since(now, ready=EVENING),
     ),
     insight=Insight(
-        dbt_settings=lambda settings: {
-            "tq_route": settings.tq.route,
-            "tq_second_main": str(settings.tq.second_main).lower(),
-        },
         due=list_next_steps,
         preview=preview,
         log_keywords={

@@ -38,7 +38,8 @@ def grids(
     }
     period = Period(settings, schemas, since, as_of, due)
     filled: list[Grid] = []
-    for name in sources.MODULES:
+    loaded = {row["source"] for row in state.freshness}
+    for name in (name for name in sources.MODULES if name in loaded):
         try:
             with conn.transaction():
                 read = sources.find(name).insight.coverage(conn, period)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from loaders.ib.contracts.universe import find_member, groups, list_mistakes, read_members, shipped
+from loaders.ib.operations import settings_for_dbt
 from loaders.ib.settings import IbSettings
-from loaders.ib.source import settings_for_dbt
 from loaders.settings import load_settings
 from orchestration.cli.archive import parse_symbols
 from quotemill.codes import read_us_symbol
