@@ -1,6 +1,6 @@
 """All settings of a command, as one frozen value: those of the top, and each section."""
 
-from typing import TYPE_CHECKING, get_origin
+from typing import TYPE_CHECKING
 
 from pydantic import Field, create_model
 
@@ -41,7 +41,7 @@ else:
         __doc__="All settings.",
         __module__=__name__,
         **{
-            name: (kind, Field(default_factory=get_origin(kind) or kind))
+            name: (kind, Field(default={}, validate_default=True))
             for name, kind in section_types().items()
         },
     )

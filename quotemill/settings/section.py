@@ -15,7 +15,7 @@ def check_web_address(value: str | None) -> str | None:
 class Section(BaseModel):
     """A frozen model that refuses unknown names."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     # whether the secrets are addresses whose parts may be tokens
     has_tokens_in_addresses: ClassVar[bool] = False
