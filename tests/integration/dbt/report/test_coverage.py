@@ -30,7 +30,11 @@ def read_grids(conn: psycopg.Connection, warehouse: Warehouse, tmp_path: Path) -
         due: dict[str, date], since: date = DAYS[0], as_of: datetime = EVENING, **environ: str
     ) -> dict[str, Grid]:
         settings = load_settings({"QUOTEMILL_HOME": str(tmp_path), **environ}, cwd=tmp_path)
-        freshness = [{"dataset": name, "expected_date": day} for name, day in due.items()]
+        sources = {"chain_snapshot": "ib", "ticks": "tq"}
+        freshness = [
+            {"dataset": name, "source": sources.get(name, "tdx"), "expected_date": day}
+            for name, day in due.items()
+        ]
         state = Status({}, [], freshness, [], [])
         grids = coverage.grids(conn, warehouse, settings, since, as_of, state)
         assert state.problems == []
