@@ -1,5 +1,6 @@
 """Commands that are imported when they are called: `schedule run` starts each minute."""
 
+import atexit
 import gc
 import importlib
 import re
@@ -107,6 +108,8 @@ def run_app(app: typer.Typer) -> NoReturn:
     """Run a command line, see `shell.run_app`."""
     # collecting after every 700 new objects costs a tenth of a night: nearly all of them stay
     gc.set_threshold(COLLECTED_AFTER, *gc.get_threshold()[1:])
+    # else the interpreter looks through all of them once more at its end: 0.4 s after a load
+    atexit.register(gc.freeze)
     from loaders.cli import shell  # much of what is collected seldom
 
     shell.run_app(app)
