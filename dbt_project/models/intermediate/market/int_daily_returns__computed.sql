@@ -1,10 +1,7 @@
 {{ config(
     materialized='followed',
     unique_key=['code', 'trade_date'],
-    indexes=[
-        {'columns': ['code', 'trade_date'], 'unique': true},
-        {'columns': ['trade_date']},
-    ],
+    indexes=[{'columns': ['code', 'trade_date'], 'unique': true}, {'columns': ['trade_date']}],
     meta={
         'follows': {
             'raw_tdx.kline_daily': 'from_day',
@@ -37,8 +34,19 @@ codes as materialized (
     {{ steps_by_code('steps', 'segments') | indent }}
 ),
 
--- A bar on a day without trading sets no price. In the order of the key the windows sort each code
--- alone.
+-- whether all exchanges trade, day by day: a subscript costs a fraction of a lookup in a hash
+days_open as materialized (
+    select
+        min(c.trade_date) - 1 as day_before,
+        array_agg(d.trade_date is not null and d.exchanges is null order by c.trade_date) as is_open
+    from (
+        select min(trade_date) + generate_series(0, max(trade_date) - min(trade_date)) as trade_date
+        from {{ ref('trading_calendar') }}
+    ) as c
+    left join {{ ref('trading_calendar') }} as d on c.trade_date = d.trade_date
+),
+
+-- A bar on a day without trading sets no price. In key order the windows sort each code alone.
 placed as (
     select
         b.code,
@@ -61,9 +69,7 @@ placed as (
     from bars as b
     left join codes as c on b.code = c.code
     where
-        b.trade_date in (
-            select d.trade_date from {{ ref('trading_calendar') }} as d where d.exchanges is null
-        )
+        (select is_open from days_open)[b.trade_date - (select day_before from days_open)]
         or {{ is_trading_day('b') | indent(8) }}
     order by b.code, b.trade_date
     {{ computed_once() }}
@@ -80,19 +86,15 @@ adjusted as (
         starts[step] - date '1900-01-01' as step_start,
         cash_units[step] / nullif(close_li, 0) as yield_units,
         {% for price, sign in {'high': '', 'low': '-'}.items() -%}
-            case
-                when fits_integer
-                    then {{ sign }}(
-                        coalesce(units_a[step], 1) * {{ price }}_li + coalesce(units_b[step], 0)
-                    )
-            end as {{ price }}_units,
-            case
-                when not fits_integer
-                    then {{ sign }}(
-                        coalesce(backward_a[step], 1) * {{ price }}_li
-                        + coalesce(backward_b[step], 0)
-                    )
-            end as {{ price }}_exact,
+            {% for kind, terms, no in [('units', 'units', ''), ('exact', 'backward', 'not ')] -%}
+                case
+                    when {{ no }}fits_integer
+                        then {{ sign }}(
+                            coalesce({{ terms }}_a[step], 1) * {{ price }}_li
+                            + coalesce({{ terms }}_b[step], 0)
+                        )
+                end as {{ price }}_{{ kind }},
+            {% endfor -%}
         {% endfor -%}
         day_number / 365 * 2 * {{ price_bound('units') }} as period_units,
         case
@@ -177,6 +179,7 @@ select
     {% endfor -%}
     y.is_final
 from days as y
+{% if model.reads_taken -%}
 -- the bar before, where it is older than what was read
 left join lateral (
     select
@@ -184,12 +187,14 @@ left join lateral (
         k.close_li
     from {{ ref('stg_tdx__kline_daily') }} as k
     where
-        {{ model.reads_taken is defined }}
-        and y.previous_bar_date is null
+        y.previous_bar_date is null
         and k.code = y.code
         and k.trade_date < y.trade_date
         and {{ is_trading_day('k') | indent(8) }}
     order by k.trade_date desc
     limit 1
 ) as l on true
+{% else -%}
+    cross join (values (null::date, null::bigint)) as l (trade_date, close_li)
+{% endif -%}
 where {{ within_taken('y') }}
