@@ -91,7 +91,7 @@ def read_status(
         if as_of:
             cur.execute("select set_config('quotemill.as_of', %s, true)", (as_of,))
         builds = build_record.recent(conn, limit)
-        is_stopped = bool(builds) and builds[0]["status"] == "interrupted"
+        is_stopped = bool(builds) and builds[0]["status"] in ("cancelled", "interrupted")
         run = history.find_command(conn, builds[0]["started_at"]) if is_stopped else None
         freshness = _read_freshness(conn, qa)
         loaded = job_list.find_whole_loads(conn)
@@ -120,7 +120,7 @@ def read_status(
     is_loading = any(job["status"] == "running" for job in newest)
     if loads["datasets"] and not builds and not freshness and not is_loading:
         problems.append(_warn("nothing was built yet", retry or "quotemill build"))
-    elif builds and builds[0]["status"] in ("failed", "interrupted"):
+    elif builds and builds[0]["status"] not in ("running", "succeeded"):
         text = f"build {builds[0]['build_id']} {builds[0]['status']}"
         # a run that was stopped may have more to do than its build, such as ticks
         problems.append(_warn(_add_reason(text, builds[0]["error"]), f"quotemill {run or 'build'}"))

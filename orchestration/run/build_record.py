@@ -24,7 +24,7 @@ from loaders import log, sources
 from loaders.landing import change_feed
 from loaders.settings import Settings
 from loaders.warehouse import turns
-from quotemill.errors import LockHeldError, UsageError, innermost
+from quotemill.errors import LockHeldError, UpstreamError, UsageError, innermost
 from quotemill.warehouse.connections import find_process
 from quotemill.warehouse.dbt_project import find_project
 from quotemill.warehouse.postgres import Warehouse
@@ -123,6 +123,18 @@ class BuildRecord:
                     conn.execute(f"delete {_GONE}".encode(), (_schemas(self._warehouse),))
         self.succeeded = succeeded
 
+    def cancel(self) -> None:
+        """Record that the build was stopped. Raises WarehouseAway, at once."""
+        if self.build_id is not None and self.succeeded is None:
+            self._warehouse.ask(
+                lambda conn: conn.execute(
+                    "update ops.builds set status = 'cancelled', finished_at = clock_timestamp() "
+                    "where build_id = %s",
+                    (self.build_id,),
+                ),
+                patient=False,
+            )
+
 
 @dataclass(frozen=True)
 class Wait:
@@ -147,7 +159,10 @@ def recorded_build(
         try:
             yield record
         except KeyboardInterrupt:
-            raise  # the row without an end reads as interrupted, as that of a killed build
+            # one that cannot be written reads as interrupted, as that of a killed build
+            with contextlib.suppress(UpstreamError):
+                record.cancel()
+            raise
         except BaseException as error:
             _fail(record, innermost(error))
             raise

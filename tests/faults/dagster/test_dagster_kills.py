@@ -51,7 +51,7 @@ def test_a_run_that_is_cancelled_in_its_build_ends_its_queries(night: Night) -> 
         assert cluster.instance.run_coordinator.cancel_run(run)
         assert cluster.wait_for_end(run) == "CANCELED", cluster.messages(run)
         wait_until("no query waits", lambda: not cluster.count_waiters())
-    assert night.list_builds()[-1] == "interrupted"
+    assert night.list_builds()[-1] == "cancelled"
     again = cluster.launch("tdx_daily")
     assert cluster.wait_for_end(again) == "SUCCESS", cluster.messages(again)
     night.assert_undisturbed()

@@ -127,6 +127,6 @@ def test_ctrl_c_in_the_build_is_130_and_no_alert(
     assert market_bench.rows("select exit_code from ops.runs") == [(130,)]
     assert market_bench.rows("select cause from ops.alerts where recovered_at is null") == []
     with warehouse.connect() as conn:
-        assert build_record.recent(conn, 1)[0]["status"] == "interrupted"
+        assert build_record.recent(conn, 1)[0]["status"] == "cancelled"
     assert run(market_bench).exit_code == 0
     assert market_bench.rows("select max(trade_date) from market.kline_daily_qfq") == [(DAYS[-1],)]
