@@ -47,7 +47,7 @@ demo: $(STAMP)
 	@$(BIN)/quotemill demo
 
 # where an environment forbids bytecode, each process of the tests compiles all modules again
-test test-e2e test-faults test-unit soak: export PYTHONDONTWRITEBYTECODE =
+test test-e2e test-faults test-unit soak bench: export PYTHONDONTWRITEBYTECODE =
 
 # a process more than a small machine has cores: tests spend much of their time waiting. Without a
 # network QuestDB's jar does not come, and its tests are left out
