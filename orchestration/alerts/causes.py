@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.rows import dict_row
@@ -26,12 +26,14 @@ from orchestration.alerts.failed_keys import list_subjects, read_subjects
 from orchestration.alerts.scheduled_jobs import LONGEST, RUN_MEMORY
 from orchestration.run import history
 from orchestration.run.findings import Judgement
-from orchestration.run.stages import RunResult
 from orchestration.schedule import jobs
 from quotemill.errors import LockHeldError, PartialError, UpstreamError, most_severe
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 from quotemill.wording import say_count
+
+if TYPE_CHECKING:
+    from orchestration.run.stages import RunResult
 
 CLOCK_AHEAD = timedelta(days=1)  # a run dated this far ahead is of a wrong clock
 RECOVERY_MARGIN = 2.0  # percentage points below the limit at which a disk has room again
@@ -41,7 +43,7 @@ _AWAY = UpstreamError.exit_code
 
 
 def check_run(
-    result: RunResult, settings: Settings, job_name: str | None = None
+    result: "RunResult", settings: Settings, job_name: str | None = None
 ) -> dict[str, Cause | None]:
     """Verdicts on the stages of a run, of a scheduled job or of none.
 
@@ -88,7 +90,7 @@ def check_run(
     return causes | _check_lags(result, settings) | _check_archive(result)
 
 
-def _describe_next_try(result: RunResult, settings: Settings, job_name: str | None) -> str:
+def _describe_next_try(result: "RunResult", settings: Settings, job_name: str | None) -> str:
     """When the schedule makes a run again whose source was away; empty where it does not."""
     known, _ = jobs.survey(settings, ())
     job = known.get(job_name or "")
@@ -97,7 +99,7 @@ def _describe_next_try(result: RunResult, settings: Settings, job_name: str | No
     return f"; {job.name} runs again in {job.retry} minutes"
 
 
-def _check_lags(result: RunResult, settings: Settings) -> dict[str, Cause | None]:
+def _check_lags(result: "RunResult", settings: Settings) -> dict[str, Cause | None]:
     """Report sources whose data are later than the setting `stale_after` allows."""
     causes: dict[str, Cause | None] = {}
     gone = {load.source for load in result.loads if load.error}  # another run would end so too
@@ -117,7 +119,7 @@ def _check_lags(result: RunResult, settings: Settings) -> dict[str, Cause | None
     return causes
 
 
-def _check_archive(result: RunResult) -> dict[str, Cause | None]:
+def _check_archive(result: "RunResult") -> dict[str, Cause | None]:
     causes: dict[str, Cause | None] = {}
     for stage in result.stages:
         if stage.name == "archive":

@@ -16,7 +16,6 @@ from loaders.cli.shell import AsOf
 from loaders.engine import signals
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import open_warehouse
-from orchestration import nightly
 from orchestration.alerts.check import load_settings_or_notify
 from orchestration.cli.schedule.jobs import (
     JobName,
@@ -144,7 +143,7 @@ def _readable(settings: Settings) -> tuple[dict[str, Job], dict[str, SettingsErr
     for error in wrong.values():
         _say(f"{error} ({error.hint})")
     if wrong:
-        nightly.notify_after_job(settings)
+        _notify_after_job(settings)
     return jobs, wrong
 
 
@@ -152,13 +151,21 @@ def _runner(settings: Callable[[], Settings], warehouse: Warehouse, as_of: str |
     """The runner of jobs, by the clock or at a moment given; `settings` are those of the moment."""
 
     def notify(_: Job) -> None:
-        nightly.notify_after_job(settings())
+        _notify_after_job(settings())
 
     return Runner(warehouse, lambda: parse_now(as_of), _say, takes_as_of, as_of, notify)
 
 
+def _notify_after_job(settings: Settings) -> None:
+    from orchestration import nightly
+
+    nightly.notify_after_job(settings)
+
+
 def _notify_cannot_start(settings: Settings, error: QuotemillError) -> None:
     """Send an alert that nothing can be started; cron and timers report it to nobody."""
+    from orchestration import nightly
+
     nightly.notify_cannot_start(settings, error, "schedule")
 
 
