@@ -20,6 +20,7 @@ from tests.integration.ticks.servers import SMALL, a_server, kill, open_at, star
 from tests.ticks import KEY, day_of_ticks, write_day
 
 YESTERDAY = KEY._replace(trading_day=date(2025, 11, 13))
+OTHER = KEY._replace(symbol="KQ.m@SHFE.al", contract="SHFE.al2601")
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +132,8 @@ def test_a_server_that_stays_away_ends_the_load(folder: Path) -> None:
     store.prepare()
     server.stop(folder)
     with pytest.raises(StoreAway) as raised:
-        write_day(store, day_of_ticks(10))
+        write_day(store, day_of_ticks(10, OTHER))
     assert raised.value.hint == "quotemill questdb start"
     start(folder)
-    assert write_day(store, day_of_ticks(10)).rows == 10
+    assert write_day(store, day_of_ticks(10, OTHER)).rows == 10
     store.close()
