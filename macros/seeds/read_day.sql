@@ -9,7 +9,6 @@
                 {{ text }},
                 '^((?:19|20)[0-9]{2})([-/]?)(0[1-9]|1[0-2]|[1-9])\2(0[1-9]|[12][0-9]|3[01]|[1-9])$'
             ) as parts
-            offset 0 -- matched once, not again wherever a part is named
         ) as p
         cross join lateral (
             select make_date(p.parts[1]::integer, p.parts[3]::integer, 1) + p.parts[4]::integer - 1
