@@ -33,8 +33,7 @@ def find(name: str) -> "Source[Any]":
 
 def find_operations(name: str) -> "Operations":
     """The operations of a source by its name. Raises UsageError for none."""
-    folder = _find_module(name).rpartition(".")[0]
-    operations: Operations = importlib.import_module(f"{folder}.operations").OPERATIONS
+    operations: Operations = _import_beside(name, "operations").OPERATIONS
     return operations
 
 
@@ -53,6 +52,12 @@ def find_common_zone(names: Iterable[str | None]) -> str:
     """
     zones = {find_zone(name) for name in names} - {""}
     return zones.pop() if len(zones) == 1 else ""
+
+
+def _import_beside(name: str, module: str) -> Any:
+    """A further module of the source's folder."""
+    folder = _find_module(name).rpartition(".")[0]
+    return importlib.import_module(f"{folder}.{module}")
 
 
 def _find_module(name: str) -> str:
@@ -103,5 +108,4 @@ def dbt_settings(settings: "Settings") -> dict[str, str]:
 
 def landed_tables() -> list["LandedTable"]:
     """Every landed table of every source: a full build works for a user of one."""
-    modules = [importlib.import_module(f"loaders.{name}.tables") for name in MODULES]
-    return [table for module in modules for table in module.TABLES]
+    return [table for name in MODULES for table in _import_beside(name, "tables").TABLES]

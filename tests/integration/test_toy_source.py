@@ -29,6 +29,7 @@ from quotemill.errors import LockHeldError, SettingsError, UpstreamError, UsageE
 from quotemill.warehouse.postgres import Warehouse
 from tests.faults.scene import wait_until
 from tests.toy import source as toy
+from tests.toy import tables as toy_tables
 from tests.toy.bench import EXPECTED, FILES, RECORD, Toy, bench, load_elsewhere  # noqa: F401
 
 
@@ -118,10 +119,11 @@ def test_a_retry_loads_the_failed_keys_alone(bench: Toy) -> None:
 
 
 def test_a_table_may_have_doubles(bench: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
-    columns = [*toy.COLUMNS[:2], ("price", pa.float64())]
+    columns = [*toy_tables.COLUMNS[:2], ("price", pa.float64())]
     table = landed_table("raw_toy", "greek", columns, key=("symbol", "slot"))
     greek = replace(toy.SOURCE.dataset("price"), landed=table)
     tables = (*toy.SOURCE.tables, table)
+    monkeypatch.setattr(toy_tables, "TABLES", tables)
     monkeypatch.setattr(toy, "SOURCE", replace(toy.SOURCE, datasets=(greek,), tables=tables))
     assert bench.load(keys=("Bb",)).status == "succeeded"
     assert bench.rows("select symbol, price from raw_toy.greek") == [("Bb", 20.0)]

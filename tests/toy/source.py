@@ -9,19 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-import pyarrow as pa
-
 from loaders.engine.check import describe_service
 from loaders.engine.load import Load
 from loaders.engine.outcome import NOT_DUE, Outcome, Stopped
 from loaders.engine.source import Dataset, Requests, Source, Unit
-from loaders.landing.rejects import rejected_rows
-from loaders.warehouse.tables import landed_table
+from tests.toy.tables import PRICE, SPOT, TABLES
 
 FOLDER = Path("toy")  # where a real source would have its section of the settings
-COLUMNS = [("symbol", pa.string()), ("slot", pa.string()), ("price", pa.int64())]
-PRICE = landed_table("raw_toy", "price", COLUMNS, key=("symbol", "slot"))
-SPOT = landed_table("raw_toy", "spot", COLUMNS, key=("symbol", "slot"))
 
 
 def fetch(load: Load, symbols: Sequence[str]) -> Iterator[Outcome]:
@@ -61,7 +55,7 @@ def plan(load: Load) -> Iterator[Sequence[Unit]]:
 
 SOURCE = Source(
     name="toy",
-    tables=(PRICE, SPOT, rejected_rows("raw_toy")),
+    tables=TABLES,
     datasets=(Dataset("price", PRICE, "csv", fetch), Dataset("spot", SPOT, "csv", fetch_newest)),
     check=lambda *_: describe_service(f"{FOLDER} is there", (), {"folder": str(FOLDER)}),
     open=nullcontext,
