@@ -116,7 +116,7 @@ def _are_same_types(conn: psycopg.Connection, stored: list[str], encoded: list[s
 def _has_rows(conn: psycopg.Connection, table: PlainTable, keys: list[str]) -> bool:
     target = table.target
     # else the rows of a killed load would be read for each code
-    if first_key.lacks_key(conn, target):
+    if first_key.lacks_key(conn, target.name):
         return has_rows(conn, target.schema, target.table)
     # in the order of the key: a planner without statistics would read the whole table
     order = names(target.key[1:], "t") or "1"

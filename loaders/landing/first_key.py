@@ -59,7 +59,7 @@ def remove_dead(conn: psycopg.Connection, table: LandedTable) -> None:
     Else each query of a code reads them all: of a market that takes minutes.
     """
     name = table.qualified
-    if not table.key or not _lacks_unique(conn, name):
+    if not table.key or not lacks_key(conn, name):
         return
     with suppress(psycopg.errors.LockNotAvailable), conn.transaction():
         conn.execute(f"lock table {name} in access exclusive mode nowait".encode())
@@ -69,10 +69,10 @@ def remove_dead(conn: psycopg.Connection, table: LandedTable) -> None:
 
 def lock_unkeyed(conn: psycopg.Connection, target: Target) -> bool:
     """Whether the table has no key; then nobody else writes to it before the transaction ends."""
-    if not lacks_key(conn, target):
+    if not lacks_key(conn, target.name):
         return False
     conn.execute(f"lock table {target.name} in share row exclusive mode".encode())
-    return lacks_key(conn, target)
+    return lacks_key(conn, target.name)
 
 
 def _define_key(target: Target) -> str:
@@ -93,11 +93,7 @@ def build_key(conn: psycopg.Connection, target: Target) -> None:
     )
 
 
-def lacks_key(conn: psycopg.Connection, target: Target) -> bool:
-    """Whether a table has no unique index."""
-    return _lacks_unique(conn, target.name)
-
-
-def _lacks_unique(conn: psycopg.Connection, name: str) -> bool:
+def lacks_key(conn: psycopg.Connection, name: str) -> bool:
+    """Whether a table, by its qualified name, has no unique index."""
     unique = "select 1 from pg_index where indrelid = %s::regclass and indisunique"
     return conn.execute(unique.encode(), (name,)).fetchone() is None
