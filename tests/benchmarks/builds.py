@@ -60,7 +60,7 @@ class Home:
     settings: Mapping[str, str]
 
     def run(self, program: str, *arguments: str, **settings: str) -> float:
-        """Run `quotemill` or `loaders`; return its seconds. Raises RuntimeError."""
+        """Run a program beside this Python; return its seconds. Raises RuntimeError."""
         env = os.environ | {
             "QUOTEMILL_WAREHOUSE_URL": self.dsn,
             "QUOTEMILL_HOME": str(self.folder),

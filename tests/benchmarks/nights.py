@@ -34,6 +34,13 @@ PRICES = "folder to adjusted, weekly and monthly prices"
 PRICE_TABLES = [f"market.kline_{period}_qfq" for period in ("daily", "weekly", "monthly")]
 DAY, EVENT = "one new day", "one new event"
 STATUS, SCHEDULE = "`status`", "`schedule run`, nothing due"
+LIMIT = "limit of a command: imports and `select 1`"
+QUESTION = """
+import os, psycopg, pydantic, typer
+with psycopg.connect(os.environ["QUOTEMILL_WAREHOUSE_URL"]) as conn:
+    conn.execute("select 1").fetchone()
+"""
+LIMIT_AIMS = {STATUS: 1.75, SCHEDULE: 1.3}  # times the limit, as seconds depend on the machine
 CPU = "first build's server CPU beside writing its own results"
 CPU_AIM = 3.0  # times the CPU of `create table as`, keys and indexes
 # seconds
@@ -42,8 +49,6 @@ AIMS = {
     (MADE_UP, PRICES): 100.0,
     **{(market, EMPTY): 2.5 for market in (REAL, MADE_UP)},
     **{(market, DAY): 20.0 for market in (REAL, MADE_UP)},
-    **{(market, STATUS): 0.3 for market in (REAL, MADE_UP)},
-    **{(market, SCHEDULE): 0.3 for market in (REAL, MADE_UP)},
 }
 
 
@@ -116,8 +121,13 @@ def measure_market(home: Home, client: Path, codes: list[str], *, repeats: int) 
     def change(day: date) -> tuple[float, float]:
         return run("load", day), run("build", day)
 
-    def repeat(*arguments: str) -> tuple[float]:
-        return (median([home.run("quotemill", *arguments) for _ in range(repeats + 1)][1:]),)
+    def repeat(commands: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[float]]:
+        """Medians of commands that take turns."""
+        rounds = [
+            {name: home.run(*command) for name, command in commands.items()}
+            for _ in range(repeats + 1)
+        ][1:]
+        return {name: (median(seconds[name] for seconds in rounds),) for name in commands}
 
     def add_day(day: date) -> tuple[float, float]:
         append_day(files, day)
@@ -138,9 +148,14 @@ def measure_market(home: Home, client: Path, codes: list[str], *, repeats: int) 
         LOAD: (load,),
         BUILD: (build,),
         PRICES: tuple(seconds_to_prices),
-        EMPTY: repeat("run", "tdx", as_of(days[0])),
-        STATUS: repeat("status", as_of(days[0])),
-        SCHEDULE: repeat("schedule", "run"),
+        **repeat({EMPTY: ("quotemill", "run", "tdx", as_of(days[0]))}),
+        **repeat(
+            {
+                STATUS: ("quotemill", "status", as_of(days[0])),
+                SCHEDULE: ("quotemill", "schedule", "run"),
+                LIMIT: ("python", "-c", QUESTION),
+            }
+        ),
         DAY: [add_day(day) for day in days[1:3]][-1],
     }
     if (client / gbbq.PLACE).exists():
@@ -196,7 +211,7 @@ def _last_day(file: Path) -> date:
 
 
 def section(results: Mapping[str, Measured]) -> tuple[str, list[Aim]]:
-    names = [LOAD, BUILD, PRICES, EMPTY, DAY, EVENT, STATUS, SCHEDULE]
+    names = [LOAD, BUILD, PRICES, EMPTY, DAY, EVENT, STATUS, SCHEDULE, LIMIT]
     lines = []
     for name in names:
         cells = (" + ".join(f"{s:.2f}" for s in m.seconds.get(name, ())) for m in results.values())
@@ -209,13 +224,20 @@ def section(results: Mapping[str, Measured]) -> tuple[str, list[Aim]]:
         if market in results
     ]
     wanted += [
+        at_most(f"{market}: {name}", m.seconds[name][0] / m.seconds[LIMIT][0], aim, "× its limit")
+        for market, m in results.items()
+        for name, aim in LIMIT_AIMS.items()
+    ]
+    wanted += [
         at_most(f"{market}: {CPU}", m.cpu[0] / m.cpu[1], CPU_AIM) for market, m in results.items()
     ]
     text = (
         "Seconds of commands. Real bars of 130 stocks with all their events, again and again "
         "under other codes; made-up ones without events. A new day of all stocks and an event of "
         "one: load + build. An empty night is `quotemill run`. Results are written again by "
-        "`create table as` from the built tables, with their keys and indexes."
+        "`create table as` from the built tables, with their keys and indexes. The limit of a "
+        "command: a process that imports psycopg, pydantic and typer, and asks the server one "
+        "question, in turns with `status` and `schedule run`."
     )
     head = [f"{market}: {m.stocks:,} stocks, {m.bars:,} bars" for market, m in results.items()]
     return f"{paragraph(text)}\n\n{table(['', *head], lines)}", wanted
