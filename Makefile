@@ -7,7 +7,9 @@ PIP = $(BIN)/pip install --quiet --disable-pip-version-check
 # what a lock names, by uv, which fetches in parallel; by pip where uv does not come or fails
 UV = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 INSTALL = { test -x $(BIN)/uv && $(UV) --require-hashes $(1); } || \
-	{ echo "without uv, by pip: takes some minutes"; $(PIP) --require-hashes $(1); }
+	{ printf 'without uv, by pip, takes some minutes ... '; $(PIP) --require-hashes $(1); }
+# one line, which ends with the seconds that the commands took
+STEP = start=$$(date +%s); printf '%s ... ' "$(1)"; { $(2); } && echo "$$(($$(date +%s) - start)) s"
 STAMP := $(VENV)/.installed
 TOOLS := $(VENV)/.installed-tools
 
@@ -22,26 +24,26 @@ dbt_project/profiles.yml:
 $(STAMP): requirements.lock pyproject.toml | dbt_project/profiles.yml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(not (3, 11) <= v < (3, 14) and \
 		"needs Python 3.11, 3.12 or 3.13; this is %s.%s; fix: make PYTHON=python3.12" % v)'
-	@test -x $(BIN)/python || { echo "making an environment in $(VENV)"; $(PYTHON) -m venv $(VENV); }
-	@echo "installing $$(grep -c '==' requirements.lock) packages into $(VENV)"
+	@test -x $(BIN)/python || { \
+		$(call STEP,making an environment in $(VENV),$(PYTHON) -m venv $(VENV)); }
 	@awk '/^[^ ]/ {own = /^uv==/} own' requirements.lock >$(VENV)/uv.lock
-	@$(PIP) --require-hashes --only-binary :all: -r $(VENV)/uv.lock 2>/dev/null || true
-	@$(call INSTALL,-r requirements.lock)
-	@$(PIP) --no-deps --no-build-isolation -e .
+	@$(call STEP,installing $$(grep -c '==' requirements.lock) packages into $(VENV), \
+		$(PIP) --require-hashes --only-binary :all: -r $(VENV)/uv.lock 2>/dev/null || true; \
+		$(call INSTALL,-r requirements.lock) && $(PIP) --no-deps --no-build-isolation -e .)
 	@touch $@
 
 # what the tests, the linters and the docs site need on top
 $(TOOLS): $(STAMP) requirements-dev.lock
-	@echo "installing the tools of requirements-dev.lock into $(VENV)"
-	@$(call INSTALL,-r requirements-dev.lock)
+	@$(call STEP,installing the tools of requirements-dev.lock into $(VENV),\
+		$(call INSTALL,-r requirements-dev.lock))
 	@touch $@
 
 install: $(STAMP)
 
 # Dagster, which is for several machines, and what it needs beside all that
 dagster: $(STAMP)
-	@echo "installing $$(grep -c '==' requirements-dagster.lock) packages into $(VENV)"
-	@$(call INSTALL,--no-deps -r requirements-dagster.lock)
+	@$(call STEP,installing $$(grep -c '==' requirements-dagster.lock) packages into $(VENV),\
+		$(call INSTALL,--no-deps -r requirements-dagster.lock))
 
 demo: $(STAMP)
 	@$(BIN)/quotemill demo

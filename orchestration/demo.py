@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -56,8 +57,20 @@ def run(codes: int, days: int, run_all: RunAll) -> tuple[int, list[str]]:
         # no alert: nobody waits for the data of a demo
         stages = [stage for stage in STAGES if stage != "alerts"]
         result = run_all(settings, f"{clock}T18:00", "tdx", stages)
-    is_built = result.judgement and (not result.build or result.build.succeeded)
-    return result.exit_code, list(describe_data(settings)) if is_built else []
+    if not result.judgement or (result.build and not result.build.succeeded):
+        return result.exit_code, []
+    read = time.monotonic()
+    lines = list(describe_data(settings))
+    figures = result.judged_in + sum(x.seconds for x in result.stages) + time.monotonic() - read
+    print(f"findings, report and figures: {figures:.1f} s", file=sys.stderr)
+    return result.exit_code, lines
+
+
+def start_server(settings: Settings) -> None:
+    """Start the embedded server before the load, and say what that takes."""
+    started = time.monotonic()
+    open_warehouse(settings)
+    print(f"PostgreSQL: ready in {time.monotonic() - started:.1f} s", file=sys.stderr)
 
 
 def find_last_close(now: datetime) -> date:
@@ -76,6 +89,7 @@ def _sandbox(codes: int, days: int, clock: date) -> Iterator[str]:
     command = [*program, "sandbox", "tdx", "--port", "0"]
     command += ["--codes", str(codes), "--days", str(days), "--clock", str(clock)]
     command += ["--write-actions", str(ACTIONS)]
+    started = time.monotonic()
     # Ctrl-C must only reach the load, which needs the service to finish its current batch
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stdout is not None
@@ -84,7 +98,8 @@ def _sandbox(codes: int, days: int, clock: date) -> Iterator[str]:
         url = next((word for word in ready.split() if word.startswith("http://")), None)
         if url is None:
             raise QuotemillError("the sandbox did not start", hint="loaders sandbox tdx")
-        print(f"simulated TDX service: {url}", file=sys.stderr)
+        seconds = time.monotonic() - started
+        print(f"simulated TDX service: {url}, ready in {seconds:.1f} s", file=sys.stderr)
         yield url
     finally:
         end_group(process)

@@ -73,6 +73,7 @@ def demo_command(
 
     def run_logged(settings: Settings, as_of: str, source: str, only: Sequence[str]) -> RunResult:
         shell.start_logs(settings)
+        demo.start_server(settings)
         return run_all(settings, as_of, source, only)
 
     code, lines = demo.run(codes, days, run_logged)
