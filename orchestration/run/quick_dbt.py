@@ -52,6 +52,9 @@ def quick_dbt() -> Iterator[list[BaseException]]:
         _TERMINAL.removeFilter(_is_no_traceback)
         logging.raiseExceptions = reports
         if collects:
+            # to the oldest generation: else the next new object pays for all that dbt has left
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()
 
 

@@ -1,6 +1,7 @@
 """dbt in our own commands, and after them."""
 
 import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -20,6 +21,24 @@ def test_outside_of_our_commands_dbt_is_as_it_was() -> None:
 
     assert state() == before
     assert not any(a == b for a, b in zip(before, during, strict=True))
+
+
+def test_what_dbt_leaves_is_not_collected_at_once_but_later() -> None:
+    class Node:
+        def __init__(self) -> None:
+            self.itself = self
+
+    thresholds = gc.get_threshold()
+    gc.set_threshold(10, 1000, 1000)
+    try:
+        with quick_dbt():
+            left = weakref.ref(Node())
+        assert [[number] for number in range(1000)]
+        assert left() is not None
+        gc.collect()
+        assert left() is None
+    finally:
+        gc.set_threshold(*thresholds)
 
 
 def test_another_version_of_dbt_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
