@@ -1,5 +1,5 @@
 -- a code without a bar for ten trading days is suspended, or no longer loaded: it lacks nothing
-with newest_days as (
+with newest_days as materialized (
     select
         m.as_of_date,
         (
