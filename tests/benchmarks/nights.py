@@ -36,9 +36,9 @@ DAY, EVENT = "one new day", "one new event"
 STATUS, SCHEDULE = "`status`", "`schedule run`, nothing due"
 LIMIT = "limit of a command: imports and `select 1`"
 QUESTION = """
-import os, psycopg, typer
+import sys, psycopg, typer
 from pydantic import BaseModel
-with psycopg.connect(os.environ["QUOTEMILL_WAREHOUSE_URL"]) as conn:
+with psycopg.connect(sys.argv[1]) as conn:
     conn.execute("select 1").fetchone()
 """
 LIMIT_AIMS = {STATUS: 2.0, SCHEDULE: 1.3}  # times the limit, as seconds depend on the machine
@@ -154,7 +154,7 @@ def measure_market(home: Home, client: Path, codes: list[str], *, repeats: int) 
             {
                 STATUS: ("quotemill", "status", as_of(days[0])),
                 SCHEDULE: ("quotemill", "schedule", "run"),
-                LIMIT: ("python", "-c", QUESTION),
+                LIMIT: ("python", "-c", QUESTION, home.dsn),
             }
         ),
         DAY: [add_day(day) for day in days[1:3]][-1],
