@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from loaders import trading_time
+from loaders.engine.progress import print_line
 from loaders.files.process import end_group
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.embedded import places
@@ -36,7 +37,7 @@ RunAll = Callable[[Settings, str, str, Sequence[str]], RunResult]
 def run(codes: int, days: int, run_all: RunAll) -> tuple[int, list[str]]:
     """Run the pipeline on the sandbox; return the exit code, and what to do with the data."""
     other = " and not in QUOTEMILL_HOME" if "QUOTEMILL_HOME" in os.environ else ""
-    print(f"a demo: everything is kept in {HOME.absolute()}{other}", file=sys.stderr)
+    print_line(f"a demo: everything is kept in {HOME.absolute()}{other}")
     places.make_home(HOME)
     # the search for settings ends here: a file further up may name a real warehouse
     (HOME / "quotemill.toml").write_text(OF_A_DEMO, "utf-8")
@@ -62,7 +63,7 @@ def run(codes: int, days: int, run_all: RunAll) -> tuple[int, list[str]]:
     read = time.monotonic()
     lines = list(describe_data(settings))
     figures = result.judged_in + sum(x.seconds for x in result.stages) + time.monotonic() - read
-    print(f"findings, report and figures: {figures:.1f} s", file=sys.stderr)
+    print_line(f"findings, report and figures: {figures:.1f} s")
     return result.exit_code, lines
 
 
@@ -70,7 +71,7 @@ def start_server(settings: Settings) -> None:
     """Start the embedded server before the load, and say what that takes."""
     started = time.monotonic()
     open_warehouse(settings)
-    print(f"PostgreSQL: ready in {time.monotonic() - started:.1f} s", file=sys.stderr)
+    print_line(f"PostgreSQL: ready in {time.monotonic() - started:.1f} s")
 
 
 def find_last_close(now: datetime) -> date:
@@ -99,7 +100,7 @@ def _sandbox(codes: int, days: int, clock: date) -> Iterator[str]:
         if url is None:
             raise QuotemillError("the sandbox did not start", hint="loaders sandbox tdx")
         seconds = time.monotonic() - started
-        print(f"simulated TDX service: {url}, ready in {seconds:.1f} s", file=sys.stderr)
+        print_line(f"simulated TDX service: {url}, ready in {seconds:.1f} s")
         yield url
     finally:
         end_group(process)

@@ -13,6 +13,7 @@ from loaders.cli import shell
 from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag, Verbose
 from loaders.engine import metrics
+from loaders.engine.progress import print_line
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
 from loaders.settings import Settings, load_settings
@@ -139,7 +140,7 @@ def run_command(
     # of one that did not end well its hint says what to do, which builds too
     ended = [result for result in requested[1] if not result.exit_code]
     if any(result.total("rows_new") + result.total("rows_changed") for result in ended):
-        print("next: `quotemill build`, or `dbt build`, makes the tables", file=sys.stderr)
+        print_line("next: `quotemill build`, or `dbt build`, makes the tables")
     print_remaining_work(*requested)
     finish(*requested, json)
 

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from loaders.cli.shell import route_logs, wrap_line
-from loaders.engine.progress import format_duration
+from loaders.engine.progress import format_duration, print_line
 
 EVERY = 10.0  # seconds between two plain lines of one dataset
 ENOUGH = 10  # keys until a rate says when the rest is done
@@ -130,7 +130,7 @@ class Lines:
     def __exit__(self, *_: object) -> None: ...
 
     def line(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print_line(text)
 
     def step(self, text: str) -> None:
         self._step = text

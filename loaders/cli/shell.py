@@ -17,6 +17,7 @@ from unicodedata import east_asian_width
 import typer
 
 from loaders import log, sources, trading_time
+from loaders.engine.progress import discard, print_line
 from loaders.files import whole_file
 from loaders.requests import counts as request_counts
 from loaders.settings import Settings
@@ -54,7 +55,7 @@ def run_app(app: typer.Typer) -> NoReturn:
         ending.code = _find_exit_code(ending)
         # of a wrong call or setting the message says all
         if ending.code in (1, 4, 6) and (file := log.find_file()):
-            print(f"log: {file}", file=sys.stderr)
+            print_line(f"log: {file}")
         if exit_file:
             with contextlib.suppress(OSError):  # a full disk does not change how a command ends
                 Path(exit_file).write_text(f"{ending.code or 0}", "utf-8")
@@ -68,8 +69,7 @@ def _find_exit_code(ending: SystemExit) -> str | int | None:
         sys.stdout.flush()
     except BrokenPipeError:
         is_closed = is_closed or not ending.code
-        # else the interpreter would write the rest once more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
     return CLOSED if is_closed else ending.code
 
 
@@ -184,7 +184,10 @@ def print_wrapped(text: str, indent: int = 4, file: TextIO | None = None) -> Non
     width = shutil.get_terminal_size().columns
     if file.isatty() and indent < width / 2:
         text = wrap_line(text, width, indent)
-    print(text, file=file, flush=True)
+    if file is sys.stderr:
+        print_line(text)
+    else:
+        print(text, file=file, flush=True)
 
 
 def wrap_line(text: str, width: int, indent: int = 4) -> str:

@@ -3,8 +3,10 @@
 Commands pass a terminal or plain lines; tests a list.
 """
 
+import os
+import sys
 from collections.abc import Mapping
-from typing import Protocol, Self
+from typing import Protocol, Self, TextIO
 
 
 class Reporter(Protocol):
@@ -39,6 +41,19 @@ class Silent:
     def advance(self, dataset: str, keys: int) -> None: ...
 
     def hold(self, text: str) -> None: ...
+
+
+def print_line(text: str) -> None:
+    """Print a line on stderr. Work goes on where nobody reads it: no further line is kept then."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        discard(sys.stderr)
+
+
+def discard(output: TextIO) -> None:
+    """Write what is left of an output nowhere: the interpreter would try once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
 
 
 def format_duration(seconds: float) -> str:

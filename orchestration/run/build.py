@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from loaders import loads, log
-from loaders.engine.progress import Silent
+from loaders.engine.progress import Silent, print_line
 from loaders.files.folder import NO_ROOM
 from loaders.loads import Display
 from loaders.settings import Settings
@@ -441,7 +441,7 @@ def _count_findings(warehouse: Warehouse, query: str) -> str:
 
 class _Stderr(Silent):
     def line(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print_line(text)
 
 
 stderr = _Stderr()

@@ -156,20 +156,41 @@ def test_a_first_run_that_loads_nothing_builds_nothing_and_says_so(place: Place)
         assert not [text for text in left if re.match("load|build|nothing", text)]
 
 
-@pytest.mark.parametrize("command", [("quotemill", "settings"), ("loaders", "--version")])
-def test_a_command_whose_reader_is_gone_ends_quietly(
-    command: tuple[str, str], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("command", ["quotemill settings", "loaders --version"])
+def test_a_command_whose_reader_is_gone_ends_quietly(command: str, tmp_path: Path) -> None:
+    done = run_unread(Place(tmp_path, tmp_path), command, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_work_whose_reader_is_gone_goes_on_to_its_end(place: Place) -> None:
+    with new_home() as home:
+        unread = Place(place.folder, home, place.settings)
+        at = f"--as-of {CLOSE}"
+        commands = {
+            f"loaders run tdx --dataset codes {at}": 0,
+            f"quotemill run {at}": 0,
+            "quotemill build": 0,
+            f"quotemill run --json {at}": 141,
+        }
+        for command, code in commands.items():
+            done = run_unread(unread, command, stderr=subprocess.STDOUT)
+            assert (command, done.returncode) == (command, code)
+            assert not [text for text in list_fixes(unread) if re.match("load|build", text)]
+        assert not [*(home / "logs").glob("error*")]
+
+
+def run_unread(place: Place, command: str, stderr: int) -> subprocess.CompletedProcess[str]:
+    """Run a command whose stdout is a pipe that nobody reads."""
+    program, *arguments = command.split()
     reader, writer = os.pipe()
     os.close(reader)
-    program, word = command
     done = subprocess.run(
-        [str(BIN / program), word],
+        [str(BIN / program), *arguments],
         stdout=writer,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
-        cwd=tmp_path,
-        env=Place(tmp_path, tmp_path).environment(),
+        cwd=place.folder,
+        env=place.environment(),
     )
     os.close(writer)
-    assert (done.returncode, done.stderr) == (141, "")
+    return done

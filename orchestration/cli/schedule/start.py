@@ -14,6 +14,7 @@ from loaders import log
 from loaders.cli import shell
 from loaders.cli.shell import AsOf
 from loaders.engine import signals
+from loaders.engine.progress import print_line
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.alerts.check import load_settings_or_notify
@@ -81,7 +82,7 @@ def serve_command() -> None:
     runner = _runner(lambda: settings, open_warehouse(settings, start=False), None)
     server = Server(runner, jobs, lambda error: _notify_cannot_start(settings, error))
     with _ended_by_signals(runner.halt):
-        print("serving the schedule; Ctrl-C ends it", file=sys.stderr, flush=True)
+        print_line("serving the schedule; Ctrl-C ends it")
         server.serve()
 
 
@@ -171,7 +172,7 @@ def _notify_cannot_start(settings: Settings, error: QuotemillError) -> None:
 
 def _ended_by_signals(halt: Callable[[], None]) -> AbstractContextManager[None]:
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        print("ending what runs", file=sys.stderr, flush=True)
+        print_line("ending what runs")
         halt()
 
     return signals.handled({signal.SIGINT: stop, signal.SIGTERM: stop})
@@ -179,4 +180,4 @@ def _ended_by_signals(halt: Callable[[], None]) -> AbstractContextManager[None]:
 
 def _say(text: str) -> None:
     log.write("info", text)
-    print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}", file=sys.stderr, flush=True)
+    print_line(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}")
