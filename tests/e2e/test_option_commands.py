@@ -140,6 +140,7 @@ def test_a_check_shows_what_the_account_may_read(place: Place, gateway: IbSandbo
         (("--task", "discovery"), 2, "--task discovery: unknown"),
         (("--slot", "10:10"), 2, "no slot of 2026-11-19"),
         (("--slot", "15:30"), 2, "has not begun"),
+        (("--slot", "09:30"), 2, "09:30 is over"),
         (("--symbols", "NOPE"), 2, "not in the universe: NOPE"),
         (("--symbols", "AAPL", "--codes", "AAPL"), 2, "one of --symbols and --codes"),
         (("--task", "close", "--run-day"), 2, "--run-day does not go with --task close"),

@@ -109,7 +109,7 @@ class Timetable:
     def named_slot(self, label: str) -> Slot:
         """Today's slot by HH:MM.
 
-        Raises UsageError for an unknown or a future one; NotDue without a session, and for one that
+        Raises NotDue without a session; UsageError for an unknown or a future one, and for one that
         is over: a late quote would stand for an early one.
         """
         slots = {slot.label: slot for slot in self._all_slots(self.session())}
@@ -122,7 +122,10 @@ class Timetable:
                 hint="`--run-day` waits for each slot",
             )
         if self.is_over(slot.at):
-            raise NotDue(f"no slot: {label} is over, its quotes cannot be had any more")
+            raise UsageError(
+                f"--slot {label} is over, its quotes cannot be had any more",
+                hint="`--slot now` captures the slot that lasts, `--run-day` each that is left",
+            )
         return slot
 
     def slot_before_close(self) -> Slot:

@@ -206,8 +206,9 @@ def test_a_retry_leaves_a_slot_that_is_over(made: Bench) -> None:
     late = made.at("2026-11-19T12:30:00").load("incremental", retry=True)
     assert (late.exit_code, made.table("chain_snapshot")) == (0, before)
     assert any("the slot 10:00 of 2026-11-19 is over" in text for text in late.warnings)
-    named = made.load("snapshot", slot="10:00")
-    assert (named.status, made.table("chain_snapshot")) == ("not due", before)
+    with pytest.raises(UsageError, match="--slot 10:00 is over"):
+        made.load("snapshot", slot="10:00")
+    assert made.table("chain_snapshot") == before
 
 
 @pytest.mark.long

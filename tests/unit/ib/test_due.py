@@ -89,7 +89,7 @@ def test_quotes_of_another_day_than_the_session_of_today_are_refused() -> None:
 
 def test_what_waits_of_a_slot_that_is_over_is_not_asked_for() -> None:
     queue = {"retry_missed": "yes"}
-    with pytest.raises(NotDue, match="09:30 is over"):
+    with pytest.raises(UsageError, match="09:30 is over"):
         resolved(make_request("snapshot", slot="09:30", **queue), "2026-11-19T10:10:00")
     with pytest.raises(NotDue, match="nothing waits"):
         resolved(make_request("snapshot", slot="10:00", **queue), "2026-11-19T10:10:00")

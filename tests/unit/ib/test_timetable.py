@@ -82,7 +82,7 @@ def test_a_named_slot_has_started_today() -> None:
         timetable.named_slot("10:30")
     # a quote of 10:10 would be look-ahead in the slot of 09:30
     for now, over in (("10:10:00", "09:30"), ("17:00:00", "16:00")):
-        with pytest.raises(NotDue, match=f"{over} is over, its quotes cannot be had"):
+        with pytest.raises(UsageError, match=f"{over} is over, its quotes cannot be had"):
             at(f"2026-11-19T{now}").named_slot(over)
 
 
