@@ -59,6 +59,7 @@ def run_app(app: typer.Typer) -> NoReturn:
         if exit_file:
             with contextlib.suppress(OSError):  # a full disk does not change how a command ends
                 Path(exit_file).write_text(f"{ending.code or 0}", "utf-8")
+        log.stop()
         raise
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from loaders import log
 from loaders.cli import shell
 from tests.forks import Command
 from tests.homes import clean_environ
@@ -73,7 +72,6 @@ class Place:
             patch.setattr(shell, "_answered", False)
             with pytest.raises(SystemExit) as ended:
                 main()
-        log.stop()  # as the end of a process does
         code = ended.value.code
         assert isinstance(code, int)
         done = subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
