@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders import loads, log
+from loaders import log
 from loaders.engine import metrics
 from loaders.engine.metrics import Metric
 from loaders.engine.progress import Silent
@@ -86,6 +86,8 @@ class Run:
         """Take the run's lock; if another run holds it, this run is a part of that one."""
         where = self._where
         if isinstance(where, Settings):
+            from loaders import loads  # here, as `status` reads runs and loads nothing
+
             where = loads.prepare_warehouse(where, Silent())
         warehouse = where
         lock = warehouse.connect(autocommit=True, application_name=f"quotemill run {self.run_id}")
