@@ -7,7 +7,7 @@ import getpass
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 
 from loaders.engine import failed_keys
 from loaders.engine.request import LoadRequest
+from loaders.warehouse.content import restored_meanwhile
 from loaders.warehouse.lock import LOCK, load_lock
 from loaders.warehouse.turns import is_held
 from quotemill.errors import LockHeldError, UsageError
@@ -125,7 +126,10 @@ def start_job(
 def save_task(
     warehouse: Warehouse, job_id: int, task: Task, *, stores_failures: bool = True
 ) -> None:
-    """Insert or update the record of a task, and of the keys that failed in it."""
+    """Insert or update the record of a task, and of the keys that failed in it.
+
+    Raises LockHeldError where a restore has replaced the record of the job.
+    """
 
     def save(conn: psycopg.Connection) -> None:
         conn.execute(
@@ -164,7 +168,14 @@ def save_task(
             failures = task.failures if stores_failures else {}
             failed_keys.update(conn, job_id, task.dataset, keys, failures)
 
-    warehouse.ask(save)
+    _record(warehouse, save)
+
+
+def _record(warehouse: Warehouse, work: Callable[[psycopg.Connection], object]) -> None:
+    try:
+        warehouse.ask(work)
+    except psycopg.errors.ForeignKeyViolation:
+        raise restored_meanwhile() from None
 
 
 def finish_job(
@@ -214,7 +225,9 @@ def write_log(
     detail: Mapping[str, Any],
     task_no: int | None = None,
 ) -> None:
-    warehouse.ask(
+    """Write a line into the job's log; raises as `save_task`."""
+    _record(
+        warehouse,
         lambda conn: conn.execute(
             "insert into ops.ingestion_logs (job_id, task_no, level, event, detail) "
             "values (%s, %s, %s, %s, %s)",

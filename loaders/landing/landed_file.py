@@ -28,9 +28,8 @@ from loaders.landing.history import keep_replaced
 from loaders.landing.staging import FileRows, Staged, copy_to_stage
 from loaders.landing.target import Target
 from loaders.landing.upsert import best_first_sql, replace_units, replaces_sql, upsert_sql
-from loaders.warehouse.content import find_content
+from loaders.warehouse.content import find_content, restored_meanwhile
 from loaders.warehouse.tables import ROUTE_NO, SOURCE_ROUTE
-from quotemill.errors import LockHeldError
 
 
 def land_file(
@@ -121,10 +120,7 @@ def _record_file(
 def require_content(conn: psycopg.Connection, content: str) -> None:
     """Raises LockHeldError. From here to the end of the transaction a restore has to wait."""
     if find_content(conn) != content:
-        raise LockHeldError(
-            "the warehouse was restored while this load ran: what it fetched is not landed",
-            hint="run it again",
-        )
+        raise restored_meanwhile()
 
 
 def column_types(conn: psycopg.Connection, target: Target) -> dict[str, str]:

@@ -4,6 +4,7 @@ import secrets
 
 import psycopg
 
+from quotemill.errors import LockHeldError
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
@@ -32,3 +33,11 @@ def find_content(conn: psycopg.Connection) -> str | None:
     query = "select value from ops.settings where key in (%s, 'warehouse_id') order by key limit 1"
     row = conn.execute(query, (CONTENT_ID,)).fetchone()
     return row[0] if row else None
+
+
+def restored_meanwhile() -> LockHeldError:
+    """The error of a load whose warehouse now holds other content."""
+    return LockHeldError(
+        "the warehouse was restored while this load ran: what it fetched is not landed",
+        hint="run it again",
+    )

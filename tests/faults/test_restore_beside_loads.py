@@ -90,6 +90,22 @@ def test_a_load_that_lost_its_lock_lands_nothing_after_a_restore(
     assert bench.rows() == wanted(bench)
 
 
+def test_a_load_whose_record_a_restore_replaced_ends_as_one(bench: Toy) -> None:
+    """It lost its lock, and the restore came after its rows and before the record of them."""
+    reached = bench.block("cc")
+    with ThreadPoolExecutor(1) as other:
+        load = other.submit(bench.load)
+        release = reached()
+        with psycopg.connect(bench.dsn) as conn:
+            conn.execute("delete from ops.ingestion_jobs")
+        release()
+        result = load.result()
+    assert result.exit_code == 75
+    assert "the warehouse was restored while this load ran" in str(result.error)
+    assert bench.load().status == "succeeded"
+    assert bench.rows() == wanted(bench)
+
+
 def end_lock(bench: Toy) -> None:
     with psycopg.connect(bench.dsn, autocommit=True) as conn:
         conn.execute(
