@@ -199,6 +199,13 @@ def _drop_statements(
     dropped = [f"drop view {', '.join(plain)}"] if plain else []
     dropped += [f"drop materialized view {name}" for name, q, _ in present if q in aggregates]
     dropped += [f"drop table {name}" for name, q, kind in present if q in tables and kind != "v"]
+    # of a dump before the first load: the cursors that are there would lead its rows
+    cursors = conn.execute(
+        "select format('%%I.%%I', schemaname, tablename) from pg_tables where schemaname = any(%s) "
+        "and starts_with(tablename, '_dlt_') and schemaname || '.' || tablename <> all(%s)",
+        (dumped.schemas, list(dumped_names)),
+    ).fetchall()
+    dropped += [f"drop table {name}" for (name,) in cursors]
     return [f"{statement};\n".encode() for statement in dropped]
 
 

@@ -156,6 +156,16 @@ def test_a_warehouse_with_an_older_dump_is_brought_up_to_date_again(
         assert is_current(conn)
 
 
+def test_cursors_do_not_outlive_the_rows_that_a_dump_lacks(filled: Warehouse, dumped: Path) -> None:
+    find = "select to_regclass('raw_tdx._dlt_pipeline_state')::text"
+    with filled.connect() as conn:  # as the first load after the dump
+        conn.execute("create table raw_tdx._dlt_pipeline_state (state text)")
+        conn.execute("insert into raw_tdx._dlt_pipeline_state values ('cursors')")
+    restore(filled, dumped, clean=True)
+    with filled.connect() as conn:
+        assert conn.execute(find).fetchone() == (None,)
+
+
 def test_a_users_schema_of_the_same_name_is_never_replaced(
     another: Warehouse, dumped: Path
 ) -> None:
