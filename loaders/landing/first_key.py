@@ -27,7 +27,10 @@ def drop_key(conn: psycopg.Connection, target: Target, *, lane: str) -> None:
     has_key = conn.execute(
         "select 1 from pg_constraint as c "
         "inner join pg_class as t on c.conrelid = t.oid "
+        "inner join pg_index as i on c.conindid = i.indexrelid "
         "where t.oid = %s::regclass and c.contype = 'p' and c.conname = %s "
+        # a new index would be neither
+        "and not i.indisreplident and not i.indisclustered "
         "and t.relkind = 'r' and not t.relhassubclass",
         (target.name, target.key_name),
     ).fetchone()

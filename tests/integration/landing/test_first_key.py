@@ -270,6 +270,16 @@ def test_a_key_that_others_depend_on_stays(
     assert conn.execute(KEY).fetchone() == WHOLE
 
 
+@pytest.mark.parametrize("use", ["replica identity using index", "cluster on"])
+def test_a_key_that_replicas_or_cluster_use_stays(
+    bench: LandingBench, conn: psycopg.Connection, built: list[str], use: str
+) -> None:
+    conn.execute(f"alter table raw_tdx.kline_daily {use} kline_daily_pkey".encode())
+    land(bench, bars(3, 0, 30))
+    assert built == []
+    assert conn.execute(KEY).fetchone() == WHOLE
+
+
 def test_a_hypertable_keeps_its_key(
     database_of: Callable[..., str], tmp_path: Path, built: list[str]
 ) -> None:
