@@ -172,6 +172,7 @@ def save_task(
 
 
 def _record(warehouse: Warehouse, work: Callable[[psycopg.Connection], object]) -> None:
+    """Write what belongs to a job. Only a restore removes the job's own record meanwhile."""
     try:
         warehouse.ask(work)
     except psycopg.errors.ForeignKeyViolation:

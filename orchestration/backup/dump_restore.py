@@ -171,9 +171,9 @@ def _drop_statements(
     """Statements that drop what those of pg_restore do not.
 
     A continuous aggregate is no table to them, a hypertable's key cannot be dropped by ONLY, and
-    they do not know a table that a dump holds as an aggregate, or that is a view now. Views that
-    read them go before, and come back with the dump, or with a build those that it lacks; one of
-    the user stops the restore.
+    they do not know a table that a dump holds as an aggregate, or that is a view now, nor dlt's
+    tables of cursors that it lacks. Views that read them go before, and come back with the dump, or
+    with a build those that it lacks; one of the user stops the restore.
     """
     relations = [match.groups() for line in dumped.entries if (match := _RELATION.match(line))]
     named = {t.qualified for t in dumped.hypertables if t.time is None}
