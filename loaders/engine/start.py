@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loaders import log
@@ -103,22 +102,23 @@ class Start:
         from loaders.warehouse.content import content_id
 
         warehouse, source, lane = self.warehouse, self.source.name, self.source.lane_of(request)
-        folder = self.settings.home / "pipelines" / content_id(warehouse)
+        # the content is read before the cursors: a restore in between ends the load
+        content = content_id(warehouse)
         packages = Packages(
-            open=lambda: self._open_pipeline(request, folder, lane),
+            open=lambda: self._open_pipeline(request, content, lane),
             read=lambda: warehouse.ask(lambda conn: read_state(conn, f"raw_{source}", lane)),
             source=source,
         )
-        if has_waiting(folder / lane):
+        if has_waiting(warehouse.home / "pipelines" / content / lane):
             packages.open_pipeline()
         return packages
 
-    def _open_pipeline(self, request: LoadRequest, folder: Path, lane: str) -> "dlt.Pipeline":
+    def _open_pipeline(self, request: LoadRequest, content: str, lane: str) -> "dlt.Pipeline":
         from loaders.landing import load_job
 
         pipeline, pending = load_job.open_pipeline(
             self.warehouse,
-            folder,
+            content,
             lane=lane,
             source=self.source.name,
             accepts_loss=(request.datasets or ()) if request.accept_loss else (),

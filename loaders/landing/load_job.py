@@ -32,7 +32,6 @@ from loaders.landing.landed_file import land_file
 from loaders.landing.resources import make_resources, read_target
 from loaders.landing.stop_at_once import hung_up_when_stopped, stopped_at_once
 from loaders.landing.table_rejects import TooManyRejected, count_refused
-from loaders.warehouse.content import content_id
 from loaders.warehouse.tables import LOAD_ID, ROUTE_NO, SOURCE_ROUTE, Batch, LandedTable
 from quotemill.errors import LockHeldError, QuotemillError, sqlstate, walk_causes
 from quotemill.settings.folders import make_private
@@ -81,7 +80,7 @@ class Landed:
 
 def open_pipeline(
     warehouse: Warehouse,
-    folder: Path,
+    content: str,
     lane: str,
     source: str,
     accepts_loss: Iterable[str] = (),
@@ -89,16 +88,18 @@ def open_pipeline(
 ) -> tuple[dlt.Pipeline, Landed]:
     """The dlt pipeline of one lane of a source, and the rows that an interrupted run had left.
 
+    content: what the warehouse held when the load read its cursors (loaders.warehouse.content)
     accepts_loss: datasets of which the tables may refuse any number of rows
     report: called before such rows land, which can be many
 
     The caller holds the lane's lock: two processes in one folder break it. Raises UpstreamError
     while the warehouse is away.
     """
+    folder = warehouse.home / "pipelines" / content
     with spool_errors(folder):
         make_private(folder)
     with own_context(folder), spool_errors(folder), stopped_at_once():
-        pipeline = _pipeline(warehouse, folder, lane, source, accepts_loss)
+        pipeline = _pipeline(warehouse, content, lane, source, accepts_loss)
         landed = Landed()
         if pipeline.has_pending_data:
             report("landing what an interrupted run had fetched")
@@ -107,7 +108,7 @@ def open_pipeline(
         # The folder moves the cursors at the end of extract, the warehouse with the rows. Only the
         # warehouse never leads them, so every run starts from what it holds.
         shutil.rmtree(pipeline.working_dir)
-        pipeline = _pipeline(warehouse, folder, lane, source, accepts_loss)
+        pipeline = _pipeline(warehouse, content, lane, source, accepts_loss)
         try:
             pipeline.sync_destination()
         except PipelineStepFailed as error:
@@ -119,12 +120,12 @@ def open_pipeline(
 
 
 def _pipeline(
-    warehouse: Warehouse, folder: Path, lane: str, source: str, accepts_loss: Iterable[str]
+    warehouse: Warehouse, content: str, lane: str, source: str, accepts_loss: Iterable[str]
 ) -> dlt.Pipeline:
     destination = landing(
         warehouse.dlt_url(),
         lane=lane,
-        content=content_id(warehouse),
+        content=content,
         accepts_loss=" ".join(accepts_loss),
     )
     destination.warehouse = warehouse
@@ -132,7 +133,7 @@ def _pipeline(
         lane,
         destination=destination,
         dataset_name=f"raw_{source}",
-        pipelines_dir=str(folder),
+        pipelines_dir=str(warehouse.home / "pipelines" / content),
     )
     pipeline._schema_storage = pipeline_state.Schemas(pipeline._schema_storage_config)
     return pipeline

@@ -257,10 +257,11 @@ def insert_rows(url: str) -> Write:
 
 def land_rows(url: str, folder: Path) -> Write:
     from loaders.landing import load_job
+    from loaders.warehouse.content import content_id
     from loaders.warehouse.tables import Batch
 
     warehouse = open_warehouse(url, folder)
-    pipeline, _ = load_job.open_pipeline(warehouse, folder / "pipelines", "tdx", "tdx")
+    pipeline, _ = load_job.open_pipeline(warehouse, content_id(warehouse), "tdx", "tdx")
     row = {"code": "sh600000", "exchange": "sh", "name": "", "instrument_type": "stock"}
     row |= {"is_listed": True, "source_route": "", "fetched_at": FETCHED, "is_final": True}
     warm = pa.Table.from_pylist([row], SECURITY.schema)

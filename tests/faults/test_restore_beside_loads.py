@@ -67,15 +67,16 @@ def test_no_restore_begins_beside_a_load(bench: Toy, tmp_path: Path) -> None:
     assert bench.rows() == wanted(bench)
 
 
+@pytest.mark.parametrize("symbol", ["AA", "cc"], ids=["first package", "later package"])
 def test_a_load_that_lost_its_lock_lands_nothing_after_a_restore(
-    bench: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Toy, tmp_path: Path, symbol: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its connection breaks, and the restore takes the lock before it can."""
     monkeypatch.setattr(lock, "WATCH_POLL", 60)
     bench_with_dump(bench, tmp_path / "dump")
     assert bench.load().status == "succeeded"
     grow(bench)
-    reached = bench.block("cc")
+    reached = bench.block(symbol)
     with ThreadPoolExecutor(1) as other:
         load = other.submit(bench.load)
         release = reached()

@@ -15,6 +15,7 @@ import quotemill
 from loaders.landing import load_job
 from loaders.sources import landed_tables
 from loaders.tdx.tables import KLINE_DAILY
+from loaders.warehouse.content import content_id
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.tables import Batch
 from orchestration.backup.dump import dump
@@ -30,18 +31,18 @@ from tests.integration.dbt.price_market import CODE, DAYS
 from tests.integration.dbt.raw import bar
 
 
-def correct(warehouse: Warehouse, folder: Path, close: str, fetched: datetime) -> None:
+def correct(warehouse: Warehouse, close: str, fetched: datetime) -> None:
     """Land another close of the first day, as a load does."""
     row = bar(CODE, DAYS[0], close, source_route="test", fetched_at=fetched, is_final=True)
     row["volume_unit"] = None
     rows = conform(pa.Table.from_pylist([row]), KLINE_DAILY)
-    pipeline, _ = load_job.open_pipeline(warehouse, folder, lane="tdx", source="tdx")
+    pipeline, _ = load_job.open_pipeline(warehouse, content_id(warehouse), lane="tdx", source="tdx")
     load_job.land(pipeline, warehouse, "tdx", table=KLINE_DAILY, batches=iter([Batch(rows)]))
 
 
 @pytest.fixture
 def corrected(
-    price_market: str, conn: psycopg.Connection, warehouse: Warehouse, tmp_path: Path
+    price_market: str, conn: psycopg.Connection, warehouse: Warehouse
 ) -> tuple[Warehouse, datetime]:
     """A market whose first close was 10, then 10.5 after 10 minutes, then 11 after 20."""
     keeping = replace(warehouse, history=frozenset({"raw_tdx.kline_daily"}))
@@ -50,7 +51,7 @@ def corrected(
     [(start,)] = row.fetchall()
     since = datetime.fromisoformat(start)
     for minutes, close in ((10, "10.5"), (20, "11")):
-        correct(keeping, tmp_path / "pipelines", close, since + timedelta(minutes=minutes))
+        correct(keeping, close, since + timedelta(minutes=minutes))
     return keeping, since
 
 

@@ -10,6 +10,7 @@ import pytest
 from loaders.landing import load_job
 from loaders.landing.load_job import Landed
 from loaders.tdx.tables import KLINE_DAILY, REJECTED_ROW
+from loaders.warehouse.content import content_id
 from loaders.warehouse.tables import Batch, LandedTable
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import WarehouseQueries, prepared_warehouse
@@ -27,7 +28,11 @@ class LandingBench(WarehouseQueries):
 
     def open(self, accepts_loss: tuple[str, ...] = ()) -> tuple[dlt.Pipeline, Landed]:
         return load_job.open_pipeline(
-            self.warehouse, self.folder, lane="tdx", source="tdx", accepts_loss=accepts_loss
+            self.warehouse,
+            content_id(self.warehouse),
+            lane="tdx",
+            source="tdx",
+            accepts_loss=accepts_loss,
         )
 
     def land_batches(self, table: LandedTable, *batches: Batch, **options: Any) -> Landed:

@@ -23,6 +23,7 @@ from loaders.landing import cursors, landed_file, load_job, staging
 from loaders.landing.dlt_setup import own_context
 from loaders.landing.load_job import Landed, UpsertCopyJob
 from loaders.warehouse import migrate
+from loaders.warehouse.content import content_id
 from loaders.warehouse.tables import Batch, landed_table
 from quotemill.warehouse.connections import read_session
 from tests.declared import conform
@@ -322,7 +323,7 @@ def test_a_package_of_many_tables_lands_by_four_connections_at_most(
     refused = conform(pa.table(ROW_REFUSED | standard(1, EVENING, True)), REFUSED)
     rows = prices({"sh600000": 1})
     with shore.warehouse.keeping_connections() as pooled:
-        pipeline, _ = load_job.open_pipeline(pooled, shore.folder, "tdx", "tdx")
+        pipeline, _ = load_job.open_pipeline(pooled, content_id(pooled), "tdx", "tdx")
         batch = Batch(rows, refused, {"sh600000": str(DAY)}, beside=rows)
         load_job.land(pipeline, pooled, "tdx", PRICE, [batch], REFUSED, beside)
 
@@ -357,7 +358,7 @@ def test_packages_of_a_load_share_connections_unless_they_broke(
         "where datname = current_database() and pid <> pg_backend_pid()"
     )
     with shore.warehouse.keeping_connections() as pooled:
-        pipeline, _ = load_job.open_pipeline(pooled, shore.folder, "tdx", "tdx")
+        pipeline, _ = load_job.open_pipeline(pooled, content_id(pooled), "tdx", "tdx")
         for close in range(1, 7):
             if close == 4:
                 pooled.ask(lambda conn: conn.execute(others.encode()).fetchall())

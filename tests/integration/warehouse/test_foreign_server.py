@@ -15,6 +15,7 @@ from loaders.tdx.context import Security
 from loaders.tdx.datasets.codes import build_records
 from loaders.tdx.tables import SECURITY
 from loaders.warehouse import migrate
+from loaders.warehouse.content import content_id
 from loaders.warehouse.ownership import claim_schemas, owned_schemas, privileges
 from loaders.warehouse.tables import Batch
 from quotemill.errors import SettingsError, UpstreamError
@@ -58,7 +59,7 @@ def test_special_passwords_and_options_with_spaces_reach_landing(
     url += "?options=-c%20statement_timeout%3D600000"
     warehouse = open_at(foreign_server.home, QUOTEMILL_WAREHOUSE_URL=url)
     migrate.prepare(warehouse, [SECURITY])
-    pipeline, _ = load_job.open_pipeline(warehouse, tmp_path / "pipelines", "tdx", "tdx")
+    pipeline, _ = load_job.open_pipeline(warehouse, content_id(warehouse), "tdx", "tdx")
     bank = Security("sh600000", "PF Bank", "stock", "/api/codes")
     records = build_records([bank], datetime(2024, 6, 28, tzinfo=UTC))
     rows = pa.Table.from_pylist(records, SECURITY.schema)
@@ -81,7 +82,7 @@ def test_every_connection_notices_a_silent_server_in_a_minute(
     with warehouse.connect() as conn:
         assert watched(conn.fileno()) == (1, 30_000, 30, 3)
     migrate.prepare(warehouse, [SECURITY])
-    pipeline, _ = load_job.open_pipeline(warehouse, tmp_path / "pipelines", "tdx", "tdx")
+    pipeline, _ = load_job.open_pipeline(warehouse, content_id(warehouse), "tdx", "tdx")
     with pipeline.sql_client() as client:
         assert watched(client.native_connection.fileno()) == (1, 30_000, 30, 3)
     with psycopg.connect(warehouse.dlt_url()) as conn:  # what lands the rows

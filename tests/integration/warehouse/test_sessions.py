@@ -29,6 +29,7 @@ from loaders.landing import load_job
 from loaders.tdx.context import Security
 from loaders.tdx.datasets.codes import build_records
 from loaders.tdx.tables import SECURITY
+from loaders.warehouse.content import content_id
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import open_warehouse
 from loaders.warehouse.profiles import write_profile
@@ -114,8 +115,8 @@ def ask_by_psycopg(warehouse: Warehouse, _: Path) -> Iterator[Ask]:
 
 
 @contextmanager
-def ask_by_dlt(warehouse: Warehouse, folder: Path) -> Iterator[Ask]:
-    pipeline, _ = load_job.open_pipeline(warehouse, folder, "tdx", "tdx")
+def ask_by_dlt(warehouse: Warehouse, _: Path) -> Iterator[Ask]:
+    pipeline, _ = load_job.open_pipeline(warehouse, content_id(warehouse), "tdx", "tdx")
     with pipeline.destination_client() as client:
         with pytest.raises(Exception, match="no_such_table"):
             client.sql_client.execute_sql("select * from no_such_table")
@@ -259,7 +260,7 @@ def test_a_pooler_by_session_takes_a_load(
     url = f"postgresql://postgres@127.0.0.1:{start_pooler('session')}/{database}"
     warehouse = open_warehouse(settings_at(url, tmp_path))
     prepare(warehouse, [SECURITY])
-    pipeline, _ = load_job.open_pipeline(warehouse, tmp_path / "pipelines", "tdx", "tdx")
+    pipeline, _ = load_job.open_pipeline(warehouse, content_id(warehouse), "tdx", "tdx")
     bank = Security("sh600000", "浦发银行", "stock", "/api/codes")
     records = build_records([bank], datetime(2024, 6, 28, tzinfo=UTC))
     rows = pa.Table.from_pylist(records, SECURITY.schema)
