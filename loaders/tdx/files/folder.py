@@ -250,15 +250,18 @@ def _walk(
         listing = sorted(entries, key=lambda e: e.name)
     for entry in listing:
         inner = (*parts, *_split(entry.name))
-        place, path = _place_folder(inner), Path(entry.path)
+        place, path, reason = _place_folder(inner), Path(entry.path), ""
         try:
             if entry.is_file():
                 yield "/".join(inner), path
             elif place and entry.is_dir():
                 yield from _walk(path, inner, unreadable)
+            elif entry.is_symlink() and not path.exists():
+                reason = "its link leads nowhere"
         except OSError as error:  # a link that leads to itself, a share that went away
-            if place:
-                unreadable[place] = f"{entry.path} cannot be read: {error.strerror}"
+            reason = str(error.strerror)
+        if reason and (wanted := place or (_place_file(inner) or ("", ""))[1]):
+            unreadable[wanted] = f"{entry.path} cannot be read: {reason}"
 
 
 def _read_time(path: Path) -> int:

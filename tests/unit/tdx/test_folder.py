@@ -98,6 +98,10 @@ def test_what_cannot_be_read_is_named_and_costs_nothing_else() -> None:
         client = put(home / "tdx", "vipdoc/sh/lday/sh600000.day", "vipdoc/sh/minline/sh600000.lc1")
         closed, loop = client / "vipdoc/sh/minline", client / "vipdoc/sz"
         loop.symlink_to("sz")
+        itself, lost = (client / f"vipdoc/sh/lday/sh60000{n}.day" for n in (1, 2))
+        itself.symlink_to(itself.name)
+        lost.symlink_to("elsewhere")
+        (client / "vipdoc/sh/lday/old").mkdir()
         closed.chmod(0)
         try:
             with as_another_user():
@@ -107,11 +111,12 @@ def test_what_cannot_be_read_is_named_and_costs_nothing_else() -> None:
     assert folder is not None
     assert set(folder.bars("day")) == {"sh600000"}
     unreadable = [text.partition(" cannot be read")[0] for text in folder.unreadable.values()]
-    assert unreadable == [str(closed), str(loop)]
+    assert unreadable == [str(path) for path in (itself, lost, closed, loop)]
     assert folder.fault is not None
-    assert "and 1 more" in folder.fault
+    assert "and 3 more" in folder.fault
     assert folder.hides("vipdoc/sz/lday/sz000001.day")
-    assert not folder.hides("vipdoc/sh/lday/sh600001.day")
+    assert folder.hides("vipdoc/sh/lday/sh600001.day")
+    assert not folder.hides("vipdoc/sh/lday/sh600003.day")
 
 
 def test_a_folder_that_nobody_may_read_is_refused() -> None:
