@@ -27,7 +27,7 @@ from orchestration.alerts.scheduled_jobs import LONGEST, RUN_MEMORY
 from orchestration.run import history
 from orchestration.run.findings import Judgement
 from orchestration.schedule import jobs
-from quotemill.errors import LockHeldError, PartialError, UpstreamError, most_severe
+from quotemill.errors import INTERRUPTED, LockHeldError, PartialError, UpstreamError, most_severe
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 from quotemill.wording import say_count
@@ -258,7 +258,7 @@ def _check_job(conn: psycopg.Connection, row: Mapping[str, Any]) -> list[Cause |
     if row["status"] == "interrupted":
         text = f"`{row['command']}` of {started} was cut short: killed, or its machine stopped"
         return [Cause("error", text, "quotemill status")]
-    if code in (_HELD, history.INTERRUPTED):
+    if code in (_HELD, INTERRUPTED):
         return []
     if code == 0 or row["has_reported"]:
         return [None]

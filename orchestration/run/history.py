@@ -24,17 +24,18 @@ from loaders.engine.progress import Silent
 from loaders.settings import Settings
 from loaders.warehouse.sql_files import read_sql
 from loaders.warehouse.turns import is_held
-from quotemill.errors import QuotemillError, SettingsError, innermost
+from quotemill.errors import INTERRUPTED, QuotemillError, SettingsError, innermost
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
 LOCK = "quotemill:run:"  # followed by the run's id
-INTERRUPTED = 130  # exit code after Ctrl-C
-# status of a row of ops.runs named r: succeeded, failed, running, interrupted
+# status of a row of ops.runs named r: succeeded, cancelled, failed, running, interrupted
 STATUS = f"""
     case
         when r.finished_at is not null
-            then case r.exit_code when 0 then 'succeeded' else 'failed' end
+            then case r.exit_code
+                when 0 then 'succeeded' when {INTERRUPTED} then 'cancelled' else 'failed'
+            end
         when {is_held(f"'{LOCK}' || r.run_id")} then 'running'
         else 'interrupted'
     end

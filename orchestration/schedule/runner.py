@@ -23,12 +23,17 @@ from orchestration.run import history as runs
 from orchestration.schedule import due, ledger, output
 from orchestration.schedule.due import Decision
 from orchestration.schedule.jobs import Job, Row
-from quotemill.errors import LockHeldError, PartialError, SettingsError, most_severe
+from quotemill.errors import (
+    INTERRUPTED,
+    LockHeldError,
+    PartialError,
+    SettingsError,
+    most_severe,
+)
 from quotemill.installation import install_hint
 from quotemill.settings.folders import make_private
 from quotemill.warehouse.postgres import Warehouse
 
-INTERRUPTED = 128 + signal.SIGINT
 CLOCK_CHECK = 60.0  # seconds: the clock may be set while a start is awaited
 # seconds a process gets to end after each signal; a load finishes its batch at the first
 ENDINGS = ((signal.SIGINT, 60.0), (signal.SIGTERM, 10.0), (FORCED, None))

@@ -27,7 +27,7 @@ from orchestration.report.runs import MOST
 from orchestration.run import history
 from orchestration.run import metrics as run_metrics
 from orchestration.run.build_record import is_loaded
-from quotemill.errors import UpstreamError
+from quotemill.errors import INTERRUPTED, UpstreamError
 from tests.bench import settings_at, warehouse_url
 
 ROOT = Path(__file__).parents[2]
@@ -130,6 +130,13 @@ def test_a_first_build_waits_for_a_load_that_no_error_ended(
         conn.execute("insert into ops.change_cursors values ('us', pg_current_snapshot())")
         assert is_loaded(conn, needs_end=True)
         conn.rollback()
+
+
+def test_a_run_that_was_stopped_reads_as_cancelled(settings: Settings) -> None:
+    with pytest.raises(KeyboardInterrupt), history.recorded(settings, "run tdx"):
+        raise KeyboardInterrupt
+    [row] = on_record(settings)
+    assert (row["status"], row["exit_code"]) == ("cancelled", INTERRUPTED)
 
 
 def test_a_run_that_was_killed_reads_as_interrupted(settings: Settings) -> None:
