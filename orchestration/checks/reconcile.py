@@ -25,8 +25,8 @@ from loaders.settings import Settings
 from orchestration.checks import bar_comparison
 from orchestration.checks.bar_comparison import Comparison, Difference
 from orchestration.run import build as builds
-from orchestration.run.build import BuildResult
 from orchestration.run.build_progress import stoppable
+from orchestration.run.build_result import BuildResult
 from quotemill.errors import (
     DataQualityError,
     PartialError,

@@ -15,8 +15,9 @@ from loaders.cli.shell import JsonFlag
 from loaders.engine.progress import format_counts
 from loaders.settings import Settings, load_settings
 from orchestration.run import build as builds
-from orchestration.run.build import BuildResult
+from orchestration.run import dbt_commands
 from orchestration.run.build_progress import stoppable
+from orchestration.run.build_result import BuildResult
 from orchestration.run.metrics import measure_builds, measure_command
 from quotemill.errors import UsageError
 from quotemill.warehouse.postgres import Warehouse
@@ -80,7 +81,7 @@ def dbt_command(context: typer.Context) -> None:
 
     Example: quotemill dbt build --select kline_daily_qfq+
     """
-    raise typer.Exit(builds.run_dbt(load_settings(), context.args))
+    raise typer.Exit(dbt_commands.run_dbt(load_settings(), context.args))
 
 
 def docs_command(
@@ -95,4 +96,4 @@ def docs_command(
     """
     if output is not None and output.is_dir():
         raise UsageError(f"{output} is a folder", hint="--output names a file")
-    print(builds.make_docs(load_settings(), output))
+    print(dbt_commands.make_docs(load_settings(), output))

@@ -16,6 +16,7 @@ from loaders.warehouse.postgres import open_warehouse
 from orchestration.cli import build
 from orchestration.run import build as builds
 from orchestration.run.build_progress import stoppable
+from orchestration.run.build_result import BuildResult
 from orchestration.run.metrics import measure_builds
 from orchestration.run.stages import BUILD_WAIT
 from quotemill.errors import INTERRUPTED, QuotemillError, most_severe
@@ -59,7 +60,7 @@ def _build_and_finish(
     settings: Settings, loaded: Sequence[LoadResult], documents: Mapping[str, Any], *, json: bool
 ) -> None:
     """Build unless somebody stopped the loads; print the answer, exit with the worst code."""
-    built: builds.BuildResult | None = None
+    built: BuildResult | None = None
     unbuilt: QuotemillError | None = None
     was_stopped = any(x.status == "cancelled" or x.exit_code == INTERRUPTED for x in loaded)
     if not was_stopped and any(result.job_id is not None for result in loaded):

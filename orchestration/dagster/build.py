@@ -21,7 +21,7 @@ from orchestration import nightly
 from orchestration.dagster.commands import failures_explained, interrupted_as_commands
 from orchestration.dagster.models import Model
 from orchestration.run import build as builds
-from orchestration.run.build import BuildResult
+from orchestration.run.build_result import BuildResult
 from orchestration.run.stages import BUILD_WAIT, RunResult
 from orchestration.schedule.switching import open_prepared
 

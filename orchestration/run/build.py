@@ -1,42 +1,31 @@
-"""dbt in this process: builds of what loads touched, any dbt command, dbt docs."""
+"""dbt in this process, and recorded builds of what loads touched."""
 
 import contextlib
 import hashlib
 import multiprocessing
 import os
-import re
 import sys
-import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from loaders import loads, log
+from loaders import log
 from loaders.engine.progress import Silent, print_line
 from loaders.files.folder import NO_ROOM
 from loaders.loads import Display
 from loaders.settings import Settings
-from loaders.warehouse import migration_files
 from loaders.warehouse.editions import find_edition
-from loaders.warehouse.postgres import find_warehouse, open_warehouse, require_warehouse
 from loaders.warehouse.profiles import write_profile
 from orchestration.run import manifest
 from orchestration.run.build_progress import NodeProgress, recorded
-from orchestration.run.build_record import (
-    FIGURES,
-    Wait,
-    build_lock,
-    is_loaded,
-    recorded_build,
-)
+from orchestration.run.build_record import Wait, is_loaded, recorded_build
+from orchestration.run.build_result import BuildResult, list_nodes, summarize
 from orchestration.run.quick_dbt import quick_dbt
 from orchestration.run.seed_files import readable_seeds
 from quotemill.errors import (
-    DataQualityError,
     QuotemillError,
     SettingsError,
     UpstreamError,
@@ -48,69 +37,8 @@ from quotemill.warehouse.dbt_project import find_project
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.refusals import explain_refusal
 
-# dbt's commands that write into the warehouse
-_WRITING = frozenset({"build", "run", "seed", "snapshot", "clone", "retry"})
-_LISTING = ("ls", "list")  # `--resource-type seed` of these writes nothing
-_READING = frozenset({"test", "show", "compile", "source", "docs"})  # tables of this version
-_GROUP = "warehouse"  # of every model of ours (dbt_project.yml)
 _NO_ROOM = tuple(f"[Errno {number}]" for number in NO_ROOM)  # as errors of the system begin
 _LOG_LEVEL = "DBT_LOG_LEVEL_FILE"  # dbt's own variable
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A test or model that did not pass: `status` is warn, fail or error.
-
-    by_user: a model that is not one of ours
-    """
-
-    name: str
-    status: str
-    message: str
-    by_user: bool = False
-
-
-@dataclass(frozen=True)
-class BuildResult:
-    """Result of a build.
-
-    `models_built` counts models, seeds and snapshots. `rows_written` sums the rows that they wrote.
-    `unbuilt` names those that failed, and those that were skipped for it; `built` the others.
-    """
-
-    build_id: int
-    succeeded: bool
-    command: str
-    models_built: int
-    rows_written: int
-    tests_passed: int
-    tests_warned: int
-    tests_failed: int
-    findings: tuple[Finding, ...]
-    seconds: float
-    unbuilt: tuple[str, ...] = ()
-    built: tuple[str, ...] = ()
-
-    @property
-    def exit_code(self) -> int:
-        if self.succeeded:
-            return 0
-        return _rate_failures(self.findings)
-
-    @property
-    def failures(self) -> str:
-        return "; ".join(f"{f.name}: {f.message}" for f in self.findings if f.status != "warn")
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"exit_code": self.exit_code}
-
-
-def _rate_failures(findings: Iterable[Finding]) -> int:
-    """The exit code of a command of dbt that failed with these."""
-    failed = [finding for finding in findings if finding.status != "warn"]
-    # a test that could not be made says nothing about the data
-    is_quality = failed and all(f.status == "fail" or f.by_user for f in failed)
-    return DataQualityError.exit_code if is_quality else QuotemillError.exit_code
 
 
 def dbt_target(settings: Settings, warehouse: Warehouse) -> Path:
@@ -184,7 +112,7 @@ def build(
                 lenient=tables is not None,
                 callbacks=[progress],
             )
-        result = _summarize(warehouse, build_id, command, outcome, time.monotonic() - started)
+        result = summarize(warehouse, build_id, command, outcome, time.monotonic() - started)
         record.end(result.succeeded, result.failures, asdict(result))
         _log_result(result)
         if not result.succeeded:
@@ -296,14 +224,9 @@ def invoke(
 
 def _find_full_disk(outcome: Any) -> str | None:
     """What dbt says about a file that found no room; of an error in a node it keeps the text."""
-    failed = (str(x.message) for x in _list_nodes(outcome) if str(x.status) == "error")
+    failed = (str(x.message) for x in list_nodes(outcome) if str(x.status) == "error")
     texts = [*map(str, walk_causes(outcome.exception)), *failed]
     return next((text for text in texts if text.startswith(_NO_ROOM)), None)
-
-
-def _list_nodes(outcome: Any) -> list[Any]:
-    """The results of nodes; an operation has one without a node."""
-    return [x for x in getattr(outcome.result, "results", ()) if hasattr(x, "node")]
 
 
 def _require_semaphores() -> None:
@@ -315,58 +238,6 @@ def _require_semaphores() -> None:
         raise SettingsError(
             f"dbt needs a /dev/shm with room that can be written: {error.strerror}", hint=hint
         ) from None
-
-
-def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
-    """Run any dbt command with our settings; return its exit code.
-
-    A command that writes makes the warehouse if need be, and takes the build lock.
-    """
-    if not arguments:
-        raise UsageError(
-            "dbt needs a command", hint="quotemill dbt build --select kline_daily_qfq+"
-        )
-    if arguments[0] not in _LISTING and any(word in _WRITING for word in arguments):
-        warehouse = loads.prepare_warehouse(settings, stderr)
-        with build_lock(warehouse):
-            return _exit_code(invoke(settings, warehouse, arguments))
-    existing = find_warehouse(settings)
-    if existing is not None:
-        if arguments[0] not in _LISTING and any(word in _READING for word in arguments):
-            existing.ask(migration_files.refuse_outdated)
-        return _exit_code(invoke(settings, existing, arguments))
-    # `ls`, `parse` and `--help` need no server, and leave nothing behind
-    with tempfile.TemporaryDirectory() as folder:
-        elsewhere = settings.model_copy(update={"home": Path(folder)})
-        try:
-            return _exit_code(invoke(elsewhere, open_warehouse(settings, start=False), arguments))
-        except (SettingsError, UpstreamError) as error:
-            if arguments[0] not in (*_LISTING, "parse"):
-                require_warehouse(settings)
-            error.hint = error.hint.partition(f"; {folder}")[0]  # its log goes with it
-            raise
-
-
-def _exit_code(outcome: Any) -> int:
-    """The exit code of a command of dbt, as that of a build."""
-    if outcome.success:
-        return 0
-    return _rate_failures(map(_read_finding, filter(_is_finding, _list_nodes(outcome))))
-
-
-def make_docs(settings: Settings, output: Path | None) -> Path:
-    """Write the dbt docs site as one static file, by default below the home; return its path."""
-    warehouse = require_warehouse(settings)
-    warehouse.ask(migration_files.refuse_outdated)
-    outcome = invoke(settings, warehouse, ["docs", "generate", "--static"], quiet=True)
-    if not outcome.success:
-        raise QuotemillError("dbt could not make its docs", hint="quotemill dbt docs generate")
-    output = output or settings.home / "models.html"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    page = (dbt_target(settings, warehouse) / "static_index.html").read_text("utf-8")
-    # dbt leaves a placeholder instead of its icon
-    output.write_text(re.sub(r'href="\$\{require\([^"]*"', 'href="data:,"', page), "utf-8")
-    return output
 
 
 def _dbt_error(error: Exception, settings: Settings, more: str) -> QuotemillError:
@@ -382,61 +253,6 @@ def _dbt_error(error: Exception, settings: Settings, more: str) -> QuotemillErro
     if not isinstance(error, DbtRuntimeError):
         return log.explain(error)
     return SettingsError(f"dbt: {text}", hint=f"correct it, then run again; {more}")
-
-
-def _summarize(
-    warehouse: Warehouse, build_id: int, command: str, outcome: Any, seconds: float
-) -> BuildResult:
-    counts: Counter[str] = Counter()
-    names = {"pass": "tests_passed", "warn": "tests_warned"}
-    findings, unbuilt, built = [], [], []
-    for node in outcome.result:
-        status, kind = str(node.status), str(node.node.resource_type)
-        if kind in ("model", "seed", "snapshot"):
-            if status == "success":
-                built.append(node.node.name)
-                counts["models_built"] += 1
-                rows = int(node.adapter_response.get("rows_affected") or 0)
-                counts["rows_written"] += max(0, rows)
-            else:
-                unbuilt.append(node.node.name)
-        elif kind in ("test", "unit_test") and status in ("pass", "warn", "fail", "error"):
-            counts[names.get(status, "tests_failed")] += 1
-        if _is_finding(node):
-            finding = _read_finding(node)
-            test = getattr(node.node, "test_metadata", None)
-            if status == "warn" and test and test.name == "no_rows":
-                message = _count_findings(warehouse, node.node.compiled_code)
-                finding = replace(finding, message=message)
-            findings.append(finding)
-    return BuildResult(
-        build_id=build_id,
-        succeeded=bool(outcome.success),
-        command=command,
-        findings=tuple(findings),
-        seconds=round(seconds, 2),
-        unbuilt=tuple(unbuilt),
-        built=tuple(built),
-        **{name: counts[name] for name in FIGURES},
-    )
-
-
-def _is_finding(node: Any) -> bool:
-    return str(node.status) in ("warn", "fail", "error")
-
-
-def _read_finding(node: Any) -> Finding:
-    message = " ".join(str(node.message).split())
-    by_user = str(node.node.resource_type) == "model" and node.node.group != _GROUP
-    return Finding(node.node.name, str(node.status), message, by_user)
-
-
-def _count_findings(warehouse: Warehouse, query: str) -> str:
-    """The findings of a query by their check, and the command that lists them."""
-    counted = f"select check_name, count(*) from ({query}) as f group by 1 order by 1"
-    rows = warehouse.ask(lambda conn: conn.execute(counted.encode()).fetchall())
-    counts = ", ".join(f"{count} x {check}" for check, count in rows)
-    return f"{counts}; quotemill findings lists them"
 
 
 class _Stderr(Silent):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from loaders.engine.metrics import Metric, measure_stage, record
 from loaders.requests import counts as request_counts
 from loaders.settings import Settings
-from orchestration.run.build import BuildResult
+from orchestration.run.build_result import BuildResult
 from orchestration.run.findings import SEVERITIES, Judgement
 from quotemill.errors import INTERRUPTED
 

@@ -17,8 +17,8 @@ from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.run import build as builds
 from orchestration.run import findings, metrics
-from orchestration.run.build import BuildResult
 from orchestration.run.build_progress import stoppable
+from orchestration.run.build_result import BuildResult
 from orchestration.run.calendar_check import nothing_to_do
 from orchestration.run.findings import Judgement
 from orchestration.run.lags import Lag, measure_lags, read_lags

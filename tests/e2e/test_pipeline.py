@@ -18,6 +18,7 @@ from loaders.warehouse.postgres import open_warehouse
 from orchestration.checks import doctor, edited_tables, status
 from orchestration.cli.touch import touch_command
 from orchestration.run import build, stages
+from orchestration.run.dbt_commands import run_dbt
 from orchestration.run.stages import RunResult
 from quotemill.errors import UsageError
 from tests.conftest import DBT_DATABASE
@@ -130,7 +131,7 @@ def test_a_new_day_is_built_and_a_run_without_one_builds_no_row(
 
 
 def test_a_loaded_market_passes_the_tests_of_whole_tables(market_bench: Bench) -> None:
-    assert build.run_dbt(market_bench.settings, ["test", "--select", "tag:whole_tables"]) == 0
+    assert run_dbt(market_bench.settings, ["test", "--select", "tag:whole_tables"]) == 0
 
 
 def test_new_errors_end_a_run_with_5_and_open_ones_do_not(

@@ -17,7 +17,7 @@ from loaders.settings import Settings
 from orchestration import nightly
 from orchestration.alerts.book import on_this_host
 from orchestration.run import build, findings
-from orchestration.run.build import BuildResult
+from orchestration.run.build_result import BuildResult
 from orchestration.run.findings import Judgement
 from orchestration.run.stages import RunResult
 from quotemill.errors import UsageError

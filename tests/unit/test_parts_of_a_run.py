@@ -16,7 +16,7 @@ from loaders.engine.result import LoadResult
 from loaders.settings import Settings
 from orchestration.run import build, findings
 from orchestration.run import stages as pipeline
-from orchestration.run.build import BuildResult
+from orchestration.run.build_result import BuildResult
 from orchestration.run.findings import Judgement
 from orchestration.run.stages import STAGES, RunResult
 from quotemill.errors import LockHeldError, SettingsError, UpstreamError

@@ -14,8 +14,10 @@ from loaders.engine.progress import Silent
 from loaders.settings import Settings
 from loaders.warehouse.profiles import write_profile
 from orchestration.checks import logscan
-from orchestration.run.build import BuildResult, build, run_dbt
+from orchestration.run.build import build
 from orchestration.run.build_record import recorded_build
+from orchestration.run.build_result import BuildResult
+from orchestration.run.dbt_commands import run_dbt
 from quotemill.errors import (
     LockHeldError,
     QuotemillError,

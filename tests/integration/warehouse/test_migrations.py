@@ -10,7 +10,7 @@ from loaders.warehouse import migration_files
 from loaders.warehouse.migrate import prepare
 from orchestration.checks import doctor
 from orchestration.cli import app
-from orchestration.run import build
+from orchestration.run.dbt_commands import run_dbt
 from quotemill.errors import SettingsError
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import prepared_warehouse
@@ -89,7 +89,7 @@ def test_commands_that_read_an_older_warehouse_name_what_updates_it(
     assert (check.status, check.exit_code) == ("fail", 3)
     for command in (["test"], ["-q", "show", "--inline", "select 1"], ["docs", "generate"]):
         with pytest.raises(SettingsError, match="of an older version"):
-            build.run_dbt(settings, command)
+            run_dbt(settings, command)
     monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", warehouse.url)
     monkeypatch.setenv("QUOTEMILL_HOME", str(warehouse.home))
     for words in (["status"], ["findings"], ["report"], ["jobs"]):

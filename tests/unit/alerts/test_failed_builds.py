@@ -5,7 +5,7 @@ from pathlib import Path
 
 from loaders.settings import load_settings
 from orchestration.alerts import book, causes
-from orchestration.run.build import BuildResult, Finding
+from orchestration.run.build_result import BuildResult, Finding
 from orchestration.run.stages import RunResult
 
 
