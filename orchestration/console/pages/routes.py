@@ -16,6 +16,7 @@ from orchestration.console.pages import (
     futures,
     glance,
     loading,
+    options,
     overview,
     prices,
     runs,
@@ -224,7 +225,7 @@ def routes(console: Console, watch: JobWatch, site: Site) -> APIRouter:
         return site.show(
             request,
             "prices_options.html",
-            lambda: prices.gather_options(console, symbol, day, slot, expiry, class_),
+            lambda: options.gather_options(console, symbol, day, slot, expiry, class_),
         )
 
     @router.get("/settings")

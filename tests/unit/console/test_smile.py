@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from orchestration.console.pages.prices import draw_smile
+from orchestration.console.pages.options import draw_smile
 
 
 def quote(right: str, iv: float | None = 0.25) -> dict[str, Any]:
