@@ -71,8 +71,11 @@ class Caller:
         )
 
 
+Open = Callable[..., Caller]
+
+
 @pytest.fixture
-def open_console(tmp_path: Path) -> Iterator[Callable[..., Caller]]:
+def open_console(tmp_path: Path) -> Iterator[Open]:
     """Open a console whose commands see these settings alone."""
     from orchestration.console.app import create_app
     from orchestration.console.context import Console

@@ -1,6 +1,5 @@
 """A build that began in a terminal, by a schedule or in a console shows alike how far it is."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -15,9 +14,8 @@ from orchestration.run import build_progress
 from orchestration.run.build_progress import NodeProgress, recorded
 from orchestration.run.build_record import recorded_build
 from tests.faults.scene import wait_until
-from tests.integration.console.conftest import NOW, Caller
+from tests.integration.console.conftest import NOW, Open
 
-Open = Callable[..., Caller]
 NODES = [
     {"unique_id": name, "node_name": name, "materialized": "table"}
     for name in ("trading_days", "kline_daily")

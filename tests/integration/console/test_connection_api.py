@@ -1,6 +1,5 @@
 """Testing a connection before it is saved."""
 
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,9 +9,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from loaders import sources
 from loaders.engine.check import describe_service
-from tests.integration.console.conftest import Caller
+from tests.integration.console.conftest import Open
 
-Open = Callable[..., Caller]
 TEST = "/api/connection/test"
 
 

@@ -1,14 +1,12 @@
 """Findings are filtered by code, dataset and severity, and lead to the chart at their day."""
 
 import re
-from collections.abc import Callable
 
 import psycopg
 import pytest
 
-from tests.integration.console.conftest import Caller
+from tests.integration.console.conftest import Caller, Open
 
-Open = Callable[..., Caller]
 ROWS = (
     ("error", "bar_jump", "sh600000", "2026-11-19", "in kline_daily"),
     ("warning", "missing_minutes", "kline_daily sz000001", "2026-11-18", "none"),

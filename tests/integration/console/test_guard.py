@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -13,9 +12,8 @@ from orchestration.console.access import FAILURES
 from orchestration.console.limits import Limits
 from orchestration.console.pages.site import NAVIGATION
 from orchestration.console.security import Guard
-from tests.integration.console.conftest import ADDRESS, NO_LIMIT, NOW, Caller
+from tests.integration.console.conftest import ADDRESS, NO_LIMIT, NOW, Caller, Open
 
-Open = Callable[..., Caller]
 TEST = "/api/connection/test"
 
 

@@ -2,17 +2,16 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
 
 from orchestration.console.limits import Limits
 from tests.bench import warehouse_url
-from tests.integration.console.conftest import Caller
+from tests.integration.console.conftest import Open
 from tests.toy.bench import Toy, bench  # noqa: F401
 
-Open = Callable[..., Caller]
 IDLE = """
     select pid from pg_stat_activity
     where datname = current_database() and application_name = 'quotemill console'

@@ -1,7 +1,7 @@
 """Calls that start something: what is refused before any process, and what is not run at all."""
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,7 @@ from loaders import log
 from orchestration.console import processes
 from orchestration.console.limits import Limits
 from orchestration.console.starting import ALLOWED, find_options
-from tests.integration.console.conftest import NO_LIMIT, NOW, Caller
-
-Open = Callable[..., Caller]
-
+from tests.integration.console.conftest import NO_LIMIT, NOW, Open
 
 WRONG_LOADS: list[tuple[dict[str, Any], int]] = [
     ({"source": "nothing"}, 422),

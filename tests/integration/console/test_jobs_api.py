@@ -22,11 +22,9 @@ from orchestration.console.limits import Limits
 from orchestration.console.watching import JobWatch
 from tests.bench import warehouse_url
 from tests.faults.scene import wait_until
-from tests.integration.console.conftest import Caller, plant_running_load
+from tests.integration.console.conftest import Caller, Open, plant_running_load
 from tests.toy import source as toy
 from tests.toy.bench import Toy, bench  # noqa: F401
-
-Open = Callable[..., Caller]
 
 
 @pytest.fixture

@@ -1,15 +1,13 @@
 """Pages in trouble are in one language too: loads that failed, late data, a gateway away."""
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
 
 import psycopg
 
-from tests.integration.console.conftest import NOW, Caller
+from tests.integration.console.conftest import NOW, Open
 from tests.languages import check_languages
 
-Open = Callable[..., Caller]
 AWAY = {
     "QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9",
     "QUOTEMILL_IB__HOST": "127.0.0.1",

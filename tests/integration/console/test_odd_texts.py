@@ -1,7 +1,7 @@
 """Texts that mean something to SQL, a shell, a file system or a terminal, in every field."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -10,9 +10,8 @@ import psycopg
 import pytest
 
 from loaders import log
-from tests.integration.console.conftest import ADDRESS, NO_LIMIT, Caller
+from tests.integration.console.conftest import ADDRESS, NO_LIMIT, Open
 
-Open = Callable[..., Caller]
 TEXTS = (
     "'; drop table ops.runs; --",
     "1 or 1=1",

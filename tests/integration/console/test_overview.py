@@ -1,7 +1,6 @@
 """The first page: how much there is, what needs attention once, when loads and builds ran."""
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -10,9 +9,7 @@ import pytest
 from loaders.engine.check import Check
 from orchestration.checks.status import group_by_fix
 from orchestration.console.pages.overview import WIDTH, arrange_spans
-from tests.integration.console.conftest import NOW, Caller, plant_running_load
-
-Open = Callable[..., Caller]
+from tests.integration.console.conftest import NOW, Open, plant_running_load
 
 
 def test_a_problem_stands_once_and_a_fix_once() -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,9 +12,8 @@ import pytest
 from orchestration.console.limits import Limits
 from orchestration.console.serve import patient_protocol
 from tests.faults.scene import wait_until
-from tests.integration.console.conftest import Caller
+from tests.integration.console.conftest import Open
 
-Open = Callable[..., Caller]
 LIMITS = Limits(receiving=0.2, sending=0.2)
 
 

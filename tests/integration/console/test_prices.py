@@ -1,10 +1,9 @@
-"""Prices by the API and the pages, over tables with the columns that the models declare."""
+"""Prices on the pages, over tables with the columns that the models declare."""
+# ruff: noqa: F811
 
 import html
-import io
 import json
 import re
-from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,143 +16,9 @@ import pytest
 
 from orchestration.console.pages import prices as pages
 from quotemill.readers import klines
-from tests.integration.console.conftest import Caller
-from tests.integration.console.price_tables import insert, make_tables
-
-Open = Callable[..., Caller]
-DAYS = [date(2024, 1, 1) + timedelta(days=n) for n in range(300)]
-CODE = "sh600000"
-NASTY = "<script>alert(1)</script>"
-
-
-@pytest.fixture
-def caller(open_console: Open, prepared_dsn: str) -> Caller:
-    with psycopg.connect(prepared_dsn, autocommit=True) as conn:
-        make_tables(conn)
-        kind = {"instrument_type": "stock"}
-        codes = (CODE, "sh600004")
-        insert(conn, "market.symbol_dim", [{"code": c, "name": c.upper()} | kind for c in codes])
-        bars = [
-            {"code": CODE, "trade_date": day, "open": 10, "high": 12, "low": 9, "is_final": True}
-            | {"close": Decimal(1000 + n) / 100, "volume_shares": n, "amount_cny": 10 * n}
-            for n, day in enumerate(DAYS)
-        ]
-        for table in ("kline_daily", "kline_daily_qfq", "kline_weekly_qfq"):
-            insert(conn, f"market.{table}", bars)
-        ends = [row | {"bar_end": f"{row['trade_date']} 03:00+00"} for row in bars]
-        insert(conn, "market.kline_5m", ends)
-        action = {"code": CODE, "ex_date": DAYS[250], "source": "csv", "seq": 1}
-        action |= {"cash_per10_yuan": Decimal("1.50"), "is_active": True, "adjusts_price": True}
-        insert(conn, "market.corporate_actions", [action])
-        index = {"code": "sh000001", "trade_date": DAYS[0], "close": 3000, "is_final": True}
-        insert(conn, "market.index_kline_daily", [index])
-        schedule = [
-            {"variety": "SHFE.au", "trading_day": day, "segment_id": 1 + (n >= 200)}
-            | {"underlying_contract": f"SHFE.au24{8 if n < 200 else 10:02}"}
-            | {"prev_contract": "SHFE.au2408" if n == 200 else None, "is_switch": n in (0, 200)}
-            for n, day in enumerate(DAYS)
-        ]
-        insert(conn, "futures.main_schedule", schedule)
-        daily = [{"variety": "SHFE.au", "trading_day": day, "close": 500} for day in DAYS[:-1]]
-        insert(conn, "futures.main_daily", daily)
-        for table, own in (
-            (
-                "chain_daily_clean",
-                {
-                    "open_interest": 7,
-                    "iv": 0.2,
-                    "bid": Decimal("18.4000"),
-                    "rollup_strategy": "close",
-                },
-            ),
-            ("chain_intraday", {"slot_label": "10:00", "snapshot_error": False, "iv": "NaN"}),
-        ):
-            of = {"symbol": "BRK B", "trade_date": date(2026, 11, 24), "conid": 1, **own}
-            of |= {"expiry": date(2026, 12, 18), "data_quality_flag": ["late", "wide"]}
-            chain = [of | {"strike": k, "option_right": r} for k in (90, 100, 110) for r in "CP"]
-            insert(conn, f"options.{table}", chain)
-    return open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
-
-
-def test_bars_are_those_of_the_table_in_each_format(caller: Caller) -> None:
-    path = f"/api/klines/{CODE}?adjust=qfq"
-    document = caller.json(path)
-    assert (document["code"], document["name"], document["freq"]) == (CODE, "SH600000", "1d")
-    assert [row["trade_date"] for row in document["rows"]] == list(map(str, DAYS))
-    assert [row["close"] for row in document["rows"]] == [(1000 + n) / 100 for n in range(300)]
-    table = pa.ipc.open_stream(caller.get(f"{path}&format=arrow").content).read_all()
-    assert table["close"].to_pylist() == [Decimal(1000 + n) / 100 for n in range(300)]
-    assert table.schema.field("close").type == pa.decimal128(18, 3)
-    text = caller.get(f"{path}&format=csv").content
-    assert pyarrow.csv.read_csv(io.BytesIO(text)).num_rows == 300
-    part = caller.json(f"{path}&start={DAYS[2]}&end={DAYS[4]}")["rows"]
-    assert [row["trade_date"] for row in part] == list(map(str, DAYS[2:5]))
-    for form in ("600000.SH", "SHSE.600000", "600000"):
-        assert caller.json(f"/api/klines/{form}")["code"] == CODE
-    minutes = caller.json(f"/api/klines/{CODE}?freq=5m&start={DAYS[2]}&end={DAYS[2]}")["rows"]
-    assert [row["bar_end"] for row in minutes] == [f"{DAYS[2]}T03:00:00+00:00"]
-    assert caller.json("/api/klines/sh000001")["rows"][0]["close"] == 3000
-
-
-def test_more_rows_than_one_answer_holds_are_refused(prepared_dsn: str, caller: Caller) -> None:
-    with psycopg.connect(prepared_dsn) as conn:
-        security = klines.find_security(conn, "market", CODE)
-        with pytest.raises(klines.UsageError, match="more than 299 rows"):
-            klines.read_klines(conn, "market", security, most=299)
-        assert klines.read_klines(conn, "market", security, most=300).num_rows == 300
-
-
-# path, status, a word of why
-REFUSALS = [
-    ("klines/sh600001", 404, "near it: sh600000 SH600000, sh600004"),
-    ("klines/sh6000", 422, "not a code"),
-    ("klines/sh600000'%20or%20'1'='1", 422, "code"),
-    ("klines/sh600000?freq=2d", 422, "freq"),
-    ("klines/sh600000?adjust=all", 422, "adjust"),
-    ("klines/sh600000?freq=1w", 422, "forward-adjusted"),
-    ("klines/sh600000?start=x'%3Bdrop", 422, "start"),
-    ("klines/sh600000?start=2024-06-05&end=2024-06-03", 422, "is before start"),
-    ("klines/sh600000?as_of=yesterday", 422, "as_of"),
-    ("klines/sh600000?format=xml", 422, "format"),
-    ("main-contracts/SHFE.xx", 404, "there are: SHFE.au"),
-    ("main-contracts/x'%20or%201=1", 422, "variety"),
-    ("option-chain/BRK%20B/2026-11-24?slot=x", 422, "slot"),
-    ("option-chain/BRK%20B/yesterday", 422, "day"),
-    ("option-chain/..%2f..%2fx/2026-11-24", 404, ""),
-    ("klines/sh600000?freq=15m", 422, "quotemill build"),
-    ("klines/sh000001?adjust=qfq", 422, "nothing adjusts it"),
-    ("option-chain/NOPE/2026-11-24", 404, "symbols: BRK B"),
-    ("option-chain/BRK%20B/2026-11-30", 404, "days near it: 2026-11-24"),
-    ("option-chain/BRK%20B/2026-11-24?slot=03:00", 404, "slots of the day: 10:00"),
-]
-
-
-def test_what_is_not_there_or_wrong_is_named(caller: Caller) -> None:
-    for path, status, says in REFUSALS:
-        answer = caller.get(f"/api/{path}")
-        assert (answer.status_code, says in answer.text) == (status, True), f"{path}: {answer.text}"
-
-
-def test_main_contracts_have_their_rolls_and_days_without_a_bar(caller: Caller) -> None:
-    rows = caller.json("/api/main-contracts/shfe.AU")["rows"]
-    assert [row["trading_day"] for row in rows] == list(map(str, DAYS))
-    [roll] = [row for row in rows if row["prev_contract"]]
-    assert (roll["trading_day"], roll["underlying_contract"]) == (str(DAYS[200]), "SHFE.au2410")
-    assert (rows[0]["close"], rows[-1]["close"]) == (500.0, None)
-    assert caller.get("/api/main-contracts/shfe.AU?format=csv").text.count("\n") == 301
-
-
-def test_a_chain_is_that_of_the_close_or_of_a_slot(caller: Caller) -> None:
-    path = "/api/option-chain/BRK%20B/2026-11-24"
-    close = caller.json(path)
-    assert close["slots"] == ["10:00"]
-    assert [(r["option_right"], r["strike"]) for r in close["rows"]] == [
-        (right, strike) for right in "CP" for strike in (90.0, 100.0, 110.0)
-    ]
-    assert close["rows"][0]["open_interest"] == 7
-    slot = caller.json(f"{path}?slot=10:00")["rows"]
-    assert {row["iv"] for row in slot} == {None}  # JSON has no NaN
-    assert "late wide" in caller.get(f"{path}?format=csv").text
+from tests.integration.console.conftest import Caller, Open
+from tests.integration.console.pages import NASTY
+from tests.integration.console.price_tables import CODE, DAYS, caller, insert  # noqa: F401
 
 
 def read_chart(text: str) -> dict[str, str]:
@@ -385,15 +250,6 @@ def test_main_contracts_are_one_series_as_adjusted_by_day_and_by_minute(
     assert caller.get("/api/main-contracts/SHFE.au?adjust=qfq").status_code == 422
 
 
-def test_before_the_first_build_the_answer_says_so(open_console: Open, prepared_dsn: str) -> None:
-    caller = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
-    for path in (f"klines/{CODE}", "main-contracts/SHFE.au", "option-chain/AAPL/2026-11-24"):
-        answer: Any = caller.get(f"/api/{path}")
-        assert (answer.status_code, answer.json()["hint"]) == (422, "quotemill build")
-    nowhere = open_console().get(f"/api/klines/{CODE}")
-    assert (nowhere.status_code, nowhere.json()["exit_code"]) == (409, 3)
-
-
 def test_the_file_of_a_page_is_no_more_than_one_answer_holds(
     caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -460,9 +316,9 @@ def test_an_empty_page_of_prices_says_why_and_what_to_do(
         return str(caller.get(page).text.partition('id="absent"')[2].partition("</main>")[0])
 
     loaded = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
-    for caller in (open_console(), loaded):
-        assert f"nothing of {source} was loaded yet" in read(caller)
-        assert link in read(caller)
+    for visitor in (open_console(), loaded):
+        assert f"nothing of {source} was loaded yet" in read(visitor)
+        assert link in read(visitor)
     with psycopg.connect(prepared_dsn, autocommit=True) as conn:
         conn.execute(
             "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "

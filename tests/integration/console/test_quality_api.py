@@ -1,15 +1,13 @@
 """Findings, failed keys, alerts and the report by the console, with little in the warehouse."""
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
 
-from tests.integration.console.conftest import ADDRESS, NO_LIMIT, Caller
+from tests.integration.console.conftest import ADDRESS, NO_LIMIT, Caller, Open
 
-Open = Callable[..., Caller]
 ACK = "/api/qa/ack"
 AS_OF = "2024-06-07T18:00:00+08:00"
 NASTY = "'; drop table ops.failed_keys; --"

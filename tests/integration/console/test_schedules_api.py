@@ -1,7 +1,6 @@
 """Jobs by the console: their rules in the home's settings, on and off in the warehouse."""
 
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,8 @@ import pytest
 
 from orchestration.console.pages.configuration import FREQUENCIES
 from orchestration.schedule.install import cron, place, systemd, write
-from tests.integration.console.conftest import NO_LIMIT, NOW, Caller
+from tests.integration.console.conftest import NO_LIMIT, NOW, Caller, Open
 
-Open = Callable[..., Caller]
 SCHEDULES = "/api/schedules"
 SERVICE = {"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}
 

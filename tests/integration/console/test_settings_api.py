@@ -2,7 +2,6 @@
 
 import re
 import stat
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,8 @@ from loaders.tdx.files.folder import scan_folder
 from loaders.tdx.settings import TdxSettings
 from orchestration.checks.settings import check_new_settings
 from quotemill.errors import SettingsError
-from tests.integration.console.conftest import NO_LIMIT, Caller
+from tests.integration.console.conftest import NO_LIMIT, Caller, Open
 
-Open = Callable[..., Caller]
 SETTINGS = "/api/settings"
 
 

@@ -1,7 +1,6 @@
 """Self-tests by the console: started as processes, read from their record."""
 
 import json
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,8 @@ import pytest
 from loaders.engine import test_runs
 from loaders.engine.check import Check
 from orchestration.console.limits import Limits
-from tests.integration.console.conftest import NOW, Caller
+from tests.integration.console.conftest import NOW, Caller, Open
 
-Open = Callable[..., Caller]
 RUNS = "/api/testing/runs"
 CHECKS = [
     Check("codes", "ok", elapsed_ms=12, figures={"method": "GET", "path": "/api/codes"}),
