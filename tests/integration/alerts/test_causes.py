@@ -1,8 +1,6 @@
 """What counts as one cause, when it is sent again, and when it is resolved."""
 
 import json
-import shutil
-import socket
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders import log, trading_time
+from loaders import log
 from loaders.engine.jobs import Task
 from loaders.engine.load import PASSING
 from loaders.engine.metrics import Metric
@@ -19,16 +17,13 @@ from loaders.engine.result import LoadResult
 from loaders.settings import Settings
 from orchestration.alerts import causes
 from orchestration.alerts import check as alerts
-from orchestration.alerts.book import on_this_host
 from orchestration.run import history, stages
 from orchestration.run.findings import Judgement
 from orchestration.run.stages import RunResult
-from orchestration.schedule.settings import JobSettings
 from quotemill.errors import UsageError
 from tests.bench import warehouse_url
 from tests.e2e.commands import Place
 from tests.integration.alerts.conftest import NOW, Hook, check, environment, load
-from tests.unit.test_place_checks import Usage
 
 
 def test_killed_and_failed_jobs_are_reported_by_the_next_check(
@@ -172,66 +167,6 @@ def test_a_check_that_cannot_be_read_is_reported_below_the_limit(settings: Setti
     )
 
 
-@pytest.mark.parametrize("name", ["backups", "tick_archive"])
-def test_a_full_disk_is_reported(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    # of another file system on any machine
-    elsewhere = next(
-        p
-        for p in map(Path, ("/proc", "/dev"))
-        if p.is_dir() and p.stat().st_dev != tmp_path.stat().st_dev
-    )
-
-    def used(percent: float) -> Any:
-        gib = 2**30
-        usage = Usage(100 * gib, int(percent * gib), int((100 - percent) * gib))
-        empty = Usage(100 * gib, 0, 100 * gib)
-        monkeypatch.setattr(
-            shutil, "disk_usage", lambda path: usage if Path(path) == filling else empty
-        )
-        full = settings.model_copy(
-            update={
-                "alerts": settings.alerts.model_copy(update={"disk_percent": 80.0}),
-                "backup_folder": elsewhere if name == "backups" else None,
-                "tq": settings.tq.model_copy(
-                    update={"archive_folder": elsewhere if name == "tick_archive" else None}
-                ),
-            }
-        )
-        return causes.check_machine(full, ["tdx"], NOW)
-
-    home, other = on_this_host("disk:home"), on_this_host(f"disk:{name}")
-    filling = tmp_path
-    assert "81 %" in used(81)[home].message
-    assert used(81)[other] is None
-    assert home not in used(79)  # neither full nor with room again
-    assert used(77)[home] is None
-    filling = elsewhere
-    assert str(elsewhere) in used(81)[other].message
-    assert used(81)[home] is None
-
-
-def test_an_ending_calendar_is_reported_in_its_last_three_weeks(settings: Settings) -> None:
-    calendar, end = on_this_host("calendar"), trading_time.horizon()
-    last = datetime(end.year, 12, 31, tzinfo=UTC)
-    checked = causes.check_machine(settings, ["tdx"], last - timedelta(days=21))
-    assert checked[calendar] is None
-    cause = causes.check_machine(settings, ["tdx"], last - timedelta(days=20))[calendar]
-    assert cause is not None
-    assert f"those of {end.year + 1} are not announced yet" in cause.message
-    assert "pip install" not in cause.message
-    assert calendar not in causes.check_machine(settings, ["ib"], last)
-
-
-def test_a_disk_without_a_size_stops_no_check(settings: Settings) -> None:
-    sizeless = Path("/proc")
-    if not sizeless.is_dir() or shutil.disk_usage(sizeless).total:
-        pytest.skip("no file system without a size")
-    changed = settings.model_copy(update={"backup_folder": sizeless})
-    assert on_this_host("disk:backups") not in causes.check_machine(changed, [], NOW)
-
-
 def test_a_lock_is_reported_when_held_twice_in_a_row(settings: Settings, hook: Hook) -> None:
     held = load(75, "another load of tdx holds the lock")
     assert check(settings, held).sent == 0
@@ -339,53 +274,6 @@ def test_a_job_that_has_not_run_for_long_is_resolved(settings: Settings) -> None
     now = datetime.now(UTC)
     assert alerts.check_and_notify(settings, {}, now=now).open == ("job:backup",)
     assert alerts.check_and_notify(settings, {}, now=now + causes.RUN_MEMORY).open == ()
-
-
-def test_two_machines_do_not_resolve_each_others_causes(
-    settings: Settings, hook: Hook, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    full = settings.alerts.model_copy(update={"disk_percent": 0.001})
-    machines = {"alpha": settings.model_copy(update={"alerts": full}), "beta": settings}
-    for host in ("alpha", "beta") * 3:
-        monkeypatch.setattr(socket, "gethostname", lambda host=host: host)
-        alerts.check_and_notify(machines[host], {}, now=NOW)
-    # the home, and perhaps the disk of the warehouse
-    titles = [message["title"] for message in hook.received]
-    assert "quotemill on alpha, error: disk:home@alpha" in titles
-    assert len(set(titles)) == len(titles)
-    assert not [title for title in titles if "resolved" in title]
-
-
-def test_each_machine_is_judged_by_its_own_report_and_jobs(
-    settings: Settings, hook: Hook, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with psycopg.connect(warehouse_url(settings)) as conn:
-        for host, code in (("alpha", 1), ("beta", 0)):
-            conn.execute(
-                "insert into ops.runs (run_id, command, host, pid) values (%s, 'run', %s, 1)",
-                (host, host),
-            )
-            conn.execute(
-                "insert into ops.metrics (run_id, stage, name, value, unit, measured_at) "
-                "values (%s, 'report', 'exit_code', %s, 'code', clock_timestamp())",
-                (host, code),
-            )
-        conn.execute(  # only alpha knows the job, which never ran
-            "insert into ops.schedules (name, is_enabled, next_run_at) values ('own', true, %s)",
-            (NOW - timedelta(days=1),),
-        )
-    own = JobSettings(command="status", when="daily 12:00")
-    machines = {"alpha": settings.model_copy(update={"schedule": {"own": own}}), "beta": settings}
-    for host in ("alpha", "beta") * 2:
-        monkeypatch.setattr(socket, "gethostname", lambda host=host: host)
-        names = set(alerts.check_and_notify(machines[host], {}, now=NOW).open)
-    assert names >= {"missed:own", "report@alpha"}
-    assert "report@beta" not in names
-    sent = sorted(message["title"].partition(", ")[2] for message in hook.received)
-    assert [title for title in sent if "job:" not in title] == [
-        "error: missed:own",
-        "error: report@alpha",
-    ]
 
 
 def test_an_alert_that_no_check_resolves_is_closed_by_its_name(
