@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
@@ -15,28 +15,27 @@ from psycopg.errors import QueryCanceled
 
 from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import EDITIONS, ROOT
+from tests.integration.dbt.aggregates import (
+    BARS,
+    BUILD,
+    DAYS,
+    content,
+    continuous,
+    materialized,
+    one_day,
+    policies,
+)
 from tests.integration.dbt.conftest import Dbt, wait_for_others
 from tests.integration.dbt.hypertables import make_hypertable, make_plain
-from tests.integration.dbt.raw import EXCHANGE, land, minute, session_minutes, weekdays
+from tests.integration.dbt.raw import EXCHANGE, land, minute, session_minutes
 from tests.integration.dbt.test_rollups import Stored, assert_built
 from tests.integration.dbt.two_codes import oids
-
-DAYS = weekdays(date(2024, 6, 3), 12)
-BARS = ("kline_5m", "kline_15m", "kline_30m")
-BUILD = ("run", "-s", "+kline_5m", *BARS, "kline_60m")
 
 
 @pytest.fixture
 def edition() -> str:
     """The one with continuous aggregates."""
     return "tsl"
-
-
-def continuous(conn: psycopg.Connection) -> list[str]:
-    rows = conn.execute(
-        "select view_schema || '.' || view_name from timescaledb_information.continuous_aggregates"
-    )
-    return sorted(name for (name,) in rows)
 
 
 @pytest.mark.long
@@ -74,10 +73,6 @@ def test_bars_are_those_of_their_minutes_on_every_edition(
     assert conn.execute("select count(*) from public.mine").fetchone() != (0,)
 
 
-def one_day(day: date, *codes: str) -> list[dict[str, object]]:
-    return [minute(code, end, "10") for code in codes for end in session_minutes(day)[:9]]
-
-
 @pytest.fixture
 def built(edition: str, conn: psycopg.Connection, dbt: Dbt) -> Stored:
     """Two days of two codes, built as continuous aggregates."""
@@ -87,32 +82,6 @@ def built(edition: str, conn: psycopg.Connection, dbt: Dbt) -> Stored:
     outcome = dbt(*BUILD)
     assert outcome.success, outcome.error
     return stored
-
-
-def content(conn: psycopg.Connection, name: str) -> str:
-    """The hypertable with the rows of a continuous aggregate."""
-    [(table,)] = conn.execute(
-        "select materialization_hypertable_schema || '.' || materialization_hypertable_name "
-        "from timescaledb_information.continuous_aggregates where view_name = %s",
-        (name,),
-    )
-    return str(table)
-
-
-def materialized(conn: psycopg.Connection) -> list[date]:
-    """The days whose bars are stored; the others are computed on reading."""
-    days = "select distinct (time_partition_col at time zone 'UTC')::date from {} order by 1"
-    return [day for (day,) in conn.execute(days.format(content(conn, "kline_5m")).encode())]
-
-
-def policies(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
-    """The policies of bars; older servers name the hypertable that holds the rows."""
-    return conn.execute(
-        "select j.job_id, j.proc_name, a.view_name, j.schedule_interval, j.application_name "
-        "from timescaledb_information.jobs as j "
-        "inner join timescaledb_information.continuous_aggregates as a "
-        "on j.hypertable_name in (a.view_name, a.materialization_hypertable_name) order by 1"
-    ).fetchall()
 
 
 def recorded_changes(conn: psycopg.Connection, number: int) -> list[tuple[Any, ...]]:

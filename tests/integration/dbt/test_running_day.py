@@ -6,10 +6,7 @@ import psycopg
 import pytest
 
 from tests.conftest import EDITIONS
-from tests.integration.dbt.conftest import Dbt
-from tests.integration.dbt.hypertables import make_hypertable
-from tests.integration.dbt.raw import bar, land, minute, session_minutes
-from tests.integration.dbt.test_continuous_aggregates import (
+from tests.integration.dbt.aggregates import (
     BARS,
     BUILD,
     DAYS,
@@ -17,6 +14,9 @@ from tests.integration.dbt.test_continuous_aggregates import (
     one_day,
     policies,
 )
+from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.hypertables import make_hypertable
+from tests.integration.dbt.raw import bar, land, minute, session_minutes
 from tests.integration.dbt.test_rollups import Stored, assert_built, built, expected
 
 CODES = ("sh600000", "sz000002")
