@@ -1,6 +1,12 @@
 """Hypertables as tests of models need them."""
 
+from typing import Any
+
 import psycopg
+
+MINUTES = "raw_tdx.kline_minute"
+# what a build of it costs is its hooks
+ONE = ("run", "-s", "stg_tq__contract")
 
 
 def make_hypertable(conn: psycopg.Connection) -> None:
@@ -18,3 +24,25 @@ def make_plain(conn: psycopg.Connection) -> None:
     conn.execute("create table raw_tdx.plain (like raw_tdx.kline_minute including all)")
     conn.execute("drop table raw_tdx.kline_minute")
     conn.execute("alter table raw_tdx.plain rename to kline_minute")
+
+
+def table_settings(conn: psycopg.Connection, edition: str, table: str = MINUTES) -> dict[str, Any]:
+    """The settings of a hypertable; a policy as (number of its job, age of chunks)."""
+    condition = "where (hypertable_schema || '.' || hypertable_name) = %s"
+    [(chunk,)] = conn.execute(
+        f"select time_interval::text from timescaledb_information.dimensions {condition}", (table,)
+    )
+    settings: dict[str, Any] = {"chunk": chunk}
+    if edition == "tsl":
+        settings["columns"] = conn.execute(
+            "select segmentby, orderby from "
+            "timescaledb_information.hypertable_columnstore_settings "
+            "where hypertable = %s::regclass",
+            (table,),
+        ).fetchone()
+        settings["policies"] = conn.execute(
+            "select proc_name, coalesce(config ->> 'compress_after', config ->> 'drop_after') "
+            f"from timescaledb_information.jobs {condition} order by 1",
+            (table,),
+        ).fetchall()
+    return settings

@@ -11,8 +11,8 @@ from orchestration.checks import doctor
 from orchestration.timescale.upgrade import Conversion, convert, declared
 from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import NO_TESTS, Dbt
+from tests.integration.dbt.hypertables import table_settings
 from tests.integration.dbt.raw import land, security, touch
-from tests.integration.dbt.test_hypertables import table_settings
 from tests.integration.dbt.two_codes import CODES, DAYS, closes, land_days
 from tests.integration.warehouse.conftest import settings_for
 

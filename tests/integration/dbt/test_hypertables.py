@@ -1,7 +1,6 @@
 """Hypertables match meta.hypertable after every build, however dbt was called."""
 
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,52 +8,19 @@ import psycopg
 import pytest
 
 from loaders.sources import landed_tables
-from orchestration.archive.old_days import (
-    OldDays,
-    RetainedTable,
-    drop_old_days,
-    list_retained_tables,
-)
 from orchestration.timescale.upgrade import convert, declared
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
 from tests.integration.dbt.checkout import build_from, own_checkout
 from tests.integration.dbt.conftest import NO_TESTS, PROJECT, Dbt
-from tests.integration.dbt.hypertables import make_plain
-from tests.integration.dbt.raw import land, minute, security, touch
+from tests.integration.dbt.hypertables import MINUTES, ONE, table_settings
+from tests.integration.dbt.raw import land, minute, security
 from tests.integration.dbt.two_codes import CODES, DAYS, closes, land_days, oids
-
-MINUTES = "raw_tdx.kline_minute"
-# what a build of it costs is its hooks
-ONE = ("run", "-s", "stg_tq__contract")
-BARS = ("run", "-s", "+kline_15m", "kline_30m")
 
 
 @pytest.fixture(params=["apache", "tsl"])
 def edition(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-def table_settings(conn: psycopg.Connection, edition: str, table: str = MINUTES) -> dict[str, Any]:
-    """The settings of a hypertable; a policy as (number of its job, age of chunks)."""
-    condition = "where (hypertable_schema || '.' || hypertable_name) = %s"
-    [(chunk,)] = conn.execute(
-        f"select time_interval::text from timescaledb_information.dimensions {condition}", (table,)
-    )
-    settings: dict[str, Any] = {"chunk": chunk}
-    if edition == "tsl":
-        settings["columns"] = conn.execute(
-            "select segmentby, orderby from "
-            "timescaledb_information.hypertable_columnstore_settings "
-            "where hypertable = %s::regclass",
-            (table,),
-        ).fetchone()
-        settings["policies"] = conn.execute(
-            "select proc_name, coalesce(config ->> 'compress_after', config ->> 'drop_after') "
-            f"from timescaledb_information.jobs {condition} order by 1",
-            (table,),
-        ).fetchall()
-    return settings
 
 
 def jobs(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
@@ -192,178 +158,6 @@ def test_a_model_with_settings_is_a_hypertable_from_the_start(
     assert oids(conn, table) == before
     assert conn.execute(chunks.encode(), (table,)).fetchone() == (3,)
     assert closes(conn, DAYS[0]) == [10, 10]
-
-
-@pytest.fixture(scope="session")
-def retaining_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project with one setting more: minutes are dropped after a year."""
-    project = own_checkout(tmp_path_factory.mktemp("retaining"))
-    sources = project / "models/staging/tdx/_tdx__sources.yml"
-    text = sources.read_text("utf-8")
-    wanted = text.replace("order_by: bar_end desc,", "order_by: bar_end desc, retain: 1 year,")
-    assert wanted != text
-    sources.write_text(wanted, "utf-8")
-    return project
-
-
-@pytest.fixture
-def retained(
-    dbt: Dbt,
-    warehouse: Warehouse,
-    retaining_project: Path,
-    manifests: dict[str, Any],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Minutes are dropped after a year. Parsed once for each name of a database."""
-    target = retaining_project.parent / f"target_{warehouse.params()['dbname']}"
-    build_from(monkeypatch, retaining_project, target)
-    if str(target) not in manifests:
-        from dbt.cli.main import dbtRunner
-
-        parsed = dbtRunner().invoke(["--quiet", "parse", "--project-dir", str(retaining_project)])
-        manifests[str(target)] = parsed.result
-
-
-NEW = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0)
-OLD = NEW.replace(year=NEW.year - 1, day=1) - timedelta(days=31)
-
-
-BUILT = tuple(f"market.kline_{minutes}m" for minutes in (15, 30, 5))
-RETAINED = RetainedTable(MINUTES, "trade_date", "1 year", ("market.kline_5m",), BUILT)
-
-
-def drop_minutes(warehouse: Warehouse, *, dry_run: bool = False) -> list[OldDays]:
-    return drop_old_days(warehouse, [RETAINED], datetime.now(UTC), dry_run=dry_run)
-
-
-def stored(conn: psycopg.Connection, table: str = MINUTES) -> int:
-    [(count,)] = conn.execute(f"select count(*) from {table}".encode())
-    return int(count)
-
-
-@pytest.mark.parametrize(
-    ("edition", "is_plain"),
-    [("none", False), ("apache", False), ("apache", True), ("tsl", False), ("tsl", True)],
-    indirect=["edition"],
-)
-def test_old_days_are_dropped_once_rolled_up_and_their_bars_stay(
-    edition: str,
-    is_plain: bool,
-    warehouse: Warehouse,
-    conn: psycopg.Connection,
-    dbt: Dbt,
-    retained: None,
-) -> None:
-    if is_plain:
-        make_plain(conn)
-    if edition == "tsl":
-        conn.execute("select _timescaledb_functions.stop_background_workers()")
-    is_continuous = edition == "tsl" and not is_plain
-    olds = (OLD, OLD + timedelta(minutes=30))
-    ends = (*olds, OLD + timedelta(days=1), NEW)
-    land(conn, "kline_minute", [minute(code, end, "10") for code in CODES for end in ends])
-
-    assert dbt(*ONE).success
-    [waiting] = drop_minutes(warehouse)
-    assert "market.kline_5m" in waiting.unread
-    assert stored(conn) == 8
-    outcome = dbt(*BARS)
-    assert outcome.success, outcome.error
-    assert [days.unread for days in drop_minutes(warehouse, dry_run=True)] == [()]
-    assert stored(conn) == 8
-    drop_minutes(warehouse)
-    assert stored(conn) == 2
-    assert drop_minutes(warehouse) == []
-    land(conn, "kline_minute", [minute(CODES[0], NEW, "11")])
-    touch(conn, "kline_minute", CODES[0])
-    assert dbt(*BARS).success
-    assert stored(conn, "market.kline_5m") == 8
-
-    # of one code a day is loaded again, and then everything is looked at
-    land(conn, "kline_minute", [minute(CODES[0], end, "12") for end in olds])
-    touch(conn, "kline_minute")
-    if is_continuous:
-        compress_bars(conn)
-    for arguments in ((), ("--full-refresh",)) if is_continuous else ((),):
-        outcome = dbt(*BARS, *arguments)
-        assert outcome.success, outcome.error
-        for name in ("kline_5m", "kline_15m", "kline_30m"):
-            query = f"select close from market.{name} where bar_end < %s order by code, bar_end"
-            old_bars = conn.execute(query.encode(), (NEW - timedelta(days=300),))
-            assert [close for (close,) in old_bars] == [12, 12, 10, 10, 10, 10]
-        land(conn, "kline_minute", [minute(CODES[0], end, "12") for end in olds])
-
-
-@pytest.mark.parametrize("edition", ["none"], indirect=True)
-def test_old_days_wait_for_another_market_in_the_database_too(
-    edition: str, warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt, retained: None
-) -> None:
-    """A stand-in for its bars, built before those days landed."""
-    land(conn, "kline_minute", [minute(CODES[0], NEW, "10")])
-    assert dbt(*BARS).success
-    conn.execute("create schema research")
-    conn.execute("create table research.kline_5m ()")
-    conn.execute("insert into ops.managed_relation values ('research', 'kline_5m')")
-    conn.execute(
-        "insert into ops.change_cursors (reader, seen) values "
-        "('research.kline_5m', pg_current_snapshot()), ('research.gone', pg_current_snapshot())"
-    )
-    land(conn, "kline_minute", [minute(CODES[0], OLD, "10")])
-
-    assert dbt(*BARS).success
-    assert [days.unread for days in drop_minutes(warehouse)] == [("research.kline_5m",)]
-    assert stored(conn) == 2
-    conn.execute("drop table research.kline_5m")
-    drop_minutes(warehouse)
-    assert stored(conn) == 1
-
-
-def test_retention_finds_what_the_yaml_retains_and_who_reads_it(
-    retaining_project: Path, retained: None, manifests: dict[str, Any], warehouse: Warehouse
-) -> None:
-    target = retaining_project.parent / f"target_{warehouse.params()['dbname']}"
-
-    [minutes] = list_retained_tables(manifests[str(target)])
-
-    assert minutes == RETAINED
-
-
-def compress_bars(conn: psycopg.Connection) -> None:
-    """All bars of continuous aggregates; later sessions open one row of them in a statement."""
-    conn.execute(
-        "select compress_chunk(format('%I.%I', chunk_schema, chunk_name)::regclass) "
-        "from timescaledb_information.chunks where hypertable_name like '_materialized%'"
-    )
-    conn.execute(
-        f'alter database "{conn.info.dbname}" '
-        "set timescaledb.max_tuples_decompressed_per_dml_transaction = 1".encode()
-    )
-
-
-@pytest.mark.parametrize("edition", ["none", "apache"], indirect=True)
-def test_old_rows_landed_while_days_are_dropped_stay_until_rolled_up(
-    edition: str, warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt, retained: None
-) -> None:
-    land(conn, "kline_minute", [minute(CODES[0], OLD, "10")])
-    assert dbt(*BARS).success
-    waits = (
-        "select 1 from pg_stat_activity "
-        "where wait_event_type = 'Lock' and datname = current_database()"
-    )
-
-    with warehouse.connect() as importing, ThreadPoolExecutor(1) as other:
-        land(importing, "kline_minute", [minute(CODES[1], OLD, "10")])
-        dropping = other.submit(drop_minutes, warehouse)
-        while not dropping.done() and not conn.execute(waits).fetchone():
-            pass
-        importing.commit()
-        [days] = dropping.result()
-
-    assert days.unread == ("market.kline_5m",)
-    assert stored(conn) == 2
-    assert dbt(*BARS).success
-    drop_minutes(warehouse)
-    assert stored(conn) == 0
 
 
 @pytest.mark.parametrize("edition", ["apache"], indirect=True)
