@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from tests.conftest import ROOT, require
+from tests.conftest import ROOT
+from tests.requirements import require
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 UNPACKED = ROOT / "var" / "browser" / "bin" / NAMES[0]

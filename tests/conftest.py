@@ -1,20 +1,13 @@
 """Fixtures of every test: real data, servers, databases empty or filled, dbt's project."""
 
 import asyncio
-import contextvars
-import fcntl
 import functools
 import gc
-import importlib.util
 import os
-import pprint
 import secrets
-import shutil
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -23,7 +16,6 @@ from urllib.parse import quote
 import hypothesis
 import psycopg
 import pytest
-import yaml
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from loaders.cli import shell
@@ -35,38 +27,14 @@ from loaders.warehouse.profiles import write_profile
 from orchestration.run import build
 from quotemill.warehouse.postgres import Warehouse
 from tests import citus, timescale
+from tests.dbt_parse import call_in_thread, parse_once
 from tests.faults import tally
 from tests.forks import fork_clients
 from tests.homes import new_home, scratch
 from tests.planted import find_secrets
+from tests.requirements import ADDED_BY, require
 
 ROOT = Path(__file__).parent.parent
-# what `require` may skip for, and what adds it
-ADDED_BY = {
-    "shared": "recorded market data (in ../shared)",
-    "tq": "futures client (make install)",
-    "ib": "IB's client (make install)",
-    "console": "the console's server (make install)",
-    "questdb": "QuestDB (quotemill questdb fetch)",
-    "timescale": "TimescaleDB (.ci/timescale)",
-    "tsl": "TimescaleDB's community edition (QUOTEMILL_TEST_TSL_URL)",
-    "citus": "a cluster with Citus (QUOTEMILL_TEST_CITUS_URL)",
-    "pgbouncer": "PgBouncer (on PATH)",
-    "peers": "packages of other projects (a network)",
-    "dagster": "Dagster (make dagster)",
-    "browser": "browser (.ci/browser)",
-    "qlib": "qlib (.ci/qlib)",
-    "exports": "DuckDB and xlsxwriter (make install)",
-    "systemd": "systemd-analyze (on PATH)",
-    "cron": "crontab (on PATH)",
-    "debian": "PostgreSQL 15 (apt install postgresql-15)",
-    "promtool": "promtool (on PATH)",
-    "tmpfs": "full disk (a user who may mount one)",
-}
-# `ib_insync` as if the gateway's other client were not installed
-IB_LIBRARY = os.environ.get("IB_LIBRARY", "ib_async")
-if IB_LIBRARY != "ib_async":
-    sys.modules["ib_async"] = None  # type: ignore[assignment]
 DBT_DATABASE = "dbt"
 LEFT = pytest.StashKey[int]()
 EDITIONS = ("none", "apache", "tsl")  # as macros/timescale/timescale_edition.sql calls them
@@ -81,15 +49,6 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("patient")
 # each full collection walks all that dlt and dbt hold: by default a sixth of the suite's time
 gc.set_threshold(500_000, 20, 20)
-
-
-def require(name: str, present: bool, reason: str) -> None:
-    """Skip what the machine cannot serve; QUOTEMILL_REQUIRE turns the skip into a failure."""
-    if present:
-        return
-    if name in os.environ.get("QUOTEMILL_REQUIRE", "").split(","):
-        pytest.fail(f"QUOTEMILL_REQUIRE names {name}, but {reason}")
-    pytest.skip(f"{name}: {reason}")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -142,19 +101,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if total := names.total():
         parts = ", ".join(f"{count} {name}" for name, count in names.most_common() if count)
         reporter.write_line(f"left out {total} tests: {parts}")
-
-
-def require_dagster() -> None:
-    """Skip where Dagster is not installed."""
-    is_there = importlib.util.find_spec("dagster") is not None
-    require("dagster", is_there, "Dagster is not installed")
-
-
-def require_ib() -> None:
-    """Skip where the gateway's client is not installed."""
-    require(
-        "ib", importlib.util.find_spec(IB_LIBRARY) is not None, f"{IB_LIBRARY} is not installed"
-    )
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -389,58 +335,6 @@ def manifests() -> dict[str, Any]:
     Reading one again is most of the time of a small command.
     """
     return {}
-
-
-def call_in_thread(call: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """Call in a thread of its own and return or raise what the call does.
-
-    For each of its flags dbt finds the module of every frame of the stack, most of it pytest's.
-    """
-    with ThreadPoolExecutor(1) as thread:
-        context = contextvars.copy_context()
-        return thread.submit(context.run, functools.partial(call, *args, **options)).result()
-
-
-def parse_project(folder: Path) -> Any:
-    """Parse the project with the profile in `folder`; any warning or deprecation is an error."""
-    from dbt.cli.main import dbtRunner
-
-    command = ["--warn-error", "parse", "--show-all-deprecations", "--quiet"]
-    command += ["--project-dir", str(ROOT / "dbt_project"), "--profiles-dir", str(folder)]
-    return dbtRunner().invoke([*command, "--target-path", str(folder), "--log-path", str(folder)])
-
-
-def parse_once(folder: Path, own: Path) -> Any:
-    """Parse from nothing in one worker of a run; the others read what it wrote."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return parse_project(folder)
-    parsed = folder / "partial_parse.msgpack"
-    shared = own.parent / parsed.name
-    with shared.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not shared.exists():
-            result = parse_project(folder)
-            if result.success:
-                shutil.copyfile(parsed, shared)
-            return result
-    adopt_parse(shared, parsed)
-    return parse_project(folder)
-
-
-def adopt_parse(theirs: Path, ours: Path) -> None:
-    """Copy what another worker parsed; dbt compares the address, which is that of our server."""
-    import msgpack
-    from dbt.adapters.postgres.connections import PostgresCredentials
-    from dbt.artifacts.resources import FileHash
-
-    written = yaml.safe_load(ours.with_name("profiles.yml").read_text("utf-8"))
-    output = PostgresCredentials.translate_aliases(written["quotemill"]["outputs"]["warehouse"])
-    # neither is one of the connection's
-    values = {name: value for name, value in output.items() if name not in ("type", "threads")}
-    address = sorted(PostgresCredentials.from_dict(values).connection_info())
-    saved = msgpack.unpackb(theirs.read_bytes())
-    saved["state_check"]["profile_hash"] = FileHash.from_contents(pprint.pformat(address)).to_dict()
-    ours.write_bytes(msgpack.packb(saved))
 
 
 @pytest.fixture(scope="session")

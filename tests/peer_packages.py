@@ -7,7 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.conftest import ROOT, require
+from tests.conftest import ROOT
+from tests.requirements import require
 
 FOLDER = ROOT / "var" / "peer-packages"
 # without what they ask for, except what our own environment lacks

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.conftest import require
+from tests.requirements import require
 
 
 @contextlib.contextmanager

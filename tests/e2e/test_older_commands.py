@@ -12,8 +12,9 @@ import pytest
 
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import World
-from tests.conftest import DBT_DATABASE, require_ib
+from tests.conftest import DBT_DATABASE
 from tests.e2e.commands import ROOT, Place
+from tests.requirements import require_ib
 
 SMOKE = ROOT / "docs" / "how-to" / "ib-smoke.toml"
 DAY, NEXT = "2026-11-19", "2026-11-20"

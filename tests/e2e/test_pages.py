@@ -25,7 +25,6 @@ from psycopg.conninfo import conninfo_to_dict
 
 from loaders.ticks.questdb.jar import cached_jar
 from tests import timescale
-from tests.conftest import require
 from tests.e2e.commands import ROOT, printed_sandbox, sandbox
 from tests.e2e.pages import (
     ARCHIVE,
@@ -43,6 +42,7 @@ from tests.e2e.pages import (
 )
 from tests.e2e.terminal import checkout, first_terminal, run
 from tests.integration.ticks.servers import require_questdb
+from tests.requirements import require
 
 MAKE = 'make() { if [ "$1" = demo ]; then quotemill demo --codes 12 --days 60; fi; }\n'
 SET_UP = "make() { :; }\n"  # the first way has run it

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.conftest import require
 from tests.e2e.commands import printed_sandbox
+from tests.requirements import require
 
 psutil = pytest.importorskip("psutil", reason="the extra tq is not installed")
 

@@ -18,8 +18,9 @@ import httpx
 import psycopg
 import pytest
 
-from tests.conftest import ROOT, require, require_ib
+from tests.conftest import ROOT
 from tests.e2e.commands import BIN, Place, printed_sandbox
+from tests.requirements import require, require_ib
 
 HARNESS = str(ROOT / "tests" / "without_posix")
 # holds a lock until a line comes; argv: a path, and whether it is a folder's

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import require
+from tests.requirements import require
 
 HEAVY = ("dlt", "dbt", "tqsdk", "ib_insync", "ib_async", "pandas", "pyarrow", "croniter", "apprise")
 

@@ -13,8 +13,8 @@ from loaders.engine.metrics import Metric
 from loaders.engine.prometheus import Sample
 from loaders.settings import load_settings
 from quotemill.errors import SettingsError
-from tests.conftest import require
 from tests.e2e.commands import Place
+from tests.requirements import require
 
 BEGUN = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 ENDED = BEGUN + timedelta(seconds=12.5)

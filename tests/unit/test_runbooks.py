@@ -16,7 +16,8 @@ import pytest
 from loaders import sources
 from loaders.ticks import tables as tick_tables
 from tests import write_reference
-from tests.conftest import ROOT, require
+from tests.conftest import ROOT
+from tests.requirements import require
 
 PAGE = (ROOT / "docs" / "older-runbooks.md").read_text("utf-8")
 # tests/e2e/test_older_commands.py types each line of the second

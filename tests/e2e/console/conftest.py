@@ -12,8 +12,8 @@ import pytest
 
 from tests import browser
 from tests.browser import Browser
-from tests.conftest import require
 from tests.e2e.commands import BIN, Place, sandbox
+from tests.requirements import require
 
 AS_OF = "2025-06-30T18:00"
 MARKET = ("--codes", "8", "--days", "40")  # of the sandbox

@@ -17,12 +17,13 @@ from loaders.sandbox.world.market import SyntheticMarket
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.run import build_record
-from tests.conftest import DBT_DATABASE, require_dagster
+from tests.conftest import DBT_DATABASE
 from tests.e2e.commands import Place
 from tests.faults.dagster.cluster import Cluster, open_cluster
 from tests.faults.kills import market_tables
 from tests.faults.scene import assert_same, facts, wait_until
 from tests.homes import new_home
+from tests.requirements import require_dagster
 
 MARKET = SyntheticMarket(codes=12, days=40, seed=5)
 DAYS = [day for day in MARKET.days if day <= MARKET.end.date()]

@@ -16,8 +16,8 @@ import pytest
 from loaders import log
 from loaders.warehouse.lock import LOCK
 from orchestration.console.limits import Limits
-from tests.conftest import require
 from tests.homes import clean_environ
+from tests.requirements import require
 
 ADDRESS = "http://127.0.0.1:8765"
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

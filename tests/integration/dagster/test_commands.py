@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import require_dagster
 from tests.faults.scene import wait_until
+from tests.requirements import require_dagster
 
 PARTIAL = {
     "job_id": 7,

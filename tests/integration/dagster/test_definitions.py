@@ -13,7 +13,7 @@ from loaders.settings import Settings, load_settings
 from orchestration.schedule import jobs as schedule_jobs
 from orchestration.schedule.crontab import parse_crontab
 from quotemill.errors import SettingsError
-from tests.conftest import require_dagster
+from tests.requirements import require_dagster
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import require_dagster
+from tests.requirements import require_dagster
 
 RUN = SimpleNamespace(run_id="r")
 PATIENCE = 180

@@ -16,7 +16,8 @@ from loaders.warehouse.migrate import prepare
 from loaders.warehouse.profiles import write_profile
 from orchestration.run.quick_dbt import quick_dbt
 from quotemill.warehouse.postgres import Warehouse
-from tests.conftest import DBT_DATABASE, call_in_thread
+from tests.conftest import DBT_DATABASE
+from tests.dbt_parse import call_in_thread
 from tests.integration.dbt.option_days import TABLES as OPTION_TABLES
 from tests.integration.dbt.option_days import land_days as land_option_days
 from tests.integration.dbt.price_market import fill_market as fill_price_market

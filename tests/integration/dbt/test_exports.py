@@ -26,11 +26,11 @@ from orchestration.exports.forms import excel
 from orchestration.exports.write import export
 from quotemill.errors import LockHeldError, SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse, WarehouseAway
-from tests.conftest import require
 from tests.integration.dbt.conftest import BARS_AGAIN, Dbt
 from tests.integration.dbt.copier import NOW, Copier, stored
 from tests.integration.dbt.raw import bar, land
 from tests.integration.dbt.two_codes import CODES, DAYS
+from tests.requirements import require
 
 BY_MONTH = [f"month={month}/part-0.parquet" for month in ("2023-12", "2024-01")]
 

@@ -11,9 +11,9 @@ import pytest
 
 from loaders.sandbox.tq.world import World
 from quotemill.warehouse.postgres import Warehouse
-from tests.conftest import require
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.tq.bench import bench
+from tests.requirements import require
 
 # all is built; the tests land rows and build the tables
 pytestmark = pytest.mark.usefixtures("models")

@@ -20,9 +20,10 @@ import pyarrow as pa
 import pytest
 
 import quotemill
-from tests.conftest import ROOT, require
+from tests.conftest import ROOT
 from tests.integration.dbt.price_market import CODE, DAYS
 from tests.integration.dbt.raw_futures import VARIETY
+from tests.requirements import require
 
 STREAM = """
 import json, re, sys

@@ -12,11 +12,12 @@ import pytest
 
 from quotemill.errors import UsageError
 from quotemill.warehouse.postgres import Warehouse
-from tests.conftest import ROOT, require
+from tests.conftest import ROOT
 from tests.integration.dbt.conftest import BARS_AGAIN, Dbt
 from tests.integration.dbt.copier import Copier, stored
 from tests.integration.dbt.raw import action, bar, land, security, touch
 from tests.integration.dbt.two_codes import CODES, DAYS
+from tests.requirements import require
 
 LATE = "sz000004"  # listed on the eleventh day, and suspended on the fifteenth
 ASK = """

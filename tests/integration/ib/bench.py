@@ -24,7 +24,7 @@ from loaders.sandbox.ib.world import World
 from loaders.settings import Settings, load_settings
 from quotemill.errors import NotDue
 from tests.bench import Heard, WarehouseQueries
-from tests.conftest import require_ib
+from tests.requirements import require_ib
 
 # two strikes an expiry, of three months; no pause of the real clock
 QUICK: dict[str, Any] = {

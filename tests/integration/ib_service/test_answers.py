@@ -16,8 +16,8 @@ from loaders.ib.client.values import Candidate, Quote
 from loaders.ib.errors import UnknownUnderlying
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import Query, World
-from tests.conftest import IB_LIBRARY
 from tests.integration.ib_service.conftest import listed, settings_for, some_contracts
+from tests.requirements import IB_LIBRARY
 
 TEN = datetime(2026, 11, 19, 15, tzinfo=UTC)
 TODAY = date(2026, 11, 19)

@@ -16,7 +16,7 @@ from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.settings import QuestdbSettings
 from quotemill.errors import QuotemillError
 from quotemill.ticks.questdb_http import Address
-from tests.conftest import require
+from tests.requirements import require
 
 # a port of its own, and no waiting for a disk that need not survive a power cut
 SMALL = QuestdbSettings(port=0, heap="256m", fsync=False, wait=120.0)

@@ -25,7 +25,8 @@ from loaders.ticks.store import (
 )
 from quotemill.ticks.columns import BOOK, QUOTED, DayKey
 from quotemill.ticks.questdb_http import StoreError
-from tests.conftest import ROOT, require
+from tests.conftest import ROOT
+from tests.requirements import require
 from tests.ticks import KEY, day_of_ticks, write_day
 
 NOTHING = Measured(0, None, None, 0, 0, "0" * 16, 0)

@@ -17,7 +17,7 @@ from loaders.settings import Settings, load_settings
 from loaders.tq.client.program.codes import own_code
 from loaders.trading_time import SHANGHAI
 from tests.bench import Heard, WarehouseQueries
-from tests.conftest import require
+from tests.requirements import require
 
 if TYPE_CHECKING:
     from loaders.sandbox.tq.service import TqSandbox

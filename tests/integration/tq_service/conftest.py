@@ -13,7 +13,7 @@ from loaders.sandbox.tq.world import World
 from loaders.tq.client.answers import DayRange
 from loaders.tq.client.harvest import Harvest
 from loaders.tq.settings import TqSettings
-from tests.conftest import require
+from tests.requirements import require
 
 if TYPE_CHECKING:
     from loaders.sandbox.tq.service import TqSandbox

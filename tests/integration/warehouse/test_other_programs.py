@@ -8,8 +8,8 @@ import pytest
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.embedded.settings import ServerSettings
 from quotemill.errors import SettingsError
-from tests.conftest import require
 from tests.integration.warehouse.conftest import DEBIAN
+from tests.requirements import require
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from loaders.warehouse.embedded import sizes
 from loaders.warehouse.embedded.machine import Machine
 from loaders.warehouse.embedded.settings import ServerSettings
 from loaders.warehouse.embedded.sizes import Size, by_machine
-from tests.conftest import require
+from tests.requirements import require
 
 HERE = Machine(2**30, 1)
 # in a mount namespace of its own: a home in memory, and as good as no /dev/shm

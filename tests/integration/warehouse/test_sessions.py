@@ -39,8 +39,9 @@ from orchestration.run.quick_dbt import quick_dbt
 from quotemill.warehouse.connections import read_session
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
-from tests.conftest import ROOT, require
+from tests.conftest import ROOT
 from tests.homes import new_home
+from tests.requirements import require
 
 # of settings that are neither a switch nor a choice; the last is of PostgreSQL 17
 VALUES = {

@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field, TypeAdapter, ValidationError
 
 from quotemill.settings import allowed
-from tests.conftest import require
+from tests.requirements import require
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from loaders.ib.settings import IbSettings
 from loaders.ib.source import SOURCE
 from loaders.settings import Settings
 from quotemill.errors import NotDue, SettingsError, UsageError
-from tests.conftest import require_ib
+from tests.requirements import require_ib
 from tests.unit.ib.gateways import new_york
 
 IB = Settings(ib=IbSettings(host="127.0.0.1"))

@@ -24,7 +24,7 @@ from orchestration.schedule.ledger import name_windows_task
 from orchestration.schedule.timing import Timing, parse_rule
 from quotemill.errors import QuotemillError, SettingsError, UsageError
 from quotemill.warehouse.postgres import WarehouseAway
-from tests.conftest import require
+from tests.requirements import require
 from tests.unit.schedule.test_jobs import SOURCES
 
 ODD = "100% of 'my' data"
