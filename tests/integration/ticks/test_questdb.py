@@ -19,6 +19,7 @@ from orchestration.checks import doctor
 from orchestration.cli import app
 from quotemill.errors import SettingsError, UsageError
 from quotemill.ticks.questdb_http import QuestdbHttp, StoreError, Suspended
+from tests.faults.scene import wait_until
 from tests.integration.ticks.servers import SMALL, address_of, open_at, restart, start
 from tests.ticks import KEY, day_of_ticks, write_day
 
@@ -208,7 +209,8 @@ def test_a_damaged_log_is_left_out_by_name(
     for log in questdb_folder.glob(f"db/{TICKS_NAME}~*/wal*/*/_event"):
         log.write_bytes(bytes(log.stat().st_size))  # as a power cut leaves it
     start(questdb_folder)
-    (problem,) = questdb_store.check()
+    # it meets the damage a moment after its start
+    (problem,) = wait_until("the log is read", questdb_store.check)
     assert "--skip" in problem
     with pytest.raises(Suspended, match=f"transaction 2 of {TICKS_NAME}, written 20") as raised:
         questdb_store.resume()
