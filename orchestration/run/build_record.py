@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -61,6 +62,7 @@ class BuildRecord:
     build_id: int | None = None
     succeeded: bool | None = None  # None: not ended yet
     _warehouse: Warehouse = field(kw_only=True, repr=False)
+    _lock: psycopg.Connection = field(kw_only=True, repr=False)
     _seen: str = field(kw_only=True, repr=False)  # the snapshot that `tables` was read from
     _fingerprint: str = field(kw_only=True, repr=False)  # of the dbt project
     _is_whole: bool = field(default=False, repr=False)
@@ -69,9 +71,10 @@ class BuildRecord:
         """Record that the build runs as `command`; return its id.
 
         A build of a `part`, only some of the models of a table, leaves `tables` to the next build.
+        Raises LockHeldError where the lock was lost.
         """
         self._is_whole = not part
-        with self._warehouse.connect() as conn:
+        with self._locked() as conn:
             # we hold the lock: any row that still says running was killed
             conn.execute(
                 "update ops.builds set status = 'interrupted', finished_at = clock_timestamp() "
@@ -101,27 +104,58 @@ class BuildRecord:
         """Record how the build ended.
 
         After a good build `tables` count as built; rows that landed since then are left to the
-        next build. Raises UsageError if `begin` was not called.
+        next build. Raises UsageError if `begin` was not called, LockHeldError where the lock was
+        lost: then others may have written, or a restore may have replaced what was built.
         """
         if self.build_id is None:
             raise UsageError("the build has not begun", hint="call begin() before the build")
-        with self._warehouse.connect() as conn:
-            conn.execute(
-                "update ops.builds set status = %s, finished_at = clock_timestamp(), error = %s, "
-                f"{' = %s, '.join(FIGURES)} = %s where build_id = %s".encode(),
-                (
-                    "succeeded" if succeeded else "failed",
-                    None if succeeded else error,
-                    *((figures or {}).get(name) for name in FIGURES),
-                    self.build_id,
-                ),
-            )
+        with self._locked() as conn:
+            self._write_end(conn, None if succeeded else error, succeeded, figures or {})
             if succeeded and self._is_whole:
                 reader = _reader(self._warehouse)
                 change_feed.move_cursor(conn, reader, self._seen, self._fingerprint)
                 if self.tables is None:  # what is still gone is of a model that is no more
                     conn.execute(f"delete {_GONE}".encode(), (_schemas(self._warehouse),))
         self.succeeded = succeeded
+
+    def fail(self, error: str) -> None:
+        """Record a build that began and did not end as failed, with or without the lock."""
+        if self.build_id is not None and self.succeeded is None:
+            with self._warehouse.connect() as conn:
+                self._write_end(conn, error)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[psycopg.Connection]:
+        """A transaction of the session that holds the lock. Raises LockHeldError where it ended."""
+        try:
+            with self._lock.transaction():
+                yield self._lock
+        except psycopg.OperationalError:
+            if not self._lock.closed:
+                raise
+            raise LockHeldError(
+                "the build lost its lock, as the connection that held it broke: another build or "
+                "a restore may have begun beside it",
+                hint="run it again: what was built stays",
+            ) from None
+
+    def _write_end(
+        self,
+        conn: psycopg.Connection,
+        error: str | None,
+        succeeded: bool = False,
+        figures: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        conn.execute(
+            "update ops.builds set status = %s, finished_at = clock_timestamp(), error = %s, "
+            f"{' = %s, '.join(FIGURES)} = %s where build_id = %s".encode(),
+            (
+                "succeeded" if succeeded else "failed",
+                error,
+                *map(figures.get, FIGURES),
+                self.build_id,
+            ),
+        )
 
     def cancel(self) -> None:
         """Record that the build was stopped. Raises WarehouseAway, at once."""
@@ -154,8 +188,8 @@ def recorded_build(
     lock lets both through. A build has failed if its block raises, or ends without `end`, after
     `begin`. Raises LockHeldError, with `wait` once that is over.
     """
-    with build_lock(warehouse, wait):
-        record = _read_record(settings, warehouse)
+    with build_lock(warehouse, wait) as lock:
+        record = _read_record(settings, warehouse, lock)
         try:
             yield record
         except KeyboardInterrupt:
@@ -164,21 +198,19 @@ def recorded_build(
                 record.cancel()
             raise
         except BaseException as error:
-            _fail(record, innermost(error))
+            record.fail(innermost(error))
             raise
         finally:
             log.name_build(None)
-        _fail(record, "the caller did not record how it ended")
-
-
-def _fail(record: BuildRecord, error: str) -> None:
-    if record.build_id is not None and record.succeeded is None:
-        record.end(False, error)
+        record.fail("the caller did not record how it ended")
 
 
 @contextlib.contextmanager
-def build_lock(warehouse: Warehouse, wait: Wait | None = None) -> Iterator[None]:
-    """Hold the build lock. Raises LockHeldError, with `wait` once that is over."""
+def build_lock(warehouse: Warehouse, wait: Wait | None = None) -> Iterator[psycopg.Connection]:
+    """Hold the build lock, and yield the session that does.
+
+    Raises LockHeldError, with `wait` once that is over.
+    """
     with contextlib.closing(
         warehouse.connect(autocommit=True, application_name="quotemill build lock")
     ) as conn:
@@ -186,7 +218,7 @@ def build_lock(warehouse: Warehouse, wait: Wait | None = None) -> Iterator[None]
             _take_lock(conn, wait)
         os.environ["QUOTEMILL_BUILD_LOCK_HELD"] = str(find_process(conn))
         try:
-            yield
+            yield conn
         finally:
             del os.environ["QUOTEMILL_BUILD_LOCK_HELD"]
             turns.let_go(conn)
@@ -281,7 +313,7 @@ def newest_build(warehouse: Warehouse) -> tuple[int, str] | None:
     return warehouse.ask(lambda conn: conn.execute(query).fetchone())
 
 
-def _read_record(settings: Settings, warehouse: Warehouse) -> BuildRecord:
+def _read_record(settings: Settings, warehouse: Warehouse, lock: psycopg.Connection) -> BuildRecord:
     """Read what a build has to build, before dbt starts.
 
     Rows that land while dbt runs are left to the next build.
@@ -306,7 +338,9 @@ def _read_record(settings: Settings, warehouse: Warehouse) -> BuildRecord:
     else:
         why = f"{gone} is gone" if gone else ""
     tables = None if why else [table for table in tables or () if table.startswith("raw_")]
-    return BuildRecord(tables, why, _warehouse=warehouse, _seen=seen, _fingerprint=fingerprint)
+    return BuildRecord(
+        tables, why, _warehouse=warehouse, _lock=lock, _seen=seen, _fingerprint=fingerprint
+    )
 
 
 def fingerprint_project(settings: Settings, warehouse: Warehouse) -> str:
