@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
 from loaders.landing import cursors
+from loaders.warehouse.content import require_content
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_rows
 
@@ -27,11 +30,13 @@ class Packages:
 
     open: opens the pipeline, at the first package: a load that lands nothing needs none
     read: reads the state of the pipeline from the warehouse
+    content: what the warehouse holds while that state is its own (loaders.warehouse.content)
     """
 
     open: "Callable[[], dlt.Pipeline]"
     read: Callable[[], Mapping[str, Any]]
     source: str
+    content: str
     rows: int = 0
     most: int = MOST_ROWS
     # whether its rows land while they are read
@@ -94,13 +99,21 @@ class Packages:
         return self._pipeline
 
     def publish(self, warehouse: Warehouse, dataset: "Dataset[Any]", at: datetime) -> None:
-        """Write cursors of a dataset for people to read: all once a load, then those that moved."""
+        """Write cursors of a dataset for people to read: all once a load, then those that moved.
+
+        Raises LockHeldError after a restore: plans of loads read them too.
+        """
         published = self._published.setdefault(dataset.name, {})
         moved = {
             key: cursor
             for key, cursor in self.cursors(dataset.landed.name).items()
             if published.get(key) != cursor and dataset.has_cursor(key)
         }
+
+        def write(conn: psycopg.Connection) -> None:
+            require_content(conn, self.content)
+            cursors.publish(conn, self.source, dataset.name, moved, at)
+
         if moved:
-            warehouse.ask(lambda conn: cursors.publish(conn, self.source, dataset.name, moved, at))
+            warehouse.ask(write)
             published |= moved

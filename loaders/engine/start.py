@@ -108,6 +108,7 @@ class Start:
             open=lambda: self._open_pipeline(request, content, lane),
             read=lambda: warehouse.ask(lambda conn: read_state(conn, f"raw_{source}", lane)),
             source=source,
+            content=content,
         )
         if has_waiting(warehouse.home / "pipelines" / content / lane):
             packages.open_pipeline()

@@ -23,11 +23,12 @@ from pgpq import ArrowToPostgresBinaryEncoder
 from loaders.landing import first_key, indexes
 from loaders.landing.editions.plain import PlainTable
 from loaders.landing.first_copy import Changes, make_encoder
-from loaders.landing.landed_file import column_types, land_copied, require_content
+from loaders.landing.landed_file import column_types, land_copied
 from loaders.landing.staging import COPY_ROWS, copy_binary
 from loaders.landing.stop_at_once import hung_up_when_stopped
 from loaders.landing.table_rejects import ROW_ERRORS
 from loaders.landing.target import Target
+from loaders.warehouse.content import require_content
 from loaders.warehouse.tables import LOAD_ID, LandedTable
 from quotemill.warehouse.schemas import has_rows
 

@@ -28,7 +28,7 @@ from loaders.landing.history import keep_replaced
 from loaders.landing.staging import FileRows, Staged, copy_to_stage
 from loaders.landing.target import Target
 from loaders.landing.upsert import best_first_sql, replace_units, replaces_sql, upsert_sql
-from loaders.warehouse.content import find_content, restored_meanwhile
+from loaders.warehouse.content import require_content
 from loaders.warehouse.tables import ROUTE_NO, SOURCE_ROUTE
 
 
@@ -115,12 +115,6 @@ def _record_file(
             "on conflict (file_id) do nothing",  # landed before: the first counts stay
             (file_no, file_id, file_id, target.schema, target.table, *rows),
         )
-
-
-def require_content(conn: psycopg.Connection, content: str) -> None:
-    """Raises LockHeldError. From here to the end of the transaction a restore has to wait."""
-    if find_content(conn) != content:
-        raise restored_meanwhile()
 
 
 def column_types(conn: psycopg.Connection, target: Target) -> dict[str, str]:

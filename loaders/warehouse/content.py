@@ -35,6 +35,12 @@ def find_content(conn: psycopg.Connection) -> str | None:
     return row[0] if row else None
 
 
+def require_content(conn: psycopg.Connection, content: str) -> None:
+    """Raises LockHeldError. From here to the end of the transaction a restore has to wait."""
+    if find_content(conn) != content:
+        raise restored_meanwhile()
+
+
 def restored_meanwhile() -> LockHeldError:
     """The error of a load whose warehouse now holds other content."""
     return LockHeldError(

@@ -91,6 +91,28 @@ def test_a_load_that_lost_its_lock_lands_nothing_after_a_restore(
     assert bench.rows() == wanted(bench)
 
 
+def test_cursors_that_a_restore_took_back_are_not_shown(
+    bench: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A load without new rows shows the cursors that it began with; plans of loads read them."""
+    monkeypatch.setattr(lock, "WATCH_POLL", 60)
+    bench_with_dump(bench, tmp_path / "dump")
+    shown = "select key, cursor from ops.ingestion_state order by 1"
+    dumped = bench.rows(shown)
+    assert bench.load().status == "succeeded"
+    reached = bench.block("AA")
+    with ThreadPoolExecutor(1) as other:
+        load = other.submit(bench.load)
+        release = reached()
+        end_lock(bench)
+        wait_until(
+            "the restore is done", lambda: not_held(lambda: restored(bench, tmp_path / "dump"))
+        )
+        release()
+        assert load.result().exit_code == 75
+    assert bench.rows(shown) == dumped
+
+
 def test_a_load_whose_record_a_restore_replaced_ends_as_one(bench: Toy) -> None:
     """It lost its lock, and the restore came after its rows and before the record of them."""
     reached = bench.block("cc")
