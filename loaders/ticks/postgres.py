@@ -30,6 +30,7 @@ from loaders.ticks.store import (
     read_back_error,
 )
 from loaders.ticks.tables import DAY_INDEX, MAIN_TICKS, TABLES, StoreTable
+from loaders.warehouse.content import find_content, require_content
 from loaders.warehouse.ownership import claim_schemas
 from quotemill.errors import SettingsError
 from quotemill.ticks.columns import TICKS, DayKey, window
@@ -46,6 +47,7 @@ DAY = "symbol = %(symbol)s and underlying_contract = %(contract)s and trading_da
 class PostgresStore(IndexTables):
     """A TickStore in the warehouse. Each call is one transaction; of schedules, each series.
 
+    After a restore each raises LockHeldError: what was read before may not be written to it.
     Nothing is written on a disk with less than `min_free_gb` GiB, where that is known.
     """
 
@@ -54,6 +56,7 @@ class PostgresStore(IndexTables):
         self.label = f"{warehouse.label}, schema {SCHEMA}"
         self._warehouse = warehouse
         self._has_answered = False
+        self._content: str | None = None  # of the warehouse, when it was first asked
 
     def prepare(self) -> None:
         self._ask(_prepare)
@@ -178,8 +181,14 @@ class PostgresStore(IndexTables):
         return self._ask(lambda conn: _read_rows(conn, table, where, values))
 
     def _ask(self, work: Callable[[psycopg.Connection], T]) -> T:
+        def fenced(conn: psycopg.Connection) -> T:
+            self._content = self._content or find_content(conn)
+            if self._content is not None:
+                require_content(conn, self._content)
+            return work(conn)
+
         try:
-            result = self._warehouse.ask(work, patient=self._has_answered)
+            result = self._warehouse.ask(fenced, patient=self._has_answered)
         except psycopg.errors.UndefinedTable as error:
             raise StoreError(
                 f"{self.label}: {error.diag.message_primary}",

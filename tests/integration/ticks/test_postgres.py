@@ -11,9 +11,14 @@ import pytest
 from loaders.ticks import postgres
 from loaders.ticks.postgres import PostgresStore
 from loaders.ticks.tables import MAIN_TICKS
-from quotemill.errors import SettingsError
+from loaders.warehouse.content import content_id
+from loaders.warehouse.migrate import prepare
+from orchestration.backup.dump import dump
+from orchestration.backup.dump_restore import restore
+from quotemill.errors import LockHeldError, SettingsError
 from quotemill.ticks.questdb_http import StoreError
 from tests.integration.ticks.conftest import a_warehouse
+from tests.integration.ticks.test_stores import indexed
 from tests.ticks import KEY, day_of_ticks, write_day
 
 
@@ -56,6 +61,22 @@ def test_dropped_tables_are_reported(url: str, tmp_path: Path) -> None:
     assert PostgresStore(a_warehouse(url, tmp_path)).summary().days == 0
     with pytest.raises(StoreError, match="does not exist"):
         PostgresStore(a_warehouse(url, tmp_path)).measure(*KEY)
+
+
+def test_nothing_read_before_a_restore_is_written_after_it(url: str, tmp_path: Path) -> None:
+    """A day that the index has, and not the ticks, would never be fetched again."""
+    warehouse, file = a_warehouse(url, tmp_path), tmp_path / "dump"
+    prepare(warehouse, [])
+    content_id(warehouse)  # as a load does first
+    store = PostgresStore(warehouse)
+    store.prepare()
+    dump(warehouse, file)
+    store.put_index([indexed(KEY, write_day(store, day_of_ticks(10)))])
+    rows = store.index()
+    restore(warehouse, file, clean=True)
+    with pytest.raises(LockHeldError, match="was restored while this load ran"):
+        store.put_index(rows)
+    assert PostgresStore(warehouse).index() == []
 
 
 def test_nothing_is_written_to_a_nearly_full_disk(url: str, tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_a_friday_night_belongs_to_monday(store: TickStore) -> None:
 def test_a_restamped_day_keeps_its_hash(store: TickStore) -> None:
     day, monday = day_of_ticks(300), day_of_ticks(200, MONDAY)
     seen = [write_day(store, d) for d in (day, monday)]
-    store.put_index([_indexed(KEY, seen[0]), _indexed(MONDAY, seen[1])])
+    store.put_index([indexed(KEY, seen[0]), indexed(MONDAY, seen[1])])
     store.restamp(KEY.symbol, KEY.contract, [Stamp(KEY.trading_day, 7, "f" * 16)])
     assert store.measure(*KEY) == seen[0]
     read = store.read_day(KEY)
@@ -176,7 +176,7 @@ def test_a_restamped_day_keeps_its_hash(store: TickStore) -> None:
 
 def test_a_superseded_day_is_invisible(store: TickStore) -> None:
     seen = write_day(store, day_of_ticks(300))
-    store.put_index([_indexed(KEY, seen)])
+    store.put_index([indexed(KEY, seen)])
     assert store.supersede(*KEY) == 300
     assert store.measure(*KEY) == NOTHING
     assert [row.status for row in store.index()] == ["superseded"]
@@ -224,11 +224,11 @@ def test_all_days_are_measured_in_ranges(store: TickStore, monkeypatch: pytest.M
 
 
 def test_the_index_keeps_one_row_a_day(store: TickStore) -> None:
-    first = _indexed(KEY, measured(day_of_ticks(10)))
-    other = _indexed(MONDAY, measured(day_of_ticks(20, MONDAY)))
+    first = indexed(KEY, measured(day_of_ticks(10)))
+    other = indexed(MONDAY, measured(day_of_ticks(20, MONDAY)))
     store.put_index([other, first])
     assert store.index() == [first, other]
-    changed = _indexed(KEY, measured(day_of_ticks(30)))
+    changed = indexed(KEY, measured(day_of_ticks(30)))
     store.put_index([changed])
     assert store.index() == [changed, other]
     assert store.summary() == StoreSummary(1, 2, 50, MONDAY.trading_day)
@@ -287,7 +287,7 @@ def test_recorded_ticks_come_back_identically(store: TickStore) -> None:
         assert read[name].combine_chunks().equals(quoted[name].combine_chunks()), name
 
 
-def _indexed(key: DayKey, seen: Measured) -> IndexRow:
+def indexed(key: DayKey, seen: Measured) -> IndexRow:
     assert seen.first_ts is not None
     assert seen.last_ts is not None
     return IndexRow(
