@@ -14,6 +14,7 @@ import psycopg
 from loaders.landing.target import Target, names, quote
 from loaders.warehouse.hypertables import is_hypertable
 from loaders.warehouse.tables import LandedTable
+from quotemill.errors import SettingsError
 from quotemill.warehouse.schemas import has_rows
 
 KEY = "primary key"  # in the definition of a key, and of no other index
@@ -29,8 +30,9 @@ def drop_key(conn: psycopg.Connection, target: Target, *, lane: str) -> None:
         "inner join pg_class as t on c.conrelid = t.oid "
         "inner join pg_index as i on c.conindid = i.indexrelid "
         "where t.oid = %s::regclass and c.contype = 'p' and c.conname = %s "
-        # a new index would be neither
+        # a new key would be and have none of these
         "and not i.indisreplident and not i.indisclustered "
+        "and obj_description(c.oid, 'pg_constraint') is null "
         "and t.relkind = 'r' and not t.relhassubclass",
         (target.name, target.key_name),
     ).fetchone()
@@ -94,6 +96,23 @@ def build_key(conn: psycopg.Connection, target: Target) -> None:
         "delete from ops.pending_indexes where schema_name = %s and index_name = %s",
         (target.schema, target.key_name),
     )
+
+
+def give_back_key(conn: psycopg.Connection, target: Target) -> None:
+    """Build the key of a locked table that somebody may have typed rows into.
+
+    Raises SettingsError with a key that has several.
+    """
+    try:
+        with conn.transaction():
+            build_key(conn, target)
+    except psycopg.errors.UniqueViolation as error:
+        key = (error.diag.message_detail or "").removesuffix(" is duplicated.")
+        raise SettingsError(
+            f"several rows of {target.qualified} have one key, which it lacked since a load was "
+            f"killed: {key}",
+            hint="delete all but one of them, then run again",
+        ) from None
 
 
 def lacks_key(conn: psycopg.Connection, name: str) -> bool:

@@ -63,7 +63,7 @@ def land_file(
         file_rows = FileRows(file, numbers if has_numbers else None)
         copied = copy_straight(conn, file_rows, target, encoder) if encoder else None
         if copied is None and target.key and first_key.lock_unkeyed(conn, target):
-            first_key.build_key(conn, target)
+            first_key.give_back_key(conn, target)
         staged = copy_to_stage(conn, file_rows) if copied is None else Staged(copied, [])
     if copied is not None:
         new, changed, dropped = copied, 0, 0

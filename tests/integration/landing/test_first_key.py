@@ -23,6 +23,7 @@ from loaders.tdx.tables import KLINE_DAILY, REJECTED_ROW
 from loaders.warehouse.content import find_content
 from loaders.warehouse.tables import Batch
 from orchestration.checks import doctor
+from quotemill.errors import SettingsError
 from quotemill.warehouse.postgres import Warehouse
 from tests.bars import bars
 from tests.integration.landing.conftest import LandingBench
@@ -206,6 +207,28 @@ def test_rows_typed_by_hand_meanwhile_are_compared(
     assert conn.execute(KEY).fetchone() == WHOLE
 
 
+@pytest.mark.parametrize("fewest", [10, 1_000])
+def test_rows_typed_twice_meanwhile_are_named(
+    bench: LandingBench, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, fewest: int
+) -> None:
+    rows = bars(2, 0, 30)
+    land(bench, rows)
+    conn.execute("create temp table typed as select * from raw_tdx.kline_daily limit 1")
+    conn.execute("truncate raw_tdx.kline_daily")
+    drop_key(conn)
+    conn.execute("insert into raw_tdx.kline_daily table typed union all table typed")
+    monkeypatch.setattr(first_copy, "FEWEST", fewest)
+
+    said = r"several rows of raw_tdx\.kline_daily .*: Key \(code, trade_date\)=\(sh600000, 20"
+    with pytest.raises(SettingsError, match=said):
+        land(bench, rows)
+    assert conn.execute("select count(*) from raw_tdx.kline_daily").fetchone() == (2,)
+    conn.execute("delete from raw_tdx.kline_daily where ctid = '(0,1)'")
+
+    assert land(bench, rows)[0] == 60
+    assert conn.execute(KEY).fetchone() == WHOLE
+
+
 def test_a_second_load_waits_for_the_key_and_stores_no_row_twice(
     bench: LandingBench,
     warehouse: Warehouse,
@@ -270,11 +293,21 @@ def test_a_key_that_others_depend_on_stays(
     assert conn.execute(KEY).fetchone() == WHOLE
 
 
-@pytest.mark.parametrize("use", ["replica identity using index", "cluster on"])
-def test_a_key_that_replicas_or_cluster_use_stays(
+@pytest.mark.parametrize(
+    "use",
+    [
+        "alter table raw_tdx.kline_daily replica identity using index kline_daily_pkey",
+        "alter table raw_tdx.kline_daily cluster on kline_daily_pkey",
+        "comment on constraint kline_daily_pkey on raw_tdx.kline_daily is 'ours'",
+        "create table public.notes (code text, trade_date date, "
+        "foreign key (code, trade_date) references raw_tdx.kline_daily)",
+    ],
+    ids=["replicas", "cluster", "comment", "foreign key"],
+)
+def test_a_key_of_which_users_would_lose_something_stays(
     bench: LandingBench, conn: psycopg.Connection, built: list[str], use: str
 ) -> None:
-    conn.execute(f"alter table raw_tdx.kline_daily {use} kline_daily_pkey".encode())
+    conn.execute(use.encode())
     land(bench, bars(3, 0, 30))
     assert built == []
     assert conn.execute(KEY).fetchone() == WHOLE
