@@ -91,6 +91,7 @@ def export(
             state = _plan(conn, writing, warehouse, read, position, before, wanted)
         reader = inputs.name_reader(warehouse, state.folder_id)
         with warehouse.connect() as other:
+            snapshot.require_content(other)
             # before the files: it may be ahead of them, never behind
             inputs.keep_position(other, reader, position, read.fingerprint)
             if following:

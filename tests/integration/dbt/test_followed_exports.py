@@ -3,12 +3,15 @@
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
-from orchestration.exports import followed
-from quotemill.errors import SettingsError, UsageError
+from orchestration.backup.dump import dump
+from orchestration.backup.dump_restore import restore
+from orchestration.exports import followed, inputs, write
+from quotemill.errors import LockHeldError, SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import BARS_AGAIN, NO_TESTS, Dbt
 from tests.integration.dbt.copier import Copier, stored
@@ -109,6 +112,36 @@ def test_an_export_of_figures_writes_the_month_that_changed(
         copy(view, "fresh")
         assert copy.files(view) == copy.files("fresh")
         shutil.rmtree(copy.root / "fresh")
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["before its cursor", "before its rows"])
+def test_an_export_that_a_restore_overtook_does_not_count(
+    copy: Copier,
+    built: Dbt,
+    warehouse: Warehouse,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_late: bool,
+) -> None:
+    """Tables that the restore made have no row for it; the next one would find no change."""
+    assert built("run", "-s", "kline_daily_qfq").success
+    dump(warehouse, tmp_path / "dump")
+    place, name = (write._Writing, "write") if is_late else (inputs, "name_reader")
+    own, calls = getattr(place, name), list[int]()
+
+    def restored_first(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == (1 if is_late else 2):
+            restore(warehouse, tmp_path / "dump", clean=True)
+        return own(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, name, restored_first)
+        with pytest.raises(LockHeldError, match="restored while this export ran"):
+            copy("kline_daily_qfq", name="bars")
+    copy("kline_daily_qfq", name="bars")
+    copy("kline_daily_qfq", "fresh")
+    assert copy.files() == copy.files("fresh") != {}
 
 
 @pytest.mark.parametrize(
