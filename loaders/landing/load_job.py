@@ -33,13 +33,7 @@ from loaders.landing.resources import make_resources, read_target
 from loaders.landing.stop_at_once import hung_up_when_stopped, stopped_at_once
 from loaders.landing.table_rejects import TooManyRejected, count_refused
 from loaders.warehouse.tables import LOAD_ID, ROUTE_NO, SOURCE_ROUTE, Batch, LandedTable
-from quotemill.errors import (
-    LockHeldError,
-    QuotemillError,
-    SettingsError,
-    sqlstate,
-    walk_causes,
-)
+from quotemill.errors import LockHeldError, QuotemillError, SettingsError, sqlstate, walk_causes
 from quotemill.settings.folders import make_private
 from quotemill.warehouse.connections import connect
 from quotemill.warehouse.postgres import Warehouse, WarehouseAway
@@ -57,11 +51,8 @@ BAD_DATA = (
     psycopg.errors.StatementTooComplex,
     psycopg.errors.ConfigurationLimitExceeded,
 )
-_OURS = (
-    TooManyRejected,
-    LockHeldError,
-    SettingsError,
-)  # what our job raises; the same file fails again
+# what our job raises; the same file fails again
+_OURS = (TooManyRejected, LockHeldError, SettingsError)
 AWAY = (
     psycopg.OperationalError,
     psycopg2.OperationalError,
