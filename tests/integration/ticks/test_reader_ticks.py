@@ -13,7 +13,7 @@ from loaders.ticks.store import TickStore
 from quotemill.ticks.columns import DayKey
 from tests.integration.ticks.conftest import a_warehouse
 from tests.integration.ticks.servers import open_at
-from tests.integration.ticks.test_stores import _indexed
+from tests.integration.ticks.test_stores import indexed
 from tests.ticks import KEY, day_of_ticks, write_day
 
 LATER = DayKey(KEY.symbol, "SHFE.cu2602", date(2025, 11, 17))
@@ -42,7 +42,7 @@ def test_ticks_of_a_variety_come_day_by_day(
         store.prepare()
         days = [day_of_ticks(40, key, seed=seed) for seed, key in enumerate((KEY, LATER))]
         for key, day in zip((KEY, LATER), days, strict=True):
-            store.put_index([_indexed(key, write_day(store, day))])
+            store.put_index([indexed(key, write_day(store, day))])
         store.close()
 
         ticks = market.futures_ticks("shfe.cu", columns=["ts", "last_price", "trading_day"])
