@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import hypothesis
+import psutil
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -49,6 +50,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("patient")
 # each full collection walks all that dlt and dbt hold: by default a sixth of the suite's time
 gc.set_threshold(500_000, 20, 20)
+resident = [0]  # after the last
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -58,6 +60,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(ROOT / "tests" / "e2e"):
             item.add_marker(pytest.mark.e2e)
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def pytest_runtest_teardown() -> None:
+    """Free what builds left, some 50 MB each, before a worker has taken gigabytes."""
+    if psutil.Process().memory_info().rss > resident[0] + 300_000_000:
+        gc.collect()
+        resident[0] = psutil.Process().memory_info().rss
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
