@@ -99,7 +99,7 @@ class Start:
 
     def open_packages(self, request: LoadRequest) -> Packages:
         """The packages of the lane; rows that an interrupted run had fetched land first."""
-        from loaders.warehouse.content import content_id
+        from loaders.warehouse.content import content_id, fetched_folder
 
         warehouse, source, lane = self.warehouse, self.source.name, self.source.lane_of(request)
         # the content is read before the cursors: a restore in between ends the load
@@ -110,7 +110,7 @@ class Start:
             source=source,
             content=content,
         )
-        if has_waiting(warehouse.home / "pipelines" / content / lane):
+        if has_waiting(fetched_folder(warehouse, content) / lane):
             packages.open_pipeline()
         return packages
 

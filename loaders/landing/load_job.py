@@ -32,6 +32,7 @@ from loaders.landing.landed_file import land_file
 from loaders.landing.resources import make_resources, read_target
 from loaders.landing.stop_at_once import hung_up_when_stopped, stopped_at_once
 from loaders.landing.table_rejects import TooManyRejected, count_refused
+from loaders.warehouse.content import fetched_folder
 from loaders.warehouse.tables import LOAD_ID, ROUTE_NO, SOURCE_ROUTE, Batch, LandedTable
 from quotemill.errors import LockHeldError, QuotemillError, SettingsError, sqlstate, walk_causes
 from quotemill.settings.folders import make_private
@@ -96,7 +97,7 @@ def open_pipeline(
     The caller holds the lane's lock: two processes in one folder break it. Raises UpstreamError
     while the warehouse is away.
     """
-    folder = warehouse.home / "pipelines" / content
+    folder = fetched_folder(warehouse, content)
     with spool_errors(folder):
         make_private(folder)
     with own_context(folder), spool_errors(folder), stopped_at_once():
@@ -134,7 +135,7 @@ def _pipeline(
         lane,
         destination=destination,
         dataset_name=f"raw_{source}",
-        pipelines_dir=str(warehouse.home / "pipelines" / content),
+        pipelines_dir=str(fetched_folder(warehouse, content)),
     )
     pipeline._schema_storage = pipeline_state.Schemas(pipeline._schema_storage_config)
     return pipeline

@@ -182,8 +182,9 @@ class PostgresStore(IndexTables):
 
     def _ask(self, work: Callable[[psycopg.Connection], T]) -> T:
         def fenced(conn: psycopg.Connection) -> T:
-            self._content = self._content or find_content(conn)
-            if self._content is not None:
+            if self._content is None:
+                self._content = find_content(conn)
+            else:
                 require_content(conn, self._content)
             return work(conn)
 

@@ -1,6 +1,7 @@
 """The name of what a warehouse holds, for rows that were fetched for it."""
 
 import secrets
+from pathlib import Path
 
 import psycopg
 
@@ -24,6 +25,11 @@ def content_id(warehouse: Warehouse) -> str:
             (CONTENT_ID, find_content(conn) or secrets.token_hex(6)),
         )
     return str(name)
+
+
+def fetched_folder(warehouse: Warehouse, content: str) -> Path:
+    """The folder of rows that were fetched for what the warehouse holds, and wait to land."""
+    return warehouse.home / "pipelines" / content
 
 
 def find_content(conn: psycopg.Connection) -> str | None:

@@ -19,7 +19,7 @@ import psycopg
 from psycopg import sql
 
 from loaders.files.process import running
-from loaders.warehouse.content import CONTENT_ID, find_content
+from loaders.warehouse.content import CONTENT_ID, fetched_folder, find_content
 from loaders.warehouse.hypertables import (
     Hypertable,
     extension_schema,
@@ -79,7 +79,7 @@ def restore(warehouse: Warehouse, file: Path, *, clean: bool) -> DumpResult:
             if _ask_content(warehouse, error) != content:
                 raise
         if former is not None:  # rows that were fetched for it and never landed
-            shutil.rmtree(warehouse.home / "pipelines" / former, ignore_errors=True)
+            shutil.rmtree(fetched_folder(warehouse, former), ignore_errors=True)
     names = tuple(table.qualified for table, _ in made)
     return DumpResult(file, file.stat().st_size, len(dumped.entries), names)
 

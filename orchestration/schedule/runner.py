@@ -23,13 +23,7 @@ from orchestration.run import history as runs
 from orchestration.schedule import due, ledger, output
 from orchestration.schedule.due import Decision
 from orchestration.schedule.jobs import Job, Row
-from quotemill.errors import (
-    INTERRUPTED,
-    LockHeldError,
-    PartialError,
-    SettingsError,
-    most_severe,
-)
+from quotemill.errors import INTERRUPTED, LockHeldError, PartialError, SettingsError, most_severe
 from quotemill.installation import install_hint
 from quotemill.settings.folders import make_private
 from quotemill.warehouse.postgres import Warehouse

@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from loaders.engine.result import LoadResult
 from loaders.warehouse import lock
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.backup.dump import dump
@@ -54,6 +55,18 @@ def restored(bench: Toy, file: Path) -> None:
     restore(open_warehouse(settings), file, clean=True)
 
 
+def overtaken(bench: Toy, symbol: str, file: Path) -> LoadResult:
+    """A load that loses its lock as it reads the symbol, and goes on once the dump is restored."""
+    reached = bench.block(symbol)
+    with ThreadPoolExecutor(1) as other:
+        load = other.submit(bench.load)
+        release = reached()
+        end_lock(bench)
+        wait_until("the restore is done", lambda: not_held(lambda: restored(bench, file)))
+        release()
+        return load.result()
+
+
 def test_no_restore_begins_beside_a_load(bench: Toy, tmp_path: Path) -> None:
     bench_with_dump(bench, tmp_path / "dump")
     reached = bench.block("cc")
@@ -76,17 +89,9 @@ def test_a_load_that_lost_its_lock_lands_nothing_after_a_restore(
     bench_with_dump(bench, tmp_path / "dump")
     assert bench.load().status == "succeeded"
     grow(bench)
-    reached = bench.block(symbol)
-    with ThreadPoolExecutor(1) as other:
-        load = other.submit(bench.load)
-        release = reached()
-        end_lock(bench)
-        wait_until(
-            "the restore is done", lambda: not_held(lambda: restored(bench, tmp_path / "dump"))
-        )
-        release()
-        assert load.result().exit_code == 75
-        assert load.result().hint.startswith("run it again; `quotemill retry")
+    load = overtaken(bench, symbol, tmp_path / "dump")
+    assert load.exit_code == 75
+    assert load.hint.startswith("run it again; `quotemill retry")
     assert bench.load().status == "succeeded"
     assert bench.rows() == wanted(bench)
 
@@ -100,16 +105,7 @@ def test_cursors_that_a_restore_took_back_are_not_shown(
     shown = "select key, cursor from ops.ingestion_state order by 1"
     dumped = bench.rows(shown)
     assert bench.load().status == "succeeded"
-    reached = bench.block("AA")
-    with ThreadPoolExecutor(1) as other:
-        load = other.submit(bench.load)
-        release = reached()
-        end_lock(bench)
-        wait_until(
-            "the restore is done", lambda: not_held(lambda: restored(bench, tmp_path / "dump"))
-        )
-        release()
-        assert load.result().exit_code == 75
+    assert overtaken(bench, "AA", tmp_path / "dump").exit_code == 75
     assert bench.rows(shown) == dumped
 
 
