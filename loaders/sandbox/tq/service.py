@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -55,12 +55,16 @@ class Entry:
 
 @dataclass(eq=False)
 class _Connection:
-    """A connection for market data; `sent` counts packets."""
+    """A connection for market data; `sent` counts packets, which leave one after another.
+
+    A large one is compressed in a thread: without `sending` a smaller one would overtake it.
+    """
 
     session: Session
     socket: web.WebSocketResponse
     transport: asyncio.Transport | None
     sent: int = 0
+    sending: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class TqSandbox(Sandbox):
@@ -333,22 +337,23 @@ class TqSandbox(Sandbox):
 
     async def _send_packets(self, connection: "_Connection") -> bool:
         """Send what may be sent now; False if a fault ended the connection."""
-        while (packet := connection.session.next_packet()) is not None:
-            if slow := self.faults.strike("slow"):
-                await asyncio.sleep(float(slow.option("seconds")))
-            await connection.socket.send_str(orjson.dumps(packet).decode())
-            connection.sent += 1
-            keys = {key for diff in packet["data"] for key in diff}
-            self._record("send", ",".join(sorted(keys)))
-            if rule := self.faults.strike("disconnect", request=connection.sent):
-                self._record("drop", str(connection.sent), rule)
-                if connection.transport is not None:
-                    connection.transport.abort()
-                return False
-            if rule := self.faults.strike("close", request=connection.sent):
-                self._record("drop", str(connection.sent), rule)
-                await connection.socket.close(code=1000)
-                return False
+        async with connection.sending:
+            while (packet := connection.session.next_packet()) is not None:
+                if slow := self.faults.strike("slow"):
+                    await asyncio.sleep(float(slow.option("seconds")))
+                await connection.socket.send_str(orjson.dumps(packet).decode())
+                connection.sent += 1
+                keys = {key for diff in packet["data"] for key in diff}
+                self._record("send", ",".join(sorted(keys)))
+                if rule := self.faults.strike("disconnect", request=connection.sent):
+                    self._record("drop", str(connection.sent), rule)
+                    if connection.transport is not None:
+                        connection.transport.abort()
+                    return False
+                if rule := self.faults.strike("close", request=connection.sent):
+                    self._record("drop", str(connection.sent), rule)
+                    await connection.socket.close(code=1000)
+                    return False
         return True
 
     def _record(self, what: str, detail: str, *rules: Rule | None) -> None:
