@@ -1,13 +1,15 @@
 """The record of loads in schema `ops`: jobs, their tasks, progress, cancelling.
 
 Each write takes its own short connection, so a restart of the warehouse costs a retry, not the job.
+What writes to the record of a job takes the content that the warehouse had at its start: after a
+restore its number is that of no job, or of another.
 """
 
 import getpass
 import json
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,7 +19,7 @@ from psycopg.rows import dict_row
 
 from loaders.engine import failed_keys
 from loaders.engine.request import LoadRequest
-from loaders.warehouse.content import restored_meanwhile
+from loaders.warehouse.content import ask_content, find_content
 from loaders.warehouse.lock import LOCK, load_lock
 from loaders.warehouse.turns import is_held
 from quotemill.errors import LockHeldError, UsageError
@@ -94,13 +96,17 @@ def requester(pid: int | None = None) -> str:
 
 def start_job(
     warehouse: Warehouse,
+    content: str,
     lane: str,
     request: LoadRequest,
     mode: str,
     as_of: datetime,
     retry_of: int | None = None,
 ) -> int:
-    """Record a new job. The caller holds the lane's lock, so its running jobs are dead."""
+    """Record a new job. The caller holds the lane's lock, so its running jobs are dead.
+
+    Raises RestoredMeanwhile.
+    """
 
     def insert(conn: psycopg.Connection) -> int:
         _interrupt(conn, lane)
@@ -120,15 +126,15 @@ def start_job(
         )
         return int(job_id)
 
-    return warehouse.ask(insert)
+    return ask_content(warehouse, content, insert)
 
 
 def save_task(
-    warehouse: Warehouse, job_id: int, task: Task, *, stores_failures: bool = True
+    warehouse: Warehouse, content: str, job_id: int, task: Task, *, stores_failures: bool = True
 ) -> None:
     """Insert or update the record of a task, and of the keys that failed in it.
 
-    Raises LockHeldError where a restore has replaced the record of the job.
+    Raises RestoredMeanwhile.
     """
 
     def save(conn: psycopg.Connection) -> None:
@@ -168,28 +174,23 @@ def save_task(
             failures = task.failures if stores_failures else {}
             failed_keys.update(conn, job_id, task.dataset, keys, failures)
 
-    _record(warehouse, save)
-
-
-def _record(warehouse: Warehouse, work: Callable[[psycopg.Connection], object]) -> None:
-    """Write what belongs to a job. Only a restore removes the job's own record meanwhile."""
-    try:
-        warehouse.ask(work)
-    except psycopg.errors.ForeignKeyViolation:
-        raise restored_meanwhile() from None
+    ask_content(warehouse, content, save)
 
 
 def finish_job(
     warehouse: Warehouse,
+    content: str,
     job_id: int,
     status: str,
     error: str | None = None,
     *,
     patient: bool = True,
 ) -> None:
-    """Record the end of a job, and of its open tasks."""
+    """Record the end of a job, and of its open tasks; nothing after a restore."""
 
     def finish(conn: psycopg.Connection) -> None:
+        if find_content(conn) != content:
+            return
         _end_tasks(conn, [job_id], "cancelled" if status == "cancelled" else "failed")
         conn.execute(
             "update ops.ingestion_jobs "
@@ -220,15 +221,17 @@ def _end_tasks(conn: psycopg.Connection, job_ids: list[int], status: str) -> Non
 
 def write_log(
     warehouse: Warehouse,
+    content: str,
     job_id: int,
     level: str,
     event: str,
     detail: Mapping[str, Any],
     task_no: int | None = None,
 ) -> None:
-    """Write a line into the job's log; raises as `save_task`."""
-    _record(
+    """Write a line into the job's log. Raises RestoredMeanwhile."""
+    ask_content(
         warehouse,
+        content,
         lambda conn: conn.execute(
             "insert into ops.ingestion_logs (job_id, task_no, level, event, detail) "
             "values (%s, %s, %s, %s, %s)",

@@ -25,6 +25,7 @@ from loaders.engine.start import NothingToLoad, Start
 from loaders.requests import counts as request_counts
 from loaders.settings import Settings
 from loaders.warehouse import lock as locks
+from loaders.warehouse.content import RestoredMeanwhile
 from quotemill.errors import (
     PartialError,
     QuotemillError,
@@ -65,6 +66,11 @@ class Load:
     holds: dict[str, str] = field(default_factory=dict)
     # the time of the source, UTC, where that is not this machine's
     source_times: list[datetime] = field(default_factory=list)
+
+    @property
+    def content(self) -> str:
+        """What the warehouse held as the load began (loaders.warehouse.content)."""
+        return self.packages.content
 
     @property
     def gone(self) -> QuotemillError | None:
@@ -123,7 +129,7 @@ class Load:
         """Write to the job's log. A fetch is not lost because the warehouse is away."""
         self.note(level, event, detail, task_no)
         with contextlib.suppress(WarehouseAway):
-            jobs.write_log(self.warehouse, self.job_id, level, event, detail, task_no)
+            jobs.write_log(self.warehouse, self.content, self.job_id, level, event, detail, task_no)
 
     def note(
         self,
@@ -161,7 +167,7 @@ class Load:
 
     def save(self, task: Task) -> None:
         stores = any(d.name == task.dataset and d.recurs for d in self.source.datasets)
-        jobs.save_task(self.warehouse, self.job_id, task, stores_failures=stores)
+        jobs.save_task(self.warehouse, self.content, self.job_id, task, stores_failures=stores)
 
     def add_task(self, dataset: str, keys: Sequence[str], exchange: str | None = None) -> Task:
         task = Task(len(self.tasks) + 1, dataset, exchange, tuple(keys))
@@ -197,7 +203,7 @@ def run_load(
         asked = start.read_request(retry_job)
         with start.take_turn(asked) as (lock, asked), start.keep_connections() as start:
             packages = start.open_packages(asked.request)
-            job_id = start.record_job(asked)
+            job_id = start.record_job(asked, packages.content)
             with locks.Watch(lock, job_id) as watch:
                 load = Load(
                     source=source,
@@ -284,7 +290,8 @@ def _finish(
     # of a mistake in the request nothing is left that a retry could load
     recorded = "succeeded" if isinstance(error, UsageError) and not failed else status
     # the record is all that later commands show
-    jobs.finish_job(load.warehouse, load.job_id, recorded, error.with_hint if error else None)
+    shown = error.with_hint if error else None
+    jobs.finish_job(load.warehouse, load.content, load.job_id, recorded, shown)
     log_end(load, status, text, seconds)
     hint = ""
     if exit_code:
@@ -293,7 +300,8 @@ def _finish(
         hint = PASSING if is_over else name_rest(load.job_id)
     if error:
         hint = error.hint
-        if not isinstance(error, UsageError) and "quotemill retry" not in hint:
+        has_rest = not isinstance(error, UsageError | RestoredMeanwhile)
+        if has_rest and "quotemill retry" not in hint:
             hint = "; ".join(filter(None, (hint, name_rest(load.job_id))))
     return LoadResult(
         load.job_id,
@@ -334,6 +342,6 @@ def _abandon(load: Load, status: str, text: str) -> None:
     text = text.partition("\n")[0]
     load.note("info" if status == "cancelled" else "error", f"load {load.job_id} {status}: {text}")
     try:
-        jobs.finish_job(load.warehouse, load.job_id, status, text, patient=False)
+        jobs.finish_job(load.warehouse, load.content, load.job_id, status, text, patient=False)
     except Exception as error:
         load.reporter.line(f"the load's end could not be recorded: {error}")

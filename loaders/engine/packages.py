@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from loaders.landing import cursors
-from loaders.warehouse.content import require_content
+from loaders.warehouse.content import ask_content
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_rows
 
@@ -101,7 +101,7 @@ class Packages:
     def publish(self, warehouse: Warehouse, dataset: "Dataset[Any]", at: datetime) -> None:
         """Write cursors of a dataset for people to read: all once a load, then those that moved.
 
-        Raises LockHeldError after a restore: plans of loads read them too.
+        Raises RestoredMeanwhile: plans of loads read them too.
         """
         published = self._published.setdefault(dataset.name, {})
         moved = {
@@ -111,9 +111,8 @@ class Packages:
         }
 
         def write(conn: psycopg.Connection) -> None:
-            require_content(conn, self.content)
             cursors.publish(conn, self.source, dataset.name, moved, at)
 
         if moved:
-            warehouse.ask(write)
+            ask_content(warehouse, self.content, write)
             published |= moved

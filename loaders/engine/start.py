@@ -132,12 +132,14 @@ class Start:
             )
         return pipeline
 
-    def record_job(self, asked: Asked) -> int:
-        """Record the job of the load; its number."""
+    def record_job(self, asked: Asked, content: str) -> int:
+        """Record the job of the load; its number. Raises RestoredMeanwhile."""
         request = asked.request
         mode = "retry" if self.is_retry else request.mode
         lane = self.source.lane_of(request)
-        job_id = jobs.start_job(self.warehouse, lane, request, mode, self.clock(), asked.retry_of)
+        job_id = jobs.start_job(
+            self.warehouse, content, lane, request, mode, self.clock(), asked.retry_of
+        )
         text = f"load {job_id} starts: {request.mode}"
         log.write("info", text, source=self.source.name, job=job_id)
         return job_id

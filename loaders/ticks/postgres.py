@@ -47,7 +47,7 @@ DAY = "symbol = %(symbol)s and underlying_contract = %(contract)s and trading_da
 class PostgresStore(IndexTables):
     """A TickStore in the warehouse. Each call is one transaction; of schedules, each series.
 
-    After a restore each raises LockHeldError: what was read before may not be written to it.
+    After a restore each raises RestoredMeanwhile: what was read before may not be written to it.
     Nothing is written on a disk with less than `min_free_gb` GiB, where that is known.
     """
 

@@ -1,7 +1,9 @@
 """The name of what a warehouse holds, for rows that were fetched for it."""
 
 import secrets
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import psycopg
 
@@ -10,6 +12,17 @@ from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
 CONTENT_ID = "content_id"  # in ops.settings
+T = TypeVar("T")
+
+
+class RestoredMeanwhile(LockHeldError):
+    """The warehouse holds other content than the work was begun for."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the warehouse was restored meanwhile: this was for the former rows, and is not done",
+            hint="run it again",
+        )
 
 
 def content_id(warehouse: Warehouse) -> str:
@@ -42,14 +55,16 @@ def find_content(conn: psycopg.Connection) -> str | None:
 
 
 def require_content(conn: psycopg.Connection, content: str) -> None:
-    """Raises LockHeldError. From here to the end of the transaction a restore has to wait."""
+    """Raises RestoredMeanwhile. From here to the end of the transaction a restore has to wait."""
     if find_content(conn) != content:
-        raise restored_meanwhile()
+        raise RestoredMeanwhile
 
 
-def restored_meanwhile() -> LockHeldError:
-    """The error of a load whose warehouse now holds other content."""
-    return LockHeldError(
-        "the warehouse was restored while this load ran: what it fetched is not landed",
-        hint="run it again",
-    )
+def ask_content(warehouse: Warehouse, content: str, work: Callable[[psycopg.Connection], T]) -> T:
+    """As `Warehouse.ask`, where the warehouse still holds that. Raises RestoredMeanwhile."""
+
+    def fenced(conn: psycopg.Connection) -> T:
+        require_content(conn, content)
+        return work(conn)
+
+    return warehouse.ask(fenced)

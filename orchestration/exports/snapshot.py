@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import IsolationLevel, sql
 
-from loaders.warehouse.content import content_id, find_content
-from quotemill.errors import LockHeldError
+from loaders.warehouse.content import content_id, require_content
 from quotemill.warehouse.postgres import Warehouse
 
 
@@ -21,27 +20,19 @@ class Snapshot:
     """A moment that an open transaction of its own holds; `name` is the server's."""
 
     name: str
+    content: str  # of the warehouse, at that moment
     _conn: psycopg.Connection
-    _content: str  # of the warehouse, at that moment
 
     @contextmanager
     def reading(self) -> Iterator[psycopg.Connection]:
-        """A transaction that reads the moment. Its locks end with it. Raises LockHeldError."""
+        """A transaction that reads the moment; its locks end with it.
+
+        Raises RestoredMeanwhile: tables that a restore made have no row at the moment.
+        """
         self._conn.execute(sql.SQL("set transaction snapshot {}").format(self.name))
-        self.require_content(self._conn)
+        require_content(self._conn, self.content)
         yield self._conn
         self._conn.rollback()
-
-    def require_content(self, conn: psycopg.Connection) -> None:
-        """Raise LockHeldError after a restore: tables that it made have no row at the moment.
-
-        From here to the end of the transaction a restore has to wait.
-        """
-        if find_content(conn) != self._content:
-            raise LockHeldError(
-                "the warehouse was restored while this export ran: its files are not whole",
-                hint="run it again",
-            )
 
 
 @contextmanager
@@ -54,6 +45,6 @@ def hold_snapshot(warehouse: Warehouse) -> Iterator[Snapshot]:
                 connection.isolation_level = IsolationLevel.REPEATABLE_READ
                 connection.read_only = True
             [(name,)] = holder.execute("select pg_export_snapshot()")
-            yield Snapshot(name, conn, content)
+            yield Snapshot(name, content, conn)
     except psycopg.OperationalError as error:
         raise warehouse.away(error) from None

@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 
 from loaders.engine.progress import Reporter
+from loaders.warehouse.content import require_content
 from orchestration.exports import inputs
 from orchestration.exports.bucket import open_bucket
 from orchestration.exports.definition import Definition
@@ -91,7 +92,7 @@ def export(
             state = _plan(conn, writing, warehouse, read, position, before, wanted)
         reader = inputs.name_reader(warehouse, state.folder_id)
         with warehouse.connect() as other:
-            snapshot.require_content(other)
+            require_content(other, snapshot.content)
             # before the files: it may be ahead of them, never behind
             inputs.keep_position(other, reader, position, read.fingerprint)
             if following:

@@ -10,6 +10,7 @@ from loaders.engine.jobs import finish_job, start_job
 from loaders.engine.request import LoadRequest
 from loaders.settings import Settings, load_settings
 from loaders.trading_time import SHANGHAI, resting_since
+from loaders.warehouse.content import content_id
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.run.calendar_check import nothing_to_do
 from tests.bench import settings_at
@@ -36,8 +37,9 @@ def loaded(
 ) -> int:
     warehouse = open_warehouse(settings)
     mode = "retry" if retry_of else request.mode
-    job = start_job(warehouse, "tdx", request, mode, as_of, retry_of)
-    finish_job(warehouse, job, status)
+    content = content_id(warehouse)
+    job = start_job(warehouse, content, "tdx", request, mode, as_of, retry_of)
+    finish_job(warehouse, content, job, status)
     return job
 
 

@@ -10,6 +10,7 @@ from loaders.engine.jobs import request_cancel, source_of, start_job
 from loaders.engine.request import LoadRequest
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.trading_time import format_time
+from loaders.warehouse.content import content_id
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.checks import doctor, status
@@ -142,7 +143,12 @@ def test_cancel_needs_a_job_while_several_sources_load(made: Bench) -> None:
     with load_lock(warehouse, "a"), load_lock(warehouse, "b"):
         running = {
             name: start_job(
-                warehouse, name, LoadRequest(name), "init", datetime(2025, 6, 30, tzinfo=UTC)
+                warehouse,
+                content_id(warehouse),
+                name,
+                LoadRequest(name),
+                "init",
+                datetime(2025, 6, 30, tzinfo=UTC),
             )
             for name in ("a", "b")
         }

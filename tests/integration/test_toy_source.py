@@ -22,6 +22,7 @@ from loaders.engine.request import LoadRequest
 from loaders.engine.source import Insight, Keys, Requests
 from loaders.settings import Settings
 from loaders.warehouse import lock as locks
+from loaders.warehouse.content import content_id
 from loaders.warehouse.postgres import open_warehouse
 from loaders.warehouse.tables import landed_table
 from orchestration.checks import status
@@ -178,8 +179,9 @@ def test_a_retry_without_a_source_takes_the_only_failed_one(
         loads.source_to_retry(bench.settings, None)
     bench.load(keys=("AA", "zz"))
     warehouse = open_warehouse(bench.settings)
-    other = jobs.start_job(warehouse, "b", LoadRequest("b"), "init", datetime.now(UTC))
-    jobs.finish_job(warehouse, other, "succeeded")
+    content = content_id(warehouse)
+    other = jobs.start_job(warehouse, content, "b", LoadRequest("b"), "init", datetime.now(UTC))
+    jobs.finish_job(warehouse, content, other, "succeeded")
     shown = status.read_status(warehouse)
     problems = [(check.text, check.fix) for check in shown.problems]
     assert ("load 1 of toy partial: 1 key failed", "quotemill retry 1") in problems

@@ -8,10 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from loaders.warehouse.content import RestoredMeanwhile
 from orchestration.backup.dump import dump
 from orchestration.backup.dump_restore import restore
 from orchestration.exports import followed, inputs, write
-from quotemill.errors import LockHeldError, SettingsError, UsageError
+from quotemill.errors import SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import BARS_AGAIN, NO_TESTS, Dbt
 from tests.integration.dbt.copier import Copier, stored
@@ -137,7 +138,7 @@ def test_an_export_that_a_restore_overtook_does_not_count(
 
     with monkeypatch.context() as patch:
         patch.setattr(place, name, restored_first)
-        with pytest.raises(LockHeldError, match="restored while this export ran"):
+        with pytest.raises(RestoredMeanwhile):
             copy("kline_daily_qfq", name="bars")
     copy("kline_daily_qfq", name="bars")
     copy("kline_daily_qfq", "fresh")

@@ -11,11 +11,11 @@ import pytest
 from loaders.ticks import postgres
 from loaders.ticks.postgres import PostgresStore
 from loaders.ticks.tables import MAIN_TICKS
-from loaders.warehouse.content import content_id
+from loaders.warehouse.content import RestoredMeanwhile, content_id
 from loaders.warehouse.migrate import prepare
 from orchestration.backup.dump import dump
 from orchestration.backup.dump_restore import restore
-from quotemill.errors import LockHeldError, SettingsError
+from quotemill.errors import SettingsError
 from quotemill.ticks.questdb_http import StoreError
 from tests.integration.ticks.conftest import a_warehouse
 from tests.integration.ticks.test_stores import indexed
@@ -74,7 +74,7 @@ def test_nothing_read_before_a_restore_is_written_after_it(url: str, tmp_path: P
     store.put_index([indexed(KEY, write_day(store, day_of_ticks(10)))])
     rows = store.index()
     restore(warehouse, file, clean=True)
-    with pytest.raises(LockHeldError, match="was restored while this load ran"):
+    with pytest.raises(RestoredMeanwhile):
         store.put_index(rows)
     assert PostgresStore(warehouse).index() == []
 
