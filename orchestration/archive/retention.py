@@ -19,6 +19,7 @@ from loaders import log
 from loaders.engine.progress import Reporter
 from loaders.ib.tables import CHAIN_SNAPSHOT
 from loaders.settings import Settings
+from loaders.warehouse.content import content_id, require_content
 from orchestration.archive import closed, damage, landed, ledger, rows
 from orchestration.archive.folder import Damaged
 from orchestration.archive.ledger import Partition
@@ -153,11 +154,12 @@ class _Retention:
         self._warehouse, self._folder = archive.warehouse, archive.folder
         self._schema, self._view = archive.schema, find_view(VIEW)
         self._as_of, self._result, self._stays = as_of, result, stays
-        # a compacted file is read once for all of its days
+        # a compacted file is read once for all of its days, as the ledger has it until a restore
+        self._content = content_id(archive.warehouse)
         self._damage: dict[str, str | None] = {}
 
     def drop_day(self, day: date) -> None:
-        """Drop what may be dropped of a day, in one transaction."""
+        """Drop what may be dropped of a day, in one transaction. Raises RestoredMeanwhile."""
         try:
             self._drop_checked(day)
         except psycopg.errors.SerializationFailure:
@@ -166,6 +168,7 @@ class _Retention:
     def _drop_checked(self, day: date) -> None:
         with self._warehouse.connect() as conn:
             conn.execute("set transaction isolation level repeatable read")
+            require_content(conn, self._content)
             closed.set_verdict_time(conn, self._warehouse, self._as_of)
             stored = _fetch_counts(
                 conn,

@@ -1,6 +1,6 @@
 """Small files of a month become large ones with the same rows, after any change."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +9,26 @@ import psycopg
 import pyarrow.parquet as pq
 import pytest
 
+from loaders.engine.progress import Silent
 from loaders.settings import Settings
+from loaders.warehouse.content import RestoredMeanwhile
 from orchestration.archive import folder as folders
+from orchestration.archive.retention import retain
+from orchestration.backup.dump import dump
+from orchestration.backup.dump_restore import restore
 from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.option_days import (
     AAPL,
     AFTER,
+    LATER,
     PARTS,
     TABLES,
     TUESDAY,
     VIEWS,
     archived,
     files,
+    retained,
     rows,
     settings_in,
 )
@@ -98,6 +105,32 @@ def test_a_changed_day_leaves_the_large_file_until_the_next_compaction(
     assert len(archived(settings, warehouse, compact=True).compacted) == 2
     assert files(folder) == PARTS
     assert rows(folder) == changed
+
+
+def test_days_stay_where_a_restore_overtakes_the_check_of_their_file(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path, dbt: Dbt
+) -> None:
+    """The file is read once for both days, and the ledger may be another since."""
+    archived(settings, warehouse, compact=True)
+    dump(warehouse, settings.home / "dump")
+
+    class Overtaken(Silent):
+        def advance(self, what: str, count: int) -> None:
+            days.rollback()
+            days.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where application_name = 'quotemill archive lock'"
+            )
+            days.rollback()
+            restore(warehouse, settings.home / "dump", clean=True)
+            super().advance(what, count)
+
+    late = LATER + timedelta(days=1)  # both days are old
+    with pytest.raises(RestoredMeanwhile):
+        retain(settings, warehouse, Overtaken(), late, dry_run=False)
+    assert days.execute("select count(*) from raw_ib.chain_snapshot").fetchone() == (196,)
+    assert dbt(*TABLES).success
+    assert len(retained(settings, warehouse, late).dropped) == 2
 
 
 def test_files_have_the_size_of_the_setting_and_full_ones_stay(
