@@ -25,6 +25,7 @@ from loaders import log, sources
 from loaders.landing import change_feed
 from loaders.settings import Settings
 from loaders.warehouse import turns
+from loaders.warehouse.content import find_content
 from quotemill.errors import LockHeldError, UpstreamError, UsageError, innermost
 from quotemill.warehouse.connections import find_process
 from quotemill.warehouse.dbt_project import find_project
@@ -65,6 +66,7 @@ class BuildRecord:
     _lock: psycopg.Connection = field(kw_only=True, repr=False)
     _seen: str = field(kw_only=True, repr=False)  # the snapshot that `tables` was read from
     _fingerprint: str = field(kw_only=True, repr=False)  # of the dbt project
+    _content: str | None = field(kw_only=True, repr=False)  # of the warehouse
     _is_whole: bool = field(default=False, repr=False)
 
     def begin(self, command: str, *, part: bool = False) -> int:
@@ -90,12 +92,11 @@ class BuildRecord:
 
     def write_progress(self, done: int, total: int, node: str | None) -> None:
         """Record how many of all nodes are done, and the one that runs."""
-        self._warehouse.ask(
+        self._write_own(
             lambda conn: conn.execute(
                 "update ops.builds set nodes_done = %s, nodes = %s, node = %s where build_id = %s",
                 (done, total, node, self.build_id),
-            ),
-            patient=False,
+            )
         )
 
     def end(
@@ -110,7 +111,8 @@ class BuildRecord:
         if self.build_id is None:
             raise UsageError("the build has not begun", hint="call begin() before the build")
         with self._locked() as conn:
-            self._write_end(conn, None if succeeded else error, succeeded, figures or {})
+            status = "succeeded" if succeeded else "failed"
+            self._write_end(conn, status, None if succeeded else error, figures or {})
             if succeeded and self._is_whole:
                 reader = _reader(self._warehouse)
                 change_feed.move_cursor(conn, reader, self._seen, self._fingerprint)
@@ -121,8 +123,24 @@ class BuildRecord:
     def fail(self, error: str) -> None:
         """Record a build that began and did not end as failed, with or without the lock."""
         if self.build_id is not None and self.succeeded is None:
-            with self._warehouse.connect() as conn:
-                self._write_end(conn, error)
+            self._write_own(lambda conn: self._write_end(conn, "failed", error))
+
+    def cancel(self) -> None:
+        """Record that a build that began was stopped. Raises WarehouseAway."""
+        if self.build_id is not None and self.succeeded is None:
+            self._write_own(lambda conn: self._write_end(conn, "cancelled"))
+
+    def _write_own(self, work: Callable[[psycopg.Connection], object]) -> None:
+        """Write to the build's record; nothing after a restore, when its number is another's.
+
+        Raises WarehouseAway, at once.
+        """
+
+        def write(conn: psycopg.Connection) -> None:
+            if find_content(conn) == self._content:
+                work(conn)
+
+        self._warehouse.ask(write, patient=False)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[psycopg.Connection]:
@@ -142,32 +160,15 @@ class BuildRecord:
     def _write_end(
         self,
         conn: psycopg.Connection,
-        error: str | None,
-        succeeded: bool = False,
+        status: str,
+        error: str | None = None,
         figures: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         conn.execute(
             "update ops.builds set status = %s, finished_at = clock_timestamp(), error = %s, "
             f"{' = %s, '.join(FIGURES)} = %s where build_id = %s".encode(),
-            (
-                "succeeded" if succeeded else "failed",
-                error,
-                *map(figures.get, FIGURES),
-                self.build_id,
-            ),
+            (status, error, *map(figures.get, FIGURES), self.build_id),
         )
-
-    def cancel(self) -> None:
-        """Record that the build was stopped. Raises WarehouseAway, at once."""
-        if self.build_id is not None and self.succeeded is None:
-            self._warehouse.ask(
-                lambda conn: conn.execute(
-                    "update ops.builds set status = 'cancelled', finished_at = clock_timestamp() "
-                    "where build_id = %s",
-                    (self.build_id,),
-                ),
-                patient=False,
-            )
 
 
 @dataclass(frozen=True)
@@ -339,7 +340,13 @@ def _read_record(settings: Settings, warehouse: Warehouse, lock: psycopg.Connect
         why = f"{gone} is gone" if gone else ""
     tables = None if why else [table for table in tables or () if table.startswith("raw_")]
     return BuildRecord(
-        tables, why, _warehouse=warehouse, _lock=lock, _seen=seen, _fingerprint=fingerprint
+        tables,
+        why,
+        _warehouse=warehouse,
+        _lock=lock,
+        _seen=seen,
+        _fingerprint=fingerprint,
+        _content=warehouse.ask(find_content),
     )
 
 

@@ -20,6 +20,9 @@ from tests.forks import Command
 from tests.integration.tdx_load.bench import Bench
 
 pytestmark = pytest.mark.usefixtures("models_alone")
+# the restore takes the numbers of builds back too
+OTHER = "insert into ops.builds (status, command, fingerprint) values ('succeeded', 'another', '')"
+NEWEST_BUILD = "select command, status, error from ops.builds order by build_id desc limit 1"
 NEWEST = "select max(trade_date) from market.kline_daily_qfq"
 
 
@@ -56,6 +59,7 @@ def test_a_build_that_a_restore_replaced_does_not_count(
             restore = ["quotemill", "warehouse", "restore", str(tmp_path / "dump"), "--yes"]
             environ = environ_of(market_bench) | {"QUOTEMILL_HOME": str(tmp_path / "another")}
             assert Command(restore, env=environ, cwd=tmp_path).wait() == 0
+            market_bench.execute(OTHER)
         return outcome
 
     monkeypatch.setattr(build, "invoke", restored_after)
@@ -63,6 +67,7 @@ def test_a_build_that_a_restore_replaced_does_not_count(
     with pytest.raises(LockHeldError, match="lost its lock"):
         build.build(market_bench.settings, warehouse, shown, only_touched=True)
     assert market_bench.rows(NEWEST) == [(DAYS[-2],)]
+    assert market_bench.rows(NEWEST_BUILD) == [("another", "succeeded", None)]
     assert run(market_bench).exit_code == 0
     assert market_bench.rows(NEWEST) == [(DAYS[-1],)]
 
