@@ -185,20 +185,21 @@ def finish_job(
     error: str | None = None,
     *,
     patient: bool = True,
-) -> None:
-    """Record the end of a job, and of its open tasks; nothing after a restore."""
+) -> bool:
+    """Record the end of a job, and of its open tasks; not after a restore, which returns False."""
 
-    def finish(conn: psycopg.Connection) -> None:
+    def finish(conn: psycopg.Connection) -> bool:
         if find_content(conn) != content:
-            return
+            return False
         _end_tasks(conn, [job_id], "cancelled" if status == "cancelled" else "failed")
         conn.execute(
             "update ops.ingestion_jobs "
             "set status = %s, error = %s, finished_at = clock_timestamp() where job_id = %s",
             (status, error, job_id),
         )
+        return True
 
-    warehouse.ask(finish, patient=patient)
+    return warehouse.ask(finish, patient=patient)
 
 
 def _interrupt(conn: psycopg.Connection, lane: str) -> None:

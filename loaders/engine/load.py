@@ -25,7 +25,6 @@ from loaders.engine.start import NothingToLoad, Start
 from loaders.requests import counts as request_counts
 from loaders.settings import Settings
 from loaders.warehouse import lock as locks
-from loaders.warehouse.content import RestoredMeanwhile
 from quotemill.errors import (
     PartialError,
     QuotemillError,
@@ -291,7 +290,7 @@ def _finish(
     recorded = "succeeded" if isinstance(error, UsageError) and not failed else status
     # the record is all that later commands show
     shown = error.with_hint if error else None
-    jobs.finish_job(load.warehouse, load.content, load.job_id, recorded, shown)
+    is_recorded = jobs.finish_job(load.warehouse, load.content, load.job_id, recorded, shown)
     log_end(load, status, text, seconds)
     hint = ""
     if exit_code:
@@ -300,7 +299,8 @@ def _finish(
         hint = PASSING if is_over else name_rest(load.job_id)
     if error:
         hint = error.hint
-        has_rest = not isinstance(error, UsageError | RestoredMeanwhile)
+        # after a restore the number is that of no job, or of another
+        has_rest = is_recorded and not isinstance(error, UsageError)
         if has_rest and "quotemill retry" not in hint:
             hint = "; ".join(filter(None, (hint, name_rest(load.job_id))))
     return LoadResult(

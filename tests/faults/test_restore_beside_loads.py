@@ -4,6 +4,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -144,6 +145,24 @@ def test_the_record_of_a_load_that_has_its_number_since_stays(
     assert bench.rows(record) == known != []
     assert bench.load().status == "succeeded"
     assert bench.rows() == wanted(bench)
+
+
+def test_the_rest_of_a_load_of_another_machine_is_not_offered(
+    bench: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the number of the load that lost its lock, and holds the lock since the restore."""
+    monkeypatch.setattr(lock, "WATCH_POLL", 60)
+    bench_with_dump(bench, tmp_path / "dump")
+    settings = bench.settings.model_copy(update={"home": tmp_path / "another"})
+    with ExitStack() as other:
+
+        def hold_lane() -> None:
+            other.enter_context(lock.load_lock(open_warehouse(settings), "toy"))
+
+        load = overtaken(bench, "AA", tmp_path / "dump", hold_lane)
+    assert load.exit_code == 75
+    assert "another load of toy holds the lock" in str(load.error)
+    assert "retry" not in load.hint
 
 
 def end_lock(bench: Toy) -> None:
