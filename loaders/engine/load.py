@@ -203,7 +203,7 @@ def run_load(
         with start.take_turn(asked) as (lock, asked), start.keep_connections() as start:
             packages = start.open_packages(asked.request)
             job_id = start.record_job(asked, packages.content)
-            with locks.Watch(lock, job_id) as watch:
+            with locks.Watch(lock, job_id, packages.content) as watch:
                 load = Load(
                     source=source,
                     settings=settings,

@@ -11,6 +11,7 @@ import psycopg
 
 from loaders.files import lock
 from loaders.warehouse import turns
+from loaders.warehouse.content import CONTENT_ID, RestoredMeanwhile
 from loaders.warehouse.embedded.places import unusable
 from quotemill.errors import LockHeldError, QuotemillError
 from quotemill.settings.folders import make_private
@@ -117,30 +118,35 @@ class LoadLock:
         )
 
 
-_WATCH = """
-    with progress as (
-        update ops.ingestion_job_tasks set fetched = %(fetched)s
-        where job_id = %(job)s and task_no = %(task)s
-            and status = 'running' and fetched <> %(fetched)s
+_WATCH = f"""
+    with own as (
+        select j.job_id, j.cancel_requested_at is not null as is_cancelled, j.cancel_after_task
+        from ops.ingestion_jobs as j
+        inner join ops.settings as s on s.key = '{CONTENT_ID}' and s.value = %(content)s
+        where j.job_id = %(job)s
+    ), progress as (
+        update ops.ingestion_job_tasks as t set fetched = %(fetched)s from own
+        where t.job_id = own.job_id and t.task_no = %(task)s
+            and t.status = 'running' and t.fetched <> %(fetched)s
     ), held as (
-        update ops.ingestion_jobs set held_by = %(held_by)s
-        where job_id = %(job)s and held_by is distinct from %(held_by)s::text
+        update ops.ingestion_jobs as j set held_by = %(held_by)s from own
+        where j.job_id = own.job_id and j.held_by is distinct from %(held_by)s::text
     )
-    select cancel_requested_at is not null, cancel_after_task
-    from ops.ingestion_jobs where job_id = %(job)s
+    select is_cancelled, cancel_after_task from own
 """
 
 
 class Watch:
     """A thread that checks a running job's lock and cancel request, and records its progress.
 
-    What fetches and what lands never waits for that. A context manager. `progress` returns the task
-    that runs and how many of its keys have an answer; `held_by` is why none advances. `last_task`
-    is the task after which the job is asked to stop, if any.
+    After a restore the job is lost as its lock would be. What fetches and what lands never waits
+    for that. A context manager. `progress` returns the task that runs and how many of its keys
+    have an answer; `held_by` is why none advances. `last_task` is the task after which the job is
+    asked to stop, if any.
     """
 
-    def __init__(self, lock: LoadLock, job_id: int) -> None:
-        self._lock, self._job_id = lock, job_id
+    def __init__(self, lock: LoadLock, job_id: int, content: str) -> None:
+        self._lock, self._job_id, self._content = lock, job_id, content
         self.progress: Callable[[], tuple[int, int] | None] = lambda: None
         self.held_by: str | None = None
         self.last_task: int | None = None
@@ -170,11 +176,11 @@ class Watch:
         while not self._end.wait(WATCH_POLL):
             task, fetched = self.progress() or (None, 0)
             values: dict[str, Any] = {"job": self._job_id, "task": task, "fetched": fetched}
-            values |= {"held_by": self.held_by}
+            values |= {"held_by": self.held_by, "content": self._content}
             try:
                 row = self._lock.ask(_WATCH, values)
                 if row is None:
-                    continue
+                    raise RestoredMeanwhile
                 is_cancelled, self.last_task = row
                 if is_cancelled:
                     self._asked.set()

@@ -12,6 +12,7 @@ import pytest
 
 from loaders.engine.result import LoadResult
 from loaders.warehouse import lock
+from loaders.warehouse.content import content_id
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.backup.dump import dump
 from orchestration.backup.dump_restore import restore
@@ -163,6 +164,28 @@ def test_the_rest_of_a_load_of_another_machine_is_not_offered(
     assert load.exit_code == 75
     assert "another load of toy holds the lock" in str(load.error)
     assert "retry" not in load.hint
+
+
+def test_a_load_asks_its_source_for_nothing_more_after_a_restore(
+    bench: Toy, tmp_path: Path
+) -> None:
+    """It takes its lock again, and leaves the job that has its number alone."""
+    bench_with_dump(bench, tmp_path / "dump")
+    warehouse = open_warehouse(bench.settings)
+    content = content_id(warehouse)
+    with lock.load_lock(warehouse, "toy") as held:
+        end_lock(bench)
+        wait_until(
+            "the restore is done", lambda: not_held(lambda: restored(bench, tmp_path / "dump"))
+        )
+        job = "select held_by from ops.ingestion_jobs where job_id = 1"
+        known = bench.rows(job)
+        with lock.Watch(held, 1, content) as watch:
+            watch.held_by = "another"
+            wait_until("the restore is seen", lambda: not not_held(watch.asked))
+            with pytest.raises(LockHeldError, match="was restored meanwhile"):
+                watch.asked()
+    assert bench.rows(job) == known != []
 
 
 def end_lock(bench: Toy) -> None:

@@ -86,7 +86,7 @@ def test_a_ctrl_c_during_a_check_for_cancels_is_not_lost(monkeypatch: pytest.Mon
         return (False, None)
 
     lock: Any = SimpleNamespace(ask=ask)
-    watch = locks.Watch(lock, 1)
+    watch = locks.Watch(lock, 1, "content")
     with watch:
         assert asked.wait(60)
     assert watch.asked()

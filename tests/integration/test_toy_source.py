@@ -240,7 +240,7 @@ def test_the_lock_watch_survives_a_server_that_does_not_start(
         return answer
 
     lock: Any = SimpleNamespace(ask=ask)
-    with locks.Watch(lock, 1) as watch:
+    with locks.Watch(lock, 1, "content") as watch:
         wait_until("the cancel is seen", watch.asked)
 
 
