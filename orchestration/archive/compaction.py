@@ -135,6 +135,7 @@ def rewrite(
                 (name for name in names if name not in used),
             )
         )
+    archive.confirm()
     swap.replace_files(
         archive.warehouse, archive.folder, archive.schema, old, [*new, *moved.values()]
     )

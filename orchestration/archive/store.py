@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import psycopg
+
 from loaders.settings import Settings
 from loaders.warehouse import migrate, turns
 from orchestration.archive import swap
@@ -40,8 +42,20 @@ class Archive:
     warehouse: Warehouse
     folder: Folder
     schema: str
-    warehouse_id: str = ""
-    finished: int = 0
+    warehouse_id: str
+    finished: int
+    _lock: psycopg.Connection
+
+    def confirm(self) -> None:
+        """Check that the lock is held, before files change. Raises LockHeldError."""
+        try:
+            self._lock.execute("select 1")
+        except psycopg.OperationalError:
+            raise LockHeldError(
+                "the archive lost its lock, as the connection that held it broke: another archive "
+                "or a restore may have begun beside it",
+                hint="run it again: what was archived stays",
+            ) from None
 
 
 @contextlib.contextmanager
@@ -52,7 +66,7 @@ def open_archive(settings: Settings, warehouse: Warehouse, *, dry_run: bool) -> 
     """
     folder = archive_folder(settings, warehouse)
     schema = warehouse.inner_schema("options")
-    with archive_lock(warehouse):
+    with archive_lock(warehouse) as lock:
         own = migrate.warehouse_id(warehouse)
         folder.require_own(own)
         finished = 0
@@ -60,14 +74,17 @@ def open_archive(settings: Settings, warehouse: Warehouse, *, dry_run: bool) -> 
             finished = swap.finish_started(warehouse, folder, schema)
             folder.discard_unfinished("view=*/month=*")  # small ones are written again
         try:
-            yield Archive(settings, warehouse, folder, schema, own, finished)
+            yield Archive(settings, warehouse, folder, schema, own, finished, lock)
         finally:
             folder.discard_pending()
 
 
 @contextlib.contextmanager
-def archive_lock(warehouse: Warehouse) -> Iterator[None]:
-    """Hold the archive's lock. Raises LockHeldError, UpstreamError if the warehouse goes away."""
+def archive_lock(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
+    """Hold the archive's lock, and yield the session that does.
+
+    Raises LockHeldError, UpstreamError if the warehouse goes away.
+    """
     conn = warehouse.connect(autocommit=True, application_name="quotemill archive lock")
     with contextlib.closing(conn), turns.noticing_loss(warehouse):
         if holder := turns.take(conn, LOCK):
@@ -76,6 +93,6 @@ def archive_lock(warehouse: Warehouse) -> Iterator[None]:
                 hint="wait for it to end",
             )
         try:
-            yield
+            yield conn
         finally:
             turns.let_go(conn)

@@ -274,6 +274,7 @@ class _Writing:
     def _rename_written(self) -> None:
         """Rename files that were read back and record them. After a cut the next run repeats it."""
         archive = self._archive
+        archive.confirm()
         archive.folder.finish(new.file.path for new in self._written)
         with archive.warehouse.connect() as conn:
             for new in self._written:

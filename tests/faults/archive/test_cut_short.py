@@ -2,6 +2,7 @@
 
 import random
 import secrets
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from loaders.engine.progress import Silent
 from loaders.files.whole_file import unfinished
 from loaders.settings import Settings
 from orchestration.archive import folder as folders
@@ -16,6 +18,7 @@ from orchestration.archive import ledger, swap
 from orchestration.archive.folder import Folder
 from orchestration.archive.ledger import New
 from orchestration.archive.store import archive_lock
+from orchestration.archive.write import Request, archive
 from quotemill.errors import LockHeldError
 from quotemill.warehouse.postgres import Warehouse
 from tests.faults import tally
@@ -24,6 +27,7 @@ from tests.faults.kills import dice
 from tests.faults.points import ARCHIVE, RENAME, Point, after
 from tests.faults.scene import wait_until
 from tests.integration.dbt.option_days import (
+    AFTER,
     LANDED,
     TUESDAY,
     VIEWS,
@@ -142,6 +146,32 @@ def test_what_a_kill_left_undone_the_same_work_does(
         assert tables(days, LANDED) == landed
     checked = archived(settings, warehouse, check=True)
     assert (checked.exit_code, checked.damaged, checked.files) == (0, [], 0)
+
+
+@pytest.mark.parametrize("stage", ["chain_intraday", "compact"])
+def test_an_archive_that_lost_its_lock_changes_no_file(
+    stage: str, days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+) -> None:
+    """Its connection broke, and another archive began: each would remove files of the other."""
+    left: list[list[str]] = []
+    with ExitStack() as other:
+
+        class Losing(Silent):
+            def start(self, what: str, total: int) -> None:
+                if what == stage:
+                    days.execute(
+                        "select pg_terminate_backend(pid, 10000) from pg_stat_activity where "
+                        "application_name = 'quotemill archive lock' "
+                        "and datname = current_database()"
+                    )
+                    other.enter_context(archive_lock(warehouse))
+                    left.append(files(folder))
+
+        with pytest.raises(LockHeldError, match="the archive lost its lock"):
+            archive(settings, warehouse, Request(compact=True), Losing(), AFTER)
+    assert [files(folder)] == left
+    done = archived(settings, warehouse, compact=True, check=True)
+    assert (done.exit_code, done.damaged, done.unknown) == (0, [], [])
 
 
 def test_rows_that_go_from_one_large_file_to_another_are_never_in_both(
