@@ -1,6 +1,6 @@
 """Faults of the TDX service on the wire, in its log, and over its control port."""
 
-import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +12,7 @@ from loaders.sandbox.tdx.calls import Options
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.actions import events
 from loaders.sandbox.world.market import SyntheticMarket
+from tests.faults.scene import wait_until
 
 BARS = "kline-all?code=sh600000"
 Fault = Callable[[str], None]
@@ -72,24 +73,30 @@ def test_an_error_of_the_sandbox_is_reported_and_no_reset(
 
 
 @pytest.mark.parametrize("kind", ["refuse", "restart"])
-def test_the_port_is_closed_for_a_while(sandbox: TdxSandbox, fault: Fault, kind: str) -> None:
+def test_the_port_is_closed_for_a_while(
+    sandbox: TdxSandbox, fault: Fault, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     httpx.post(sandbox.url + "/api/tasks/pull-trade", json={"code": "sz000001"})
     before = len(data(sandbox, "tasks"))
+    closed, over = threading.Event(), threading.Event()
+    waited: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waited.append(seconds)
+        closed.set()
+        return not over.wait(60)
+
+    monkeypatch.setattr(sandbox.stopped, "wait", wait)
     fault(f"{kind}:kline-all:first=1:seconds=0.3")
     with pytest.raises(httpx.TransportError):
         get(sandbox, BARS)
-    host, port = sandbox.url.removeprefix("http://").split(":")
-    errors, deadline = 0, time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            get(sandbox, "health")
-            if errors:
-                break
-        except httpx.TransportError:
-            errors += 1
-    assert errors > 0
-    socket.create_connection((host, int(port))).close()
+    assert closed.wait(60)
+    with pytest.raises(httpx.ConnectError):
+        get(sandbox, "health")
+    over.set()
+    wait_until("it listens again", lambda: sandbox.listening)
     assert len(data(sandbox, "tasks")) == (0 if kind == "restart" else before)
+    assert waited == [0.3]
 
 
 def test_an_outage_can_last_some_seconds(sandbox: TdxSandbox, fault: Fault) -> None:
