@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -43,8 +44,16 @@ def part_with_answers(warehouse: Warehouse, answers: int) -> job_status.Part | N
     return next((part for part in parts if part.reached == answers), None)
 
 
-def test_a_running_job_is_followed_from_elsewhere_to_its_end(bench: Toy, jobs: Command) -> None:
-    warehouse = open_warehouse(bench.settings)
+def test_a_running_job_is_followed_from_elsewhere_to_its_end(
+    bench: Toy, jobs: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse, follow, begun = open_warehouse(bench.settings), commands._follow, Event()
+
+    def follow_seen(*arguments: Any) -> Any:
+        begun.set()
+        return follow(*arguments)
+
+    monkeypatch.setattr(commands, "_follow", follow_seen)
     with ThreadPoolExecutor() as pool:
         reached = bench.block("dd")
         load = pool.submit(bench.load, keys=("AA", "Bb", "cc", "dd"))
@@ -55,6 +64,7 @@ def test_a_running_job_is_followed_from_elsewhere_to_its_end(bench: Toy, jobs: C
             [head, line] = jobs(1)
             following = pool.submit(jobs, follow=True)
             assert job_status.find_running_job(warehouse) == 1
+            assert begun.wait(60)  # before the load can end
         finally:
             release()
         assert load.result().status == "succeeded"
