@@ -146,24 +146,24 @@ def test_a_client_id_that_is_in_use_makes_way_for_the_next_of_the_pool(
 
 def test_an_absent_gateway_is_reported_after_the_first_waits() -> None:
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.bind(("127.0.0.1", 0))  # and not listened on: nobody else gets it
         port = free.getsockname()[1]
-    waited: list[float] = []
-    settings = IbSettings(host="127.0.0.1", port=port)
-    patient = open_gateway(settings, sleep=waited.append, first_waits=(1.0, 2.0))
-    with patient as nobody, pytest.raises(GatewayGone) as caught:
-        nobody.server_time()
-    assert waited == [1.0, 2.0]
-    assert str(port) in str(caught.value)
-    assert "IB_PORT" in caught.value.hint
-    with (
-        open_gateway(
-            settings, sleep=waited.append, first_waits=(5.0,), cancelling=lambda: True
-        ) as nobody,
-        pytest.raises(GatewayGone),
-    ):
-        nobody.server_time()
-    assert waited == [1.0, 2.0]
+        waited: list[float] = []
+        settings = IbSettings(host="127.0.0.1", port=port)
+        patient = open_gateway(settings, sleep=waited.append, first_waits=(1.0, 2.0))
+        with patient as nobody, pytest.raises(GatewayGone) as caught:
+            nobody.server_time()
+        assert waited == [1.0, 2.0]
+        assert str(port) in str(caught.value)
+        assert "IB_PORT" in caught.value.hint
+        with (
+            open_gateway(
+                settings, sleep=waited.append, first_waits=(5.0,), cancelling=lambda: True
+            ) as nobody,
+            pytest.raises(GatewayGone),
+        ):
+            nobody.server_time()
+        assert waited == [1.0, 2.0]
     with (
         pytest.raises(SettingsError, match="no IB gateway is configured"),
         open_gateway(IbSettings()),

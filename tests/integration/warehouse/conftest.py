@@ -114,12 +114,12 @@ def foreign_server() -> Iterator[ForeignServer]:
         if account:
             os.chown(data, account.uid, account.gid)
             os.chown(secret, account.uid, account.gid)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
         initdb = [programs / "initdb", "-D", data, "-U", "postgres", "-A", "scram-sha-256", "-N"]
         initdb += ["-E", "UTF8", "--locale=C", f"--pwfile={secret}"]
         binaries.run_as(account, initdb, check=True, capture_output=True)
+        with socket.socket() as probe:  # late: nobody keeps it for us
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
         options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories='' -F"
         control = [programs / "pg_ctl", "-D", data, "-w", "-o", options, "-l", data / "log"]
         with pytest.MonkeyPatch.context() as patch:
