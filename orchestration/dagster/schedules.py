@@ -9,6 +9,7 @@ import dagster as dg
 
 from loaders.engine import failed_keys
 from loaders.settings import Settings
+from loaders.warehouse.content import find_content
 from loaders.warehouse.postgres import find_warehouse
 from orchestration.dagster.build import BUILD, SOURCE_TAG
 from orchestration.dagster.commands import raise_failure, run_command
@@ -164,13 +165,16 @@ def make_retry(settings: Settings, jobs: Mapping[str, Any]) -> dg.SensorDefiniti
         minimum_interval_seconds=int(RETRY_EVERY.total_seconds()),
     )
     def retry() -> Iterator[dg.RunRequest]:
-        warehouse = find_warehouse(settings)
-        failed = warehouse.ask(failed_keys.read_failures) if warehouse else []
+        if (warehouse := find_warehouse(settings)) is None:
+            return
+        failed = warehouse.ask(failed_keys.read_failures)
+        # a key that Dagster knows starts nothing, and after a restore numbers come again
+        content = warehouse.ask(find_content)
         for source, job_id in find_retries(failed, datetime.now(UTC)):
             if source in jobs:
                 step = {f"load_{source}": {"config": {"retry_job": job_id}}}
                 yield dg.RunRequest(
-                    run_key=f"{source} {job_id}",
+                    run_key=f"{source} {job_id} {content}",
                     job_name=jobs[source].name,
                     run_config={"ops": step},
                 )

@@ -1,4 +1,5 @@
 """Assets, jobs and schedules that Dagster sees."""
+# ruff: noqa: F811
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -10,10 +11,14 @@ import pytest
 from loaders import sources
 from loaders.engine.failed_keys import FailedKey
 from loaders.settings import Settings, load_settings
+from loaders.warehouse.postgres import open_warehouse
+from orchestration.backup.dump import dump
+from orchestration.backup.dump_restore import restore
 from orchestration.schedule import jobs as schedule_jobs
 from orchestration.schedule.crontab import parse_crontab
 from quotemill.errors import SettingsError
 from tests.requirements import require_dagster
+from tests.toy.bench import Toy, bench  # noqa: F401
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -122,6 +127,41 @@ def test_keys_are_loaded_again_that_failed_lately_and_nobody_accepted() -> None:
     hour = timedelta(hours=1)
     keys = [failed(3, hour), failed(3, hour), failed(4, hour, True), failed(5, RETRY_FOR + hour)]
     assert find_retries(keys, NOW) == [("tdx", 3)]
+
+
+def test_a_load_that_fails_under_a_number_that_a_restore_took_back_is_retried(
+    bench: Toy, tmp_path: Path
+) -> None:
+    require_dagster()
+    import dagster as dg
+
+    from orchestration.dagster.schedules import make_retry
+
+    @dg.op(name="load_toy", config_schema={"retry_job": int})
+    def load_again() -> None: ...
+
+    @dg.job
+    def again() -> None:
+        load_again()
+
+    sensor = make_retry(bench.settings, {"toy": again})
+
+    def asked() -> list[tuple[str, Any]]:
+        context = dg.build_sensor_context(instance=dg.DagsterInstance.ephemeral())
+        requests = sensor.evaluate_tick(context).run_requests
+        return [(str(request.run_key), request.run_config) for request in requests or ()]
+
+    assert asked() == []
+    bench.load()
+    dump(open_warehouse(bench.settings), tmp_path / "dump")
+    (bench.folder / "cc.csv").unlink()
+    assert bench.load(keys=("cc",)).job_id == 2
+    [(key, config)] = asked()
+    assert config == {"ops": {"load_toy": {"config": {"retry_job": 2}}}}
+    restore(open_warehouse(bench.settings), tmp_path / "dump", clean=True)
+    assert bench.load(keys=("cc",)).job_id == 2
+    [(other, same)] = asked()
+    assert (other != key, same) == (True, config)
 
 
 def test_the_embedded_server_is_for_one_machine_alone(
