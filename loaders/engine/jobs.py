@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 
 from loaders.engine import failed_keys
 from loaders.engine.request import LoadRequest
-from loaders.warehouse.content import ask_content, find_content
+from loaders.warehouse.content import RestoredMeanwhile, ask_content
 from loaders.warehouse.lock import LOCK, load_lock
 from loaders.warehouse.turns import is_held
 from quotemill.errors import LockHeldError, UsageError
@@ -188,18 +188,19 @@ def finish_job(
 ) -> bool:
     """Record the end of a job, and of its open tasks; not after a restore, which returns False."""
 
-    def finish(conn: psycopg.Connection) -> bool:
-        if find_content(conn) != content:
-            return False
+    def finish(conn: psycopg.Connection) -> None:
         _end_tasks(conn, [job_id], "cancelled" if status == "cancelled" else "failed")
         conn.execute(
             "update ops.ingestion_jobs "
             "set status = %s, error = %s, finished_at = clock_timestamp() where job_id = %s",
             (status, error, job_id),
         )
-        return True
 
-    return warehouse.ask(finish, patient=patient)
+    try:
+        ask_content(warehouse, content, finish, patient=patient)
+    except RestoredMeanwhile:
+        return False
+    return True
 
 
 def _interrupt(conn: psycopg.Connection, lane: str) -> None:

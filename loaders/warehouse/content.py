@@ -54,17 +54,23 @@ def find_content(conn: psycopg.Connection) -> str | None:
     return row[0] if row else None
 
 
-def require_content(conn: psycopg.Connection, content: str) -> None:
+def require_content(conn: psycopg.Connection, content: str | None) -> None:
     """Raises RestoredMeanwhile. From here to the end of the transaction a restore has to wait."""
     if find_content(conn) != content:
         raise RestoredMeanwhile
 
 
-def ask_content(warehouse: Warehouse, content: str, work: Callable[[psycopg.Connection], T]) -> T:
+def ask_content(
+    warehouse: Warehouse,
+    content: str | None,
+    work: Callable[[psycopg.Connection], T],
+    *,
+    patient: bool = True,
+) -> T:
     """As `Warehouse.ask`, where the warehouse still holds that. Raises RestoredMeanwhile."""
 
     def fenced(conn: psycopg.Connection) -> T:
         require_content(conn, content)
         return work(conn)
 
-    return warehouse.ask(fenced)
+    return warehouse.ask(fenced, patient=patient)

@@ -25,7 +25,7 @@ from loaders import log, sources
 from loaders.landing import change_feed
 from loaders.settings import Settings
 from loaders.warehouse import turns
-from loaders.warehouse.content import find_content
+from loaders.warehouse.content import RestoredMeanwhile, ask_content, find_content
 from quotemill.errors import LockHeldError, UpstreamError, UsageError, innermost
 from quotemill.warehouse.connections import find_process
 from quotemill.warehouse.dbt_project import find_project
@@ -135,12 +135,8 @@ class BuildRecord:
 
         Raises WarehouseAway, at once.
         """
-
-        def write(conn: psycopg.Connection) -> None:
-            if find_content(conn) == self._content:
-                work(conn)
-
-        self._warehouse.ask(write, patient=False)
+        with contextlib.suppress(RestoredMeanwhile):
+            ask_content(self._warehouse, self._content, work, patient=False)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[psycopg.Connection]:

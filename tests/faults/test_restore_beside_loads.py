@@ -57,7 +57,9 @@ def restored(bench: Toy, file: Path) -> None:
     restore(open_warehouse(settings), file, clean=True)
 
 
-def overtaken(bench: Toy, symbol: str, file: Path, then: Callable[[], object] = int) -> LoadResult:
+def overtaken(
+    bench: Toy, symbol: str, file: Path, then: Callable[[], object] = lambda: None
+) -> LoadResult:
     """A load that loses its lock as it reads the symbol, and goes on once the dump is restored.
 
     then: what happens before it goes on

@@ -2,33 +2,28 @@
 
 import json
 from datetime import date
-from importlib.util import find_spec
 from typing import Any
 
 import httpx
 
 from loaders.sandbox.tq.world import World
 from tests.faults.scene import wait_until
-from tests.requirements import require
 
 DAY = date(2025, 11, 18)
 PEEK = {"aid": "peek_message"}
-TOKEN = "/auth/realms/shinnytech/protocol/openid-connect/token"
 
 
-def test_a_small_packet_does_not_overtake_a_large_one() -> None:
-    present = all(find_spec(name) is not None for name in ("tqsdk", "aiohttp"))
-    require("tq", present, "the extra tq is not installed")
+def test_a_small_packet_does_not_overtake_a_large_one(world: World) -> None:
     from websockets.sync.client import connect
 
-    from loaders.sandbox.tq.service import TqSandbox
+    from loaders.sandbox.tq.service import REALM, TqSandbox
 
-    served = World(first=date(2025, 9, 1), end=date(2025, 12, 12), ticks_per_day=60)
-    with TqSandbox(served, clock=f"{DAY}T09:30:00") as sandbox:
+    with TqSandbox(world, clock=f"{DAY}T09:30:00") as sandbox:
         given = sandbox.settings()
         form = {name: given[name] for name in ("account", "password")}
         form |= {"grant_type": "password", "username": given["account"]}
-        token = httpx.post(sandbox.url + TOKEN, data=form).json()["access_token"]
+        address = f"{sandbox.url}{REALM}/protocol/openid-connect/token"
+        token = httpx.post(address, data=form).json()["access_token"]
         headers = {"Authorization": f"Bearer {token}"}
         with connect(given["md_url"], additional_headers=headers) as client:
 
