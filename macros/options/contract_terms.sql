@@ -10,6 +10,7 @@
             and {{ rows }}.{{ day }} < f.valid_to
 {%- endmacro %}
 
+{# A term of a contract (`k`, `f`) on the day of the row: the former one, or today's. #}
 {% macro contract_term(name) -%}
     (case when f.conid is null then k.{{ name }} else f.{{ name }} end)
 {%- endmacro %}

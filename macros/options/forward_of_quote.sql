@@ -1,7 +1,6 @@
 {#
-    The price of the underlying and the forward of the quote `q` by the row `f` of options.forwards.
-    The underlying moves while a slot is captured, and the forward with it. A late price is of after
-    hours while the quote is of the close: both are those of the forward.
+    The price of the underlying of the quote `q` by the row `f` of options.forwards. A late price is
+    of after hours while the quote is of the close: both are those of the forward.
 #}
 {% macro spot_of_forward(q, f) -%}
     case
@@ -11,6 +10,7 @@
     end
 {%- endmacro %}
 
+{# The forward at that price: the underlying moves while a slot is captured, and it with it. #}
 {% macro forward_of_quote(q, f) -%}
     {{ f }}.forward * case
         when {{ q }}.is_late_spot then 1
