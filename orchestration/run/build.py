@@ -86,11 +86,11 @@ def build(
             selection += ["--select", f"source:{table}+"]
         if only_touched and not arguments:
             # as the default selector; and the qa stage judges findings, each check would run twice
-            selection += ["--exclude", "resource_type:unit_test", "tag:source_keys"]
+            selection += ["--exclude", "resource_type:unit_test"]
             selection += ["tag:whole_tables", "test_name:no_rows"]
         elif "--select" in selection:
             # dbt leaves its default selector out
-            selection += ["--exclude", "tag:source_keys", "tag:whole_tables"]
+            selection += ["--exclude", "tag:whole_tables"]
         # a build of named models proves nothing about the rest
         part = bool(arguments) and not only_touched
         started = time.monotonic()

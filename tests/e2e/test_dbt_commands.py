@@ -32,7 +32,6 @@ LOADED = {
     "dbt build": BUILT,
     "dbt test --select test_type:unit": r"Done\. PASS=\d{3} WARN=0 ERROR=0",
     "dbt test --select tag:whole_tables": r"Done\. PASS=\d+ WARN=0 ERROR=0",
-    "dbt test --select tag:source_keys": r"Done\. PASS=\d+ WARN=0 ERROR=0",
     "dbt source freshness": r"ERROR STALE freshness of raw_tdx\.kline_daily",  # by today's date
     "dbt docs generate": r"Catalog written to",
     "dbt run-operation apply_hypertables": r"Registered adapter",

@@ -118,9 +118,7 @@ def test_a_new_day_is_built_and_a_run_without_one_builds_no_row(
     assert second.build is not None
     assert "source:raw_tdx.kline_daily+" in second.build.command
     # unit tests prove SQL and read no row; findings are judged after the build
-    left_out = (
-        "--exclude resource_type:unit_test tag:source_keys tag:whole_tables test_name:no_rows"
-    )
+    left_out = "--exclude resource_type:unit_test tag:whole_tables test_name:no_rows"
     assert first.build.command == f"build {left_out}"
     assert second.build.command.endswith(f"+ {left_out}")
     assert 0 < second.build.rows_written < first.build.rows_written

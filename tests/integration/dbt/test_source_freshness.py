@@ -36,12 +36,3 @@ def test_the_age_of_a_source_is_counted_in_trading_days(
     assert freshness() == "warn"
     set_last_day(conn, -1)
     assert freshness() == "pass"
-
-
-def test_the_keys_of_landed_tables_are_tested_on_request(models: str, dbt: Dbt) -> None:
-    outcome = dbt("test", "--select", "tag:source_keys")
-
-    assert outcome.success, outcome.error
-    tested = [name for name in outcome.statuses if not name.startswith("quotemill-on-run")]
-    assert len(tested) > 40
-    assert all(name.startswith("source_unique_combination_raw_") for name in tested)
