@@ -65,8 +65,9 @@ _NAMED = re.compile(
 )
 # at least eight characters with digits and letters, or sixteen: no host, no word of a path
 _TOKEN = re.compile(r"(?=[^.]*[0-9])(?=[^.]*[A-Za-z])[^.\s]{8,}|[^.\s]{16,}")
-# begins PostgreSQL's codes of a broken connection, a server that stops, and a full one
-_LOST = ("08", "57P", "53100", "53300")
+# begins PostgreSQL's codes of a broken connection, a server that stops, a full one, and a lock that
+# is held for too long
+_LOST = ("08", "57P", "53100", "53300", "55P03")
 _log = logging.getLogger(__name__)
 _folder: Path | None = None
 _secrets: tuple[str, ...] = ()

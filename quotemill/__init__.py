@@ -85,18 +85,22 @@ def open(
 
     Raises Error: where there is no warehouse yet, or it cannot be reached; for wrong settings.
     """
+    from dataclasses import replace
+
     from quotemill.errors import UsageError
     from quotemill.methods.session import add_hint
     from quotemill.reader import Reader
     from quotemill.settings import load_settings
     from quotemill.warehouse.opening import open_warehouse
+    from quotemill.warehouse.postgres import READERS_WAIT
 
     try:
         if url and not ("://" in str(url) or "=" in str(url)):
             # which is not shown: it may have a password
             raise UsageError("url is no URL of PostgreSQL", hint="open(home=…) names a folder")
         settings = load_settings(warehouse_url=url, home=home)
-        return Reader(settings, open_warehouse(settings), exact)
+        warehouse = replace(open_warehouse(settings), lock_timeout=READERS_WAIT)
+        return Reader(settings, warehouse, exact)
     except Error as error:
         raise add_hint(error) from None
 

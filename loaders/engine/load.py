@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-
 from loaders import log
 from loaders.engine import failed_keys, jobs
 from loaders.engine.jobs import Task
@@ -236,8 +234,6 @@ def _run_tasks(load: Load) -> tuple[QuotemillError | None, bool]:
     try:
         tasks.run(load)
         is_cancelled = load.cancelling()
-        if not is_cancelled:
-            _build_indexes(load)
     except WarehouseAway as caught:
         _abandon(load, "failed", str(caught))
         raise
@@ -316,25 +312,6 @@ def _finish(
         dict(load.counts),
         is_standing=is_standing,
     )
-
-
-def _build_indexes(load: Load) -> None:
-    """Build the indexes that an import of this source dropped, this one or an interrupted one.
-
-    At the end of a load, so that neither its rows nor those of other sources wait for it.
-    """
-    from loaders.landing import indexes
-
-    tables = load.source.tables
-    if not load.warehouse.ask(lambda conn: indexes.pending(conn, tables)):
-        return
-    try:
-        with load.warehouse.connect(autocommit=True) as conn:
-            indexes.build_pending(
-                conn, tables, load.source.lane_of(load.request), load.reporter.line
-            )
-    except psycopg.Error as error:
-        load.warn(f"an index could not be built, the next load tries again: {error}".strip())
 
 
 def _abandon(load: Load, status: str, text: str) -> None:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from loaders.landing.load_job import Landed
     from loaders.warehouse.tables import Batch, LandedTable
 
-# A package that has as many takes no further key. The first rows of a table can be all of them: its
-# key is built with this package, and kept up row by row in those that follow.
-MOST_ROWS, MOST_FIRST_ROWS = 2_000_000, 20_000_000
+# A package that has as many takes no further key. The first rows of a table can be more: its key is
+# built with this package, for whose end readers wait, and kept up row by row in those that follow.
+MOST_ROWS, MOST_FIRST_ROWS = 2_000_000, 10_000_000
 
 
 @dataclass

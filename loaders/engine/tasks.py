@@ -16,7 +16,7 @@ import pyarrow as pa
 from loaders.engine.jobs import Task
 from loaders.engine.outcome import NOT_DUE, Outcome, Stopped
 from loaders.engine.source import Dataset, Unit
-from loaders.landing import first_key, rejects
+from loaders.landing import rejects
 from loaders.landing.emptied import list_emptied
 from loaders.landing.rejects import Rejected
 from loaders.landing.screening import screen
@@ -112,7 +112,6 @@ class RunningTask:
         load, task = self.load, self.task
         task.status = "running"
         load.save(task)
-        load.warehouse.ask(lambda conn: first_key.remove_dead(conn, self.dataset.landed))
         size = self.dataset.keys.most or load.source.slice_size(load.settings)
         while (start := task.reached) < len(task.keys) and not load.stopping():
             outcomes = self.dataset.fetch(context, task.keys[start : start + size])

@@ -29,7 +29,6 @@ class LandingCredentials(PostgresCredentials):
 @configspec
 class LandingConfiguration(PostgresClientConfiguration):
     credentials: LandingCredentials = None  # type: ignore[assignment]  # dlt fills it in
-    lane: str = ""  # whose packages these are
     content: str = ""  # of the warehouse that they are fetched for
     accepts_loss: str = ""  # datasets, with spaces between
 

@@ -1,14 +1,14 @@
 """COPY of the first rows of a table while dlt extracts them.
 
 To extract keeps one processor busy, and COPY another. So what dlt gets goes to the server at once,
-in a transaction that stays open. The file of the package is what counts: when its turn comes and
-its rows are there, and no others, it takes the transaction over, and what is left is the change
-feed, the key and the commit. In any other case, and where the process dies, the server undoes the
+in a transaction that stays open and keeps readers of the table waiting. The file of the package is
+what counts: when its turn comes and its rows are there, and no others, it takes the transaction
+over, and what is left is the change feed, the key, the indexes and the commit. In any other case, and where the process dies, the server undoes the
 rows, and the file lands as any other.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pgpq import ArrowToPostgresBinaryEncoder
 
-from loaders.landing import first_key, indexes
+from loaders.landing import first_rows
 from loaders.landing.editions.plain import PlainTable
 from loaders.landing.first_copy import Changes, make_encoder
 from loaders.landing.landed_file import column_types, land_copied
@@ -30,7 +30,6 @@ from loaders.landing.table_rejects import ROW_ERRORS
 from loaders.landing.target import Target
 from loaders.warehouse.content import require_content
 from loaders.warehouse.tables import LOAD_ID, LandedTable
-from quotemill.warehouse.schemas import has_rows
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ def copying_early(destination: Any, table: LandedTable) -> Iterator["EarlyCopy"]
         indexes=table.index_names,
     )
     config, connect = destination.config_params, destination.warehouse.connect
-    early = EarlyCopy(connect, target, lane=config["lane"], content=config["content"])
+    early = EarlyCopy(connect, target, config["content"])
     destination.early = early
     try:
         yield early
@@ -63,14 +62,15 @@ class EarlyCopy:
     """The rows of one package that an open transaction has copied into their table."""
 
     def __init__(
-        self, connect: Callable[[], psycopg.Connection], target: Target, *, lane: str, content: str
+        self, connect: Callable[[], psycopg.Connection], target: Target, content: str
     ) -> None:
-        self._connect, self._target, self._lane, self._content = connect, target, lane, content
+        self._connect, self._target, self._content = connect, target, content
         self._thread = ThreadPoolExecutor(1, "early-copy")
         self._waiting: list[Future[None]] = []
         self._open = ExitStack()  # the connection
         self._conn: psycopg.Connection | None = None
         self._load_id, self._schema = "", pa.schema([])
+        self._dropped: Sequence[str] = ()
         self._rows, self._changes = 0, Changes(target)
         self._has_ended = False
 
@@ -105,23 +105,20 @@ class EarlyCopy:
             self._end()
 
     def _begin(self, schema: pa.Schema) -> psycopg.Connection | None:
-        """Open the transaction of the rows; None where the table has rows, or keeps its key."""
+        """Open the transaction of the rows; None where the table has or may have others."""
         conn = self._connect()
         self._open.callback(conn.close)
         self._open.enter_context(hung_up_when_stopped(conn))
-        # a short transaction, as in land_file
-        with conn.transaction():
-            self._target = target = replace(self._target, types=column_types(conn, self._target))
-            if not set(schema.names) <= target.types.keys():
-                return None
-            if make_encoder(conn, schema, PlainTable(target)) is None:
-                return None
-            indexes.drop_for_import(conn, target, rows=FEWEST, lane=self._lane, fewest=1)
-            first_key.drop_key(conn, target, lane=self._lane)
         require_content(conn, self._content)
-        if not first_key.lock_unkeyed(conn, target) or has_rows(conn, target.schema, target.table):
+        self._target = target = replace(self._target, types=column_types(conn, self._target))
+        if not set(schema.names) <= target.types.keys():
             return None
-        self._conn, self._schema = conn, schema
+        if make_encoder(conn, schema, PlainTable(target)) is None:
+            return None
+        dropped = first_rows.clear(conn, target)
+        if dropped is None:
+            return None
+        self._conn, self._schema, self._dropped = conn, schema, dropped
         return conn
 
     def take(self, path: Path, table: str, load_id: str) -> bool:
@@ -152,7 +149,15 @@ class EarlyCopy:
     def land(self, conn: psycopg.Connection, path: Path, target: Target, *, file_id: str) -> bool:
         """Land a file whose rows are there; where the table refuses them, undo them."""
         try:
-            land_copied(conn, path, target, self._changes, rows=self._rows, file_id=file_id)
+            land_copied(
+                conn,
+                path,
+                target,
+                self._changes,
+                self._dropped,
+                rows=self._rows,
+                file_id=file_id,
+            )
         except ROW_ERRORS as error:  # of a key that repeats
             log.info("%s cannot take a file straight: %s", target.table, error)
             conn.rollback()

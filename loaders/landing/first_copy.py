@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pgpq import ArrowToPostgresBinaryEncoder
 
-from loaders.landing import first_key, lineage
+from loaders.landing import first_rows, lineage
 from loaders.landing.change_feed import MOST_RANGES
 from loaders.landing.editions.plain import PlainTable
 from loaders.landing.staging import (
@@ -29,7 +29,6 @@ from loaders.landing.staging import (
 )
 from loaders.landing.table_rejects import ROW_ERRORS
 from loaders.landing.target import Target, names, quote
-from quotemill.warehouse.schemas import has_rows
 
 log = logging.getLogger(__name__)
 
@@ -85,12 +84,12 @@ def copy_straight(
     """COPY a file into its table and report it; the number of rows, None where the COPY failed."""
     try:
         with conn.transaction():
-            is_unkeyed = first_key.lock_unkeyed(conn, target)
+            dropped = first_rows.clear(conn, target)
             changes = Changes(target)
             read = copy_binary(conn, changes.draw(rows.batches()), target.name, encoder)
             changes.report(conn)
-            if is_unkeyed:
-                first_key.build_key(conn, target)
+            if dropped is not None:
+                first_rows.build(conn, dropped)
     except ROW_ERRORS as error:  # of a value, of a key that repeats
         reason: Exception = error
     except psycopg.OperationalError:
@@ -115,9 +114,6 @@ def _are_same_types(conn: psycopg.Connection, stored: list[str], encoded: list[s
 
 def _has_rows(conn: psycopg.Connection, table: PlainTable, keys: list[str]) -> bool:
     target = table.target
-    # else the rows of a killed load would be read for each code
-    if first_key.lacks_key(conn, target.name):
-        return has_rows(conn, target.schema, target.table)
     # in the order of the key: a planner without statistics would read the whole table
     order = names(target.key[1:], "t") or "1"
     row = conn.execute(

@@ -1,26 +1,26 @@
 """One file of rows into its landed table.
 
-1. Secondary indexes are dropped, where the file fills the table, and the key, where the table is
-   empty (a transaction of its own).
-2. Where the table has none of its codes: COPY straight into it (loaders/landing/first_copy.py).
+1. Where the table has none of its codes: COPY straight into it (loaders/landing/first_copy.py), of
+   an empty table without its key and indexes (loaders/landing/first_rows.py).
    Else binary COPY into a temp table, 50,000 rows at a time; by text where that refuses the file.
-3. Of a unit that is replaced as one (a day of ticks): DELETE of the rows that it has no more.
+2. Of a unit that is replaced as one (a day of ticks): DELETE of the rows that it has no more.
    Rows that these two steps replace or delete are kept, where the settings say so.
-4. INSERT .. SELECT .. ON CONFLICT (key) DO UPDATE .. WHERE the row differs and is not worse.
-5. What these wrote, by key and date, into the change feed.
-6. Rows that the table refuses into the table of rejected rows; those of before, withdrawn.
-7. One row in ops.landed_files.
+3. INSERT .. SELECT .. ON CONFLICT (key) DO UPDATE .. WHERE the row differs and is not worse.
+4. What these wrote, by key and date, into the change feed.
+5. Rows that the table refuses into the table of rejected rows; those of before, withdrawn.
+6. One row in ops.landed_files.
 
-Of the first file of a table 1 and 2 may be over when it comes (loaders/landing/early_copy.py).
+Of the first file of a table 1 may be over when it comes (loaders/landing/early_copy.py).
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pyarrow.parquet as pq
 
-from loaders.landing import first_key, indexes, lineage, table_rejects
+from loaders.landing import first_rows, lineage, table_rejects
 from loaders.landing.editions.choose import open_table
 from loaders.landing.editions.plain import PlainTable
 from loaders.landing.first_copy import Changes, copy_straight, find_encoder
@@ -33,7 +33,7 @@ from loaders.warehouse.tables import ROUTE_NO, SOURCE_ROUTE
 
 
 def land_file(
-    conn: psycopg.Connection, path: Path, target: Target, *, file_id: str, lane: str, content: str
+    conn: psycopg.Connection, path: Path, target: Target, *, file_id: str, content: str
 ) -> None:
     """Land a file; `file_id` is its package, a slash and its own name.
 
@@ -42,17 +42,12 @@ def land_file(
     content that the file was fetched for.
     """
     with pq.ParquetFile(path) as file:
-        # a short transaction: readers of the table must not wait until the rows have landed
+        # a short transaction: other loads that meet a new code must not wait for the rows
         with conn.transaction():
             target = replace(target, types=column_types(conn, target))
             table = open_table(conn, target, file)
             target = table.target
             encoder = find_encoder(conn, file, table)
-            fewest = 1 if encoder else indexes.FEWEST_INDEXES
-            rows = file.metadata.num_rows
-            indexes.drop_for_import(conn, target, rows=rows, lane=lane, fewest=fewest)
-            if encoder and table.drops_key:
-                first_key.drop_key(conn, target, lane=lane)
         has_numbers = ROUTE_NO in target.types
         routes = lineage.number_routes(conn, file) if has_numbers else {}
         # the transaction of the rows starts here; savepoints follow
@@ -62,8 +57,6 @@ def land_file(
         table.begin(conn)
         file_rows = FileRows(file, numbers if has_numbers else None)
         copied = copy_straight(conn, file_rows, target, encoder) if encoder else None
-        if copied is None and target.key and first_key.lock_unkeyed(conn, target):
-            first_key.give_back_key(conn, target)
         staged = copy_to_stage(conn, file_rows) if copied is None else Staged(copied, [])
     if copied is not None:
         new, changed, dropped = copied, 0, 0
@@ -80,13 +73,17 @@ def land_copied(
     path: Path,
     target: Target,
     changes: Changes,
+    dropped: Sequence[str],
     *,
     rows: int,
     file_id: str,
 ) -> None:
-    """Land a file whose rows the open transaction has copied into their table, which has no key."""
+    """Land a file whose rows the open transaction has copied into their table.
+
+    dropped: the statements that build the table's key and indexes
+    """
     changes.report(conn)
-    first_key.build_key(conn, target)
+    first_rows.build(conn, dropped)
     _record_rejects(conn, path, target, Staged(rows, []), file_id)
     _record_file(conn, target, lineage.number_file(conn, file_id), file_id, (rows, rows, 0))
 

@@ -126,7 +126,6 @@ def _pipeline(
 ) -> dlt.Pipeline:
     destination = landing(
         warehouse.dlt_url(),
-        lane=lane,
         content=content,
         accepts_loss=" ".join(accepts_loss),
     )
@@ -279,9 +278,9 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
         if target.qualified in client.warehouse.history:
             target = replace(target, keeps_history=True)
         file_id = f"{self._load_id}/{self.job_id()}"
-        path, lane, content = Path(self._file_path), config.lane, config.content
+        path, content = Path(self._file_path), config.content
         if early is None or not early.land(conn, path, target, file_id=file_id):
-            land_file(conn, path, target, file_id=file_id, lane=lane, content=content)
+            land_file(conn, path, target, file_id=file_id, content=content)
 
 
 class LandingClient(KeptClient):

@@ -12,7 +12,7 @@ from loaders.warehouse import migration_files
 from loaders.warehouse.editions import find_edition
 from loaders.warehouse.history import prepare_history
 from loaders.warehouse.ownership import claim_schemas, owned_schemas
-from loaders.warehouse.tables import LandedTable, create_indexes, create_tables
+from loaders.warehouse.tables import LandedTable, complete_tables, create_tables
 from loaders.warehouse.turns import MIGRATE, wait_for_turn
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import COMPAT, FIXED_SCHEMAS, INNER_SCHEMAS
@@ -41,8 +41,7 @@ def prepare(
         create_tables(conn, tables)
         prepare_history(conn, warehouse.history, tables)
         find_edition(conn).convert_empty(conn, tables, warehouse.history)
-        for table in tables:
-            create_indexes(conn, table)
+        complete_tables(conn, tables)
 
     # a restore at the same moment may end it by a deadlock
     warehouse.ask(work, patient=False)

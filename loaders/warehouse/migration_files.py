@@ -11,7 +11,7 @@ import psycopg
 from loaders.settings import Settings
 from loaders.warehouse.postgres import find_warehouse
 from quotemill.errors import SettingsError
-from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import READERS_WAIT, Warehouse
 from quotemill.warehouse.schemas import has_relation
 
 # the last of those that made the same tables before 0.1.0; their names were recorded
@@ -52,7 +52,8 @@ def find_current_warehouse(settings: Settings) -> Warehouse | None:
 def keep_current_warehouse(settings: Settings) -> Iterator[Warehouse | None]:
     """As `find_current_warehouse`, and keep its connections until the end of the block."""
     named = find_warehouse(settings)
-    with named.keeping_connections() if named else nullcontext() as warehouse:
+    reading = replace(named, lock_timeout=READERS_WAIT) if named else None
+    with reading.keeping_connections() if reading else nullcontext() as warehouse:
         if warehouse is not None:
             warehouse.ask(refuse_outdated, patient=False)  # who looks gets an answer at once
         yield warehouse

@@ -12,7 +12,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from loaders.warehouse.turns import unless_locked
-from quotemill.warehouse.schemas import has_rows
+from quotemill.errors import SettingsError
 
 # the lineage of every landed row; dlt adds the load id while it extracts
 STANDARD_FIELDS = [
@@ -245,46 +245,55 @@ def _alter(conn: psycopg.Connection, name: sql.Identifier, actions: Iterable[sql
         conn.execute(sql.SQL("alter table {} {}").format(name, action))
 
 
-def create_indexes(conn: psycopg.Connection, table: LandedTable) -> None:
-    """Create the declared indexes that are absent.
+def complete_tables(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> None:
+    """Build the keys and the declared indexes that tables lack; in a table in use, the next time.
 
-    Those of a table with rows are recorded as pending: the next load to end builds them
-    (loaders/landing/indexes.py).
+    Raises SettingsError with a key that several rows have, typed in since somebody dropped it.
     """
-    statements = _index_statements(table)
-    if not statements:
-        return
-    known = conn.execute(
-        "select relname from pg_class where relnamespace = to_regnamespace(%s) "
-        "and relname = any(%s) union select index_name from ops.pending_indexes "
-        "where schema_name = %s and index_name = any(%s)",
-        (table.dataset, list(statements)) * 2,
+    tables = list(tables)
+    rows = conn.execute(
+        # a key of another name is one
+        "select t.relnamespace::regnamespace::text, "
+        "case when x.indisunique then t.relname || '_pkey' else i.relname end from pg_index as x "
+        "inner join pg_class as t on x.indrelid = t.oid "
+        "inner join pg_class as i on x.indexrelid = i.oid "
+        "where t.relnamespace::regnamespace::text = any(%s)",
+        (sorted({table.dataset for table in tables}),),
     )
-    for (name,) in known.fetchall():
-        del statements[name]
-    if not statements:
-        return
-    filled = has_rows(conn, table.dataset, table.name)
-    for name, statement in statements.items():
-        if not filled:
-            conn.execute(statement)
-            continue
-        conn.execute(
-            "insert into ops.pending_indexes (schema_name, index_name, table_name, definition) "
-            "values (%s, %s, %s, %s)",
-            (table.dataset, name, table.name, statement.as_string(conn)),
-        )
+    present = set(rows.fetchall())
+    for table in tables:
+        for name, statement in _index_statements(table).items():
+            if (table.dataset, name) in present:
+                continue
+            try:
+                with unless_locked(conn):
+                    conn.execute(statement)
+            except psycopg.errors.UniqueViolation as error:
+                key = (error.diag.message_detail or "").removesuffix(" is duplicated.")
+                raise SettingsError(
+                    f"several rows of {table.qualified} have one key, which the table lacks: {key}",
+                    hint="delete all but one of them, then run again",
+                ) from None
 
 
 def _index_statements(table: LandedTable) -> dict[str, sql.Composed]:
-    """The statement that creates each secondary index of a table, by its name."""
+    """The statements that build the key and each further index of a table, by its name."""
+    add = sql.SQL("alter table {table} add constraint {name} primary key ({columns})")
+    create = sql.SQL("create index {name} on {table} ({columns})")
+    statements = {
+        table.key_name: (add, table.key),
+        **{
+            name: (create, columns)
+            for name, columns in zip(table.index_names, table.indexes, strict=True)
+        },
+    }
     return {
-        name: sql.SQL("create index {} on {} ({})").format(
-            sql.Identifier(name),
-            sql.Identifier(table.dataset, table.name),
-            sql.SQL(", ").join(map(sql.Identifier, columns)),
+        name: statement.format(
+            name=sql.Identifier(name),
+            table=sql.Identifier(table.dataset, table.name),
+            columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
         )
-        for name, columns in zip(table.index_names, table.indexes, strict=True)
+        for name, (statement, columns) in statements.items()
     }
 
 

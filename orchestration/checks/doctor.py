@@ -3,13 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 import psycopg
 
 from loaders import sources
 from loaders.engine.check import Check, failed, run_checks
-from loaders.landing import indexes
 from loaders.settings import Settings
 from loaders.sources import landed_tables
 from loaders.ticks import store_state
@@ -30,9 +28,6 @@ from quotemill.errors import QuotemillError, SettingsError
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 from quotemill.wording import say_count
-
-if TYPE_CHECKING:  # its module imports pyarrow
-    from loaders.warehouse.tables import LandedTable
 
 CLOCK_SKEW = timedelta(minutes=2)
 BACKUP_AGE = timedelta(days=10)  # one a week, and three days for a machine that was off
@@ -157,7 +152,6 @@ def _check_database(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
         needed = privileges(conn, warehouse.reader_role)
         foreign = foreign_relations(conn, migrate.schemas(warehouse, landed_tables()))
         others = migrate.other_market_schemas(conn, warehouse, landed_tables())
-        unbuilt = list(check_indexes(conn, landed_tables()))
         extension = edition.describe(conn)
         unconverted = list(edition.list_unconverted(conn, landed_tables()))
     yield Check("server", "ok", f"{version.split(' on ')[0]}, {extension}")
@@ -178,23 +172,12 @@ def _check_database(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
             yield failed("privileges", missing)
     if all(privilege.held for privilege in needed):
         yield Check("privileges", "ok", "everything that loads and builds need")
-    yield from unbuilt
     skew = abs(clock - now)
     if skew > CLOCK_SKEW:
         text = f"this machine and the warehouse differ by {skew}"
         yield Check("clock", "warn", text, "set both by NTP")
     else:
         yield Check("clock", "ok", format_time(now, timespec="minutes"))
-
-
-def check_indexes(conn: psycopg.Connection, tables: "Iterable[LandedTable]") -> Iterator[Check]:
-    """Warn about missing or invalid indexes of landed tables."""
-    if not has_relation(conn, "ops.pending_indexes"):
-        return  # no load has prepared this warehouse yet
-    for index in indexes.pending(conn, tables):
-        text = f"{index.qualified} is missing or unusable: {index.reason}"
-        fix = "the end of its source's next load builds it: loaders run"
-        yield Check("indexes", "warn", text, fix)
 
 
 def _check_edits(warehouse: Warehouse) -> Iterator[Check]:

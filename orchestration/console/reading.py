@@ -11,7 +11,7 @@ import psycopg
 
 from loaders.settings import Settings
 from loaders.warehouse.migration_files import find_current_warehouse
-from quotemill.errors import UpstreamError, sqlstate
+from quotemill.errors import LockHeldError, UpstreamError, sqlstate
 from quotemill.warehouse.postgres import Warehouse
 
 _CANCELLED = "57014"
@@ -73,7 +73,7 @@ class ReadingWarehouse(Warehouse):
         """One piece of reading in one transaction; raises at once where the warehouse is away."""
         return super().ask(work, patient=False)
 
-    def away(self, error: BaseException) -> UpstreamError:
+    def away(self, error: BaseException) -> UpstreamError | LockHeldError:
         if sqlstate(error) == _CANCELLED:
             return UpstreamError(
                 f"the warehouse needed more than {self.statement:g} s for this",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Query: TypeAlias = tuple[str, Mapping[str, Any] | Sequence[Any] | None]
 
+# what the server ended: a cancelled query, one that waited too long for a lock
+_ENDED = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)
 _HINTS: Mapping[type[psycopg.Error], str] = {
     psycopg.errors.UndefinedTable: "quotemill build",
     psycopg.errors.SyntaxError: "only select, with, values and table are read, not show or explain",
@@ -128,7 +130,7 @@ def translating(warehouse: "Warehouse") -> Iterator[None]:
         yield
     except psycopg.Error as error:
         is_lost = error.sqlstate is None and isinstance(error, psycopg.OperationalError)
-        if is_lost or isinstance(error, psycopg.errors.QueryCanceled):
+        if is_lost or isinstance(error, _ENDED):
             raise add_hint(warehouse.away(error)) from None
         text = error.diag.message_primary or str(error)
         hints = (hint for kind, hint in _HINTS.items() if isinstance(error, kind))

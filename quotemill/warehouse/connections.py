@@ -68,8 +68,11 @@ def connect(
     autocommit: bool = False,
     application_name: str = "quotemill",
     kind: type[psycopg.Connection[Any]] = psycopg.Connection,
+    lock_timeout: str = "0",
 ) -> psycopg.Connection:
     """Connect as all of our sessions do.
+
+    lock_timeout: how long it waits for what others lock, as '5s'; 0: for ever
 
     Raises what libpq says, and SettingsError for a database that is not in UTF-8.
     """
@@ -89,6 +92,8 @@ def connect(
             hint=f"{create.as_string(None)}; then name that one in QUOTEMILL_WAREHOUSE_URL",
         )
     connection.execute(SESSION.encode())
+    if lock_timeout != "0":
+        connection.execute("select set_config('lock_timeout', %s, false)", (lock_timeout,))
     connection.autocommit = autocommit
     return connection
 

@@ -17,14 +17,15 @@ import psycopg
 import stamina
 from psycopg.conninfo import make_conninfo
 
-from quotemill.errors import UpstreamError, sqlstate
+from quotemill.errors import LockHeldError, UpstreamError, sqlstate
 from quotemill.masks import HIDDEN, find_passwords
 from quotemill.warehouse.address import build_address, parse_address
 from quotemill.warehouse.connections import WATCHFUL, connect, take_unbroken
 
 T = TypeVar("T")
 PATIENCE = 60.0  # seconds that a load waits for a warehouse that restarts
-_NO_ROOM = "53100"  # PostgreSQL's code of a full disk
+READERS_WAIT = "5s"  # for a table that others lock; the first rows of one can take half a minute
+_NO_ROOM, _LOCKED = "53100", "55P03"  # PostgreSQL's codes of a full disk, of a lock's limit
 _CROWDED = "close other connections, or raise max_connections of the server"
 _FIXES = [  # fragments of libpq's messages, and what to do about each
     ("too many ", _CROWDED),  # clients; connections for a role or a database
@@ -96,6 +97,7 @@ class Warehouse:
     admits_reader: whether the role of `server.listen` gets in
     history: landed tables whose old rows stay when a load corrects them
     connection: how its sessions behave
+    lock_timeout: how long they wait for what others lock; 0: for ever
     """
 
     url: str = field(repr=False)
@@ -114,6 +116,7 @@ class Warehouse:
     connection: type[psycopg.Connection[Any]] = field(
         default=psycopg.Connection, repr=False, compare=False
     )
+    lock_timeout: str = field(default="0", repr=False, compare=False)
 
     @contextmanager
     def keeping_connections(self) -> Iterator["Warehouse"]:
@@ -140,12 +143,13 @@ class Warehouse:
         Raises WarehouseAway with the fix as its hint.
         """
         try:
+            options = autocommit, application_name, self.connection, self.lock_timeout
             try:
-                return connect(self.url, autocommit, application_name, self.connection)
+                return connect(self.url, *options)
             except psycopg.OperationalError:
                 if self.start is None:
                     raise
-                return connect(self.start(), autocommit, application_name, self.connection)
+                return connect(self.start(), *options)
         except psycopg.OperationalError as error:
             raise self.away(error) from None
 
@@ -228,14 +232,23 @@ class Warehouse:
             text = text.replace(password, HIDDEN)
         return text
 
-    def away(self, error: BaseException) -> UpstreamError:
-        """The error to raise when a connection failed or broke, or the server's disk is full."""
+    def away(self, error: BaseException) -> UpstreamError | LockHeldError:
+        """The error to raise when a connection failed or broke, or the server lacks what it needs.
+
+        Its disk can be full, or a table locked for longer than a reader waits.
+        """
         whole = self.scrub(" ".join(str(error).split()))
         reason = _REMARKS.sub("", _ATTEMPT.sub("", whole))
         if sqlstate(error) == _NO_ROOM:
             return UpstreamError(
                 f"the warehouse {self.label} has no room left: {reason}",
                 hint="free some space on the disk of its server, then run again: nothing is lost",
+            )
+        if sqlstate(error) == _LOCKED:
+            return LockHeldError(
+                f"a table of the warehouse {self.label} is locked: a load writes its first rows, or "
+                "another command changes it",
+                hint="run again in a minute; `quotemill jobs` lists the loads that run",
             )
         fix = next((fix for part, fix in _FIXES if part in whole), "")
         if self.embedded and fix != _CROWDED:

@@ -95,8 +95,8 @@ TDX = {
         "loaders.landing.landed_file:copy_to_stage", stage=LANDING
     ),
     STRAIGHT: before("loaders.landing.first_copy:Changes.report", stage=LANDING),
-    NO_KEY: before("loaders.landing.first_key:lock_unkeyed", stage=LANDING),
-    KEY: before("loaders.landing.first_key:build_key", stage=LANDING),
+    NO_KEY: after("loaders.landing.first_rows:clear", stage=LANDING),
+    KEY: before("loaders.landing.first_rows:build", stage=LANDING),
     EARLY[0]: before("loaders.landing.early_copy:require_content", stage=FETCHING),
     EARLY[1]: after("loaders.landing.early_copy:copy_binary", stage=FETCHING),
     EARLY[2]: before("loaders.landing.early_copy:land_copied", stage=LANDING),

@@ -5,7 +5,6 @@ DELETE, and no now() in the condition of an upsert.
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import psycopg
 import pyarrow.parquet as pq
@@ -19,8 +18,6 @@ from loaders.warehouse.distribution import add_codes, is_distributed, relate_cod
 @dataclass(frozen=True)
 class DistributedTable(PlainTable):
     """A table on the nodes of Citus."""
-
-    drops_key: ClassVar[bool] = False
 
     def codes_relation(self) -> str:
         return relate_codes("%s", is_distributed=True)

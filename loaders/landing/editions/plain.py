@@ -15,7 +15,6 @@ class PlainTable:
 
     target: Target
     takes_copies: ClassVar[bool] = True  # of whole files, straight
-    drops_key: ClassVar[bool] = True  # while it is empty
 
     def begin(self, conn: psycopg.Connection) -> None:
         """Prepare the transaction of the rows."""

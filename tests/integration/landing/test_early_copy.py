@@ -124,18 +124,20 @@ def test_few_rows_are_not_copied_early(bench: LandingBench, copied: list[str]) -
     assert copied == ["file"]
 
 
-def test_a_reader_of_early_rows_waits_for_nothing_and_sees_none(
+def test_a_reader_of_early_rows_waits_for_their_commit(
     bench: LandingBench, conn: psycopg.Connection, copied: list[str], seen: list[EarlyCopy]
 ) -> None:
     def batches() -> Iterator[Batch]:
         yield from parts(bars(3, 0, 30))
         await_copy(seen[0], 90)
         conn.execute("set lock_timeout = '10ms'")
-        assert conn.execute("select count(*) from raw_tdx.kline_daily").fetchone() == (0,)
-        assert conn.execute(KEY).fetchone() is None
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            conn.execute("select count(*) from raw_tdx.kline_daily")
+        assert conn.execute(KEY).fetchone() is not None  # to others it is still there
 
     assert drawn(bench, batches()) == (90, 90, 0)
     assert copied == ["early"]
+    assert len(stored(conn)) == 90
 
 
 def test_a_key_that_repeats_among_early_rows_lands_once(
@@ -228,7 +230,7 @@ def test_rows_of_an_extract_that_fails_are_undone(
     ):
         drawn(bench, batches())
     assert stored(conn) == []
-    assert conn.execute(KEY).fetchone() is None
+    assert conn.execute(KEY).fetchone() is not None
     assert conn.execute("select 1 from ops.landed_files").fetchone() is None
 
     rows = bars(CODES, 0, 30)
