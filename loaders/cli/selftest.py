@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,15 +56,14 @@ def selftest_command(
     from loaders import loads
     from loaders.engine import test_runs
     from loaders.engine.test_report import failure_page
-    from loaders.tdx.selftest import report as reports
-    from loaders.tdx.selftest import runner
+    from loaders.tdx.selftest import run as selftest
 
     settings = load_settings()
     shell.start_logs(settings)
     now = shell.parse_time(as_of) or datetime.now(UTC)
-    output = output or settings.home / "selftest" / reports.RESULTS
-    report = report or output.with_name(reports.REPORT)
-    options = runner.Options(settings.tdx.timeout, bulk_timeout, verbose)
+    output = output or settings.home / "selftest" / selftest.RESULTS
+    report = report or output.with_name(selftest.REPORT)
+    options = selftest.Options(settings.tdx.timeout, bulk_timeout, verbose)
     # both cancel the tasks started in the service; a shell's `&` disables Ctrl-C
     kill_as_ctrl_c = signals.handled(
         {
@@ -72,26 +72,26 @@ def selftest_command(
         }
     )
     with kill_as_ctrl_c, reporter() as shown_progress:
-        run = asyncio.run(
-            runner.run(settings, options, now, lambda: datetime.now(UTC), shown_progress)
+        shown = asyncio.run(
+            selftest.run(settings, options, now, lambda: datetime.now(UTC), shown_progress)
         )
-        shown = reports.document(run)
-        recorded = reports.record(shown, run, os.environ.get(log.SCHEDULE))
+        recorded = selftest.record(shown, os.environ.get(log.SCHEDULE))
         prepare = partial(loads.prepare_warehouse, settings, Silent())
         test_runs.record(settings, prepare, recorded, shown_progress.line)
-        reports.write(output, reports.as_text(shown))
-        reports.write(report, failure_page(shown, source))
+        selftest.write(output, dumps(shown, ensure_ascii=False, indent=2) + "\n")
+        selftest.write(report, failure_page(shown, source))
     shell.print_answer(
         shown, json, lambda: _summarise(shown, recorded.checks, output=output, report=report)
     )
-    if run.status == "error":
+    if shown["status"] == "error":
         raise UpstreamError(
-            f"nothing answers at {run.base_url}",
+            f"nothing answers at {shown['base_url']}",
             hint="start the service, or correct tdx.base_url in the settings",
         )
-    if run.status == "failed":
+    if shown["status"] == "failed":
+        summary = shown["summary"]
         raise DataQualityError(
-            f"{run.count('failed')} of {len(run.results)} checks failed", hint=f"see {report}"
+            f"{summary['failed']} of {summary['total']} checks failed", hint=f"see {report}"
         )
 
 
@@ -101,20 +101,18 @@ def _summarise(
     from loaders.engine.test_report import may_run
     from loaders.engine.test_runs import WORDS
 
-    shown_checks = []
-    for row, check in zip(shown["results"], checks, strict=True):
-        name = f"{row['no']:>2} {check.name}"
-        if check.status != "ok":
-            shown_checks.append(replace(check, name=name))
-        shown_checks += [Check(name, "warn", warning) for warning in row["warnings"]]
+    shown_checks = [
+        replace(check, name=f"{no:>2} {check.name}")
+        for no, check in enumerate(checks, 1)
+        if check.status != "ok"
+    ]
     for task in filter(may_run, shown["tasks"]):
         shown_checks.append(Check(f"task {task['kind']} {task['id']}", "warn", task["end"]))
     print_checks(shown_checks, WORDS | {"warn": "warning"})
     summary = shown["summary"]
     print(
         f"{summary['total']} checks in {shown['duration_ms'] / 1000:.1f} s: "
-        f"{summary['passed']} passed, {summary['failed']} failed, {summary['skipped']} skipped; "
-        f"fingerprint {shown['fingerprint']}"
+        f"{summary['passed']} passed, {summary['failed']} failed, {summary['skipped']} skipped"
     )
     print(f"results: {output}")
     print(f"report: {report}")

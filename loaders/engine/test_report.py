@@ -9,7 +9,6 @@ TITLES = {"selftest": "self-test", "verify": "verification"}
 # what a check of the record may lack
 _ABSENT: Mapping[str, Any] = {
     "params": {},
-    "warnings": [],
     "error": None,
     "evidence": {},
     "http_status": None,
@@ -48,7 +47,7 @@ def failure_page(shown: Mapping[str, Any], source: str, kind: str = "selftest") 
         "",
         f"{shown['base_url']}, {shown['started_at']}, {shown['duration_ms'] / 1000:.1f} s. "
         f"{summary['total']} checks: {summary['passed']} passed, {summary['failed']} failed, "
-        f"{summary['skipped']} skipped. Fingerprint `{shown['fingerprint']}`, previous trading day "
+        f"{summary['skipped']} skipped. Previous trading day "
         f"{shown['reference_trading_day'] or 'unknown'}.",
         "",
     ]
@@ -57,10 +56,10 @@ def failure_page(shown: Mapping[str, Any], source: str, kind: str = "selftest") 
         lines += ["Nothing failed.", ""]
     for row in failed:
         lines += _section(row)
-    for status, heading in (("skipped", "Skipped"), ("warned", "Warnings")):
-        notes = _notes(shown["results"], status)
-        if notes:
-            lines += [f"## {heading}", "", *notes, ""]
+    skipped = [row for row in shown["results"] if row["status"] == "skipped"]
+    if skipped:
+        notes = [f"- {row['no']} {row['name']}: {row['reason']}" for row in skipped]
+        lines += ["## Skipped", "", *notes, ""]
     left = [task for task in shown["tasks"] if may_run(task)]
     if left:
         lines += ["## Tasks that may still run", ""]
@@ -91,14 +90,6 @@ def _section(row: Mapping[str, Any]) -> list[str]:
         *(["First 300 bytes of the body:", "", *_fenced(body)] if body else ["No body came."]),
         "",
     ]
-
-
-def _notes(rows: list[Mapping[str, Any]], status: str) -> list[str]:
-    if status == "skipped":
-        notes = [(row, row["reason"]) for row in rows if row["status"] == "skipped"]
-    else:
-        notes = [(row, text) for row in rows for text in row["warnings"]]
-    return [f"- {row['no']} {row['name']}: {text}" for row, text in notes]
 
 
 def _request(row: Mapping[str, Any]) -> str:

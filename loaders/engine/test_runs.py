@@ -45,7 +45,6 @@ class Record:
     finished_at: datetime
     base_url: str
     checks: Sequence[Check]
-    fingerprint: str | None
     options: Mapping[str, Any]
     detail: Mapping[str, Any]
     schedule: str | None = None
@@ -66,19 +65,6 @@ class Record:
             }
             for no, check in enumerate(self.checks, 1)
         ]
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """The number of a recorded run.
-
-    `before` is the previous run with the same service; `changed` names the checks that passed both
-    times but had other fields in their answers.
-    """
-
-    run_id: int
-    before: int | None = None
-    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,50 +99,30 @@ def record(
     run: Record,
     report: Callable[[str], object],
 ) -> None:
-    """Record a run and its figures if the warehouse takes them; report changes of the service."""
-    recorded = record_if_possible(open_warehouse, run, report)
-    if recorded is None:
+    """Record a run and its figures if the warehouse takes them."""
+    run_id = record_if_possible(open_warehouse, run, report)
+    if run_id is None:
         return
     counts = {f"{status}_checks": run.count(status) for status in ("passed", "failed", "skipped")}
     seconds = round((run.finished_at - run.started_at).total_seconds(), 2)
     requests = request_counts.counted()  # the process does nothing else
     figures = {"seconds": seconds, **counts, **requests}
     metrics.record(settings, metrics.measure_stage(run.kind, run.source, figures))
-    report(f"recorded as run {recorded.run_id} of ops.testing_runs")
-    if recorded.changed:
-        report(
-            f"warning: other fields than in run {recorded.before}: {', '.join(recorded.changed)};"
-            " another revision of the service?"
-        )
+    report(f"recorded as run {run_id} of ops.testing_runs")
 
 
 def record_if_possible(
     open_warehouse: Callable[[], Warehouse], record: Record, report: Callable[[str], object]
-) -> Recorded | None:
-    """Record a run; None, and a line for people, where the warehouse does not take it."""
+) -> int | None:
+    """Record a run, return its number.
+
+    None, and a line for people, if the warehouse does not take it.
+    """
     try:
-        return open_warehouse().ask(lambda conn: _save(conn, record), patient=False)
+        return open_warehouse().ask(lambda conn: save(conn, record), patient=False)
     except (QuotemillError, psycopg.Error) as error:
         report(f"not recorded in ops.testing_runs: {error}".strip())
         return None
-
-
-def _save(conn: psycopg.Connection, record: Record) -> Recorded:
-    run_id = save(conn, record)
-    [(before,)] = conn.execute(
-        "select max(run_id) from ops.testing_runs "
-        "where source = %s and kind = %s and base_url = %s and status <> 'error' and run_id < %s",
-        (record.source, record.kind, record.base_url, run_id),
-    )
-    if before is None:
-        return Recorded(run_id)
-    names = conn.execute(
-        "select n.name from ops.testing_logs as n inner join ops.testing_logs as b on b.no = n.no "
-        "where n.run_id = %s and b.run_id = %s and n.status = 'passed' and b.status = 'passed' "
-        "and n.evidence ->> 'shape' <> b.evidence ->> 'shape' order by n.no",
-        (run_id, before),
-    )
-    return Recorded(run_id, before, tuple(name for (name,) in names))
 
 
 def save(conn: psycopg.Connection, record: Record) -> int:
@@ -165,8 +131,8 @@ def save(conn: psycopg.Connection, record: Record) -> int:
         """
         insert into ops.testing_runs (
             source, kind, schedule, started_at, finished_at, base_url, status, total, passed,
-            failed, skipped, fingerprint, options, detail
-        ) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning run_id
+            failed, skipped, options, detail
+        ) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning run_id
         """,
         (
             record.source,
@@ -178,7 +144,6 @@ def save(conn: psycopg.Connection, record: Record) -> int:
             record.status,
             len(record.checks),
             *(record.count(status) for status in ("passed", "failed", "skipped")),
-            record.fingerprint,
             _json(record.options),
             _json(record.detail),
         ),
@@ -232,16 +197,6 @@ def read_newest(conn: psycopg.Connection) -> list[Newest]:
         return []
     with conn.cursor(row_factory=class_row(Newest)) as cur:
         return cur.execute(_NEWEST).fetchall()
-
-
-def newest_fingerprint(conn: psycopg.Connection, source: str) -> str | None:
-    """The revision of a source by the newest self-test that reached it."""
-    row = conn.execute(
-        "select fingerprint from ops.testing_runs where source = %s and kind = 'selftest' "
-        "and status <> 'error' order by run_id desc limit 1",
-        (source,),
-    ).fetchone()
-    return row[0] if row else None
 
 
 def _json(value: Mapping[str, Any]) -> str:

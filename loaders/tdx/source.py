@@ -18,7 +18,6 @@ from functools import partial
 from loaders.engine.load import Load
 from loaders.engine.operations import DISCONNECT_WORDS
 from loaders.engine.source import Insight, Requests, Source
-from loaders.engine.test_runs import newest_fingerprint
 from loaders.settings import Settings
 from loaders.tdx.check import check
 from loaders.tdx.client.answers import EXCHANGES
@@ -38,9 +37,6 @@ READY = time(16, 0)  # by then the service has the complete day
 @contextmanager
 def opened(load: Load) -> Iterator[Context]:
     """Open the client on an event loop; at the end warn of oddities in answers and files."""
-    # revisions of the service differ; the newest self-test says which one this is
-    if fingerprint := load.warehouse.ask(lambda conn: newest_fingerprint(conn, SOURCE.name)):
-        load.log("info", "newest self-test of the service", {"fingerprint": fingerprint})
     tdx = load.settings.tdx
     client = (
         None

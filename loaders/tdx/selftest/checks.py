@@ -1,61 +1,94 @@
 """The table of the self-test's 31 checks, one for each route of the service.
 
-Each has its request and its condition. loaders.tdx.selftest.runner sends the requests,
-loaders.tdx.selftest.conditions judges the answers.
+Each has its request, and what must hold for its answer by the service's reference.
+loaders.tdx.selftest.run sends the requests and makes a row of each check.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
+from loaders.requests.http import RetryableAnswer
 from loaders.tdx.selftest import conditions as answer
-from loaders.tdx.selftest.conditions import PULL_KLINE, PULL_TRADE, STOCK, STOCKS, Condition, Facts
+from loaders.tdx.selftest.conditions import (
+    CALENDAR,
+    PULL_KLINE,
+    PULL_TRADE,
+    Facts,
+    Seen,
+    days,
+    is_whole,
+    times,
+)
 
+STOCK = "sz000001"
+STOCKS = (STOCK, "sh600000", "sz000002")
 INDEX = "sh000001"
-Params = Callable[[Facts], dict[str, Any]]
+# what a condition raises for an answer of another shape
+WRONG_SHAPE = (KeyError, TypeError, ValueError, IndexError, AttributeError)
 
 
-def nothing(_: Facts) -> dict[str, Any]:
-    return {}
+class NotPassed(RetryableAnswer):
+    """The reason why a check did not pass.
 
+    kind: timeout, connection, http, json, envelope or assertion.
+    """
 
-def fixed(**params: Any) -> Params:
-    return lambda _: params
-
-
-def on_day(**params: Any) -> Params:
-    """Parameters of a request for the previous trading day."""
-    return lambda facts: {"code": STOCK, "date": facts.day_text, **params}
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
 
 
 @dataclass(frozen=True)
 class Check:
     """One check of the self-test.
 
+    rows: the name of the list in the answer; empty for an answer without one, `.` for the answer.
+    says: what the answer must have, in words.
     params: the query of a GET, the JSON body of a POST.
     needs: facts that earlier checks must have learned.
-    volatile: paths of parts that come and go with the time of day; the shape leaves them out.
-    starts: the kind of task that the request starts.
-    cancels: the kind of task that is cancelled after the request.
     """
 
-    no: int
-    name: str
-    path: str
-    holds: Condition
-    params: Params = nothing
+    route: str
+    rows: str
+    says: str
+    holds: Callable[[Seen], bool]
+    params: Callable[[Facts], dict[str, Any]] = lambda _: {}
     method: str = "GET"
     bulk: bool = False
     needs: tuple[str, ...] = ()
-    volatile: tuple[str, ...] = ()
-    in_envelope: bool = True
-    starts: str | None = None
-    cancels: str | None = None
+    name: str = ""
+    no: int = 0
 
-    def at(self, facts: Facts) -> str:
+    def path(self, facts: Facts) -> str:
         """The request's path, with the task's id filled in."""
-        return self.path.format(task=facts.tasks.get(self.cancels or "", ""))
+        return f"/api/{self.route}".format(task=facts.tasks.get(PULL_TRADE, ""))
+
+    def judge(self, data: Any, facts: Facts) -> int | None:
+        """Return the number of rows, None without a list. Raises NotPassed."""
+        count: int | None = None
+        try:
+            # the service writes null for no rows
+            rows = (data if self.rows == "." else data[self.rows] or []) if self.rows else []
+            count = len(rows) if self.rows and isinstance(rows, list) else None
+            if isinstance(rows, list) and self.holds(Seen(rows, data, facts)):
+                return count
+        except WRONG_SHAPE:
+            pass
+        came = "" if count is None else f", got {count} rows"
+        raise NotPassed("assertion", f"expected {self.says}{came}")
+
+
+def fixed(**params: Any) -> Callable[[Facts], dict[str, Any]]:
+    return lambda _: params
+
+
+def on_day(**params: Any) -> Callable[[Facts], dict[str, Any]]:
+    """Parameters of a request for the previous trading day."""
+    return lambda facts: {"code": STOCK, "date": facts.day_text, **params}
 
 
 def _last_days(facts: Facts) -> dict[str, Any]:
@@ -76,81 +109,241 @@ def _this_year(facts: Facts) -> dict[str, Any]:
     return {"code": STOCK, "start_year": facts.today.year, "end_year": facts.today.year}
 
 
-def _check(route: str, holds: Condition, params: Params = nothing, **options: Any) -> Check:
-    """A check without its number; its name is the route with underscores."""
-    name = options.pop("name", route.replace("-", "_").replace("/", "_"))
-    return Check(no=0, name=name, path=f"/api/{route}", holds=holds, params=params, **options)
-
-
 _DAY = ("day",)
 _BARS = fixed(code=STOCK, type="day", limit="50")
-_PULL = fixed(codes=[STOCK], tables=["day"])
 _IN_ORDER = (
-    _check("health", answer.says("healthy"), in_envelope=False),
-    _check("server-status", answer.says("running")),
-    _check("quote", answer.quotes_in_order(STOCKS[:2]), fixed(code=",".join(STOCKS[:2]))),
-    _check("batch-quote", answer.quotes_in_order(STOCKS), fixed(codes=list(STOCKS)), method="POST"),
-    _check("kline", answer.adjusted_days, fixed(code=STOCK, type="day"), needs=_DAY),
-    _check("kline-history", answer.exactly(10), fixed(code=STOCK, type="minute5", limit="10")),
-    _check("kline-all", answer.history("tdx", 50), _BARS, bulk=True),
-    _check(
+    Check("health", "", "status healthy", lambda seen: seen.data["status"] == "healthy"),
+    Check("server-status", "", "status running", lambda seen: seen.data["status"] == "running"),
+    Check(
+        "quote",
+        ".",
+        "two quotes in the order of the request, K.Last above 0",
+        lambda seen: answer.quotes_of(STOCKS[:2], seen),
+        fixed(code=",".join(STOCKS[:2])),
+    ),
+    Check(
+        "batch-quote",
+        ".",
+        "three quotes in the order of the request, K.Last above 0",
+        lambda seen: answer.quotes_of(STOCKS, seen),
+        fixed(codes=list(STOCKS)),
+        method="POST",
+    ),
+    Check(
+        "kline",
+        "List",
+        "bars in ascending order up to the last five trading days",
+        answer.new_enough,
+        fixed(code=STOCK, type="day"),
+        needs=_DAY,
+    ),
+    Check(
+        "kline-history",
+        "List",
+        "10 bars",
+        lambda seen: len(times(seen.rows)) == 10,
+        fixed(code=STOCK, type="minute5", limit="10"),
+    ),
+    Check(
+        "kline-all",
+        "list",
+        "1 to 50 bars with turnover, as many as `count`, and meta.source tdx",
+        answer.history("tdx", 50),
+        _BARS,
+        bulk=True,
+    ),
+    Check(
         "kline-all/tdx",
+        "list",
+        "1 to 10 bars with turnover, as many as `count`, and meta.source tdx",
         answer.history("tdx", 10),
         fixed(code=STOCK, type="week", limit="10"),
         bulk=True,
     ),
-    _check("kline-all/ths", answer.history("ths", 50), _BARS, bulk=True),
-    _check("index", answer.index_days, fixed(code=INDEX, type="day", limit="10")),
-    _check(
-        "index/all", answer.index_months, fixed(code=INDEX, type="month", limit="12"), bulk=True
+    Check(
+        "kline-all/ths",
+        "list",
+        "1 to 50 bars, as many as `count`, and meta.source ths",
+        answer.history("ths", 50),
+        _BARS,
+        bulk=True,
     ),
-    _check("minute", answer.whole_day_of_minutes, on_day(), needs=_DAY),
-    _check("trade", answer.ticks, on_day(), needs=_DAY),
-    _check("trade-history", answer.exactly(200), on_day(count="200"), needs=_DAY),
-    _check("minute-trade-all", answer.whole_day_of_ticks, on_day(), needs=_DAY),
-    _check("trade-history/full", answer.ticks_of_the_range, _one_day, bulk=True, needs=_DAY),
-    _check("search", answer.search_hit, fixed(keyword=STOCK[2:])),
-    _check("stock-info", answer.three_parts, fixed(code=STOCK), volatile=("minute.List",)),
-    _check("codes", answer.listed_codes, fixed(exchange="sh")),
-    _check("stock-codes", answer.ten_codes, fixed(limit="10")),
-    _check("etf-codes", answer.ten_codes, fixed(limit="10")),
-    _check("etf", answer.five_funds_of_sh, fixed(exchange="sh", limit="5")),
-    _check("market-stats", answer.stats_of_two_exchanges),
-    _check("market-count", answer.counts_of_three_exchanges),
-    _check("workday", answer.three_days_before, fixed(count="3"), volatile=("next",)),
-    _check("workday/range", answer.ten_days_of_a_month, _last_days, bulk=True),
-    _check("income", answer.returns, _two_months),
-    _check(
+    Check(
+        "index",
+        "List",
+        "10 bars, UpCount + DownCount above 0 on the last full day",
+        answer.ten_with_members,
+        fixed(code=INDEX, type="day", limit="10"),
+    ),
+    Check(
+        "index/all",
+        "list",
+        "12 bars, as many as `count`",
+        lambda seen: is_whole(seen) and len(times(seen.rows)) == 12,
+        fixed(code=INDEX, type="month", limit="12"),
+        bulk=True,
+    ),
+    Check(
+        "minute",
+        "List",
+        "240 minutes up to 15:00, as many as `Count`",
+        lambda seen: (
+            is_whole(seen, "Count") and len(seen.rows) == 240 and seen.rows[-1]["Time"] == "15:00"
+        ),
+        on_day(),
+        needs=_DAY,
+    ),
+    Check(
+        "trade",
+        "List",
+        "ticks in ascending order",
+        lambda seen: bool(seen.rows) and all(a <= b for a, b in pairwise(times(seen.rows))),
+        on_day(),
+        needs=_DAY,
+    ),
+    Check(
+        "trade-history",
+        "List",
+        "a page of 200 ticks",
+        lambda seen: len(times(seen.rows)) == 200,
+        on_day(count="200"),
+        needs=_DAY,
+    ),
+    Check(
+        "minute-trade-all",
+        "List",
+        "at least the 200 ticks of a page",
+        lambda seen: len(times(seen.rows)) >= 200,
+        on_day(),
+        needs=_DAY,
+    ),
+    Check(
+        "trade-history/full",
+        "list",
+        "at most 500 ticks, as many as `count`, and the day in covered_dates",
+        lambda seen: (
+            is_whole(seen)
+            and len(times(seen.rows, "time")) <= 500
+            and seen.data["covered_dates"] == [seen.facts.day_text]
+        ),
+        _one_day,
+        bulk=True,
+        needs=_DAY,
+    ),
+    Check(
+        "search",
+        ".",
+        f"the code {STOCK[2:]}",
+        lambda seen: STOCK[2:] in [row["code"] for row in seen.rows],
+        fixed(keyword=STOCK[2:]),
+    ),
+    Check(
+        "stock-info",
+        "",
+        "two parts of quote, kline_day and minute",
+        # the service leaves out a part whose source failed
+        lambda seen: len(seen.data.keys() & {"quote", "kline_day", "minute"}) >= 2,
+        fixed(code=STOCK),
+    ),
+    Check(
+        "codes",
+        "codes",
+        "codes, as many as `total`",
+        lambda seen: is_whole(seen, "total") and bool(seen.rows),
+        fixed(exchange="sh"),
+    ),
+    Check(
+        "stock-codes",
+        "list",
+        "10 codes with an exchange, as many as `count`",
+        answer.ten_prefixed,
+        fixed(limit="10"),
+    ),
+    Check(
+        "etf-codes",
+        "list",
+        "10 codes with an exchange, as many as `count`",
+        answer.ten_prefixed,
+        fixed(limit="10"),
+    ),
+    Check(
+        "etf",
+        "list",
+        "5 funds of sh, as many as `total`",
+        lambda seen: (
+            is_whole(seen, "total") and [row["exchange"] for row in seen.rows] == ["sh"] * 5
+        ),
+        fixed(exchange="sh", limit="5"),
+    ),
+    Check(
+        "market-stats",
+        "",
+        "sh.total and sz.total above 0",
+        lambda seen: seen.data["sh"]["total"] > 0 and seen.data["sz"]["total"] > 0,
+    ),
+    Check(
+        "market-count", "exchanges", "sh, sz and bj, and `total` as their sum", answer.sum_of_three
+    ),
+    Check(
+        CALENDAR,
+        "previous",
+        "a date and 6 previous trading days",
+        lambda seen: len(days(seen.rows)) == 6 and bool(days([seen.data["date"]])),
+        fixed(count="6"),
+    ),
+    Check(
+        "workday/range",
+        "list",
+        "at least 10 trading days in 30 days",
+        lambda seen: len(days(seen.rows)) >= 10,
+        _last_days,
+        bulk=True,
+    ),
+    Check(
+        "income",
+        "list",
+        "returns, as many as `count`",
+        lambda seen: is_whole(seen) and bool(seen.rows),
+        _two_months,
+    ),
+    Check(
         "tasks/pull-kline",
-        answer.new_task,
-        _PULL,
-        name="task_pull_kline",
+        "",
+        "a UUID as task_id",
+        answer.is_uuid,
+        fixed(codes=[STOCK], tables=["day"]),
         method="POST",
-        starts=PULL_KLINE,
+        name=PULL_KLINE,
     ),
-    _check(
+    Check(
         "tasks/pull-trade",
-        answer.new_task,
+        "",
+        "a UUID as task_id",
+        answer.is_uuid,
         _this_year,
-        name="task_pull_trade",
         method="POST",
-        starts=PULL_TRADE,
+        name=PULL_TRADE,
     ),
-    _check(
+    Check(
         "tasks",
-        answer.both_tasks,
-        name="task_list",
+        ".",
+        "both started tasks",
+        lambda seen: set(seen.facts.tasks.values()) <= {row["id"] for row in seen.rows},
         needs=(PULL_KLINE, PULL_TRADE),
-        volatile=("[].ended_at", "[].error"),
+        name="task_list",
     ),
-    _check(
+    Check(
         "tasks/{task}",
-        answer.the_task,
-        name="task_get_cancel",
+        "",
+        "the id of the started task, and a status",
+        lambda seen: (
+            seen.data["id"] == seen.facts.tasks[PULL_TRADE] and isinstance(seen.data["status"], str)
+        ),
         needs=(PULL_TRADE,),
-        volatile=("ended_at", "error"),
-        cancels=PULL_TRADE,
+        name="task_get_cancel",
     ),
 )
-CHECKS = tuple(replace(check, no=no) for no, check in enumerate(_IN_ORDER, start=1))
-[CALENDAR] = (check for check in CHECKS if check.name == "workday")
+CHECKS = tuple(
+    replace(check, no=no, name=check.name or re.sub("[-/]", "_", check.route))
+    for no, check in enumerate(_IN_ORDER, start=1)
+)

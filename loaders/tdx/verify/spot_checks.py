@@ -125,7 +125,6 @@ def verify(
         finished_at=clock(),
         base_url=settings.tdx.address or str(settings.tdx.client or settings.tdx.vipdoc),
         checks=checks,
-        fingerprint=None,
         options={"sample": len(codes), "seed": seed},
         detail={"codes": codes, "space": tables},
     )

@@ -55,7 +55,6 @@ class TestRun(Answer):
     passed: int
     failed: int
     skipped: int
-    fingerprint: str | None
 
 
 class TestCheck(Answer):

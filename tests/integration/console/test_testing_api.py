@@ -48,7 +48,6 @@ def save(dsn: str, kind: str, checks: list[Check]) -> int:
         NOW + timedelta(seconds=2),
         "http://tdx:8080",
         checks,
-        "abc",
         {},
         {"reference_trading_day": "2026-11-19", "tasks": []},
     )

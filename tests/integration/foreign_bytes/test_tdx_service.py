@@ -21,7 +21,8 @@ from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.xdxr import build_actions
-from loaders.tdx.selftest.exchange import Exchange, NotPassed
+from loaders.tdx.selftest.checks import NotPassed
+from loaders.tdx.selftest.run import ask as ask_once
 from loaders.tdx.settings import TdxSettings
 from quotemill.errors import QuotemillError, UpstreamError
 from quotemill.foreign import reading
@@ -177,7 +178,8 @@ def test_json_in_the_self_test(content: bytes) -> None:
         transport = httpx.MockTransport(lambda _: httpx.Response(200, content=content))
         async with http_client("http://tdx", connections=1, transport=transport) as client:
             with contextlib.suppress(NotPassed):
-                await Exchange(client, 5, rate_limit(None)).ask("GET", "/api/health")
+                row = {"method": "GET", "path": "/api/server-status", "params": {}}
+                await ask_once(client, rate_limit(None), row, 5)
 
     fails_as_ours(lambda: asyncio.run(once()))
 

@@ -208,16 +208,16 @@ def test_minutes_and_rollups_of_a_traded_code_are_expected_once_loaded(market: B
 
 def test_a_verification_is_recorded(market: Bench) -> None:
     result = verified(market)
-    saved = test_runs.record_if_possible(lambda: open_warehouse(market.settings), result, print)
-    assert saved is not None
+    run_id = test_runs.record_if_possible(lambda: open_warehouse(market.settings), result, print)
+    assert run_id is not None
     (run,) = market.rows(
         "select kind, status, total, passed, failed, skipped, (options ->> 'seed')::int, "
         "jsonb_array_length(detail -> 'space') from ops.testing_runs where run_id = %s",
-        saved.run_id,
+        run_id,
     )
     counts = [result.count(status) for status in ("passed", "failed", "skipped")]
     assert run == ("verify", "passed", len(result.checks), *counts, 7, len(result.space))
-    (logs,) = market.rows("select count(*) from ops.testing_logs where run_id = %s", saved.run_id)
+    (logs,) = market.rows("select count(*) from ops.testing_logs where run_id = %s", run_id)
     assert logs == (len(result.checks),)
 
 
