@@ -61,11 +61,10 @@ def verify_command(
     rollups, snapshots and space; they compare with the service where possible, without one with the
     client's files. tq: rows and hashes of every day of the tick store, recomputed; ticks without a
     row of the index, or with another stamp; the landed copy of the index; and the store's schedule
-    against the one that dbt built. Of archived days the bytes of their files are compared with
-    those that were written. Days with less than their day bar are named too, and are no failure:
-    loads ask for them again. Differences seen while a load or an archiving of ticks works may be
-    its steps: exit code 75. --repair takes no answer that is less than what is stored. A day that
-    it cannot download again stays different; --accept "KQ.m@SHFE.cu SHFE.cu2601 2025-11-25" removes
+    against the one that dbt built. Days with less than their day bar are named too, and are no
+    failure: loads ask for them again. Differences seen while a load of ticks works may be its
+    steps: exit code 75. --repair takes no answer that is less than what is stored. A day that it
+    cannot download again stays different; --accept "KQ.m@SHFE.cu SHFE.cu2601 2025-11-25" removes
     it, and the next load requests it like any missing day.
 
     Example: loaders verify tdx --sample 5 --seed 7
@@ -162,18 +161,14 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
         shown_short = (
             f", {say_count(len(verification.short), 'day')} short" if verification.short else ""
         )
-        shown_archive = (
-            f", {say_count(verification.archived, 'day')} archived" if verification.archived else ""
-        )
         print(
             f"{say_count(verification.days, 'day')}, {say_count(verification.rows, 'tick')}: "
             f"{say_count(len(verification.differences), 'difference')}{shown_repairs}{shown_short}"
-            f"{shown_archive}"
         )
     if verification.differences and verification.is_busy:
         raise LockHeldError(
-            f"a load or an archiving of ticks was at work, and the {len(verification.differences)} "
-            "differences may be its steps",
+            f"a load of ticks was at work, and the {len(verification.differences)} differences may "
+            "be its steps",
             hint="verify again once it has ended; `quotemill jobs` shows it",
         )
     if verification.differences:

@@ -86,9 +86,8 @@ class PostgresStore(IndexTables):
         key = {"symbol": symbol, "contract": contract, "day": trading_day}
         return self._ask(lambda conn: _measure(conn, f"{DAY} and not is_deleted", key))
 
-    def visible_ticks(self, trading_day: date | None = None) -> list[VisibleTicks]:
-        where = "true" if trading_day is None else f"trading_day = '{trading_day}'"
-        query = VISIBLE.format(_name(MAIN_TICKS), where).encode()
+    def visible_ticks(self) -> list[VisibleTicks]:
+        query = VISIBLE.format(_name(MAIN_TICKS), "true").encode()
         rows = self._ask(lambda conn: conn.execute(query).fetchall())
         return [VisibleTicks(*row) for row in sorted(rows)]
 
@@ -138,26 +137,13 @@ class PostgresStore(IndexTables):
             )
             flagged = conn.execute(flag.encode(), key)
             conn.execute(
-                f"update {_name(DAY_INDEX)} set (status, archive_file, archive_sha256, updated_at) "
-                f"= ('superseded', null, null, now()) "
+                f"update {_name(DAY_INDEX)} set (status, updated_at) = ('superseded', now()) "
                 f"where {DAY} and status <> 'superseded'".encode(),
                 key,
             )
             return flagged.rowcount
 
         return self._ask(work)
-
-    def remove_ticks(
-        self, archived: Collection[DayKey], first: date, last: date
-    ) -> dict[str, list[DayKey]]:
-        values = [tuple(key) for key in archived if first <= key.trading_day <= last]
-        # flagged ticks of the series on these days are of no use any more either
-        query = (
-            f"delete from {_name(MAIN_TICKS)} where symbol = %s "
-            "and (underlying_contract = %s or is_deleted) and trading_day = %s"
-        ).encode()
-        self._ask(lambda conn: conn.cursor().executemany(query, values))
-        return {}
 
     def summary(self) -> StoreSummary:
         def work(conn: psycopg.Connection) -> StoreSummary:

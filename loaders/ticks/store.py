@@ -7,7 +7,7 @@ without data. It serves one warehouse. Stamps are UTC; days are trading days.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Literal, Protocol, Self, TypeVar
 
@@ -111,8 +111,7 @@ class StoredDay(ContractDay):
 
     `status`: short where they hold less than the day bar, or have a hole.
     `volume`: lots traded by the end of its ticks. `day_volume`: lots of the day bar that they were
-    compared with; None where there was none. `archive_file`: the file of the archive that has its
-    ticks in place of the store; `archive_sha256`: of its bytes. The other fields: see Measured.
+    compared with; None where there was none. The other fields: see Measured.
     """
 
     segment_id: int
@@ -127,8 +126,6 @@ class StoredDay(ContractDay):
     volume: int
     day_volume: int | None
     status: Status
-    archive_file: str | None = field(default=None, kw_only=True)
-    archive_sha256: str | None = field(default=None, kw_only=True)
 
     @property
     def is_visible(self) -> bool:
@@ -140,13 +137,9 @@ class StoredDay(ContractDay):
         """The times of its first and last tick."""
         return self.first_ts, self.last_ts
 
-    @property
-    def is_archived(self) -> bool:
-        return self.is_visible and self.archive_file is not None
-
     def superseded(self) -> Self:
         """The row of a day whose ticks are gone."""
-        return replace(self, status="superseded", archive_file=None, archive_sha256=None)
+        return replace(self, status="superseded")
 
     def find_differences(self, now: Measured) -> list[str]:
         """Differences between the row and the ticks of the day."""
@@ -168,10 +161,6 @@ class IndexRow(StoredDay):
     run_id: str
     updated_at: datetime
     ticks_kind: str = TICKS_KIND
-
-    def moved(self, file: str | None, sha256: str | None, at: datetime) -> Self:
-        """The row of a day whose ticks are in a file, or in the store again."""
-        return replace(self, archive_file=file, archive_sha256=sha256, updated_at=at)
 
 
 @dataclass(frozen=True)
@@ -235,10 +224,10 @@ class TickStore(Protocol):
 
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured: ...
 
-    def visible_ticks(self, trading_day: date | None = None) -> list[VisibleTicks]:
+    def visible_ticks(self) -> list[VisibleTicks]:
         """The visible ticks, whatever the index says, by series, contract and day.
 
-        One pass over six narrow columns of all ticks; `trading_day`: of those near it.
+        One pass over six narrow columns of all ticks.
         """
         ...
 
@@ -265,17 +254,6 @@ class TickStore(Protocol):
 
     def supersede(self, symbol: str, contract: str, trading_day: date) -> int:
         """Make a contract-day invisible, its index row superseded; returns its ticks."""
-        ...
-
-    def remove_ticks(
-        self, archived: Collection[DayKey], first: date, last: date
-    ) -> dict[str, list[DayKey]]:
-        """Remove the ticks of archived days; their index rows stay.
-
-        `archived`: all such days; those from `first` to `last` are removed. QuestDB gives back
-        whole partitions only: the result has those that stay, with the days that hold them; until
-        then readers do not see the archived ticks of these.
-        """
         ...
 
     def put_schedule(self, rows: pa.Table) -> None:

@@ -128,9 +128,7 @@ DAY_INDEX = StoreTable(
         ("updated_at", _TS),
         ("volume", pa.int64()),  # lots traded by the end of the ticks
         ("day_volume", pa.int64()),  # lots of the day bar that they were compared with
-        ("archive_file", pa.string()),  # has the ticks, which are not in the store any more
-        ("archive_sha256", pa.string()),  # of that file
-        nullable=("volume", "day_volume", "archive_file", "archive_sha256"),
+        nullable=("volume", "day_volume"),
     ),
     ("ts", "symbol", "underlying_contract", "ticks_kind"),
     "YEAR",

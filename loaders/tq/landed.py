@@ -13,14 +13,6 @@ from loaders.tq.trading_day import Session
 WINDOW = timedelta(days=365)  # of a first load without tq.start
 QUIET_LOTS = 1_000  # of a day: next to one with more no day is without a trade
 REPEATS = 5  # nights on which loads ask in vain for bars of a contract that has expired
-_HAS_FILES = """
-    select 1 from pg_attribute
-    where attrelid = to_regclass('raw_tq.symbol_day') and attname = 'archive_file'
-"""
-_FILES = """
-    select distinct archive_file from raw_tq.symbol_day
-    where archive_file is not null and status in ('complete', 'short') order by 1
-"""
 Figures = tuple[Decimal | None, int | None]  # close and open interest of a day bar
 # without days that were announced and not held
 TRADING_DAYS = """
@@ -269,10 +261,3 @@ def is_quiet_around(conn: psycopg.Connection, contract: str, day: date) -> bool:
     """
     values = {"contract": contract, "day": day, "quiet": QUIET_LOTS}
     return conn.execute(query.encode(), values).fetchone() == (True,)
-
-
-def archived_files(conn: psycopg.Connection) -> list[str]:
-    """The names of the files that have archived days; none before the first load."""
-    if conn.execute(_HAS_FILES).fetchone() is None:
-        return []
-    return [name for (name,) in conn.execute(_FILES)]

@@ -1,7 +1,6 @@
 """Section `tq` of the settings."""
 
 from datetime import date
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
@@ -78,10 +77,6 @@ class TqSettings(Section):
     stale_after: TradingDays = Field(
         5, ge=0, description="trading days after which late data are an alert; 0: never"
     )
-    archive_folder: Path | None = Field(
-        None,
-        description="where `quotemill ticks archive` puts old ticks as Parquet files",
-    )
     auth_url: str | None = Field(None, description="another log-in service: a sandbox's")
     md_url: str | None = Field(None, description="another market data service: a sandbox's")
     holiday_url: str | None = Field(None, description="another list of holidays: a sandbox's")
@@ -106,11 +101,6 @@ class TqSettings(Section):
     @classmethod
     def _none_if_empty(cls, value: SecretStr | None) -> SecretStr | None:
         return value if value and value.get_secret_value() else None
-
-    @field_validator("archive_folder", mode="before")
-    @classmethod
-    def _no_folder_if_empty(cls, value: Any) -> Any:
-        return None if value == "" else value
 
     @field_validator("auth_url", "holiday_url", "cont_table_url", "settlement_url")
     @classmethod

@@ -14,7 +14,7 @@ LEAST_FREE = 2 * 2**30  # bytes; a year of day bars of the whole market is a fra
 class Disk:
     """A file system; sizes in bytes.
 
-    name    first folder on it: home, warehouse, archive, tick_archive or backups
+    name    first folder on it: home, warehouse, archive or backups
     folder  path of that folder
     used, free, total
             `used` plus `free` is less than `total` by the space reserved for root
@@ -40,7 +40,7 @@ class Disk:
 
 
 def list_disks(settings: Settings) -> list[Disk]:
-    """List the disks of home (and embedded server), archives and backups, each once.
+    """List the disks of home (and embedded server), archive and backups, each once.
 
     A disk that does not answer is left out; the command that needs it reports it. So is a disk
     without a size, such as some network disks.
@@ -48,7 +48,6 @@ def list_disks(settings: Settings) -> list[Disk]:
     folders = [("home", settings.home)]
     own_folders = {
         "archive": settings.ib.archive_folder,
-        "tick_archive": settings.tq.archive_folder,
         "backups": settings.backup_folder,
     }
     for name, own in own_folders.items():

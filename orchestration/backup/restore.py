@@ -10,9 +10,6 @@ from typing import Any
 from loaders.engine.progress import Reporter
 from loaders.loads import prepare_warehouse
 from loaders.settings import Settings, flatten
-from loaders.tq import landed
-from loaders.tq.tick_archive.files import find_lost_files
-from loaders.tq.tick_archive.folder import tick_folder
 from loaders.warehouse import migration_files
 from orchestration.archive.folder import archive_root
 from orchestration.backup import dump_restore as restores
@@ -54,7 +51,6 @@ def restore(
         *_settings(settings, backup),
         *_archive(settings, backup),
         *_ticks(settings, backup),
-        *_tick_archive(settings, warehouse),
     )
     return RestoreResult(backup, restored.entries, left)
 
@@ -109,14 +105,3 @@ def _ticks(settings: Settings, backup: Backup) -> Iterator[str]:
     store = backup.manifest["tick_store"]
     if store is not None and settings.questdb_url is None:
         yield f"ticks were in {store['store']}: set questdb_url"
-
-
-def _tick_archive(settings: Settings, warehouse: Warehouse) -> Iterator[str]:
-    with warehouse.connect() as conn:
-        names = landed.archived_files(conn)
-    folder = tick_folder(settings)
-    if lost := find_lost_files(folder, names):
-        yield (
-            f"{len(lost):,} of {len(names):,} files of old ticks are not in {folder.root}: restore "
-            "it from a copy, then `loaders verify tq`"
-        )

@@ -18,8 +18,6 @@ import psycopg
 from loaders import log
 from loaders.settings import Settings
 from loaders.ticks import store_state
-from loaders.tq import landed
-from loaders.tq.tick_archive.folder import tick_folder
 from loaders.warehouse import migrate, timescale
 from orchestration.archive.folder import archive_root
 from orchestration.backup import dump
@@ -116,7 +114,6 @@ def _write(
     with warehouse.connect() as conn:
         conn.read_only = True
         archived = _archived(conn, part / folders.ARCHIVE)
-        tick_files = landed.archived_files(conn)
         about_warehouse = {
             "id": own,
             "label": warehouse.label,
@@ -140,7 +137,6 @@ def _write(
         "secrets": secret,
         "archive": archived and archived | {"folder": str(archive_root(settings))},
         "tick_store": _tick_store(settings, warehouse),
-        "tick_archive": _tick_archive(settings, len(tick_files)),
         "files": {name: folders.describe(part / name) for name in names},
     }
     _put(part / folders.MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=1, default=str))
@@ -174,11 +170,6 @@ def _tick_store(settings: Settings, warehouse: Warehouse) -> dict[str, Any] | No
         "store": seen.label,
         **(asdict(seen.summary) if seen.summary else {"error": str(seen.error)}),
     }
-
-
-def _tick_archive(settings: Settings, files: int) -> dict[str, Any] | None:
-    """The files of old ticks, which are outside dumps; None without any."""
-    return {"folder": str(tick_folder(settings).root), "files": files} if files else None
 
 
 def _put(path: Path, text: str) -> None:

@@ -76,8 +76,7 @@ def _check_disks(settings: Settings) -> Iterator[Check]:
         if disk.is_short(settings.alerts.disk_percent):
             fix = (
                 f"free some space: `du -h -d 2 {disk.folder}` names the largest folders; "
-                "or move what lies there (QUOTEMILL_HOME, ib.archive_folder, tq.archive_folder, "
-                "backup_folder)"
+                "or move what lies there (QUOTEMILL_HOME, ib.archive_folder, backup_folder)"
             )
             yield Check("disk", "warn", text, fix)
         else:

@@ -55,7 +55,6 @@ app = lazy_app(
             "archive": "orchestration.cli.archive:archive_command",
             "retention": "orchestration.cli.archive:retention_command",
             "restore": "orchestration.cli.archive:restore_command",
-            "ticks": "orchestration.cli.ticks:app",
         },
     },
     shows_version=True,

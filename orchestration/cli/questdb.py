@@ -186,8 +186,6 @@ def copy(
             f"{done.copied:,} days, {done.ticks:,} ticks copied from {done.source} to "
             f"{done.target}; {there:,} days were there, {done.taken_out:,} taken out"
         )
-        if done.archived:
-            typer.echo(f"{done.archived:,} archived days stay in their files, which serve both")
         setting = "leave QUOTEMILL_QUESTDB_URL set" if to == "questdb" else "unset questdb_url"
         typer.echo(f"next: {setting}, then `loaders verify tq`")
     if done.damaged:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from quotemill.errors import UsageError
+from quotemill.errors import DataQualityError
 from quotemill.readers.arrow import stream_rows
 from quotemill.readers.listed import find_listed, require_known, require_order
 from quotemill.settings.model import TopSettings
@@ -19,8 +19,8 @@ from quotemill.warehouse.schemas import has_relation
 
 MAIN = "KQ.m@"
 _DAYS = (
-    "select symbol, underlying_contract, trading_day, first_ts, last_ts, "
-    "archive_file is not null as is_archived from {} where status in ('complete', 'short')"
+    "select symbol, underlying_contract, trading_day, first_ts, last_ts from {} "
+    "where status in ('complete', 'short')"
 )
 
 
@@ -33,7 +33,6 @@ class TickDay:
     trading_day: date
     first: datetime
     last: datetime
-    is_archived: bool
 
 
 class _Store(Protocol):
@@ -107,7 +106,8 @@ def stream_ticks(
 
     Columns: as of TICKS; `ts` in UTC, volume and amount those of the trading day so far. `start`
     and `end`, trading days or times, are included. Raises NotListed for a variety without ticks,
-    UsageError for days that are archived and unknown columns, StoreError where the store is away.
+    UsageError for unknown columns, DataQualityError for a day whose ticks are lost, StoreError
+    where the store is away.
     """
     require_order(start, end)
     require_known("column", columns, TICKS.names)
@@ -116,10 +116,18 @@ def stream_ticks(
 
     def read() -> Iterator[list[pa.RecordBatch]]:
         with _open_store(settings, warehouse) as store:
-            days = _choose_days(store.list_days(), variety, start, end)
+            stored = store.list_days()
+            days = _choose_days(stored, variety, start, end)
             yield []  # what is wrong shows before the first batch
             for day in days:
-                yield store.read_day(day, names).cast(schema).to_batches()
+                ticks = store.read_day(day, names).cast(schema)
+                if not ticks.num_rows and day in stored:
+                    raise DataQualityError(
+                        f"the tick store has no ticks of {day.contract} on {day.trading_day}, "
+                        "which its index lists",
+                        hint="loaders verify tq",
+                    )
+                yield ticks.to_batches()
 
     following = read()
     next(following)
@@ -144,12 +152,6 @@ def _choose_days(
     name = find_listed(variety, known, "there are no ticks of")
     cut = [_cut_day(day, start, end) for day in days if day.symbol.removeprefix(MAIN) == name]
     chosen = [day for day in cut if day is not None]
-    if archived := [day.trading_day for day in chosen if day.is_archived]:
-        since, until = min(archived), max(archived)
-        raise UsageError(
-            f"ticks of {len(archived)} days, {since} to {until}, are in files of the archive",
-            hint=f"quotemill ticks restore --since {since} --until {until}",
-        )
     return sorted(chosen, key=lambda day: (day.trading_day, day.contract))
 
 

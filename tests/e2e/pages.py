@@ -60,12 +60,6 @@ NOT_RUN = {
     ): "tests/integration/dbt/test_reader_periods runs it on each table",
     ("questdb", "quotemill schedule disable"): "tests/faults/tq/test_copy moves ticks both ways",
     ("questdb", "quotemill questdb copy"): "tests/faults/tq/test_copy moves ticks both ways",
-    ("questdb", "quotemill ticks archive"): "tests/faults/tq/test_tick_archive archives days",
-    ("questdb", "quotemill ticks restore"): "tests/faults/tq/test_tick_archive restores them",
-    (
-        "questdb",
-        "select * from read_parquet",
-    ): "tests/faults/tq/test_tick_archive reads files by DuckDB",
     (
         "reader-role",
         "quotemill warehouse stop",

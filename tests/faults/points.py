@@ -202,34 +202,6 @@ TQ = (
 )
 
 # `stage` is the command, here and below
-TICK_FILES = "loaders.tq.tick_archive.files"
-TICK_ARCHIVE = {
-    "a file is begun": before(f"{TICK_FILES}:_write", stage="archive", nth=2),
-    "it is read back": before(f"{TICK_FILES}:_require_equal", stage="archive", nth=2),
-    "it gets its name": before("pathlib:Path.replace", stage="archive", nth=2),
-    "its days are indexed": before(*in_stores("put_index"), stage="archive", nth=2),
-    "ticks are removed": before(*in_stores("remove_ticks"), stage="archive"),
-    "ticks are gone": after(*in_stores("remove_ticks"), stage="archive"),
-    "days come back": before(*in_stores("write_days"), stage="restore", nth=2),
-    "they are not indexed": before(*in_stores("put_index"), stage="restore", nth=2),
-    "some are indexed": after(*in_stores("put_index"), stage="restore", nth=2),
-    "all are back, and not recorded": before(
-        "loaders.tq.tick_archive.restore:follow_index", stage="restore"
-    ),
-}
-
-DROP = "loaders.ticks.questdb.drop_partitions"
-# with the server, in whose midst they are
-TICK_DROP = {
-    "ticks are about to be flagged": before(f"{DROP}:_flag", stage="archive"),
-    "they are flagged": after(f"{DROP}:_flag", stage="archive"),
-    "partitions are about to be dropped": before(f"{DROP}:_drop", stage="archive"),
-    "a statement was sent": before(
-        "quotemill.ticks.questdb_http:QuestdbHttp.wait_applied", stage="archive"
-    ),
-    "partitions are dropped": after(f"{DROP}:_drop", stage="archive"),
-}
-
 ARCHIVE_MODULES = "orchestration.archive"
 WRITE, CLOSE = (f"{ARCHIVE_MODULES}.folder:FileWriter.{name}" for name in ("write", "close"))
 RENAME_ALL = f"{ARCHIVE_MODULES}.folder:Folder.finish"
@@ -300,7 +272,6 @@ GROUPS = {
     "build": BUILD,
     "ib": IB,
     "tq": TQ,
-    "tick archive": TICK_ARCHIVE | TICK_DROP,
     "archive": ARCHIVE,
     "backup": BACKUP,
     "export": EXPORT,

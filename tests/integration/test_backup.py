@@ -15,7 +15,6 @@ import pytest
 from loaders.engine.progress import Silent
 from loaders.settings import Settings
 from loaders.sources import landed_tables
-from loaders.ticks.store import StoredDay
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.migrate import prepare, warehouse_id
 from loaders.warehouse.postgres import open_warehouse
@@ -32,7 +31,6 @@ from quotemill.errors import (
     UpstreamError,
     UsageError,
 )
-from quotemill.ticks.columns import DayKey
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import WarehouseQueries, prepared_warehouse, settings_at
 from tests.e2e.commands import Place
@@ -79,38 +77,8 @@ def bench(
                 "insert into ops.archive_files values ('options', 'view=x/part-0.parquet', 'x', "
                 "'zstd', 7, 'abc', 5)"
             )
-            insert_archived_days(conn)
 
     return open_bench(dsn=filled_database("backup", fill))
-
-
-def insert_archived_days(conn: psycopg.Connection) -> None:
-    """Two days of ticks whose files are in the archive."""
-    for day in (1, 2):
-        at = datetime(2025, 9, day, 3, tzinfo=UTC)
-        row = StoredDay(
-            *DayKey("KQ.m@SHFE.cu", "SHFE.cu2510", at.date()),
-            segment_id=1,
-            schedule_hash="1",
-            rows=1,
-            first_ts=at,
-            last_ts=at,
-            hash_a=1,
-            hash_b=1,
-            row_hash="1",
-            book_levels=1,
-            volume=1,
-            day_volume=1,
-            status="complete",
-            archive_file=f"2025/{at.date()}.parquet",
-            archive_sha256="1",
-        )
-        values = vars(row) | {"source_route": "ticks"}
-        values |= {"fetched_at": at, "is_final": True}
-        columns, places = ", ".join(values), ", ".join(f"%({name})s" for name in values)
-        conn.execute(
-            f"insert into raw_tq.symbol_day ({columns}) values ({places})".encode(), values
-        )
 
 
 def test_a_backup_holds_the_warehouse_the_settings_and_the_archives_list(bench: Bench) -> None:
@@ -132,8 +100,6 @@ def test_a_backup_holds_the_warehouse_the_settings_and_the_archives_list(bench: 
         "folder": str(bench.settings.home / "archive"),
         **{"files": 1, "rows": 7, "bytes": 5},
     }
-    ticks = {"folder": str(bench.settings.home / "tick-archive"), "files": 2}
-    assert manifest["tick_archive"] == ticks
     assert (path / "archive.csv").read_text().splitlines()[1].startswith("options,view=x/part-0")
     assert folders.list_backups(bench.root) == [result.backup]
     assert list(bench.root.glob(".unfinished-*")) == []
@@ -154,8 +120,6 @@ def test_a_restore_brings_the_rows_back_and_prints_next_steps(
     left = "\n".join(result.left)
     assert "settings that were others: tdx.indices" in left
     assert "1 of 1 files of the archive are not in" in left
-    folder = another.settings.home / "tick-archive"
-    assert f"2 of 2 files of old ticks are not in {folder}" in left
     with pytest.raises(UsageError, match="holds"):
         restore(another.settings, another.warehouse, backup, Silent(), clean=False)
     bench.execute("delete from ops.settings where key = 'planted'")

@@ -13,9 +13,8 @@ NAMED_IN = {
     "loaders/cli/sandbox.py": {"tq"},  # the extra that its sandbox needs
     "loaders/cli/selftest.py": {"tdx"},
     "loaders/cli/verify.py": {"tdx", "tq"},
-    "loaders/warehouse/disks.py": {"ib", "tq"},  # the folders of their archives
+    "loaders/warehouse/disks.py": {"ib"},  # the folder of its archive
     "orchestration/archive": {"ib"},
-    "orchestration/backup": {"ib", "tq"},  # the folders of their archives
     "orchestration/checks/reconcile.py": {"tdx"},
     "orchestration/checks/selfcheck.py": {"ib"},  # of option chains
     "orchestration/checks/storage.py": {"ib"},
@@ -23,7 +22,6 @@ NAMED_IN = {
     "orchestration/cli/options": {"ib"},
     "orchestration/cli/questdb.py": {"tq"},  # whose ticks are copied
     "orchestration/cli/reconcile.py": {"tdx"},
-    "orchestration/cli/ticks.py": {"tq"},  # whose ticks are archived
     "orchestration/console/api/sandbox.py": {"tdx"},  # the service that its button starts
     "orchestration/console/pages/chains.py": {"ib"},
     "orchestration/console/pages/contracts.py": {"tq"},

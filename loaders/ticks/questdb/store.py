@@ -23,13 +23,11 @@ from loaders.ticks.index_tables import SUMMARY, VISIBLE, IndexTables, day_rows, 
 from loaders.ticks.questdb import ranges
 from loaders.ticks.questdb.connection import Connection
 from loaders.ticks.questdb.day_writer import measure_written, rows_to_write
-from loaders.ticks.questdb.drop_partitions import drop_archived
 from loaders.ticks.questdb.partitions import find_parquet_partitions
 from loaders.ticks.questdb.rows import (
     as_stored,
     day_condition,
     measured_from_row,
-    near_condition,
     number_to_date,
     range_condition,
     series_condition,
@@ -139,10 +137,10 @@ class QuestdbStore(IndexTables):
         return measured_from_row(row)
 
     @patiently
-    def visible_ticks(self, trading_day: date | None = None) -> list[VisibleTicks]:
+    def visible_ticks(self) -> list[VisibleTicks]:
         http, name = self._connection.http(), MAIN_TICKS.name
         counts: Counter[tuple[str, str, date, int, str]] = Counter()
-        for where in _years(http) if trading_day is None else [near_condition(trading_day)]:
+        for where in _years(http):
             rows = http.rows(VISIBLE.format(name, where))
             for symbol, contract, day, segment, stamp, count in (row.values() for row in rows):
                 counts[symbol, contract, number_to_date(day), segment, stamp] += count
@@ -201,13 +199,6 @@ class QuestdbStore(IndexTables):
         ]
         self._put(DAY_INDEX, day_table(rows, DAY_INDEX))
         return count
-
-    @patiently
-    def remove_ticks(
-        self, archived: Collection[DayKey], first: date, last: date
-    ) -> dict[str, list[DayKey]]:
-        self._require_sound(MAIN_TICKS)
-        return drop_archived(self._connection.http(), set(archived), first, last)
 
     @patiently
     def summary(self) -> StoreSummary:

@@ -13,16 +13,13 @@ loaders.tq.tick_days.plan), so a stop leaves few days without.
 from collections.abc import Iterator, Sequence
 
 import psycopg
-import pyarrow as pa
 
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.landing.screening import screen
 from loaders.ticks.store import StoredDay
 from loaders.tq import landed
-from loaders.tq.context import Context, Dataset, add_columns, concat_rows, describe
+from loaders.tq.context import Context, Dataset, add_columns, concat_rows
 from loaders.tq.tables import TICK_MINUTE, TICK_MINUTE_DAY
-from loaders.tq.tick_archive.files import Damaged, read_day
-from loaders.tq.tick_archive.folder import tick_folder
 from loaders.tq.tick_days.minute_bars import make_minutes
 from loaders.tq.tick_days.schedule import key_text, parse_key
 from loaders.tq.trading_day import sessions_on, spans
@@ -90,29 +87,19 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     due = ctx.ask(lambda conn: _find_due(conn, tuple(days.values()), DUE_OR_NONE))
     for text, key in days.items():
         row = ctx.stored_day(key) if key in due else None
-        try:
-            yield _make_day(ctx, row) if row is not None else Outcome(text, skipped=NOT_DUE)
-        except Damaged as error:
-            yield Outcome(text, failure=describe(error))
+        yield _make_day(ctx, row) if row is not None else Outcome(text, skipped=NOT_DUE)
         if not ctx.load.room():
             return
 
 
-def _read_ticks(ctx: Context, row: StoredDay) -> pa.Table:
-    """The ticks of a day, of the store or of its file. Raises Damaged."""
-    assert ctx.store is not None
-    if row.is_archived:
-        return read_day(tick_folder(ctx.load.settings), row, COLUMNS)
-    return ctx.store.read_day(row.key, COLUMNS, span=row.span)
-
-
 def _make_day(ctx: Context, row: StoredDay) -> Outcome:
+    assert ctx.store is not None
     key = row.key
     text, variety = key_text(key), key.symbol.removeprefix("KQ.m@")
     versions = ctx.ask(lambda conn: landed.sessions(conn, variety))
     if not versions:  # minutes without a trade would be missing
         return Outcome(text, skipped=f"the hours of {variety} have not been loaded yet")
-    ticks = _read_ticks(ctx, row)
+    ticks = ctx.store.read_day(key, COLUMNS, span=row.span)
     if not ticks.num_rows:  # taken out since
         return Outcome(text, skipped=NOT_DUE)
     lineage = {"source_route": ROUTE, "fetched_at": ctx.ledger_time, "is_final": True}

@@ -3,18 +3,15 @@
     what the target has ▶ schedule ▶ days that it lacks ▶ days without data ▶ what only it has
 
 Each day is compared with the source's index before it is written as a load writes it: read back,
-then its index row. So a copy that was ended is continued by the next. Archived days come back to a
-store in the same way (loaders.tq.tick_archive.restore).
+then its index row. So a copy that was ended is continued by the next.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from typing import Any
-
-import pyarrow as pa
 
 from loaders.engine.progress import Reporter
 from loaders.settings import Settings
@@ -42,7 +39,6 @@ class TickCopy:
 
     source, target  labels of the stores
     days            days that the source has
-    archived        days in the archive, whose files serve both stores
     copied          days of them that were written; the others were there
     ticks           ticks of the days that were written
     taken_out       days that only the target had
@@ -52,7 +48,6 @@ class TickCopy:
     source: str
     target: str
     days: int
-    archived: int
     copied: int
     ticks: int
     taken_out: int
@@ -109,21 +104,18 @@ def _copy(
     source: TickStore, target: TickStore, lock: LoadLock, reporter: Reporter, *, take_out: bool
 ) -> TickCopy:
     rows, index = {row.key: row for row in source.index()}, StoreIndex(target)
-    archived = {key for key, row in rows.items() if row.is_archived}
-    wanted = {k: row for k, row in rows.items() if row.is_visible and k not in archived}
+    wanted = {k: row for k, row in rows.items() if row.is_visible}
     if not take_out:
         _require_no_others(source, target, index, rows)
     there = measure_days(target, reporter)
     for symbol in sorted({key.symbol for key in rows}):
         target.put_schedule(source.schedule(symbol))
     lacking = [row for key, row in wanted.items() if not _is_there(row, there.get(key, ()))]
-    results = move_days(
-        lacking, partial(read_indexed, source), index, lock, reporter, title="days copied"
-    )
+    results = _move_days(source, lacking, index, lock, reporter)
     written = [row for row in results.values() if isinstance(row, IndexRow)]
     damaged = {key: str(why) for key, why in results.items() if not isinstance(why, IndexRow)}
     _copy_no_data(source, target)
-    held = {key for key, row in index.rows.items() if row.is_visible} - archived
+    held = {key for key, row in index.rows.items() if row.is_visible}
     for key in damaged.keys() & held:  # where the source's ticks are damaged, sound ones stay
         is_unread = isinstance(results[key], DataQualityError)
         if is_unread and agrees(index.rows[key], there.get(key, ())):
@@ -139,10 +131,9 @@ def _copy(
         source.label,
         target.label,
         days=len(wanted),
-        archived=len(archived),
         copied=len(written),
         ticks=sum(row.rows for row in written),
-        taken_out=len(others - archived),
+        taken_out=len(others),
         damaged={key_text(key): damaged[key] for key in sorted(damaged)},
     )
 
@@ -161,37 +152,30 @@ def _require_no_others(
         )
 
 
-def move_days(
+def _move_days(
+    source: TickStore,
     rows: Collection[IndexRow],
-    read: Callable[[IndexRow], pa.Table],
-    index: StoreIndex | None,
+    index: StoreIndex,
     lock: LoadLock,
     reporter: Reporter,
-    *,
-    title: str,
-    change: Callable[[IndexRow], IndexRow] = lambda row: row,
 ) -> dict[DayKey, IndexRow | DataQualityError | StoreError]:
     """Read days and write those of a trading day together, then their index rows.
 
-    `read`: TICKS of a day; raises DataQualityError where they are not what the row says. `index`:
-    of the store to write to; None only reads. `change`: the index row to write. The result of a day
-    is its new index row, the error of reading it, or why the store did not take it.
+    The result of a day is its index row, the error of reading it, or why the store did not take it.
     """
     results: dict[DayKey, IndexRow | DataQualityError | StoreError] = {}
-    reporter.start(title, len(rows))
+    reporter.start("days copied", len(rows))
     for group in group_days(rows):
         days = []
         for row in group:
             try:
-                days.append((checked(read(row)), change(row)))
+                days.append((checked(read_indexed(source, row)), row))
             except DataQualityError as error:
                 results[row.key] = error
-        new: Sequence[IndexRow | StoreError] = [row for _, row in days]
-        if index is not None:
-            lock.confirm()
-            new = index.write([(ticks, partial(_same_row, row)) for ticks, row in days])
+        lock.confirm()
+        new = index.write([(ticks, partial(_same_row, row)) for ticks, row in days])
         results |= {row.key: result for (_, row), result in zip(days, new, strict=True)}
-        reporter.advance(title, len(group))
+        reporter.advance("days copied", len(group))
     return results
 
 

@@ -146,7 +146,7 @@ def require_same_store(
             "is it the right one?",
             hint="QUOTEMILL_QUESTDB_URL names the store; `quotemill questdb copy` brings the ticks "
             "of the former one; if they are lost, `loaders run tq --dataset tick_index` records "
-            "that, keeps the days of the tick archive, and the next load fetches the others",
+            "that, and the next load fetches them",
         )
 
 

@@ -14,14 +14,11 @@ from datetime import date, timedelta
 from functools import partial
 
 from loaders.engine.source import Unit
-from loaders.ticks.store import IndexRow
 from loaders.tq import landed
 from loaders.tq.context import Context
 from loaders.tq.datasets import tick_minute
 from loaders.tq.live.reconcile import end_reconciliation
 from loaders.tq.request import NEWEST_DAY, TICK_DATASETS
-from loaders.tq.tick_archive.files import find_lost_files
-from loaders.tq.tick_archive.folder import tick_folder
 from loaders.tq.tick_days.fetch import split_days
 from loaders.tq.tick_days.ledger import (
     copy_no_data,
@@ -81,14 +78,12 @@ def _name_unmapped_days(ctx: Context) -> None:
 
 
 def _check_store(ctx: Context) -> None:
-    """Refuse a store that is not the one of earlier loads; name and give back what it lost."""
+    """Refuse a store that is not sound, or not the one of earlier loads."""
     assert ctx.store is not None
     ctx.store.prepare()
     require_sound(ctx.store)
     if "tick_index" not in (ctx.load.request.datasets or ()):
         require_same_store(ctx.store.label, ctx.ledger, ctx.index.rows)
-    _list_archived_days_again(ctx)
-    _warn_of_lost_files(ctx)
 
 
 def _copy_records(ctx: Context, datasets: Sequence[str]) -> Iterator[Sequence[Unit]]:
@@ -97,38 +92,6 @@ def _copy_records(ctx: Context, datasets: Sequence[str]) -> Iterator[Sequence[Un
         yield [Unit("no_data_day", keys)]
     if "tick_minute" in datasets and (keys := tick_minute.list_keys(ctx)):
         yield [Unit("tick_minute", keys)]
-
-
-def _list_archived_days_again(ctx: Context) -> None:
-    """Give a store that lost its index the rows of archived days: their files are elsewhere."""
-    assert ctx.store is not None
-    run, now = str(ctx.load.job_id), ctx.load.clock()
-    lost = {
-        key: IndexRow(**row.shared_fields, run_id=run, updated_at=now)
-        for key, row in ctx.ledger.items()
-        if row.is_archived and key not in ctx.index.rows
-    }
-    if lost:
-        ctx.index.put(lost.values())
-        ctx.load.warn(
-            f"the index of {ctx.store.label} lacked {len(lost):,} archived days, and has them "
-            "again: `loaders verify tq` reads their files"
-        )
-
-
-def _warn_of_lost_files(ctx: Context) -> None:
-    """Name files of the archive that are lost: their days are complete by the index alone."""
-    folder = tick_folder(ctx.load.settings)
-    archived = [row for row in ctx.index.rows.values() if row.is_archived]
-    lost = find_lost_files(folder, (str(row.archive_file) for row in archived))
-    if lost:
-        names = {text.partition(": ")[0] for text in lost}
-        days = sum(row.archive_file in names for row in archived)
-        ctx.load.warn(
-            f"{len(lost):,} files of the tick archive {folder.root}, with {days:,} days, are lost, "
-            f"such as {lost[0]}: mount its disk, or set {folder.setting}, or put copies there; "
-            "`loaders verify tq --repair` downloads their days"
-        )
 
 
 def _change_days(ctx: Context, traded: Mapping[DayKey, int]) -> Iterator[Sequence[Unit]]:

@@ -14,7 +14,6 @@ from loaders.engine.result import LoadResult
 from loaders.settings import Settings
 from loaders.ticks.open_store import open_store
 from loaders.tq.request import TICK_LANE
-from loaders.tq.tick_archive.folder import tick_folder
 from loaders.tq.tick_days.ledger import read_ledger, require_same_store
 from loaders.tq.tick_days.rules import find_repairs
 from loaders.tq.tick_days.schedule import parse_key
@@ -79,18 +78,17 @@ def accept_loss(settings: Settings, warehouse: Warehouse, keys: Sequence[str]) -
 
     They are missing from then on: the next load of ticks asks for them by the rule of days without
     ticks. `keys` are those that `loaders verify tq` names. All or none: raises UsageError where one
-    is no day that differs, SettingsError where the folder of archived days is not there.
+    is no day that differs.
     """
     wanted = {key: _parse_key(key) for key in keys}
     with load_lock(warehouse, TICK_LANE), closing(open_store(settings, warehouse)) as store:
         store.prepare()
-        rows, folder = store.index({key.symbol for key in wanted.values()}), tick_folder(settings)
-        folder.require_there(rows)
+        rows = store.index({key.symbol for key in wanted.values()})
         indexed = {row.key: row for row in rows if row.is_visible}
         for text, key in wanted.items():
             if key not in indexed:
                 raise UsageError(f"{text}: the index has no such day", hint=NAMED)
-            if is_as_indexed(store, folder, indexed[key]):
+            if is_as_indexed(store, indexed[key]):
                 raise UsageError(f"{text}: none of its ticks are lost", hint=NAMED)
         for key in wanted.values():
             store.supersede(*key)

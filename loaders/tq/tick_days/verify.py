@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from loaders.engine.progress import Reporter, Silent
+from loaders.engine.progress import Reporter
 from loaders.settings import Settings
 from loaders.ticks.day_hash import row_hash
 from loaders.ticks.open_store import open_store
 from loaders.ticks.store import IndexRow, MeasuredTicks, TickStore, VisibleTicks
 from loaders.tq.request import TICK_LANE
-from loaders.tq.tick_archive.files import find_damage
-from loaders.tq.tick_archive.folder import TickFolder, tick_folder
 from loaders.tq.tick_days.ledger import find_lagging, read_ledger
 from loaders.tq.tick_days.schedule import Scheduled, key_text, read_schedule
 from loaders.warehouse.lock import is_lane_busy
@@ -46,9 +44,8 @@ class Verification:
     """The result of `verify`.
 
     `first_l5_days`: by variety the first stored day with five levels of the order book; None: it
-    has none. `short`: days whose ticks are as indexed, and less than their day bars. `archived`:
-    days whose ticks are in files. `is_busy`: a load or an archiving of ticks was at work
-    meanwhile, whose steps may be among the differences.
+    has none. `short`: days whose ticks are as indexed, and less than their day bars. `is_busy`: a
+    load of ticks was at work meanwhile, whose steps may be among the differences.
     """
 
     days: int
@@ -56,7 +53,6 @@ class Verification:
     differences: tuple[Difference, ...]
     first_l5_days: Mapping[str, date | None]
     short: tuple[str, ...] = ()
-    archived: int = 0
     is_busy: bool = False
 
     @property
@@ -68,7 +64,6 @@ class Verification:
         first = {variety: day and day.isoformat() for variety, day in self.first_l5_days.items()}
         return {
             "days": self.days,
-            "archived_days": self.archived,
             "rows": self.rows,
             "first_l5_days": first,
             "short_days": list(self.short),
@@ -78,10 +73,9 @@ class Verification:
 
 
 def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Verification:
-    """Recompute rows and hashes of every day in the store, and the sha256 of archived days' files.
+    """Recompute rows and hashes of every day in the store.
 
-    Takes no lock. Raises StoreError where the store is away or not sound; SettingsError where days
-    are archived and their folder is not there.
+    Takes no lock. Raises StoreError where the store is away or not sound.
     """
     differences: list[Difference] = []
     was_busy = is_lane_busy(warehouse, TICK_LANE)
@@ -89,16 +83,10 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
         store.prepare()
         require_sound(store)
         before = store.index()
-        folder = tick_folder(settings)
-        folder.require_there(before)
         visible = measure_days(store, reporter)  # first: what lands meanwhile is indexed by then
         rows = store.index()
         for row in rows:
             differences += _compare_day(store, row, visible.pop(row.key, ()))
-        archived = [row for row in rows if row.is_archived]
-        for key, damage in find_damage(folder, archived, reporter).items():
-            text, is_lost = f"archived: {damage}", not damage.has_ticks
-            differences.append(Difference(key_text(key), text, needs_download=is_lost))
         for key, parts in visible.items():
             count = sum(part.rows for part in parts)
             text = f"not in the index, and {count:,} ticks are visible"
@@ -115,7 +103,6 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
         tuple(differences),
         find_first_l5_days(held),
         short=tuple(key_text(row.key) for row in held if row.status == "short"),
-        archived=len(archived),
         is_busy=was_busy or rows != before or is_lane_busy(warehouse, TICK_LANE),
     )
 
@@ -147,10 +134,8 @@ def read_visible_days(store: TickStore) -> dict[DayKey, list[VisibleTicks]]:
     return dict(days)
 
 
-def is_as_indexed(store: TickStore, folder: TickFolder, row: IndexRow) -> bool:
+def is_as_indexed(store: TickStore, row: IndexRow) -> bool:
     """Whether the ticks of a day are what its index row says."""
-    if row.is_archived:
-        return all(damage.has_ticks for damage in find_damage(folder, [row], Silent()).values())
     now = store.measure(row.symbol, row.contract, row.trading_day)
     return not row.find_differences(now)
 
@@ -172,14 +157,6 @@ def measure_days(store: TickStore, reporter: Reporter) -> dict[DayKey, list[Meas
 def _compare_day(
     store: TickStore, row: IndexRow, parts: Sequence[MeasuredTicks]
 ) -> Iterator[Difference]:
-    if row.is_archived:
-        if count := sum(part.rows for part in parts):
-            text = (
-                f"archived, and {count:,} ticks of it are in the store: "
-                "`quotemill ticks archive` takes them out"
-            )
-            yield Difference(key_text(row.key), text, needs_download=False)
-        return
     if not agrees(row, parts):
         yield from _compare_measures(store, row)
     if not row.is_visible:
@@ -215,7 +192,13 @@ def _compare_measures(store: TickStore, row: IndexRow) -> Iterator[Difference]:
             text = f"superseded, and {now.rows:,} ticks of it are still visible"
             yield Difference(key, text, needs_download=False)
         return
-    for text in row.find_differences(now):
+    differences = row.find_differences(now)
+    if not now.rows:
+        differences = [
+            f"the index says {row.rows:,} ticks, and the store has none: lost, or in files of "
+            "`quotemill ticks archive` of an older version, whose `ticks restore` brings them back"
+        ]
+    for text in differences:
         yield Difference(key, text, needs_download=True)
 
 

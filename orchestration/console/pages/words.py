@@ -57,9 +57,6 @@ STATUSES = (
     mark("missing"),
     mark("intraday"),
     mark("recapture"),
-    # where ticks are
-    mark("tick_store"),
-    mark("archive"),
     # of sectors
     mark("concept"),
     mark("style"),

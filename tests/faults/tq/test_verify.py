@@ -65,6 +65,7 @@ def test_every_difference_is_named_and_a_repair_downloads_just_those_days(
     change_a_price(made, "2025-10-15")
     made.execute(f"delete from {TICKS} where trading_day = '2025-10-21' and volume % 3 = 0")
     made.execute("update raw_tq.symbol_day set rows = 7 where trading_day = '2025-10-22'")
+    made.execute(f"delete from {TICKS} where trading_day = '2025-10-20'")
     verification = verified(made)
     expected = {
         (d.key.rpartition(" ")[2], d.text.partition(":")[0]) for d in verification.differences
@@ -73,12 +74,14 @@ def test_every_difference_is_named_and_a_repair_downloads_just_those_days(
         ("2025-10-15", "row_hash"),
         ("2025-10-21", "rows"),
         ("2025-10-21", "row_hash"),
+        ("2025-10-20", "the index says 150 ticks, and the store has none"),
     } <= expected
     assert ("2025-10-22", "its row of raw_tq.symbol_day differs from the store's index") in expected
     assert ("2025-10-15", "rows") not in expected
     assert {key.rpartition(" ")[2] for key in verification.repairable} == {
         "2025-10-15",
         "2025-10-21",
+        "2025-10-20",
     }
 
     monkeypatch.setattr(commands, "load_settings", lambda: made.settings)
@@ -89,7 +92,7 @@ def test_every_difference_is_named_and_a_repair_downloads_just_those_days(
     assert f"SHFE.cu: five levels of the order book from {TRADED[0]} on" in output
     made.asked()
     commands.verify_command("tq", repair=True, as_of=made.sandbox.clock.isoformat())
-    assert asked_days(made) == 2
+    assert asked_days(made) == 3
     assert ", 0 differences, " in capsys.readouterr().out.replace(": ", ", ")
     assert made.rows(INDEX) == before
     assert verified(made).differences == ()

@@ -20,7 +20,7 @@ from tests.integration.alerts.conftest import NOW, Hook
 from tests.unit.test_place_checks import Usage
 
 
-@pytest.mark.parametrize("name", ["backups", "tick_archive"])
+@pytest.mark.parametrize("name", ["backups", "archive"])
 def test_a_full_disk_is_reported(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -42,8 +42,8 @@ def test_a_full_disk_is_reported(
             update={
                 "alerts": settings.alerts.model_copy(update={"disk_percent": 80.0}),
                 "backup_folder": elsewhere if name == "backups" else None,
-                "tq": settings.tq.model_copy(
-                    update={"archive_folder": elsewhere if name == "tick_archive" else None}
+                "ib": settings.ib.model_copy(
+                    update={"archive_folder": elsewhere if name == "archive" else None}
                 ),
             }
         )

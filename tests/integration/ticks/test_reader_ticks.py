@@ -43,7 +43,6 @@ def test_ticks_of_a_variety_come_day_by_day(
         days = [day_of_ticks(40, key, seed=seed) for seed, key in enumerate((KEY, LATER))]
         for key, day in zip((KEY, LATER), days, strict=True):
             store.put_index([indexed(key, write_day(store, day))])
-        store.close()
 
         ticks = market.futures_ticks("shfe.cu", columns=["ts", "last_price", "trading_day"])
         assert [len(ticks), ticks.schema.names] == [80, ["ts", "last_price", "trading_day"]]
@@ -62,3 +61,10 @@ def test_ticks_of_a_variety_come_day_by_day(
         ):
             with pytest.raises(quotemill.Error, match=says):
                 market.futures_ticks(**call)
+        seen = store.measure(*KEY)
+        store.supersede(*KEY)
+        store.put_index([indexed(KEY, seen)])
+        lost = market.futures_ticks("SHFE.cu", batches=True)
+        with pytest.raises(quotemill.Error, match=r"no ticks of SHFE.cu2601 on 2025-11-14, which"):
+            next(lost)
+        store.close()

@@ -14,6 +14,5 @@ select
     status,
     volume_lots,
     fetched_at,
-    day_volume_lots,
-    archive_file
+    day_volume_lots
 from {{ ref('stg_tq__symbol_day') }}

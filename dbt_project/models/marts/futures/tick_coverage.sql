@@ -45,11 +45,7 @@ select
     i.first_tick_at,
     i.last_tick_at,
     i.row_hash,
-    i.book_levels,
-    case
-        when i.archive_file is not null then 'archive'
-        when i.symbol is not null then 'tick_store'
-    end as stored_in
+    i.book_levels
 from {{ ref('main_schedule') }} as s
 left join stored as i
     on

@@ -14,6 +14,5 @@ select
     status,
     volume as volume_lots,
     fetched_at,
-    day_volume as day_volume_lots,
-    archive_file
+    day_volume as day_volume_lots
 from {{ source('raw_tq', 'symbol_day') }}
