@@ -1,7 +1,5 @@
 """Failures between us and the futures servers, by who can fix them."""
 
-from datetime import date
-
 from quotemill.errors import SettingsError, UpstreamError
 
 
@@ -31,21 +29,11 @@ class UnknownSymbol(SettingsError):
 
 
 class TqAnswerError(UpstreamError):
-    """An answer that cannot be right, such as a continuous series without a bar.
-
-    `trading_day`: the day of ticks that was asked for; None before the first.
-    """
-
-    trading_day: date | None = None
+    """An answer that cannot be right, such as a continuous series without a bar."""
 
 
 class TqTransport(UpstreamError):
-    """A question without an answer, worth a retry.
-
-    `trading_day`: the day of ticks that was asked for; None before the first.
-    """
-
-    trading_day: date | None = None
+    """A question without an answer, worth a retry."""
 
 
 class TqAway(TqTransport):

@@ -17,12 +17,12 @@ class AnswerFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def keep(self, contract: str, answer: TickAnswer) -> TickAnswer:
+    def keep(self, contract: str, trading_day: date, answer: TickAnswer) -> TickAnswer:
         """Move the file of an answer here."""
         if answer.path is None:
             return answer
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(contract, answer.trading_day)
+        path = self._path(contract, trading_day)
         return replace(answer, path=answer.path.replace(path))
 
     def find(self, contract: str, trading_day: date) -> TickAnswer | None:
@@ -46,9 +46,7 @@ class AnswerFiles:
         if not {"datetime_ns", *(name for name, _ in QUOTED)} <= set(file.schema.names):
             path.unlink()
             return None
-        return TickAnswer(
-            trading_day, path, file.num_rows, more_days_had_rows=True, is_earlier=True
-        )
+        return TickAnswer(path, file.num_rows, more_days_have_rows=True, is_earlier=True)
 
     def has(self, contract: str, trading_day: date) -> bool:
         return self._path(contract, trading_day).exists()

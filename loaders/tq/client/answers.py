@@ -71,33 +71,19 @@ class MainEvents:
 
 
 @dataclass(frozen=True)
-class DayRange:
-    """A trading day and its ticks.
-
-    start  of its ticks, UTC, included
-    end    of its ticks, UTC, excluded
-    """
-
-    trading_day: date
-    start: datetime
-    end: datetime
-
-
-@dataclass(frozen=True)
 class TickAnswer:
     """The ticks of a day.
 
     `path`: a Parquet file in the order of the service: id and datetime_ns (ns since 1970 UTC)
     int64, all other fields of a tick float64, missing ones null; None for a day without ticks. The
-    caller deletes the file; closing the harvest deletes the rest. `more_days_had_rows`: whether the
-    same session had ticks of the contract on another day. `is_earlier`: an earlier load got it, so
-    that it says nothing of the servers now.
+    caller deletes the file; closing the harvest deletes the rest. `more_days_have_rows`: whether
+    the same session has ticks of the contract on another day. `is_earlier`: an earlier load got it,
+    so that it says nothing of the servers now.
     """
 
-    trading_day: date
     path: Path | None
     rows: int
-    more_days_had_rows: bool
+    more_days_have_rows: bool
     is_earlier: bool = False
 
 
@@ -158,10 +144,9 @@ def main_events(answer: dict[str, Any]) -> MainEvents:
 
 
 @_READING
-def tick_answer(answer: dict[str, Any]) -> TickAnswer:
-    path = answer["path"] and Path(answer["path"])
-    trading_day = date.fromisoformat(answer["trading_day"])
-    return TickAnswer(trading_day, path, answer["rows"], answer["more_days_had_rows"])
+def tick_answer(answer: dict[str, Any], path: Path) -> TickAnswer:
+    rows = int(answer["rows"])
+    return TickAnswer(path if rows else None, rows, bool(answer["more_days_have_rows"]))
 
 
 @_READING

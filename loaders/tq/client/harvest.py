@@ -11,8 +11,7 @@ Servers that are away are no failure of a question: it is put again for `wait` s
 import shutil
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -21,14 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from loaders.engine.outcome import Stopped
 from loaders.requests.counts import count
 from loaders.tq.client import answers
-from loaders.tq.client.answers import (
-    DayRange,
-    Instruments,
-    Licence,
-    MainEvents,
-    Quote,
-    TickAnswer,
-)
+from loaders.tq.client.answers import Instruments, Licence, MainEvents, Quote, TickAnswer
 from loaders.tq.client.process import POLL_SECONDS, ClientProcess
 from loaders.tq.errors import (
     TqAnswerError,
@@ -157,32 +149,12 @@ class Harvest:
         """The quotes of contracts that the servers list, in this order."""
         return [answers.quote(row) for row in self._ask("terms", {"contracts": list(contracts)})]
 
-    def ticks(self, contract: str, ranges: Sequence[DayRange]) -> Iterator[TickAnswer]:
-        """An answer for each range, in order.
-
-        A failing day is asked again before the next.
-
-        The final error names its day (`trading_day` of TqTransport, TqAnswerError). Earlier days
-        without ticks may have no answer by then: that needs the whole session.
-        """
-        settings, done = self._settings, 0
-        failed: Counter[date | None] = Counter()
-        folder = self._file("ticks").with_suffix("")
-        folder.mkdir()
-        while done < len(ranges):
-            asked = [
-                [r.trading_day.isoformat(), nanoseconds(r.start), nanoseconds(r.end)]
-                for r in ranges[done:]
-            ]
-            args = {"contract": contract, "folder": str(folder), "pace": settings.pace}
-            try:
-                for item in self._days_of_ticks(asked, args):
-                    done += 1
-                    failed.clear()
-                    yield answers.tick_answer(item)
-            except TqTransport as error:
-                day = error.trading_day
-                failed[day] = self._put_off(error, failed[day])
+    def ticks(self, contract: str, start: datetime, end: datetime) -> TickAnswer:
+        """The ticks of a trading day: from `start` on (included) and before `end`."""
+        path = self._file("ticks")
+        span = {"start": nanoseconds(start), "end": nanoseconds(end)}
+        args = {"contract": contract, **span, "path": str(path), "pace": self._settings.pace}
+        return answers.tick_answer(self._ask("ticks", args), path)
 
     def recent_ticks(self, contract: str, n: int) -> "pa.Table":
         """The newest ticks (at most 8,000) as in TickAnswer; needs no permission."""
@@ -247,38 +219,6 @@ class Harvest:
                 self._give_back(process)
                 return answer
 
-    def _days_of_ticks(
-        self, asked: list[list[Any]], args: dict[str, Any]
-    ) -> Iterator[dict[str, Any]]:
-        """As many of the days as the process may still hold in memory."""
-        process = self._process()
-        days = asked[: self._settings.days_per_process - process.days]
-        process.days += len(days)
-        asking: date | None = None
-        try:
-            for item in process.items("ticks", {**args, "ranges": days}):
-                self._note_answer()
-                if "asking" in item:
-                    asking = date.fromisoformat(item["asking"])
-                else:
-                    yield item
-        except REFUSALS as error:
-            if isinstance(error, TqAnswerError):
-                error.trading_day = asking
-            self._give_back(process)
-            raise
-        except TqTransport as error:
-            error.trading_day = asking
-            process.kill()
-            raise
-        except BaseException:  # also where the caller reads no further
-            process.kill()
-            raise
-        if process.days < self._settings.days_per_process:
-            self._give_back(process)
-        else:
-            process.kill()
-
     def _process(self) -> ClientProcess:
         with self._lock:
             self._all = [process for process in self._all if process.alive]
@@ -298,6 +238,10 @@ class Harvest:
         return process
 
     def _give_back(self, process: ClientProcess) -> None:
+        """Let a process answer further questions, unless it holds as many ticks as it may."""
+        if process.days >= self._settings.days_per_process:
+            process.kill()
+            return
         with self._lock:
             self._free.append(process)
 
@@ -332,10 +276,8 @@ class Harvest:
         waited = now - since
         if waited >= wait:
             why = f"{error}; they were away for {_duration(wait)} (tq.wait); {MAINTENANCE}"
-            away = TqAway(why, hint=error.hint)
-            away.trading_day = error.trading_day
             self._hold("")
-            raise away
+            raise TqAway(why, hint=error.hint)
         if is_first:
             began = f"{datetime.now(SHANGHAI):%H:%M:%S} Shanghai"
             self._hold(f"waits for the futures servers since {began}")

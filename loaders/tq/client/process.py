@@ -73,7 +73,7 @@ class ClientProcess:
     ) -> None:
         self._settings, self._stop, self._report = settings, stop, report
         self._home, self._has_access = home, False
-        self.days = 0  # of ticks that it was asked for
+        self.days = 0  # of ticks that it has given, all of which it holds in memory
         home.mkdir(parents=True, mode=0o700)
         self._errors = home / "printed.txt"
         account, password = (
@@ -116,6 +116,7 @@ class ClientProcess:
     def ask(self, call: str, args: dict[str, Any]) -> Any:
         for _ in self.items(call, args):
             raise TqAnswerError(f"the answer to {call} has parts")
+        self.days += call == "ticks"
         return self._result
 
     def items(self, call: str, args: dict[str, Any]) -> Iterator[dict[str, Any]]:

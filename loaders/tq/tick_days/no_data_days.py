@@ -45,7 +45,7 @@ def record_empty_day(
         "the calendar does not have the day": day.trading_day not in ctx.days,
         "the contract is not known": expires is None,
         "the contract had expired": expires is not None and expires < day.trading_day,
-        "the same session had no tick of any other day": not answer.more_days_had_rows,
+        "the same session had no tick of any other day": not answer.more_days_have_rows,
         # the newest ticks, which the session may have seen, come by another way
         "the history had no tick of any day in this load": traded and not ctx.history_gave,
     }

@@ -12,14 +12,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
+from itertools import chain, groupby
 
 from loaders.engine.source import Unit
+from loaders.ticks.store import split_days
 from loaders.tq import landed
 from loaders.tq.context import Context
 from loaders.tq.datasets import tick_minute
 from loaders.tq.live.reconcile import end_reconciliation
 from loaders.tq.request import NEWEST_DAY, TICK_DATASETS
-from loaders.tq.tick_days.fetch import split_days
 from loaders.tq.tick_days.ledger import (
     copy_no_data,
     find_lagging,
@@ -178,6 +179,8 @@ def _is_requested(ctx: Context, day: Scheduled) -> bool:
 def _units(ctx: Context, days: Sequence[Scheduled]) -> list[Unit]:
     """Tasks of whole trading days over all varieties, the oldest first; each makes its minutes."""
     in_order = sorted(days, key=lambda day: (day.trading_day, day.symbol))
+    trading_days = [list(same) for _, same in groupby(in_order, key=lambda day: day.trading_day)]
+    parts = [[*chain(*part)] for part in split_days(trading_days, TASK_KEYS, len)]
     makes_minutes = "tick_minute" in (ctx.load.request.datasets or TICK_DATASETS)
     return [
         Unit(
@@ -185,7 +188,7 @@ def _units(ctx: Context, days: Sequence[Scheduled]) -> list[Unit]:
             tuple(key_text(day.key) for day in part),
             follow=partial(_due_minutes, ctx, part) if makes_minutes else None,
         )
-        for part in split_days(in_order, span=len(days), most=TASK_KEYS)
+        for part in parts
     ]
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from loaders.sandbox.tq.world import World
-from loaders.tq.client.answers import DayRange
 from loaders.tq.client.harvest import Harvest
 from loaders.tq.settings import TqSettings
 from tests.requirements import require
@@ -71,10 +70,10 @@ def own_harvest(tmp_path: Path) -> Iterator[Callable[..., Harvest]]:
         harvest.close()
 
 
-def day_range(world: World, day: date) -> DayRange:
+def day_range(world: World, day: date) -> tuple[datetime, datetime]:
     """From 18:00 of the trading day before to 18:00, exchange time."""
     start, end = (
         datetime(d.year, d.month, d.day, 18, tzinfo=UTC) - timedelta(hours=8)
         for d in (world.previous(day), day)
     )
-    return DayRange(day, start, end)
+    return start, end

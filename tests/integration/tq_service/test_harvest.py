@@ -149,21 +149,20 @@ def test_ticks_of_several_days_equal_the_world(
     empty = date(2025, 11, 21)
     rule = sandbox.faults.add(f"empty:contract=SHFE.cu2601:day={empty}")
     sandbox.log.clear()
-    answers = list(harvest.ticks("SHFE.cu2601", [day_range(world, day) for day in days]))
+    answers = [harvest.ticks("SHFE.cu2601", *day_range(world, day)) for day in days]
     sandbox.faults.remove(rule)
     # seven days are more than one process holds in memory
     assert sum(entry.what == "token" for entry in sandbox.log) >= 2
-    assert [answer.trading_day for answer in answers] == days
-    assert all(answer.more_days_had_rows for answer in answers)
-    for answer in answers:
-        if answer.trading_day == empty:
+    assert all(answer.more_days_have_rows for answer in answers)
+    for day, answer in zip(days, answers, strict=True):
+        if day == empty:
             assert (answer.path, answer.rows) == (None, 0)
             continue
         assert answer.path is not None
         ticks = pq.read_table(answer.path)
-        truth = sandbox.tick_table("SHFE.cu2601", answer.trading_day)
+        truth = sandbox.tick_table("SHFE.cu2601", day)
         assert ticks.select(truth.column_names).equals(truth)
-        assert answer.rows == ticks.num_rows == world.tick_count("SHFE.cu2601", answer.trading_day)
+        assert answer.rows == ticks.num_rows == world.tick_count("SHFE.cu2601", day)
     # the book is thin at times: missing levels are null, its volume 0
     first = pq.read_table(answers[0].path)
     assert any(
@@ -175,7 +174,7 @@ def test_an_exchange_that_shows_one_level_has_one(
     harvest: Harvest, world: World, tmp_path: Path
 ) -> None:
     day = date(2025, 11, 14)
-    (answer,) = harvest.ticks(str(world.main_on("DCE.m", day)), [day_range(world, day)])
+    answer = harvest.ticks(str(world.main_on("DCE.m", day)), *day_range(world, day))
     assert answer.path is not None
     ticks = pq.read_table(answer.path)
     assert ticks["bid_price1"].null_count == 0
@@ -189,9 +188,9 @@ def test_a_lone_empty_day_says_whether_the_contract_has_any_tick(
     rules = {f"empty:contract=SHFE.cu2601:day={day}": True, "empty:contract=SHFE.cu2601": False}
     for text, any_rows in rules.items():
         rule = sandbox.faults.add(text)
-        (answer,) = harvest.ticks("SHFE.cu2601", [day_range(world, day)])
+        answer = harvest.ticks("SHFE.cu2601", *day_range(world, day))
         sandbox.faults.remove(rule)
-        assert (answer.path, answer.rows, answer.more_days_had_rows) == (None, 0, any_rows)
+        assert (answer.path, answer.rows, answer.more_days_have_rows) == (None, 0, any_rows)
         harvest.close()  # the client holds the newest tick in memory
 
 
@@ -207,7 +206,7 @@ def test_damaged_days_arrive_as_the_servers_sent_them(
     rules = [sandbox.faults.add(text) for text in texts]
     days = [date(2025, 11, 14), date(2025, 11, 17), date(2025, 11, 18)]
     sent = [sandbox.market.day_ticks("SHFE.cu2601", day) for day in days]
-    answers = list(harvest.ticks("SHFE.cu2601", [day_range(world, day) for day in days]))
+    answers = [harvest.ticks("SHFE.cu2601", *day_range(world, day)) for day in days]
     for rule in rules:
         sandbox.faults.remove(rule)
     whole = world.tick_count("SHFE.cu2601", days[0])

@@ -28,10 +28,10 @@ def test_recorded_ticks_come_back_equal(
         harvest = own_harvest(sandbox)
         events = harvest.main_events("SHFE.cu", DAY, DAY, "backtest")
         assert [contract for _, contract in events.events] == [CONTRACT]
-        (answer,) = harvest.ticks(CONTRACT, [day_range(world, DAY)])
+        asked = day_range(world, DAY)
+        answer = harvest.ticks(CONTRACT, *asked)
         assert answer.path is not None
         ticks = pq.read_table(answer.path)
-        asked = day_range(world, DAY)
     recorded = pq.read_table(real_tq_data / f"ticks_{CONTRACT}.parquet")
     assert ticks["id"].equals(recorded["id"])
     assert ticks["datetime_ns"].equals(recorded["datetime"])
@@ -44,7 +44,7 @@ def test_recorded_ticks_come_back_equal(
     # and are stored so: none is refused, and the tick store gets the rows of the file (that these
     # read back identically is proved by the tests of the stores)
     key = DayKey("KQ.m@SHFE.cu", CONTRACT, DAY)
-    sifted = sift_ticks(ticks, key, asked.start, asked.end)
+    sifted = sift_ticks(ticks, key, *asked)
     assert (sifted.refused, sifted.rejected) == (0, [])
     renamed = recorded.rename_columns(
         ["datetime_ns" if name == "datetime" else name for name in recorded.column_names]

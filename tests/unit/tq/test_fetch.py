@@ -1,7 +1,8 @@
 """Days of a contract asked of a client that fails with some of them: what it costs the others."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import date, timedelta
+import threading
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,15 +11,18 @@ from uuid import uuid4
 import pyarrow.parquet as pq
 import pytest
 
+from loaders.engine.outcome import Stopped
 from loaders.engine.request import LoadRequest
 from loaders.tq.client.answer_files import AnswerFiles
-from loaders.tq.client.answers import DayRange, TickAnswer
+from loaders.tq.client.answers import TickAnswer
 from loaders.tq.client.harvest import Harvest
-from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, TqTransport
+from loaders.tq.errors import TqClientError, TqTimeout
 from loaders.tq.settings import TqSettings
+from loaders.tq.tick_days import fetch as fetch_module
 from loaders.tq.tick_days import plan
-from loaders.tq.tick_days.fetch import NotAsked, fetch_days, split_days
+from loaders.tq.tick_days.fetch import NotAsked, fetch_days
 from loaders.tq.tick_days.schedule import key_text
+from loaders.tq.trading_day import to_time, trading_day_of
 from quotemill.errors import UpstreamError
 from tests.ticks import quoted
 from tests.unit.tq.loads import Store, context, index_row, scheduled
@@ -30,53 +34,41 @@ ODD: UpstreamError = TqClientError("a column is missing")
 
 
 class Client:
-    """A client for which some days are empty and some fail."""
+    """A client for which some days fail."""
 
     alive, days = True, 0
 
-    def __init__(self, errors: dict[date, Exception], empty: Collection[date]) -> None:
-        self.errors, self.empty = errors, empty
-        self.asked: list[date] = []
+    def __init__(self, errors: dict[date, Exception]) -> None:
+        self.errors, self.asked = errors, list[date]()
 
-    def items(self, _: str, args: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        held_back: list[dict[str, Any]] = []
-        has_rows = False
-        for text, *_ns in args["ranges"]:
-            day = date.fromisoformat(text)
-            self.asked.append(day)
-            yield {"asking": text}
-            if day in self.errors:
-                raise self.errors[day]
-            rows = 0 if day in self.empty else 9
-            held_back.append({"trading_day": text, "path": None, "rows": rows})
-            has_rows = has_rows or rows > 0
-            while has_rows and held_back:
-                yield held_back.pop(0) | {"more_days_had_rows": True}
-        for item in held_back:
-            yield item | {"more_days_had_rows": False}
+    def ask(self, _: str, args: dict[str, Any]) -> dict[str, Any]:
+        day = trading_day_of(to_time(args["start"]), CALENDAR)
+        assert day is not None
+        self.asked.append(day)
+        if day in self.errors:
+            raise self.errors[day]
+        return {"rows": 9, "more_days_have_rows": True}
 
     def kill(self) -> None:
         """The next process is as good."""
-        self.days = 0
 
 
 @pytest.fixture
 def fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """For each day its rows, its error, or whether its session had ticks of another day."""
+    """For each day its rows, or its error."""
 
-    def ask(errors: dict[date, Exception], empty: Collection[date] = ()) -> list[str]:
-        client = Client(errors, empty)
+    def ask(errors: dict[date, Exception]) -> list[str]:
+        client = Client(errors)
         harvest = Harvest(TqSettings(retries=0, wait=0), tmp_path / str(uuid4()))
         monkeypatch.setattr(harvest, "_process", lambda: client)
-        ctx = context(harvest=harvest, days=CALENDAR)
-        answers = list(fetch_days(ctx, [scheduled(day) for day in DAYS]))
-        assert [day.trading_day for day, _ in answers] == DAYS
-        assert max(map(client.asked.count, client.asked)) <= 2
+        answers: Any = SimpleNamespace(find=lambda *_: None, keep=lambda *given: given[-1])
+        ctx = context(harvest=harvest, days=CALENDAR, answers=answers)
+        answered = list(fetch_days(ctx, [scheduled(day) for day in DAYS]))
+        assert [day.trading_day for day, _ in answered] == DAYS
+        assert client.asked == sorted({*client.asked})
         return [
-            type(answer).__name__
-            if isinstance(answer, Exception)
-            else str(answer.rows or answer.more_days_had_rows)
-            for _, answer in answers
+            type(answer).__name__ if isinstance(answer, Exception) else str(answer.rows)
+            for _, answer in answered
         ]
 
     return ask
@@ -91,33 +83,29 @@ def test_a_failing_day_costs_no_other_and_two_in_a_row_the_rest(
     assert fetch({DAYS[1]: ODD, DAYS[2]: ODD}) == ["9", error, error, "NotAsked", "NotAsked"]
 
 
-def test_a_day_that_fails_after_empty_ones_gets_the_error_alone(
+def test_servers_that_are_silent_for_two_days_of_a_contract_are_gone(
     fetch: Callable[..., list[str]],
 ) -> None:
-    error = "TqClientError"
-    assert fetch({DAYS[2]: ODD}, DAYS[:2]) == ["True", "True", error, "9", "9"]
-    assert fetch({DAYS[2]: ODD}, DAYS) == ["False", "False", error, "False", "False"]
-    # between the two the servers answered
-    errors = {DAYS[1]: ODD, DAYS[3]: ODD}
-    assert fetch(errors, DAYS[:3]) == ["True", error, "True", error, "9"]
-    assert fetch({DAYS[1]: TqAnswerError("no bar")}, DAYS[:1])[:2] == ["True", "TqAnswerError"]
-    both = fetch({DAYS[1]: ODD, DAYS[2]: ODD}, DAYS[:1])
-    assert both == ["NotAsked", error, error, "NotAsked", "NotAsked"]
-
-
-def test_servers_that_are_away_or_silent_for_two_days_end_the_group(
-    fetch: Callable[..., list[str]],
-) -> None:
-    assert fetch({DAYS[1]: TqTransport("no answer")}) == ["9", *["TqTransport"] * 4]
     silent: UpstreamError = TqTimeout("no sign of life")
     assert fetch({DAYS[0]: silent, DAYS[1]: silent}) == [*["TqTimeout"] * 2, *["TqTransport"] * 3]
+    assert fetch({DAYS[0]: silent, DAYS[2]: silent}) == ["TqTimeout", "9", "TqTimeout", "9", "9"]
+
+
+def test_failures_of_a_contract_cost_no_other_contract(tmp_path: Path) -> None:
+    def answer(contract: str, *_: Any) -> TickAnswer:
+        if contract == "A":
+            raise ODD
+        return TickAnswer(None, 9, True)
+
+    ctx = context(harvest=SimpleNamespace(ticks=answer), days=CALENDAR)
+    days = [scheduled(day, contract) for day in DAYS[:3] for contract in ("A", "B")]
+    answered = [answer for _, answer in fetch_days(ctx, days)]
+    assert [isinstance(answer, TickAnswer) for answer in answered[1::2]] == [True] * 3
+    assert [type(answer) for answer in answered[::2]] == [TqClientError, TqClientError, NotAsked]
 
 
 def test_a_day_that_the_calendar_lacks_costs_no_other() -> None:
-    def answer(asked: DayRange) -> TickAnswer:
-        return TickAnswer(asked.trading_day, None, 9, True)
-
-    harvest = SimpleNamespace(ticks=lambda _, ranges: map(answer, ranges))
+    harvest = SimpleNamespace(ticks=lambda *_: TickAnswer(None, 9, True))
     ctx = context(harvest=harvest, days=CALENDAR)
     strange = scheduled(DAYS[-1] + timedelta(1))
     (_, first), (_, second) = fetch_days(ctx, [scheduled(FIRST), strange])
@@ -125,46 +113,70 @@ def test_a_day_that_the_calendar_lacks_costs_no_other() -> None:
     assert isinstance(second, NotAsked)
 
 
-def test_days_are_cut_at_trading_days_by_their_number_and_that_of_varieties() -> None:
-    days = [scheduled(day, contract) for day in DAYS for contract in ("A", "B")]
+def test_a_task_has_whole_trading_days_of_all_varieties(monkeypatch: pytest.MonkeyPatch) -> None:
+    days = [scheduled(day, contract) for contract in ("A", "B") for day in DAYS]
 
-    def cut(**limits: int) -> list[int]:
-        parts = split_days(days, **limits)
-        assert [day for part in parts for day in part] == days
-        return [len(part) for part in parts]
+    def cut(most: int) -> list[int]:
+        monkeypatch.setattr(plan, "TASK_KEYS", most)
+        tasks = [unit.keys for unit in plan._units(context(), days)]
+        in_order = sorted(days, key=lambda day: day.trading_day)
+        assert [key for keys in tasks for key in keys] == [key_text(day.key) for day in in_order]
+        return [len(keys) for keys in tasks]
 
-    assert cut(span=2, most=100) == [4, 4, 2]
-    assert cut(span=5, most=5) == [4, 4, 2]
-    assert cut(span=5, most=1) == [2] * 5
-    assert split_days([], span=5, most=5) == []
+    assert cut(5) == cut(4) == [4, 4, 2]
+    assert cut(1) == [2] * 5
+    assert plan._units(context(), []) == []
 
 
 class Served:
-    """Answers each range by a file; which days of which contract were asked for, in order."""
+    """Answers each question by a file; which days of which contract were asked for, in order."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.asked = folder, list[str]()
 
-    def ticks(self, contract: str, ranges: Sequence[DayRange]) -> Iterator[TickAnswer]:
-        for asked in ranges:
-            self.asked.append(f"{contract} {asked.trading_day.day}")
-            path = self.folder / "answer.parquet"
-            pq.write_table(quoted(2), path)
-            yield TickAnswer(asked.trading_day, path, 2, True)
+    def ticks(self, contract: str, start: datetime, _: datetime) -> TickAnswer:
+        day = trading_day_of(start, CALENDAR)
+        assert day is not None
+        self.asked.append(f"{contract} {day.day}")
+        path = self.folder / "answer.parquet"
+        pq.write_table(quoted(2), path)
+        return TickAnswer(path, 2, True)
 
 
-def test_each_contract_is_asked_for_some_days_at_once_and_days_come_by_date(
-    tmp_path: Path,
+def test_few_days_are_asked_for_ahead_of_the_one_that_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(fetch_module, "MOST_AHEAD", 3)
     served = Served(tmp_path)
-    answers = AnswerFiles(tmp_path / "answers")
-    ctx = context(harvest=served, days=CALENDAR, answers=answers)
-    ctx.settings = ctx.settings.model_copy(update={"days_per_process": 2})
+    ctx = context(harvest=served, days=CALENDAR, answers=AnswerFiles(tmp_path / "answers"))
     days = [scheduled(day, contract) for day in DAYS for contract in ("A", "B")]
-    assert [day for day, _ in fetch_days(ctx, days)] == days
-    windows = "A 15, A 16, B 15, B 16", "A 17, A 18, B 17, B 18", "A 19, B 19"
-    assert served.asked == ", ".join(windows).split(", ")
+    order = [f"{day.contract} {day.trading_day.day}" for day in days]
+    answers = fetch_days(ctx, days)
+    for n, day in enumerate(days):
+        assert next(answers)[0] == day
+        assert served.asked == order[: len(served.asked)]
+        assert n < len(served.asked) <= n + 3
+    assert next(answers, None) is None
     assert len([*(tmp_path / "answers").iterdir()]) == len(days), "until they are deleted"
+
+
+def test_a_caller_that_reads_no_further_ends_the_clients() -> None:
+    asked: list[str] = []
+
+    def answer(contract: str, *_: Any) -> TickAnswer:
+        asked.append(contract)
+        while contract != "A" and not ctx.halted.is_set():
+            threading.Event().wait(0.01)
+        if ctx.halted.is_set():
+            raise Stopped("stopped")
+        return TickAnswer(None, 9, True)
+
+    ctx = context(harvest=SimpleNamespace(ticks=answer), days=CALENDAR)
+    answers = fetch_days(ctx, [scheduled(FIRST, contract) for contract in "ABCD"])
+    next(answers)
+    answers.close()
+    assert ctx.halted.is_set()
+    assert set(asked) <= {"A", "B"}
 
 
 def test_answers_of_an_earlier_load_are_not_asked_for_again(tmp_path: Path) -> None:
@@ -183,7 +195,7 @@ def test_answers_of_an_earlier_load_are_not_asked_for_again(tmp_path: Path) -> N
     first, second = again[days[0]], again[days[1]]
     assert isinstance(first, TickAnswer)
     assert isinstance(second, TickAnswer)
-    assert (first.rows, first.more_days_had_rows) == (2, True)
+    assert (first.rows, first.more_days_have_rows) == (2, True)
     assert (first.is_earlier, second.is_earlier) == (True, False)
     assert answers.delete_others([("A", DAYS[0]), ("B", DAYS[0])]) == 1
 

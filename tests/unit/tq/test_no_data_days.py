@@ -62,7 +62,7 @@ class Nights:
         return bool(due)
 
     def find_nothing(self, nights: float, *, traded: int | None = 10) -> Outcome:
-        answer = TickAnswer(FIRST, None, 0, more_days_had_rows=False)
+        answer = TickAnswer(None, 0, more_days_have_rows=False)
         return record_empty_day(self.load(nights), DAY, answer, traded)
 
 
@@ -112,7 +112,7 @@ def test_loads_of_a_weekend_or_of_one_evening_are_one_night(nights: Nights) -> N
     for day in (4, 5, 6):  # Friday evening to Sunday evening
         ctx = nights.load(day)
         ctx.days = [FIRST, date(2025, 11, 7), date(2025, 11, 10)]
-        record_empty_day(ctx, DAY, TickAnswer(FIRST, None, 0, False), 10)
+        record_empty_day(ctx, DAY, TickAnswer(None, 0, False), 10)
     [row] = nights.store.rows.values()
     assert row.nights == 2
 
@@ -160,7 +160,7 @@ def test_a_stored_day_that_a_repair_does_not_get_is_never_on_record(
 
 
 def test_an_untraded_day_that_nothing_else_explains_is_on_record_at_once(nights: Nights) -> None:
-    answer = TickAnswer(FIRST, None, 0, True)
+    answer = TickAnswer(None, 0, True)
     assert record_empty_day(nights.load(0), DAY, answer, 0).failure is None
     assert [row.status for row in nights.store.rows.values()] == ["no_data"]
 
@@ -169,7 +169,7 @@ def test_an_untraded_day_that_nothing_else_explains_is_on_record_at_once(nights:
 def test_an_outage_of_an_evening_puts_no_traded_day_on_record(
     nights: Nights, traded: int | None
 ) -> None:
-    answer = TickAnswer(FIRST, None, 0, True)
+    answer = TickAnswer(None, 0, True)
     for night in (0, 1 / 24, 1, 2, 3):
         failure = record_empty_day(nights.load(night), DAY, answer, traded).failure
         assert "asked again by each load until it was so on 5 trading days" in str(failure)
@@ -237,7 +237,7 @@ def test_an_answer_of_an_earlier_load_shows_no_history_that_answers_now(
     pq.write_table(quoted(20, day=FIRST), path)
     ctx = nights.load(0, answer=None)
     ctx.history_gave = False
-    answer = TickAnswer(FIRST, path, 20, True, is_earlier=earlier)
+    answer = TickAnswer(path, 20, True, is_earlier=earlier)
     assert isinstance(ticks.check_day(ctx, DAY, answer), CheckedDay)
     assert ctx.history_gave is not earlier
 

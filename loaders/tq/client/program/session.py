@@ -3,8 +3,10 @@
 No other module imports it or reads a name of it that starts with an underscore.
 """
 
+import math
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta, timezone
@@ -39,6 +41,8 @@ class Session:
         self._settlement_url = access.get("settlement_url")
         self._api: Any = None
         self._has_access = False
+        self._listed: set[str] = set()  # codes of products that were asked for
+        self._paced_at = -math.inf
         self.send = send
 
     def login(self) -> None:
@@ -99,25 +103,27 @@ class Session:
     def check_known(self, symbols: list[str]) -> None:
         """Raise Failure for symbols that do not exist.
 
-        The client waits half a minute for each; so the list of its variety is asked first, and the
-        client's own list of old contracts where that leaves it out.
+        The client waits half a minute for each; so the list of its product is asked first, and the
+        client's own list of old contracts if that leaves it out. One that was listed is known.
         """
         api, unknown = self.api, []
-        by_product: dict[tuple[str, str], set[str]] = {}
         for symbol in symbols:
             code = server_code(symbol)
-            exchange, _, name = code.partition(".")
-            product = name.rstrip("0123456789")
-            key = (exchange, product)
-            if key not in by_product:
-                listed = api.query_quotes(
-                    ins_class="FUTURE", exchange_id=exchange, product_id=product
+            if code not in self._listed:
+                exchange, _, name = code.partition(".")
+                product = name.rstrip("0123456789")
+                self._listed.update(
+                    api.query_quotes(ins_class="FUTURE", exchange_id=exchange, product_id=product)
                 )
-                by_product[key] = set(listed)
-            if code not in by_product[key] and code not in api._pre20_ins_info:
+            if code not in self._listed and code not in api._pre20_ins_info:
                 unknown.append(symbol)
         if unknown:
             raise Failure("unknown", f"no contract {', '.join(unknown)}", unknown)
+
+    def keep_pace(self, seconds: float) -> None:
+        """Wait until the call before this one began so long ago."""
+        time.sleep(max(0.0, self._paced_at + seconds - time.monotonic()))
+        self._paced_at = time.monotonic()
 
     def quotes(self, symbols: list[str]) -> list[dict[str, Any]]:
         """The quotes of symbols, empty without one.

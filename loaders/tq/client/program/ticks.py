@@ -1,9 +1,7 @@
 """Days of ticks from the professional history, and the newest ticks."""
 
 import threading
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from loaders.tq.client.program.codes import server_code
@@ -33,44 +31,29 @@ DEEPER_VOLUMES = {name for name in BOOK if "_volume" in name and not name.endswi
 
 
 def ticks(
-    session: Session, contract: str, ranges: list[list[Any]], folder: str, pace: float
-) -> None:
-    """Send two items for each range: that it is asked for, and its answer.
+    session: Session, contract: str, start: int, end: int, path: str, pace: float
+) -> dict[str, Any]:
+    """Write the ticks from `start` to `end` (ns), if there are any.
 
-    A range is (trading day, first ns, end ns).
-
-    In the order of the ranges. The answer of a day without a tick is sent once another day of the
-    contract had some in this session, or, after the last one, once it is known whether the service
-    has any tick of the contract at all.
+    Returns how many, and, without one, whether the service has any tick of the contract at all.
     """
     if not session.may("tq_dl"):
         raise Failure("permission", "the account may not download the history of ticks (tq_dl)")
     session.check_known([contract])
+    session.keep_pace(pace)
     code = server_code(contract)
-    any_rows, held_back = False, list[dict[str, Any]]()
-    for number, (day, start, end) in enumerate(ranges):
-        if number and pace:
-            time.sleep(pace)
-        session.send({"item": {"asking": day}})
-        with _Progress(
-            lambda: len(session.ticks_in_memory(code)),
-            lambda n: session.send({"progress": f"{contract}: {n} ticks"}),
-        ):
-            frame = session.api.get_tick_data_series(code, cst(start), cst(end - 1000))
-        empty_cache()
-        item = {"trading_day": day, "path": None, "rows": 0}
-        rows = _select_day(session, code, frame, start, end)
-        if len(rows):
-            path = str(Path(folder) / f"{contract}-{day}.parquet")
-            write_ticks(path, contract, rows)
-            item |= {"path": path, "rows": len(rows)}
-            any_rows = True
-        held_back.append(item)
-        if any_rows:
-            _send_items(session, held_back, True)
-    if held_back:
-        newest = session.api.get_tick_serial(code, data_length=1)
-        _send_items(session, held_back, bool((newest["datetime"] > 0).any()))
+    with _Progress(
+        lambda: len(session.ticks_in_memory(code)),
+        lambda n: session.send({"progress": f"{contract}: {n} ticks"}),
+    ):
+        frame = session.api.get_tick_data_series(code, cst(start), cst(end - 1000))
+    empty_cache()
+    rows = _select_day(session, code, frame, start, end)
+    if len(rows):
+        write_ticks(path, contract, rows)
+        return {"rows": len(rows), "more_days_have_rows": True}
+    newest = session.api.get_tick_serial(code, data_length=1)
+    return {"rows": 0, "more_days_have_rows": bool((newest["datetime"] > 0).any())}
 
 
 def recent_ticks(session: Session, contract: str, n: int, path: str) -> int:
@@ -102,12 +85,6 @@ def _select_day(session: Session, code: str, frame: Any, start: int, end: int) -
         )
         number -= 1
     return pd.concat([pd.DataFrame(left_out[::-1]), rows]) if left_out else rows
-
-
-def _send_items(session: Session, items: list[dict[str, Any]], any_rows: bool) -> None:
-    for item in items:
-        session.send({"item": {**item, "more_days_had_rows": any_rows}})
-    items.clear()
 
 
 class _Progress:
