@@ -5,8 +5,6 @@ from datetime import date
 import psycopg
 import pytest
 
-from loaders.sources import landed_tables
-from loaders.warehouse.migrate import prepare
 from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import NO_TESTS, UPDATE, Dbt
 from tests.integration.dbt.raw import (
@@ -38,24 +36,6 @@ def test_a_relation_that_is_not_ours_is_never_replaced(conn: psycopg.Connection,
     ), outcome.error
     assert conn.execute("table market.kline_daily").fetchall() == [(1,)]
     assert conn.execute("select to_regclass('market.trading_calendar')").fetchone() == (None,)
-
-
-def test_a_warehouse_without_new_columns_is_refused_with_their_names(
-    conn: psycopg.Connection, warehouse: Warehouse, dbt: Dbt
-) -> None:
-    conn.execute("alter table raw_tq.no_data_day drop column status")
-    conn.execute("drop table raw_ib.gateway_event")
-
-    outcome = dbt("run", "-s", "stg_tq__no_data_day", "stg_tq__contract")
-
-    assert outcome.refuses(
-        "raw_tq.no_data_day.status", "raw_ib.gateway_event.text", "quotemill build"
-    ), outcome.error
-    assert "raw_tq.no_data_day.reason" not in outcome.error
-    made = "select to_regclass('quotemill_staging.stg_tq__contract')"
-    assert conn.execute(made.encode()).fetchone() == (None,)
-    prepare(warehouse, landed_tables())  # as `quotemill build` and a load begin
-    assert dbt("run", "-s", "stg_tq__no_data_day", "stg_tq__contract").success
 
 
 @pytest.mark.usefixtures("models")

@@ -5,13 +5,11 @@ from datetime import date
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.raw import land, minute, session_minutes
 from tests.integration.dbt.raw_intraday import ticks
 
 pytestmark = pytest.mark.usefixtures("models")
 DAY = date(2024, 6, 3)
-VIEWS = ("stg_tdx__kline_minute", "kline_minute_raw", "stg_tdx__tick_trade", "tick_trade_raw")
 
 
 def landed(conn: psycopg.Connection) -> None:
@@ -49,23 +47,3 @@ def test_a_query_without_the_route_reads_one_table(conn: psycopg.Connection, vie
 
     assert "routes" not in plan(conn, f"select code, trade_date, is_final {asked}")
     assert "routes" in plan(conn, f"select * {asked}")
-
-
-def test_an_old_table_shows_its_route_texts_and_later_both(
-    conn: psycopg.Connection, dbt: Dbt
-) -> None:
-    landed(conn)
-    conn.execute("drop view quotemill_staging.stg_tdx__kline_minute cascade")
-    conn.execute("alter table raw_tdx.kline_minute add source_route text default '/api/old'")
-    conn.execute("alter table raw_tdx.kline_minute drop route_no")
-    assert dbt("run", "-s", *VIEWS).success
-    assert routes(conn, "kline_minute_raw") == ["/api/old", "/api/old"]
-
-    conn.execute("alter table raw_tdx.kline_minute add route_no smallint")
-    conn.execute(
-        "update raw_tdx.kline_minute set source_route = null, route_no = r.route_no "
-        "from ops.routes as r where r.route = '/api/two' and bar_end = (select max(bar_end) "
-        "from raw_tdx.kline_minute)"
-    )
-    assert dbt("run", "-s", *VIEWS).success
-    assert routes(conn, "kline_minute_raw") == ["/api/old", "/api/two"]

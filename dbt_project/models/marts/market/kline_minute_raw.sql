@@ -13,6 +13,6 @@ select
     is_price_only,
     is_final,
     fetched_at,
-    coalesce(b.source_route, r.route) as source_route
+    r.route as source_route
 from {{ ref('stg_tdx__kline_minute') }} as b
 left join {{ ref('stg_ops__route') }} as r on b.route_no = r.route_no

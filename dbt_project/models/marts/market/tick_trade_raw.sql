@@ -11,6 +11,6 @@ select
     order_count,
     is_final,
     fetched_at,
-    coalesce(t.source_route, r.route) as source_route
+    r.route as source_route
 from {{ ref('stg_tdx__tick_trade') }} as t
 left join {{ ref('stg_ops__route') }} as r on t.route_no = r.route_no

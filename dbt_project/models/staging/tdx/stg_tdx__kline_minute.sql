@@ -22,5 +22,5 @@ select
     {{ in_units['is_price_only'] }} as is_price_only,
     is_final,
     fetched_at,
-    {{ route_columns(source('raw_tdx', 'kline_minute')) }}
+    route_no
 from {{ source('raw_tdx', 'kline_minute') }}

@@ -10,5 +10,5 @@ select
     order_count,
     is_final,
     fetched_at,
-    {{ route_columns(source('raw_tdx', 'tick_trade')) }}
+    route_no
 from {{ source('raw_tdx', 'tick_trade') }}
