@@ -166,7 +166,10 @@ class IbSettings(Section):
         None, description="where closed days go as Parquet files; empty: `archive` below the home"
     )
     intraday_retain_days: Days = Field(
-        60, ge=1, description="days that slots stay in the warehouse once they are archived"
+        60,
+        ge=1,
+        description="days that slots stay in the warehouse once they are archived, and ticks "
+        "unpacked in QuestDB",
     )
     error_log_retain_days: Days = Field(30, ge=1, description="days that logs of errors stay")
     weekly_compaction_enabled: bool = Field(

@@ -19,6 +19,7 @@ JOBS = {
         "loaders run tq --mode cross-check", "weekly sat 10:00", time_zone="Asia/Shanghai"
     ),
     # turned on by its times, such as `weekly sun 10:00`
+    "tq_retention": ScheduledJob("retention --view ticks", "off", time_zone="Asia/Shanghai"),
     # turned on by its times; those after the first of a session find it recording
     "tq_live": ScheduledJob(
         "loaders run tq --mode live",

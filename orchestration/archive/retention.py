@@ -19,6 +19,7 @@ from loaders import log
 from loaders.engine.progress import Reporter
 from loaders.ib.tables import CHAIN_SNAPSHOT
 from loaders.settings import Settings
+from loaders.tq.tick_days.packing import PackedTicks
 from loaders.warehouse.content import content_id, require_content
 from orchestration.archive import closed, damage, landed, ledger, rows
 from orchestration.archive.folder import Damaged
@@ -30,7 +31,8 @@ from quotemill.errors import DataQualityError, PartialError, most_severe
 from quotemill.warehouse.postgres import Warehouse
 
 VIEW = "chain_intraday"
-INTRADAY, ERRORS = VIEWS = ("intraday", "errors")  # of a retention: the slots, or the logs
+# of a retention: the slots, the logs, or the ticks of futures
+INTRADAY, ERRORS, TICKS = VIEWS = ("intraday", "errors", "ticks")
 # models of slots, by their schema; int_option_days__counted follows them by its count
 READERS = {
     "options": ("forwards", "chain_daily_clean"),
@@ -56,6 +58,7 @@ class RetentionResult(Result):
     restored:  restored partitions, which stay for a while
     logs:      log files; log_lines: lines of logs in the warehouse
     old_days:  tables whose days before a date were dropped by their `retain`
+    tick_partitions, ticks: packed in QuestDB; None: not looked at
     """
 
     dry_run: bool
@@ -68,6 +71,8 @@ class RetentionResult(Result):
     logs_bytes: int = 0
     log_lines: int = 0
     old_days: dict[str, date] = field(default_factory=dict)
+    tick_partitions: int = 0
+    ticks: int | None = None
 
     def add_days(self, tables: Sequence[OldDays]) -> None:
         """Add the tables whose days were dropped by `retain`, and those whose days stay."""
@@ -79,6 +84,11 @@ class RetentionResult(Result):
                 )
             else:
                 self.old_days[days.table] = days.before
+
+    def add_ticks(self, packed: PackedTicks) -> None:
+        """Add the partitions of ticks that were packed, and those that stay for damaged days."""
+        self.tick_partitions, self.ticks = packed.days, packed.ticks
+        self.damaged += [f"{key}: not as indexed; fix: loaders verify tq" for key in packed.damaged]
 
     @property
     def rows(self) -> int:
@@ -109,8 +119,7 @@ def retain(
 ) -> RetentionResult:
     """Drop slots older than so many days (`intraday_retain_days`), and logs of errors.
 
-    Of the views `intraday` and `errors` one may be named; `older_than` is that of the slots unless
-    it is `errors`. A dry run checks everything, files included. Raises UsageError before the first
+    One of VIEWS may be named; `older_than` is that of the slots unless it is `errors`. A dry run checks everything, files included. Raises UsageError before the first
     build, LockHeldError.
     """
     days_back = older_than or settings.ib.intraday_retain_days
@@ -119,9 +128,9 @@ def retain(
         days_back = log_days = older_than or log_days
     before = closed.today(as_of) - timedelta(days=days_back)
     result = RetentionResult(dry_run, before)
-    if view != ERRORS:
+    if view in (None, INTRADAY):
         _drop_slots(settings, warehouse, reporter, as_of, result, days_back)
-    if view != INTRADAY:
+    if view in (None, ERRORS):
         _drop_logs(settings, warehouse, as_of, result, log_days)
     return result
 

@@ -116,24 +116,30 @@ def retention_command(
     ] = None,
     view: Annotated[
         str | None,
-        typer.Option(help="Only this: intraday (the slots), errors (the logs); all if absent."),
+        typer.Option(
+            help="Only this: intraday (the slots), errors (the logs), ticks (of futures); all if "
+            "absent."
+        ),
     ] = None,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Delete archived slots of option chains, old logs and old days.
+    """Delete archived slots of option chains, old logs and old days; pack old ticks.
 
     Slots go after ib.intraday_retain_days, or --older-than, once their files were read again and
     match the warehouse; logs go after ib.error_log_retain_days, or with --view errors after
     --older-than; days of a table of the dbt project whose settings have `retain` go after that,
-    once they were built. What was built of them stays. Asks first on a terminal. Exit code 6 where
-    old days stay: changed since, not built, or damaged.
+    once they were built. What was built of them stays. Ticks in QuestDB become Parquet, read like
+    before in a tenth of the bytes, after ib.intraday_retain_days too, once they match the index;
+    --view ticks does just this. Asks first on a terminal. Exit code 6 where old days stay: changed
+    since, not built; 5 where a file or a day of ticks is damaged.
 
     Example: quotemill retention --dry-run
     """
     from loaders.cli.progress import reporter
+    from loaders.tq.tick_days.packing import pack_ticks
     from orchestration.archive.old_days import drop_old_days, find_retained_tables
-    from orchestration.archive.retention import ERRORS, VIEWS, retain
+    from orchestration.archive.retention import ERRORS, TICKS, VIEWS, retain
 
     if view not in (None, *VIEWS):
         raise UsageError(f"--view {view}: unknown", hint=f"one of {', '.join(VIEWS)}")
@@ -144,14 +150,16 @@ def retention_command(
         slots = f"archived slots of more than {older_than or settings.ib.intraday_retain_days} "
         what = "old logs" if view == ERRORS else f"{slots}days ago"
         what += ", old logs and days by `retain`" if view is None else ""
-        typer.confirm(f"Drop {what}?", abort=True, err=True)
+        if view != TICKS:  # which stay
+            typer.confirm(f"Drop {what}?", abort=True, err=True)
     with measure_command(settings, "retention", "ib") as figures:
+        days_back, at = older_than or settings.ib.intraday_retain_days, parse_time(as_of)
         with reporter() as shown:
             result = retain(
                 settings,
                 warehouse,
                 shown,
-                parse_time(as_of),
+                at,
                 dry_run=dry_run,
                 older_than=older_than,
                 view=view,
@@ -161,10 +169,17 @@ def retention_command(
                 drop_old_days(
                     warehouse,
                     find_retained_tables(settings, warehouse),
-                    parse_time(as_of),
+                    at,
                     dry_run=dry_run,
                 )
             )
+        if view == TICKS or (view is None and settings.questdb_url is not None):
+            with reporter() as shown:
+                result.add_ticks(
+                    pack_ticks(
+                        settings, warehouse, shown, at, older_than=days_back, dry_run=dry_run
+                    )
+                )
         figures |= {
             "rows_dropped": 0 if dry_run else result.rows,
             "kept_partitions": len(result.remaining),
@@ -243,6 +258,9 @@ def _print_retention(result: "RetentionResult") -> None:
     print(f"{result.rows:,} rows of {days:,} days before {result.before} {verb}")
     print(f"{len(result.logs):,} logs, {result.logs_bytes / 1e6:,.1f} MB {verb}")
     print(f"{result.log_lines:,} lines of loads' logs {verb}")
+    if result.ticks is not None:
+        packing = "would be packed" if result.dry_run else "packed"
+        print(f"{result.ticks:,} ticks in {result.tick_partitions:,} partitions {packing}")
     for table, before in result.old_days.items():
         print(f"days of {table} before {before} {verb}")
     if result.restored:

@@ -58,7 +58,7 @@ def test_a_day_in_the_future_is_shown(place: Place) -> None:
     assert (daily["at"], daily["command"]) == ("2026-11-27T09:30:00+00:00", "quotemill run tdx")
     assert planned["notes"] == ["2026-11-27: XNYS closes early, 18:00 UTC"]
     off = {job for job, why in planned["idle"].items() if why == "off by its settings"}
-    assert off == {"tdx_realtime", "tq_live"}
+    assert off == {"tdx_realtime", "tq_retention", "tq_live"}
     text = place.inside("quotemill", "schedule", "simulate", "hello", "--date", "2026-11-27")
     assert text.stdout == "Fri 2026-11-27 12:00:00 UTC  hello  quotemill status\n"
     week = ("--date", "2026-10-01", "--until", "2026-10-08")

@@ -14,11 +14,11 @@ NAMED_IN = {
     "loaders/cli/selftest.py": {"tdx"},
     "loaders/cli/verify.py": {"tdx", "tq"},
     "loaders/warehouse/disks.py": {"ib"},  # the folder of its archive
-    "orchestration/archive": {"ib"},
     "orchestration/checks/reconcile.py": {"tdx"},
     "orchestration/checks/selfcheck.py": {"ib"},  # of option chains
     "orchestration/checks/storage.py": {"ib"},
-    "orchestration/cli/archive.py": {"ib"},
+    "orchestration/archive": {"ib", "tq"},
+    "orchestration/cli/archive.py": {"ib", "tq"},
     "orchestration/cli/options": {"ib"},
     "orchestration/cli/questdb.py": {"tq"},  # whose ticks are copied
     "orchestration/cli/reconcile.py": {"tdx"},

@@ -21,7 +21,6 @@ from loaders.ticks.questdb.rows import (
     as_stored,
     day_condition,
     find_replaced,
-    iso,
     near_condition,
     number_to_date,
     series_condition,
@@ -29,7 +28,7 @@ from loaders.ticks.questdb.rows import (
 )
 from loaders.ticks.store import MeasuredTicks
 from loaders.ticks.tables import MAIN_TICKS
-from quotemill.ticks.columns import DayKey, window
+from quotemill.ticks.columns import DayKey
 from quotemill.ticks.questdb_http import QuestdbHttp
 
 PART_ROWS = 200_000
@@ -54,7 +53,7 @@ def measure_written(http: QuestdbHttp, days: Sequence[pa.Table]) -> list[list[Me
         for day, symbols in series.items()
     )
     seen: dict[tuple[str, date], list[MeasuredTicks]] = defaultdict(list)
-    for part in measure_ticks(http, MAIN_TICKS.name, f"{_near(keys)} and ({either})"):
+    for part in measure_ticks(http, MAIN_TICKS.name, f"{near_condition(*series)} and ({either})"):
         seen[part.symbol, part.trading_day].append(part)
     return [seen[key.symbol, key.trading_day] for key in keys]
 
@@ -90,19 +89,12 @@ def _find_held(http: QuestdbHttp, keys: Sequence[DayKey]) -> set[DayKey]:
 
     Even an outdated answer will do: no visible row leaves no surplus.
     """
-    numbers = ", ".join(sorted({f"{key.trading_day:%Y%m%d}" for key in keys}))
     rows = http.rows(
         f"select distinct symbol, trading_day from {MAIN_TICKS.name} "
-        f"where {_near(keys)} and trading_day in ({numbers}) and not is_deleted"
+        f"where {near_condition(*{key.trading_day for key in keys})} and not is_deleted"
     )
     held = {(row["symbol"], number_to_date(row["trading_day"])) for row in rows}
     return {key for key in keys if (key.symbol, key.trading_day) in held}
-
-
-def _near(keys: Sequence[DayKey]) -> str:
-    """The times of the days, from the earliest to the latest: the partitions to read."""
-    ends = [end for key in keys for end in window(key.trading_day)]
-    return f"ts >= '{iso(min(ends))}' and ts < '{iso(max(ends))}'"
 
 
 def _find_surplus(http: QuestdbHttp, days: Sequence[pa.Table]) -> Iterator[pa.Table]:

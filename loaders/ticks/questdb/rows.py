@@ -34,10 +34,11 @@ def day_condition(symbol: str, contract: str | None, day: date, span: Span | Non
     return f"{where} and trading_day = {day:%Y%m%d} and not is_deleted"
 
 
-def near_condition(day: date) -> str:
-    """All ticks of a trading day."""
-    first, last = window(day)
-    return f"ts >= '{iso(first)}' and ts < '{iso(last)}' and trading_day = {day:%Y%m%d}"
+def near_condition(*days: date) -> str:
+    """All ticks of trading days; their times bound the partitions to read."""
+    first, last = window(min(days))[0], window(max(days))[1]
+    numbers = ", ".join(f"{day:%Y%m%d}" for day in sorted(days))
+    return f"ts >= '{iso(first)}' and ts < '{iso(last)}' and trading_day in ({numbers})"
 
 
 def series_condition(symbols: Collection[str] | None) -> str:

@@ -23,7 +23,7 @@ from loaders.ticks.index_tables import SUMMARY, VISIBLE, IndexTables, day_rows, 
 from loaders.ticks.questdb import ranges
 from loaders.ticks.questdb.connection import Connection
 from loaders.ticks.questdb.day_writer import measure_written, rows_to_write
-from loaders.ticks.questdb.partitions import find_parquet_partitions
+from loaders.ticks.questdb.partitions import Partitions, find_parquet_partitions
 from loaders.ticks.questdb.rows import (
     as_stored,
     day_condition,
@@ -101,6 +101,7 @@ class QuestdbStore(IndexTables):
         self._mark = mark
         self._settings = settings
         self._connection = Connection(address, settings, label, way)
+        self.partitions = Partitions(self._connection)
 
     @patiently
     def prepare(self) -> None:
@@ -301,6 +302,7 @@ class QuestdbStore(IndexTables):
         ticks = sum(day.num_rows for day in days)
         require_space(self.label, free, self._settings.min_free_gb, ticks=ticks)
         self._require_sound(MAIN_TICKS)
+        self.partitions.unpack_written(days)
         self._send(MAIN_TICKS, rows_to_write(self._connection.http(), days))
         sent = measure_days(days)  # while the server applies them
         self._await(MAIN_TICKS)
@@ -343,6 +345,7 @@ class QuestdbStore(IndexTables):
         return rows.cast(schema)
 
     def _update_ticks(self, values: str, where: str) -> None:
+        self.partitions.unpack_touched(where)
         http = self._connection.http()
         http.rows(f"UPDATE {MAIN_TICKS.name} SET {values} WHERE {where}")
         http.wait_applied(MAIN_TICKS.name, APPLY_PATIENCE)

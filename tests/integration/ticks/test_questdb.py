@@ -249,28 +249,8 @@ def test_a_table_suspended_during_a_load_loses_nothing(
     assert questdb_store.measure(*KEY) == measured(day)
 
 
-def test_partitions_in_parquet_are_named_with_the_way_back(
-    questdb_store: QuestdbStore, questdb_folder: Path
-) -> None:
-    day, revised = day_of_ticks(3_000), day_of_ticks(3_000, seed=2)
-    write_day(questdb_store, day)
-    _sql(
-        questdb_folder,
-        f"alter table {TICKS_NAME} convert partition to parquet where ts < '2025-11-14'",
-    )
-    questdb_store._connection.http().wait_applied(TICKS_NAME, 60.0)
-    assert questdb_store.measure(*KEY) == measured(day), "reading is sound"
-    (problem,) = questdb_store.check()
-    assert f"{TICKS_NAME} has partitions in Parquet (1)" in problem
-    _sql(questdb_folder, problem.rpartition("`")[0].rpartition("`")[2])
-    questdb_store._connection.http().wait_applied(TICKS_NAME, 60.0)
-    assert questdb_store.check() == []
-    assert write_day(questdb_store, revised) == measured(revised)
-    assert questdb_store.supersede(*KEY) == 3_000
-
-
 def test_questdb_stores_a_revised_tick_twice_in_parquet(questdb_folder: Path) -> None:
-    """Why no partition is converted (docs/decisions/0009); passes as long as it is so."""
+    """Why a write unpacks partitions (docs/decisions/0009); passes as long as it is so."""
     tick = "((x - 1) / 3 * 1000)::timestamp, ((x - 1) % 3)::int"  # three of each stamp
     rows = f"insert atomic into revised select {tick}, {{}} from long_sequence(150000)"
     steps = [
