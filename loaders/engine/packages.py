@@ -87,7 +87,6 @@ class Packages:
                 batches,
                 rejects,
                 dataset.beside,
-                dataset.name,
                 copies_early=self.copies_early,
             )
         finally:

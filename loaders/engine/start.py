@@ -105,7 +105,7 @@ class Start:
         # the content is read before the cursors: a restore in between ends the load
         content = content_id(warehouse)
         packages = Packages(
-            open=lambda: self._open_pipeline(request, content, lane),
+            open=lambda: self._open_pipeline(content, lane),
             read=lambda: warehouse.ask(lambda conn: read_state(conn, f"raw_{source}", lane)),
             source=source,
             content=content,
@@ -114,7 +114,7 @@ class Start:
             packages.open_pipeline()
         return packages
 
-    def _open_pipeline(self, request: LoadRequest, content: str, lane: str) -> "dlt.Pipeline":
+    def _open_pipeline(self, content: str, lane: str) -> "dlt.Pipeline":
         from loaders.landing import load_job
 
         pipeline, pending = load_job.open_pipeline(
@@ -122,7 +122,6 @@ class Start:
             content,
             lane=lane,
             source=self.source.name,
-            accepts_loss=(request.datasets or ()) if request.accept_loss else (),
             report=self.reporter.line,
         )
         if pending.load_ids:

@@ -180,7 +180,6 @@ class RunningTask:
         task.rows_read += landed.read
         task.rows_new += landed.new
         task.rows_changed += landed.changed
-        task.rows_rejected += landed.rejected
         self._publish()
 
     def _publish(self) -> None:

@@ -30,7 +30,6 @@ class LandingCredentials(PostgresCredentials):
 class LandingConfiguration(PostgresClientConfiguration):
     credentials: LandingCredentials = None  # type: ignore[assignment]  # dlt fills it in
     content: str = ""  # of the warehouse that they are fetched for
-    accepts_loss: str = ""  # datasets, with spaces between
 
 
 class _Session(Psycopg2SqlClient):

@@ -26,8 +26,7 @@ from loaders.landing.first_copy import Changes, make_encoder
 from loaders.landing.landed_file import column_types, land_copied
 from loaders.landing.staging import COPY_ROWS, copy_binary
 from loaders.landing.stop_at_once import hung_up_when_stopped
-from loaders.landing.table_rejects import ROW_ERRORS
-from loaders.landing.target import Target
+from loaders.landing.target import ROW_ERRORS, Target
 from loaders.warehouse.content import require_content
 from loaders.warehouse.tables import LOAD_ID, LandedTable
 
@@ -146,12 +145,11 @@ class EarlyCopy:
         finally:
             self._end()
 
-    def land(self, conn: psycopg.Connection, path: Path, target: Target, *, file_id: str) -> bool:
+    def land(self, conn: psycopg.Connection, target: Target, *, file_id: str) -> bool:
         """Land a file whose rows are there; where the table refuses them, undo them."""
         try:
             land_copied(
                 conn,
-                path,
                 target,
                 self._changes,
                 self._dropped,

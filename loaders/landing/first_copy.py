@@ -27,8 +27,7 @@ from loaders.landing.staging import (
     plain_schema,
     stage_types,
 )
-from loaders.landing.table_rejects import ROW_ERRORS
-from loaders.landing.target import Target, names, quote
+from loaders.landing.target import ROW_ERRORS, Target, names, quote
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,7 @@
    Rows that these two steps replace or delete are kept, where the settings say so.
 3. INSERT .. SELECT .. ON CONFLICT (key) DO UPDATE .. WHERE the row differs and is not worse.
 4. What these wrote, by key and date, into the change feed.
-5. Rows that the table refuses into the table of rejected rows; those of before, withdrawn.
-6. One row in ops.landed_files.
+5. One row in ops.landed_files.
 
 Of the first file of a table 1 may be over when it comes (loaders/landing/early_copy.py).
 """
@@ -20,12 +19,12 @@ from pathlib import Path
 import psycopg
 import pyarrow.parquet as pq
 
-from loaders.landing import first_rows, lineage, table_rejects
+from loaders.landing import first_rows, lineage
 from loaders.landing.editions.choose import open_table
 from loaders.landing.editions.plain import PlainTable
 from loaders.landing.first_copy import Changes, copy_straight, find_encoder
 from loaders.landing.history import keep_replaced
-from loaders.landing.staging import FileRows, Staged, copy_to_stage
+from loaders.landing.staging import FileRows, copy_to_stage
 from loaders.landing.target import Target
 from loaders.landing.upsert import best_first_sql, replace_units, replaces_sql, upsert_sql
 from loaders.warehouse.content import require_content
@@ -38,7 +37,7 @@ def land_file(
     """Land a file; `file_id` is its package, a slash and its own name.
 
     No transaction is open before; that of the rows is left open for the caller to end. Raises what
-    PostgreSQL says where no single row is to blame, LockHeldError where a restore replaced the
+    PostgreSQL says of rows that the table refuses, LockHeldError where a restore replaced the
     content that the file was fetched for.
     """
     with pq.ParquetFile(path) as file:
@@ -57,20 +56,16 @@ def land_file(
         table.begin(conn)
         file_rows = FileRows(file, numbers if has_numbers else None)
         copied = copy_straight(conn, file_rows, target, encoder) if encoder else None
-        staged = copy_to_stage(conn, file_rows) if copied is None else Staged(copied, [])
-    if copied is not None:
-        new, changed, dropped = copied, 0, 0
-    else:
-        new, changed, dropped = _write_staged(conn, path, table, staged)
-    # a reader takes for unchanged what is neither new nor changed
-    read = staged.read - len(staged.rejected) - dropped
-    _record_rejects(conn, path, target, staged, file_id)
+        if copied is not None:
+            read, new, changed = copied, copied, 0
+        else:
+            read = copy_to_stage(conn, file_rows)
+            new, changed = _write(conn, table, file_rows.schema.names)
     _record_file(conn, target, file_no, file_id, (read, new, changed))
 
 
 def land_copied(
     conn: psycopg.Connection,
-    path: Path,
     target: Target,
     changes: Changes,
     dropped: Sequence[str],
@@ -84,16 +79,7 @@ def land_copied(
     """
     changes.report(conn)
     first_rows.build(conn, dropped)
-    _record_rejects(conn, path, target, Staged(rows, []), file_id)
     _record_file(conn, target, lineage.number_file(conn, file_id), file_id, (rows, rows, 0))
-
-
-def _record_rejects(
-    conn: psycopg.Connection, path: Path, target: Target, staged: Staged, file_id: str
-) -> None:
-    if target.dataset is not None:
-        load_id = file_id.partition("/")[0]
-        table_rejects.update_rejects(conn, path, target, staged, load_id=load_id)
 
 
 def _record_file(
@@ -125,49 +111,24 @@ def column_types(conn: psycopg.Connection, target: Target) -> dict[str, str]:
     )
 
 
-def _write_staged(
-    conn: psycopg.Connection, path: Path, table: PlainTable, staged: Staged
-) -> tuple[int, int, int]:
-    """Bring `_land` into the table: the rows that are new, changed, and rejected with their unit.
-
-    What the table refuses is added to `staged.rejected`.
-    """
-    target = table.target
-    if staged.error and staged.rejected and target.dataset is None:
-        raise staged.error
-    dropped = 0
-    try:
-        if staged.rejected:
-            dropped += table_rejects.drop_units(conn, path, target, staged)
-        with conn.transaction():
-            new, changed = _write(conn, table, staged)
-    except table_rejects.ROW_ERRORS:
-        if target.dataset is None:
-            raise
-        statement = upsert_sql(target, staged.columns, distinct=True)
-        staged.rejected |= table_rejects.take_rejects(conn, target, staged, statement)
-        dropped += table_rejects.drop_units(conn, path, target, staged)
-        new, changed = _write(conn, table, staged)
-    return new, changed, dropped
-
-
-def _write(conn: psycopg.Connection, table: PlainTable, staged: Staged) -> tuple[int, int]:
+def _write(conn: psycopg.Connection, table: PlainTable, columns: Sequence[str]) -> tuple[int, int]:
+    """Bring `_land` into the table: the numbers of rows that are new, and changed."""
     target = table.target
     deleted = replace_units(conn, table) if target.unit else 0
-    if not table.keep_differing(conn, staged.columns):
+    if not table.keep_differing(conn, columns):
         return 0, deleted
     if target.keeps_history:
         keep_replaced(
             conn,
             target,
-            order=best_first_sql(target, staged.columns),
-            replaces=replaces_sql(target, staged.columns, lambda c: target.cast(c, "l")),
+            order=best_first_sql(target, columns),
+            replaces=replaces_sql(target, columns, lambda c: target.cast(c, "l")),
             near=table.near(conn),
         )
     try:
         # without DISTINCT ON: its sort costs as much as the COPY, and keys rarely repeat
         with conn.transaction():
-            [(new, changed)] = conn.execute(upsert_sql(target, staged.columns))
+            [(new, changed)] = conn.execute(upsert_sql(target, columns))
     except psycopg.errors.CardinalityViolation:
-        [(new, changed)] = conn.execute(upsert_sql(target, staged.columns, distinct=True))
+        [(new, changed)] = conn.execute(upsert_sql(target, columns, distinct=True))
     return new, changed + deleted

@@ -31,10 +31,17 @@ from loaders.landing.early_copy import EarlyCopy, copying_early
 from loaders.landing.landed_file import land_file
 from loaders.landing.resources import make_resources, read_target
 from loaders.landing.stop_at_once import hung_up_when_stopped, stopped_at_once
-from loaders.landing.table_rejects import TooManyRejected, count_refused
+from loaders.landing.target import ROW_ERRORS
 from loaders.warehouse.content import fetched_folder
 from loaders.warehouse.tables import LOAD_ID, ROUTE_NO, SOURCE_ROUTE, Batch, LandedTable
-from quotemill.errors import LockHeldError, QuotemillError, SettingsError, sqlstate, walk_causes
+from quotemill.errors import (
+    DataQualityError,
+    LockHeldError,
+    QuotemillError,
+    SettingsError,
+    sqlstate,
+    walk_causes,
+)
 from quotemill.settings.folders import make_private
 from quotemill.warehouse.connections import connect
 from quotemill.warehouse.postgres import Warehouse, WarehouseAway
@@ -53,7 +60,7 @@ BAD_DATA = (
     psycopg.errors.ConfigurationLimitExceeded,
 )
 # what our job raises; the same file fails again
-_OURS = (TooManyRejected, LockHeldError, SettingsError)
+_OURS = (DataQualityError, LockHeldError, SettingsError)
 AWAY = (
     psycopg.OperationalError,
     psycopg2.OperationalError,
@@ -64,16 +71,12 @@ AWAY = (
 
 @dataclass(frozen=True)
 class Landed:
-    """Rows of the packages that one call landed: read from files, inserted, really changed.
-
-    rejected: those that the table itself refused
-    """
+    """Rows of the packages that one call landed: read from files, inserted, really changed."""
 
     load_ids: tuple[str, ...] = ()
     read: int = 0
     new: int = 0
     changed: int = 0
-    rejected: int = 0
 
     def __add__(self, other: "Landed") -> "Landed":
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
@@ -85,13 +88,11 @@ def open_pipeline(
     content: str,
     lane: str,
     source: str,
-    accepts_loss: Iterable[str] = (),
     report: Callable[[str], object] = print,
 ) -> tuple[dlt.Pipeline, Landed]:
     """The dlt pipeline of one lane of a source, and the rows that an interrupted run had left.
 
     content: what the warehouse held when the load read its cursors (loaders.warehouse.content)
-    accepts_loss: datasets of which the tables may refuse any number of rows
     report: called before such rows land, which can be many
 
     The caller holds the lane's lock: two processes in one folder break it. Raises UpstreamError
@@ -101,7 +102,7 @@ def open_pipeline(
     with spool_errors(folder):
         make_private(folder)
     with own_context(folder), spool_errors(folder), stopped_at_once():
-        pipeline = _pipeline(warehouse, content, lane, source, accepts_loss)
+        pipeline = _pipeline(warehouse, content, lane, source)
         landed = Landed()
         if pipeline.has_pending_data:
             report("landing what an interrupted run had fetched")
@@ -110,7 +111,7 @@ def open_pipeline(
         # The folder moves the cursors at the end of extract, the warehouse with the rows. Only the
         # warehouse never leads them, so every run starts from what it holds.
         shutil.rmtree(pipeline.working_dir)
-        pipeline = _pipeline(warehouse, content, lane, source, accepts_loss)
+        pipeline = _pipeline(warehouse, content, lane, source)
         try:
             pipeline.sync_destination()
         except PipelineStepFailed as error:
@@ -121,14 +122,8 @@ def open_pipeline(
     return pipeline, landed
 
 
-def _pipeline(
-    warehouse: Warehouse, content: str, lane: str, source: str, accepts_loss: Iterable[str]
-) -> dlt.Pipeline:
-    destination = landing(
-        warehouse.dlt_url(),
-        content=content,
-        accepts_loss=" ".join(accepts_loss),
-    )
+def _pipeline(warehouse: Warehouse, content: str, lane: str, source: str) -> dlt.Pipeline:
+    destination = landing(warehouse.dlt_url(), content=content)
     destination.warehouse = warehouse
     pipeline: Any = dlt.pipeline(
         lane,
@@ -148,17 +143,15 @@ def land(
     batches: Iterable[Batch],
     rejects: LandedTable | None = None,
     beside: LandedTable | None = None,
-    dataset: str | None = None,
     *,
     copies_early: bool = False,
 ) -> Landed:
     """Land batches of one table as one package; the counts are of the rows of that table.
 
     The batches are drawn while dlt extracts, so memory stays flat. Their rejected rows land in the
-    table `rejects`, what they have beside their rows in `beside`. Rows that the table refuses land
-    among the source's rejected rows too, under the name `dataset`; without one they end the
-    load. With `copies_early` the first rows of a table land while dlt extracts them, which takes
-    a transaction as long as the batches do.
+    table `rejects`, what they have beside their rows in `beside`. With `copies_early` the first rows
+    of a table land while dlt extracts them, which takes a transaction as long as the batches do.
+    Raises DataQualityError where a table refuses rows: then their package is dropped.
     """
     destination: Any = pipeline.destination
     with (
@@ -169,14 +162,8 @@ def land(
     ):
         while pipeline.has_pending_data:  # else dlt would land that package and leave out this one
             _run(pipeline, warehouse, None)
-        resources = make_resources(
-            table, batches, rejects=rejects, beside=beside, dataset=dataset, early=early
-        )
-        landed = _run(pipeline, warehouse, dlt.source(lambda: resources, name=source)(), table.name)
-    if rejects is None or not landed.load_ids:
-        return landed
-    number = warehouse.ask(lambda conn: count_refused(conn, rejects, landed.load_ids))
-    return replace(landed, rejected=number)
+        resources = make_resources(table, batches, rejects=rejects, beside=beside, early=early)
+        return _run(pipeline, warehouse, dlt.source(lambda: resources, name=source)(), table.name)
 
 
 def _run(
@@ -223,6 +210,8 @@ def _away(pipeline: dlt.Pipeline, error: PipelineStepFailed) -> BaseException:
     causes = list(walk_causes(error))
     for cause in causes:
         if isinstance(cause, (QuotemillError, OSError, KeyboardInterrupt)):
+            if isinstance(cause, DataQualityError) and error.step == "load":
+                pipeline.abort_packages()
             raise cause from error
     if error.step in ("load", "sync"):
         away = [c for c in causes if isinstance(c, AWAY) and not isinstance(c, BAD_DATA)]
@@ -235,6 +224,17 @@ def _away(pipeline: dlt.Pipeline, error: PipelineStepFailed) -> BaseException:
         if refused:
             raise refused[0] from error
     raise error
+
+
+def _explain_refused(table: str, error: psycopg.Error) -> DataQualityError:
+    """The error of rows that pass the declaration of their table, and that the table refuses."""
+    known = DataQualityError(
+        f"{table} refuses a package of rows: {error.diag.message_primary or error}",
+        hint="drop the constraint, the index or the trigger that was added to the table, or give its "
+        "column the type back, then run again: the rows are fetched again",
+    )
+    known.__cause__ = error
+    return known
 
 
 def _first_line(error: BaseException) -> str:
@@ -263,6 +263,9 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
                 hung_up_when_stopped(conn),
             ):
                 self._land(conn, client, early)
+        except (*ROW_ERRORS, psycopg.errors.RaiseException) as error:
+            known = _explain_refused(f"{client.sql_client.dataset_name}.{table}", error)
+            raise DatabaseTerminalException(known) from known
         except (*BAD_DATA, *_OURS) as error:  # no retry
             raise DatabaseTerminalException(error) from error
         except psycopg.Error as error:
@@ -272,14 +275,12 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
         self, conn: psycopg.Connection, client: KeptClient, early: EarlyCopy | None = None
     ) -> None:
         config: Any = client.config  # ours, see LandingConfiguration
-        target = read_target(
-            self._load_table, client.sql_client.dataset_name, config.accepts_loss.split()
-        )
+        target = read_target(self._load_table, client.sql_client.dataset_name)
         if target.qualified in client.warehouse.history:
             target = replace(target, keeps_history=True)
         file_id = f"{self._load_id}/{self.job_id()}"
         path, content = Path(self._file_path), config.content
-        if early is None or not early.land(conn, path, target, file_id=file_id):
+        if early is None or not early.land(conn, target, file_id=file_id):
             land_file(conn, path, target, file_id=file_id, content=content)
 
 

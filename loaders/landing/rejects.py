@@ -1,7 +1,6 @@
 """Rejected rows: what they are, and the table in which they land beside the good ones.
 
-Two places reject. loaders/landing/screening.py does it before landing, by what a table is declared
-to hold; loaders/landing/table_rejects.py while landing, where PostgreSQL itself refuses a row.
+loaders/landing/screening.py rejects before landing, by what a table is declared to hold.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +14,6 @@ import pyarrow.compute as pc
 
 from loaders.warehouse.tables import REJECTED, LandedTable, landed_table
 
-BY_TABLE = "the table refuses it: "  # how a rule starts that the landed table alone knows
 SHOWN = 200  # characters of a value that a finding quotes
 _TEXT = pa.string()
 
@@ -62,18 +60,12 @@ def row_key(row: Mapping[str, Any], key: Sequence[str]) -> str:
     return " ".join(shown(row.get(name)) for name in key)[:SHOWN]
 
 
-def open_rejects(
-    conn: psycopg.Connection, landed: LandedTable, dataset: str, *, by_table: bool = False
-) -> list[Rejected]:
-    """The rejected rows of a dataset that are not withdrawn; `landed` is that of `rejected_rows`.
-
-    Those that screening or the source rejected; with `by_table` those that the table refused, which
-    pass the screening each time: landing withdraws them, once their row landed.
-    """
+def open_rejects(conn: psycopg.Connection, landed: LandedTable, dataset: str) -> list[Rejected]:
+    """The rejected rows of a dataset that are not withdrawn; `landed` is that of `rejected_rows`."""
     rows = conn.execute(
         f"select row_key, field, rule, value, payload from {landed.qualified} "
-        "where dataset = %s and is_withdrawn is not true and starts_with(rule, %s) = %s".encode(),
-        (dataset, BY_TABLE, by_table),
+        "where dataset = %s and is_withdrawn is not true".encode(),
+        (dataset,),
     )
     return [Rejected(*row) for row in rows]
 

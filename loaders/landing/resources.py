@@ -3,7 +3,7 @@
 The same is read from a table of dlt when its file lands, which can be another process.
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import dlt
@@ -19,11 +19,7 @@ from loaders.warehouse.tables import Batch, LandedTable
 _UNIT = "x-quotemill-unit"
 _ENTITY = "x-quotemill-entity"
 _DAY = "x-quotemill-day"
-# and of the table: its secondary indexes, the name under which its rows are rejected, and the
-# dataset that brings them where that has another name
-_INDEXES = "x-quotemill-indexes"
-_DATASET = "x-quotemill-refusals"
-_LOADED_BY = "x-quotemill-loaded-by"
+_INDEXES = "x-quotemill-indexes"  # and of the table: its secondary indexes
 ITEM_ROWS = 200_000  # of what dlt gets at once: some 20 MB
 
 
@@ -33,7 +29,6 @@ def make_resources(
     *,
     rejects: LandedTable | None,
     beside: LandedTable | None,
-    dataset: str | None,
     early: EarlyCopy | None,
 ) -> list[Any]:
     """The parts of batches as resources of dlt, which draws each to its end before the next."""
@@ -56,12 +51,11 @@ def make_resources(
                 early.add(joined, dlt.current.load_package_state()["load_id"])
             yield joined
 
-    resources = [_resource(table, sent, dataset)]
+    resources = [_resource(table, sent)]
     if rejects is not None:
         resources.append(_resource(rejects, lambda: _join(others["rejected"])))
     if beside is not None:
-        named = beside.name if dataset else None
-        resources.append(_resource(beside, lambda: _join(others["beside"]), named, dataset))
+        resources.append(_resource(beside, lambda: _join(others["beside"])))
     return resources
 
 
@@ -77,12 +71,7 @@ def _join(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(held)
 
 
-def _resource(
-    table: LandedTable,
-    rows: Callable[[], Iterator[pa.Table]],
-    dataset: str | None = None,
-    loaded_by: str | None = None,
-) -> Any:
+def _resource(table: LandedTable, rows: Callable[[], Iterator[pa.Table]]) -> Any:
     columns: Any = [
         {"name": f.name, "nullable": f.nullable}
         | ({_UNIT: True} if f.name in table.whole else {})
@@ -97,18 +86,16 @@ def _resource(
         write_disposition="append",
         columns=columns,
     )
-    values = {_INDEXES: list(table.index_names), _DATASET: dataset, _LOADED_BY: loaded_by}
-    hints: dict[str, Any] = {name: value for name, value in values.items() if value}
+    hints: dict[str, Any] = {_INDEXES: list(table.index_names)} if table.indexes else {}
     return resource.apply_hints(additional_table_hints=hints) if hints else resource
 
 
-def read_target(table: Any, schema: str, accepts_loss: Container[str]) -> Target:
+def read_target(table: Any, schema: str) -> Target:
     """Where a file of a table of dlt lands."""
 
     def marked(hint: str) -> tuple[str, ...]:
         return tuple(get_columns_names_with_prop(table, hint))
 
-    loaded_by = table.get(_LOADED_BY) or table.get(_DATASET)
     return Target(
         schema=schema,
         table=table["name"],
@@ -117,7 +104,4 @@ def read_target(table: Any, schema: str, accepts_loss: Container[str]) -> Target
         entity=next(iter(marked(_ENTITY)), None),
         day=next(iter(marked(_DAY)), None),
         indexes=tuple(table.get(_INDEXES, ())),
-        dataset=table.get(_DATASET),
-        loaded_by=loaded_by,
-        accepts_loss=loaded_by in accepts_loss,
     )

@@ -3,8 +3,7 @@
 import logging
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 import pyarrow as pa
@@ -19,34 +18,6 @@ from loaders.landing.target import names, quote
 log = logging.getLogger(__name__)
 
 COPY_ROWS = 50_000
-ROW_NO = "_row_no"  # of a row in its file, from 1
-NO_NUL = "text must not hold the character NUL"
-
-
-class Reason(NamedTuple):
-    """Why a row is rejected: the column, where one is to blame, and the rule that it breaks."""
-
-    field: str
-    rule: str
-
-
-@dataclass
-class Staged:
-    """Rows that COPY brought into the temp table `_land`.
-
-    read: rows of the file
-    is_numbered: whether each row has its number in the file, as text had to do
-    error: why text had to do
-    rejected: rows that no text of PostgreSQL holds or the table refuses, by number
-    rows: those of them that were read from the file, by number
-    """
-
-    read: int
-    columns: list[str]
-    is_numbered: bool = False
-    error: Exception | None = None
-    rejected: dict[int, Reason] = field(default_factory=dict)
-    rows: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 class FileRows:
@@ -64,23 +35,23 @@ class FileRows:
                 yield self._numbers.replace_texts(rows) if self._numbers else rows
 
 
-def copy_to_stage(conn: psycopg.Connection, rows: FileRows) -> Staged:
+def copy_to_stage(conn: psycopg.Connection, rows: FileRows) -> int:
     """COPY a file into the temp table `_land`, whose column types are the encoder's own.
 
-    A file that binary COPY cannot take goes as text, which is slower and logged.
+    A file that binary COPY cannot take goes as text, which is slower and logged. Returns the number
+    of its rows.
     """
     try:
         with conn.transaction():
             encoder = ArrowToPostgresBinaryEncoder(rows.schema)
             columns = stage_ddl(rows.schema, encoder)
             conn.execute(f"create temp table _land ({columns}) on commit drop".encode())
-            read = copy_binary(conn, rows.batches(), "_land", encoder)
-            return Staged(read, rows.schema.names)
+            return copy_binary(conn, rows.batches(), "_land", encoder)
     except psycopg.OperationalError:
         raise  # the server went away
     except Exception as error:  # of a type the encoder lacks, of a value the server rejects
         log.warning("binary COPY cannot take %s: %s; using text", rows.schema.names, error)
-        return _copy_text(conn, rows, error)
+        return _copy_text(conn, rows)
 
 
 def copy_binary(
@@ -115,22 +86,16 @@ def _encode(
     yield 0, encoder.finish()
 
 
-def _copy_text(conn: psycopg.Connection, rows: FileRows, error: Exception) -> Staged:
-    fields = rows.schema.names
-    staged = Staged(0, fields, is_numbered=True, error=error)
+def _copy_text(conn: psycopg.Connection, rows: FileRows) -> int:
+    read, fields = 0, rows.schema.names
     columns = ", ".join(f"{quote(name)} text" for name in fields)
-    conn.execute(f"create temp table _land ({columns}, {ROW_NO} bigint) on commit drop".encode())
-    with conn.cursor().copy(f"copy _land ({names([*fields, ROW_NO])}) from stdin".encode()) as copy:
+    conn.execute(f"create temp table _land ({columns}) on commit drop".encode())
+    with conn.cursor().copy(f"copy _land ({names(fields)}) from stdin".encode()) as copy:
         for batch in rows.batches():
-            texts = (c.cast(pa.string()).to_pylist() for c in batch.columns)
-            for row in zip(*texts, strict=True):
-                staged.read += 1
-                for name, value in zip(fields, row, strict=True):
-                    if value is not None and "\0" in value:
-                        staged.rejected[staged.read] = Reason(name, NO_NUL)
-                if staged.read not in staged.rejected:
-                    copy.write_row((*row, staged.read))
-    return staged
+            for row in zip(*(c.cast(pa.string()).to_pylist() for c in batch.columns), strict=True):
+                copy.write_row(row)
+            read += batch.num_rows
+    return read
 
 
 def list_keys(file: pq.ParquetFile, column: str) -> list[Any]:

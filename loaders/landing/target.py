@@ -3,9 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import psycopg
+
 from loaders.landing.change_feed import insert_changes_sql
 from loaders.warehouse.tables import key_name
 
+# of rows that a table refuses
+ROW_ERRORS = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
 LATEST = "now() + interval '1 hour'"  # by the server's clock
 # whether a stored row was fetched by a clock that was wrong
 CLOCK_AHEAD = f"t.fetched_at > {LATEST}"
@@ -30,10 +34,6 @@ class Target:
     unit: columns of a unit that is replaced as one, such as a day of ticks
     entity, day: columns of key and date by which the change feed reports the table
     indexes: names of its secondary indexes
-    dataset: the name under which rejected rows are kept; None where a rejected row ends the load,
-        as the table has no place for them
-    loaded_by: the dataset that brings the rows, as `--dataset` takes it
-    accepts_loss: whether any number of rows may be rejected
     keeps_history: whether rows that are replaced or deleted go into the table of old versions
     types: the columns in the database, with their types
     latest: the SQL of the time after which nothing can have been fetched
@@ -46,9 +46,6 @@ class Target:
     entity: str | None = None
     day: str | None = None
     indexes: tuple[str, ...] = ()
-    dataset: str | None = None
-    loaded_by: str | None = None
-    accepts_loss: bool = False
     keeps_history: bool = False
     types: Mapping[str, str] = field(default_factory=dict)
     latest: str = LATEST

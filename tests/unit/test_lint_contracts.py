@@ -41,7 +41,7 @@ def test_every_package_is_in_a_layer(layers: dict[str, Any], imports: grimp.Impo
         ("loaders.ticks.questdb.store", "loaders.ib.settings"),
         ("loaders.landing.load_job", "loaders.sources"),
         ("loaders.engine.load", "loaders.tq.source"),
-        ("loaders.warehouse.migrate", "loaders.landing.indexes"),
+        ("loaders.warehouse.migrate", "loaders.landing.first_rows"),
         ("loaders.ib.planning.due", "loaders.tdx.tables"),
         ("loaders.sandbox.faults", "loaders.settings"),
         ("loaders.loads", "loaders.cli.shell"),

@@ -29,7 +29,7 @@ class CompressedTable(PlainTable):
     takes_copies: ClassVar[bool] = False
 
     def begin(self, conn: psycopg.Connection) -> None:
-        """Let the transaction open any number of rows, also in the search for rejected ones.
+        """Let the transaction open any number of rows.
 
         The planner expects next to no row of a compressed chunk, and would compare each with each.
         """

@@ -26,13 +26,12 @@ class LandingBench(WarehouseQueries):
     def connect(self) -> psycopg.Connection:
         return self.warehouse.connect()
 
-    def open(self, accepts_loss: tuple[str, ...] = ()) -> tuple[dlt.Pipeline, Landed]:
+    def open(self) -> tuple[dlt.Pipeline, Landed]:
         return load_job.open_pipeline(
             self.warehouse,
             content_id(self.warehouse),
             lane="tdx",
             source="tdx",
-            accepts_loss=accepts_loss,
         )
 
     def land_batches(self, table: LandedTable, *batches: Batch, **options: Any) -> Landed:

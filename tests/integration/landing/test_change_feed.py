@@ -7,12 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from dlt.pipeline.exceptions import PipelineStepFailed
 
 from loaders.landing import change_feed
 from loaders.tdx.tables import KLINE_DAILY, SECURITY, TABLES, TICK_TRADE, TRADING_DAY
 from loaders.warehouse.tables import Batch, LandedTable
-from quotemill.errors import UsageError
+from quotemill.errors import DataQualityError, UsageError
 from tests.declared import conform
 from tests.integration.landing.conftest import LandingBench
 
@@ -107,7 +106,7 @@ def test_rows_and_feed_are_one_transaction(bench: LandingBench, land: Land) -> N
         # the last statement of a landing cannot succeed
         conn.execute("alter table ops.landed_files add constraint broken check (rows_new = 0)")
 
-    with pytest.raises(PipelineStepFailed):
+    with pytest.raises(DataQualityError, match="broken"):
         land(KLINE_DAILY, bar("sh600000", TODAY))
 
     with bench.connect() as conn:

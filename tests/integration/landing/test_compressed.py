@@ -19,6 +19,7 @@ from loaders.landing.rejects import rejected_rows
 from loaders.tdx.tables import KLINE_MINUTE, TICK_TRADE
 from loaders.warehouse import migrate
 from loaders.warehouse.tables import Batch, LandedTable
+from quotemill.errors import DataQualityError
 from tests.bars import minutes
 from tests.declared import conform
 from tests.integration.landing.conftest import LandingBench
@@ -32,7 +33,7 @@ COMPRESSED = 1  # of a chunk's status; one more bit is set once rows of it are o
 
 class Shore(LandingBench):
     def land(self, table: LandedTable, rows: pa.Table) -> Landed:
-        return self.land_batches(table, Batch(rows), rejects=REFUSED, dataset="x")
+        return self.land_batches(table, Batch(rows), rejects=REFUSED)
 
     def compress(self, table: LandedTable, time: str, order: str) -> None:
         with self.warehouse.connect() as conn:
@@ -187,22 +188,21 @@ def test_over_100000_compressed_minutes_change_at_once(shore: Shore) -> None:
     assert len(shore.take_changes(KLINE_MINUTE)) == CODES
 
 
-def test_a_refused_row_costs_no_new_code_and_no_compressed_row(shore: Shore) -> None:
+def test_a_refused_row_ends_the_load_and_changes_no_compressed_row(shore: Shore) -> None:
     shore.execute("alter table raw_tdx.kline_minute add constraint dear check (close <> 7)")
     shore.land(KLINE_MINUTE, minutes(2, 0, 2))
     shore.compress(KLINE_MINUTE, "bar_end", "bar_end desc")
+    shore.take_changes(KLINE_MINUTE)
     later = minutes(3, 0, 2, fetch=1)
     bad = pc.and_(pc.equal(later["code"], "sh600001"), pc.equal(later["source_label"], "10:00"))
     place = later.schema.get_field_index("close")
     seven = pc.if_else(bad, pa.scalar(7, pa.int64()), later["close"])
 
-    landed = shore.land(KLINE_MINUTE, later.set_column(place, later.schema.field(place), seven))
+    with pytest.raises(DataQualityError, match="dear"):
+        shore.land(KLINE_MINUTE, later.set_column(place, later.schema.field(place), seven))
 
-    assert (landed.read, landed.new, landed.changed) == (3 * 2 * 240 - 2, 2 * 240, 0)
-    assert list(shore.take_changes(KLINE_MINUTE)) == ["sh600002"]
-    assert shore.rows("select field, count(*) from raw_tdx.rejected_row group by 1") == [
-        ("dear", 2)
-    ]
+    assert shore.take_changes(KLINE_MINUTE) == {}
+    assert shore.rows("select count(*) from raw_tdx.kline_minute") == [(2 * 2 * 240,)]
 
 
 def test_days_of_ticks_are_replaced_in_compressed_chunks(shore: Shore) -> None:

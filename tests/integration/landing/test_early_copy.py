@@ -16,7 +16,7 @@ from loaders.landing import early_copy, landed_file, load_job, resources
 from loaders.landing.early_copy import EarlyCopy
 from loaders.tdx.tables import KLINE_DAILY, REJECTED_ROW
 from loaders.warehouse.tables import Batch
-from quotemill.errors import LockHeldError
+from quotemill.errors import DataQualityError, LockHeldError
 from tests.bars import bars
 from tests.integration.landing.conftest import LandingBench
 
@@ -67,7 +67,7 @@ def parts(rows: pa.Table, size: int = 30) -> list[Batch]:
 
 
 def land(bench: LandingBench, batches: Iterator[Batch] | list[Batch]) -> tuple[int, int, int]:
-    done = bench.land_batches(KLINE_DAILY, *batches, dataset="kline_daily", copies_early=True)
+    done = bench.land_batches(KLINE_DAILY, *batches, copies_early=True)
     return done.read, done.new, done.changed
 
 
@@ -81,7 +81,6 @@ def drawn(bench: LandingBench, batches: Iterator[Batch]) -> tuple[int, int, int]
         KLINE_DAILY,
         batches,
         REJECTED_ROW,
-        dataset="kline_daily",
         copies_early=True,
     )
     return done.read, done.new, done.changed
@@ -111,7 +110,7 @@ def test_early_rows_are_those_of_the_file_with_key_feed_and_counts(
     assert conn.execute(FILES, ("kline_daily",)).fetchall() == [(180, 180, 0)]
 
     conn.execute("truncate raw_tdx.kline_daily, ops.landed_files")
-    bench.land_batches(KLINE_DAILY, *parts(rows), dataset="kline_daily")
+    bench.land_batches(KLINE_DAILY, *parts(rows))
     assert copied == ["early", "file"]
     assert (stored(conn), bench.take_changes(KLINE_DAILY)) == (early, feed)
 
@@ -172,18 +171,17 @@ def test_early_rows_that_are_not_those_of_the_file_are_undone(
     assert conn.execute(KEY).fetchone() is not None
 
 
-def test_a_row_that_the_table_refuses_costs_itself_alone(
+def test_a_table_that_refuses_early_rows_ends_the_load(
     bench: LandingBench, conn: psycopg.Connection, copied: list[str]
 ) -> None:
     rows = bars(CODES, 0, 30)
     refused = rows["close"][50].as_py()
     conn.execute(f"alter table raw_tdx.kline_daily add check (close <> {refused})")
-    same = rows["close"].to_pylist().count(refused)
-    assert land(bench, parts(rows))[1] == 180 - same
-    assert copied == ["file"]
+    with pytest.raises(DataQualityError, match=r"raw_tdx\.kline_daily refuses"):
+        land(bench, parts(rows))
+    assert copied == []
+    assert stored(conn) == []
     assert conn.execute(KEY).fetchone() is not None
-    [(rejected,)] = conn.execute("select count(*) from raw_tdx.rejected_row")
-    assert rejected == same
 
 
 def test_a_table_in_use_keeps_its_key_and_lands_by_file(
@@ -268,7 +266,7 @@ def test_a_package_on_disk_lands_before_the_early_one(
     pipeline, _ = bench.open()
     with monkeypatch.context() as patch:
         patch.setattr(type(pipeline), "load", lambda *_, **__: None)
-        options = {"dataset": "kline_daily", "copies_early": True}
+        options = {"copies_early": True}
         load_job.land(
             pipeline, bench.warehouse, "tdx", KLINE_DAILY, parts(rows.slice(0, 90)), **options
         )
@@ -285,7 +283,8 @@ def test_dlt_adds_a_column_though_rows_are_copied_early(
     bench: LandingBench, conn: psycopg.Connection, copied: list[str]
 ) -> None:
     rows = bars(CODES, 0, 30)
-    wider = replace(KLINE_DAILY, schema=KLINE_DAILY.schema.append(pa.field("note", pa.string())))
+    fields = KLINE_DAILY.schema.append(pa.field("note", pa.string()))
+    wider = replace(KLINE_DAILY, schema=fields, indexes=())
     noted = rows.append_column("note", pa.nulls(len(rows), pa.string()))
     bench.land_batches(wider, Batch(noted))  # dlt compares columns where its hints have changed
     conn.execute("alter table raw_tdx.kline_daily drop column note")

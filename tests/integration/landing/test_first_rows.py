@@ -66,7 +66,7 @@ def whole(conn: psycopg.Connection, bench: LandingBench) -> list[Any]:
 
 
 def land(bench: LandingBench, rows: pa.Table) -> tuple[int, int, int]:
-    done = bench.land_batches(KLINE_DAILY, Batch(rows), dataset="kline_daily")
+    done = bench.land_batches(KLINE_DAILY, Batch(rows))
     return done.read, done.new, done.changed
 
 

@@ -108,7 +108,7 @@ def test_a_load_that_is_killed_keeps_no_version(bench: LandingBench, tmp_path: P
     pq.write_table(rows.append_column(LOAD_ID, pa.array(["x"])), file)
     target = Target("raw_tdx", "bar", BAR.key, entity="code", day="trade_date", keeps_history=True)
     conn = bench.warehouse.connect()
-    land_file(conn, file, target, file_id="x/1", lane="tdx", content=content_id(bench.warehouse))
+    land_file(conn, file, target, file_id="x/1", content=content_id(bench.warehouse))
     assert conn.execute("select count(*) from raw_tdx.bar_history").fetchone() == (1,)
     bench.rows("select pg_terminate_backend(%s)", conn.info.backend_pid)
     with pytest.raises(psycopg.OperationalError):

@@ -52,7 +52,7 @@ def land(bench: LandingBench, closes: dict[str, int], route: str, hour: int = 0)
         for code, close in closes.items()
     ]
     batch = Batch(pa.Table.from_pylist(rows, MINUTE.schema))
-    return bench.land_batches(MINUTE, batch, dataset="minute")
+    return bench.land_batches(MINUTE, batch)
 
 
 def columns(bench: LandingBench) -> list[tuple[Any, ...]]:
@@ -133,17 +133,6 @@ def test_a_table_in_use_takes_texts_until_it_is_free(
     assert bench.rows("select source_route from raw_tdx.minute") == [("/api/one",)]
     migrate.prepare(bench.warehouse, [MINUTE, REJECTED])
     assert len(columns(bench)) == len(before) + 2
-
-
-def test_a_refused_row_has_the_name_of_its_route(bench: LandingBench) -> None:
-    migrate.prepare(bench.warehouse, [MINUTE, REJECTED])
-    with bench.warehouse.connect() as conn:
-        conn.execute("alter table raw_tdx.minute add check (close > 0)")
-
-    assert land(bench, {"sh600000": 1, "sh600001": -1}, "/api/one").new == 1
-
-    assert bench.rows("select source_route from raw_tdx.rejected_row") == [("/api/one",)]
-    assert [(code, route) for code, route, _ in bench.rows(NAMED)] == [("sh600000", "/api/one")]
 
 
 def test_two_concurrent_loads_agree_on_the_number_of_a_new_route(
