@@ -1,7 +1,9 @@
-{# Models of earlier versions: their views go with what they read, their cursors hold no feed. #}
+{#
+    What earlier versions built and this one does not, in the order in which it can be dropped: see
+    drop_removed_relations. Readers among it go with what they read; their cursors hold no feed.
+#}
 {% macro removed_models() -%}
     {{ return([
-        'inferred_actions', 'qa_inferred_actions', 'int_corporate_actions__inferred',
-        'int_adjustment__known_events', 'int_code_changes__proposed',
+        'int_reconcile__days',
     ]) }}
 {%- endmacro %}

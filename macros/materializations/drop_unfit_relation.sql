@@ -15,25 +15,7 @@
     {%- for node in graph.nodes.values() if node.unique_id in selected_resources -%}
         {%- do built.append(node.schema ~ '.' ~ node.alias) -%}
     {%- endfor -%}
-    {%- set readers = run_query("
-        with recursive readers as (
-            select '" ~ existing ~ "'::regclass::oid as oid
-            union
-            select w.ev_class
-            from readers as r
-            inner join pg_depend as d
-                on r.oid = d.refobjid
-                and d.refclassid = 'pg_class'::regclass
-                and d.classid = 'pg_rewrite'::regclass
-            inner join pg_rewrite as w on d.objid = w.oid
-        )
-        select n.nspname || '.' || c.relname
-        from readers as r
-        inner join pg_class as c on r.oid = c.oid
-        inner join pg_namespace as n on c.relnamespace = n.oid
-        where c.oid <> '" ~ existing ~ "'::regclass and c.relnamespace <> pg_my_temp_schema()
-        order by 1
-    ").columns[0].values() -%}
+    {%- set readers = readers_of(existing) -%}
     {%- if not should_full_refresh() and readers | reject('in', built) | list -%}
         {{ exceptions.raise_compiler_error(
             reason ~ ": dbt build --full-refresh --select " ~ this.identifier
@@ -56,6 +38,29 @@
     {%- else -%}
         {%- do adapter.drop_relation(existing) -%}
     {%- endif -%}
+{%- endmacro %}
+
+{# The views that read a relation, and those that read them. #}
+{% macro readers_of(existing) -%}
+    {{ return(run_query("
+        with recursive readers as (
+            select '" ~ existing ~ "'::regclass::oid as oid
+            union
+            select w.ev_class
+            from readers as r
+            inner join pg_depend as d
+                on r.oid = d.refobjid
+                and d.refclassid = 'pg_class'::regclass
+                and d.classid = 'pg_rewrite'::regclass
+            inner join pg_rewrite as w on d.objid = w.oid
+        )
+        select n.nspname || '.' || c.relname
+        from readers as r
+        inner join pg_class as c on r.oid = c.oid
+        inner join pg_namespace as n on c.relnamespace = n.oid
+        where c.oid <> '" ~ existing ~ "'::regclass and c.relnamespace <> pg_my_temp_schema()
+        order by 1
+    ").columns[0].values()) }}
 {%- endmacro %}
 
 {# Refuse to drop a relation with rows that nothing could build again. #}

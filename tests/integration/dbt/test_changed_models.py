@@ -53,7 +53,7 @@ def test_a_build_with_nothing_new_replaces_no_view(conn: psycopg.Connection, bui
 def test_a_view_follows_a_column_that_a_view_below_it_gains(
     conn: psycopg.Connection, built: Dbt
 ) -> None:
-    above, below = "int_reconcile__fields", "int_reconcile__days"
+    above, below = "int_reconcile__fields", "int_reconcile__adjusted"
     assert built("run", "-s", f"+{above}").success
     query = conn.execute(f"select pg_get_viewdef('quotemill_intermediate.{above}')").fetchone()
     assert query is not None
@@ -64,7 +64,7 @@ def test_a_view_follows_a_column_that_a_view_below_it_gains(
 
     outcome = built("run", "-s", above)
 
-    assert not outcome.success  # one of the three that it unites has a column more than the others
+    assert not outcome.success  # one of the two that it unites has a column more than the others
     assert built("run", "-s", f"+{above}").success
     assert (
         conn.execute(f"select pg_get_viewdef('quotemill_intermediate.{above}')").fetchone() == query
@@ -156,3 +156,28 @@ def test_a_table_that_does_not_fit_names_its_readers(conn: psycopg.Connection, b
     conn.execute("drop view research.mine")
     assert built(*BARS_AGAIN).success
     assert closes(conn, DAYS[0]) == [10, 10]
+
+
+def test_what_an_earlier_version_built_is_dropped_unless_it_is_read(
+    conn: psycopg.Connection, built: Dbt
+) -> None:
+    schema, removed = "quotemill_intermediate", "int_reconcile__days"
+    conn.execute(f"create view {schema}.{removed} as select 1 as n".encode())
+    conn.execute(f"insert into ops.managed_relation values ('{schema}', '{removed}')".encode())
+    # of another market schema, and one that no build of ours made
+    conn.execute("create schema other")
+    conn.execute(f"create table other.{removed} ()".encode())
+    conn.execute(f"insert into ops.managed_relation values ('other', '{removed}')".encode())
+    conn.execute(f"create table market.{removed} ()".encode())
+    conn.execute(f"create view public.mine as select * from {schema}.{removed}".encode())
+    left = "select relnamespace::regnamespace::text from pg_class where relname = %s order by 1"
+
+    assert built("run", "-s", "trading_calendar").success
+    everywhere = [("market",), ("other",), (schema,)]
+    assert conn.execute(left, (removed,)).fetchall() == everywhere
+
+    conn.execute("drop view public.mine")
+    assert built("run", "-s", "trading_calendar").success
+    assert conn.execute(left, (removed,)).fetchall() == everywhere[:2]
+    records = "select schema_name from ops.managed_relation where relation_name = %s"
+    assert conn.execute(records, (removed,)).fetchall() == [("other",)]
