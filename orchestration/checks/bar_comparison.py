@@ -12,8 +12,8 @@ from decimal import Decimal
 import psycopg
 from psycopg.rows import class_row
 
-# dataset of the evidence by check and period of qa.reconciliation; None: needs no evidence
-CHECKS: dict[tuple[str, str], str | None] = {
+# dataset of the evidence by check and period of qa.reconciliation
+CHECKS: dict[tuple[str, str], str] = {
     ("bars_of_minutes", "minute5"): "kline_5m",
     ("bars_of_minutes", "minute15"): "kline_15m",
     ("bars_of_minutes", "minute30"): "kline_30m",
@@ -21,8 +21,6 @@ CHECKS: dict[tuple[str, str], str | None] = {
     ("bars_of_days", "week"): "kline_weekly",
     ("bars_of_days", "month"): "kline_monthly",
     ("bars_of_days", "day"): "vipdoc_daily",
-    ("day_of_minutes", "minute1"): None,
-    ("day_of_ticks", "tick"): None,
     ("adjusted_bars", "day"): "kline_adjusted",
 }
 DAY_FILES = ("bars_of_days", "day")

@@ -28,8 +28,6 @@ CAUSES = {
     "missing_minutes": "Minutes are missing on our side, so what is built of them lacks them. "
     "`loaders run tdx --dataset minute_1m --codes …` reads such days again "
     "while the service has them.",
-    "missing_ticks": "Ticks of the day are missing on our side. "
-    "`loaders run tdx --dataset tick_trade --codes …` reads such days again.",
     "missing_days": "The other side has a day that we do not. "
     "`loaders run tdx --dataset kline_daily --mode init --codes …` reads whole histories again.",
     "missing_there": "We have a bar that the other side does not.",

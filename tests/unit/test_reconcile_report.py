@@ -24,7 +24,7 @@ CLEAN = Reconciliation(
     candidates=30,
     comparisons=(
         Comparison("bars_of_minutes", "minute5", 960, 0),
-        Comparison("day_of_ticks", "tick", 0, 0),
+        Comparison("adjusted_bars", "day", 0, 0),
     ),
     differences=(),
     not_loaded={},
@@ -54,10 +54,10 @@ def difference(
 def test_a_clean_run_says_what_agreed_and_what_compared_nothing() -> None:
     text = markdown(CLEAN)
     assert "| bars_of_minutes | minute5 | 960 | 960 | 0 |" in text
-    assert "Compared nothing, because one side has no rows: day_of_ticks tick." in text
+    assert "Compared nothing, because one side has no rows: adjusted_bars day." in text
     assert "seed 11" in text
     assert "sh600000, sz000001" in text
-    assert "day_of_ticks tick                compared nothing" in summary(CLEAN)
+    assert "adjusted_bars day                compared nothing" in summary(CLEAN)
     assert "nothing differs" in summary(CLEAN)
     assert CLEAN.exit_code == 0
 

@@ -70,17 +70,15 @@ EVERYTHING = (
     "trading_calendar",
     "kline_daily",
     "minute_1m",
-    "tick_trade",
     "corporate_actions",
 )
 
 
-# what went wrong on our side: an action that never came, minutes lost, a day stored wrongly, a day
+# what went wrong on our side: an action that never came, a minute lost, a day stored wrongly, a day
 # stored while it was still growing
 INJECTED = (
     "delete from raw_tdx.corporate_action where code = 'sz300001' and ex_date > '2025-06-01'",
-    "delete from raw_tdx.kline_minute where code = 'sz000001'"
-    " and bar_end between '2025-06-11T02:00Z' and '2025-06-11T02:10Z'",
+    "delete from raw_tdx.kline_minute where code = 'sz000001' and bar_end = '2025-06-11T02:00Z'",
     "update raw_tdx.kline_daily set volume = volume * 2, amount = amount * 2"
     " where code = 'sz000003' and trade_date = '2025-06-12'",
     "update raw_tdx.kline_daily"
@@ -91,12 +89,12 @@ INJECTED = (
 
 @pytest.fixture
 def loaded(warehouse_dsn: str, tmp_path: Path) -> Iterator[Bench]:
-    """The codes that are checked, with the minutes of June and ticks of two days, not built yet."""
+    """The codes that are checked, with the minutes of June, not built yet."""
     vipdoc = tmp_path / "vipdoc"
     write_vipdoc(MARKET, vipdoc, days=1, codes=CHECKED)
     for minutes in (*vipdoc.glob("*/minline"), *vipdoc.glob("*/fzline")):
         shutil.rmtree(minutes)
-    settings = {"vipdoc": str(vipdoc), "minute_days": 20, "tick_days": 2}
+    settings = {"vipdoc": str(vipdoc), "minute_days": 20}
     with opened(MARKET, warehouse_dsn, tmp_path / "home", **settings) as made:
         assert made.load(codes=CHECKED, datasets=EVERYTHING).status == "succeeded"
         yield made
@@ -123,8 +121,6 @@ def test_a_sound_market_agrees_and_each_fault_has_its_cause(
         ("bars_of_days", "week"): codes * 5,
         ("bars_of_days", "month"): codes,
         ("bars_of_days", "day"): codes * days,
-        ("day_of_minutes", "minute1"): codes * days,
-        ("day_of_ticks", "tick"): codes * 2,
         ("adjusted_bars", "day"): codes * days,
     }
 

@@ -22,7 +22,7 @@ from tests.integration.dbt.raw import (
     weekdays,
 )
 from tests.integration.dbt.raw_comparison import compare, day_of, period_bars, real_vendor_bars
-from tests.integration.dbt.raw_intraday import at, minutes, ticks
+from tests.integration.dbt.raw_intraday import at, minutes
 
 # all is built; a test lands its rows and builds the tables
 pytestmark = pytest.mark.usefixtures("models")
@@ -55,10 +55,6 @@ def land_agreeing_market(conn: psycopg.Connection) -> None:
             days.append(day_of(rows))
             for period, size in (("minute5", 5), ("minute15", 15), ("minute30", 30), ("hour", 60)):
                 land(conn, "kline_period", period_bars(rows, period, size))
-            hands = int(str(days[-1]["volume"]))
-            trades = [("09:25", f"{10 + n}", hands // 2, 2)]
-            trades += [("15:00", f"{10 + n}", hands - hands // 2, 0)]
-            land(conn, "tick_trade", ticks(code, day, trades))
         land(conn, "kline_daily", days)
         land(conn, "kline_period", period_bars(days, "week", 5))
         land(conn, "kline_period", period_bars(days, "month", 10))
@@ -95,12 +91,10 @@ def test_equal_bars_leave_no_row_and_each_kind_of_difference_is_named(
         "bars_of_days day": 20,
         "bars_of_days week": 4,
         "bars_of_days month": 2,
-        "day_of_minutes minute1": 20,
-        "day_of_ticks tick": 20,
         "adjusted_bars day": 20,
     }
 
-    # a minute that is gone, a price of the service's that is another, a week that grew, a tick lost
+    # a minute that is gone, a price of the service's that is another, a week that grew
     conn.execute(
         "delete from raw_tdx.kline_minute where code = %s and bar_end = %s",
         (CODE, at(DAYS[2], "10:03")),
@@ -115,13 +109,8 @@ def test_equal_bars_leave_no_row_and_each_kind_of_difference_is_named(
         "where code = %s and period = 'week' and trade_date = %s",
         (CODE, DAYS[9]),
     )
-    conn.execute(
-        "delete from raw_tdx.tick_trade where code = %s and trade_date = %s and ordinal = 2",
-        (OTHER, DAYS[4]),
-    )
     touch(conn, "kline_minute", CODE)
-    touch(conn, "tick_trade", OTHER)
-    rollups = ("kline_5m", "kline_15m", "kline_30m", "int_ticks__days")
+    rollups = ("kline_5m", "kline_15m", "kline_30m")
     assert dbt(*REFRESH, *rollups).success
     assert differences(conn) == [
         ("bars_of_days", CODE, "week", "unfinished_bar"),
@@ -130,8 +119,6 @@ def test_equal_bars_leave_no_row_and_each_kind_of_difference_is_named(
         ("bars_of_minutes", CODE, "minute30", "missing_minutes"),
         ("bars_of_minutes", CODE, "minute5", "missing_minutes"),
         ("bars_of_minutes", OTHER, "minute15", "unexplained"),
-        ("day_of_minutes", CODE, "minute1", "missing_minutes"),
-        ("day_of_ticks", OTHER, "tick", "missing_ticks"),
     ]
     row = conn.execute(
         "select field, ours, theirs, difference, bar_end, severity from qa.reconciliation "

@@ -1,5 +1,3 @@
 select * from {{ ref('int_reconcile__bars') }}
 union all
-select * from {{ ref('int_reconcile__days') }}
-union all
 select * from {{ ref('int_reconcile__adjusted') }}
