@@ -44,7 +44,7 @@ class NoAnswerInTime(RetryableAnswer):
 
 
 class Unreachable(UpstreamError):
-    """Nothing listens at the address. Quick retries are useless; see loaders.tdx.client.outage."""
+    """Nothing listens at the address. Quick retries are useless."""
 
 
 class Response(NamedTuple):
@@ -201,10 +201,15 @@ async def _receive(client: "httpx.AsyncClient", request: "httpx.Request", what: 
         return Response(answer.status_code, answer.headers, bytes(content))
 
 
-async def retrying(policy: RetryPolicy, attempt: Callable[[], Awaitable[T]]) -> T:
-    """Await `attempt()` until it returns; only RetryableAnswer is tried again."""
+async def retrying(
+    policy: RetryPolicy,
+    attempt: Callable[[], Awaitable[T]],
+    *,
+    on: tuple[type[UpstreamError], ...] = (RetryableAnswer,),
+) -> T:
+    """Await `attempt()` until it returns; only the errors `on` are tried again."""
     async for trial in stamina.retry_context(
-        on=RetryableAnswer,
+        on=on,
         attempts=policy.retries + 1,
         timeout=None,
         wait_initial=policy.backoff,

@@ -28,11 +28,14 @@ class TdxSettings(Section):
         ["sh000001", "sz399001", "sh000300"], description="indices to load; no list names them"
     )
     concurrency: int = Field(6, ge=1, le=6, description="requests at once; the service has six")
-    timeout: Seconds = Field(10.0, gt=0, description="time-out of a request")
+    timeout: Seconds = Field(
+        10.0,
+        gt=0,
+        description="time-out of a request, and first pause for a service that is down",
+    )
     bulk_timeout: Seconds = Field(30.0, gt=0, description="time-out of a bulk request")
     retries: int = Field(3, ge=0, description="retries of a failed request")
     backoff: Seconds = Field(0.5, ge=0, description="first pause before a retry; doubled each time")
-    outage_wait: Seconds = Field(180.0, ge=0, description="longest wait for a service that is down")
     batch_size: int = Field(2000, ge=1, description="codes in one task of a load")
     slice_size: int = Field(
         500,

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, time
-from functools import partial
 
 from loaders.engine.load import Load
 from loaders.engine.operations import DISCONNECT_WORDS
@@ -38,11 +37,7 @@ READY = time(16, 0)  # by then the service has the complete day
 def opened(load: Load) -> Iterator[Context]:
     """Open the client on an event loop; at the end warn of oddities in answers and files."""
     tdx = load.settings.tdx
-    client = (
-        None
-        if tdx.base_url is None
-        else TdxClient(tdx, now=load.clock, report=partial(load.hold, "service"))
-    )
+    client = None if tdx.base_url is None else TdxClient(tdx, now=load.clock)
     with EventLoop(load.cancelling) as loop:
         ctx = Context(load, client, loop)
         try:
@@ -86,7 +81,7 @@ SOURCE = Source(
     ),
     insight=Insight(
         log_keywords={
-            "disconnect": (*DISCONNECT_WORDS, "is down", "is still down", "outage"),
+            "disconnect": (*DISCONNECT_WORDS, "is down", "outage"),
             "timeout": ("no answer in time", "timed out", "timeout"),
             "partial": ("in part", "lacks minutes"),
         },

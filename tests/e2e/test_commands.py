@@ -221,7 +221,7 @@ def test_json_has_the_reason_on_every_exit(
         settings["QUOTEMILL_HOMER"] = "1"
     if code == 4:  # port 9 is discard: nobody listens
         settings["QUOTEMILL_TDX__BASE_URL"] = "http://127.0.0.1:9"
-        settings |= {"QUOTEMILL_TDX__RETRIES": "0", "QUOTEMILL_TDX__OUTAGE_WAIT": "0"}
+        settings["QUOTEMILL_TDX__RETRIES"] = "0"
     with contextlib.ExitStack() as stack:
         if code == 75:
             conn = stack.enter_context(
@@ -241,7 +241,6 @@ def test_a_service_that_is_down_is_named_with_a_fix(place: Place, built: dict[st
         impatient = {
             "QUOTEMILL_TDX__BASE_URL": f"http://127.0.0.1:{held.getsockname()[1]}",
             "QUOTEMILL_TDX__RETRIES": "0",
-            "QUOTEMILL_TDX__OUTAGE_WAIT": "0",
         }
         for command in (("loaders", "run", "tdx"), ("loaders", "check"), ("quotemill", "run")):
             done = place.inside(*command, **impatient)

@@ -18,7 +18,7 @@ from tests.homes import new_home
 CLOSE = "2025-06-30T18:00"  # where the sandbox's clock stands
 LATER = "2025-07-20T18:00"
 # port 9 is discard: nobody listens
-AWAY = {"BASE_URL": "http://127.0.0.1:9", "RETRIES": "0", "OUTAGE_WAIT": "0"}
+AWAY = {"BASE_URL": "http://127.0.0.1:9", "RETRIES": "0"}
 AWAY = {f"QUOTEMILL_TDX__{name}": value for name, value in AWAY.items()}
 NO_FILE = {"QUOTEMILL_TDX__CORPORATE_ACTIONS": "/nowhere/actions.csv"}
 COMMAND = re.compile(r"(?:quotemill|loaders) [a-z][a-z0-9_ ]*")

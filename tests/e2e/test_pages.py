@@ -228,7 +228,7 @@ def test_the_first_way_and_pages_without_a_source_run_as_written() -> None:
         lines = join(LOG).replace("20261120T143000-4f2a", first)
         lines = lines.replace("2026-11-20", log.stem.removeprefix("run-"))
         # an error of today: nobody serves there
-        away = "QUOTEMILL_TDX__BASE_URL=http://127.0.0.1:9 QUOTEMILL_TDX__OUTAGE_WAIT=0"
+        away = "QUOTEMILL_TDX__BASE_URL=http://127.0.0.1:9 QUOTEMILL_TDX__RETRIES=0"
         failing = f"! {away} loaders run tdx\n"
         if shutil.which("jq") is None:
             lines = lines[lines.index("cat") :]

@@ -27,7 +27,6 @@ def place(sandbox: TdxSandbox, warehouse_dsn: str, tmp_path: Path) -> Place:
     settings = {
         "QUOTEMILL_TDX__BASE_URL": sandbox.url,
         "QUOTEMILL_TDX__BACKOFF": "0",
-        "QUOTEMILL_TDX__OUTAGE_WAIT": "0",
         "QUOTEMILL_WAREHOUSE_URL": warehouse_dsn,
     }
     return Place(folder, tmp_path / "home", settings)

@@ -89,7 +89,6 @@ class Scene:
                 "QUOTEMILL_TDX__BASE_URL": self.sandbox.url,
                 "QUOTEMILL_TDX__INDICES": "sh000001",
                 "QUOTEMILL_TDX__BACKOFF": "0",
-                "QUOTEMILL_TDX__OUTAGE_WAIT": "0",
                 "QUOTEMILL_TDX__MINUTE_DAYS": "1",
                 "QUOTEMILL_TDX__TICK_DAYS": "1",
                 "DBT_PROFILES_DIR": str(self.home / "profiles"),

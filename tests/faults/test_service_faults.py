@@ -92,13 +92,13 @@ def asked(loads: Bench) -> list[str]:
         ("empty:codes", "no code is known"),
         ("calendar-empty", "no trading day is known"),
         ("timeout:kline-all", "no answer in time for 10 different codes in a row"),
-        ("outage:kline-all:after=7", "TDX service outage"),
+        ("outage:after=7", "TDX service outage"),
     ],
 )
 def test_what_no_code_can_load_without_ends_the_load_until_a_retry(
     open_bench: OpenBench, undisturbed: Facts, fault: str, words: str
 ) -> None:
-    with open_bench(faults=[fault], bulk_timeout=0.3) as loads:
+    with open_bench(faults=[fault], bulk_timeout=0.3, retries=0) as loads:
         result = loads.load()
 
         assert words in said(result)
@@ -126,7 +126,7 @@ def test_a_field_that_nobody_knows_is_not_landed_and_reported_once(
 def test_a_service_that_is_down_is_named_and_the_load_after_it_is_complete(
     open_bench: OpenBench, undisturbed: Facts
 ) -> None:
-    with open_bench() as loads:
+    with open_bench(retries=0) as loads:
         port = int(loads.sandbox.url.rpartition(":")[2])
         loads.sandbox.stop()
         result = loads.load()
@@ -154,7 +154,7 @@ def test_a_retry_after_an_outage_asks_only_for_what_is_left(
             if self.codes == 7:
                 loads.sandbox.stop()
 
-    with open_bench() as loads:
+    with open_bench(retries=0) as loads:
         loads.heard = Cutting()
         port = int(loads.sandbox.url.rpartition(":")[2])
         result = loads.load()

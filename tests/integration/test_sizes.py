@@ -72,7 +72,7 @@ def ask(name: str, packing: str) -> tuple[QuotemillError, int]:
 
     async def once() -> Any:
         async with endless_zeros(packing) as url:
-            given = TdxSettings(base_url=url, retries=0, outage_wait=0)
+            given = TdxSettings(base_url=url, retries=0)
             async with TdxClient(given) as client:
                 return await asyncio.gather(
                     CALLS[name](client),

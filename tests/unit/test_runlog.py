@@ -116,7 +116,7 @@ def test_warnings_and_errors_of_a_command_are_in_it(
 ) -> None:
     monkeypatch.setenv("QUOTEMILL_HOME", str(log.parent))
     shell.route_logs(lambda _: None)
-    logging.getLogger("loaders.tdx.client.outage").warning("down for %d s", 5)
+    logging.getLogger("loaders.tdx.client.connection").warning("down for %d s", 5)
     shell.print_error(UpstreamError("no gateway", hint="wait"), "ib")
     try:
         raise ZeroDivisionError("by very-secret")

@@ -1,4 +1,4 @@
-"""Requests to the TDX HTTP service and their failures: limits, retries, outages.
+"""Requests to the TDX HTTP service and their failures: limits, retries, a service that is down.
 
 This module knows the envelope of an answer; the routes_* modules know the rows.
 """
@@ -6,7 +6,6 @@ This module knows the envelope of an answer; the routes_* modules know the rows.
 import asyncio
 import logging
 import re
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence, Sized
 from contextlib import suppress
@@ -14,6 +13,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from loaders.engine.outcome import SourceGone
 from loaders.requests.http import (
     NoAnswerInTime,
     Response,
@@ -26,7 +26,6 @@ from loaders.requests.http import (
 )
 from loaders.tdx.client import answers
 from loaders.tdx.client.answers import EmptyAnswer, Outage, PermanentAnswer, UpstreamTimeout
-from loaders.tdx.client.outage import OutageGate
 from loaders.tdx.client.reply import Reply, WrongShape
 from loaders.tdx.settings import TdxSettings
 from loaders.trading_time import SHANGHAI
@@ -42,6 +41,8 @@ log = logging.getLogger(__name__)
 
 CODE = re.compile(r"(sh|sz|bj)[0-9]{6}")
 PROBE = {"code": "sh600000", "type": "minute1", "limit": "1"}
+DOWN = (Outage, Unreachable)
+TIMEOUTS_IN_A_ROW = 10
 
 
 class Connection:
@@ -61,31 +62,28 @@ class Connection:
         settings: TdxSettings,
         *,
         transport: "httpx.AsyncBaseTransport | None" = None,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-        clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        report: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._settings, self._now = settings, now
         self._policy = RetryPolicy(settings.retries, settings.backoff)
-        # one connection more than requests: the probe of an outage needs it
+        # a service that restarts needs longer than one that stumbles over a code
+        self._patient = RetryPolicy(settings.retries, settings.timeout)
         address = settings.require_service()
-        self._http = http_client(address, connections=settings.concurrency + 1, transport=transport)
+        self._http = http_client(address, connections=settings.concurrency, transport=transport)
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._rate = rate_limit(settings.requests_per_second)
-        self._gate = OutageGate(
-            self._knock, budget=settings.outage_wait, sleep=sleep, clock=clock, report=report
-        )
         self.unknown_fields: Counter[str] = Counter()
         self.oddities: Counter[str] = Counter()
         self.service_time: datetime | None = None  # by the Date header of the newest answer
-        self._late: set[str] = set()  # routes that timed out once
+        self._late_routes: set[str] = set()  # those that timed out once
+        self._late_subjects: set[str] = set()  # those that timed out since the last answer
+        self._is_down = False  # by the newest attempt of a request
+        self._gone: SourceGone | None = None
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._gate.close()
         await self._http.aclose()
 
     async def _ask(
@@ -100,9 +98,7 @@ class Connection:
         upstream: bool = True,
         due: str | None = None,
     ) -> T:
-        """Send a request, with retries, and wait out outages.
-
-        An outage costs no retry, but the number of outages that a request survives is limited.
+        """Send a request, with retries. Raises SourceGone if the service is down after them.
 
         bulk: use the time-out of bulk requests
         subject: what the request is about, for messages
@@ -111,12 +107,10 @@ class Connection:
             a sign that it may not be
         due: what is missing where `read` returns nothing (`a single bar`); None if that is no error
         """
-        episode = 0
 
         async def attempt() -> T:
-            nonlocal episode
             async with self._slots:
-                episode = await self._gate.passage()
+                self._check_gone()
                 reply = await self._once(
                     route, params, bulk=bulk, subject=subject, codes=codes, upstream=upstream
                 )
@@ -127,15 +121,39 @@ class Connection:
                     raise EmptyAnswer(f"{what}: success without {due}")
                 return result
 
-        for _ in range(self._policy.retries + 1):
+        async def attempts() -> T:
             try:
                 return await retrying(self._policy, attempt)
-            except (Outage, Unreachable) as error:
-                await self._gate.wait_out(episode, error)
-                cause = error
-        raise UpstreamError(
-            str(cause), hint="it failed again after each outage: run `quotemill retry` later"
+            except DOWN as error:
+                if not self._is_down:
+                    self._is_down = True
+                    log.warning(
+                        "the TDX service is down (%s); retries: %d", error, self._patient.retries
+                    )
+                raise
+
+        try:
+            return await retrying(self._patient, attempts, on=DOWN)
+        except DOWN as error:
+            await self._end_if_down(error)
+            raise
+
+    def _check_gone(self) -> None:
+        if self._gone is not None:
+            raise SourceGone(str(self._gone), hint=self._gone.hint)
+
+    async def _end_if_down(self, cause: UpstreamError) -> None:
+        """Raise SourceGone, here and from then on, unless a probe finds the service up."""
+        with suppress(UpstreamError):
+            async with self._slots:
+                if self._gone is None:
+                    await self._knock()
+                    return
+        self._gone = self._gone or SourceGone(
+            f"TDX service outage: down after {self._settings.retries} retries ({cause})",
+            hint="check service and tdx.base_url (`loaders check tdx`), then `quotemill retry`",
         )
+        self._check_gone()
 
     async def _once(
         self,
@@ -158,14 +176,21 @@ class Connection:
             self.service_time = _read_date(response) or self.service_time
             reply = self._open_reply(route, subject or "", response, fetched_at)
         except (UpstreamTimeout, NoAnswerInTime) as error:
-            if route not in self._late:  # the next tries may take minutes
-                self._late.add(route)
+            if route not in self._late_routes:  # the next tries may take minutes
+                self._late_routes.add(route)
                 log.warning("%s; asking again (if it goes on: %s)", error, answers.RESTART)
             if subject is not None and upstream:
-                self._gate.timed_out(subject)
+                self._late_subjects.add(subject)
+                if len(self._late_subjects) >= TIMEOUTS_IN_A_ROW and self._gone is None:
+                    self._gone = SourceGone(
+                        f"no answer in time for {TIMEOUTS_IN_A_ROW} different codes in a row",
+                        hint="the service's quote server no longer answers, and the service does"
+                        " not replace it: restart the TDX service, then `quotemill retry`",
+                    )
             raise
         if subject is not None and upstream:
-            self._gate.answered()
+            self._is_down = False
+            self._late_subjects.clear()
         return reply
 
     def _open_reply(

@@ -17,7 +17,7 @@ AWAY = {
 }
 # by source: how its last load ended
 ENDED = {
-    "tdx": "TDX service outage: waited 0 s without an answer (/api/codes: no answer at a:9) "
+    "tdx": "TDX service outage: down after 3 retries (/api/codes: no answer at a:9) "
     "(check service and tdx.base_url (`loaders check tdx`), then `quotemill retry`)",
     "ib": "no gateway at 127.0.0.1:9: Connect call failed",
     "tq": "the futures servers do not let the account in: 'wrong password'",

@@ -62,11 +62,9 @@ CALLS: dict[str, Callable[[TdxClient], Any]] = {
 
 
 def ask(call: Callable[[TdxClient], Any], transport: httpx.AsyncBaseTransport) -> None:
-    async def pause(_: float) -> None: ...
-
     async def once() -> None:
-        given = TdxSettings(base_url="http://tdx:8080", retries=0, backoff=0, outage_wait=0)
-        async with TdxClient(given, transport=transport, sleep=pause) as client:
+        given = TdxSettings(base_url="http://tdx:8080", retries=0, backoff=0)
+        async with TdxClient(given, transport=transport) as client:
             await call(client)
 
     fails_as_ours(lambda: asyncio.run(once()))

@@ -32,10 +32,6 @@ def market() -> SyntheticMarket:
     return SyntheticMarket(codes=16, days=900, seed=3)
 
 
-async def no_pause(_: float) -> None:
-    await asyncio.sleep(0.02)
-
-
 def asked(
     market: Any, call: Callable[[TdxClient], Awaitable[T]], *faults: str, **settings: Any
 ) -> tuple[T, Counter[str], TdxClient]:
@@ -43,7 +39,7 @@ def asked(
 
     async def once(url: str) -> tuple[T, TdxClient]:
         options = {"base_url": url, "backoff": 0.0} | settings
-        async with TdxClient(TdxSettings(**options), sleep=no_pause) as client:
+        async with TdxClient(TdxSettings(**options)) as client:
             return await call(client), client
 
     with TdxSandbox(market, faults=faults, options=Options("shanghai", 0.01, False)) as sandbox:

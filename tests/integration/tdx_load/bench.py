@@ -69,7 +69,7 @@ class Bench(WarehouseQueries):
 
 def settings_for(url: str, dsn: str, home: Path, **tdx: Any) -> Settings:
     """Quick retries and no patience: a test that waits is a test that is wrong."""
-    quick = {"backoff": 0.0, "outage_wait": 0.0, "indices": ["sh000001"]}
+    quick = {"backoff": 0.0, "indices": ["sh000001"]}
     quick |= {"minute_days": 3, "tick_days": 2}
     return load_settings(
         {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)},

@@ -76,11 +76,11 @@ class ClientFolder:
     def minute_file(self) -> Path:
         return self.path / f"vipdoc/{CODE[:2]}/minline/{CODE}.lc1"
 
-    def bench(self, day: date | None = None, base_url: str | None = None) -> Bench:
+    def bench(self, day: date | None = None, **tdx: Any) -> Bench:
         """A warehouse and the folder; the clock is at 18:00 of `day` or at the market's end."""
         clock = datetime.combine(day, time(18)) if day else self.market.end
-        client = {"client": str(self.path), "base_url": base_url}
-        settings = settings_for("", self.dsn, self.home, **client)
+        client = {"client": str(self.path), "base_url": None}
+        settings = settings_for("", self.dsn, self.home, **(client | tdx))
         still: Any = SimpleNamespace(clock=clock)
         return Bench(still, settings, Heard())
 

@@ -20,7 +20,7 @@ def test_beside_a_service_that_is_down_the_files_bars_land(
     folder: ClientFolder, days: list[date]
 ) -> None:
     folder.write(days[-2])
-    bench = folder.bench(base_url="http://127.0.0.1:9")
+    bench = folder.bench(base_url="http://127.0.0.1:9", retries=0)
     result = bench.load()
     assert result.exit_code == 6
     assert any("outage" in warning for warning in result.warnings), result.warnings

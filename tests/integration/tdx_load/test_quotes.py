@@ -89,7 +89,7 @@ def test_halving_isolates_one_poisoned_code_and_all_others_land(
 def test_an_outage_ends_the_quotes_without_halving(
     open_bench: OpenBench, eight_codes: SyntheticMarket
 ) -> None:
-    with open_bench(eight_codes) as bench:
+    with open_bench(eight_codes, retries=0) as bench:
         bench.load(datasets=("codes",))
         bench.sandbox.faults.add("outage")
 

@@ -154,9 +154,9 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
         ("stage 1 is not open; nobody knows", None),
         ("row contains (sh600000, t, f). compiled", None),
         (
-            "TDX service outage: waited 5 s without an answer (/api/codes: `x` 1) "
+            "TDX service outage: down after 5 retries (/api/codes: `x` 1) "
             "(check service and tdx.base_url (`loaders check tdx`), then `quotemill retry`)",
-            "TDX 服务中断：等待 5 秒没有应答（`/api/codes: x 1`）"
+            "TDX 服务中断：重试 5 次后仍不可用（`/api/codes: x 1`）"
             "（请检查服务和 `tdx.base_url`（`loaders check tdx`），然后执行 `quotemill retry`）",
         ),
     ],

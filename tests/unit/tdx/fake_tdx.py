@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import selectors
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from datetime import UTC, date, datetime, timedelta
@@ -124,6 +125,26 @@ def failing(message: str) -> httpx.Response:
     return httpx.Response(200, content=envelope(None, -1, message))
 
 
+class _Jumping(selectors.SelectSelector):
+    """Waits for nothing: the time that would have been waited is added to the clock."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        # a clock that can stand still would leave timers due by a rounding error for ever in wait
+        self.now += max(timeout or 0, 1e-6)
+        return super().select(0)
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self.jumping = _Jumping()
+        super().__init__(self.jumping)
+
+    def time(self) -> float:
+        return self.jumping.now
+
+
 class Service:
     """Answers come from `answer(route, params, n)`, n counting the requests; all are recorded.
 
@@ -133,28 +154,23 @@ class Service:
     def __init__(self, answer: Callable[[str, dict[str, Any], int], httpx.Response]) -> None:
         self.answer = answer
         self.requests: list[tuple[str, dict[str, Any]]] = []
-        self.pauses: list[float] = []
+        self.times: list[float] = []  # of the requests, on a clock that jumps
         self.time = 0.0
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         route = request.url.path.removeprefix("/api/")
         params = dict(request.url.params) | orjson.loads(request.content or b"{}")
         self.requests.append((route, params))
+        self.time = asyncio.get_running_loop().time()
+        self.times.append(self.time)
         await asyncio.sleep(0)
         return self.answer(route, params, len(self.requests))
-
-    async def sleep(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        self.time += seconds
-        await asyncio.sleep(0)
 
     def client(self, **changes: Any) -> TdxClient:
         settings = TdxSettings(**{"base_url": "http://tdx:8080", "backoff": 0.0} | changes)
         return TdxClient(
             settings,
             transport=httpx.MockTransport(self),
-            sleep=self.sleep,
-            clock=lambda: self.time,
             now=lambda: FETCHED_AT,
         )
 
@@ -175,7 +191,8 @@ def asked(
         async with service.client(**settings) as client:
             return await call(client)
 
-    return asyncio.run(once())
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        return runner.run(once())
 
 
 def read_real_bars(path: Path) -> Bars:

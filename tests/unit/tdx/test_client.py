@@ -264,7 +264,7 @@ def test_the_connection_test_does_not_wait_for_a_service_that_is_down() -> None:
     service = Service(answer)
     with pytest.raises(UpstreamError, match="no answer at tdx:8080") as caught:
         asked(service, lambda c: c.probe(AS_OF))
-    assert service.pauses == []
+    assert service.time < 1
     assert caught.value.hint
 
 

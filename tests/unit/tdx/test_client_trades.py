@@ -155,7 +155,7 @@ def test_a_service_that_is_gone_is_not_asked_for_pages() -> None:
 
     service = Service(answer)
     with pytest.raises(SourceGone):
-        asked(service, lambda c: c.trades_of_day("sh600000", DAY), outage_wait=0)
+        asked(service, lambda c: c.trades_of_day("sh600000", DAY), retries=0)
     assert service.routes()["trade-history"] == 0
 
 

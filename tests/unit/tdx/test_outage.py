@@ -1,8 +1,6 @@
-"""Outages: one gate for all requests, one probe, a bounded wait."""
+"""A service that is down: retries in growing steps, one probe, then the load ends."""
 
 import asyncio
-import re
-from datetime import datetime
 from typing import Any
 
 import httpx
@@ -13,8 +11,6 @@ from loaders.cli import shell
 from loaders.engine.outcome import SourceGone
 from loaders.tdx.client.answers import Outage
 from loaders.tdx.client.client import TdxClient
-from loaders.tdx.client.outage import OutageGate
-from loaders.trading_time import SHANGHAI
 from quotemill.errors import UpstreamError
 
 CODES = [f"sh6{i:05}" for i in range(20)]
@@ -43,22 +39,30 @@ async def ask_all(client: TdxClient) -> list[Any]:
 
 
 @pytest.mark.parametrize("how", [LOST, None], ids=["quote server lost", "connection refused"])
-def test_a_load_waits_in_growing_steps_and_then_loses_nothing(how: httpx.Response | None) -> None:
-    service = Failing(lambda s: s.time < 40, how)
+def test_a_load_asks_again_in_growing_steps_and_then_loses_nothing(
+    how: httpx.Response | None,
+) -> None:
+    service = Failing(lambda s: s.time < 55, how)
     results = asked(service, ask_all)
     assert [len(r) for r in results] == [3] * 20
-    assert service.pauses == [1, 2, 4, 8, 16, 30]
-    assert service.routes()["kline-history"] == 6
+    first, second, third, fourth = [
+        at
+        for (_, params), at in zip(service.requests, service.times, strict=True)
+        if params["code"] == CODES[0]
+    ]
+    assert 10 <= second - first <= 20 <= third - second <= 30
+    assert fourth - third == pytest.approx(30, abs=0.1)
 
 
-def test_all_requests_wait_behind_one_probe() -> None:
-    service = Failing(lambda s: s.time < 40)
-    asked(service, ask_all)
-    # those in the air when it began, then each code once more
-    assert service.routes()["kline-all"] <= 6 + 20
+def test_by_default_a_request_is_repeated_for_about_a_minute() -> None:
+    service = Failing(lambda s: True)
+    with pytest.raises(SourceGone):
+        asked(service, lambda client: client.kline_all(CODES[0]))
+    assert 60 <= service.times[-1] <= 81
+    assert service.routes() == {"kline-all": 4, "kline-history": 1}
 
 
-def test_after_the_longest_wait_all_that_is_left_fails_at_once() -> None:
+def test_after_the_retries_all_that_is_left_fails_at_once() -> None:
     service = Failing(lambda s: True)
 
     async def all_then_one_more(client: TdxClient) -> list[Any]:
@@ -71,25 +75,25 @@ def test_after_the_longest_wait_all_that_is_left_fails_at_once() -> None:
 
     results = asked(service, all_then_one_more)
     assert {type(r) for r in results} == {SourceGone}
-    assert sum(service.pauses) == 180
-    assert "outage: waited 180 s" in str(results[0])
+    assert service.routes()["kline-all"] <= 4 * len(CODES)
+    assert "TDX service outage: down after 3 retries (" in str(results[0])
     assert "quotemill retry" in results[0].hint
 
 
-def test_no_wait_is_a_setting_too() -> None:
+def test_without_retries_nothing_is_waited_for() -> None:
     service = Failing(lambda s: True)
-    results = asked(service, ask_all, outage_wait=0)
+    results = asked(service, ask_all, retries=0)
     assert {type(r) for r in results} == {SourceGone}
-    assert service.pauses == []
+    assert service.time < 1
 
 
-def test_a_service_that_answers_only_probes_cannot_hold_a_load_for_ever() -> None:
+def test_a_service_that_answers_only_probes_fails_each_request_by_itself() -> None:
     service = Service(
         lambda route, *_: good({"Count": 0, "List": None}) if route == "kline-history" else LOST
     )
-    results = asked(service, ask_all, outage_wait=20)
-    assert all(isinstance(r, UpstreamError) for r in results)
-    assert sum(service.pauses) <= 20
+    results = asked(service, ask_all)
+    assert {type(r) for r in results} == {Outage}
+    assert service.time <= 81
 
 
 def test_one_code_that_always_reports_an_outage_fails_alone() -> None:
@@ -104,56 +108,15 @@ def test_one_code_that_always_reports_an_outage_fails_alone() -> None:
         return [await asyncio.gather(client.kline_all(c), return_exceptions=True) for c in CODES]
 
     results = [r[0] for r in asked(service, one_by_one)]
-    assert isinstance(results[0], UpstreamError)
+    assert isinstance(results[0], Outage)
     assert [len(r) for r in results[1:]] == [3] * 19
 
 
-def test_a_second_outage_has_the_whole_wait_again() -> None:
-    service = Failing(lambda s: s.time < 100 or 1000 < s.time < 1100)
-
-    async def twice(client: TdxClient) -> None:
-        await client.kline_all(CODES[0])
-        service.time = 1001.0
-        await client.kline_all(CODES[1])
-
-    asked(service, twice, outage_wait=150)
-    assert service.time > 1100
-
-
-def test_the_probe_goes_on_after_the_request_that_noticed_is_cancelled() -> None:
-    service = Failing(lambda s: s.time < 40)
-
-    async def cancel_the_first(client: TdxClient) -> int:
-        first = asyncio.create_task(client.kline_all(CODES[0]))
-        while not service.pauses:
-            await asyncio.sleep(0)
-        second = asyncio.create_task(client.kline_all(CODES[1]))
-        await asyncio.sleep(0)
-        first.cancel()
-        return len(await second)
-
-    assert asked(service, cancel_the_first) == 3
-
-
-def test_leaving_the_client_ends_the_probe() -> None:
-    service = Failing(lambda s: True)
-
-    async def leave(client: TdxClient) -> None:
-        request = asyncio.create_task(client.kline_all(CODES[0]))
-        while not service.pauses:
-            await asyncio.sleep(0)
-        request.cancel()
-
-    async def scenario() -> None:
-        async with service.client() as client:
-            await leave(client)
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        await asyncio.gather(*tasks, return_exceptions=True)
-        seen = len(service.requests)
-        await asyncio.sleep(0)
-        assert len(service.requests) == seen
-
-    asyncio.run(scenario())
+def test_a_bad_answer_is_asked_for_again_in_seconds() -> None:
+    service = Service(lambda *_: failing("EOF"))
+    with pytest.raises(UpstreamError, match="EOF"):
+        asked(service, lambda client: client.kline_all(CODES[0]), backoff=0.5)
+    assert 3.5 <= service.time <= 5.1
 
 
 def test_ten_timeouts_in_a_row_over_different_codes_stop_the_load() -> None:
@@ -213,39 +176,19 @@ def test_an_answer_of_the_third_party_does_not_end_it() -> None:
     assert [type(r).__name__ for r in results] == ["UpstreamTimeout"] * 10 + ["SourceGone"] * 10
 
 
-def test_a_request_that_failed_in_an_outage_now_over_begins_no_new_one() -> None:
-    pauses: list[float] = []
-    reported: list[str] = []
-
-    async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-
-    async def back() -> None:
-        """The probe finds the service."""
-
-    async def scenario() -> None:
-        gate = OutageGate(back, budget=180, sleep=sleep, clock=lambda: 0.0, report=reported.append)
-        episode = await gate.passage()
-        await gate.wait_out(episode, Outage("seen first"))
-        await gate.wait_out(episode, Outage("sent before the outage, seen after it"))
-
-    asyncio.run(scenario())
-    assert pauses == [1]
-    first, last = reported
-    assert re.fullmatch("waits for the TDX service since [0-9:]{8} Shanghai", first)
-    assert last == ""
-
-
-def test_a_refused_connection_says_at_once_until_when_it_is_tried_again() -> None:
+def test_a_service_that_is_down_is_named_at_once_and_once_per_outage() -> None:
     said: list[tuple[float, str]] = []
-    service = Failing(lambda s: True, None)
+    service = Failing(lambda s: s.time < 15 or 1000 < s.time < 1015, None)
     shell.route_logs(lambda line: said.append((service.time, line)))
-    began = datetime.now(SHANGHAI).replace(tzinfo=None)
-    asked(service, ask_all)
-    (time, first), *_ = said
-    before, _, after = first.partition(" until ")
-    shown = datetime.combine(began, datetime.strptime(after.partition(" ")[0], "%X").time())
-    wait = round((shown - began).total_seconds()) % 86_400
-    assert (time, 179 <= wait <= 240) == (0, True)
-    assert before.endswith("no answer at tdx:8080): trying again")
-    assert after.endswith("; Ctrl-C ends")
+
+    async def twice(client: TdxClient) -> None:
+        await ask_all(client)
+        await asyncio.sleep(1001 - service.time)
+        await ask_all(client)
+
+    asked(service, twice)
+    (first, line), (second, again) = said
+    assert first < 1
+    assert second == pytest.approx(1001, abs=1)
+    assert "no answer at tdx:8080); retries: 3" in line
+    assert again == line
