@@ -7,12 +7,11 @@ import orjson
 import psycopg
 from psycopg import sql
 
-from loaders.landing.change_feed import touch
 from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
 from loaders.tdx.context import Context
-from loaders.tdx.tables import ANSWER_GAP, KLINE_DAILY, REJECTED_ROW, SECURITY
+from loaders.tdx.tables import KLINE_DAILY, REJECTED_ROW
 from loaders.warehouse.editions import find_edition
-from quotemill.instrument_ranges import describe_other_kinds, find_range, is_other_kind
+from quotemill.instrument_ranges import describe_other_kinds, find_range
 from quotemill.wording import say_count
 
 DATASET = "codes"
@@ -64,17 +63,6 @@ class LeftOut:
         settled = withdraw_settled(stored, rejected, lambda _: True)
         return [*(row for row in rejected if row.row_key not in known_codes), *settled]
 
-    def drop_stored(self) -> None:
-        """Delete what an earlier version stored of codes without a traded share."""
-        dropped = self.ctx.ask(lambda conn: drop_untraded(conn, self.untraded))
-        if dropped:
-            self._say_odd(
-                dropped,
-                ("stored code", "stored codes"),
-                "without a traded share",
-                "deleted, with bars",
-            )
-
     def _say_odd(self, codes: Sequence[str], nouns: tuple[str, str], what: str, done: str) -> None:
         named = (f"{code} {self.names.get(code, '')}".strip() for code in codes[:2])
         count = say_count(len(codes), *nouns)
@@ -90,22 +78,3 @@ def find_traded(conn: psycopg.Connection, codes: Collection[str]) -> set[str]:
         " (select 1 from raw_tdx.kline_daily as t where t.code = c.code and t.volume <> 0)"
     ).format(sql.SQL(find_edition(conn).relate_codes(conn, KLINE_DAILY.qualified, "%s")))
     return {code for (code,) in conn.execute(query, (list(codes),))}
-
-
-def drop_untraded(conn: psycopg.Connection, untraded: Collection[str]) -> list[str]:
-    """Delete the stored codes of `untraded`, and those of other kinds that had no trade.
-
-    The service's lists name none of them. Also deletes their bars; returns the codes.
-    """
-    stored = conn.execute(
-        "select code from raw_tdx.security"
-        " where instrument_type <> 'index' and not starts_with(source_route, '/api/') order by 1"
-    )
-    codes = [code for (code,) in stored if code in untraded or is_other_kind(code)]
-    traded = find_traded(conn, codes)
-    dropped = [code for code in codes if code not in traded]
-    for table in (SECURITY, KLINE_DAILY, ANSWER_GAP) if dropped else ():
-        query = f"delete from {table.qualified} where code = any(%s)"
-        conn.execute(query.encode(), (dropped,))
-        touch(conn, table, dropped)
-    return dropped

@@ -185,7 +185,6 @@ def read_folder(
     for generation, files in read.items():
         ctx.load.reporter.line(f"codes: {', '.join(files)} of {generation}")
     left.say()
-    left.drop_stored()
     if not before:  # the first load
         ctx.load.reporter.line(f"codes: {ctx.folder.root} is read as {ctx.folder.form}")
         for sentence in describe_unread(ctx.folder, has_service=ctx.service is not None):

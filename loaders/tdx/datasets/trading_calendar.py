@@ -3,7 +3,7 @@
 The service knows past days from its own sh000001 bars, which have holes, and no future days. The
 same holds for the desktop client's file of that index. The exchange's published calendar lands
 beside them, up to the end of the announced holidays. `source` marks the origin. A day that any
-source knows is a trading day.
+source knows is a trading day, and stays one if a later answer of the service lacks it.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -11,29 +11,24 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
 
-import orjson
 import psycopg
 
 from loaders import trading_time
 from loaders.engine.outcome import Outcome
 from loaders.engine.source import Keys
 from loaders.engine.window import Window
-from loaders.landing.change_feed import touch
-from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
 from loaders.tdx.bars import plausibility
 from loaders.tdx.bars.records import to_dates, to_number
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import vipdoc
 from loaders.tdx.files.own_days import find_own_days
-from loaders.tdx.tables import REJECTED_ROW, TRADING_DAY
-from quotemill.errors import DataQualityError, UpstreamError, name_acceptance
+from loaders.tdx.tables import TRADING_DAY
+from quotemill.errors import DataQualityError, UpstreamError
 from quotemill.wording import say_count
 
 NAME = "trading_calendar"
 KEY = "SSE"
-MOST_LOST = 0.05  # of the stored days; a calendar that lost more is refused
-LOST_DAY = "the service had this day and must still have it: it stays a trading day"
 # The client's days are those of the first index that it has a file of.
 INDICES = ("sh000001", "sz399001")
 SATURDAY = 5
@@ -41,7 +36,6 @@ WITNESSES = ("service", "client")
 _FROZEN = (
     "restart the TDX service; if the exchange was shut that day, the next trading day ends this"
 )
-_RESTART = "restart the TDX service with the time zone (TZ) that it had first, then run again"
 
 
 def stored(conn: psycopg.Connection) -> list[date]:
@@ -49,14 +43,6 @@ def stored(conn: psycopg.Connection) -> list[date]:
     rows = conn.execute(
         "select distinct trade_date from raw_tdx.trading_day where source = any(%s) order by 1",
         (list(WITNESSES),),
-    )
-    return [row[0] for row in rows]
-
-
-def read_service_days(conn: psycopg.Connection) -> list[date]:
-    """Return the landed days of the service, ascending."""
-    rows = conn.execute(
-        "select trade_date from raw_tdx.trading_day where source = 'service' order by trade_date"
     )
     return [row[0] for row in rows]
 
@@ -76,25 +62,15 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
     if ctx.service is None:
         yield _load_files_alone(ctx, file_days)
         return
-    before, accepts_loss = ctx.ask(read_service_days), ctx.load.request.accepts_loss_of(NAME)
-    known_holes = ctx.ask(lambda conn: open_rejects(conn, REJECTED_ROW, NAME))
-    gone: list[date] = []
 
     async def days() -> Outcome:
-        served_days = await served(ctx.client, before, ctx.clock(), accepts_loss=accepts_loss)
-        known = {*served_days, *(day for day in before if day > ctx.today)}
-        gone.extend(day for day in before if day not in known)
+        served_days = await served(ctx.client, ctx.clock())
         served_at = ctx.client.service_time
         stands = explain_frozen(served_days, served_at and min(served_at, ctx.clock()))
         rows = build_records(served_days, ctx.clock(), file_days)
-        holes = [] if accepts_loss else [_reject_hole(day) for day in gone]
-        holes += withdraw_settled(known_holes, holes, lambda row: row.rule == LOST_DAY)
-        return Outcome(KEY, rows, holes, max(served_days + file_days), failure=stands)
+        return Outcome(KEY, rows, cursor=max(served_days + file_days), failure=stands)
 
-    [outcome] = ctx.only(KEY, days())
-    if gone and ctx.load.accepts_loss(NAME, _describe_lost(gone)):
-        ctx.ask(lambda conn: drop_service_days(conn, gone))
-    yield outcome
+    yield from ctx.only(KEY, days())
 
 
 def read_file_days(ctx: Context) -> list[date]:
@@ -147,25 +123,6 @@ def withdraw(conn: psycopg.Connection, days: Sequence[date]) -> None:
     )
 
 
-def drop_service_days(conn: psycopg.Connection, days: Sequence[date]) -> None:
-    """Delete days of the service that it no longer has."""
-    conn.execute(
-        "delete from raw_tdx.trading_day where source = 'service' and trade_date = any(%s)",
-        (list(days),),
-    )
-    touch(conn, TRADING_DAY)
-
-
-def _describe_lost(days: Sequence[date]) -> str:
-    count = say_count(len(days), "day")
-    return f"the service's trading calendar lost {count} it had, the first {days[0]}"
-
-
-def _reject_hole(day: date) -> Rejected:
-    payload = orjson.dumps({"trade_date": day, "source": "service"}).decode()
-    return Rejected(f"{day} service", "trade_date", LOST_DAY, str(day), payload)
-
-
 def _load_files_alone(ctx: Context, days: list[date]) -> Outcome:
     """Build the outcome without a service; an old folder is no fault."""
     if not days:
@@ -188,27 +145,16 @@ def _load_files_alone(ctx: Context, days: list[date]) -> Outcome:
     return Outcome(KEY, build_records([], ctx.clock(), days), cursor=days[-1])
 
 
-async def served(
-    client: TdxClient, before: Sequence[date], as_of: datetime, *, accepts_loss: bool = False
-) -> list[date]:
-    """Return all days of the service's calendar.
-
-    A few days that it had and no longer has between the others are no reason to refuse the newer
-    ones. Raises UpstreamError if it lost more, or the newest.
-    """
+async def served(client: TdxClient, as_of: datetime) -> list[date]:
+    """Return all days of the service's calendar. Raises UpstreamError for an empty one."""
     today = as_of.astimezone(trading_time.SHANGHAI).date()
     start = trading_time.FIRST_SHANGHAI_DAY
     days = await client.workdays(start, today)
     if not days:
         raise UpstreamError(
-            f"the service's trading calendar is empty from {start} to {today}", hint=_RESTART
-        )
-    lost = sorted({day for day in before if day <= today} - set(days))
-    is_hole = len(lost) <= MOST_LOST * len(before) and (not lost or lost[-1] < days[-1])
-    if not is_hole and not accepts_loss:
-        raise UpstreamError(
-            f"{_describe_lost(lost)}: the stored days stay",
-            hint=f"{_RESTART}; {name_acceptance('tdx', NAME)}",
+            f"the service's trading calendar is empty from {start} to {today}",
+            hint="restart the TDX service with the time zone (TZ) that it had first, then run"
+            " again",
         )
     expected = trading_time.published_days(days[-1] + timedelta(days=1), today)
     if expected and trading_time.is_final(expected[-1], as_of):

@@ -1,6 +1,6 @@
 """Answers that are less than what is stored, or cannot be true, destroy nothing."""
 
-from datetime import date, datetime
+from datetime import date
 
 import pytest
 
@@ -40,47 +40,19 @@ def test_a_code_that_vanishes_is_marked_and_its_bars_are_kept(open_bench: OpenBe
         assert bench.klines() == before
 
 
-def test_an_old_hole_in_the_calendar_is_a_finding_and_newer_days_count(
-    open_loaded: OpenBench, days: list[date]
+@pytest.mark.parametrize("fault", ["calendar-short:keep=5", "calendar-hole:back=10"])
+def test_a_day_that_the_service_no_longer_has_stays_and_newer_days_land(
+    open_loaded: OpenBench, days: list[date], fault: str
 ) -> None:
     stored = "select trade_date from raw_tdx.trading_day where source = 'service' order by 1"
-    holes = "select row_key from raw_tdx.rejected_row where is_withdrawn is not true"
-    clock = datetime.combine(days[-3], datetime.min.time()).replace(hour=18)
-    with open_loaded(clock=clock) as bench:
+    with open_loaded(clock=days[-3]) as bench:
         bench.sandbox.set_clock(days[-1], restart=True)
-        bench.sandbox.faults.add("calendar-hole:back=10")
+        bench.sandbox.faults.add(fault)
 
-        assert bench.load(datasets=CALENDAR).exit_code == 0
+        result = bench.load(datasets=CALENDAR)
 
+        assert (result.exit_code, result.warnings) == (0, ())
         assert [day for (day,) in bench.rows(stored)] == days
-        assert bench.rows(holes) == [(f"{days[-11]} service",)]
-
-        bench.sandbox.faults.clear()
-        bench.load(datasets=CALENDAR)
-        assert bench.rows(holes) == []
-
-
-@pytest.mark.parametrize("fault", ["calendar-short:keep=5", "calendar-hole:back=10"])
-def test_a_lost_day_goes_once_its_loss_is_accepted(
-    loaded_bench: Bench, days: list[date], fault: str
-) -> None:
-    loaded_bench.sandbox.faults.add(fault)
-    refused = loaded_bench.load(datasets=CALENDAR)
-    if "short" in fault:
-        way_out = "`loaders run tdx --dataset trading_calendar --accept-loss`"
-        assert any(way_out in warning for warning in refused.warnings)
-
-    accepted = loaded_bench.load(datasets=CALENDAR, accept_loss=True)
-
-    assert accepted.exit_code == 0
-    assert any("accepted by" in warning and " lost " in warning for warning in accepted.warnings)
-    [(count,)] = loaded_bench.rows(
-        "select count(*) from raw_tdx.trading_day where source = 'service'"
-    )
-    assert count == (5 if "short" in fault else len(days) - 1)
-    holes = "select row_key from raw_tdx.rejected_row where is_withdrawn is not true"
-    assert loaded_bench.rows(holes) == []
-    assert not any(" lost " in text for text in loaded_bench.load(datasets=CALENDAR).warnings)
 
 
 def test_an_exchange_that_the_service_lists_no_more_goes_once_accepted(

@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 
 from loaders.tdx.check import check
-from loaders.tdx.datasets import codes
-from loaders.tdx.files import vipdoc
 from loaders.trading_time import SHANGHAI
 from tests.conftest import shared_folder
 from tests.integration.tdx_load.bench import Bench, Heard, settings_for
@@ -116,47 +114,6 @@ def test_a_code_that_trades_at_last_is_loaded(
     assert bench.load().exit_code == 0
     assert ("sh600099", 3) in bench.rows(LOADED)
     assert bench.rows(untraded) == [("sh512881",)]
-
-
-def test_what_an_earlier_version_stored_of_untraded_codes_is_deleted(
-    client: Path, warehouse_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bench = open_folder(client, warehouse_dsn, tmp_path, CLOCK)
-    with monkeypatch.context() as earlier:
-        for module in (codes, vipdoc):
-            earlier.setattr(module, "has_trade", lambda _: True)
-        assert bench.load().exit_code == 0
-    for table in ("security", "kline_daily"):
-        columns = bench.rows(
-            "select string_agg(column_name, ', ') from information_schema.columns where"
-            " table_schema = 'raw_tdx' and table_name = %s and column_name <> 'code'",
-            table,
-        )[0][0]
-        bench.execute(
-            f"insert into raw_tdx.{table} (code, {columns}) select 'sh521099', {columns}"
-            f" from raw_tdx.{table} where code = 'sh512881'"
-        )
-    traded, untraded = ["sh551030", "sh600000"], ["sh512881", "sh521099"]
-    assert bench.rows(LOADED) == [(code, 3) for code in sorted(traded + untraded)]
-
-    assert bench.load().exit_code == 0
-
-    assert bench.rows(LOADED) == [(code, 3) for code in traded]
-    assert [code for code, *_ in bench.rows(LISTED)] == ["sh000001", *traded]
-    text = "codes: 2 stored codes without a traded share, such as sh512881 证券申赎 and sh521099:"
-    assert f"{text} deleted, with bars" in bench.heard.lines
-    changed = (
-        "select distinct key from ops.changes where table_name = 'raw_tdx.kline_daily'"
-        " and dates = '{(,)}' order by 1"
-    )
-    assert bench.rows(changed) == [(code,) for code in untraded]
-    bench.heard.lines.clear()
-    assert bench.load().exit_code == 0
-    assert not any("deleted" in line for line in bench.heard.lines)
-
-    write_days(client, "sh512881", 900, 300)
-    assert bench.load().exit_code == 0
-    assert bench.rows(LOADED) == [(code, 3) for code in ("sh512881", *traded)]
 
 
 @pytest.mark.parametrize(
