@@ -1,6 +1,5 @@
 """The context that a running load of TDX passes to its datasets."""
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -22,7 +21,6 @@ from loaders.warehouse.tables import LandedTable
 from quotemill.errors import DataQualityError, UpstreamError, name_acceptance
 from quotemill.instrument_ranges import classify_code
 from quotemill.warehouse.schemas import has_rows
-from quotemill.wording import say_count
 
 if TYPE_CHECKING:
     import psycopg
@@ -70,12 +68,9 @@ class Context:
     securities: dict[str, Security] = field(default_factory=dict)
     days: list[date] = field(default_factory=list)
     absences: "dict[str, Absence]" = field(default_factory=dict)
-    # codes whose day bars are requested again, each with the day that they must have
-    overdue: dict[str, date] = field(default_factory=dict)
     # corporate actions of the CSV files; None until these are read
     actions: "ActionSet | None" = None
     file_notes: FileNotes = field(default_factory=FileNotes)
-    _gone: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.settings: TdxSettings = self.load.settings.tdx
@@ -130,68 +125,6 @@ class Context:
     def day_files(self) -> Mapping[str, Path]:
         """The client's files of day bars by code; none where the service comes first."""
         return self.folder.bars("day") if self.folder and self.settings.files_first else {}
-
-    def gone_files(self, dataset: str, period: str = "day") -> frozenset[str]:
-        """Keys of a dataset whose file of bars was read before and is gone.
-
-        None where the service comes first. A part of the folder that cannot be read is a failure
-        of its own: its files are not gone.
-        """
-        from loaders.tdx.files.folder import name_bars
-        from loaders.tdx.files.written import state_in
-
-        if dataset not in self._gone:
-            known = self._find_dataset(dataset)
-            folder, cursors = self.folder, self.load.cursors(known.landed.name)
-            read = {
-                key.removesuffix(known.cursor_key(""))
-                for key, cursor in cursors.items()
-                if known.has_cursor(key) and state_in(cursor)
-            }
-            self._gone[dataset] = frozenset(
-                code
-                for code in read
-                if folder is not None
-                and self.settings.files_first
-                and code not in folder.bars(period)
-                and not folder.hides(name_bars(code, period))
-            )
-        return self._gone[dataset]
-
-    def _find_dataset(self, name: str) -> "Dataset":
-        return next(d for d in self.load.source.datasets if d.name == name)
-
-    def lost_files(self, dataset: str, period: str = "day") -> Mapping[str, str]:
-        """A sentence per exchange about the gone files of codes that are still listed."""
-        from loaders.tdx.files.folder import name_bars
-
-        gone = sorted(
-            code
-            for code in self.gone_files(dataset, period)
-            if code not in self.securities or self.securities[code].is_listed
-        )
-        examples = {code[:2]: name_bars(code, period) for code in reversed(gone)}
-        what = {"day": "day bars", "minute1": "minutes", "minute5": "five-minute bars"}[period]
-        return {
-            exchange: f"vipdoc/{exchange}: "
-            + say_count(
-                count,
-                f"file of {what} that was read before is",
-                f"files of {what} that were read before are",
-            )
-            + f" gone, such as {examples[exchange].rpartition('/')[2]}"
-            for exchange, count in Counter(code[:2] for code in gone).items()
-        }
-
-    def miss_bars(self, dataset: str, key: str, cursor: date | None, period: str) -> Outcome:
-        """The outcome of a key whose file of bars is gone: a failure, unless that is accepted."""
-        loss = self.lost_files(dataset, period).get(key[:2])
-        outcome = Outcome(key, skipped="the client's folder has no file of it")
-        if loss is None or key not in self.gone_files(dataset, period):
-            return outcome
-        # without the file's state it is not missed
-        accepted = replace(outcome, cursor=cursor)
-        return self.refuse_loss(dataset, loss, accepted, "; is the share mounted?")
 
     def miss_file(
         self,

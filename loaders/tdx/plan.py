@@ -1,6 +1,5 @@
 """The tasks of a load: those requested, or those that an earlier job left undone."""
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 
@@ -13,7 +12,6 @@ from loaders.tdx.datasets import (
     capital_events,
     codes,
     index_kline,
-    kline_daily,
     minute_5m,
     sectors,
     trading_calendar,
@@ -98,45 +96,7 @@ def plan(ctx: Context) -> Iterator[Sequence[Unit]]:
             ctx.days = trading_calendar.trading_days([], ctx.today)
     wanted = _select_codes(ctx)
     units = None if ctx.load.retried is None else plan_retry(ctx.load.retried)
-    if units is None:
-        units = plan_request(ctx, wanted)
-    yield units
-    if ctx.service is None:
-        return
-    if day_codes := {key for unit in units if unit.dataset == "kline_daily" for key in unit.keys}:
-        yield _plan_overdue(ctx, day_codes)
-
-
-def _plan_overdue(ctx: Context, keys: set[str]) -> list[Unit]:
-    """Tasks that request day bars once more.
-
-    If many codes lack the due day, the answers were partial: each code must get it or fail. If only
-    a few lack it, they are suspended.
-    """
-    window = ctx.window
-    last = bisect_right(ctx.days, min(window.due, window.until or window.due))
-    if not last:
-        return []
-    due = ctx.days[last - 1]
-    tasks = (task for task in ctx.load.tasks if task.dataset == "kline_daily")
-    failed = {key for task in tasks for key in task.failures}
-    lagging = ctx.ask(
-        lambda conn: kline_daily.find_lagging(conn, sorted(keys - failed), ctx.days, due)
-    )
-    if not lagging.codes:
-        return []
-    counts = f"{len(lagging.codes):,} of {lagging.traded:,}"
-    what = f"{counts} codes that traded recently have no bar of {due}"
-    if not lagging.too_many and len(lagging.codes) == lagging.traded:
-        ctx.load.warn(f"kline_daily: {what}: suspended, or the service's bars stand still")
-        return []
-    if not lagging.too_many:
-        ctx.load.log("info", f"kline_daily: {what}", {"codes": lagging.codes[:20]})
-        ctx.load.reporter.line(f"kline_daily: {what}: suspended")
-        return []
-    ctx.load.warn(f"kline_daily: {what}: the service answers in part, asking again")
-    ctx.overdue = dict.fromkeys(lagging.codes, due)
-    return _split_codes(ctx, "kline_daily", lagging.codes)
+    yield plan_request(ctx, wanted) if units is None else units
 
 
 def choose_datasets(request: LoadRequest) -> tuple[str, ...]:
@@ -159,7 +119,6 @@ def plan_request(ctx: Context, wanted: Sequence[str]) -> list[Unit]:
             continue  # check_request refuses it if the user named it
         if name == "index_kline":
             in_files = [c for c in ctx.day_files if ctx.instrument_type(c) == "index"]
-            in_files += ctx.gone_files(name)  # such an index fails, rather than being left out
             served = ctx.service is not None
             units.append(Unit(name, index_kline.keys(settings.indices, in_files, served=served)))
         elif name == "market_stats_snapshot":
@@ -183,8 +142,7 @@ def _available_codes(ctx: Context, name: str, wanted: Sequence[str]) -> Sequence
         return wanted
     if ctx.folder is None:
         return ()
-    # a code whose file is gone fails, rather than being left out
-    files = {*ctx.folder.bars(period), *ctx.gone_files(name, period)}
+    files = ctx.folder.bars(period)
     return [code for code in wanted if code in files]
 
 

@@ -24,10 +24,11 @@ import psycopg
 from loaders.engine.outcome import Outcome
 from loaders.engine.source import Keys
 from loaders.landing.rejects import Rejected
+from loaders.tdx.client.answers import EXCHANGES
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset, Security
 from loaders.tdx.files import tnf
-from loaders.tdx.files.folder import HQ_CACHE
+from loaders.tdx.files.folder import FOLDERS, HQ_CACHE
 from loaders.tdx.files.generations import choose
 from loaders.tdx.files.unread import describe_unread
 from loaders.tdx.files.vipdoc import describe_twins, has_trade, last_day
@@ -50,10 +51,39 @@ STRAYS_NAMED = 5
 
 
 def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
-    """Yield one outcome: listed and vanished codes; unreadable folders are a failure."""
+    """Yield one outcome: listed and vanished codes; unreadable or lost files are a failure."""
     fault = ctx.folder.fault if ctx.folder else None
+    counts, losses = count_files(ctx, ctx.load.cursors(SECURITY.name).get(KEY, ""))
     for outcome in _fetched(ctx):
-        yield _add_failures(outcome, [fault])
+        cursor = outcome.cursor and " ".join(map(str, (outcome.cursor, *counts)))
+        yield replace(_add_failures(outcome, [fault, *losses]), cursor=cursor)
+
+
+def count_files(ctx: Context, cursor: str) -> tuple[list[int], list[str]]:
+    """Count the folder's files of bars by exchange and period, for the end of the cursor.
+
+    Also returns a failure for each of these that lost more files than LEAST_SHARE allows, which
+    keeps its old count, until the loss is accepted. Nothing where the service comes first.
+
+    cursor: of the last load
+    """
+    if ctx.folder is None or not ctx.settings.files_first:
+        return [], []
+    places = [(exchange, period) for exchange in EXCHANGES for period in FOLDERS]
+    before = [int(count) for count in cursor.split(" ")[1:]] or [0] * len(places)
+    counts, losses = [], []
+    for (exchange, period), had in zip(places, before, strict=True):
+        count = sum(code.startswith(exchange) for code in ctx.folder.bars(period))
+        place = f"vipdoc/{exchange}/{FOLDERS[period]}"
+        is_lost = count < LEAST_SHARE * had
+        if is_lost and not ctx.folder.hides(place):
+            loss = f"{place} has {count:,} files of bars, and had {had:,} in the last load"
+            is_lost = not ctx.load.accepts_loss(NAME, loss)
+            if is_lost:
+                way_out = name_acceptance("tdx", NAME)
+                losses.append(f"{loss}: stored rows stay; is the share mounted? ({way_out})")
+        counts.append(had if is_lost else count)
+    return counts, losses
 
 
 def _fetched(ctx: Context) -> Iterator[Outcome]:
@@ -242,15 +272,7 @@ def _load_folder_alone(ctx: Context, securities: Mapping[str, Security]) -> Outc
             failure=f"{ctx.folder.root} names {lacks};"
             " download day bars in the client, then run again",
         )
-    failure = None
-    if not ctx.day_files and ctx.gone_files("kline_daily"):
-        assert ctx.folder is not None
-        failure = (
-            f"{ctx.folder.root} holds no file of day bars: vipdoc is empty, or its share is not"
-            " mounted; download day bars in the client, then run again"
-        )
-    rows = build_records(list(securities.values()), ctx.clock())
-    return Outcome(KEY, rows, cursor=ctx.today, failure=failure)
+    return Outcome(KEY, build_records(list(securities.values()), ctx.clock()), cursor=ctx.today)
 
 
 def _count_tolerated(known: Collection[str]) -> float:

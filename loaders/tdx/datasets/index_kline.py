@@ -116,17 +116,12 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
             before_answer = before and before.beside_file()
             work = _load(ctx, key, reached, before_answer, known)
             return files.fill_gaps(in_file, await catch_failure(key, work), before)
-        if key in gone:
-            return gone[key]
         if not window.wants(cursors.get(key)):
             return Outcome(key, skipped=NOT_DUE)
         return await _load(ctx, key, cursors.get(key), stored.get(key), known)
 
     if ctx.service is None:
         return files.with_warnings(ctx.at_once(keys, read_file))
-    files.warn_of_gone()
-    # nobody asks the service for these; not on the event loop, as an accepted loss is recorded
-    gone = {key: read_file(key) for key in files.read_before - {*ctx.settings.indices}}
     outcomes = check_history(
         ctx, DATASET.name, INDEX_KLINE, ctx.each(keys, load_key), stored, split_key
     )

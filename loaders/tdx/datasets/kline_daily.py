@@ -6,15 +6,11 @@ overlap. If the answer does not join the stored bars (loaders.tdx.bars.stored_ba
 the whole history again.
 """
 
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from typing import Any
-
-import psycopg
 
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.tdx.bars import records, stored_bars
@@ -28,9 +24,6 @@ from loaders.tdx.fetching.file_days import DayFiles
 from loaders.tdx.tables import ANSWER_GAP, KLINE_DAILY
 
 ROUTE = "/api/kline-all"
-RECENT_DAYS = 5  # trading days
-# Of the codes that traded before, at most this number or this share are suspended on a new day.
-MOST_SUSPENDED, SUSPENDED_SHARE = 2, 0.05
 
 
 def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
@@ -61,30 +54,8 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
 
     if ctx.service is None:
         return files.with_warnings(ctx.at_once(codes, read_file))
-    files.warn_of_gone()
-    in_files_alone = {
-        code
-        for code, before in stored.items()
-        if code not in ctx.day_files and before.routes[before.newest] == file_days.ROUTE
-        if (security := ctx.securities.get(code)) and not security.is_from_service
-    }
     outcomes = check_history(ctx, DATASET.name, KLINE_DAILY, ctx.each(codes, load_code), stored)
-    return files.with_warnings(_miss_files(ctx, outcomes, in_files_alone, cursors))
-
-
-def _miss_files(
-    ctx: Context, outcomes: Iterator[Outcome], codes: Collection[str], cursors: Mapping[str, date]
-) -> Iterator[Outcome]:
-    """Say of which codes the file is missed, too: those of `codes` that the service failed for.
-
-    Not on the event loop, as an accepted loss is recorded.
-    """
-    for outcome in outcomes:
-        code, why = outcome.key, outcome.failure
-        if why and not outcome.gone and code in codes:
-            missed = ctx.miss_bars(DATASET.name, code, cursors.get(code), file_days.PERIOD)
-            outcome = replace(missed, failure=missed.failure and f"{why}; {missed.failure}")
-        yield outcome
+    return files.with_warnings(outcomes)
 
 
 async def _load(ctx: Context, code: str, cursor: date | None, stored: Stored | None) -> Outcome:
@@ -100,12 +71,10 @@ async def _load(ctx: Context, code: str, cursor: date | None, stored: Stored | N
     first = date.min if cursor else window.since or date.min
     last = window.until or date.max
     outcome = replace(outcome, beside=list_day_gaps(code, bars, window.days, first, last))
-    due, must_have = min(window.due, last), ctx.overdue.get(code)
+    due = min(window.due, last)
     # An old bar may stay wrong for ever. The bar that is due can still come right.
     if refused := next((r.rule for r in outcome.rejected if r.row_key == f"{code} {due}"), None):
         return replace(outcome, failure=f"the bar of {due} was refused: {refused}")
-    if must_have and bars.dates[-1] < must_have:
-        return replace(outcome, failure=f"no bar of {must_have}, though it traded the days before")
     return outcome
 
 
@@ -115,46 +84,6 @@ def list_day_gaps(
     """List neighbouring bars from `first` to `last` with trading days between them."""
     landed = file_days.between(records.from_answer(bars), first, last)
     return file_days.list_gaps(code, landed, records.to_numbers(days))
-
-
-@dataclass(frozen=True)
-class Lagging:
-    """Codes that traded recently and lack the bar of the due day.
-
-    traded: the number of codes that traded recently, these included.
-    """
-
-    codes: tuple[str, ...]
-    traded: int
-
-    @property
-    def too_many(self) -> bool:
-        """Whether more codes lag than are suspended in a day: the source is partial."""
-        return len(self.codes) > max(MOST_SUSPENDED, SUSPENDED_SHARE * self.traded)
-
-
-def find_lagging(
-    conn: psycopg.Connection, codes: Sequence[str], days: Sequence[date], due: date
-) -> Lagging:
-    """Return the codes whose newest bar is from the last few days before `due`.
-
-    The days count back from the newest day before `due` that any code has: a source that stood
-    still for weeks is noticed too.
-    """
-    newest = stored_bars.newest_days(conn, codes, due)
-    before = max((day for day in newest.values() if day < due), default=date.min)
-    last = bisect_left(days, due if due in newest.values() else before)
-    since = days[max(last - RECENT_DAYS, 0)]
-    ends = Counter(day for day in newest.values() if day < due)
-    # Days on which more codes ended than are ever suspended in a day had another cause, whatever
-    # their age.
-    together = {
-        d for d, n in ends.items() if n > max(MOST_SUSPENDED, SUSPENDED_SHARE * len(newest))
-    }
-    late = tuple(
-        sorted(c for c, day in newest.items() if day < due and (day >= since or day in together))
-    )
-    return Lagging(late, len(late) + sum(day == due for day in newest.values()))
 
 
 table = partial(records.table, names=KLINE_DAILY.schema.names)

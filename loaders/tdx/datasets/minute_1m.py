@@ -25,7 +25,7 @@ from loaders.tdx.client.answers_intraday import TimedBars
 from loaders.tdx.client.routes_bars import HISTORY_LIMIT, INTRADAY_BARS
 from loaders.tdx.context import Context, Dataset, answer_or_fault
 from loaders.tdx.fetching.changed_history import INTRADAY, check_history
-from loaders.tdx.fetching.minute_files import FileReading, days_of_fetch, miss_files
+from loaders.tdx.fetching.minute_files import FileReading, days_of_fetch
 from loaders.tdx.fetching.minutes_today import fetch_today
 from loaders.tdx.files.folder import FOLDERS
 from loaders.tdx.missing_datasets import Absence, is_empty
@@ -51,11 +51,8 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     wanted = ctx.ask(lambda conn: minute_days.wanted(conn, codes, days, period=PERIOD, again=again))
     absence = ctx.absence(DATASET.name, KLINE_MINUTE)
     cursors = ctx.load.cursors(KLINE_MINUTE.name)
-    missed = {} if ctx.service else miss_files(ctx, DATASET, codes, PERIOD)
 
     async def load_code(code: str) -> Outcome:
-        if code in missed:
-            return missed[code]
         reading = _Reading(
             ctx=ctx,
             code=code,

@@ -16,13 +16,13 @@ from loaders.engine.source import Keys
 from loaders.tdx.bars import minute_days, records
 from loaders.tdx.bars.minute_days import Wanted
 from loaders.tdx.context import Context, Dataset
-from loaders.tdx.fetching.minute_files import FileReading, days_of_fetch, miss_files
+from loaders.tdx.fetching.file_days import NO_FILE
+from loaders.tdx.fetching.minute_files import FileReading, days_of_fetch
 from loaders.tdx.tables import KLINE_PERIOD
 
 NAME = "minute_5m"
 PERIOD = "minute5"
 ROUTE = "vipdoc/fzline"
-NO_FILE = "the client's folder has no file of it"
 MISFIT = "the bars do not sum to the day bar: provisional until the file is written again"
 AFTER_HOURS = ("sh68", "sz30")  # STAR since 2019-07-22, ChiNext since 2020-08-24
 
@@ -33,11 +33,8 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     again = ctx.window.reads_again
     wanted = ctx.ask(lambda conn: minute_days.wanted(conn, codes, days, period=PERIOD, again=again))
     cursors = ctx.load.cursors(KLINE_PERIOD.name)
-    missed = miss_files(ctx, DATASET, codes, PERIOD)
 
     def load_code(code: str) -> Outcome:
-        if code in missed:
-            return missed[code]
         if ctx.file(code, PERIOD) is None:
             return Outcome(code, skipped=NO_FILE)
         return _load(ctx, code, wanted[code], cursors.get(DATASET.cursor_key(code)))

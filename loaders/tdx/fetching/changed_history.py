@@ -1,10 +1,9 @@
 """Answers of the service that would rewrite final bars.
 
 One whose closes contradict most of them (bars of another code, tenfold prices) lands nothing and is
-a failure of its key, on record among the rejected rows. The same answer of another day or route
-lands, as does any with `--accept-loss`, or what a file has. A smaller change lands and is a
-finding. Of minutes the last of each day is compared, where stored days are read again: other loads
-ask for one stored day at most.
+a failure of its key until `--accept-loss`. A smaller change lands, and so does what a file has. Of
+minutes the last of each day is compared, where stored days are read again: other loads ask for one
+stored day at most.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,12 +11,10 @@ from dataclasses import replace
 from datetime import date
 
 import numpy as np
-import orjson
 import psycopg
 from psycopg import sql
 
 from loaders.engine.outcome import Outcome
-from loaders.landing.rejects import Rejected, open_rejects
 from loaders.tdx.bars import records
 from loaders.tdx.bars.records import Records
 from loaders.tdx.bars.stored_bars import Stored
@@ -25,13 +22,10 @@ from loaders.tdx.context import Context
 from loaders.trading_time import close_of
 from loaders.warehouse.tables import LandedTable
 
-REFUSED, CHANGED = "refused history", "history changed"
-RULE = "an answer has the closes of final bars"
 MINUTES = "minute1"  # period of an index
 LEAST = 3  # compared bars: of fewer most is one
 INTRADAY = Stored(date.min, date.max)  # closes of minutes are looked up
 CENT = 10  # li, to which files round the closes of indices
-SHOWN = 10  # newest closes that another answer must have, too
 
 
 def check_history(
@@ -48,10 +42,8 @@ def check_history(
 
     split: the code and the period of a key
     """
-    doubts = ctx.ask(lambda conn: open_rejects(conn, ctx.load.source.rejected, name))
-    refused = {doubt.row_key: doubt for doubt in doubts if doubt.field == REFUSED}
     for outcome in outcomes:
-        before, key = stored.get(outcome.key), outcome.key
+        before = stored.get(outcome.key)
         bars = _bars_of_service(outcome) if before else records.empty()
         new = dict(zip(records.to_dates(bars["day"]), bars["close"].tolist(), strict=True))
         if before is None or not new:
@@ -60,9 +52,8 @@ def check_history(
         old = before.closes
         if 2 * len(old) < len(new) or _find_changes(new, old):
             # bound at once: the work is repeated where the warehouse was away
-            old = ctx.ask(_reader(table, *split(key), sorted(new)))
-        route = records.ROUTES[bars["route"][-1]]
-        yield _judge(ctx, name, outcome, new, old, refused.get(key), route)
+            old = ctx.ask(_reader(table, *split(outcome.key), sorted(new)))
+        yield _judge(ctx, name, outcome, new, old)
 
 
 def _bars_of_service(outcome: Outcome) -> Records:
@@ -96,43 +87,12 @@ def _reader(
 
 
 def _judge(
-    ctx: Context,
-    name: str,
-    outcome: Outcome,
-    new: Mapping[date, int],
-    old: Mapping[date, int],
-    refused: Rejected | None,
-    route: str,
+    ctx: Context, name: str, outcome: Outcome, new: Mapping[date, int], old: Mapping[date, int]
 ) -> Outcome:
     changed, compared = _find_changes(new, old), len(new.keys() & old.keys())
-    text = ", ".join(f"{day}: {new[day]} for {old[day]}" for day in changed[-LEAST:])
-    text = f"{len(changed)} of {compared} final closes are others, such as {text}"
-    newest = {str(day): new[day] for day in changed[-SHOWN:]}
-    payload = {"code": outcome.key.partition(" ")[0], "asked_on": ctx.today, "route": route}
-    payload |= {"closes": newest}
-    row = Rejected(outcome.key, CHANGED, RULE, text, orjson.dumps(payload).decode())
-    rejected = [*outcome.rejected, *([replace(refused, is_withdrawn=True)] if refused else [])]
-    landing = replace(outcome, rejected=[*rejected, *([row] if changed else [])])
-    if (
-        compared < LEAST
-        or 2 * len(changed) <= compared
-        or _is_confirmed(refused, new, ctx.today, route)
-    ):
-        return landing
-    hint = "; what is stored stays until the answer of another day or route is the same"
-    judged = ctx.refuse_loss(name, text, landing, hint)
-    if judged is landing:
-        return landing
-    doubt = replace(row, field=REFUSED)
-    return replace(judged, rejected=[*outcome.rejected, doubt], gone=outcome.gone)
-
-
-def _is_confirmed(
-    refused: Rejected | None, new: Mapping[date, int], today: date, route: str
-) -> bool:
-    """Whether an answer of an earlier day or of another route had the same closes."""
-    if refused is None:
-        return False
-    doubt = orjson.loads(refused.payload)
-    same = all(new.get(date.fromisoformat(day)) == close for day, close in doubt["closes"].items())
-    return bool(same and (doubt["asked_on"] < str(today) or doubt.get("route", route) != route))
+    if compared < LEAST or 2 * len(changed) <= compared:
+        return outcome
+    examples = ", ".join(f"{day}: {new[day]} for {old[day]}" for day in changed[-LEAST:])
+    loss = f"{len(changed)} of {compared} final closes are others, such as {examples}"
+    judged = ctx.refuse_loss(name, loss, outcome, "; what is stored stays")
+    return replace(judged, rejected=outcome.rejected, gone=outcome.gone)

@@ -3,9 +3,8 @@
 A file that was not written since the last read is not opened; its state is in the cursor, after the
 day. From a file that grew, the new records and an overlap are read. The whole file is read where
 these do not join what is stored, or are fewer than the file grew by (it grew at its head), or where
-the file did not grow, or an earlier version read it otherwise. A file of which only the time
-differs, such as a copy, is not read again. A file that lacks stored days within its own span is
-refused.
+the file did not grow. A file of which only the time differs, such as a copy, is not read again. A
+file that lacks stored days within its own span is refused.
 
 Where a file and the service have the same day, the bar that was known later stays, as for any two
 bars, and of volumes that agree the finer one (loaders.landing.volumes). A file's bars count as
@@ -33,6 +32,7 @@ from loaders.tdx.files.written import State, make_cursor, state_in
 from quotemill.errors import DataQualityError
 
 PERIOD = "day"
+NO_FILE = "the client's folder has no file of it"
 ROUTE = "vipdoc/lday"
 TWO_CLOSES = "close of two sources"  # a stored row does not resolve it in qa_rejected_rows
 AGREE = "the client's file and the service must agree: the bar that was known later stays"
@@ -45,40 +45,33 @@ class DayFiles:
     resource: the landed table, which is the dataset's name
     states: state of each file when it was last read, by key
     due: files to read, by key
-    read_before: keys without a file that had one
     """
 
     ctx: Context
     resource: str
     states: Mapping[str, State]
     due: Mapping[str, Path]
-    read_before: frozenset[str] = frozenset()
 
     @classmethod
     def select(cls, ctx: Context, resource: str, keys: Iterable[str]) -> "DayFiles":
         window = ctx.window
         again = window.reads_again
         cursors, files = ctx.load.cursors(resource), ctx.day_files
-        states, due, read_before = dict[str, State](), dict[str, Path](), set[str]()
+        states, due = dict[str, State](), dict[str, Path]()
         for key in keys:
-            path = files.get(key)
-            before = state_in(cursors.get(key))
-            if path is None:
-                if before is not None:
-                    read_before.add(key)
+            if (path := files.get(key)) is None:
                 continue
+            before = state_in(cursors.get(key))
             if before is not None and not again:
                 states[key] = before
-            if again or not is_current(before) or State.try_read(path) != before:
+            if again or before is None or State.try_read(path) != before:
                 due[key] = path
-        return cls(ctx, resource, states, due, frozenset(read_before))
+        return cls(ctx, resource, states, due)
 
     def outcome(self, key: str, cursor: date | None, stored: Stored | None) -> Outcome:
         """The bars of a file that land, or the reason why none does."""
         if key not in self.due:
-            if key in self.ctx.day_files:
-                return Outcome(key, skipped=NOT_DUE)
-            return self.ctx.miss_bars(self.resource, key, cursor, PERIOD)
+            return Outcome(key, skipped=NOT_DUE if key in self.ctx.day_files else NO_FILE)
         try:
             return self._read_file(key, cursor, stored)
         except DataQualityError as error:
@@ -88,29 +81,20 @@ class DayFiles:
         """Pass the outcomes on and print warnings about files between them."""
         return self.ctx.file_notes.between(outcomes, self.ctx.load.warn)
 
-    def warn_of_gone(self) -> None:
-        """Say which files the service stands in for, once per exchange and load."""
-        load, lost = self.ctx.load, self.ctx.lost_files(self.resource)
-        for exchange in sorted({key[:2] for key in self.read_before} & lost.keys()):
-            text = f"{lost[exchange]}: the service's bars are taken instead"
-            if text not in load.warnings:
-                load.warn(text)
-
     def _read_file(self, key: str, cursor: date | None, stored: Stored | None) -> Outcome:
         ctx, window, path = self.ctx, self.ctx.window, self.due[key]
         kind, before = ctx.instrument_type(key), self.states.get(key)
         if cursor is None and kind != "index" and not vipdoc.has_trade(path):
             return Outcome(key, skipped=f"{path.name} {vipdoc.UNTRADED}")
         now = State.try_read(path)
-        read_before = before if is_current(before) else None
-        if read_before and now and cursor and now.size == read_before.size:
+        if before and now and cursor and now.size == before.size:
             is_final = (vipdoc.last_day(path, ctx.clock()) or date.max) <= cursor
-            if is_final and (same := read_before.unchanged(path)):
+            if is_final and (same := before.unchanged(path)):
                 return Outcome(key, skipped=NOT_DUE, cursor=make_cursor(cursor, same))
         read = partial(vipdoc.read_bars, path, key, kind, PERIOD, ctx.clock(), before=before)
         file = None
-        if read_before and now and stored and cursor and now.size > read_before.size:
-            grown = (now.size - read_before.size) // vipdoc.SIZE
+        if before and now and stored and cursor and now.size > before.size:
+            grown = (now.size - before.size) // vipdoc.SIZE
             file = read(newest=grown + window.overlap)
             # only the whole file shows whether the day of a misplaced record is free
             is_irregular = file.disorder or file.rejected
@@ -144,9 +128,7 @@ class DayFiles:
                 )
             return self._without_bars(key, cursor, before)
         if stored:
-            own = stored.closes_by(lambda route: route == ROUTE)
-            # what the service filled in is no reason to refuse a file that only is read otherwise
-            _refuse_loss(path, good, own if before and not read_before else stored.closes)
+            _refuse_loss(path, good, stored.closes)
             others = stored.closes_by(lambda route: route != ROUTE)
             rejected += list_contradictions(key, good, others, ROUTE)
         whole = len(good) + len(file.bars) - len(bars)
@@ -213,11 +195,6 @@ class DayFiles:
         state = state_in(str(in_file.cursor or "")) or self.states.get(key)
         cursor = make_cursor(max(reached), state) if reached else None
         return replace(outcome, cursor=cursor, beside=[*in_file.beside, *answer.beside])
-
-
-def is_current(state: State | None) -> bool:
-    """Whether a file in this state was read as it would be now."""
-    return state is not None and state.form == vipdoc.FORM
 
 
 def reached_day(outcome: Outcome) -> date | None:

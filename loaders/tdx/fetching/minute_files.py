@@ -5,7 +5,6 @@ after the day. One that begins with the bytes that were read gives due days, day
 ones, and those by which it grew; one with other bytes all its days, which may be corrected.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -17,29 +16,13 @@ from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import plausibility, records
 from loaders.tdx.bars.minute_days import Wanted
 from loaders.tdx.bars.records import Ints, Records
-from loaders.tdx.context import Context, Dataset
-from loaders.tdx.fetching.file_days import is_current
+from loaders.tdx.context import Context
 from loaders.tdx.files import vipdoc
 from loaders.tdx.files.folder import FOLDERS
 from loaders.tdx.files.written import State, make_cursor, state_in
 from quotemill.errors import DataQualityError
 
 DAY_LENGTH = len("2024-06-28")
-
-
-def miss_files(
-    ctx: Context, dataset: Dataset, codes: Iterable[str], period: str
-) -> dict[str, Outcome]:
-    """The outcomes of codes whose file was read before and is gone.
-
-    Not on the event loop, as an accepted loss is recorded.
-    """
-    cursors = ctx.load.cursors(dataset.landed.name)
-    outcomes = {}
-    for code in sorted(ctx.gone_files(dataset.name, period).intersection(codes)):
-        reached = date.fromisoformat(cursors[dataset.cursor_key(code)][:DAY_LENGTH])
-        outcomes[code] = ctx.miss_bars(dataset.name, code, reached, period)
-    return outcomes
 
 
 @dataclass(kw_only=True)
@@ -73,21 +56,15 @@ class FileReading:
         return replace(outcome, cursor=None if cursor == self.cursor else cursor)
 
     def read_file(self) -> None:
-        """Read the client's file if it has changed.
-
-        Take the days of the module's docstring. Of a file that was read otherwise take the stored
-        days too: it has their shares, where the service has only hands.
-        """
+        """Read the client's file if it has changed; take the days of the module's docstring."""
         ctx, window, wanted = self.ctx, self.ctx.window, self.wanted
         again = window.reads_again
         self.state = before = None if again else state_in(self.cursor)
         file = ctx.file(self.code, self.period)
-        read_before = before if is_current(before) else None
-        if file is None or (read_before and State.try_read(file) == read_before):
+        if file is None or (before and State.try_read(file) == before):
             return
         try:
-            is_settled = read_before and not self._has_due_day(file)
-            if read_before and is_settled and (same := read_before.unchanged(file)):
+            if before and not self._has_due_day(file) and (same := before.unchanged(file)):
                 self.state = same
                 return
             read = vipdoc.read_bars(
@@ -110,8 +87,6 @@ class FileReading:
         if wanted.oldest is None or before is None or not before.begins(file):
             keep[:] = True
         else:  # days before all stored ones were read before and dropped for their age
-            if read_before is None:
-                keep |= day >= records.to_number(wanted.oldest)
             keep |= day > records.to_number(wanted.newest.day if wanted.newest else wanted.oldest)
             grown = (read.state.size - before.size) // vipdoc.SIZE
             if grown > 0 and len(day):

@@ -37,7 +37,6 @@ from quotemill.foreign import reading, reads_file
 from quotemill.instrument_ranges import OTHER_NAMES, price_decimals
 
 SIZE = 32
-FORM = "shares"  # a file that an earlier version read as hands is read once more
 TAIL = 10  # records; the newest day of a file is among its last ones
 UNFINISHED = "are cut or being written"
 UNTRADED = "has no traded share"
@@ -254,7 +253,7 @@ def _records(
     Returns the records, the number before them, the state before reading and a warning about the
     tail. Raises DataQualityError.
     """
-    state = replace(State.read_state(file), form=FORM)
+    state = State.read_state(file)
     first = max(state.size // SIZE - newest, 0) if newest is not None else 0
     content = read_content(file, first * SIZE, state.size - first * SIZE)
     tail = len(content) % SIZE

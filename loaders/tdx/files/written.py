@@ -3,9 +3,9 @@
 A file is a different version if its time or size differ. It need not be newer: people restore
 folders from older copies. If only the time differs, as after a copy without file times, the
 checksum decides; computing it takes a fraction of reading bars. A cursor stores the version after
-what it has reached, and how it was read, where that has changed:
+what it has reached:
 
-    2025-06-30 1751270400000000000 320000 3735928559 shares
+    2025-06-30 1751270400000000000 320000 3735928559
 """
 
 import zlib
@@ -29,13 +29,11 @@ class State:
     written_ns: time of the last write, nanoseconds since 1970 UTC.
     size: bytes.
     checksum: CRC-32 of the bytes; None if they were not read. States are equal without it.
-    form: how the bytes were read, which a later version may do otherwise; no part of equality.
     """
 
     written_ns: int
     size: int
     checksum: int | None = field(default=None, compare=False)
-    form: str = field(default="", compare=False)
 
     @classmethod
     def try_read(cls, file: Path) -> "State | None":
@@ -64,7 +62,7 @@ class State:
         now = State.read_state(file)
         if now.size != self.size or not self.begins(file):
             return None
-        return replace(now, checksum=self.checksum, form=self.form)
+        return replace(now, checksum=self.checksum)
 
     def begins(self, file: Path) -> bool:
         """Whether a file starts with the bytes of this state. Raises DataQualityError."""
@@ -120,15 +118,14 @@ def make_cursor(reached: object, state: State | None) -> str:
     if state is None:
         return str(reached)
     checksum = f" {state.checksum}" if state.checksum is not None else ""
-    form = f" {state.form}" if state.form else ""
-    return f"{reached} {state.written_ns} {state.size}{checksum}{form}"
+    return f"{reached} {state.written_ns} {state.size}{checksum}"
 
 
 def state_in(cursor: str | None) -> State | None:
     """The file's state in a cursor; None if no file was read."""
-    numbers = (cursor or "").split(" ")[1:]
-    form = numbers.pop() if numbers and not numbers[-1].isdigit() else ""
+    # some cursors end with a word
+    numbers = [part for part in (cursor or "").split(" ")[1:] if part.isdigit()]
     if len(numbers) not in (2, 3):
         return None
     written_ns, size, *checksum = map(int, numbers)
-    return State(written_ns, size, checksum[0] if checksum else None, form)
+    return State(written_ns, size, checksum[0] if checksum else None)

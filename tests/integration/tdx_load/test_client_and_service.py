@@ -56,9 +56,8 @@ def test_the_service_fills_what_files_lack(
         for index in ("sh000001", "sz399001"):
             folder.day_file(index).unlink()
         result = both.load(datasets=("index_kline",))
-        assert any("sh000001.day: the service's" in text for text in result.warnings)
-        assert [key for task in result.tasks for key in task.failures] == ["sz399001"]
-        assert both.load(datasets=("index_kline",), accept_loss=True).exit_code == 0
+        assert [key for task in result.tasks for key in task.failures] == ["all"]
+        assert both.load(datasets=("codes", "index_kline"), accept_loss=True).exit_code == 0
     with open_bench(small_market) as served:
         served.execute("truncate raw_tdx.kline_daily")
         assert served.load(mode="init").exit_code == 0
@@ -67,7 +66,7 @@ def test_the_service_fills_what_files_lack(
 
 
 @pytest.mark.long
-def test_a_gone_file_is_missed_where_the_service_has_no_bars_either(
+def test_a_code_whose_file_is_gone_fails_if_the_service_has_no_bars_either(
     folder: ClientFolder, open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
 ) -> None:
     folder.write(days[-2])
@@ -88,12 +87,10 @@ def test_a_gone_file_is_missed_where_the_service_has_no_bars_either(
         missed = both.load()
 
         assert missed.exit_code == 6
-        [failure] = [why for task in missed.tasks for why in task.failures.values()]
-        assert "sh600999: success without a single bar; vipdoc/sh: 2 files of" in failure
-        assert "is the share mounted?" in failure
-        assert "loaders run tdx --dataset kline_daily --accept-loss" in failure
-        assert both.load(datasets=("kline_daily",), accept_loss=True).exit_code == 0
-        assert both.load().exit_code == 0
+        failures = {key: why for task in missed.tasks for key, why in task.failures.items()}
+        assert failures.keys() == {"all", "sh600999"}
+        assert "is the share mounted?" in failures["all"]
+        assert "sh600999: success without a single bar" in failures["sh600999"]
         assert both.rows(newest) == [(CODE, days[-1]), ("sh600999", days[-2])]
 
 

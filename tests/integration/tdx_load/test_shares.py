@@ -7,17 +7,15 @@ from datetime import UTC, date, datetime, time
 import numpy as np
 import pytest
 
-from loaders.engine.result import LoadResult
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.files import vipdoc
 from tests.conftest import shared_folder
 from tests.integration.tdx_load.bench import Bench
 from tests.integration.tdx_load.conftest import OpenBench
-from tests.integration.tdx_load.folder import CALENDAR_FILE, CODE, MINUTES, ClientFolder
+from tests.integration.tdx_load.folder import MINUTES, ClientFolder
 
 NOW = datetime(2026, 11, 26, 4, tzinfo=UTC)
 ODD = "bj920777"
-TABLES = ("kline_daily", "kline_minute")
 DAYS = """
     select code, trade_date, volume * coalesce(volume_unit, 100) from raw_tdx.kline_daily
     where code = any(%s)
@@ -28,9 +26,6 @@ OF_MINUTES = """
 """
 FINAL = """
     select count(*), bool_and(is_final) from raw_tdx.kline_minute where trade_date = '2026-11-25'
-"""
-INTO_HANDS = """
-    update raw_tdx.{} set volume = volume / 100, volume_unit = null where volume_unit = 1
 """
 
 
@@ -152,48 +147,3 @@ def test_the_services_hands_replace_no_shares_of_files(
         result = served.load(mode="init", datasets=MINUTES)
         assert result.exit_code == 0
         require_none_lost(served, folder)
-
-
-@pytest.fixture
-def older(folder: ClientFolder, monkeypatch: pytest.MonkeyPatch) -> ClientFolder:
-    """A folder that a version landed which made hands of shares."""
-    folder.write(minutes=3)
-    with monkeypatch.context() as patch:
-        patch.setattr(vipdoc, "FORM", "")
-        bench = folder.load(datasets=MINUTES)
-    for table in TABLES:
-        bench.execute(INTO_HANDS.format(table))
-    return folder
-
-
-def count_written(result: LoadResult) -> tuple[int, int, int]:
-    return result.exit_code, result.total("rows_new"), result.total("rows_changed")
-
-
-def test_a_stored_warehouse_gets_its_shares_by_one_plain_load(
-    older: ClientFolder, opened: list[tuple[str, int | None]]
-) -> None:
-    bench = older.bench()
-    days, minutes = (bench.rows(f"select count(*) from raw_tdx.{t}")[0][0] for t in TABLES)
-    assert count_written(bench.load(datasets=MINUTES)) == (0, 0, days + minutes)
-    warnings = [line for line in bench.heard.lines if line.startswith("warning")]
-    assert all("holds no T0002/hq_cache" in line for line in warnings)
-    require_none_lost(bench, older)
-    opened.clear()
-    assert count_written(bench.load(datasets=MINUTES)) == (0, 0, 0)
-    assert opened == [(CALENDAR_FILE, None)]
-
-
-def test_a_file_that_grew_since_the_upgrade_is_read_whole_once(
-    older: ClientFolder, open_bench: OpenBench, opened: list[tuple[str, int | None]]
-) -> None:
-    file = older.day_file()
-    content = file.read_bytes()
-    file.write_bytes(content + content[-32:])
-    bench = older.bench()
-    bench.load(datasets=("kline_daily",))
-    assert (file.name, None) in opened
-    shares = {key: n for key, n in read_shares(bench).items() if key[0] == CODE}
-    assert shares == {
-        key: n for key, n in shares_of(older.market, older.days).items() if key[0] == CODE
-    }

@@ -34,7 +34,6 @@ def fake_context(**attributes: Any) -> Context:
         "file_notes": FileNotes(),
         "folder": None,
         "day_files": {},
-        "lost_files": lambda _: {},
     } | attributes
     return cast(Context, SimpleNamespace(**own))
 

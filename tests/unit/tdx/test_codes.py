@@ -90,10 +90,10 @@ def test_codes_that_a_folder_delists_are_named(monkeypatch: pytest.MonkeyPatch) 
     gone, known_gone = stock(1), replace(stock(2), is_listed=False)
     warnings: list[str] = []
     ctx = SimpleNamespace(
-        folder=SimpleNamespace(fault=None),
+        folder=None,
         service=None,
         ask=lambda _: {gone.code: gone, known_gone.code: known_gone},
-        load=SimpleNamespace(warn=warnings.append),
+        load=SimpleNamespace(warn=warnings.append, cursors=lambda _: {}),
         day_files={gone.code: Path("sh600001.day")},
         clock=lambda: datetime(2025, 6, 4, tzinfo=UTC),
         today=date(2025, 6, 4),
@@ -107,12 +107,37 @@ def test_codes_that_a_folder_delists_are_named(monkeypatch: pytest.MonkeyPatch) 
     assert warnings == [f"codes: 1 code is no longer listed: {gone.code}"]
 
 
-def test_gone_files_of_codes_that_are_listed_no_more_are_no_loss() -> None:
-    securities = {stock(n).code: replace(stock(n), is_listed=n > 1) for n in range(4)}
-    ctx = cast(Context, SimpleNamespace(gone_files=lambda *_: {*securities}, securities=securities))
-    assert Context.lost_files(ctx, "kline_daily") == {
-        "sh": "vipdoc/sh: 2 files of day bars that were read before are gone, such as sh600002.day"
-    }
+def files_context(counts: dict[str, int], *, hidden: str = "", accepts: bool = False) -> Context:
+    """A load of a folder with so many files of day bars by exchange."""
+    codes = [f"{exchange}{number:06}" for exchange, n in counts.items() for number in range(n)]
+    folder = SimpleNamespace(
+        bars=lambda period: codes if period == "day" else [], hides=lambda place: place == hidden
+    )
+    load = SimpleNamespace(accepts_loss=lambda *_: accepts)
+    settings = SimpleNamespace(files_first=True)
+    return cast(Context, SimpleNamespace(folder=folder, load=load, settings=settings))
+
+
+def test_files_of_bars_may_vanish_one_by_one_not_many_at_once() -> None:
+    cursor = "2025-06-03"
+    for count in (100, 95, 91):
+        counts, losses = dataset.count_files(files_context({"sh": count, "sz": 7}), cursor)
+        assert (counts, losses) == ([count, 0, 0, 7, 0, 0, 0, 0, 0], [])
+        cursor = " ".join(map(str, ["2025-06-03", *counts]))
+
+    for _ in range(2):  # a failure each night
+        counts, [loss] = dataset.count_files(files_context({"sh": 86, "sz": 7}), cursor)
+        assert counts[0] == 91
+        assert "vipdoc/sh/lday has 86 files of bars, and had 91 in the last load" in loss
+        assert "`loaders run tdx --dataset codes --accept-loss`" in loss
+    counts, losses = dataset.count_files(files_context({"sh": 86}, accepts=True), cursor)
+    assert (counts[0], losses) == (86, [])
+
+
+def test_files_of_a_part_that_cannot_be_read_are_not_gone() -> None:
+    ctx = files_context({"sz": 7}, hidden="vipdoc/sh/lday")
+    counts, losses = dataset.count_files(ctx, "2025-06-03 91 0 0 7 0 0 0 0 0")
+    assert (counts[0], losses) == (91, [])
 
 
 def test_without_a_list_the_code_decides_the_kind_of_instrument() -> None:
