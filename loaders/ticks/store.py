@@ -19,7 +19,7 @@ from quotemill.ticks.questdb_http import StoreError
 T = TypeVar("T")
 TICKS_KIND = "main_l5"
 Status = Literal["complete", "short", "superseded"]
-EmptyStatus = Literal["no_data", "short", "doubtful", "superseded"]
+EmptyStatus = Literal["no_data", "short", "missing", "superseded"]
 Span = tuple[datetime, datetime]  # times, both included
 VISIBLE = ("complete", "short")  # statuses of days whose ticks readers see
 _MEASURED = ("rows", "row_hash", "hash_a", "hash_b", "first_ts", "last_ts", "book_levels")
@@ -167,17 +167,14 @@ class IndexRow(StoredDay):
 class NoDataRow(ContractDay):
     """A day of a contract for which the source has no tick, or too few, and why.
 
-    `status`: doubtful is not believed yet, and every load asks again; short has ticks, and is asked
-    again as seldom as one with no_data; superseded had ticks since.
-    `first_checked_at`: when nothing came for the first time. `nights`: trading days on which loads
-    found nothing; 0 while only silent servers were asked.
+    `status`: missing (doubtful in rows of older versions) is not on record yet, and every load asks
+    again; short has ticks, and is asked again as seldom as one with no_data; superseded had ticks
+    since. `attempts`: loads that got nothing; 0 while only silent servers were asked.
     """
 
     reason: str
     attempts: int
     checked_at: datetime
-    first_checked_at: datetime
-    nights: int
     status: EmptyStatus = "no_data"
 
 

@@ -140,10 +140,8 @@ NO_DATA_DAYS = StoreTable(
         ("reason", pa.string()),
         ("attempts", pa.int32()),
         ("checked_at", _TS),
-        ("first_checked_at", _TS),
-        ("status", pa.string()),  # no_data, short, doubtful, superseded
-        ("nights", pa.int32()),  # trading days on which loads found nothing
-        nullable=("first_checked_at", "status", "nights"),
+        ("status", pa.string()),  # no_data, short, missing, superseded
+        nullable=("status",),
     ),
     ("ts", "symbol", "underlying_contract", "ticks_kind"),
     "YEAR",

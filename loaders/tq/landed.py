@@ -11,7 +11,6 @@ import psycopg
 from loaders.tq.trading_day import Session
 
 WINDOW = timedelta(days=365)  # of a first load without tq.start
-QUIET_LOTS = 1_000  # of a day: next to one with more no day is without a trade
 REPEATS = 5  # nights on which loads ask in vain for bars of a contract that has expired
 Figures = tuple[Decimal | None, int | None]  # close and open interest of a day bar
 # without days that were announced and not held
@@ -212,15 +211,6 @@ def count_unexpired(conn: psycopg.Connection, variety: str, today: date) -> int:
     return row[0] if row else 0
 
 
-def expiry(conn: psycopg.Connection, contract: str) -> date | None:
-    """The last trading day of a contract; far away where it is listed without one."""
-    row = conn.execute(
-        "select coalesce(expire_date, '2999-12-31') from raw_tq.contract where contract = %s",
-        (contract,),
-    ).fetchone()
-    return row[0] if row else None
-
-
 def volume(conn: psycopg.Connection, contract: str, day: date) -> int | None:
     """Lots of a final day bar."""
     row = conn.execute(
@@ -239,25 +229,3 @@ def is_traded_after(conn: psycopg.Connection, variety: str, day: date) -> bool:
     )
     row = conn.execute(query, (variety, day)).fetchone()
     return row == (True,)
-
-
-def is_quiet_around(conn: psycopg.Connection, contract: str, day: date) -> bool:
-    """Whether a contract goes on after a day, and is hardly traded: by its bars next to the day."""
-    query = """
-        select coalesce(bool_or(b.trade_date > %(day)s) and max(b.volume) < %(quiet)s, false)
-        from (
-            (
-                select trade_date, volume from raw_tq.contract_daily
-                where contract = %(contract)s and trade_date > %(day)s and is_final
-                order by trade_date limit 1
-            )
-            union all
-            (
-                select trade_date, volume from raw_tq.contract_daily
-                where contract = %(contract)s and trade_date < %(day)s and is_final
-                order by trade_date desc limit 1
-            )
-        ) as b
-    """
-    values = {"contract": contract, "day": day, "quiet": QUIET_LOTS}
-    return conn.execute(query.encode(), values).fetchone() == (True,)

@@ -62,8 +62,8 @@ class TqSettings(Section):
     recheck_after: Days = Field(
         30,
         ge=1,
-        description="days, and at least five nights of loads, for which each load asks again for a "
-        "day without ticks in doubt; after as many, one on record is asked for again",
+        description="age in days up to which each load asks again for a day without ticks, or with "
+        "too few; after as many, one on record is asked for again",
     )
     settle_margin: Seconds = Field(
         1800.0, ge=0, description="how long after its close the newest day may still get ticks"

@@ -189,7 +189,10 @@ DAILY_HARVEST = landed_table(
 
 
 def _columns_of_store(
-    table: StoreTable, name: str, without: Collection[str], most: Mapping[str, int] | None = None
+    table: StoreTable,
+    name: str,
+    without: Collection[str] = (),
+    most: Mapping[str, int] | None = None,
 ) -> LandedTable:
     """A landed table with the columns of a table of the tick store."""
     fields = [field for field in table.schema if field.name not in {"ts", "ticks_kind", *without}]
@@ -214,8 +217,8 @@ SYMBOL_DAY = _columns_of_store(
     without=("run_id", "updated_at"),
     most={"rows": 10**9, "hash_a": 2**62, "hash_b": 2**62},
 )
-# status: no_data, short, or superseded once ticks came; without the doubtful days
-NO_DATA_DAY = _columns_of_store(NO_DATA_DAYS, "no_data_day", without=("first_checked_at", "nights"))
+# status: no_data, short, or superseded once ticks came; only days on record
+NO_DATA_DAY = _columns_of_store(NO_DATA_DAYS, "no_data_day")
 
 TICK_REVISION = landed_table(
     RAW_TQ,

@@ -46,7 +46,7 @@ class AnswerFiles:
         if not {"datetime_ns", *(name for name, _ in QUOTED)} <= set(file.schema.names):
             path.unlink()
             return None
-        return TickAnswer(path, file.num_rows, more_days_have_rows=True, is_earlier=True)
+        return TickAnswer(path, file.num_rows, is_earlier=True)
 
     def has(self, contract: str, trading_day: date) -> bool:
         return self._path(contract, trading_day).exists()

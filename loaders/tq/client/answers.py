@@ -76,14 +76,12 @@ class TickAnswer:
 
     `path`: a Parquet file in the order of the service: id and datetime_ns (ns since 1970 UTC)
     int64, all other fields of a tick float64, missing ones null; None for a day without ticks. The
-    caller deletes the file; closing the harvest deletes the rest. `more_days_have_rows`: whether
-    the same session has ticks of the contract on another day. `is_earlier`: an earlier load got it,
-    so that it says nothing of the servers now.
+    caller deletes the file; closing the harvest deletes the rest. `is_earlier`: an earlier load got
+    it, so that it says nothing of the servers now.
     """
 
     path: Path | None
     rows: int
-    more_days_have_rows: bool
     is_earlier: bool = False
 
 
@@ -144,9 +142,9 @@ def main_events(answer: dict[str, Any]) -> MainEvents:
 
 
 @_READING
-def tick_answer(answer: dict[str, Any], path: Path) -> TickAnswer:
-    rows = int(answer["rows"])
-    return TickAnswer(path if rows else None, rows, bool(answer["more_days_have_rows"]))
+def tick_answer(answer: int, path: Path) -> TickAnswer:
+    rows = int(answer)
+    return TickAnswer(path if rows else None, rows)
 
 
 @_READING

@@ -107,8 +107,8 @@ def _load_history(
         return _load_recent(ctx, day)
     if not answer.rows:
         if ctx.stored_day(day.key) is not None:
-            return keep_stored_ticks(ctx, day, "no tick came")
-        return record_empty_day(ctx, day, answer, _traded(ctx, day))
+            return keep_stored_ticks(ctx, day, "no tick came", is_sure=ctx.history_gave)
+        return record_empty_day(ctx, day, _traded(ctx, day))
     ticks = _read_ticks(answer)
     compare_recorded(ctx, day.contract, ticks)
     item = _check_ticks(ctx, day, ticks, HISTORY)
@@ -149,7 +149,7 @@ def _check_ticks(
     if stored is not None and not ctx.load.request.accepts_loss_of("ticks"):
         asked = {"by_name": ctx.by_name, "refetches": ctx.refetches}
         if loss := find_loss(sifted.ticks, stored, traded, until, **asked):
-            return keep_stored_ticks(ctx, day, loss)
+            return keep_stored_ticks(ctx, day, loss, is_sure=True)
     ctx.no_data.take_back([key])
     gap = hole or describe_gap(sifted.ticks, traded, until)
     warn_of_oddities(ctx, day, sifted.ticks, gap, route, is_recorded=hole is not None)

@@ -107,7 +107,7 @@ class StoreIndex:
 
 
 class NoDataDays:
-    """The days without ticks: doubtful ones too, and superseded ones, which had ticks since."""
+    """The days without ticks: missing ones too, and superseded ones, which had ticks since."""
 
     def __init__(self, store: TickStore, symbols: Collection[str]) -> None:
         self._store = store
@@ -115,7 +115,7 @@ class NoDataDays:
 
     @property
     def on_record(self) -> dict[DayKey, NoDataRow]:
-        """The days that are asked for again much later: no doubtful ones."""
+        """The days that are asked for again much later: no missing ones."""
         return {key: row for key, row in self.rows.items() if row.status in ON_RECORD}
 
     @property

@@ -108,8 +108,7 @@ def find_untrue(
     """Days to take off the record of those without ticks, or with too few.
 
     Complete ones; those with ticks on record as having none; short ones whose ticks are gone, as
-    after a revision: they are missing. `judged`: days that another bar judges, which starts another
-    count of nights.
+    after a revision: they are missing. `judged`: days that another bar judges.
     """
 
     def is_untrue(record: NoDataRow) -> bool:

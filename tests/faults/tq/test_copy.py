@@ -36,8 +36,6 @@ NO_DATA = NoDataRow(
     reason="none",
     attempts=2,
     checked_at=datetime(2025, 10, 1, tzinfo=UTC),
-    first_checked_at=datetime(2025, 10, 1, tzinfo=UTC),
-    nights=3,
 )
 
 

@@ -21,21 +21,21 @@ def failures(result: LoadResult) -> dict[str, str]:
     return {key: text for task in result.tasks for key, text in task.failures.items()}
 
 
-def test_a_traded_day_without_ticks_is_on_record_after_some_nights(mapped: Bench) -> None:
+def test_a_traded_day_without_ticks_is_on_record_once_it_is_old(mapped: Bench) -> None:
     mapped.sandbox.faults.add("empty:contract=SHFE.cu2511:day=2025-10-15")
     mapped.asked()
     result = mapped.load("ticks")
     assert (result.status, result.total("skipped")) == ("partial", 0)
     assert asked_days(mapped) == DAYS
-    assert "so far" in str(failures(result))
+    assert "asked again by each load until 2025-11-14" in str(failures(result))
+    old = datetime(2025, 11, 14, 18)
+    silent = mapped.load("ticks", clock=old)  # no tick of another day in this load
+    assert "asked again by each load up to 5 times (2 so far)" in str(failures(silent))
     assert mapped.rows("select * from raw_tq.no_data_day") == []
-    mapped.execute(f"update {NO_DATA} set nights = 4, checked_at = checked_at - interval '1 day'")
-    assert mapped.load("ticks").total("skipped") == 0  # no tick of another day in this load
     mapped.execute(
-        f"update {NO_DATA} set nights = 4, checked_at = checked_at - interval '1 day'; "
         "delete from ticks.ghtrader_symbol_day_index_v2 where trading_day = '2025-10-14'"
     )
-    result = mapped.load("ticks")
+    result = mapped.load("ticks", clock=old)
     assert (result.status, result.total("skipped")) == ("succeeded", 1)
     [(contract, day, reason)] = mapped.rows(
         "select contract, trading_day, reason from raw_tq.no_data_day"
@@ -45,10 +45,10 @@ def test_a_traded_day_without_ticks_is_on_record_after_some_nights(mapped: Bench
     # as of that load, whatever the clock says
     assert list_next_steps(mapped.settings, open_warehouse(mapped.settings)) == []
     mapped.asked()
-    assert mapped.load("ticks").tasks == ()
+    assert mapped.load("ticks", clock=old).tasks == ()
     assert mapped.asked() == []
     mapped.sandbox.faults.clear()
-    later = datetime(2025, 10, 22, 18) + timedelta(days=mapped.settings.tq.recheck_after)
+    later = old + timedelta(days=mapped.settings.tq.recheck_after)
     assert mapped.load("ticks", clock=later).status == "succeeded"
     assert ("SHFE.cu2511", 15, "complete") in days(mapped)
     for table in ("raw_tq.no_data_day", NO_DATA):
@@ -83,9 +83,7 @@ def test_a_traded_day_that_just_settled_is_never_on_record(mapped: Bench) -> Non
     mapped.sandbox.faults.add(f"empty:contract={NEW}:day={END}")
     result = mapped.load("ticks")
     assert (result.status, list(failures(result))) == ("partial", [f"{SERIES} {NEW} {END}"])
-    assert "asked again by each load until it was so on 5 trading days (1 so far)" in str(
-        failures(result)
-    )
+    assert "asked again by each load until 2025-11-21 (1 so far)" in str(failures(result))
     assert mapped.rows("select * from raw_tq.no_data_day") == []
 
 
@@ -99,11 +97,11 @@ def test_emptiness_of_all_days_of_a_contract_is_no_evidence(mapped: Bench) -> No
     assert "days of ticks" in str(list_next_steps(mapped.settings, open_warehouse(mapped.settings)))
     # and after a month of that, and four more loads, it is
     later = datetime(2025, 10, 22, 18) + timedelta(days=mapped.settings.tq.recheck_after)
-    mapped.execute("update ticks.ghtrader_no_data_days_v2 set nights = 4")
+    mapped.execute("update ticks.ghtrader_no_data_days_v2 set attempts = 4")
     result = mapped.load("ticks", clock=later, since=END)
     assert (result.status, result.total("skipped")) == ("succeeded", 1)
     [(day, attempts)] = mapped.rows("select trading_day, attempts from raw_tq.no_data_day")
-    assert (day, attempts) == (END, 2)
+    assert (day, attempts) == (END, 5)
 
 
 def test_the_newest_day_read_again_takes_no_smaller_answer(mapped: Bench) -> None:

@@ -35,10 +35,7 @@ GOOD_TQ: dict[str, tuple[Callable[[Any], object], Any]] = {
         answers.main_events,
         {"route": "history", "first_day": "2026-01-15", "last_day": None, "events": [[1, "x"]]},
     ),
-    "tick_answer": (
-        lambda answer: answers.tick_answer(answer, Path("x")),
-        {"rows": 1, "more_days_have_rows": True},
-    ),
+    "tick_answer": (lambda answer: answers.tick_answer(answer, Path("x")), 1),
     "days": (answers.days, ["2026-01-15"]),
     "moment": (answers.moment, 1_750_000_000_000_000_000),
     "settlements": (answers.settlements, [["2026-01-15", "1.5"]]),

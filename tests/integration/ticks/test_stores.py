@@ -236,11 +236,10 @@ def test_the_index_keeps_one_row_a_day(store: TickStore) -> None:
 
 def test_days_without_data_keep_their_reason(store: TickStore) -> None:
     moment = datetime(2025, 11, 20, 1, 2, 3, 456789, tzinfo=UTC)
-    row = NoDataRow(*KEY, "it's empty; 没有", 2, moment, moment, 1)
+    row = NoDataRow(*KEY, "it's empty; 没有", 2, moment)
     store.put_no_data([row])
     assert store.no_data() == [row]
-    since = datetime(2025, 10, 1, tzinfo=UTC)
-    later = NoDataRow(*KEY, "still", 3, moment, since, 2, "doubtful")
+    later = NoDataRow(*KEY, "still", 3, moment, "missing")
     store.put_no_data([later])
     assert store.no_data() == [later]
     store.put_no_data([])

@@ -153,7 +153,6 @@ def test_ticks_of_several_days_equal_the_world(
     sandbox.faults.remove(rule)
     # seven days are more than one process holds in memory
     assert sum(entry.what == "token" for entry in sandbox.log) >= 2
-    assert all(answer.more_days_have_rows for answer in answers)
     for day, answer in zip(days, answers, strict=True):
         if day == empty:
             assert (answer.path, answer.rows) == (None, 0)
@@ -179,19 +178,6 @@ def test_an_exchange_that_shows_one_level_has_one(
     ticks = pq.read_table(answer.path)
     assert ticks["bid_price1"].null_count == 0
     assert ticks["bid_price2"].null_count == ticks.num_rows > 0
-
-
-def test_a_lone_empty_day_says_whether_the_contract_has_any_tick(
-    harvest: Harvest, sandbox: "TqSandbox", world: World
-) -> None:
-    day = date(2025, 11, 14)
-    rules = {f"empty:contract=SHFE.cu2601:day={day}": True, "empty:contract=SHFE.cu2601": False}
-    for text, any_rows in rules.items():
-        rule = sandbox.faults.add(text)
-        answer = harvest.ticks("SHFE.cu2601", *day_range(world, day))
-        sandbox.faults.remove(rule)
-        assert (answer.path, answer.rows, answer.more_days_have_rows) == (None, 0, any_rows)
-        harvest.close()  # the client holds the newest tick in memory
 
 
 def test_damaged_days_arrive_as_the_servers_sent_them(

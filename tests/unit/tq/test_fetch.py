@@ -41,13 +41,13 @@ class Client:
     def __init__(self, errors: dict[date, Exception]) -> None:
         self.errors, self.asked = errors, list[date]()
 
-    def ask(self, _: str, args: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, _: str, args: dict[str, Any]) -> int:
         day = trading_day_of(to_time(args["start"]), CALENDAR)
         assert day is not None
         self.asked.append(day)
         if day in self.errors:
             raise self.errors[day]
-        return {"rows": 9, "more_days_have_rows": True}
+        return 9
 
     def kill(self) -> None:
         """The next process is as good."""
@@ -95,7 +95,7 @@ def test_failures_of_a_contract_cost_no_other_contract(tmp_path: Path) -> None:
     def answer(contract: str, *_: Any) -> TickAnswer:
         if contract == "A":
             raise ODD
-        return TickAnswer(None, 9, True)
+        return TickAnswer(None, 9)
 
     ctx = context(harvest=SimpleNamespace(ticks=answer), days=CALENDAR)
     days = [scheduled(day, contract) for day in DAYS[:3] for contract in ("A", "B")]
@@ -105,7 +105,7 @@ def test_failures_of_a_contract_cost_no_other_contract(tmp_path: Path) -> None:
 
 
 def test_a_day_that_the_calendar_lacks_costs_no_other() -> None:
-    harvest = SimpleNamespace(ticks=lambda *_: TickAnswer(None, 9, True))
+    harvest = SimpleNamespace(ticks=lambda *_: TickAnswer(None, 9))
     ctx = context(harvest=harvest, days=CALENDAR)
     strange = scheduled(DAYS[-1] + timedelta(1))
     (_, first), (_, second) = fetch_days(ctx, [scheduled(FIRST), strange])
@@ -140,7 +140,7 @@ class Served:
         self.asked.append(f"{contract} {day.day}")
         path = self.folder / "answer.parquet"
         pq.write_table(quoted(2), path)
-        return TickAnswer(path, 2, True)
+        return TickAnswer(path, 2)
 
 
 def test_few_days_are_asked_for_ahead_of_the_one_that_is_used(
@@ -169,7 +169,7 @@ def test_a_caller_that_reads_no_further_ends_the_clients() -> None:
             threading.Event().wait(0.01)
         if ctx.halted.is_set():
             raise Stopped("stopped")
-        return TickAnswer(None, 9, True)
+        return TickAnswer(None, 9)
 
     ctx = context(harvest=SimpleNamespace(ticks=answer), days=CALENDAR)
     answers = fetch_days(ctx, [scheduled(FIRST, contract) for contract in "ABCD"])
@@ -195,7 +195,7 @@ def test_answers_of_an_earlier_load_are_not_asked_for_again(tmp_path: Path) -> N
     first, second = again[days[0]], again[days[1]]
     assert isinstance(first, TickAnswer)
     assert isinstance(second, TickAnswer)
-    assert (first.rows, first.more_days_have_rows) == (2, True)
+    assert first.rows == 2
     assert (first.is_earlier, second.is_earlier) == (True, False)
     assert answers.delete_others([("A", DAYS[0]), ("B", DAYS[0])]) == 1
 

@@ -1,4 +1,4 @@
-"""A day that alone fails, night after night: until when it is a failure, and what ends it."""
+"""A day that alone fails, load after load: until when it is a failure, and what ends it."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -8,13 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from loaders.engine.outcome import Outcome
+from loaders.ticks.store import NoDataRow
 from loaders.tq.client.answers import TickAnswer
 from loaders.tq.context import Context
 from loaders.tq.datasets import ticks
 from loaders.tq.errors import TqClientError, TqTimeout, TqTransport, UnknownSymbol
 from loaders.tq.tick_days.batch import CheckedDay
 from loaders.tq.tick_days.fetch import NotAsked
-from loaders.tq.tick_days.no_data_days import record_empty_day
+from loaders.tq.tick_days.no_data_days import note_short, record_empty_day
 from loaders.tq.tick_days.records import NoDataDays
 from loaders.tq.tick_days.rules import find_due_days
 from quotemill.errors import DataQualityError
@@ -26,7 +27,7 @@ FIRST = date(2025, 10, 15)
 DAYS = [FIRST + timedelta(n) for n in range(5)]
 CALENDAR = [FIRST - timedelta(1), *DAYS, *(date(2025, 11, 3) + timedelta(n) for n in range(200))]
 START = datetime(2025, 11, 3, 10, tzinfo=UTC)
-EXPIRES = date(2999, 12, 31)
+OLD = 11  # nights after START: the first day is as old as tq.recheck_after
 DAY = scheduled(FIRST)
 
 
@@ -37,8 +38,8 @@ class Nights:
         self.store = Store()
         self.said: list[str] = []
 
-    def load(self, nights: float, answer: Any = EXPIRES) -> Context:
-        """The load some nights after the first."""
+    def load(self, nights: float, answer: Any = None, *, gave: bool = True) -> Context:
+        """The load some nights after the first; `gave`: whether other days had ticks in it."""
         return context(
             store=self.store,
             now=START + timedelta(nights),
@@ -46,7 +47,7 @@ class Nights:
             said=self.said,
             days=CALENDAR,
             settled_days={"SHFE.cu": DAYS[-1]},
-            history_gave=True,
+            history_gave=gave,
         )
 
     def is_missing(self, nights: float) -> bool:
@@ -61,9 +62,13 @@ class Nights:
         )
         return bool(due)
 
-    def find_nothing(self, nights: float, *, traded: int | None = 10) -> Outcome:
-        answer = TickAnswer(None, 0, more_days_have_rows=False)
-        return record_empty_day(self.load(nights), DAY, answer, traded)
+    def find_nothing(self, nights: float, *, traded: int | None = 10, gave: bool = True) -> Outcome:
+        return record_empty_day(self.load(nights, gave=gave), DAY, traded)
+
+    @property
+    def row(self) -> NoDataRow:
+        [row] = self.store.rows.values()
+        return row
 
 
 @pytest.fixture
@@ -71,78 +76,74 @@ def nights() -> Nights:
     return Nights()
 
 
-@pytest.mark.parametrize("traded", [None, 0, 1000])
-def test_a_day_that_is_empty_night_after_night_ends_on_record(
+@pytest.mark.parametrize("traded", [None, 1000])
+def test_a_day_that_stays_empty_ends_on_record_by_its_age(
     nights: Nights, traded: int | None
 ) -> None:
-    for night in (0, 1, 1.1, 2, 29):
+    for night in (0, 1, OLD - 1):
         assert nights.is_missing(night)
-        failure = nights.find_nothing(night, traded=traded).failure
-        assert failure is not None
-        assert "asked again by each load until 2025-12-03" in failure
-    assert failure.endswith(", and on 5 trading days (4 so far)")
-    assert nights.is_missing(30)
-    ended = nights.find_nothing(30, traded=traded)
+        outcome = nights.find_nothing(night, traded=traded)
+        text = outcome.failure if traded else outcome.skipped
+        assert "asked again by each load until 2025-11-14" in str(text)
+        assert (outcome.failure is None) == (traded is None)
+    assert nights.is_missing(OLD)
+    ended = nights.find_nothing(OLD, traded=traded)
     assert ended.failure is None
-    assert ended.skipped is not None
-    assert ended.skipped.endswith("so since 2025-11-03")
-    [row] = nights.store.rows.values()
-    assert (row.status, row.attempts, row.first_checked_at) == ("no_data", 6, START)
-    assert "the same session had no tick of any other day" in row.reason
-    assert ("a day bar of 1,000 lots" in row.reason) == (traded == 1000)
-    # from now on under the same rule as any day without data
-    assert [nights.is_missing(night) for night in (31, 59, 60)] == [False, False, True]
-    assert nights.find_nothing(60).failure is None
-    assert not nights.is_missing(61)
+    assert str(ended.skipped).endswith("asked for again after 30 days")
+    assert (nights.row.status, nights.row.attempts) == ("no_data", 4)
+    assert ("a day bar of 1,000 lots" in nights.row.reason) == (traded == 1000)
+    # from now on under the same rule as any day without data, whatever the history gives
+    asked = [nights.is_missing(OLD + n) for n in (1, 29, 30)]
+    assert asked == [False, False, True]
+    assert nights.find_nothing(OLD + 30, gave=False).failure is None
+    assert not nights.is_missing(OLD + 31)
 
 
-def test_monthly_loads_give_a_day_up_after_as_many_loads_as_nightly_ones(nights: Nights) -> None:
-    for months in range(4):
-        assert nights.find_nothing(30 * months).failure is not None
-    assert nights.find_nothing(120).failure is None
-    [row] = nights.store.rows.values()
-    assert (row.status, row.nights) == ("no_data", 5)
+def test_an_old_day_goes_on_record_by_one_load_that_got_ticks_of_others(nights: Nights) -> None:
+    assert nights.find_nothing(OLD).failure is None
+    assert nights.row.status == "no_data"
 
 
-def test_loads_of_a_weekend_or_of_one_evening_are_one_night(nights: Nights) -> None:
-    for hours in (0, 2, 5):  # from 18:00 in Shanghai on
-        nights.find_nothing(hours / 24)
-    [row] = nights.store.rows.values()
-    assert (row.nights, row.attempts) == (1, 3)
-    for day in (4, 5, 6):  # Friday evening to Sunday evening
-        ctx = nights.load(day)
-        ctx.days = [FIRST, date(2025, 11, 7), date(2025, 11, 10)]
-        record_empty_day(ctx, DAY, TickAnswer(None, 0, False), 10)
-    [row] = nights.store.rows.values()
-    assert row.nights == 2
+def test_a_history_that_is_empty_as_a_whole_is_believed_by_the_fifth_load(nights: Nights) -> None:
+    for hours in range(4):
+        failure = nights.find_nothing(OLD + hours / 24, gave=False).failure
+        assert f"asked again by each load up to 5 times ({hours + 1} so far)" in str(failure)
+        assert nights.is_missing(OLD + hours / 24)
+    assert nights.find_nothing(OLD + 1, gave=False).failure is None
+    assert nights.row.status == "no_data"
 
 
-def test_ticks_end_the_count_and_take_back_the_record(nights: Nights) -> None:
-    for night in (0, 1, 2, 3, 30):
-        nights.find_nothing(night)
+def test_ticks_take_back_the_record(nights: Nights) -> None:
+    nights.find_nothing(OLD)
     nights.load(60).no_data.take_back([DAY.key])
-    [row] = nights.store.rows.values()
-    assert row.status == "superseded"
+    assert nights.row.status == "superseded"
     assert nights.load(61).no_data.get(DAY.key) is None
-    assert "on 5 trading days (1 so far)" in str(nights.find_nothing(90).failure)
-    [row] = nights.store.rows.values()
-    assert (row.attempts, row.first_checked_at) == (1, START + timedelta(90))
+    nights.find_nothing(90, gave=False)
+    assert (nights.row.status, nights.row.attempts) == ("missing", 1)
 
 
 def test_a_short_day_that_is_gone_keeps_its_ticks_with_a_warning(nights: Nights) -> None:
     nights.store.put_index([index_row(DAY, status="short", day_volume=1000)])
-    for night in (0, 1, 2, 3, 30):
+    for night in (0, 1, 2, 3, OLD):
         outcome = ticks.check_day(
             nights.load(night, answer=1000), DAY, UnknownSymbol(["SHFE.cu2511"])
         )
         assert "the 9 ticks of 900 lots that are stored stay" in str(outcome.skipped)
-        assert nights.is_missing(night) == (night < 30)
+        assert nights.is_missing(night) == (night < OLD)
     [row] = nights.store.indexed.values()
     assert (row.status, row.rows) == ("short", 9)
-    assert [row.status for row in nights.store.rows.values()] == ["short"]
+    assert nights.row.status == "short"
     [warning] = nights.said
     assert "stays short: the futures servers know no SHFE.cu2511" in warning
-    assert [nights.is_missing(night) for night in (59, 60)] == [False, True]
+    assert [nights.is_missing(OLD + n) for n in (29, 30)] == [False, True]
+
+
+@pytest.mark.parametrize(("nights_later", "status"), [(OLD - 1, "missing"), (OLD, "short")])
+def test_a_day_with_too_few_ticks_is_on_record_by_its_age(
+    nights: Nights, nights_later: int, status: str
+) -> None:
+    note_short(nights.load(nights_later), DAY, "few")
+    assert (nights.row.status, nights.row.attempts) == (status, 1)
 
 
 @pytest.mark.parametrize("error", [UnknownSymbol(["SHFE.cu2511"]), TqClientError("a column")])
@@ -150,7 +151,7 @@ def test_a_stored_day_that_a_repair_does_not_get_is_never_on_record(
     nights: Nights, error: Exception
 ) -> None:
     nights.store.put_index([index_row(DAY)])
-    for night in (0, 1, 2, 3, 30):
+    for night in (0, 1, 2, 3, OLD):
         ctx = nights.load(night)
         ctx.named = {"the day"}
         outcome = ticks.check_day(ctx, DAY, error)
@@ -159,28 +160,9 @@ def test_a_stored_day_that_a_repair_does_not_get_is_never_on_record(
     assert DAY.key in nights.store.indexed
 
 
-def test_an_untraded_day_that_nothing_else_explains_is_on_record_at_once(nights: Nights) -> None:
-    answer = TickAnswer(None, 0, True)
-    assert record_empty_day(nights.load(0), DAY, answer, 0).failure is None
-    assert [row.status for row in nights.store.rows.values()] == ["no_data"]
-
-
-@pytest.mark.parametrize("traded", [None, 473])
-def test_an_outage_of_an_evening_puts_no_traded_day_on_record(
-    nights: Nights, traded: int | None
-) -> None:
-    answer = TickAnswer(None, 0, True)
-    for night in (0, 1 / 24, 1, 2, 3):
-        failure = record_empty_day(nights.load(night), DAY, answer, traded).failure
-        assert "asked again by each load until it was so on 5 trading days" in str(failure)
-        assert nights.is_missing(night)
-    silent = nights.load(4)
-    silent.history_gave = False
-    failure = record_empty_day(silent, DAY, answer, 473).failure
-    assert "the history had no tick of any day" in str(failure)
-    assert record_empty_day(nights.load(7), DAY, answer, traded).failure is None
-    assert [row.status for row in nights.store.rows.values()] == ["no_data"]
-    assert not nights.is_missing(8)
+def test_a_day_whose_bar_has_no_lot_is_on_record_at_once(nights: Nights) -> None:
+    assert nights.find_nothing(0, traded=0, gave=False).failure is None
+    assert nights.row.status == "no_data"
 
 
 @pytest.mark.parametrize(
@@ -200,30 +182,26 @@ def test_failures_of_the_day_alone_end_it_and_those_of_servers_never(
     first = ticks.check_day(nights.load(0), DAY, error)
     assert str(error) in str(first.failure)
     assert (first.gone is not None) == (type(error) is TqTransport)
-    for night in (1, 2, 3):
-        ticks.check_day(nights.load(night), DAY, error)
-    last = ticks.check_day(nights.load(30), DAY, error)
+    for night in (OLD, OLD + 1, OLD + 2):
+        assert ticks.check_day(nights.load(night), DAY, error).failure is not None
+    last = ticks.check_day(nights.load(OLD + 3), DAY, error)
     assert (last.failure is None) == gives_up
     assert bool(nights.store.rows) == gives_up
 
 
-def test_nights_of_servers_that_gave_nothing_at_all_do_not_count(nights: Nights) -> None:
-    def end(night: int, gave: bool) -> Outcome:
-        ctx = nights.load(night)
-        ctx.history_gave = gave
-        return ticks.check_day(ctx, DAY, TqTimeout("no sign of life"))
+def test_loads_of_servers_that_gave_nothing_at_all_do_not_count(nights: Nights) -> None:
+    def end(night: int, *, gave: bool) -> Outcome:
+        return ticks.check_day(nights.load(night, gave=gave), DAY, TqTimeout("no sign of life"))
 
     assert [end(night, gave=False).failure for night in (0, 1, 40)] == ["no sign of life"] * 3
-    [row] = nights.store.rows.values()
-    assert (row.status, row.nights) == ("doubtful", 0)
+    assert (nights.row.status, nights.row.attempts) == ("missing", 0)
     # asked after all others from now on, so that they show whether the servers live
     assert nights.load(41).no_data.failed == {DAY.key}
     for night in (41, 42, 43, 44):
-        assert "asked again by each load until 2026-01-13" in str(end(night, gave=True).failure)
+        assert "asked again by each load up to 5 times" in str(end(night, gave=True).failure)
     end(45, gave=False)
-    [row] = nights.store.rows.values()
-    assert (row.nights, row.first_checked_at) == (4, START + timedelta(41))
-    assert end(71, gave=True).failure is None
+    assert nights.row.attempts == 4
+    assert end(46, gave=True).failure is None
 
 
 @pytest.mark.parametrize("earlier", [True, False])
@@ -237,7 +215,7 @@ def test_an_answer_of_an_earlier_load_shows_no_history_that_answers_now(
     pq.write_table(quoted(20, day=FIRST), path)
     ctx = nights.load(0, answer=None)
     ctx.history_gave = False
-    answer = TickAnswer(path, 20, True, is_earlier=earlier)
+    answer = TickAnswer(path, 20, is_earlier=earlier)
     assert isinstance(ticks.check_day(ctx, DAY, answer), CheckedDay)
     assert ctx.history_gave is not earlier
 
@@ -246,15 +224,3 @@ def test_a_warehouse_that_is_away_says_nothing_about_a_day(nights: Nights) -> No
     with pytest.raises(WarehouseAway):
         ticks.check_day(nights.load(0), DAY, WarehouseAway("no answer"))
     assert nights.store.rows == {}
-
-
-def test_a_count_by_a_later_clock_begins_again(nights: Nights) -> None:
-    """As in a sandbox's home after a load without `--as-of`."""
-    for later in range(400, 405):
-        nights.find_nothing(later)
-    for night in (0, 1, 2, 3):
-        failure = nights.find_nothing(night).failure
-        assert failure is not None
-        assert "until 2025-12-03" in failure
-    assert nights.find_nothing(30).skipped is not None
-    assert [nights.is_missing(night) for night in (29, 31)] == [True, False]

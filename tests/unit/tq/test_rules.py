@@ -109,14 +109,14 @@ def test_a_short_day_is_missing_unless_on_record() -> None:
 
 def test_a_record_that_the_stored_days_contradict_is_taken_back() -> None:
     def record(day: int, status: EmptyStatus) -> NoDataRow:
-        return NoDataRow(*on(day).key, "none", 1, NOW, NOW, nights=5, status=status)
+        return NoDataRow(*on(day).key, "none", 1, NOW, status=status)
 
     records = [
         record(13, "no_data"),
         record(14, "short"),
         record(15, "short"),
-        record(16, "doubtful"),
-        record(17, "doubtful"),
+        record(16, "missing"),
+        record(17, "missing"),
     ]
     stored = {row.key: row for row in (held(15, status="short"), held(16, status="short"))}
     gone, judged = on(14).key, on(17).key

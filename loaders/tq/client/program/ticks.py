@@ -30,13 +30,8 @@ FIVE_LEVELS = "SHFE."
 DEEPER_VOLUMES = {name for name in BOOK if "_volume" in name and not name.endswith("1")}
 
 
-def ticks(
-    session: Session, contract: str, start: int, end: int, path: str, pace: float
-) -> dict[str, Any]:
-    """Write the ticks from `start` to `end` (ns), if there are any.
-
-    Returns how many, and, without one, whether the service has any tick of the contract at all.
-    """
+def ticks(session: Session, contract: str, start: int, end: int, path: str, pace: float) -> int:
+    """Write the ticks from `start` to `end` (ns), if there are any; how many."""
     if not session.may("tq_dl"):
         raise Failure("permission", "the account may not download the history of ticks (tq_dl)")
     session.check_known([contract])
@@ -51,9 +46,7 @@ def ticks(
     rows = _select_day(session, code, frame, start, end)
     if len(rows):
         write_ticks(path, contract, rows)
-        return {"rows": len(rows), "more_days_have_rows": True}
-    newest = session.api.get_tick_serial(code, data_length=1)
-    return {"rows": 0, "more_days_have_rows": bool((newest["datetime"] > 0).any())}
+    return len(rows)
 
 
 def recent_ticks(session: Session, contract: str, n: int, path: str) -> int:
