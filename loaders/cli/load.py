@@ -111,7 +111,7 @@ def run_command(
             "--retry-missed",
             "--replay-missed",
             rich_help_panel=IB,
-            help="Capture again what slots lack.",
+            help="Request again what the slot lacks.",
         ),
     ] = False,
     as_of: AsOf = None,

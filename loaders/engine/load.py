@@ -263,7 +263,8 @@ def _finish(
     for task in load.tasks:
         if task.status in jobs.OPEN:
             task.status = "cancelled" if cancelled else "failed"
-    progress = any(t.done or t.status == "succeeded" for t in load.tasks)
+    # a key that failed may have moved its cursor all the same: part of its rows landed
+    progress = any(t.done or t.cursor or t.status == "succeeded" for t in load.tasks)
     if error is not None:
         status, exit_code = "partial" if progress else "failed", error.exit_code
     elif cancelled:

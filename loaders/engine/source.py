@@ -52,17 +52,6 @@ class Keys:
 
 
 @dataclass(frozen=True)
-class Moment(Generic[C]):
-    """Keys that name a moment: once that passed it is not loaded again.
-
-    Its failure is not stored as one to repair. `leave(context, keys)` yields, as parts, the rows of
-    keys that a stop left without an outcome: what says that they were not reached.
-    """
-
-    leave: Callable[[C, Sequence[str]], Iterator[Outcome]] | None = None
-
-
-@dataclass(frozen=True)
 class Dataset(Generic[C]):
     """One name that `--dataset` takes: a table, and how its rows are fetched key by key.
 
@@ -76,7 +65,8 @@ class Dataset(Generic[C]):
     load's clock and true. `route` is recorded with rejected rows too.
 
     `beside` is a further table that outcomes may have rows for; rows that it cannot hold are
-    rejected under its name.
+    rejected under its name. `recurs`: a later load repairs what failed; not if the keys name a
+    moment, which is not loaded again once it passed.
     """
 
     name: str
@@ -86,12 +76,7 @@ class Dataset(Generic[C]):
     table: "Callable[[Sequence[Outcome]], pa.Table | list[dict[str, Any]]]" = records
     beside: LandedTable | None = None
     keys: Keys = Keys()
-    moment: Moment[C] | None = None
-
-    @property
-    def recurs(self) -> bool:
-        """Whether a later load repairs what failed."""
-        return self.moment is None
+    recurs: bool = True
 
     def cursor_key(self, key: str) -> str:
         return f"{key} {self.keys.part}" if self.keys.part else key

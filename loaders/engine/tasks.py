@@ -23,7 +23,6 @@ from loaders.landing.screening import screen
 from loaders.landing.staging import COPY_ROWS
 from loaders.landing.upsert import LINEAGE
 from loaders.warehouse.tables import Batch, LandedTable
-from quotemill.errors import LockHeldError, QuotemillError
 from quotemill.warehouse.postgres import WarehouseAway
 from quotemill.wording import say_count
 
@@ -52,8 +51,6 @@ def run(load: "Load") -> None:
                     _announce(load, [more])
                     tasks[-1].run(context)
             if load.stopping():
-                for task in tasks:
-                    _leave(load, task, context)
                 return
 
 
@@ -71,18 +68,6 @@ def _warn_of_emptied(load: "Load") -> None:
 def _add_task(load: "Load", unit: Unit) -> "RunningTask":
     task = load.add_task(unit.dataset, unit.keys, unit.exchange)
     return RunningTask(load, task, load.source.dataset(unit.dataset))
-
-
-def _leave(load: "Load", task: "RunningTask", context: Any) -> None:
-    """Leave a task. What keeps it from landing its rows ends the leaving of no other."""
-    try:
-        task.leave(context)
-    except (LockHeldError, WarehouseAway):
-        raise
-    except QuotemillError as error:
-        load.warn(
-            f"{task.task.dataset}: the keys that the stop left are not recorded: {error.with_hint}"
-        )
 
 
 def _announce(load: "Load", units: Sequence[Unit]) -> None:
@@ -130,16 +115,6 @@ class RunningTask:
         load.save(task)
         self._report()
         load.end_task(task)
-
-    def leave(self, context: Any) -> None:
-        """Land what says which keys a stop left, of a task that did not begin too."""
-        left = self.task.keys[self.task.reached :]
-        moment = self.dataset.moment
-        if moment is None or moment.leave is None or not left or self.load.gone is not None:
-            return
-        outcomes = moment.leave(context, left)
-        while self._land_package(outcomes):
-            pass
 
     def _land_package(self, outcomes: Iterator[Outcome]) -> bool:
         """Land outcomes up to a part, or all; whether more may follow."""

@@ -10,18 +10,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from loaders.engine import source
-from loaders.ib.capture.rounds import Capturer
+from loaders.ib.capture.rounds import LATER, Capturer
 from loaders.ib.capture.rows import Provenance
 from loaders.ib.client.error_codes import CLOCK_OFF, NOTICE
 from loaders.ib.client.gateway import Gateway
-from loaders.ib.client.values import ApiEvent
+from loaders.ib.client.values import ApiEvent, OptionContract
 from loaders.ib.contracts.discovery import Discovery
 from loaders.ib.errors import ClientIdInUse, GatewayGone, GatewayTimeout
 from loaders.ib.pacing import TokenBucket, Waits
 from loaders.ib.planning.timetable import MARGIN, Timetable
-from loaders.ib.queries.landed import Chain, Queued, read_chains
+from loaders.ib.queries.landed import Chain, read_chains, read_missing
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import EVERY, Slot
+from loaders.ib.tables import CHAIN_SNAPSHOT
 from quotemill.errors import UpstreamError
 
 if TYPE_CHECKING:
@@ -41,12 +42,9 @@ class Context:
     """State of a load, by symbol, or by key (symbol and slot or day).
 
     discoveries         what discovery knows of each symbol
-    slot_runs           rows of slot_run by key
-    queued, missing     contracts to capture again, and all that a slot lacks, by key
-    unplanned           keys of the current step without rows yet
+    completes           the current step requests only what a slot lacks
     begun               slots and days of which a batch was requested
     slot_deadlines      when each slot that has started gives way to the next one
-    queue_until         when the queue gives way to the next slot
     unwritten_events    what the gateway said and has not landed; `written_events` counts the others
     gone                why no gateway answers any more; ends the load after its last step
     notices             what the gateway noticed, each recorded once
@@ -61,13 +59,9 @@ class Context:
     waits: Waits
     ingest_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     discoveries: dict[str, Discovery] = field(default_factory=dict)
-    slot_runs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    queued: dict[str, list[Queued]] = field(default_factory=dict)
-    missing: dict[str, set[int]] = field(default_factory=dict)
-    unplanned: set[str] = field(default_factory=set)
+    completes: bool = False
     begun: set[str] = field(default_factory=set)
     slot_deadlines: dict[str, datetime] = field(default_factory=dict)
-    queue_until: datetime | None = None
     unwritten_events: list[ApiEvent] = field(default_factory=list)
     written_events: int = 0
     notices: set[int] = field(default_factory=set)
@@ -133,13 +127,13 @@ class Context:
                 self.record_loss(error)
         return "IBKR" if self.settings.clock == "machine" else "SANDBOX"
 
-    @property
-    def retry_delay(self) -> float:
-        """Seconds after which a missed contract is tried again."""
-        return max(self.settings.retry_waits, default=0.0)
-
     def chains(self, day: date, symbols: Sequence[str]) -> dict[str, Chain]:
         return self.ask(lambda conn: read_chains(conn, day, symbols))
+
+    def find_lacking(self, slot: Slot, symbols: Sequence[str]) -> dict[str, list[OptionContract]]:
+        """Contracts that a slot lacks, by symbol."""
+        day, table = slot.trade_date, CHAIN_SNAPSHOT.name
+        return self.ask(lambda conn: read_missing(conn, table, day, slot.at, symbols, LATER))
 
     def capturer(self, market_data_type: int, deadline: datetime) -> Capturer:
         self.capture_ends = self.waits.monotonic() + (deadline - self.now()).total_seconds()
@@ -179,15 +173,9 @@ class Context:
 
     def deadline(self, slot: Slot) -> datetime:
         """When a capture of a slot gives way to the next one."""
-        at = max(slot.at, self.now())
-        if self.timetable.next_slot(at) is None:
-            return slot.at + EVERY - MARGIN  # before its job is stopped
-        return self.before_next_slot(at)
-
-    def before_next_slot(self, at: datetime) -> datetime:
-        """When work that goes on at a time gives way to the session's next slot."""
-        following = self.timetable.next_slot(at)
-        return following.at - MARGIN if following else at + EVERY
+        following = self.timetable.next_slot(max(slot.at, self.now()))
+        # the last one: before its job is stopped
+        return (following.at if following else slot.at + EVERY) - MARGIN
 
     def record_loss(self, error: Exception) -> None:
         """Store that the gateway is lost; one late or refused answer does not mean that."""

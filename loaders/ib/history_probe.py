@@ -12,10 +12,12 @@ from datetime import date
 
 from loaders.ib.client.values import HistorySample, OpenInterest
 from loaders.ib.context import Context
+from loaders.ib.contracts import universe
+from loaders.ib.datasets.chain_close import why_too_late
 from loaders.ib.planning.due import named_day
 from loaders.ib.planning.request import CLOSE, lane_name
 from loaders.ib.queries.loads import has_logged
-from loaders.ib.slots import parse_symbol, session_after
+from loaders.ib.slots import require_session, session_after
 from quotemill.errors import UpstreamError
 
 EVENT = "history probe"  # in the job's log, of a probe that was made
@@ -26,10 +28,13 @@ def probe(ctx: Context) -> None:
     count, day = ctx.settings.history_probe, named_day(ctx.load.request)
     if not count or ctx.gone is not None or ctx.load.stopping() or not ends_week(day):
         return
-    symbols = [parse_symbol(key) for key in ctx.slot_runs]
-    # what the close missed is requested every few minutes
-    if not symbols or ctx.ask(lambda conn: has_logged(conn, lane_name(CLOSE), day, EVENT)):
+    if why_too_late(require_session(day), ctx.now()):
         return
+    # what the close missed is requested every few minutes
+    if ctx.ask(lambda conn: has_logged(conn, lane_name(CLOSE), day, EVENT)):
+        return
+    groups = universe.groups(ctx.settings, ctx.load.request.keys)
+    symbols = [symbol for group in groups for symbol in group]
     chosen = [c for chain in ctx.chains(day, symbols).values() for c in chain.contracts]
     step = max(len(chosen) // count, 1)
     sampled = chosen[::step][:count]

@@ -2,14 +2,14 @@
 
     lane ib_discover   session ▶ underlying ▶ option parameters ▶ what fits a slot ▶ contract
                        ▶ unresolved_contract, session_contract
-    lane ib_snapshot   session_contract ▶ chain_snapshot, recapture ▶ slot_run, gateway_event
-    lane ib_close      session_contract ▶ chain_close ▶ slot_run, gateway_event
+    lane ib_snapshot   session_contract ▶ chain_snapshot, slot_run ▶ gateway_event
+    lane ib_close      session_contract ▶ chain_close, slot_run ▶ gateway_event
     lane ib_enrich     session_contract of the day before ▶ open_interest, enrichment
     lane ib_daily      underlying ▶ underlying_daily, underlying_dividends
 
 A task is one connection (client/, of which one module knows the library). A batch is a token; a
-contract that answered nothing is a row with its error, and waits to be captured again until the
-next slot begins.
+contract that answered nothing is a row with its error, and is requested again until the next slot
+begins.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,10 +29,10 @@ from loaders.ib.datasets import (
     chain_close,
     chain_snapshot,
     contract,
+    gateway_event,
     open_interest,
     session,
     session_contract,
-    slot_run,
     underlying,
     underlying_daily,
     unresolved_contract,
@@ -40,7 +40,7 @@ from loaders.ib.datasets import (
 from loaders.ib.doctor import check_setup
 from loaders.ib.pacing import MachineWaits, Waits
 from loaders.ib.planning.dry_run import preview
-from loaders.ib.planning.due import describe_remaining, resolve, split_request
+from loaders.ib.planning.due import resolve, split_request
 from loaders.ib.planning.execution import execute
 from loaders.ib.planning.request import (
     ANY_TASK,
@@ -120,8 +120,7 @@ SOURCE = Source(
         chain_snapshot.DATASET,
         chain_close.DATASET,
         open_interest.DATASET,
-        slot_run.DATASET,
-        slot_run.EVENTS,
+        gateway_event.DATASET,
     ),
     slice_size=lambda _: SLICE,
     check=check,
@@ -137,7 +136,6 @@ SOURCE = Source(
         parts=split_request,
     ),
     insight=Insight(
-        due=describe_remaining,
         preview=preview,
         log_keywords=LOG_KEYWORDS,
         mask=mask,

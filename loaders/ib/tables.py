@@ -54,7 +54,7 @@ _MOST = (
     | dict.fromkeys(("bid_size", "ask_size", "last_size", "volume", "open_interest"), 10**12)
     | dict.fromkeys(("slots", "slot_30m", "first_seen_slot"), 48)
     | dict.fromkeys(("eligible", "filled", "same", "changed", "stale", "failed", "expired"), 10**6)
-    | dict.fromkeys(("planned", "captured", "errors", "silent", "delayed", "attempts"), 10**6)
+    | dict.fromkeys(("planned", "captured", "errors", "delayed", "attempts"), 10**6)
     # of one slot and symbol: added up for all slots and symbols of the sessions of a stage
     | {"pacing_events": 10**4}
     | {"trading_class": 500}  # bytes: forwards has an index on it
@@ -308,7 +308,7 @@ SLOT_RUN = _table(
         ("sample_time", _STAMP),
         ("symbol", _TEXT),
         ("ingest_run_type", _TEXT),
-        *((name, _INT) for name in ("planned", "captured", "errors", "silent", "delayed")),
+        *((name, _INT) for name in ("planned", "captured", "errors", "delayed")),
         ("pacing_events", _INT),
         ("attempts", _INT),
         ("started_at", _STAMP),
@@ -317,22 +317,6 @@ SLOT_RUN = _table(
     ],
     # the close view has the time of the last slot
     key=("trade_date", "sample_time", "symbol", "ingest_run_type"),
-)
-
-RECAPTURE = _table(
-    "recapture",  # contracts of a slot that are still to be captured
-    [
-        ("trade_date", _DATE),
-        ("sample_time", _STAMP),
-        ("conid", _BIG),
-        ("symbol", _TEXT),
-        ("reason", _TEXT),
-        ("attempts", _INT),
-        ("queued_at", _STAMP),
-        ("next_try_at", _STAMP),
-        ("state", _TEXT),  # queued, done, expired
-    ],
-    key=("trade_date", "sample_time", "conid"),
 )
 
 GATEWAY_EVENT = _table(
@@ -366,7 +350,6 @@ TABLES = (
     OPEN_INTEREST,
     ENRICHMENT,
     SLOT_RUN,
-    RECAPTURE,
     GATEWAY_EVENT,
     REJECTED_ROW,
 )

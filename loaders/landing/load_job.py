@@ -162,8 +162,18 @@ def land(
     ):
         while pipeline.has_pending_data:  # else dlt would land that package and leave out this one
             _run(pipeline, warehouse, None)
+        _forget_columns(pipeline, source, [table, *filter(None, (rejects, beside))])
         resources = make_resources(table, batches, rejects=rejects, beside=beside, early=early)
         return _run(pipeline, warehouse, dlt.source(lambda: resources, name=source)(), table.name)
+
+
+def _forget_columns(pipeline: dlt.Pipeline, source: str, tables: Iterable[LandedTable]) -> None:
+    """Forget columns that tables of an earlier version had: dlt would fill them."""
+    known: Any = pipeline.schemas[source].tables if source in pipeline.schemas else {}
+    for table in tables:
+        columns = known.get(table.name, {}).get("columns", {})
+        for name in columns.keys() - {*table.schema.names, LOAD_ID}:
+            del columns[name]
 
 
 def _run(

@@ -8,7 +8,7 @@ from psycopg.rows import class_row
 
 from quotemill.warehouse.schemas import has_relation
 
-TABLE, QUEUE = "raw_ib.slot_run", "raw_ib.recapture"
+TABLE = "raw_ib.slot_run"
 
 
 @dataclass(frozen=True)
@@ -44,22 +44,26 @@ def read_slots(conn: psycopg.Connection, day: date) -> list[SlotRun]:
     """The captures of a session, in the order of time."""
     if not has_relation(conn, TABLE):
         return []
-    # the record of a recapture is of the last alone, and plans no more than that lacked
+    # the record of a recapture is of the last alone, and plans no more than that lacked: it counts
+    # only if the slot has no other
     query = f"""
         select r.symbol, to_char(r.sample_time at time zone 'America/New_York', 'HH24:MI') as slot,
-            r.ingest_run_type as kind, r.planned, r.captured + q.filled as captured, r.errors,
-            case when r.captured + r.silent + q.filled >= r.planned then 'complete'
-            else r.status end as status,
+            r.ingest_run_type as kind, r.planned, q.captured, r.errors,
+            case when q.captured >= r.planned then 'complete' else r.status end as status,
             r.finished_at
         from {TABLE} as r
         cross join lateral (
-            select count(*)::int as filled from {QUEUE} as w
-            where w.trade_date = r.trade_date and w.sample_time = r.sample_time
-                and w.symbol = r.symbol and r.ingest_run_type = 'intraday'
-                -- a quote whose answer was not complete counts as captured before
-                and w.state = 'done' and w.reason <> 'incomplete_answer'
+            -- of a slot all good rows count, unless they are deleted by now
+            select greatest(r.captured, count(*)::int) as captured from raw_ib.chain_snapshot as c
+            where r.ingest_run_type <> 'close' and c.trade_date = r.trade_date
+                and c.sample_time = r.sample_time and c.symbol = r.symbol
+                and not c.snapshot_error
         ) as q
-        where r.trade_date = %s and r.ingest_run_type <> 'recapture'
+        where r.trade_date = %s and (r.ingest_run_type <> 'recapture' or not exists (
+            select 1 from {TABLE} as i
+            where i.trade_date = r.trade_date and i.sample_time = r.sample_time
+                and i.symbol = r.symbol and i.ingest_run_type = 'intraday'
+        ))
         order by r.sample_time, r.symbol
     """
     with conn.cursor(row_factory=class_row(SlotRun)) as cursor:

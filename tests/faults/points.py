@@ -159,8 +159,8 @@ def package_points(table: str) -> dict[str, Point]:
 
 IB_TABLES = {
     "discover": ("session", "underlying", "contract", "session_contract"),
-    "snapshot": ("session", "chain_snapshot", "slot_run", "gateway_event"),
-    "close": ("session", "chain_close", "slot_run", "gateway_event"),
+    "snapshot": ("session", "chain_snapshot", "gateway_event"),
+    "close": ("session", "chain_close", "gateway_event"),
     "enrich": ("open_interest",),
 }
 IB: dict[str, Point] = {}

@@ -25,7 +25,6 @@ TABLES = [
     "contract",
     "session_contract",
     "negative_contract",
-    "recapture",
     "chain_snapshot",
     "chain_close",
     "slot_run",

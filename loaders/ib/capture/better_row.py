@@ -1,8 +1,7 @@
 """The better of two captures of a contract in a slot: a worse one never replaces it.
 
-In this order: no error, requested at all, no longer planned, within the slot's window, live before
-delayed, more complete, within the grace, later packet. Two captures in either order leave the same
-row.
+In this order: no error, requested at all, within the slot's window, live before delayed, more
+complete, within the grace, later packet. Two captures in either order leave the same row.
 """
 
 from collections.abc import Mapping
@@ -12,13 +11,11 @@ from typing import Any
 from loaders.ib.capture.flags import DELAYED_TYPES, LATE
 from loaders.ib.client.error_codes import NOT_ASKED
 
-NOT_YET = "not asked yet: it waits for its turn, or the load ended first"
 _NEVER = datetime.min.replace(tzinfo=UTC)
-# columns of the rule, and the reason of an error
+# columns of the rule
 COLUMNS = [
     "snapshot_error",
     "error_type",
-    "error_message",
     "market_data_type",
     "bid",
     "ask",
@@ -33,7 +30,7 @@ COLUMNS = [
 
 def rank(
     row: Mapping[str, Any], window_s: float
-) -> tuple[bool, bool, bool, bool, bool, int, bool, datetime]:
+) -> tuple[bool, bool, bool, bool, int, bool, datetime]:
     """The order of captures; the greater is the better."""
     served = row["market_data_type"]
     two_sided = row["bid"] is not None and row["ask"] is not None
@@ -41,7 +38,6 @@ def rank(
     return (
         not row["snapshot_error"],
         row["error_type"] != NOT_ASKED,
-        row["error_message"] != NOT_YET,
         row["capture_lag_s"] <= window_s,
         served is not None and served not in DELAYED_TYPES,
         two_sided + greeks + (two_sided or row["last"] is not None),

@@ -20,7 +20,6 @@ ERROR = "snapshot_error"
 SPENT = "slot_retry_exceeded"
 OUT_OF_RANGE = "value_out_of_range"
 INCOMPLETE = "incomplete_answer"
-SILENT = "no_quote"  # see loaders.ib.queries.silent_contracts
 DELAYED_TYPES = (3, 4)
 MOST_IV = 10.0
 TINY = -1e-9  # a gamma or vega of this size is rounding
@@ -32,7 +31,6 @@ CAPTURE_FLAGS = (
     GUESSED_CALENDAR,
     ERROR,
     SPENT,
-    SILENT,
     OUT_OF_RANGE,
     INCOMPLETE,
     "missing_greeks",
@@ -53,16 +51,6 @@ _LIMITS = {
     for name in CHAIN_SNAPSHOT.schema.names
     if (most := CHAIN_SNAPSHOT.most_of(name)) is not None and hasattr(Quote, name)
 }
-
-
-def is_silent(row: Mapping[str, Any]) -> bool:
-    """Whether it is the row of a contract that never ticks."""
-    return bool(row["snapshot_error"]) and SILENT in row["data_quality_flag"].split(",")
-
-
-def may_improve(row: Mapping[str, Any]) -> bool:
-    """Whether a row that has a price lacks what a second request may bring."""
-    return bool({INCOMPLETE, OUT_OF_RANGE} & set(row["data_quality_flag"].split(",")))
 
 
 def drop_out_of_range(quote: Quote) -> tuple[Quote, set[str]]:

@@ -3,11 +3,9 @@
 A round requests batch after batch. Failures that may pass (pacing, a broken connection, no answer)
 are requested again in a further round, after the next of `retry_waits` and by a new connection; a
 round that got something starts the waits from the first again. What no round got keeps its failure,
-and is `spent`. A batch in which nobody answered says nothing about a contract: only one that stayed
-silent beside others of its symbol was `heard` to be silent.
+and is `spent`.
 """
 
-from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -26,8 +24,8 @@ from quotemill.errors import UpstreamError
 PACED = (error_codes.PACING, error_codes.NO_LINES, error_codes.COMPETING_SESSION)
 # failures that may pass at once
 PASSING = (*PACED, error_codes.GATEWAY_GONE, "connectivity")
-# and those that may pass later
-QUEUED = (
+# and those that may pass later: the slot lacks the contract
+LATER = (
     *PASSING,
     error_codes.NO_ANSWER,
     error_codes.NO_PRICE,
@@ -35,7 +33,6 @@ QUEUED = (
     error_codes.UNKNOWN,
     "client_id_in_use",
 )
-PARTIAL = error_codes.PARTIAL
 # stands in for live data, and for the last data of a closed session
 DELAYED_TYPE = {1: 3, 2: 4}
 
@@ -47,7 +44,6 @@ class Capture:
     """Result of a capture: a quote of each contract that was reached, in the order of requests.
 
     spent     contracts that failed in every round
-    heard     contracts beside which another of their symbol answered
     settled   contracts that are not requested again, in the order of their answers
     attempts  rounds
     has_begun a batch was requested, of an earlier group of symbols too
@@ -58,7 +54,6 @@ class Capture:
 
     quotes: dict[int, Quote] = field(default_factory=dict)
     spent: set[int] = field(default_factory=set)
-    heard: set[int] = field(default_factory=set)
     settled: list[int] = field(default_factory=list)
     attempts: int = 0
     has_begun: bool = False
@@ -164,7 +159,6 @@ class Capturer:
             # the row says that it requested live data
             quotes += [replace(q, requested_type=self.market_data_type) for q in delayed.values()]
         result.quotes |= {q.contract.conid: q for q in quotes}
-        result.heard |= find_heard(quotes)
         return quotes
 
     def _request(
@@ -223,15 +217,6 @@ class Capturer:
 def make_failure(error: UpstreamError) -> Failure:
     kind = error_codes.GATEWAY_GONE if isinstance(error, GatewayGone) else "client_id_in_use"
     return Failure(kind, None, str(error))
-
-
-def find_heard(quotes: Sequence[Quote]) -> set[int]:
-    """Contracts of a batch beside which another of their symbol answered."""
-    answered = [q.contract for q in quotes if q.failure is None or q.failure.error_type == PARTIAL]
-    counts = Counter(contract.symbol for contract in answered)
-    return {
-        q.contract.conid for q in quotes if counts[q.contract.symbol] > (q.contract in answered)
-    }
 
 
 def _is_refused(quote: Quote) -> bool:

@@ -66,7 +66,7 @@ def make_row(
     if kind == NO_PRICE:
         raised.add(flags.ERROR)
     elif kind not in (None, PARTIAL):
-        raised = {flags.ERROR} | (raised & {flags.STALE_SET, flags.SPENT, flags.SILENT})
+        raised = {flags.ERROR} | (raised & {flags.STALE_SET, flags.SPENT})
     elif flags.is_delayed(quote):
         raised.add(flags.DELAYED)
     if quote.is_incomplete and kind is None:
@@ -102,23 +102,16 @@ def make_row(
 
 @dataclass
 class Tally:
-    """Result of a symbol's capture in a slot.
-
-    errors  may still be captured, or ought to be known
-    silent  contracts that never tick
-    """
+    """Result of a symbol's capture in a slot."""
 
     planned: int = 0
     captured: int = 0
     errors: int = 0
-    silent: int = 0
     delayed: int = 0
 
     def count(self, row: Mapping[str, Any]) -> None:
         self.captured += not row["snapshot_error"]
-        is_silent = flags.is_silent(row)
-        self.silent += is_silent
-        self.errors += bool(row["snapshot_error"]) and not is_silent
+        self.errors += bool(row["snapshot_error"])
         is_delayed = row["market_data_type"] in flags.DELAYED_TYPES
         self.delayed += is_delayed and not row["snapshot_error"]
 
@@ -126,4 +119,4 @@ class Tally:
     def status(self) -> str:
         if not self.captured:
             return "failed"
-        return "complete" if self.captured + self.silent == self.planned else "partial"
+        return "complete" if self.captured == self.planned else "partial"

@@ -37,6 +37,8 @@ COMPETING_SESSION = "competing_session"
 UNKNOWN = "unknown"
 INVALID_REQUEST = "invalid_request"
 NOTICE = "notice"
+# failures of a contract that brings nothing, such as a delisted one
+MUTE = (NO_ANSWER, NO_PRICE, NO_CONTRACT)
 NOT_FROM_CODES = (GATEWAY_GONE, NO_ANSWER, NO_PRICE, NOT_ASKED)
 
 

@@ -8,9 +8,8 @@ from datetime import date, datetime, timedelta
 from operator import itemgetter
 
 from loaders.engine.outcome import Outcome
-from loaders.engine.source import Keys, Moment
-from loaders.ib.capture import outcomes
-from loaders.ib.capture.flags import DELAYED_TYPES, is_silent
+from loaders.engine.source import Keys
+from loaders.ib.capture.flags import DELAYED_TYPES
 from loaders.ib.capture.outcomes import Target, capture
 from loaders.ib.capture.rows import CLOSE
 from loaders.ib.context import Context, Dataset
@@ -22,7 +21,7 @@ from loaders.ib.slots import (
     parse_symbol,
     require_session,
 )
-from loaders.ib.tables import CHAIN_CLOSE
+from loaders.ib.tables import CHAIN_CLOSE, SLOT_RUN
 
 FROZEN, FROZEN_DELAYED = 2, 4
 LONGEST = timedelta(hours=2)
@@ -46,25 +45,9 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
         target,
         chains=chains,
         symbols=symbols,
-        contracts=outcomes.find_all(chains),
-        settled={
-            conid for conid, row in stored.items() if not row["snapshot_error"] or is_silent(row)
-        },
+        contracts={symbol: chain.contracts for symbol, chain in chains.items()},
+        settled={conid for conid, row in stored.items() if not row["snapshot_error"]},
     )
-
-
-def leave(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
-    day, now = date.fromisoformat(parse_point(keys[0])), ctx.now()
-    session, symbols = require_session(day), [parse_symbol(key) for key in keys]
-    if now >= session.close_at and why_too_late(session, now) is None:
-        chains = ctx.chains(day, symbols)
-        yield outcomes.leave(
-            ctx,
-            _make_target(ctx, session, now),
-            chains=chains,
-            symbols=symbols,
-            contracts=outcomes.find_all(chains),
-        )
 
 
 def _make_target(ctx: Context, session: Session, now: datetime) -> Target:
@@ -90,6 +73,7 @@ DATASET = Dataset(
     CHAIN_CLOSE,
     "market_data",
     fetch,
+    beside=SLOT_RUN,
     keys=Keys(row_key=itemgetter("symbol")),
-    moment=Moment(leave),
+    recurs=False,
 )

@@ -1,11 +1,11 @@
 """Dataset `contract`: options that exist; beside them the terms that one of them had before.
 
-A known contract is not looked up again unless it was silent or refused in its last capture: one
-that no longer exists leaves the known ones, and comes back when it is found again. Discovery asks
-for parameters and candidates first (loaders.ib.contracts.listing), for all symbols, so that what
-does not fit a slot is left out first. The lists of strikes are unions over the expirations: where
-only some of the nearest are wanted, the next nearest replace those that do not exist. A contract
-without a number of its own, or without a multiplier, is rejected by name.
+A known contract is not looked up again unless it was refused last, or brought nothing in a whole
+session: one that no longer exists leaves the known ones, and comes back when it is found again.
+Discovery asks for parameters and candidates first (loaders.ib.contracts.listing), for all symbols,
+so that what does not fit a slot is left out first. The lists of strikes are unions over the
+expirations: where only some of the nearest are wanted, the next nearest replace those that do not
+exist. A contract without a number of its own, or without a multiplier, is rejected by name.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,6 @@ from loaders.ib.contracts.discovery import Discovery, take_replacements
 from loaders.ib.contracts.identity import drop_shared_numbers, find_former, reject
 from loaders.ib.planning.due import named_day
 from loaders.ib.queries import landed
-from loaders.ib.queries.silent_contracts import read_doubtful
 from loaders.ib.slots import oldest_set
 from loaders.ib.tables import CONTRACT, FORMER_CONTRACT, REJECTED_ROW
 from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
@@ -41,7 +40,7 @@ def _qualify(ctx: Context, symbol: str, discovery: Discovery) -> Outcome:
         return Outcome(symbol, failure=discovery.failure)
     day = named_day(ctx.load.request)
     known = ctx.ask(lambda conn: landed.read_known_contracts(conn, symbol, day))
-    doubtful = ctx.ask(lambda conn: read_doubtful(conn, symbol, day))
+    doubtful = ctx.ask(lambda conn: landed.read_doubtful(conn, symbol, day))
     qualified, looked_up, more = Qualified(), set[Candidate](), discovery.candidates
     try:
         while batch := [c for c in more if c not in known or known[c].conid in doubtful]:

@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import Any
 
 from loaders.engine.outcome import Outcome
-from loaders.engine.source import Keys, Moment
+from loaders.engine.source import Keys
 from loaders.ib.capture.open_interest_date import asof_date, compare_sessions
 from loaders.ib.capture.rounds import split_batches
 from loaders.ib.client.error_codes import GATEWAY_GONE
@@ -290,5 +290,5 @@ DATASET = Dataset(
     fetch,
     beside=ENRICHMENT,
     keys=Keys(row_key=itemgetter("symbol")),
-    moment=Moment(),
+    recurs=False,
 )

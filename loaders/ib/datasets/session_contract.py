@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 from loaders.engine.outcome import Outcome
-from loaders.engine.source import Keys, Moment
+from loaders.engine.source import Keys
 from loaders.ib.client.error_codes import ERROR_CODES, NO_CONTRACT
 from loaders.ib.client.values import Candidate, OptionContract
 from loaders.ib.context import Context, Dataset
@@ -125,5 +125,5 @@ DATASET = Dataset(
     fetch,
     beside=NEGATIVE_CONTRACT,
     keys=Keys(row_key=itemgetter("symbol")),
-    moment=Moment(),
+    recurs=False,
 )

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 from loaders.engine.outcome import Outcome
-from loaders.engine.source import Keys, Moment
+from loaders.engine.source import Keys
 from loaders.ib.client.daily_bars import Dividends, count_requests
 from loaders.ib.context import Context, Dataset
 from loaders.ib.errors import GatewayTimeout, NotPermitted, RequestFailed
@@ -106,5 +106,5 @@ DATASET = Dataset(
     fetch,
     beside=UNDERLYING_DIVIDENDS,
     keys=Keys(row_key=lambda row: str(row["symbol"])),
-    moment=Moment(),
+    recurs=False,
 )

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 from loaders.engine.outcome import Outcome
-from loaders.engine.source import Keys, Moment
+from loaders.engine.source import Keys
 from loaders.ib.client.values import Candidate
 from loaders.ib.context import Context, Dataset
 from loaders.ib.datasets.session_contract import make_candidate
@@ -41,5 +41,5 @@ DATASET = Dataset(
     "contract_details",
     fetch,
     keys=Keys(row_key=itemgetter("symbol")),
-    moment=Moment(),
+    recurs=False,
 )

@@ -13,6 +13,8 @@ from datetime import date, datetime, timedelta
 import psycopg
 
 from loaders.engine.request import LoadRequest
+from loaders.ib.capture.rounds import LATER
+from loaders.ib.client.values import OptionContract
 from loaders.ib.contracts import universe
 from loaders.ib.operations import missing_settings
 from loaders.ib.planning.request import (
@@ -32,9 +34,7 @@ from loaders.ib.planning.request import (
 from loaders.ib.planning.timetable import Timetable
 from loaders.ib.queries import landed, loads
 from loaders.ib.slots import (
-    NEW_YORK,
     Slot,
-    make_key,
     parse_session_day,
     parse_slot,
     session_before,
@@ -45,7 +45,7 @@ from quotemill.errors import NotDue, UsageError
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
-LAST_TABLE = "raw_ib.recapture"  # which the first load makes last
+LAST_TABLE = "raw_ib.rejected_row"  # which the first load makes last
 # failed open interest is requested again: later after each failure
 INTEREST_RETRY = timedelta(minutes=30)
 # what is due at a minute, in the order of the loads
@@ -149,21 +149,6 @@ def has_landed(warehouse: Warehouse) -> bool:
     return warehouse.ask(lambda conn: has_relation(conn, LAST_TABLE))
 
 
-def describe_remaining(_: Settings, warehouse: Warehouse) -> Sequence[str]:
-    """Work that a load leaves, with the command that does it; asks the warehouse alone."""
-    query = (
-        "select count(*)::int, count(distinct sample_time)::int from raw_ib.recapture "
-        "where state = 'queued'"
-    )
-    [(contracts, slots)] = warehouse.ask(lambda conn: conn.execute(query).fetchall())
-    if not contracts:
-        return []
-    return [
-        f"{contracts:,} contracts of {slots:,} slots wait to be captured again: "
-        "`loaders run ib --retry-missed`, until the next slot begins"
-    ]
-
-
 def named_slots(request: LoadRequest) -> list[Slot]:
     """The slots of a resolved request."""
     return [parse_slot(name) for name in request.options.get("slots", "").split(",") if name]
@@ -172,30 +157,6 @@ def named_slots(request: LoadRequest) -> list[Slot]:
 def named_day(request: LoadRequest) -> date:
     """The session of a resolved request."""
     return date.fromisoformat(request.options["date"])
-
-
-def find_waiting(
-    conn: psycopg.Connection, timetable: Timetable, symbols: Sequence[str]
-) -> list[landed.Queued]:
-    """Contracts that wait to be captured again.
-
-    Those of other symbols wait for a load of theirs, until their slot is over.
-    """
-    return [
-        queued
-        for queued in landed.read_queue(conn)
-        if queued.symbol in symbols or timetable.is_over(queued.sample_time)
-    ]
-
-
-def find_last_chance(
-    conn: psycopg.Connection, timetable: Timetable, symbols: Sequence[str]
-) -> dict[str, set[int]]:
-    """Contracts that the last slot before the close lacks, by key, within five minutes of it."""
-    if (slot := timetable.last_chance_slot()) is None:
-        return {}
-    missing = landed.read_missing(conn, "chain_snapshot", slot.trade_date, slot.at, symbols)
-    return {make_key(symbol, slot): conids for symbol, conids in missing.items() if conids}
 
 
 def _refuse_other_day(question: Question) -> None:
@@ -210,26 +171,29 @@ def _refuse_other_day(question: Question) -> None:
 
 
 def _find_snapshot(question: Question) -> Answer:
-    options, conn = question.options, question.conn
+    options, conn, by_clock = question.options, question.conn, question.due is not None
     _refuse_other_day(question)
     if "run_day" in options:
         names = [slot.name for slot in question.remaining_slots()]
         return {"slots": ",".join(names), "run_day": "true"}, None
-    if "retry_missed" in options or question.due == "missed":
-        if options.get("slot", "now") != "now":
-            question.named_slot(options["slot"])  # of one that is over nothing waits
-        _check_queue(question)
-        return {"retry_missed": f"{question.now:%Y-%m-%dT%H:%MZ}"}, None
-    if options.get("slot") == BEFORE_CLOSE:
-        return {"slots": question.slot_before_close().name}, None
-    if options.get("slot", "now") != "now":
-        return {"slots": question.named_slot(options["slot"]).name}, None
+    label = options.get("slot", "now")
+    if label == BEFORE_CLOSE:
+        slot = question.slot_before_close()
+    elif label != "now":
+        slot = question.named_slot(label)
+    else:
+        slot = question.current_slot(by_clock=by_clock)
+    resolved = {"slots": slot.name}
     # a slot without a record is due until the next one: late rows are flagged
-    slot = question.current_slot(by_clock=question.due is not None)
-    if question.due is None:
-        return {"slots": slot.name}, None
-    recorded = landed.read_recorded_symbols(conn, question.today, slot.at) if conn else set()
-    left = question.lacking_slot(slot, recorded)
+    recorded, left = set[str](), list[str]()
+    if by_clock:
+        recorded = landed.read_recorded_symbols(conn, question.today, slot.at) if conn else set()
+        left = question.lacking_slot(slot, recorded)
+    if "retry_missed" in options or question.due == "missed":
+        ended = [symbol for symbol in question.symbols if symbol not in left]
+        return resolved | {"retry_missed": "true"}, _find_lacking(question, slot, ended)
+    if not by_clock:
+        return resolved, None
     if not left:
         raise NotDue(f"the slot {slot.label} is captured")
     chosen = set(landed.read_chains(conn, question.today, left)) if conn else set()
@@ -238,23 +202,18 @@ def _find_snapshot(question: Question) -> Answer:
         chosen |= set(left) - recorded
     if not chosen:
         raise NotDue(f"discovery comes first: no contracts of {', '.join(left[:5])}")
-    return {"slots": slot.name}, [symbol for symbol in left if symbol in chosen]
+    return resolved, [symbol for symbol in left if symbol in chosen]
 
 
-def _check_queue(question: Question) -> None:
-    """Raises NotDue where nothing waits to be captured again, or by the clock not yet."""
-    conn, waiting = question.conn, list[landed.Queued]()
-    if conn is not None:
-        if find_last_chance(conn, question, question.symbols):
-            return
-        waiting = find_waiting(conn, question, question.symbols)
-    if not waiting:
-        raise NotDue("nothing waits to be captured again")
-    soonest = min(queued.next_try_at for queued in waiting)
-    is_over = any(question.is_over(queued.sample_time) for queued in waiting)
-    if question.due and not is_over and soonest > question.now:
-        clock = soonest.astimezone(NEW_YORK)
-        raise NotDue(f"missed contracts are tried again at {clock:%H:%M} in New York")
+def _find_lacking(question: Question, slot: Slot, symbols: Sequence[str]) -> list[str]:
+    """Symbols that lack contracts of a slot. Raises NotDue without any."""
+    conn, day, missing = question.conn, slot.trade_date, dict[str, list[OptionContract]]()
+    if conn is not None and symbols:
+        missing = landed.read_missing(conn, "chain_snapshot", day, slot.at, symbols, LATER)
+    lacking = [symbol for symbol in symbols if missing.get(symbol)]
+    if not lacking:
+        raise NotDue(f"the slot {slot.label} lacks no contract that may still answer")
+    return lacking
 
 
 def _find_discovery(question: Question) -> Answer:

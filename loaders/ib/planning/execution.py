@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import chain, groupby
+from datetime import datetime, timedelta
+from itertools import chain
 
 from loaders.engine.jobs import Task
 from loaders.engine.request import LoadRequest
@@ -13,16 +13,24 @@ from loaders.ib.context import Context
 from loaders.ib.contracts import universe
 from loaders.ib.contracts.listing import find_candidates, fit_slot, measure_slot
 from loaders.ib.datasets import session
-from loaders.ib.planning.due import find_last_chance, find_waiting, named_day, named_slots
+from loaders.ib.planning.due import named_day, named_slots
 from loaders.ib.planning.estimate import describe_lag
 from loaders.ib.planning.request import CLOSE, DISCOVER, SNAPSHOT, TASKS, lane_name
-from loaders.ib.planning.timetable import LAST_CHANCE
+from loaders.ib.planning.timetable import MARGIN
 from loaders.ib.queries import landed, loads
 from loaders.ib.settings import IbSettings
-from loaders.ib.slots import SLOT_NAME, Session, Slot, make_key, parse_point, require_session
+from loaders.ib.slots import (
+    Session,
+    Slot,
+    make_key,
+    parse_point,
+    parse_slot,
+    parse_symbol,
+    require_session,
+)
 
 CAPTURES = (SNAPSHOT, CLOSE)
-QUEUE = "retry_missed"  # what waits to be captured again is the load's only work
+COMPLETES = "retry_missed"  # only what the slot lacks is requested
 Keys = tuple[str, ...]
 Units = Iterator[Sequence[Unit]]
 
@@ -32,10 +40,12 @@ class Step:
     """Keys of a task's dataset, captured group after group.
 
     starts_at  slot that is awaited first, on a whole day (UTC)
+    completes  only what the slot lacks is requested
     """
 
     groups: tuple[Keys, ...]
     starts_at: datetime | None = None
+    completes: bool = False
 
     @property
     def keys(self) -> Keys:
@@ -45,15 +55,14 @@ class Step:
 def plan_steps(ib: IbSettings, request: LoadRequest) -> list[Step]:
     """The steps of a resolved request. Raises SettingsError, UsageError for wrong symbols."""
     groups = universe.groups(ib, request.keys)
-    if QUEUE in request.options:
-        return []
     if request.mode == DISCOVER:
         return [Step(tuple(groups))]
     if request.mode != SNAPSHOT:
         return [Step(_make_keys(groups, require_session(named_day(request))))]
-    waits = "run_day" in request.options
+    waits, completes = "run_day" in request.options, COMPLETES in request.options
     return [
-        Step(_make_keys(groups, slot), slot.at if waits else None) for slot in named_slots(request)
+        Step(_make_keys(groups, slot), slot.at if waits else None, completes)
+        for slot in named_slots(request)
     ]
 
 
@@ -63,8 +72,6 @@ def _make_keys(groups: Sequence[Keys], point: Slot | Session) -> tuple[Keys, ...
 
 def describe_plan(ib: IbSettings, request: LoadRequest) -> str:
     """The symbols that a resolved request captures, and the slots or the day."""
-    if QUEUE in request.options:
-        return f"{request.mode}: contracts that wait to be captured again"
     times = []
     if request.mode == SNAPSHOT:
         times = [f"{slot.trade_date} {slot.label} New York" for slot in named_slots(request)]
@@ -85,7 +92,7 @@ def plan_retry(request: LoadRequest, tasks: Sequence[Task]) -> list[Step]:
         return [Step((tuple(dict.fromkeys(chain.from_iterable(left))),))]
     dataset = TASKS[request.mode].dataset
     groups = tuple(task.keys for task in tasks if task.keys and task.dataset == dataset)
-    return [Step(groups)] if groups else []
+    return [Step(groups, completes=COMPLETES in request.options)] if groups else []
 
 
 def execute(ctx: Context) -> Units:
@@ -94,22 +101,19 @@ def execute(ctx: Context) -> Units:
         ctx.load.warn(f"left out: {mistake}")
     request, retried = ctx.load.request, ctx.load.retried
     steps = plan_steps(ctx.settings, request)
-    symbols = tuple(chain.from_iterable(universe.groups(ctx.settings, request.keys)))
-    is_queue = QUEUE in request.options
-    if retried and not is_queue:  # a job that had no task yet is planned again
+    if retried:  # a job that had no task yet is planned again
         steps = plan_retry(request, retried)
     if request.mode == DISCOVER:
         yield from _discover(ctx, [symbol for step in steps for symbol in step.keys])
         return
     if request.mode in CAPTURES and not retried:
         yield from _load_calendar(ctx)
-    if is_queue:
-        yield from _work_queue(ctx, symbols, last=True)
-        return
+    before: Step | None = None
     for step in steps:
         if step.starts_at is not None:
-            yield from _wait_for_slot(ctx, symbols, step.starts_at)
+            yield from _wait_for_slot(ctx, before, step.starts_at)
         yield from _capture(ctx, step, last=step is steps[-1])
+        before = step
     if not steps:
         yield from _land_events(ctx, last=True)
     if request.mode == CLOSE:
@@ -117,14 +121,10 @@ def execute(ctx: Context) -> Units:
 
 
 def _capture(ctx: Context, step: Step, *, last: bool) -> Units:
-    ctx.missing = {}
+    ctx.completes = step.completes
     ctx.denied.clear()  # permission may have come back
-    task = ctx.load.request.mode
-    units = [Unit(TASKS[task].dataset, group) for group in step.groups]
-    if task in CAPTURES:
-        ctx.unplanned = set(step.keys)
-        units.append(Unit("slot_run", step.keys))
-    yield units
+    dataset = TASKS[ctx.load.request.mode].dataset
+    yield [Unit(dataset, group) for group in step.groups]
     yield from _land_events(ctx, last=last)
     if not last:
         ctx.gone = None  # on a whole day the next slot is tried all the same
@@ -178,46 +178,17 @@ def _discover(ctx: Context, symbols: Sequence[str]) -> Units:
         ctx.load.warn(late)
 
 
-def _wait_for_slot(ctx: Context, symbols: Sequence[str], until: datetime) -> Units:
-    """Wait for a slot; meanwhile capture again what waits, as its time comes."""
-    while (now := ctx.now()) < until:
-        wake = min([until, *(at for at in _queue_times(ctx) if at > now)])
-        ctx.waits.until(wake, ctx.now)
-        if ctx.now() < until:
-            yield from _work_queue(ctx, symbols, last=False)
-            ctx.gone = None
+def _wait_for_slot(ctx: Context, before: Step | None, until: datetime) -> Units:
+    """Wait for a slot; meanwhile request again and again what the one before lacks."""
+    pause = timedelta(seconds=max(ctx.settings.retry_waits, default=0.0))
+    while before and pause and (again := ctx.now() + pause) < until - MARGIN:
+        ctx.waits.until(again, ctx.now)
+        slot = parse_slot(parse_point(before.keys[0]))
+        lacking = ctx.find_lacking(slot, [parse_symbol(key) for key in before.keys])
+        groups = [
+            tuple(k for k in group if lacking.get(parse_symbol(k))) for group in before.groups
+        ]
+        if any(groups):
+            yield from _capture(ctx, Step(tuple(filter(None, groups)), completes=True), last=False)
+    ctx.waits.until(until, ctx.now)
     ctx.gateway.reconnect()  # each slot starts with a connection that remembers nothing
-
-
-def _queue_times(ctx: Context) -> list[datetime]:
-    """When the queue is worked next, and the last chance before the close."""
-    today = ctx.timetable.today
-    waiting = ctx.ask(lambda conn: landed.read_queue(conn, today))
-    last_chance = require_session(today).close_at - LAST_CHANCE
-    return [*(queued.next_try_at for queued in waiting), last_chance]
-
-
-def _work_queue(ctx: Context, symbols: Sequence[str], *, last: bool) -> Units:
-    """Capture again what waits, newest slot first; what waits for a slot that is over is given up.
-
-    Five minutes before the close it is also whatever else the last slot before it lacks.
-    """
-    ctx.queued, ctx.missing, ctx.unplanned = {}, {}, set()
-    timetable = ctx.timetable
-    ctx.queue_until = ctx.before_next_slot(timetable.now)
-    for queued in ctx.ask(lambda conn: find_waiting(conn, timetable, symbols)):
-        key = f"{queued.symbol} {queued.sample_time.strftime(SLOT_NAME)}"
-        ctx.queued.setdefault(key, []).append(queued)
-        ctx.missing.setdefault(key, set()).add(queued.conid)
-    last_chance = ctx.ask(lambda conn: find_last_chance(conn, timetable, symbols))
-    for key, conids in last_chance.items():
-        ctx.missing.setdefault(key, set()).update(conids)
-    keys = sorted(ctx.missing, key=parse_point, reverse=True)
-    if not keys:
-        return
-    units = [
-        Unit(TASKS[SNAPSHOT].dataset, tuple(slot_keys))
-        for _, slot_keys in groupby(keys, parse_point)
-    ]
-    yield [*units, Unit("slot_run", tuple(keys))]
-    yield from _land_events(ctx, last=last)

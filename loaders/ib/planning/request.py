@@ -37,7 +37,7 @@ TASKS = {
     DAILY: Task("underlying_daily"),
 }
 ANY_TASK = ("incremental", "init")  # modes of the command line for what is due at this minute
-# option of a scheduled load: `now`; `known` for symbols with contracts; `missed` for the queue
+# option of a scheduled load: `now`; `known` for symbols with contracts; `missed` for what the slot lacks
 DUE = "due"
 HINT = f"loaders run ib --task {'|'.join(TASKS)}"
 
@@ -58,7 +58,7 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
     fitting = (*TASKS[task].options, *TASKS[task].further) if task in TASKS else ()
     if foreign := sorted(given.difference(fitting)):
         raise UsageError(f"--{foreign[0].replace('_', '-')} does not go with --task {task}")
-    # what waits of a slot may be named; a whole day has all of them
+    # the slot that is completed may be named; a whole day has all of them
     if "run_day" in given and given & {"slot", "retry_missed"}:
         raise UsageError("--run-day goes with neither --slot nor --retry-missed")
     if request.datasets is not None:

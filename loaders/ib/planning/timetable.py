@@ -29,7 +29,6 @@ from loaders.ib.slots import (
 from quotemill.errors import NotDue, UsageError
 
 BARS_ARE_FINAL = timedelta(hours=2)  # after the close
-LAST_CHANCE = timedelta(minutes=5)  # before the close: the last slot before it is completed
 # before the next slot a capture begins no batch: one that is under way ends, and the lane is free
 MARGIN = timedelta(minutes=2)
 
@@ -144,13 +143,6 @@ class Timetable:
         if not slots:
             raise NotDue(f"no slot of {self.today} is left")
         return slots
-
-    def last_chance_slot(self) -> Slot | None:
-        """Within five minutes of the close: the last slot before, to be completed once more."""
-        session = session_on(self.today)
-        if session is None or not session.close_at - LAST_CHANCE <= self.now < session.close_at:
-            return None
-        return latest_slot(self.slots(session), session.close_at - LAST_CHANCE)
 
     def next_slot(self, after: datetime) -> Slot | None:
         """The first slot of that day after a time."""

@@ -1,13 +1,10 @@
--- contracts whose newest row of their symbol's last captured session is silent or refused
+-- contracts that were refused last in their symbol's last captured session, or brought nothing in it
 select conid
-from (
-    select distinct on (conid) conid, snapshot_error, error_type, data_quality_flag
-    from raw_ib.chain_snapshot
-    where symbol = %(symbol)s and trade_date = (
-        select max(trade_date) from raw_ib.chain_snapshot
-        where symbol = %(symbol)s and trade_date <= %(day)s
-    )
-    order by conid, sample_time desc
-) as q
-where snapshot_error
-    and (error_type = %(refused)s or %(flag)s = any(string_to_array(data_quality_flag, ',')))
+from raw_ib.chain_snapshot
+where symbol = %(symbol)s and trade_date = (
+    select max(trade_date) from raw_ib.chain_snapshot
+    where symbol = %(symbol)s and trade_date <= %(day)s
+)
+group by conid
+having bool_and(snapshot_error and error_type = any(%(kinds)s))
+    or (array_agg(error_type order by sample_time desc))[1] = %(refused)s

@@ -1,7 +1,7 @@
 """Rows of option chains that have landed in raw_ib."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,8 +11,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders.ib.capture.better_row import COLUMNS
-from loaders.ib.capture.flags import is_silent
 from loaders.ib.capture.rows import INTRADAY
+from loaders.ib.client.error_codes import MUTE, NO_CONTRACT
 from loaders.ib.client.values import Candidate, OptionContract, Underlying
 from loaders.ib.slots import oldest_set
 from loaders.warehouse.sql_files import read_sql
@@ -34,19 +34,6 @@ class Chain:
     set_date: date
     is_stale: bool
     stale_conids: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True)
-class Queued:
-    """A contract of a slot that waits to be captured again."""
-
-    sample_time: datetime
-    conid: int
-    symbol: str
-    reason: str
-    attempts: int
-    queued_at: datetime
-    next_try_at: datetime
 
 
 def run_sql(conn: psycopg.Connection, name: str, **values: Any) -> list[tuple[Any, ...]]:
@@ -78,23 +65,43 @@ def read_chains(
 
 
 def read_missing(
-    conn: psycopg.Connection, table: str, day: date, at: datetime, symbols: Sequence[str]
-) -> dict[str, set[int]]:
-    """Contracts without a capture, or with an error alone, by each symbol that has a chain.
+    conn: psycopg.Connection,
+    table: str,
+    day: date,
+    at: datetime,
+    symbols: Sequence[str],
+    kinds: Container[str] | None = None,
+) -> dict[str, list[OptionContract]]:
+    """Contracts without a row, or whose row is an error, by each symbol that has a chain.
 
-    Contracts that never tick are not missing.
+    kinds: types of errors that count; None stands for all
     """
     chains = read_chains(conn, day, symbols)
     captures = read_captures(conn, table, day, at, symbols)
+
+    def is_missing(row: dict[str, Any] | None) -> bool:
+        if row is None:
+            return True
+        return row["snapshot_error"] and (kinds is None or row["error_type"] in kinds)
+
     return {
-        symbol: {
-            c.conid
-            for c in chain.contracts
-            if (row := captures.get(c.conid)) is None
-            or (row["snapshot_error"] and not is_silent(row))
-        }
+        symbol: [c for c in chain.contracts if is_missing(captures.get(c.conid))]
         for symbol, chain in chains.items()
     }
+
+
+def read_mute(conn: psycopg.Connection, day: date, symbols: Sequence[str]) -> set[int]:
+    """Contracts of some symbols that brought nothing in their newest slot of a session."""
+    rows = run_sql(conn, "mute_contracts", day=day, symbols=list(symbols), kinds=list(MUTE))
+    return {conid for (conid,) in rows}
+
+
+def read_doubtful(conn: psycopg.Connection, symbol: str, day: date) -> set[int]:
+    """Contracts of a symbol that were refused last, or brought nothing in a whole session."""
+    rows = run_sql(
+        conn, "doubtful_contracts", symbol=symbol, day=day, refused=NO_CONTRACT, kinds=list(MUTE)
+    )
+    return {conid for (conid,) in rows}
 
 
 def read_known_contracts(
@@ -216,23 +223,6 @@ def read_captures(
             (day, at, list(symbols)),
         ).fetchall()
     return {row["conid"]: row for row in rows}
-
-
-def read_queue(
-    conn: psycopg.Connection,
-    day: date | None = None,
-    at: datetime | None = None,
-    symbol: str | None = None,
-) -> list[Queued]:
-    """Contracts that wait to be captured again, oldest first; None stands for all."""
-    rows = conn.execute(
-        "select sample_time, conid, symbol, reason, attempts, queued_at, next_try_at "
-        "from raw_ib.recapture where state = 'queued' and trade_date = coalesce(%s, trade_date) "
-        "and sample_time = coalesce(%s, sample_time) and symbol = coalesce(%s, symbol) "
-        "order by sample_time, symbol, conid",
-        (day, at, symbol),
-    )
-    return [Queued(*row) for row in rows]
 
 
 def read_recorded_symbols(conn: psycopg.Connection, day: date, at: datetime) -> set[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
 from loaders.engine.outcome import Outcome, SourceGone
-from loaders.engine.source import Keys, Moment, Unit
+from loaders.engine.source import Keys, Unit
 from loaders.tq import landed
 from loaders.tq.context import Context, Dataset, describe
 from loaders.tq.errors import TqAnswerError, TqTimeout, UnknownSymbol
@@ -73,5 +73,5 @@ def _read_hours(ctx: Context, variety: str, day: date) -> Sequence[Session]:
 
 
 DATASET = Dataset(
-    RECORDING, SYMBOL_DAY, RECORDING, fetch, keys=Keys(part=RECORDING, only=KEY), moment=Moment()
+    RECORDING, SYMBOL_DAY, RECORDING, fetch, keys=Keys(part=RECORDING, only=KEY), recurs=False
 )

@@ -28,7 +28,7 @@ def snapshot_command(
         bool, typer.Option("--run-once", help="The slot of this minute, as without any option.")
     ] = False,
     retry_missed: Annotated[
-        bool, typer.Option("--retry-missed", help="Capture again what slots lack.")
+        bool, typer.Option("--retry-missed", help="Request again what the slot lacks.")
     ] = False,
     # beside the other name help of 80 columns would cut it
     replay_missed: Annotated[

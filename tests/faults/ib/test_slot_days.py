@@ -97,8 +97,6 @@ def test_a_hostile_day_leaves_no_contract_absent(
             made.sandbox.faults.add(fault)
         drive(made, require_session(datetime.fromisoformat(DAY).date()), (3, 13))
         check_day(per_slot(made))
-        queued = "select count(*)::int from raw_ib.recapture where state = 'queued'"
-        assert made.rows(queued) == [(0,)]
         flagged = (
             "select bool_and(data_quality_flag ~ 'late_capture') from raw_ib.chain_snapshot "
             "where capture_lag_s > 900"
@@ -135,11 +133,11 @@ def slow(discovered_dsn: str, tmp_path: Path) -> Iterator[Bench]:
         yield made
 
 
-def counts(made: Bench) -> tuple[int, int, int]:
-    """Rows, those with a quote, those that were not asked for."""
+def counts(made: Bench) -> tuple[int, int]:
+    """Rows, those with a quote."""
     query = (
-        "select count(*)::int, count(*) filter (where not snapshot_error)::int, "
-        "count(*) filter (where error_type = 'not_asked')::int from raw_ib.chain_snapshot"
+        "select count(*)::int, count(*) filter (where not snapshot_error)::int "
+        "from raw_ib.chain_snapshot"
     )
     return made.rows(query)[0]  # type: ignore[return-value]
 
@@ -165,12 +163,12 @@ def test_a_kill_in_any_batch_costs_that_batch_alone(
             slow.load("snapshot")
         monkeypatch.setattr(Capturer, "_request_batch", request)
         done = (10, 20, 28, 38)[kill_at - 2]
-        assert counts(slow) == (44, done, 44 - done)
+        assert counts(slow) == (done, done)
     # the remainder job goes on, and requests only what is left
     slow.sandbox.log.clear()
     slow.at("2026-11-19T10:08:00")
     assert next(iter(slow.due())).exit_code == 0
-    assert counts(slow) == (44, 44, 0)
+    assert counts(slow) == (44, 44)
     assert len(slow.sandbox.asked("reqMktData")) <= 6 + 2  # and the underlyings
     assert slow.due() == []
 
@@ -195,42 +193,40 @@ def answered(made: Bench) -> int:
 
 # within the first batch, the second, the last of a group and the first of the next
 @pytest.mark.parametrize("after", [5, 20, 25, 36])
-def test_a_stopped_slot_keeps_its_rows_and_queues_the_rest(slow: Bench, after: int) -> None:
+def test_a_stopped_slot_keeps_its_rows_and_lacks_the_rest(slow: Bench, after: int) -> None:
     stopped = slow.load("snapshot", on_start=stop_after(slow, after))
     assert stopped.status == "cancelled"
-    rows, good, never = counts(slow)
-    assert (rows, good + never) == (44, 44)
-    assert 0 < good < 44
+    rows, good = counts(slow)
+    assert 0 < good == rows < 44
     assert good == answered(slow)
-    symbols = "select symbol, planned, status from raw_ib.slot_run order by symbol"
-    assert slow.rows("select sum(captured)::int, sum(errors)::int from raw_ib.slot_run") == [
-        (good, never)
-    ]
-    assert [row[:2] for row in slow.rows(symbols)] == [("AAPL", 28), ("MSFT", 16)]
-    waiting = "select count(*)::int from raw_ib.recapture where state = 'queued'"
-    assert slow.rows(waiting) == [(never,)]
+    # of each group that was begun
+    tallies = "select symbol, planned, captured, errors, status from raw_ib.slot_run order by 1"
+    first = min(good, 28)
+    expected = [("AAPL", 28, first, 0, "complete" if first == 28 else "partial")]
+    expected += [("MSFT", 16, good - 28, 0, "partial")] if good > 28 else []
+    assert slow.rows(tallies) == expected
+    slow.sandbox.log.clear()
     slow.at("2026-11-19T10:08:00")
     assert next(iter(slow.due())).exit_code == 0
-    assert counts(slow) == (44, 44, 0)
-    assert slow.rows(waiting) == [(0,)]
+    assert (counts(slow), answered(slow)) == ((44, 44), 44 - good)
+    assert slow.due() == []
 
 
 def test_a_stop_in_the_last_batch_keeps_the_quotes_of_each_symbol(made: Bench) -> None:
     """Two symbols together, whose batches end within one package of rows."""
     stopped = made.load("snapshot", on_start=stop_after(made, 45))
     assert stopped.status == "cancelled"
-    assert counts(made) == (44, answered(made), 0)
+    assert counts(made) == (44, answered(made))
     assert made.rows("select symbol, captured, status from raw_ib.slot_run order by 1") == [
         ("AAPL", 28, "complete"),
         ("MSFT", 16, "complete"),
     ]
-    assert made.table("recapture") == []
     made.sandbox.log.clear()
     assert next(iter(made.due())).exit_code == 0
     assert answered(made) == 0
 
 
-def test_what_waits_for_an_older_slot_is_given_up(made: Bench) -> None:
+def test_an_older_slot_is_completed_no_more(made: Bench) -> None:
     """A quote of 10:30 would be look-ahead in the slot of 10:00."""
     mute = made.sandbox.faults.add("mute:symbol=MSFT")
     quick = made.with_settings(quote_timeout=0.3)
@@ -238,31 +234,11 @@ def test_what_waits_for_an_older_slot_is_given_up(made: Bench) -> None:
     assert quick.at("2026-11-19T10:30:05").load("snapshot", slot="now").exit_code == 6
     made.sandbox.faults.remove(mute)
     quick.at("2026-11-19T10:38:00").due()
-    states = (
-        "select to_char(sample_time at time zone 'America/New_York', 'HH24:MI'), state, "
-        "count(*)::int from raw_ib.recapture group by 1, 2 order by 1"
-    )
-    assert made.rows(states) == [("10:00", "expired", 16), ("10:30", "done", 16)]
     errors = (
         "select slot_label, count(*)::int from raw_ib.chain_snapshot "
         "where snapshot_error group by 1"
     )
     assert made.rows(errors) == [("10:00", 16)]
-
-
-def test_contracts_of_an_outage_are_not_silent(made: Bench) -> None:
-    """In each slot the second batch of a symbol meets a gateway that answers nothing."""
-    quick = made.with_settings(quote_timeout=0.2, max_concurrent_snapshots=10)
-    batch = made.rows(
-        "select conid from raw_ib.contract where symbol = 'AAPL' "
-        "order by expiry, strike, option_right, trading_class, conid offset 10 limit 10"
-    )
-    for (conid,) in batch:
-        made.sandbox.faults.add(f"mute:conid={conid}")
-    for clock in ("10:00:05", "10:30:05", "11:00:05", "11:30:05"):
-        assert quick.at(f"2026-11-19T{clock}").load("snapshot", slot="now").exit_code == 6
-    assert made.rows("select sum(errors)::int, sum(silent)::int from raw_ib.slot_run") == [(40, 0)]
-    assert made.rows("select distinct attempts from raw_ib.recapture") == [(0,)]
 
 
 def test_a_gateway_without_servers_is_awaited_until_the_next_slot_is_near(made: Bench) -> None:

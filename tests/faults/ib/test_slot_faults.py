@@ -7,15 +7,13 @@ from tests.integration.ib.bench import Bench, new_york
 from tests.integration.ib.test_slots_load import FLAGS, counts
 
 
-def test_a_refused_request_waits_and_is_captured_later(made: Bench) -> None:
+def test_a_refused_request_is_captured_later(made: Bench) -> None:
     rule = made.sandbox.faults.add("pacing:after=1:times=100000")
     first = made.load("snapshot", slot="now")
     assert (first.exit_code, made.time.pauses) == (6, [30.0, 60.0, 120.0, 240.0])
     assert counts(made) == [("AAPL", 28, 0), ("MSFT", 16, 0)]
     assert made.rows(FLAGS) == [("late_capture,slot_retry_exceeded,snapshot_error",)]
-    assert {row["state"] for row in made.table("recapture")} == {"queued"}
     made.sandbox.faults.remove(rule)
-    assert made.due() == []  # not yet
     made.at("2026-11-19T10:20:00")
     [worked] = made.due()
     assert (worked.status, worked.exit_code) == ("succeeded", 0)
@@ -23,7 +21,7 @@ def test_a_refused_request_waits_and_is_captured_later(made: Bench) -> None:
     assert made.rows("select distinct ingest_run_type from raw_ib.chain_snapshot") == [
         ("recapture",)
     ]
-    assert {row["state"] for row in made.table("recapture")} == {"done"}
+    assert made.due() == []
     late = "select bool_and(data_quality_flag like '%late_capture%') from raw_ib.chain_snapshot"
     assert made.rows(late) == [(True,)]
 
@@ -35,7 +33,7 @@ def test_a_notice_before_each_quote_is_recorded_once(made: Bench) -> None:
     assert made.rows("select error_code, action from raw_ib.gateway_event") == [(2176, "wait")]
 
 
-def test_what_an_unknown_number_leaves_unanswered_waits(made: Bench) -> None:
+def test_what_an_unknown_number_leaves_unanswered_is_requested_again(made: Bench) -> None:
     [(conid,)] = made.rows("select min(conid) from raw_ib.contract")
     rule = made.sandbox.faults.add(f"error:conid={conid}:code=9876:message=What is this")
     made.with_settings(quote_timeout=0.5).load("snapshot", slot="now")
@@ -77,22 +75,16 @@ def test_an_absent_gateway_is_waited_for_and_leaves_error_rows(made: Bench) -> N
     assert counts(made) == [("AAPL", 28, 0), ("MSFT", 16, 0)]
     kinds = made.rows("select distinct error_type, source from raw_ib.chain_snapshot")
     assert kinds == [("gateway_gone", "IBKR")]
-    assert {row["state"] for row in made.table("recapture")} == {"queued"}
     assert {row["status"] for row in made.table("slot_run")} == {"failed"}
 
 
-def test_an_absurd_number_costs_itself_and_is_requested_once_more(made: Bench) -> None:
+def test_an_absurd_number_costs_itself_alone(made: Bench) -> None:
     conids = [conid for (conid,) in made.rows("select conid from raw_ib.contract order by 1")]
-    rule = made.sandbox.faults.add(f"absurd-bid:conid={conids[0]}")
+    made.sandbox.faults.add(f"absurd-bid:conid={conids[0]}")
     first = made.load("snapshot", slot="now")
     assert (first.exit_code, counts(made)) == (0, [("AAPL", 28, 28), ("MSFT", 16, 16)])
     flagged = "select conid, bid, data_quality_flag from raw_ib.chain_snapshot where bid is null"
     assert made.rows(flagged) == [(conids[0], None, "missing_price,value_out_of_range")]
-    queued = "select conid, state, reason from raw_ib.recapture"
-    assert made.rows(queued) == [(conids[0], "queued", "incomplete_answer")]
-    made.sandbox.faults.remove(rule)
-    made.at("2026-11-19T10:12:00").due()
-    assert (made.rows(flagged), made.rows(queued)[0][1]) == ([], "done")
 
 
 def test_an_absurd_price_of_the_stock_costs_no_contract(made: Bench) -> None:
@@ -102,24 +94,15 @@ def test_an_absurd_price_of_the_stock_costs_no_contract(made: Bench) -> None:
     assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
 
 
-def test_an_answer_without_greeks_is_requested_once_more(made: Bench) -> None:
-    made.sandbox.faults.add("no-greeks:symbol=MSFT")
-    assert made.load("snapshot", slot="now").exit_code == 0
-    states = "select state, count(*)::int from raw_ib.recapture group by 1"
-    assert made.rows(states) == [("queued", 16)]
-    [again] = made.at("2026-11-19T10:12:00").due()
-    assert (again.exit_code, made.rows(states)) == (0, [("done", 16)])
-    assert made.at("2026-11-19T10:20:00").due() == []
-
-
-def test_a_queued_slot_that_left_the_calendar_ends_with_a_reason(made: Bench) -> None:
+def test_a_slot_that_left_the_calendar_is_skipped_by_a_retry(made: Bench) -> None:
     made.sandbox.faults.add("error:symbol=MSFT:code=420:message=pacing")
     assert made.with_settings(retry_waits=[]).load("snapshot", slot="now").exit_code == 6
     made.sandbox.faults.clear()
-    # an hour at which there was a slot when it was queued
-    made.execute("update raw_ib.recapture set sample_time = sample_time + interval '7 minutes'")
-    result = made.at("2026-11-19T10:20:00").load("snapshot", retry_missed="yes")
+    # an hour at which there was a slot when it was captured
+    moved = "replace(key, '15:00Z', '15:07Z')"
+    tasks = f"(select array_agg({moved}) from unnest(keys) as key)"
+    made.execute(f"update ops.ingestion_job_tasks set keys = {tasks}")
+    made.execute("update ops.ingestion_job_tasks set failures = '{}', status = 'failed'")
+    result = made.at("2026-11-19T10:20:00").load("incremental", retry=True)
     assert result.exit_code == 0
-    assert any("no slot at 2026-11-19T15:07Z" in line for line in made.heard.lines)
-    ends = "select distinct state, reason from raw_ib.recapture"
-    assert made.rows(ends) == [("expired", "no_slot")]
+    assert any("no slot at 2026-11-19T15:07Z" in line for line in result.warnings)

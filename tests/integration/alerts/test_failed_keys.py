@@ -11,7 +11,6 @@ import pytest
 from pydantic import SecretStr
 
 from loaders.engine.result import LoadResult
-from loaders.engine.source import Moment
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.alerts import causes
@@ -60,7 +59,7 @@ def night(bench: Toy, hook: Hook) -> Night:  # noqa: F811
 def moments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the keys of the mode spot name a moment: they are not loaded again."""
     price, spot = toy.SOURCE.datasets
-    passing = replace(toy.SOURCE, datasets=(price, replace(spot, moment=Moment())))
+    passing = replace(toy.SOURCE, datasets=(price, replace(spot, recurs=False)))
     monkeypatch.setattr(toy, "SOURCE", passing)
 
 

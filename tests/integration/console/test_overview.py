@@ -148,18 +148,16 @@ def test_option_chains_and_ticks_are_shown_at_a_glance(
     with psycopg.connect(prepared_dsn) as conn:
         add_capture(conn, at, "intraday", planned=10, captured=7)
         add_capture(conn, at, "recapture", planned=1, captured=1)  # the second, of what it lacked
-        for conid, reason, state in (
-            (1, "no_data", "done"),
-            (2, "no_data", "done"),
-            (3, "incomplete_answer", "done"),
-            (4, "no_data", "queued"),
-        ):
-            conn.execute(
-                "insert into raw_ib.recapture (trade_date, sample_time, conid, symbol, reason, "
-                "attempts, queued_at, next_try_at, state, source_route, fetched_at, is_final) "
-                "values (%s, %s, %s, 'SPX', %s, 1, %s, %s, %s, '', %s, true)",
-                (at.date(), at, conid, reason, at, at, state, at),
-            )
+        # nine of ten have a good row by now
+        texts = "data_quality_flag ingest_id ingest_run_type source config_hash code_version"
+        names = ", ".join([*texts.split(), "source_route"])
+        conn.execute(
+            "insert into raw_ib.chain_snapshot (trade_date, sample_time, conid, symbol, slot_30m, "
+            "requested_data_type, captured_at, capture_lag_s, snapshot_error, is_final, "
+            f"fetched_at, {names}) select %(day)s, %(at)s, n, 'SPX', 1, 1, %(at)s, 0, n = 10, true, "
+            "%(at)s, '', '', '', '', '', '', '' from generate_series(1, 10) as n".encode(),
+            {"day": at.date(), "at": at},
+        )
         add_capture(conn, at + timedelta(hours=1), "intraday", planned=10, captured=8)
         conn.execute("create schema if not exists futures")
         conn.execute(
@@ -172,7 +170,7 @@ def test_option_chains_and_ticks_are_shown_at_a_glance(
     assert "(captures: 2)" in text
     assert ">1 / 2<" in text
     with psycopg.connect(prepared_dsn) as conn:
-        conn.execute("truncate raw_ib.recapture")
+        conn.execute("truncate raw_ib.chain_snapshot")
         conn.execute("update raw_ib.slot_run set planned = 0, captured = 0")
     assert '<span class="warn">0 / 0</span>' in caller.get("/glance").text  # nothing is well
 
@@ -183,8 +181,8 @@ def add_capture(
     """A row of raw_ib.slot_run."""
     conn.execute(
         "insert into raw_ib.slot_run (trade_date, sample_time, symbol, ingest_run_type, planned, "
-        "captured, errors, silent, delayed, pacing_events, attempts, started_at, finished_at, "
+        "captured, errors, delayed, pacing_events, attempts, started_at, finished_at, "
         "status, source_route, fetched_at, is_final) "
-        "values (%s, %s, 'SPX', %s, %s, %s, 0, 0, 0, 0, 1, %s, %s, 'partial', '', %s, true)",
+        "values (%s, %s, 'SPX', %s, %s, %s, 0, 0, 0, 1, %s, %s, 'partial', '', %s, true)",
         (at.date(), at, kind, planned, captured, at, at, at),
     )

@@ -235,7 +235,7 @@ def slot_run(symbol: str, session: Session) -> Row:
         "sample_time": session.at(0),
         "symbol": symbol,
         "ingest_run_type": "intraday",
-        **dict.fromkeys(("planned", "captured", "errors", "silent", "delayed", "pacing_events"), 0),
+        **dict.fromkeys(("planned", "captured", "errors", "delayed", "pacing_events"), 0),
         "attempts": 0,
         "started_at": session.at(0),
         "finished_at": session.at(0),

@@ -37,7 +37,6 @@ def test_the_close_takes_frozen_data_and_completes_what_it_lacks(made: Bench) ->
         made.rows("select close_at from raw_ib.session where trade_date = '2026-11-19'")
     )
     assert made.at("2026-11-19T17:40:00").due() == []  # all is there
-    assert made.table("recapture") == []
 
 
 def test_with_delayed_data_the_close_is_delayed_too(made: Bench) -> None:

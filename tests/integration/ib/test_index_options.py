@@ -82,7 +82,6 @@ def test_classes_that_settle_at_the_open_leave_after_their_last_day(market: Benc
         for kind, count in (("close", 1), ("intraday", 14))
     ]
     assert all(is_complete for *_, is_complete in runs)
-    assert market.rows("select * from raw_ib.recapture") == []
     # the morning after: what has expired since has no open interest to come
     market.at("2026-11-20T07:30:00")
     assert market.load("enrich").exit_code == 0

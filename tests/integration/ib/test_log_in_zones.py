@@ -17,7 +17,6 @@ TABLES = (
     "chain_snapshot",
     "chain_close",
     "slot_run",
-    "recapture",
     "open_interest",
     "gateway_event",
 )

@@ -110,23 +110,36 @@ def test_a_slot_waits_for_its_lane_and_is_the_one_of_then(
     assert made.rows("select distinct slot_label from raw_ib.chain_snapshot") == [("10:30",)]
 
 
-def test_the_last_slot_before_the_close_gets_one_more_chance(made: Bench) -> None:
-    rule = made.sandbox.faults.add("error:symbol=MSFT:code=420")
-    made.at("2026-11-19T15:30:05").load("snapshot", slot="now")
+def test_what_a_slot_lacks_is_requested_again_until_the_next_one(made: Bench) -> None:
+    rule = made.sandbox.faults.add("mute:symbol=MSFT")
+    quick = made.with_settings(quote_timeout=0.5)
+    assert quick.at("2026-11-19T15:30:05").load("snapshot", slot="now").exit_code == 6
+    assert [load.exit_code for load in quick.at("2026-11-19T15:35:00").due()] == [6]
     made.sandbox.faults.remove(rule)
-    assert made.table("recapture") == []
-    [late] = made.at("2026-11-19T15:55:00").due()
-    assert late.exit_code == 0
+    made.sandbox.log.clear()
+    assert [load.exit_code for load in made.at("2026-11-19T15:53:00").due()] == [0]
+    msft = made.rows("select conid from raw_ib.contract where symbol = 'MSFT'")
+    stocks = made.rows("select conid from raw_ib.underlying where symbol = 'MSFT'")
+    requested = {int(entry.fields[3]) for entry in made.sandbox.asked("reqMktData")}
+    assert requested == {conid for (conid,) in [*msft, *stocks]}
     assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
     assert made.rows("select distinct slot_label from raw_ib.chain_snapshot") == [("15:30",)]
     assert made.due() == []
 
 
-def test_an_older_set_gets_that_chance_too(made: Bench) -> None:
-    rule = made.sandbox.faults.add("error:symbol=MSFT:code=420")
-    assert made.at("2026-11-20T15:30:05").load("snapshot", slot="now").exit_code == 6
+def test_an_error_that_does_not_pass_is_not_requested_again(made: Bench) -> None:
+    made.sandbox.faults.add("error:symbol=MSFT:code=420")
+    assert made.load("snapshot", slot="now").exit_code == 6
+    made.sandbox.faults.clear()
+    assert made.at("2026-11-19T10:13:00").due() == []
+
+
+def test_what_an_older_set_lacks_is_requested_again_too(made: Bench) -> None:
+    rule = made.sandbox.faults.add("mute:symbol=MSFT")
+    quick = made.with_settings(quote_timeout=0.5)
+    assert quick.at("2026-11-20T15:30:05").load("snapshot", slot="now").exit_code == 6
     made.sandbox.faults.remove(rule)
-    made.at("2026-11-20T15:55:00")
+    made.at("2026-11-20T15:53:00")
     late = run_load(
         made.settings, LoadRequest("ib", mode="snapshot", options={DUE: "missed"}), made.heard
     )
@@ -136,8 +149,8 @@ def test_an_older_set_gets_that_chance_too(made: Bench) -> None:
 
 
 @pytest.mark.long
-def test_a_whole_day_works_the_queue_between_its_slots(made: Bench) -> None:
-    made.sandbox.faults.add("pacing:after=1:times=100")
+def test_a_whole_day_completes_each_slot_before_the_next(made: Bench) -> None:
+    made.sandbox.faults.add("pacing:after=1:times=150")
     result = made.at("2026-11-19T15:00:01").load("snapshot", run_day="yes")
     assert result.status in ("succeeded", "partial")
     slots = (
@@ -145,16 +158,8 @@ def test_a_whole_day_works_the_queue_between_its_slots(made: Bench) -> None:
         "from raw_ib.chain_snapshot group by 1 order by 1"
     )
     assert made.rows(slots) == [("15:00", 44, False), ("15:30", 44, False), ("16:00", 44, False)]
-    assert {row["state"] for row in made.table("recapture")} == {"done"}
-
-
-@pytest.mark.long
-def test_the_queue_expires_with_its_session(made: Bench) -> None:
-    made.sandbox.faults.add("mute:symbol=MSFT")
-    assert made.load("snapshot", slot="now").exit_code == 6
-    assert {row["state"] for row in made.table("recapture")} == {"queued"}
-    made.at("2026-11-20T09:00:00").load("snapshot", retry_missed="yes")
-    assert {row["state"] for row in made.table("recapture")} == {"expired"}
+    kinds = "select distinct ingest_run_type from raw_ib.slot_run order by 1"
+    assert made.rows(kinds) == [("intraday",), ("recapture",)]
 
 
 @pytest.mark.long
@@ -229,12 +234,12 @@ def test_an_unknown_symbol_costs_the_others_nothing(
         assert due("09:25:00") == [("session_contract", 6)]
         assert any("line 4: unknown form of symbol 'aapl'" in line for line in made.heard.lines)
         assert due("09:26:00") == []
-        captured = [("slot_run", 0), ("session_contract", 6), ("slot_run", 6)]
+        captured = [("chain_snapshot", 0), ("session_contract", 6), ("chain_snapshot", 4)]
         assert due("10:00:05") == captured
         made.sandbox.log.clear()
         assert due("10:01:00") == due("10:20:00") == []
         assert made.sandbox.asked("reqMktData") == []
-        assert due("17:00:00") == [("slot_run", 0)]
+        assert due("17:00:00") == [("chain_close", 0)]
         assert due("17:01:00") == []
         runs = "select symbol, status, count(*)::int from raw_ib.slot_run group by 1, 2 order by 1"
         assert made.rows(runs) == [("AAPL", "complete", 2), ("GONE", "failed", 1)]

@@ -371,3 +371,16 @@ def test_packages_of_a_load_share_connections_unless_they_broke(
 def test_telemetry_is_off(tmp_path: Path) -> None:
     with own_context(tmp_path):
         assert resolve_configuration(RuntimeConfiguration()).dlthub_telemetry is False
+
+
+def test_a_column_that_a_table_no_longer_declares_is_not_filled(shore: Shore) -> None:
+    """dlt knows it as not null from an earlier version, and would fill it with nulls."""
+    more = pa.table({"volume": [1]})
+    wider = replace(PRICE, schema=PRICE.schema.append(pa.field("volume", pa.int64(), False)))
+    with shore.connect() as conn:
+        conn.execute("alter table raw_tdx.price add column volume bigint")
+    rows = prices({"sh600000": 10})
+    shore.land_batches(wider, Batch(rows.append_column("volume", more["volume"])))
+    assert shore.land(Batch(prices({"sh600001": 11}))).new == 1
+    stored = shore.rows("select code, close, volume from raw_tdx.price order by code")
+    assert stored == [("sh600000", 10, 1), ("sh600001", 11, None)]

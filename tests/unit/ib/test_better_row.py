@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loaders.ib.capture.better_row import NOT_YET, is_better, rank
+from loaders.ib.capture.better_row import is_better, rank
 from tests.unit.ib.gateways import TEN
 
 Row = dict[str, Any]
@@ -16,7 +16,7 @@ WINDOW = 900
 
 def row(**values: Any) -> Row:
     good = {"snapshot_error": False, "market_data_type": 1, "bid": 1, "ask": 2, "last": 1}
-    good |= {"error_type": None, "error_message": None, "capture_lag_s": 5}
+    good |= {"error_type": None, "capture_lag_s": 5}
     return good | {"iv": 0.2, "delta": 0.5, "data_quality_flag": "", "asof_at": TEN} | values
 
 
@@ -24,7 +24,6 @@ rows = st.fixed_dictionaries(
     {
         "snapshot_error": st.booleans(),
         "error_type": st.sampled_from([None, "no_answer", "not_asked"]),
-        "error_message": st.sampled_from([None, NOT_YET]),
         "capture_lag_s": st.sampled_from([WINDOW, WINDOW + 1]),
         "market_data_type": st.sampled_from([None, 1, 2, 3, 4]),
         "bid": st.sampled_from([None, 1]),
@@ -58,7 +57,6 @@ def test_each_reason_counts_before_the_next() -> None:
     error: Row = dict.fromkeys(("market_data_type", "bid", "ask", "iv", "asof_at"))
     error["snapshot_error"] = True
     ladder = [
-        row(**error, error_type="not_asked", error_message=NOT_YET),
         row(**error, error_type="not_asked", capture_lag_s=WINDOW + 1),
         row(**error, error_type="no_answer"),
         # whole and live, and of another time

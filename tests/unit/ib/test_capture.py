@@ -241,16 +241,3 @@ def test_a_round_that_breaks_off_keeps_what_earlier_rounds_lack() -> None:
     result, _gateway, _ = capture(answer)
     assert errors(result) == {}
     assert result.spent == set()
-
-
-def test_silence_counts_only_beside_another_of_the_symbol() -> None:
-    """The first batch is heard but for 3, the second is mute, MSFT answers alone in the third."""
-
-    def answer(c: OptionContract, _: int) -> Quote:
-        is_mute = c.conid == 3 or 11 <= c.conid <= 20 or c.conid == 24
-        return failed(c, "no_answer") if is_mute else quote(c)
-
-    mixed = [*CONTRACTS[:22], contract(23, "MSFT"), contract(24, "MSFT"), contract(25, "SPY")]
-    result, _gateway, _ = capture(answer, contracts=mixed)
-    assert result.heard == {*range(1, 11), 21, 22, 24}
-    assert sorted(result.quotes) == list(range(1, 26))

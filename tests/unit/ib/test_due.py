@@ -11,7 +11,6 @@ from loaders.ib.planning import due
 from loaders.ib.planning.due import Question
 from loaders.ib.planning.request import DUE, check_request
 from loaders.ib.queries import landed, loads
-from loaders.ib.queries.landed import Queued
 from loaders.ib.settings import IbSettings
 from loaders.ib.source import SOURCE
 from loaders.settings import Settings
@@ -43,7 +42,7 @@ def test_options_become_named_slots_and_days() -> None:
         "date": "2026-11-19",
         "pass": "manual",
     }
-    with pytest.raises(NotDue, match="nothing waits"):
+    with pytest.raises(NotDue, match="the slot 10:00 lacks no contract"):
         resolved(make_request("snapshot", retry_missed="yes"), "2026-11-19T10:10:00")
 
 
@@ -87,12 +86,12 @@ def test_quotes_of_another_day_than_the_session_of_today_are_refused() -> None:
             resolved(make_request(task, date=day), now)
 
 
-def test_what_waits_of_a_slot_that_is_over_is_not_asked_for() -> None:
-    queue = {"retry_missed": "yes"}
+def test_what_a_slot_that_is_over_lacks_is_not_asked_for() -> None:
+    missed = {"retry_missed": "yes"}
     with pytest.raises(UsageError, match="09:30 is over"):
-        resolved(make_request("snapshot", slot="09:30", **queue), "2026-11-19T10:10:00")
-    with pytest.raises(NotDue, match="nothing waits"):
-        resolved(make_request("snapshot", slot="10:00", **queue), "2026-11-19T10:10:00")
+        resolved(make_request("snapshot", slot="09:30", **missed), "2026-11-19T10:10:00")
+    with pytest.raises(NotDue, match="the slot 10:00 lacks no contract"):
+        resolved(make_request("snapshot", slot="10:00", **missed), "2026-11-19T10:10:00")
 
 
 def test_each_task_has_its_hours() -> None:
@@ -239,24 +238,31 @@ def make_question(now: str, symbols: list[str]) -> Question:
     return Question(IbSettings(), new_york(now), {DUE: "now"}, symbols, conn)
 
 
-def queued(symbol: str, at: str) -> Queued:
-    time = new_york(at)
-    return Queued(time, 1, symbol, "no_answer", 1, time, time)
-
-
-def test_the_queue_of_other_symbols_is_due_once_its_slot_is_over(
+def test_the_clock_completes_only_captures_that_have_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def check_queue(waiting: Queued, now: str) -> None:
-        monkeypatch.setattr(landed, "read_queue", lambda _: [waiting])
-        due._check_queue(make_question(now, ["AAPL"]))
+    cursors = {"AAPL": "2026-11-19T15:00Z", "MSFT": "2026-11-19T14:30Z"}
+    monkeypatch.setattr(loads, "read_cursors", lambda *_: cursors)
+    monkeypatch.setattr(landed, "read_recorded_symbols", lambda *_: set())
 
-    other = queued("MSFT", "2026-11-19T10:00:00")
-    check_queue(queued("AAPL", "2026-11-19T10:00:00"), "2026-11-19T10:20:00")
-    with pytest.raises(NotDue, match="nothing waits"):
-        check_queue(other, "2026-11-19T10:20:00")
-    check_queue(other, "2026-11-19T10:30:00")
-    check_queue(other, "2026-11-20T04:00:00")
+    def read_missing(*given: Any) -> dict[str, list[int]]:
+        return {"AAPL": [1], "MSFT": [2], "SPX": []}
+
+    monkeypatch.setattr(landed, "read_missing", read_missing)
+
+    def find(now: str, **options: str) -> Any:
+        conn: Any = object()
+        symbols = ["AAPL", "MSFT", "SPX"]
+        return due._find_snapshot(Question(IbSettings(), new_york(now), options, symbols, conn))
+
+    ten = {"slots": "2026-11-19T15:00Z", "retry_missed": "true"}
+    assert find("2026-11-19T10:05:00", due="missed") == (ten, ["AAPL"])
+    assert find("2026-11-19T10:05:00", retry_missed="yes") == (ten, ["AAPL", "MSFT"])
+    with pytest.raises(NotDue, match="the next is at 10:30"):
+        find("2026-11-19T10:28:00", due="missed")
+    cursors["AAPL"] = "2026-11-19T14:30Z"
+    with pytest.raises(NotDue, match="the slot 10:00 lacks no contract"):
+        find("2026-11-19T10:05:00", due="missed")
 
 
 def test_open_interest_is_retried_until_it_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,5 +292,5 @@ def test_open_interest_is_retried_until_it_is_complete(monkeypatch: pytest.Monke
 
 def test_keys_that_name_a_moment_are_not_stored_as_failures_to_repair() -> None:
     passing = {dataset.name for dataset in SOURCE.datasets if not dataset.recurs}
-    assert passing >= {"chain_snapshot", "chain_close", "slot_run", "open_interest"}
+    assert passing >= {"chain_snapshot", "chain_close", "open_interest"}
     assert {"contract", "underlying", "session"}.isdisjoint(passing)

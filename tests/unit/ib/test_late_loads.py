@@ -1,4 +1,4 @@
-"""Late loads: a slot that goes on, the queue, a close, open interest, a lost gateway."""
+"""Late loads: a slot that goes on, a close, open interest, a lost gateway."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -9,11 +9,10 @@ from unittest.mock import Mock
 import pytest
 
 from loaders.engine import load as engine
-from loaders.engine.outcome import NOT_DUE, Outcome
+from loaders.engine.outcome import Outcome
 from loaders.engine.request import LoadRequest
 from loaders.engine.source import Requests
 from loaders.ib.capture import outcomes
-from loaders.ib.capture.rows import RECAPTURE
 from loaders.ib.client.error_codes import classify_code
 from loaders.ib.client.raw_answers import Tick
 from loaders.ib.client.ticker import _failure
@@ -23,7 +22,7 @@ from loaders.ib.datasets import chain_close, chain_snapshot, open_interest
 from loaders.ib.errors import GatewayGone, GatewayTimeout, UnknownUnderlying
 from loaders.ib.planning.request import DUE, when_busy
 from loaders.ib.planning.timetable import Timetable
-from loaders.ib.queries.landed import Chain, Queued
+from loaders.ib.queries.landed import Chain
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import parse_slot, require_session
 from loaders.settings import Settings
@@ -47,7 +46,7 @@ def make_context(now: datetime, **values: Any) -> Any:
             hold=lambda *_: None,
             request=LoadRequest("ib", options={"pass": "confirm"}),
         ),
-        **({"slot_deadlines": {}, "missing": {}, "queued": {}, "queue_until": None} | values),
+        **({"slot_deadlines": {}} | values),
     )
 
 
@@ -67,42 +66,6 @@ def test_a_slot_that_started_in_time_goes_on_after_its_grace(
     assert "cannot be had" in over.skipped
 
 
-def test_the_queue_waits_on_once_the_next_slot_is_near() -> None:
-    near = parse_slot(TEN).at + timedelta(minutes=29, seconds=50)
-    ctx = make_context(near, missing={f"AAPL {TEN}": {1}}, queue_until=near - timedelta(seconds=5))
-    [outcome] = chain_snapshot.fetch(ctx, [f"AAPL {TEN}"])
-    assert (outcome.skipped, outcome.rows) == (NOT_DUE, None)
-
-
-def test_symbols_of_another_slot_are_not_planned_in_this_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A retry may have keys of several slots."""
-    planned: list[str] = []
-
-    def plan(_: Any, __: Any, symbols: list[str]) -> Outcome:
-        planned.extend(symbols)
-        return Outcome("", is_part=True)
-
-    monkeypatch.setattr(outcomes, "_plan_symbols", plan)
-    ctx = make_context(
-        CLOSE,
-        unplanned={f"AAPL {TEN}", f"MSFT {TEN}", f"MSFT {LAST}", f"NVDA {LAST}"},
-        ask=lambda _: {},
-        gone=None,
-        begun=set(),
-        take_pacing_events=list,
-        capturer=lambda *_: SimpleNamespace(run=lambda *_: iter([None])),
-        waits=SimpleNamespace(monotonic=iter([0.0, 60.0, 60.0, 60.0]).__next__),
-    )
-    target = outcomes.Target(parse_slot(LAST), "chain_snapshot", "intraday", 1, CLOSE)
-    begun = outcomes.capture(ctx, target, chains={}, symbols=["MSFT"], contracts={})
-    assert next(begun).is_part
-    next(begun)
-    assert planned == ["NVDA"]
-    assert ctx.unplanned == {f"AAPL {TEN}", f"MSFT {TEN}"}
-
-
 @pytest.mark.parametrize(("landing", "expected"), [(0.1, 20), (1.5, 5), (300.0, 3)])
 def test_a_slow_landing_does_not_take_the_time_of_a_slot(
     landing: float, expected: int, monkeypatch: pytest.MonkeyPatch
@@ -117,7 +80,6 @@ def test_a_slow_landing_does_not_take_the_time_of_a_slot(
 
     ctx = make_context(
         CLOSE,
-        unplanned=set(),
         ask=lambda _: {},
         gone=None,
         begun=set(),
@@ -132,34 +94,6 @@ def test_a_slow_landing_does_not_take_the_time_of_a_slot(
         parts += outcome.is_part
         clock[0] += landing
     assert parts == expected
-
-
-def test_a_queued_contract_that_left_the_set_is_given_up() -> None:
-    slot = parse_slot(TEN)
-    waiting = [Queued(slot.at, n, "AAPL", "no_answer", 1, slot.at, slot.at) for n in (1, 2)]
-    ctx = make_context(slot.at, ask=lambda _: waiting, retry_delay=240.0)
-    target = outcomes.Target(slot, "chain_snapshot", RECAPTURE, 1, CLOSE)
-    got = {1: {"snapshot_error": False, "error_type": None}}
-    rows = outcomes._make_queue(ctx, target, "AAPL", [contract(1)], got, set())
-    assert {row["conid"]: row["state"] for row in rows} == {1: "done", 2: "expired"}
-
-
-def test_only_a_capture_in_which_others_answered_is_an_attempt() -> None:
-    """The turn of 2 and 3 did not come, or nobody of their symbol answered."""
-    slot = parse_slot(TEN)
-    waiting = [Queued(slot.at, n, "AAPL", "no_answer", 2, slot.at, slot.at) for n in (1, 2)]
-    ctx = make_context(slot.at, ask=lambda _: waiting, retry_delay=240.0)
-    target = outcomes.Target(slot, "chain_snapshot", RECAPTURE, 1, CLOSE)
-    lacks = {"snapshot_error": True, "error_type": "no_answer", "data_quality_flag": ""}
-    chosen = [contract(n) for n in (1, 2, 3)]
-    rows = outcomes._make_queue(
-        ctx, target, "AAPL", chosen, dict.fromkeys((1, 2, 3), lacks), heard={1}
-    )
-    assert {row["conid"]: (row["attempts"], row["state"]) for row in rows} == {
-        1: (3, "queued"),
-        2: (2, "queued"),
-        3: (0, "queued"),
-    }
 
 
 def test_a_close_is_never_taken_from_a_later_day() -> None:

@@ -107,8 +107,9 @@ def test_a_setting_adds_a_slot_before_the_close() -> None:
     assert (slot.label, slot.index) == ("15:45", 14)
     assert [slot.label for slot in added.remaining_slots()] == ["15:45", "16:00"]
     assert added.named_slot("15:45") == parse_slot(slot.name) == slot
-    # what it lacks is completed before the close
-    assert at("2026-11-19T15:56:00", slot_before_close_enabled=True).last_chance_slot() == slot
+    # what it lacks is requested again until the close is near
+    late = at("2026-11-19T15:56:00", slot_before_close_enabled=True)
+    assert late.current_slot(by_clock=True) == slot
     early = at("2026-11-27T12:45:10", slot_before_close_enabled=True).current_slot(by_clock=True)
     assert (early.label, early.index) == ("12:45", 8)
     assert at("2026-11-19T15:46:00").current_slot(by_clock=False).label == "15:30"

@@ -6,7 +6,6 @@ select
     planned as planned_count,
     captured as captured_count,
     errors as error_count,
-    silent as silent_count,
     delayed as delayed_count,
     pacing_events as pacing_event_count,
     attempts as attempt_count,
