@@ -19,9 +19,8 @@ from loaders.warehouse.migration_files import find_current_warehouse
 from loaders.warehouse.ownership import foreign_relations, privileges
 from orchestration.alerts import book, channels
 from orchestration.backup import folder as backups
-from orchestration.checks import dbt_on_path, folders
+from orchestration.checks import folders
 from orchestration.checks import warehouse as warehouse_checks
-from orchestration.checks.edited_tables import list_differences
 from orchestration.checks.settings import is_of_demo
 from orchestration.schedule import jobs, ledger
 from quotemill.errors import QuotemillError, SettingsError
@@ -49,7 +48,6 @@ def examine(
     # a full disk, and a store or service that is away, come before what they lead to
     plan: list[tuple[str, Callable[[], Iterable[Check]]]] = [
         ("home", partial(folders.check, settings, warehouse)),
-        ("dbt", dbt_on_path.check),
     ]
     keeps_ticks = any(sources.find(name).insight.keeps_ticks for name in ready)
     if settings.questdb_url is not None or (keeps_ticks and warehouse is not None):
@@ -58,7 +56,6 @@ def examine(
     if warehouse is not None:
         plan += [
             ("server", partial(_check_database, warehouse, now)),
-            ("steps", partial(_check_edits, warehouse)),
             ("status", partial(warehouse_checks.check, settings, warehouse, now, as_of)),
         ]
     plan.append(("backup", partial(_check_backups, settings, warehouse, now)))
@@ -178,12 +175,6 @@ def _check_database(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
         yield Check("clock", "warn", text, "set both by NTP")
     else:
         yield Check("clock", "ok", format_time(now, timespec="minutes"))
-
-
-def _check_edits(warehouse: Warehouse) -> Iterator[Check]:
-    for landed, built, kind, keys in list_differences(warehouse):
-        text = f"{built} differs from {landed} in {len(keys):,} {kind}: {', '.join(keys[:SHOWN])}"
-        yield Check("steps", "warn", text, f"quotemill touch {landed} && quotemill build")
 
 
 def _check_schedule(

@@ -24,7 +24,7 @@ from orchestration.run.build_progress import NodeProgress, recorded
 from orchestration.run.build_record import Wait, is_loaded, recorded_build
 from orchestration.run.build_result import BuildResult, list_nodes, summarize
 from orchestration.run.quick_dbt import quick_dbt
-from orchestration.run.seed_files import readable_seeds
+from orchestration.run.seed_files import check_seeds
 from quotemill.errors import (
     QuotemillError,
     SettingsError,
@@ -171,8 +171,8 @@ def invoke(
     """Run dbt in this process with our project, profile and target.
 
     Returns dbt's own result. dbt prints to stdout; with `quiet` it prints nothing, and its errors
-    are in its log. Raises UpstreamError where a failure is the server's or a full disk's. A
-    selector that matches nothing is an error unless `lenient`. `manifest`: the project as dbt has
+    are in its log. Raises UpstreamError where a failure is the server's or a full disk's, and
+    SettingsError for a seed file that cannot be read. A selector that matches nothing is an error unless `lenient`. `manifest`: the project as dbt has
     parsed it; None: dbt reads its files, or what it kept of them in the target. `callbacks` get
     dbt's events.
     """
@@ -202,8 +202,9 @@ def invoke(
         head += ["--warn-error-options", '{"error": ["NoNodesForSelectionCriteria"]}']
     _require_semaphores()
     stdout = contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext()
-    seeds = readable_seeds(project.root / "seeds", target / "seeds", warehouse)
-    with quick_dbt() as lost, stdout, seeds:
+    if is_command:
+        check_seeds(project.root / "seeds")
+    with quick_dbt() as lost, stdout:
         from dbt.cli.main import dbtRunner
 
         outcome = dbtRunner(manifest, [*callbacks]).invoke([*head, *arguments, *options])

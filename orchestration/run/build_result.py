@@ -1,7 +1,7 @@
 """The result of a build, from what dbt says of its models and tests."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -90,9 +90,9 @@ def summarize(
         if is_finding(node):
             finding = read_finding(node)
             test = getattr(node.node, "test_metadata", None)
-            if status == "warn" and test and test.name == "no_rows":
-                message = _count_findings(warehouse, node.node.compiled_code)
-                finding = replace(finding, message=message)
+            describe = _DESCRIBED.get((status, test.name)) if test else None
+            if describe:
+                finding = replace(finding, message=describe(warehouse, node.node))
             findings.append(finding)
     return BuildResult(
         build_id=build_id,
@@ -121,9 +121,24 @@ def read_finding(node: Any) -> Finding:
     return Finding(node.node.name, str(node.status), message, by_user)
 
 
-def _count_findings(warehouse: Warehouse, query: str) -> str:
-    """The findings of a query by their check, and the command that lists them."""
-    counted = f"select check_name, count(*) from ({query}) as f group by 1 order by 1"
+def _count_findings(warehouse: Warehouse, test: Any) -> str:
+    """The findings of a test by their check, and the command that lists them."""
+    counted = f"select check_name, count(*) from ({test.compiled_code}) as f group by 1 order by 1"
     rows = warehouse.ask(lambda conn: conn.execute(counted.encode()).fetchall())
     counts = ", ".join(f"{count} x {check}" for check, count in rows)
     return f"{counts}; quotemill findings lists them"
+
+
+def _describe_line(warehouse: Warehouse, test: Any) -> str:
+    """The first line of a seed that breaks a rule, and the file to correct."""
+    query = f"select column_name, rule, line from ({test.compiled_code}) as f order by 3, 1 limit 1"
+    [(column, rule, line)] = warehouse.ask(lambda conn: conn.execute(query.encode()).fetchall())
+    file = f"seeds/{test.attached_node.rpartition('.')[2]}.csv"
+    return f"{column} breaks the rule {rule} in {line}; fix: correct {file}, then quotemill build"
+
+
+# what a test of ours says, by its status and name
+_DESCRIBED: dict[tuple[str, str], Callable[[Warehouse, Any], str]] = {
+    ("warn", "no_rows"): _count_findings,
+    ("fail", "holds"): _describe_line,
+}

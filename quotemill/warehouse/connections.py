@@ -31,7 +31,7 @@ WATCHFUL = {
 _SETTINGS = {
     # the text of values, and how texts are read
     "client_encoding": "UTF8",
-    "DateStyle": "ISO, MDY",
+    "DateStyle": "ISO, YMD",  # 10-01-2024 in a seed is an error, not October
     "IntervalStyle": "postgres",
     "TimeZone": "UTC",
     "extra_float_digits": "1",

@@ -22,7 +22,7 @@ from loaders.tdx.client.client import TdxClient
 from loaders.tdx.files.folder import scan_folder
 from loaders.tdx.files.written import read_content
 from loaders.tdx.settings import TdxSettings
-from orchestration.run.seed_files import edited_columns, readable_seeds
+from orchestration.run.seed_files import check_seeds
 from quotemill import foreign
 from quotemill.errors import DataQualityError, QuotemillError, SettingsError, UpstreamError
 from quotemill.foreign import HTTP_ANSWER, Limit
@@ -33,7 +33,6 @@ from tests.integration.foreign_bytes.test_files import FILES
 from tests.integration.foreign_bytes.test_tdx_service import CALLS
 
 HUGE = 300 * 2**30
-NOT_ASKED: Any = None  # a warehouse
 PROGRAM = "loaders.tq.client.program.__main__"
 SMALL = Limit("a small answer", 1000)
 GOOD = b'{"code":0,"message":"","data":{"Count":0,"List":null}}'
@@ -144,14 +143,10 @@ def test_a_file_in_a_zip_has_the_limit_of_its_kind(tmp_path: Path) -> None:
 def test_a_sparse_seed_is_refused_unread(tmp_path: Path) -> None:
     seeds = find_project().root / "seeds"
     (tmp_path / "_seeds.yml").write_bytes((seeds / "_seeds.yml").read_bytes())
-    name = next(iter(edited_columns(seeds)))
-    with (tmp_path / f"{name}.csv").open("wb") as file:
+    with (tmp_path / "corporate_action_overrides.csv").open("wb") as file:
         file.truncate(HUGE)
-    with (
-        pytest.raises(SettingsError, match=rf"{name}\.csv is too large"),
-        readable_seeds(tmp_path, tmp_path / "copies", NOT_ASKED),
-    ):
-        pass
+    with pytest.raises(SettingsError, match=r"corporate_action_overrides\.csv is too large"):
+        check_seeds(tmp_path)
 
 
 def test_a_message_of_a_gateway_is_refused_by_its_length(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,106 +1,98 @@
-"""dbt reads the files of seeds, or a copy in which what it could not read is marked."""
+"""A file in seeds/ that dbt could not read is refused with its line."""
 
-import os
-import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 
-from loaders.settings import load_settings
-from orchestration.run.seed_files import FOLDER, edited_columns, read_lines, readable_seeds
+from orchestration.run.seed_files import check_file, check_seeds
+from quotemill.errors import SettingsError
 from quotemill.warehouse.dbt_project import find_project
-from quotemill.warehouse.postgres import Warehouse
 
 PROJECT_SEEDS = find_project().root / "seeds"
-NOT_UTF8 = "unreadable line: must be UTF-8 text; save the file in this encoding"
-TOO_LONG = "unreadable line: must have the cells of the header; quote a comma"
+TYPES = {"code": "text", "day": "date", "number": "numeric(24, 9)", "count": "integer"}
+HEADER = "code,day,number,count\n"
+
+
+def check(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "some.csv"
+    path.write_bytes(content)
+    check_file(path, TYPES)
+
+
+def test_the_shipped_files_are_readable() -> None:
+    check_seeds(PROJECT_SEEDS)
 
 
 @pytest.mark.parametrize(
-    ("written", "rows"),
+    "written",
     [
-        (b"code,day\n1,2\n", [["1", "2"]]),
-        (b"\xef\xbb\xbfcode,day\r\n1,2\r\n", [["1", "2"]]),
-        ("code,day\n1,分\n2,3".encode("gbk"), [["1", NOT_UTF8], ["2", "3"]]),
-        (b"code,day\n1\x00,2", [["1\ufffd", NOT_UTF8]]),
-        (b"code,day\n1,2,3\n4,5,,\n", [["1", TOO_LONG], ["4", "5"]]),
-        (b"code,day\n\n1\n \n1,2\n", [[], ["1", ""], [], ["1", "2"]]),
-        (b' DAY ,note,"code"\n2,mine,1\n', [["1", "2"]]),
-        (b'code,day\n"1, 2", "3 ""x"""\n', [["1, 2", '3 "x"']]),
-        # a quote that ends nowhere takes no line along
-        (b'code,day\n"1,2\n3,4\n', [["1,2", ""], ["3", "4"]]),
+        b"code,day,number,count",
+        b"\xef\xbb\xbfcode,day,number,count\r\na,2024-02-29,-1.5,7\r\n",
+        f'{HEADER}"a, ""b""\nc",,null,\n'.encode(),
     ],
 )
-def test_a_line_that_cannot_be_read_says_so_and_costs_no_other(
-    written: bytes, rows: list[list[str]]
-) -> None:
-    assert read_lines(written, ["code", "day"]) == (rows, [])
+def test_what_dbt_reads_passes(tmp_path: Path, written: bytes) -> None:
+    check(tmp_path, written)
 
 
 @pytest.mark.parametrize(
-    ("written", "lacking"),
+    ("written", "problem"),
     [
-        (b"", ["code", "day"]),
-        (b"\r\ncode,day\r\n", ["code", "day"]),
-        ("code,day".encode("utf-16"), ["code", "day"]),
-        (b"code;day\n1;2\n", ["code", "day"]),
-        (b"code,day,CODE\n1,2,3\n", ["code"]),
-        (b"1,2\n", ["code", "day"]),
-        (b'"code,day\n1,2\n', ["code", "day"]),
+        ("", "line 1: the file is empty"),
+        ("code,day\n", "line 1: the header is not code,day,number,count"),
+        ("\ncode,day,number,count\n", "line 1: the header is not code,day,number,count"),
+        (f"{HEADER}a,2024-01-10,1,5,2\n", "line 2: it has 5 cells, the header has 4"),
+        (f"{HEADER}a,2024-01-10,1,2\n\n", "line 3: it has 0 cells, the header has 4"),
+        (f'{HEADER}"a,2024-01-10,1,2\nb,,,\n', "line 3: unexpected end of data"),
+        (
+            f"{HEADER}a,10-01-2024,1,2\n",
+            "line 2: day is not a day such as 2024-06-03: '10-01-2024'",
+        ),
+        (
+            f"{HEADER}a,2024-02-30,1,2\n",
+            "line 2: day is not a day such as 2024-06-03: '2024-02-30'",
+        ),
+        (f"{HEADER}a,today,1,2\n", "line 2: day is not a day such as 2024-06-03: 'today'"),
+        (f"{HEADER}a,,1e5,2\n", "line 2: number is not a plain decimal number such as 1.5: '1e5'"),
+        (f"{HEADER}a,,NaN,2\n", "line 2: number is not a plain decimal number such as 1.5: 'NaN'"),
+        (f"{HEADER}a,,,2\nb,,,1.5\n", "line 3: count is not a whole number: '1.5'"),
+        (f"{HEADER}a\0,,,2\n", "line 2: code is not text without null bytes: 'a\\x00'"),
     ],
 )
-def test_a_header_without_a_column_is_named(written: bytes, lacking: list[str]) -> None:
-    assert read_lines(written, ["code", "day"]) == ([], lacking)
+def test_a_line_that_cannot_be_read_is_refused(tmp_path: Path, written: str, problem: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        check(tmp_path, written.encode())
+    assert str(refused.value) == f"seeds/some.csv, {problem}"
 
 
-def test_dbt_is_given_a_copy_only_of_a_folder_that_it_cannot_read(tmp_path: Path) -> None:
-    seeds, copies = tmp_path / "seeds", tmp_path / "copies"
-    shutil.copytree(PROJECT_SEEDS, seeds)
-    away = Warehouse("postgresql://127.0.0.1:1/x", "test", False, "market", None, "test", tmp_path)
-    with readable_seeds(seeds, copies, away):
-        assert FOLDER not in os.environ
-    name, columns = "price_limits", "board,valid_from,limit_percent,st_limit_percent"
-    written = (seeds / f"{name}.csv").read_text()
-    (seeds / f"{name}.csv").write_text(written + "main,2027-01-04,1,0,5,5,notice\n")
-    (seeds / "code_changes_known.csv").unlink()
-
-    with readable_seeds(seeds, copies, away):
-        assert os.environ[FOLDER] == str(copies)
-        # no unknown setting to a command that starts meanwhile
-        load_settings(dict(os.environ) | {"QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path)
-        files = {path.name: path.read_text() for path in copies.iterdir()}
-
-    assert files[f"{name}.csv"].startswith(f"{columns},days_without_limit,source\nmain,1996-12-16")
-    assert files[f"{name}.csv"].endswith(f"\nmain,2027-01-04,1,0,5,{TOO_LONG}\n")
-    assert files["code_changes_known.csv"].splitlines() == [
-        "old_code,new_code,valid_from,source",
-        ',,,"unreadable header: the file is missing or empty, or its header lacks old_code, '
-        'new_code, valid_from, source"',
-    ]
-    assert files.keys() == {path.name for path in PROJECT_SEEDS.iterdir()}
-    assert FOLDER not in os.environ
-    assert not copies.exists()
+def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"seeds/some\.csv, line 3: it is not UTF-8 text"):
+        check(tmp_path, f"{HEADER}a,,,\n分红,,,\n".encode("gbk"))
 
 
-def test_the_seeds_that_users_edit_end_with_a_remark() -> None:
-    assert {name: columns[-1] for name, columns in edited_columns(PROJECT_SEEDS).items()} == {
-        "corporate_action_overrides": "reason",
-        "us_corporate_actions": "source",
-        "code_changes_known": "source",
-        "price_limits": "source",
-    }
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"seeds/some\.csv is missing"):
+        check_file(tmp_path / "some.csv", TYPES)
 
 
 def test_the_seed_has_each_changed_code_of_beijing_once() -> None:
-    lines, _ = read_lines(
-        (PROJECT_SEEDS / "code_changes_known.csv").read_bytes(),
-        edited_columns(PROJECT_SEEDS)["code_changes_known"],
-    )
+    lines = [
+        line.split(",")
+        for line in (PROJECT_SEEDS / "code_changes_known.csv").read_text("utf-8").splitlines()
+    ]
     beijing = [line for line in lines if line[0].startswith("bj")]
     assert len(beijing) == len({old for old, *_ in beijing}) == 248
     assert len({new for _, new, *_ in beijing}) == 248
-    assert Counter(day for _, _, day, _ in beijing) == {"2025-05-06": 6, "2025-10-09": 242}
+    assert Counter(day for _, _, day, *_ in beijing) == {"2025-05-06": 6, "2025-10-09": 242}
     # where the last digits of two codes were the same
     assert sum(old[-3:] != new[-3:] for old, new, *_ in beijing) == 26
     assert ["bj870726", "bj920926"] in [line[:2] for line in beijing]
+
+
+def test_every_seed_of_dbt_names_the_types_of_its_columns() -> None:
+    described = yaml.safe_load((PROJECT_SEEDS / "_seeds.yml").read_text("utf-8"))["seeds"]
+    assert {seed["name"] for seed in described} == {
+        path.stem for path in PROJECT_SEEDS.glob("*.csv")
+    } - {"instrument_ranges", "universe"}

@@ -71,10 +71,9 @@ def touch(conn: psycopg.Connection, table: str, *codes: str) -> None:
 
 def add_line(conn: psycopg.Connection, seed: str, content: str) -> None:
     """Add a line to the table of a seed that users edit."""
-    cells = [cell or None for cell in next(csv.reader([content], skipinitialspace=True))]
-    table = f"quotemill_intermediate.{seed}"
-    places = "%s, " * len(cells)
-    added = f"insert into {table} select {places} coalesce(max(line), 1) + 1 from {table}"
+    cells = [cell or None for cell in next(csv.reader([content]))]
+    places = ", ".join(["%s"] * len(cells))
+    added = f"insert into quotemill_intermediate.{seed} values ({places})"
     conn.execute(added.encode(), cells)
 
 

@@ -1,80 +1,76 @@
-"""A wrong line of a file in seeds/ is a finding and does not count; the other lines do."""
+"""Seeds are typed by dbt; a line that breaks a rule stops what reads it, and is named."""
 
-import shutil
-from datetime import date
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
-from orchestration.run.seed_files import readable_seeds
+from orchestration.run import build
+from orchestration.run.build_result import summarize
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt import conftest
+from tests.bench import settings_at
 from tests.integration.dbt.conftest import Dbt
-from tests.integration.dbt.raw import action, add_line, bar, land, security, trading_day, weekdays
+from tests.integration.dbt.raw import add_line
 
-# all is built; a test lands its rows and builds the tables
+# all is built; a test writes lines into the tables of seeds
 pytestmark = pytest.mark.usefixtures("models")
-OVERRIDES, US = "corporate_action_overrides", "us_corporate_actions"
-OVERRIDES_TABLE = f"quotemill_intermediate.{OVERRIDES}"
-DAYS = weekdays(date(2024, 1, 1), 30)
-GOOD = "sh600000,2024-01-10,add,,1.5,,,,,checked"
 AMOUNTS = ("cash_per10_yuan", "bonus_total_per10", "rights_per10", "rights_price_yuan")
-CELLS = ("code", "ex_date", "action", "category", *AMOUNTS, "split_ratio", "reason")
-# written, and the field that breaks a rule; "" where the line counts
-RUBBISH: dict[str, list[tuple[str, str]]] = {
-    "code": [(v, "code") for v in ("", "x", "0", "-1", "1e99", "6000000", "sh60000", "600000.HK")],
-    "ex_date": [
-        (v, "ex_date")
-        for v in ("", "x", "0", "-1", "2024-02-30", "2024-13-01", "10-01-2024", "2024-1", "2024123")
-    ]
-    + [("1899-12-31", "ex_date"), ("1990-12-18", "ex_date"), ("20240110x", "ex_date")],
-    "action": [(v, "action") for v in ("", "x", "0", "delete", "ad")],
-    "category": [(v, "category") for v in ("x", "0", "-1", "15", "1.5", "9999999999")],
-    **{
-        name: [(v, name) for v in ("x", "-1", "1e300", "NaN", "1_000", "9999999999", "1.", "--1")]
-        for name in AMOUNTS
-    },
-    "split_ratio": [(v, "split_ratio") for v in ("x", "-1", "2", "1e300", "9999999999")],
-    "reason": [("", "reason")],
-}
-US_GOOD = "AAPL,2030-08-31,split,4,1,test"
-US_CELLS = ("symbol", "ex_date", "type", "ratio_num", "ratio_den", "source")
-US_RUBBISH: dict[str, list[tuple[str, str]]] = {
-    "symbol": [(v, "symbol") for v in ("", "0", "-1", "苹果", "A" * 12)],
-    "ex_date": [(v, "ex_date") for v in ("", "x", "0", "2030-02-30", "31/08/2030")],
-    "type": [(v, "type") for v in ("", "x", "0", "spilt")],
-    "ratio_num": [(v, "ratio_num") for v in ("", "x", "0", "-1", "1e300", "99999999")],
-    "ratio_den": [(v, "ratio_den") for v in ("", "x", "0", "-1", "1e300", "99999999")],
-}
-
-CODE_GOOD = "bj430047,bj920047,2025-10-09,notice"
-CODE_CELLS = ("old_code", "new_code", "valid_from", "source")
-CODE_RUBBISH: dict[str, list[tuple[str, str]]] = {
-    "old_code": [(v, "old_code") for v in ("", "x", "none", "43004", "430047.HK")],
-    "new_code": [(v, "new_code") for v in ("", "x", "non", "9200470")] + [("bj430047", "new_code")],
-    "valid_from": [(v, "valid_from") for v in ("", "soon", "2025-02-30", "09/10/2025", "20251")],
-    "source": [("", "source")],
-}
-LIMIT_GOOD = "main,2027-01-04,10,5,5,notice"
-LIMIT_CELLS = (
-    "board",
-    "valid_from",
-    "limit_percent",
-    "st_limit_percent",
-    "days_without_limit",
-    "source",
-)
-PERCENTS = ("", "x", "0", "-1", "101", "1.005", "10%", "1e300", "999999999999")
-LIMIT_RUBBISH: dict[str, list[tuple[str, str]]] = {
-    "board": [(v, "board") for v in ("", "x", "sz", "mainn")],
-    "valid_from": [(v, "valid_from") for v in ("", "x", "2027-02-30", "4.1.2027")],
-    "limit_percent": [(v, "limit_percent") for v in PERCENTS],
-    "st_limit_percent": [(v, "st_limit_percent") for v in PERCENTS],
-    "days_without_limit": [
-        (v, "days_without_limit") for v in ("", "x", "-1", "1.5", "99999999999")
-    ],
-    "source": [("", "source")],
+OVERRIDE_CELLS = ("code", "ex_date", "action", "category", *AMOUNTS, "split_ratio", "reason")
+# a line that counts, and what breaks one rule in a cell of it
+SEEDS: dict[str, tuple[tuple[str, ...], str, dict[str, tuple[str, ...]]]] = {
+    "corporate_action_overrides": (
+        OVERRIDE_CELLS,
+        "sh600000,2024-01-10,add,,1.5,,,,,checked",
+        {
+            "code": ("", "x", "600000", "sh60000", "SH600000", "600000.SH"),
+            "ex_date": ("", "1899-12-31", "1990-12-18", "infinity"),
+            "action": ("", "x", "delete", "Add"),
+            **dict.fromkeys(AMOUNTS, ("-1", "1000001", "NaN")),
+            "split_ratio": ("-1", "2"),
+            "reason": ("",),
+        },
+    ),
+    "us_corporate_actions": (
+        ("symbol", "ex_date", "type", "ratio_num", "ratio_den", "source"),
+        "BRK B,2030-08-31,split,4,1,test",
+        {
+            "symbol": ("", "0", "-1", "苹果", "A" * 12, "BRK.B"),
+            "ex_date": ("", "infinity"),
+            "type": ("", "x", "spilt"),
+            "ratio_num": ("", "0", "-1", "1000001", "NaN"),
+            "ratio_den": ("", "0", "-1", "1000001", "NaN"),
+        },
+    ),
+    "code_changes_known": (
+        ("old_code", "new_code", "valid_from", "source"),
+        "bj430047,bj920047,2025-10-09,notice",
+        {
+            "old_code": ("", "x", "none", "43004", "430047.BJ"),
+            "new_code": ("", "x", "non", "9200470", "bj430047"),
+            "valid_from": ("", "infinity"),
+            "source": ("",),
+        },
+    ),
+    "price_limits": (
+        (
+            "board",
+            "valid_from",
+            "limit_percent",
+            "st_limit_percent",
+            "days_without_limit",
+            "source",
+        ),
+        "main,2027-01-04,10,5,5,notice",
+        {
+            "board": ("", "x", "sz", "Main"),
+            "valid_from": ("", "infinity"),
+            "limit_percent": ("", "0", "-1", "101", "1.005", "NaN"),
+            "st_limit_percent": ("", "0", "-1", "101", "1.005", "NaN"),
+            "days_without_limit": ("", "-1", "251"),
+            "source": ("",),
+        },
+    ),
 }
 
 
@@ -84,71 +80,86 @@ def with_cell(line: str, place: int, value: str) -> str:
     return ",".join(cells)
 
 
-def findings(conn: psycopg.Connection) -> dict[int, str]:
-    """The evidence of each finding about a line of the files, by its number."""
-    rows = conn.execute(
-        "select subject, evidence from qa.findings where check_name = 'seed_line' "
-        "and severity = 'error' order by 1"
-    ).fetchall()
-    return {int(subject.rpartition(" ")[2]): evidence for subject, evidence in rows}
-
-
-def write_lines(conn: psycopg.Connection, seed: str, *lines: str) -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_each_wrong_line_of_a_seed_breaks_a_rule(
+    conn: psycopg.Connection, dbt: Dbt, seed: str
+) -> None:
+    names, good, wrong = SEEDS[seed]
+    assert wrong.keys() <= set(names)
     conn.execute(f"delete from quotemill_intermediate.{seed}".encode())
+    add_line(conn, seed, good)
+    rules = ("test", "--select", f"{seed},test_name:holds")
+    assert dbt(*rules).success
+
+    lines = [
+        with_cell(good, names.index(name), value)
+        for name, values in wrong.items()
+        for value in values
+    ]
     for line in lines:
         add_line(conn, seed, line)
 
+    tested = dbt(*rules)
+    assert not tested.success
+    assert f"Got {len(lines)} results" in tested.error
+
+
+def test_a_split_needs_a_ratio_and_other_categories_no_amount(
+    conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    seed = "corporate_action_overrides"
+    conn.execute(f"delete from quotemill_intermediate.{seed}".encode())
+    rules = ("test", "--select", f"{seed},test_name:holds")
+    for line in ("add,11,,,,,2", "replace,11,,,,,0.5", "remove,11,,,,,", "add,5,,,,,"):
+        add_line(conn, seed, f"sz000002,2024-01-10,{line},seen")
+    assert dbt(*rules).success
+    for line in ("add,11,,,,,", "add,11,,,,,0", "add,5,1,,,,", "add,0,,,,,", "add,15,,,,,"):
+        add_line(conn, seed, f"sz000002,2024-01-10,{line},seen")
+    assert "Got 5 results" in dbt(*rules).error
+
 
 @pytest.mark.parametrize(
-    ("seed", "cells", "good", "rubbish", "counted"),
+    ("seed", "line"),
     [
-        (
-            OVERRIDES,
-            CELLS,
-            GOOD,
-            RUBBISH,
-            "quotemill_intermediate.int_corporate_actions__overrides",
-        ),
-        (US, US_CELLS, US_GOOD, US_RUBBISH, "quotemill_intermediate.int_option_actions__listed"),
-        (
-            "code_changes_known",
-            CODE_CELLS,
-            CODE_GOOD,
-            CODE_RUBBISH,
-            "quotemill_staging.stg_seeds__code_change where rule is null",
-        ),
-        (
-            "price_limits",
-            LIMIT_CELLS,
-            LIMIT_GOOD,
-            LIMIT_RUBBISH,
-            "quotemill_staging.stg_seeds__price_limit where rule is null",
-        ),
+        ("corporate_action_overrides", "sh600000,2024-01-10,add,,1.5,,,,,checked"),
+        ("us_corporate_actions", "AAPL,2030-08-31,split,4,1,test"),
+        ("price_limits", "main,2027-01-04,10,5,5,notice"),
+        ("code_changes_known", "bj430047,bj920047,2025-10-09,notice"),
     ],
 )
-def test_rubbish_in_any_column_is_a_finding_and_costs_its_line(
-    conn: psycopg.Connection,
-    seed: str,
-    cells: tuple[str, ...],
-    good: str,
-    rubbish: dict[str, list[tuple[str, str]]],
-    counted: str,
+def test_a_line_that_is_there_twice_fails(
+    conn: psycopg.Connection, dbt: Dbt, seed: str, line: str
 ) -> None:
-    assert rubbish.keys() <= set(cells)
-    cases = [(cells.index(name), *case) for name, values in rubbish.items() for case in values]
-    lines = [with_cell(good, place, value) for place, value, _ in cases]
+    conn.execute(f"delete from quotemill_intermediate.{seed}".encode())
+    add_line(conn, seed, line)
+    assert dbt("test", "--select", seed).success
+    add_line(conn, seed, line)
+    assert not dbt("test", "--select", seed).success
 
-    write_lines(conn, seed, *lines, good)
 
-    named = findings(conn)
-    assert [n for n in range(2, len(lines) + 2) if n not in named] == []
-    for number, (_, value, field) in enumerate(cases, 2):
-        evidence = named[number]
-        assert evidence.startswith(f"{field} = {value or 'empty'} breaks the rule: "), evidence
-        assert f"correct line {number} of seeds/{seed}.csv" in evidence
-    assert len(named) == len(cases)
-    rows = conn.execute(f"select count(*) from {counted}".encode())
-    assert rows.fetchone() == (1,)
+def test_a_build_names_the_line_that_breaks_a_rule(
+    conn: psycopg.Connection,
+    warehouse: Warehouse,
+    tmp_path: Path,
+    manifests: dict[str, Any],
+    dbt: Dbt,
+) -> None:
+    add_line(conn, "price_limits", "main,2027-01-04,101,5,5,notice")
+    settings = settings_at(warehouse.url, tmp_path)
+    command = ["test", "--select", "price_limits,test_name:holds"]
+
+    outcome = build.invoke(settings, warehouse, command, quiet=True)
+
+    result = summarize(warehouse, 1, "test", outcome, 1.0)
+    [finding] = result.findings
+    assert (finding.status, result.exit_code) == ("fail", 5)
+    assert finding.message == (
+        "limit_percent breaks the rule limit_percent > 0 and limit_percent <= 100 and "
+        "limit_percent = round(limit_percent, 2) in "
+        '{"board": "main", "source": "notice", "valid_from": "2027-01-04", "limit_percent": 101, '
+        '"st_limit_percent": 5, "days_without_limit": 5}; '
+        "fix: correct seeds/price_limits.csv, then quotemill build"
+    )
 
 
 @pytest.mark.parametrize("key", ["ib_universe_mistakes", "tdx_instrument_range_mistakes"])
@@ -166,139 +177,31 @@ def test_wrong_lines_of_files_that_the_loaders_read_are_findings(
     ]
 
 
-def test_codes_and_days_count_in_their_usual_forms(conn: psycopg.Connection) -> None:
-    forms = ["600000", "600000.SH", "sh600000", "SHSE.600000", "SH600000", "600000.XSHG"]
-    days = ["2024-01-10", "2024/1/10", "20240110", "2024/01/10", " 2024-1-10 ", '"2024-01-10"']
-    lines = [
-        f"{code},{day},Add,,{number},,,,,checked"
-        for number, (code, day) in enumerate(zip(forms, days, strict=True))
-    ]
-    others = ["000001,2024-01-10,remove,,,,,,,a", "920001,2024-01-10,remove,,,,,,,a"]
-    quoted = ['"sz000002","2024-01-10","add","11","","","","","2","split, ""by"" two"']
-
-    write_lines(conn, OVERRIDES, *lines, *others, ",,,,,,,,, ", *quoted)
-
-    read = "select distinct code, ex_date from quotemill_intermediate.int_corporate_actions__"
-    codes = conn.execute(f"{read}overrides order by 1".encode()).fetchall()
-    day = date(2024, 1, 10)
-    assert codes == [(code, day) for code in ("bj920001", "sh600000", "sz000001", "sz000002")]
-    assert findings(conn) == {}
-    reason = "select reason from quotemill_intermediate.int_corporate_actions__overrides where "
-    assert conn.execute(f"{reason} line = 11".encode()).fetchone() == ('split, "by" two',)
-
-
-def test_the_letter_of_a_share_class_follows_a_blank(conn: psycopg.Connection) -> None:
-    lines = [f"{name},2030-0{n}-01,split,4,1,test" for n, name in enumerate(("BRK.B", "brk_b"), 1)]
-    write_lines(conn, US, *lines)
-    read = "select distinct symbol from quotemill_staging.stg_seeds__us_corporate_action"
-    assert (conn.execute(read.encode()).fetchall(), findings(conn)) == ([("BRK B",)], {})
-
-
-def test_a_line_that_is_there_twice_counts_once(conn: psycopg.Connection) -> None:
-    write_lines(conn, OVERRIDES, GOOD, GOOD.replace("checked", "again"), GOOD)
-    write_lines(conn, US, US_GOOD)
-
-    assert {n: text.partition(".")[0] for n, text in findings(conn).items()} == {
-        3: "repeats line 2",
-        4: "repeats line 2",
-    }
-    refused = "select code from quotemill_intermediate.int_corporate_actions__unread"
-    assert conn.execute(refused.encode()).fetchall() == []
-
-
-def test_prices_without_a_refused_override_are_marked(conn: psycopg.Connection, dbt: Dbt) -> None:
-    land(conn, "security", [security(code) for code in ("sh600000", "sh600001", "sh600002")])
-    land(conn, "trading_day", [trading_day(day) for day in DAYS])
-    land(conn, "kline_daily", [bar(f"sh60000{n}", day, "10") for n in range(3) for day in DAYS])
-    landed = action("sh600002", DAYS[9], bonus_total_per10="-10")  # leaves no share
-    land(conn, "corporate_action", [landed])
-    add_line(conn, OVERRIDES, f"sh600000,{DAYS[9]},add,,1,,,,,checked")
-    add_line(conn, OVERRIDES, f"600001.SH,{DAYS[9]},add,,,-10,,,,a typo")
-
-    built = dbt("run", "-s", "+kline_daily_qfq,config.materialized:followed")
-
-    assert built.success, built.error
-    rows = conn.execute(
-        "select code, close::float, has_refused_action from market.kline_daily_qfq "
-        "where trade_date = %s order by code",
-        (DAYS[0],),
-    )
-    assert rows.fetchall() == [
-        ("sh600000", 9.9, False),
-        ("sh600001", 10, True),
-        ("sh600002", 10, False),
-    ]
-    errors = "select check_name, subject from qa.findings where severity = 'error' order by 1"
-    assert conn.execute(errors.encode()).fetchall() == [
-        ("action_without_shares", "sh600002"),
-        ("seed_line", f"seeds/{OVERRIDES}.csv line 3"),
-    ]
-
-
-@pytest.fixture
-def edited_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dbt: Dbt) -> Path:
-    """The folder seeds/ of a copy of the project, which `dbt` then builds."""
-    root = conftest.PROJECT.parent
-    for part in ("dbt_project", "macros", "seeds", "tests/dbt", "docs/dbt"):
-        ignored = shutil.ignore_patterns("target", "logs")
-        shutil.copytree(root / part, tmp_path / "copy" / part, ignore=ignored)
-    monkeypatch.setattr(conftest, "PROJECT", tmp_path / "copy" / "dbt_project")
-    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
-    return tmp_path / "copy" / "seeds"
-
-
-@pytest.mark.long
-def test_a_file_that_dbt_cannot_read_costs_a_line_or_keeps_the_lines_of_before(
-    conn: psycopg.Connection, dbt: Dbt, edited_seeds: Path, tmp_path: Path, warehouse: Warehouse
-) -> None:
-    header, wrong = ",".join(CELLS), "sh600001,2024-01-10,add,,1,,,,,分红"
-    path = edited_seeds / f"{OVERRIDES}.csv"
-    relation = f"select '{OVERRIDES_TABLE}'::regclass::oid"
-
-    def seed(content: bytes | None, *arguments: str) -> list[str]:
-        path.unlink() if content is None else path.write_bytes(content)
-        with readable_seeds(edited_seeds, tmp_path / "copies", warehouse):
-            built = dbt("seed", "-s", OVERRIDES, *arguments)
-        assert built.success, built.error
-        counted = "select code from quotemill_intermediate.int_corporate_actions__overrides"
-        return [code for (code,) in conn.execute(counted.encode())]
-
-    before = conn.execute(relation.encode()).fetchone()
-    assert seed(f"{header}\n\n{wrong}\n{GOOD}\n".encode("gbk")) == ["sh600000"]
-    rest = f"; fix: correct line 3 of seeds/{OVERRIDES}.csv, then quotemill build"
-    others = ". This line does not count, the others do"
-    named = "must be UTF-8 text; save the file in this encoding"
-    assert findings(conn) == {3: f"{named}{others}{rest}"}
-    refused = "select code from quotemill_intermediate.int_corporate_actions__unread"
-    assert conn.execute(refused.encode()).fetchall() == [("sh600001",)]
-    comma = GOOD.replace("1.5", "1,5").replace("600000", "600001")
-    assert seed(f"{header}\n{GOOD}\n{comma}\n".encode()) == ["sh600000"]
-    named = "must have the cells of the header; quote a comma"
-    assert findings(conn) == {3: f"{named}{others}{rest}"}
-    assert seed(f"{header}\n{GOOD}\n".encode(), "--full-refresh") == ["sh600000"]
-    for _ in range(2):
-        for content, lacking in ((None, CELLS), (f"{header},CODE\n".encode(), CELLS[:1])):
-            path.touch()
-            assert seed(content) == ["sh600000"]
-            named = "the file is missing or empty, or its header lacks " + ", ".join(lacking)
-            rest = f"; fix: correct line 1 of seeds/{OVERRIDES}.csv, then quotemill build"
-            assert findings(conn) == {1: f"{named}. The lines of before count{rest}"}
-    assert seed(f"{header}\n".encode()) == []
-    assert findings(conn) == {}
-    assert conn.execute(relation.encode()).fetchone() == before
-
-
-def test_tables_of_an_earlier_version_get_the_numbers_of_their_lines(
+def test_a_seed_keeps_its_table_unless_its_columns_change(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
-    schema, unnumbered = "quotemill_intermediate", "ib_error_codes"
-    own = "alter column line drop identity, alter column line drop not null"
-    conn.execute(f"alter table {schema}.{US} {own}".encode())
-    conn.execute(f"alter table {schema}.{unnumbered} drop column line".encode())
+    seed = "quotemill_intermediate.price_limits"
+    relation = f"select '{seed}'::regclass::oid, count(*) from {seed}"
+    before = conn.execute(relation.encode()).fetchone()
+    assert before is not None
+    for arguments in ((), ("--full-refresh",)):
+        built = dbt("seed", "-s", "price_limits", *arguments)
+        assert built.success, built.error
+        assert conn.execute(relation.encode()).fetchone() == before
 
-    built = dbt("seed", "-s", US, unnumbered)
+    # as an earlier version had it, under views
+    conn.execute(f"drop table {seed} cascade".encode())
+    conn.execute(f"create table {seed} (board text, valid_from text, line integer)".encode())
+    conn.execute(f"create view public.on_seed as select board from {seed}".encode())
+
+    built = dbt("build", "-s", "price_limits+")
 
     assert built.success, built.error
-    for name in (US, unnumbered):
-        numbers = f"select min(line), count(distinct line) = count(*) from {schema}.{name}"
-        assert conn.execute(numbers.encode()).fetchone() == (2, True)
+    types = conn.execute(
+        "select data_type from information_schema.columns where table_name = 'price_limits' "
+        "order by ordinal_position"
+    )
+    assert [name for (name,) in types] == ["text", "date", *["numeric"] * 2, "integer", "text"]
+    assert conn.execute("select to_regclass('market.stock_limits') is not null").fetchone() == (
+        True,
+    )

@@ -9,8 +9,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orchestration.checks.edited_tables import list_differences
-from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import NO_TESTS, Dbt
 from tests.integration.dbt.raw import bar, land, security, touch, trading_day, weekdays
 from tests.integration.dbt.raw_intraday import at, ticks
@@ -196,19 +194,3 @@ def test_only_days_whose_ticks_changed_are_summed_again(conn: psycopg.Connection
     conn.execute("drop schema quotemill_intermediate cascade")
     assert dbt("build", "--select", "+tick_daily_summary", *NO_TESTS).success
     assert summaries(conn) == day_by_day
-
-
-def test_days_whose_ticks_were_dropped_by_age_are_not_differences(
-    warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt
-) -> None:
-    for code, day in (("sh600000", DAYS[0]), ("sz000002", DAYS[1]), ("sz000004", DAYS[1])):
-        land(conn, "tick_trade", ticks(code, day, DAY))
-    assert dbt("run", "--full-refresh", "--select", "int_ticks__days").success
-
-    conn.execute("delete from raw_tdx.tick_trade where trade_date = %s", (DAYS[0],))
-    assert list_differences(warehouse) == []
-    # by hand
-    conn.execute("delete from raw_tdx.tick_trade where code = 'sz000004'")
-    assert [(table.landed, table.keys) for table in list_differences(warehouse)] == [
-        ("raw_tdx.tick_trade", ["sz000004"])
-    ]

@@ -9,20 +9,26 @@ from hypothesis import strategies as st
 
 from loaders.settings import Settings
 from loaders.settings.saving import change_dotenv, change_toml
-from orchestration.run.seed_files import is_readable, read_lines
+from orchestration.run.seed_files import check_file
 from quotemill.settings.merge import read_layers
 from tests.integration.foreign_bytes.arbitrary import TEXTS, damaged, fails_as_ours
 
-COLUMNS = ("code", "day", "remark")
+SEED = {"code": "text", "day": "date", "remark": "text"}
 
 
 @given(
     damaged(b'code,day,remark\nsh600000,2024-06-28,"a, b"\n') | damaged(b"code,day,remark\n1,2,3")
 )
-def test_seeds(content: bytes) -> None:
-    rows, lacking = read_lines(content, COLUMNS)
-    if not lacking and is_readable(content, COLUMNS, rows):
-        assert list(csv.reader(io.StringIO(content.decode("utf-8-sig")))) == [[*COLUMNS], *rows]
+def test_seeds(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "seed.csv"
+    path.write_bytes(content)
+
+    def read() -> None:
+        check_file(path, SEED)
+        rows = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        assert {len(cells) for cells in rows} == {3}
+
+    fails_as_ours(read)
 
 
 NAMES = st.sampled_from(

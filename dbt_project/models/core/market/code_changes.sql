@@ -11,8 +11,8 @@ with recursive lines as (
         new_code,
         valid_from,
         source
-    from {{ ref('stg_seeds__code_change') }}
-    where rule is null and new_code is not null
+    from {{ ref('code_changes_known') }}
+    where new_code <> 'none'
     union all
     select
         old_code,

@@ -9,13 +9,12 @@ with rules as (
     select
         board,
         valid_from,
-        limit_percent,
-        st_limit_percent,
+        limit_percent::numeric(5, 2) as limit_percent,
+        st_limit_percent::numeric(5, 2) as st_limit_percent,
         days_without_limit,
         lead(valid_from, 1, date '9999-12-31') over (partition by board order by valid_from)
             as valid_to
-    from {{ ref('stg_seeds__price_limit') }}
-    where rule is null
+    from {{ ref('price_limits') }}
 ),
 
 stocks as (

@@ -5,5 +5,4 @@ select
     ratio_num,
     ratio_den,
     source
-from {{ ref('stg_seeds__us_corporate_action') }}
-where rule is null
+from {{ ref('us_corporate_actions') }}

@@ -3,8 +3,7 @@ with rules as (
         *,
         lag(valid_from) over board_rules is null as is_first,
         lead(valid_from, 1, date '9999-12-31') over board_rules as valid_to
-    from {{ ref('stg_seeds__price_limit') }}
-    where rule is null
+    from {{ ref('price_limits') }}
     window board_rules as (partition by board order by valid_from)
 )
 

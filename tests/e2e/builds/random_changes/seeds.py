@@ -17,7 +17,7 @@ class SeedChanges(SourceChanges):
 
     def override_action(self) -> None:
         code, day = self.random.choice(CODES), self.random.choice(DAYS)
-        action = self.random.choice(("add", "remove", "replace", "rubbish"))
+        action = self.random.choice(("add", "remove", "replace"))
         self.rewrite_seed("corporate_action_overrides", f"{code},{day},{action},1,2,,,,,by chance")
 
     def split_underlying(self) -> None:
@@ -25,11 +25,11 @@ class SeedChanges(SourceChanges):
         self.rewrite_seed("us_corporate_actions", f"BRK B,{day},split,2,1,by chance")
 
     def change_code(self) -> None:
-        day = self.random.choice((CHANGED, DAYS[3], "soon"))
+        day = self.random.choice((CHANGED, DAYS[3]))
         self.rewrite_seed("code_changes_known", f"{OLD_CODE},{NEW_CODE},{day},by chance")
 
     def change_limits(self) -> None:
-        percent = self.random.choice((5, 10, 20, "rubbish"))
+        percent = self.random.choice((5, 10, 20))
         board, free = self.random.choice(("main", "chinext", "beijing")), self.random.choice((1, 5))
         self.rewrite_seed("price_limits", f"{board},2000-01-01,{percent},5,{free},by chance")
 

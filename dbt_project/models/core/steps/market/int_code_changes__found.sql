@@ -48,9 +48,8 @@ ranked as (
 lines as (
     select
         old_code,
-        new_code
-    from {{ ref('stg_seeds__code_change') }}
-    where rule is null
+        nullif(new_code, 'none') as new_code
+    from {{ ref('code_changes_known') }}
 ),
 
 -- none says that a code is no other one

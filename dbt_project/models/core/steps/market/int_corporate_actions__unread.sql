@@ -35,13 +35,3 @@ where
         select 1 from {{ ref('int_corporate_actions__overrides') }} as o
         where o.code = r.code and o.ex_date = r.ex_date
     )
-union all
--- lines of the overrides, but for second copies of those that count
-select
-    code,
-    ex_date,
-    'corporate_action_overrides.csv:' || line as row_key,
-    field,
-    rule
-from {{ ref('stg_seeds__corporate_action_override') }}
-where rule not like 'repeats %' and code is not null
