@@ -9,17 +9,20 @@ from quotemill.ticks.questdb_http import LOCAL, Address, explain_down, parse_add
 from quotemill.warehouse.postgres import Warehouse
 
 
-def open_store(settings: Settings, warehouse: Warehouse) -> TickStore:
+def open_store(settings: Settings, warehouse: Warehouse, *, start: bool = False) -> TickStore:
     """QuestDB where `questdb_url` is set, else the warehouse itself.
 
-    Not connected yet.
+    Not connected yet. `start`: start the server of this home if it is not up.
 
-    Raises SettingsError for an unusable address, StoreError for a local server that is not up.
+    Raises SettingsError for an unusable address, and without Java for a start; UpstreamError for a
+    server that does not start; StoreError for a local one that is not up.
     """
     if settings.questdb_url is None:
         from loaders.ticks.postgres import PostgresStore
 
         return PostgresStore(warehouse, settings.questdb.min_free_gb)
+    if start and settings.questdb_url.get_secret_value() == LOCAL:
+        server.start(server.server_folder(settings.home), settings.questdb)
     return open_questdb(settings, warehouse)
 
 

@@ -13,7 +13,10 @@ class QuestdbSettings(Section):
     """QuestDB as the tick store: the local server, and waits. Times in seconds."""
 
     port: int = Field(
-        9000, ge=0, le=65535, description="port of the local server; 0: one that is free"
+        0,
+        ge=0,
+        le=65535,
+        description="port of the local server; 0: that of its last start, or one that is free",
     )
     heap: Annotated[str, Form("a size such as 512m or 2g")] = Field(
         "512m", pattern=r"^[1-9][0-9]*[mg]$", description="Java heap of the local server"

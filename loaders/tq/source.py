@@ -57,7 +57,8 @@ def open_load(load: Load) -> Iterator[Context]:
     def stop() -> bool:
         return halted.is_set() or load.cancelling()
 
-    store = open_store(load.settings, load.warehouse) if load.request.mode == TICKS else None
+    is_for_ticks = load.request.mode == TICKS
+    store = open_store(load.settings, load.warehouse, start=True) if is_for_ticks else None
     try:
         with Harvest(
             load.settings.tq,

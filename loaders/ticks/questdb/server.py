@@ -14,6 +14,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -207,6 +208,18 @@ def _write_record(folder: Path, pid: int, address: Address) -> None:
     part.replace(folder / "server.json")
 
 
+def _last_port(folder: Path) -> int:
+    """The port of the last start, which consoles and bookmarks have; 0 if it is taken."""
+    port = int((_read_record(folder) or {}).get("port", 0))
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return 0
+    return port
+
+
 def _read_password(folder: Path, *, create: bool = False) -> str:
     path = folder / "password"
     if create and not path.exists():
@@ -234,7 +247,8 @@ def _start(
 ) -> Address:
     (folder / LOCK).write_text("")  # the number of an earlier server
     password = _read_password(folder, create=True)
-    _configure(folder, settings, password, conf)
+    port = settings.port or _last_port(folder)
+    _configure(folder, settings, password, {"http.net.bind.to": f"{HOST}:{port}", **conf})
     server = _launch(folder, settings, java, jar, held)
     (folder / LOCK).write_text(f"{server.pid}\n")  # for `stop` of another process
     address = _await_ready(folder, server, password)
@@ -246,7 +260,6 @@ def _configure(
     folder: Path, settings: QuestdbSettings, password: str, more: Mapping[str, str]
 ) -> None:
     conf = {
-        "http.net.bind.to": f"{HOST}:{settings.port}",
         "http.user": USER,
         "http.password": password,
         "cairo.sql.copy.root": str(folder / "import"),

@@ -1,5 +1,6 @@
 """The lane of ticks with the real client, simulated servers and the warehouse as the store."""
 
+import socket
 from collections.abc import Callable
 from contextlib import closing
 from datetime import date
@@ -12,12 +13,15 @@ from loaders.sandbox.tq.varieties import TO_2300, VARIETIES, Variety
 from loaders.sandbox.tq.world import World
 from loaders.ticks.open_store import open_store
 from loaders.ticks.postgres import PostgresStore
+from loaders.ticks.questdb import server
 from loaders.tq.next_steps import list_next_steps
 from loaders.tq.tick_days import schedule
 from loaders.tq.tick_days.ledger import LedgerRow
 from loaders.tq.tick_days.verify import verify
 from loaders.warehouse.postgres import open_warehouse
+from quotemill.errors import SettingsError
 from quotemill.ticks.columns import DayKey
+from tests.integration.ticks.servers import require_questdb
 from tests.integration.tq.bench import Bench, bench, build_schedule, count_days
 from tests.integration.tq.worlds import (
     BEFORE_ROLL,
@@ -31,6 +35,7 @@ from tests.integration.tq.worlds import (
     ROLL,
     SERIES,
     TRADED,
+    world,
 )
 
 
@@ -169,3 +174,36 @@ def test_the_ledger_is_made_again_from_the_store(made: Bench) -> None:
     assert made.load("ticks", datasets=("tick_index",)).total("done") == DAYS
     assert made.rows(INDEX) == before
     assert made.asked() == []
+
+
+def test_a_load_starts_the_home_s_questdb(schedule_dsn: str, tmp_path: Path) -> None:
+    require_questdb()
+    own = {"QUOTEMILL_QUESTDB_URL": "local", "QUOTEMILL_QUESTDB__HEAP": "256m"}
+    folder = server.server_folder(tmp_path)
+    try:
+        with bench(world(), schedule_dsn, tmp_path, environ=own) as made:
+            first = made.load("ticks")
+            assert (first.status, count_days(first)) == ("succeeded", DAYS)
+            address = server.find_running(folder)
+            assert address is not None
+            assert server.stop(folder)
+            assert made.load("ticks").status == "succeeded"
+            assert server.find_running(folder) == address, "its port is remembered"
+            server.stop(folder)
+            with socket.socket() as taken:
+                taken.bind(("127.0.0.1", int(address.url.rpartition(":")[2])))
+                taken.listen()
+                assert made.load("ticks").status == "succeeded"
+    finally:
+        server.remove(folder)
+
+
+def test_without_java_all_but_ticks_loads(schedule_dsn: str, tmp_path: Path) -> None:
+    own = {"QUOTEMILL_QUESTDB_URL": "local", "QUOTEMILL_QUESTDB__JAVA": str(tmp_path / "java")}
+    with bench(world(), schedule_dsn, tmp_path, environ=own) as made:
+        refused = made.load("ticks")
+        assert (refused.status, refused.exit_code) == ("failed", SettingsError.exit_code)
+        assert "QuestDB needs Java 17 or newer" in str(refused.error)
+        assert "questdb.java" in refused.hint
+        assert made.load().status == "succeeded"
+        assert not server.server_folder(tmp_path).exists()
