@@ -21,7 +21,6 @@ ADDED_BY = {
     "dagster": "Dagster (make dagster)",
     "browser": "browser (.ci/browser)",
     "qlib": "qlib (.ci/qlib)",
-    "exports": "DuckDB and xlsxwriter (make install)",
     "systemd": "systemd-analyze (on PATH)",
     "cron": "crontab (on PATH)",
     "debian": "PostgreSQL 15 (apt install postgresql-15)",

@@ -16,7 +16,6 @@ from orchestration.dagster.loads import datasets_by_key, make_loads
 from orchestration.dagster.models import read_models
 from orchestration.dagster.schedules import NIGHT, Assets, make_retry, make_schedule
 from orchestration.schedule import jobs as schedule_jobs
-from orchestration.schedule.listing import read_rows
 from quotemill.errors import SettingsError
 
 
@@ -41,7 +40,7 @@ def define(settings: Settings) -> dg.Definitions:
     targets = {NIGHT: assets.make_job(NIGHT, names)}
     retries = {name: assets.make_job(f"retry_{name}", [name]) for name in names}
     schedules = []
-    for job in schedule_jobs.read_jobs(settings, read_rows(settings).values()).values():
+    for job in schedule_jobs.read_jobs(settings).values():
         targets[job.name] = assets.make_scheduled_job(job)
         if job.timing is not None:
             schedules.append(make_schedule(job, job.timing, targets[job.name]))

@@ -1,7 +1,7 @@
 """Copies of tables and queries as files of other programs, which follow corrections.
 
-    rows as of one moment ▶ a file per month or code, renamed when whole ▶ manifest.json, last
+    rows as of one moment ▶ a file per month or code, unfinished ▶ all are renamed ▶ manifest.json
 
-`.export.jsonl` names the files that are whole while an export runs; the next one takes up what a
-killed one left. What the change feed names since then is written again.
+The folder is the whole ledger of an export: its manifest says up to which change of the feed the
+files are. The same command into the same folder writes what changed since.
 """

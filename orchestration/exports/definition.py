@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from quotemill.errors import UsageError
 
-FORMS = ("parquet", "csv", "qlib", "excel", "duckdb", "sqlite")
+FORMS = ("parquet", "csv", "qlib")
 ADJUSTMENTS = ("none", "qfq", "hfq")
 
 
@@ -20,7 +20,7 @@ class Definition:
     codes: only rows of these, as given; none: of all
     since: only rows of days from this one on
     adjust: one of ADJUSTMENTS: which of the tables of bars
-    is_exact: decimals as they are; else doubles, which Excel, SQLite and qlib have always
+    is_exact: decimals as they are; else doubles, which qlib has always
     """
 
     what: str

@@ -1,18 +1,17 @@
-"""The folder of an export: its files, what is whole of them, and one writer at a time.
+"""The folder of an export: its files, the manifest that says which, and one writer at a time.
 
-manifest.json names every file with its rows, size and SHA-256. It is written last and taken away
-before a file changes, so what it says is there. `.export.jsonl` has the same meanwhile: a line for
-each month or code that is whole. An unfinished file is called `.part-0.parquet.new`.
+manifest.json names every file with its rows, size and SHA-256. New files keep unfinished names such
+as `.part-0.parquet.new` until all are whole; then the manifest is taken away, they get their names,
+and it comes back: what it says is there. Without it `.manifest.json` says whose folder this is.
 """
 
 import contextlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from loaders.files import folder as folders
 from loaders.files import lock, whole_file
@@ -20,13 +19,12 @@ from loaders.files.whole_file import hash_file, unfinished
 from orchestration.exports.definition import Definition
 from quotemill.errors import LockHeldError, QuotemillError, UsageError
 
-MANIFEST, JOURNAL = "manifest.json", ".export.jsonl"
-# of theirs that were being written; those that stand beside the files, with DuckDB's log
-_PART_OF_OURS = re.compile(rf"\.({re.escape(MANIFEST)}|{re.escape(JOURNAL)})\.\w{{8}}\.new")
+MANIFEST, BEGUN = "manifest.json", ".manifest.json"
+# what is no file of a form: ours, also while it is written, and a view that older versions made
 _BESIDE = re.compile(
-    rf"{re.escape(MANIFEST)}|{re.escape(JOURNAL)}|\.?views\.duckdb(\.new)?(\.wal)?"
+    rf"\.?{re.escape(MANIFEST)}|\.{re.escape(BEGUN)}\.\w{{8}}\.new|\.?views\.duckdb(\.new)?(\.wal)?"
 )
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -41,28 +39,24 @@ class File:
 Files = Mapping[str, File]  # of a part (a month or a code) by path below the folder; may be empty
 
 
-@dataclass
-class State:
-    """The state of a folder.
+@dataclass(frozen=True)
+class Manifest:
+    """What is known of a folder.
 
     definition: what it is a copy of
     folder_id: the random name of the folder's cursor
     change_no: the change of the feed up to which the files are
-    fingerprint: of what the rows are made of
+    columns: the type of each by name
     parts: the files by month or code; one without rows has none
     written_at: when it was whole
-    facts: what else a form remembers
-    is_whole: whether the manifest is there
     """
 
     definition: Definition
     folder_id: str
     change_no: int
-    fingerprint: str
-    parts: dict[str, Files]
-    written_at: str | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
-    is_whole: bool = False
+    columns: Mapping[str, str]
+    parts: Mapping[str, Files]
+    written_at: str
 
     @property
     def rows(self) -> int:
@@ -72,30 +66,34 @@ class State:
         )
 
     @property
-    def names(self) -> set[str]:
-        return {name for files in self.parts.values() for name in files}
+    def files(self) -> dict[str, File]:
+        return {name: file for files in self.parts.values() for name, file in files.items()}
 
-    def as_json(self) -> dict[str, Any]:
-        document = {name: value for name, value in vars(self).items() if name != "is_whole"}
-        return {
+    def as_text(self) -> str:
+        document = {
             "quotemill_export": _FORMAT,
-            **document,
+            **vars(self),
             "rows": self.rows,
             "definition": self.definition.as_json(),
-            "parts": {part: _describe(files) for part, files in self.parts.items()},
+            "parts": {
+                part: {name: asdict(file) for name, file in files.items()}
+                for part, files in self.parts.items()
+            },
         }
+        return json.dumps(document, indent=1) + "\n"
 
     @classmethod
-    def read(cls, document: dict[str, Any], *, is_whole: bool) -> "State":
+    def read(cls, document: dict[str, Any]) -> Self:
         return cls(
             Definition.read(document["definition"]),
             document["folder_id"],
             document["change_no"],
-            document["fingerprint"],
-            {part: _read_files(files) for part, files in document["parts"].items()},
+            document.get("columns", {}),  # format 1 has none: all is written again
+            {
+                part: {name: File(**file) for name, file in files.items()}
+                for part, files in document["parts"].items()
+            },
             document["written_at"],
-            document["facts"],
-            is_whole,
         )
 
 
@@ -104,12 +102,6 @@ class Folder(folders.Folder):
     """A folder that this process alone writes, once it is `locked`."""
 
     kind: ClassVar[str] = "the export"
-    is_local: ClassVar[bool] = True
-
-    @property
-    def label(self) -> str:
-        """Its name in messages."""
-        return str(self.root)
 
     def make_path(self, name: str) -> Path:
         """The path of a name, in a folder that is there. Raises as `usable`."""
@@ -137,31 +129,31 @@ class Folder(folders.Folder):
                 )
             yield
 
-    def read_state(self) -> State | None:
-        """The state that an earlier export left; None in a new folder. Raises UsageError."""
-        for name in (JOURNAL, MANIFEST):
+    def read_manifest(self) -> tuple[Manifest | None, bool]:
+        """What an earlier export left, if any, and whether it is whole. Raises UsageError."""
+        for name in (MANIFEST, BEGUN):
+            with self.usable():
+                text = self.path(name).read_text("utf-8") if self.path(name).exists() else None
             try:
-                if (text := self.read_text(name)) is not None:
-                    return _read_state(name, text)
-            except (ValueError, KeyError, TypeError):
+                if text is not None:
+                    return Manifest.read(json.loads(text)), name == MANIFEST
+            except (ValueError, KeyError, TypeError, UsageError):
                 raise UsageError(
-                    f"{self.label}/{name} is of no export of this version",
+                    f"{self.path(name)} is of no export of this version",
                     hint="delete the folder, or name another one",
                 ) from None
-        return None
+        return None, False
 
-    def require_own(self, state: State | None, pattern: re.Pattern[str]) -> None:
+    def require_own(self, pattern: re.Pattern[str], *, is_known: bool) -> None:
         """Raises UsageError where the folder has files that no export wrote."""
         for text in self.list_names():
             name = PurePosixPath(text)
             final = re.fullmatch(r"\.(.+)\.new", name.name)
             finished = name.with_name(final[1]) if final else name
-            if _PART_OF_OURS.fullmatch(text):
-                continue
-            known = (pattern.fullmatch(finished.as_posix()), _BESIDE.fullmatch(text))
-            if state is None or not any(known):
+            is_ours = is_known and pattern.fullmatch(finished.as_posix())
+            if not is_ours and not _BESIDE.fullmatch(text):
                 raise UsageError(
-                    f"{self.label}/{name} is no file of this export",
+                    f"{self.root}/{name} is no file of this export",
                     hint="name an empty folder, or move the file: nothing was changed",
                 )
 
@@ -175,58 +167,25 @@ class Folder(folders.Folder):
             paths = [path for path in self.root.rglob("*") if path.is_symlink() or path.is_file()]
             return sorted(path.relative_to(self.root).as_posix() for path in paths)
 
-    def read_text(self, name: str) -> str | None:
-        """The text of a file; None without it."""
-        with self.usable():
-            return self.path(name).read_text("utf-8") if self.path(name).exists() else None
-
-    def find_whole(self, state: State) -> dict[str, Files]:
+    def find_whole(self, manifest: Manifest) -> dict[str, Files]:
         """The parts whose files are what was written."""
         with self.usable():
             return {
                 part: files
-                for part, files in state.parts.items()
+                for part, files in manifest.parts.items()
                 if all(self._is_whole(name, file) for name, file in files.items())
             }
 
-    def list_damaged(self, state: State) -> list[str]:
-        """The names of files that are missing or of another size; nothing is read."""
-        with self.usable():
-            files = [pair for part in state.parts.values() for pair in part.items()]
-            return sorted(name for name, file in files if not self._has_size(name, file))
-
-    def _has_size(self, name: str, file: File) -> bool:
-        path = self.path(name)
-        return path.is_file() and path.stat().st_size == file.bytes
-
     def _is_whole(self, name: str, file: File) -> bool:
-        return self._has_size(name, file) and hash_file(self.path(name)) == file.sha256
+        path = self.path(name)
+        return (
+            path.is_file() and path.stat().st_size == file.bytes and hash_file(path) == file.sha256
+        )
 
-    def start_journal(self, state: State) -> None:
-        """Say what is whole, and take the manifest away: files are about to change."""
+    def begin(self, manifest: Manifest) -> None:
+        """Say whose folder this is, before its first file."""
         with self.usable():
-            whole_file.write(self.path(JOURNAL), json.dumps(state.as_json()) + "\n", mode=0o644)
-            self.path(MANIFEST).unlink(missing_ok=True)
-            whole_file.sync(self.root)
-
-    def commit(self, parts: Mapping[str, Files], before: Mapping[str, File]) -> None:
-        """Name finished files in the journal, then rename them. Those equal to `before` stay."""
-        with self.usable():
-            changed = []
-            for name, file in ((n, f) for files in parts.values() for n, f in files.items()):
-                if before.get(name) == file:
-                    unfinished(self.path(name)).unlink()
-                else:
-                    changed.append(self.path(name))
-            whole_file.sync_all(map(unfinished, changed))
-            lines = [json.dumps({"part": p, "files": _describe(f)}) for p, f in parts.items()]
-            with self.path(JOURNAL).open("r+", encoding="utf-8") as journal:  # it must be there
-                journal.seek(0, os.SEEK_END)
-                journal.write("".join(f"{line}\n" for line in lines))
-                journal.flush()
-                os.fsync(journal.fileno())
-            for path in changed:
-                whole_file.rename(path)
+            whole_file.write(self.path(BEGUN), manifest.as_text(), mode=0o644)
 
     @contextlib.contextmanager
     def discarding_unfinished(self) -> Iterator[None]:
@@ -238,43 +197,30 @@ class Folder(folders.Folder):
                 self.discard_unfinished()
             raise
 
-    def write_manifest(self, state: State) -> None:
-        """Say that the export is whole, once its files are on disk.
+    def publish(self, manifest: Manifest, new: Files, obsolete: set[str]) -> None:
+        """Give new files their names, remove obsolete ones, and write the manifest.
 
-        Raises SettingsError where somebody has taken a file away meanwhile.
+        A new file that equals the present one is discarded. Raises SettingsError where somebody
+        has taken a file away meanwhile.
         """
         with self.usable():
-            paths = [self.path(name) for name in state.names]
+            paths = []
+            for name, file in new.items():
+                if self._is_whole(name, file):
+                    unfinished(self.path(name)).unlink()
+                else:
+                    paths.append(self.path(name))
+            whole_file.sync_all(map(unfinished, paths))
+            self.begin(manifest)
+            if paths or obsolete:
+                self.path(MANIFEST).unlink(missing_ok=True)
+                whole_file.sync(self.root)
             for path in paths:
+                whole_file.rename(path)
+            self.remove(obsolete)
+            named = [self.path(name) for name in manifest.files]
+            for path in named:
                 path.stat()
-            self.sync_folders(paths)
-            whole_file.write(self.path(MANIFEST), write_json(state), mode=0o644)
-            self.path(JOURNAL).unlink(missing_ok=True)
+            self.sync_folders(named)
+            self.path(BEGUN).replace(self.path(MANIFEST))
             whole_file.sync(self.root)
-
-
-def write_json(state: State) -> str:
-    """The text of a manifest."""
-    return json.dumps(state.as_json(), indent=1) + "\n"
-
-
-def _describe(files: Files) -> dict[str, Any]:
-    return {name: asdict(file) for name, file in files.items()}
-
-
-def _read_files(document: Mapping[str, Any]) -> dict[str, File]:
-    return {name: File(**file) for name, file in document.items()}
-
-
-def _read_state(name: str, text: str) -> State:
-    if name == MANIFEST:
-        return State.read(json.loads(text), is_whole=True)
-    first, *lines = text.splitlines()
-    state = State.read(json.loads(first), is_whole=False)
-    for line in lines:
-        try:
-            entry = json.loads(line)
-        except ValueError:  # cut short by a kill
-            break
-        state.parts[entry["part"]] = _read_files(entry["files"])
-    return state

@@ -1,13 +1,13 @@
 """The parts of an export: months, codes, or all of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 import psycopg
 import pyarrow as pa
 
-from orchestration.exports.inputs import Changes
+from orchestration.exports.feed import Span
 from orchestration.exports.source import Source, explaining, list_days
 from quotemill.errors import UsageError
 from quotemill.readers.arrow import stream_rows
@@ -66,11 +66,10 @@ def list_codes(conn: psycopg.Connection, source: Source) -> list[Part]:
     return [Part(code, code) for code in sorted(codes)]
 
 
-def choose_changed(parts: list[Part], source: Source, changes: Changes) -> list[Part]:
-    """The parts that changes concern."""
-    if changes.is_everything:
+def choose_changed(parts: list[Part], source: Source, spans: Sequence[Span] | None) -> list[Part]:
+    """The parts that changes concern; None: all of them."""
+    if spans is None:
         return parts
-    spans = changes.spans
     if source.entity == "code":  # what the feed names in tables of codes
         spans = [span for span in spans if not source.codes or span[0] in ("", *source.codes)]
         codes = {code for code, _, _ in spans}

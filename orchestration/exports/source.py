@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -32,10 +32,9 @@ class Source:
 
     name: of the table without its schema, or `query`
     relation: `market.kline_daily_qfq`; empty of a query
-    like: the table whose rows come from the same ones, of the same code and day
-    market, inner: the schemas of the tables that users read, and of those below them
+    market: the schema of the tables that users read
     rows: what follows `from`
-    columns: all names
+    columns: the type of each by name
     order: names that the rows of a file are ordered by
     day: the column of dates, by which months are divided, if it has one
     entity: the column of codes, if it has one
@@ -45,11 +44,9 @@ class Source:
 
     name: str
     relation: str
-    like: str
     market: str
-    inner: str
     rows: str
-    columns: tuple[str, ...]
+    columns: Mapping[str, str]
     order: tuple[str, ...]
     day: str | None
     entity: str | None
@@ -112,11 +109,10 @@ def find_source(
     wanted: Definition,
     *,
     query: str | None = None,
-    like: str = "",
 ) -> Source:
     """The rows that a definition names.
 
-    query, like: in place of its table
+    query: in place of its table
 
     Raises UsageError for a table, a code or a column that is not there, and for a wrong query.
     """
@@ -127,7 +123,6 @@ def find_source(
     else:
         relation = _find_relation(conn, warehouse.market_schema, wanted)
         name, rows = relation.partition(".")[2], relation
-        like = name if relation == f"{warehouse.market_schema}.{name}" else ""
     with explaining():
         columns = conn.execute(f"select * from {rows} limit 0".encode()).description or []
     names = [column.name for column in columns]
@@ -148,11 +143,9 @@ def find_source(
     return Source(
         name,
         relation,
-        like,
         warehouse.market_schema,
-        warehouse.inner_schema("quotemill_intermediate"),
         rows.replace("%", "%%"),
-        tuple(names),
+        {column.name: column.type_display for column in columns},
         tuple(order),
         day,
         entity,

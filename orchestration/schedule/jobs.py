@@ -1,6 +1,7 @@
 """Jobs: those that ship with each source, as the settings change them."""
 
 import difflib
+import json
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -24,7 +25,8 @@ def _words(job: ScheduledJob) -> JobSettings:
 
 # of no source: where any is configured
 _BACKUP = ScheduledJob("backup", "weekly sun 12:00")
-_EXPORT, _BEFORE_NAME = "export", "export_"  # kind and name of the job of an export that follows
+# kind of the job that an older version made of an export; `timing` of its row is the command
+_FOLLOWED_EXPORT = "followed export"
 # of a job that only the settings have
 DEFAULT = _words(ScheduledJob("", "off")).model_copy(update={"command": None})
 
@@ -33,12 +35,6 @@ def shipped_jobs() -> dict[str, Mapping[str, ScheduledJob]]:
     """The jobs that ship with each source by name, and under "" those of no source."""
     jobs = {name: sources.find_operations(name).jobs for name in sources.MODULES}
     return jobs | {"": {"backup": _BACKUP}}
-
-
-def _export_job(name: str) -> ScheduledJob:
-    """The job of an export that follows: after the loads of the evening."""
-    command = f"export rows --follow {name.removeprefix(_BEFORE_NAME)}"
-    return ScheduledJob(command, "daily 21:30", time_zone="Asia/Shanghai", on_overlap="queue")
 
 
 def _is_shipped(settings: Settings, source: str, name: str, job: ScheduledJob) -> bool:
@@ -101,9 +97,9 @@ class Job:
         return str(self.timing) if self.timing else "off"
 
 
-def read_jobs(settings: Settings, rows: Iterable[Row] = ()) -> dict[str, Job]:
+def read_jobs(settings: Settings) -> dict[str, Job]:
     """The jobs of `survey`. Raises SettingsError where one cannot be read."""
-    jobs, wrong = survey(settings, rows)
+    jobs, wrong = survey(settings)
     for error in wrong.values():
         raise error
     return jobs
@@ -114,7 +110,7 @@ def survey(
 ) -> tuple[dict[str, Job], dict[str, SettingsError]]:
     """The jobs by name, and the errors of those that cannot be read, which stop no other job.
 
-    A job is as its source ships it, changed by the settings; `rows` name those of exports.
+    A job is as its source ships it, changed by the settings; `rows` name those that are no more.
     """
     configured, _ = sources.configured(settings)
     shipped = shipped_jobs()
@@ -131,8 +127,9 @@ def survey(
         merged[name] = (_words(shipped[source_of[name]][name]), source_of[name] or None)
     wrong: dict[str, SettingsError] = {}
     for row in rows:
-        if row.kind == _EXPORT and row.name.startswith(_BEFORE_NAME):
-            merged[row.name] = (_words(_export_job(row.name)), None)
+        said = settings.schedule.get(row.name)
+        if row.kind == _FOLLOWED_EXPORT and (said is None or said.command is None):
+            wrong[row.name] = _former(row)
     for name, given in settings.schedule.items():
         before, known = merged.get(name, (DEFAULT, None))
         if before.command is None and given.command is None:
@@ -146,6 +143,14 @@ def survey(
             except SettingsError as error:
                 wrong[name] = error
     return {name: job for name, job in jobs.items() if name not in absent}, wrong
+
+
+def _former(row: Row) -> SettingsError:
+    return SettingsError(
+        f"the job {row.name} kept an export fresh by its name, and exports have no names now",
+        hint=f'[schedule.{row.name}] in quotemill.toml, with when = "daily 21:30" (or "off") and '
+        f"command = {json.dumps(row.timing, ensure_ascii=False)}",
+    )
 
 
 def _nameless(name: str, shipped: Iterable[str]) -> SettingsError:

@@ -42,16 +42,14 @@ def read_rows_by_name(conn: psycopg.Connection) -> dict[str, Row]:
 
 
 def list_jobs(settings: Settings, rows: Mapping[str, Row]) -> Listing:
-    """The jobs of configured sources, of settings and of rows."""
+    """The jobs of configured sources and of settings, and those of rows that are no more."""
     jobs, wrong = survey(settings, rows.values())
     return Listing({name: job for name, job in jobs.items() if name not in wrong}, rows, wrong)
 
 
 def list_names(settings: Settings) -> list[str]:
-    """Names of jobs; of those that the warehouse alone has, as exports, where there is no other."""
+    """The names of jobs."""
     jobs, wrong = survey(settings)
-    if not jobs and not wrong:
-        jobs, wrong = survey(settings, read_rows(settings).values())
     return [*jobs, *wrong]
 
 

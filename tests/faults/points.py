@@ -244,27 +244,22 @@ BACKUP = {
 }
 
 EXPORT_FOLDER = "orchestration.exports.folder"
-START, MEASURE, COMMIT, REMOVE_OLD, FINISH = (
-    f"{EXPORT_FOLDER}:Folder.{name}"
-    for name in ("start_journal", "measure", "commit", "remove", "write_manifest")
+BEGIN, MEASURE, PUBLISH, REMOVE_OLD = (
+    f"{EXPORT_FOLDER}:Folder.{name}" for name in ("begin", "measure", "publish", "remove")
 )
 ASK = [f"orchestration.exports.forms.{form}:stream_part" for form in ("parquet", "qlib")]
 EXPORT = {
-    "the cursor is not committed": after("orchestration.exports.inputs:keep_position"),
-    "the cursor moved": before(START),
-    "the journal is begun": after(START),
     "rows are asked for": before(*ASK, nth=2),
     "a file is written": before(MEASURE, nth=3),
-    "files are whole": before(COMMIT),
+    "files are whole": before(PUBLISH),
     "files are on disk": after(SYNC),
-    "the journal names them": after(f"{EXPORT_FOLDER}:os.fsync"),
-    "some have their names": after(RENAME, nth=3),
-    "the first have their names": after(COMMIT),
-    "the journal names the others": after(f"{EXPORT_FOLDER}:os.fsync", nth=2),
+    "the next manifest is written": after(BEGIN),
+    "the manifest is away": after(f"{EXPORT_FOLDER}:whole_file.sync"),
+    "some have their names": after(f"{EXPORT_FOLDER}:whole_file.rename", nth=3),
     "all have their names": before(REMOVE_OLD),
     "old files are gone": after(REMOVE_OLD),
-    "the manifest is written": after(f"{EXPORT_FOLDER}:whole_file.write", nth=2),
-    "the journal is gone": after(FINISH),
+    "the manifest is back": after(PUBLISH),
+    "the cursor is not committed": after("orchestration.exports.feed:keep_position"),
 }
 
 GROUPS = {

@@ -1,12 +1,5 @@
 """The forms of an export, each a module that writes the files of a part."""
 
-from orchestration.exports.forms import csv, duckdb, excel, parquet, qlib, sqlite
+from orchestration.exports.forms import csv, parquet, qlib
 
-FORMS = {
-    "parquet": parquet.FORM,
-    "csv": csv.FORM,
-    "qlib": qlib.FORM,
-    "excel": excel.FORM,
-    "duckdb": duckdb.FORM,
-    "sqlite": sqlite.FORM,
-}
+FORMS = {"parquet": parquet.FORM, "csv": csv.FORM, "qlib": qlib.FORM}

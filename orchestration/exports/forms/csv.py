@@ -45,6 +45,6 @@ def _write_part(
 
 FORM = Form(
     re.compile(r"\w+/[^/]+\.csv"),
-    lambda conn, source, _: Plan(list_codes(conn, source)),
+    lambda conn, source: Plan(list_codes(conn, source)),
     _write_part,
 )

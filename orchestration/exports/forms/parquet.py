@@ -7,7 +7,6 @@ import psycopg
 import pyarrow as pa
 
 from orchestration.archive.folder import FileWriter
-from orchestration.exports.duckdb_file import write_views
 from orchestration.exports.folder import Files, Folder
 from orchestration.exports.forms.form import Form, Plan
 from orchestration.exports.parts import WHOLE, Part, list_months, stream_part
@@ -35,9 +34,4 @@ def _write_part(
     return {name: folder.measure(name, rows)}
 
 
-FORM = Form(
-    _PATTERN,
-    lambda conn, source, _: Plan(list_months(conn, source)),
-    _write_part,
-    finish=write_views,
-)
+FORM = Form(_PATTERN, lambda conn, source: Plan(list_months(conn, source)), _write_part)

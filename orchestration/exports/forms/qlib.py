@@ -12,9 +12,7 @@ newest day, so returns are true and prices positive. $volume is divided by it, s
 $volume is what was traded; $amount (yuan) and $change (from the close before) are as they were.
 """
 
-import hashlib
 import re
-from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -65,11 +63,11 @@ def find_bars(conn: psycopg.Connection, warehouse: Warehouse, wanted: Definition
             select b.code, b.trade_date, {_FIGURES}, 1::float8 as factor
             from {market}.index_kline_daily as b
         """
-    return find_source(conn, warehouse, wanted, query=query, like="qlib")
+    return find_source(conn, warehouse, wanted, query=query)
 
 
-def plan(conn: psycopg.Connection, source: Source, facts: Mapping[str, Any]) -> Plan:
-    """The codes with bars. All are stale where a day came into the calendar before its end."""
+def plan(conn: psycopg.Connection, source: Source) -> Plan:
+    """The codes with bars, with the texts beside them and the place of each day."""
     with explaining():
         query, values = source.select("code, min(trade_date), max(trade_date)", group="code")
         spans = conn.execute(query.encode(), values).fetchall()
@@ -90,16 +88,8 @@ def plan(conn: psycopg.Connection, source: Source, facts: Mapping[str, Any]) -> 
         lines = (f"{code.upper()}\t{first}\t{last}\n" for code, first, last in sorted(members))
         texts[f"instruments/{name}.txt"] = "".join(lines)
     parts = [Part(code, code) for code, _, _ in sorted(spans)]
-    known = days[: facts.get("days", 0)]
-    stale = set() if _hash(map(str, known)) == facts.get("calendar") else {p.name for p in parts}
-    if _hash(texts.values()) != facts.get("texts"):
-        stale.add(ABOUT)
-    return Plan(
-        [*parts, Part(ABOUT, ABOUT)],
-        stale,
-        {"days": len(days), "calendar": _hash(map(str, days)), "texts": _hash(texts.values())},
-        (texts, {day: place for place, day in enumerate(days)}),
-    )
+    places = {day: place for place, day in enumerate(days)}
+    return Plan([*parts, Part(ABOUT, ABOUT)], (texts, places))
 
 
 def _read_pools(
@@ -170,10 +160,6 @@ def _write(folder: Folder, name: str, content: bytes, rows: int) -> File:
     with folder.usable():
         path.write_bytes(content)
     return folder.measure(name, rows)
-
-
-def _hash(texts: Any) -> str:
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
 FORM = Form(_PATTERN, plan, _write_part, find_bars)

@@ -2,35 +2,30 @@
 
 import contextlib
 import csv
-import functools
-import importlib.util
+import json
 import shutil
 import sqlite3
-import zipfile
-from datetime import date, time
-from decimal import Decimal
+from datetime import date
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
+import duckdb
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from loaders.engine.progress import Silent
-from orchestration.exports import write
 from orchestration.exports.definition import Definition
 from orchestration.exports.folder import Folder
-from orchestration.exports.forms import excel
 from orchestration.exports.write import export
 from quotemill.errors import LockHeldError, SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse, WarehouseAway
+from tests.conftest import ROOT
 from tests.integration.dbt.conftest import BARS_AGAIN, Dbt
 from tests.integration.dbt.copier import NOW, Copier, stored
 from tests.integration.dbt.raw import bar, land
 from tests.integration.dbt.two_codes import CODES, DAYS
-from tests.requirements import require
 
 BY_MONTH = [f"month={month}/part-0.parquet" for month in ("2023-12", "2024-01")]
 
@@ -153,11 +148,9 @@ def test_only_one_export_writes_a_folder(copy: Copier) -> None:
         copy("kline_daily_qfq", "file/below")
 
 
-def test_an_export_that_was_cut_short_is_taken_up(
-    copy: Copier, conn: psycopg.Connection, built: Dbt, monkeypatch: pytest.MonkeyPatch
+def test_until_all_new_files_are_whole_the_folder_stays_as_it_is(
+    copy: Copier, conn: psycopg.Connection, built: Dbt
 ) -> None:
-    copy("kline_daily_qfq", "fresh")
-
     class Cut(Silent):
         def advance(self, dataset: str, keys: int) -> None:
             raise KeyboardInterrupt
@@ -167,166 +160,78 @@ def test_an_export_that_was_cut_short_is_taken_up(
         with pytest.raises(KeyboardInterrupt):
             export(copy.warehouse, wanted, copy.root / "copy", Cut(), NOW)
 
-    monkeypatch.setattr(write, "_TOGETHER", 1)
     cut()
-    assert sorted(copy.files()) == [".export.jsonl", f"kline_daily_qfq/{BY_MONTH[0]}"]
-    result = copy("kline_daily_qfq")
-    assert (result.written, result.unchanged) == (1, 1)
-    assert copy.files() == copy.files("fresh")
-    # a file that was damaged meanwhile, or whose rows changed, is written again
-    cut()
-    (copy.root / "copy" / "kline_daily_qfq" / BY_MONTH[0]).write_bytes(b"")
+    assert list(copy.files()) == [".manifest.json"]  # whose folder it is
+    with pytest.raises(UsageError, match="is another export: what kline_daily_qfq"):
+        copy("symbol_dim")
+    copy("kline_daily_qfq", "fresh")
     assert copy("kline_daily_qfq").written == 2
     assert copy.files() == copy.files("fresh")
-    cut()
+    before = copy.manifest()
     land(conn, "kline_daily", [bar(CODES[0], DAYS[0], "12")])
     assert built(*BARS_AGAIN).success
-    assert copy("kline_daily_qfq").written == 2
+    cut()
+    assert (copy.files(), copy.manifest()) == (copy.files("fresh"), before)
+    assert copy("kline_daily_qfq").written == 1
     copy("kline_daily_qfq", "corrected")
     assert copy.files() == copy.files("corrected") != copy.files("fresh")
+
+
+def test_a_damaged_file_is_written_again(copy: Copier) -> None:
+    copy("kline_daily_qfq")
+    whole = copy.files()
+    for damage in (lambda path: path.write_bytes(b""), lambda path: path.unlink()):
+        damage(copy.root / "copy" / "kline_daily_qfq" / BY_MONTH[0])
+        assert copy("kline_daily_qfq").written == 1
+        assert copy.files() == whole
+
+
+def test_a_folder_of_an_older_version_is_continued(copy: Copier) -> None:
+    copy("kline_daily_qfq")
+    path, whole = copy.root / "copy" / "manifest.json", copy.files()
+    old = copy.manifest() | {"quotemill_export": 1, "fingerprint": "0", "facts": {}}
+    del old["columns"]
+    path.write_text(json.dumps(old))
+    (path.parent / "views.duckdb").write_text("a view of the files")
+    assert copy("kline_daily_qfq").written == 2
+    assert copy.files() == whole | {"views.duckdb": copy.files()["views.duckdb"]}
+    path.write_text(json.dumps(old).replace("parquet", "excel"))
+    with pytest.raises(UsageError, match="is of no export of this version"):
+        copy("kline_daily_qfq")
 
 
 def test_numbers_are_doubles_where_they_need_not_be_exact(
     copy: Copier, conn: psycopg.Connection
 ) -> None:
-    copy("kline_daily_qfq", name="bars", is_exact=False)
+    copy("kline_daily_qfq", is_exact=False)
     folder = copy.root / "copy" / "kline_daily_qfq"
     schema = pq.read_schema(folder / BY_MONTH[0])
     assert {schema.field(name).type for name in ("close", "amount_cny")} == {pa.float64()}
     query = "select * from market.kline_daily_qfq order by trade_date, code"
     assert read(folder) == stored(conn, query)
-    assert copy.again("bars").written == 0
+    assert copy("kline_daily_qfq", is_exact=False).written == 0
     any_places = "select 'a' as code, 10 / 3::numeric as third"
     copy(any_places, "third", is_exact=False)
     assert read(copy.root / "third" / "query") == [("a", 10 / 3)]
     with pytest.raises(UsageError, match="is another export: is_exact False"):
         copy("kline_daily_qfq")
-    with pytest.raises(UsageError, match="the export bars is of kline_daily_qfq"):
-        copy("kline_daily_qfq", "other", name="bars")
 
 
-def test_duckdb_reads_the_files_by_their_views(copy: Copier, conn: psycopg.Connection) -> None:
-    require("exports", importlib.util.find_spec("duckdb") is not None, "duckdb is not installed")
-    import duckdb
-
-    copy("kline_daily_qfq", name="bars")
-    query = "select code, trade_date, close from {} order by 2, 1"
-    expected = stored(conn, query.format("market.kline_daily_qfq"))
-    with duckdb.connect(str(copy.root / "copy" / "views.duckdb"), read_only=True) as views:
-        assert views.sql(query.format("kline_daily_qfq")).fetchall() == expected
-    # whose log somebody's writing has left there
-    (copy.root / "copy" / "views.duckdb.wal").touch()
-    assert copy.again("bars").written == 0
-
-
-EVERY = (
-    "select 'a' as text, 12345678901234567 as large, true as yes, 'nan'::float8 as odd, "
-    "'{x,y}'::text[] as flags, timestamptz '2024-06-03 09:30+08' as at, null::date as nothing, "
-    "time '12:00' as noon, 1.10::numeric(9, 2) as price, date '2024-06-03' as day"
-)
-
-
-def test_a_file_of_duckdb_has_the_rows_inside_and_may_be_moved(
-    copy: Copier, conn: psycopg.Connection, tmp_path: Path
-) -> None:
-    require("exports", importlib.util.find_spec("duckdb") is not None, "duckdb is not installed")
-    import duckdb
-
-    folder = copy.root / "copy"
-    assert copy("kline_daily_qfq", form="duckdb", name="bars").rows == 60
-    query = "select * from {} order by code, trade_date"
-    expected = stored(conn, query.format("market.kline_daily_qfq"))
-    moved = shutil.copy(folder / "kline_daily_qfq.duckdb", tmp_path)
-    with duckdb.connect(str(moved)) as database:
-        assert database.sql(query.format("kline_daily_qfq")).fetchall() == expected
-        database.execute("delete from kline_daily_qfq")
-    # what a writer left that was killed, and what somebody's reading left
-    for name in (".kline_daily_qfq.duckdb.new.wal", "kline_daily_qfq.duckdb.wal"):
-        shutil.copy(moved, folder / name)
-    (folder / "kline_daily_qfq.duckdb").unlink()
-    assert copy.again("bars").rows == 60
-    assert {path.name for path in folder.iterdir()} == {"kline_daily_qfq.duckdb", "manifest.json"}
-    copy(EVERY, "every", form="duckdb")
-    with duckdb.connect(str(copy.root / "every" / "query.duckdb"), read_only=True) as database:
-        [row] = database.sql("select price, day, flags, noon from query").fetchall()
-    assert row == (Decimal("1.10"), date(2024, 6, 3), ["x", "y"], time(12))
-
-
-def test_a_file_of_sqlite_has_numbers_and_texts(copy: Copier, conn: psycopg.Connection) -> None:
-    assert copy("kline_daily_qfq", form="sqlite").rows == 60
-    query = "select code, {}, close from {} order by 1, 2"
-    expected = stored(conn, query.format("trade_date::text", "market.kline_daily_qfq"))
-    with contextlib.closing(sqlite3.connect(copy.root / "copy/kline_daily_qfq.sqlite")) as database:
-        rows = database.execute(query.format("trade_date", "kline_daily_qfq")).fetchall()
-    assert rows == [(code, day, float(close)) for code, day, close in expected]
-    copy(EVERY, "every", form="sqlite")
-    with contextlib.closing(sqlite3.connect(copy.root / "every" / "query.sqlite")) as database:
-        [row] = database.execute("select * from query").fetchall()
-    moment = "2024-06-03 01:30:00"
-    day = "2024-06-03"
-    assert row == (
-        "a",
-        12345678901234567,
-        1,
-        None,
-        "x,y",
-        moment,
-        None,
-        "12:00:00",
-        1.1,
-        day,
-    )
-
-
-def test_excel_has_one_sheet_with_numbers_and_days(
+def test_duckdb_and_sqlite_take_the_files_as_the_page_says(
     copy: Copier, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    present = importlib.util.find_spec("xlsxwriter") is not None
-    require("exports", present, "xlsxwriter is not installed")
-    result = copy("kline_daily_qfq", form="excel")
-    assert (result.rows, list(copy.files())) == (60, ["kline_daily_qfq.xlsx"])
-    names, *rows = read_sheet(copy.root / "copy" / "kline_daily_qfq.xlsx")
-    expected = stored(
-        conn, "select code, trade_date, close from market.kline_daily_qfq order by 2, 1"
-    )
-    places = [names.index(name) for name in ("code", "trade_date", "close")]
-    epoch = date(1899, 12, 30)
-    assert [tuple(row[place] for place in places) for row in rows] == [
-        (code, float((day - epoch).days), float(close)) for code, day, close in expected
-    ]
-    # another minute, the same bytes
-    copy("kline_daily_qfq", "again", form="excel")
-    assert copy.files() == copy.files("again")
-    monkeypatch.setattr(excel, "MOST", 59)
-    with pytest.raises(UsageError, match="has more rows than the 59 of a sheet") as error:
-        copy("kline_daily_qfq", "larger", form="excel")
-    assert error.value.hint == "narrow it by --codes or --since"
-    every = (
-        "select 'a' as text, 12345678901234567 as large, true as yes, 'nan'::float8 as odd, "
-        "'{x,y}'::text[] as flags, timestamptz '2024-06-03 09:30+08' as at, null as nothing, "
-        "time '12:00' as noon"
-    )
-    copy(every, "every", form="excel")
-    [_, row] = read_sheet(copy.root / "every" / "query.xlsx")
-    assert row == ["a", "12345678901234567", True, "nan", "x,y", 45446.0625, None, 0.5]
-
-
-def read_sheet(path: Path) -> list[list[Any]]:
-    """The cells of the first sheet, by the format alone: days are numbers."""
-    space = {"x": "http://schemas.openxmlformats.org/spreadsheetml/2006/main"}
-    with zipfile.ZipFile(path) as book:
-        sheet = ElementTree.fromstring(book.read("xl/worksheets/sheet1.xml"))
-    rows = []
-    for row in sheet.iterfind(".//x:row", space):
-        cells: dict[int, Any] = {}
-        for cell in row.iterfind("x:c", space):
-            letters = cell.attrib["r"].rstrip("0123456789")
-            place = functools.reduce(lambda n, c: n * 26 + ord(c) - 64, letters, 0) - 1
-            value = "".join(cell.itertext())
-            kind = cell.attrib.get("t", "n")
-            cells[place] = {"n": float, "b": lambda v: v == "1"}.get(kind, str)(value)
-        rows.append([cells.get(place) for place in range(max(cells) + 1)])
-    return rows
+    copy("kline_daily_qfq", "exports/bars")
+    monkeypatch.chdir(copy.root)
+    page = (ROOT / "docs" / "how-to" / "exports.md").read_text("utf-8")
+    exec(page.split("```python\n")[1].split("```")[0], {})
+    query = "select code, {}, close from {} order by 1, 2"
+    expected = stored(conn, query.format("trade_date", "market.kline_daily_qfq"))
+    with duckdb.connect("bars.duckdb", read_only=True) as database:
+        rows = database.sql(query.format("trade_date", "kline_daily_qfq")).fetchall()
+    assert rows == expected
+    with contextlib.closing(sqlite3.connect("bars.sqlite")) as database:
+        rows = database.execute(query.format("trade_date", "kline_daily_qfq")).fetchall()
+    assert rows == [(code, str(day), float(close)) for code, day, close in expected]
 
 
 def test_option_chains_are_exported_by_day_and_by_symbol(
@@ -346,7 +251,7 @@ def test_option_chains_are_exported_by_day_and_by_symbol(
 
 
 def test_between_two_files_an_export_holds_nothing_that_a_build_needs(
-    copy: Copier, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    copy: Copier, conn: psycopg.Connection
 ) -> None:
     class Building(Silent):
         taken = 0
@@ -358,7 +263,6 @@ def test_between_two_files_an_export_holds_nothing_that_a_build_needs(
                 conn.execute("delete from market.kline_daily_qfq")
             self.taken += 1
 
-    monkeypatch.setattr(write, "_TOGETHER", 1)
     copy("kline_daily_qfq", "fresh")
     building = Building()
     wanted = Definition("kline_daily_qfq", "parquet")
@@ -367,9 +271,7 @@ def test_between_two_files_an_export_holds_nothing_that_a_build_needs(
     assert copy.files() == copy.files("fresh")
 
 
-def test_a_folder_that_goes_away_gets_no_manifest(
-    copy: Copier, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_goes_away_gets_no_manifest(copy: Copier) -> None:
     class Removing(Silent):
         def __init__(self, what: Path, after: int) -> None:
             self.what, self.after = what, after
@@ -379,7 +281,6 @@ def test_a_folder_that_goes_away_gets_no_manifest(
             if self.after == 0:
                 shutil.rmtree(self.what)
 
-    monkeypatch.setattr(write, "_TOGETHER", 1)
     root = copy.root / "copy"
     wanted = Definition("kline_daily_qfq", "csv")
     for what, after in ((root, 1), (root, len(CODES)), (root / "kline_daily_qfq", len(CODES))):
@@ -390,7 +291,7 @@ def test_a_folder_that_goes_away_gets_no_manifest(
 
 
 def test_a_warehouse_that_goes_away_is_named_and_the_next_export_finishes(
-    copy: Copier, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    copy: Copier, conn: psycopg.Connection
 ) -> None:
     class Ending(Silent):
         def advance(self, dataset: str, keys: int) -> None:
@@ -399,10 +300,8 @@ def test_a_warehouse_that_goes_away_is_named_and_the_next_export_finishes(
                 "where pid <> pg_backend_pid() and datname = current_database()"
             )
 
-    monkeypatch.setattr(write, "_TOGETHER", 1)
     with pytest.raises(WarehouseAway, match="cannot be reached"):
         export(
             copy.warehouse, Definition("kline_daily_qfq", "csv"), copy.root / "copy", Ending(), NOW
         )
-    result = copy("kline_daily_qfq", form="csv")
-    assert (result.written, result.unchanged) == (1, 1)
+    assert copy("kline_daily_qfq", form="csv").written == len(CODES)

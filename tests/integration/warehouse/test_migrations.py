@@ -27,7 +27,7 @@ OLD_NAMES = (
 TABLES = (
     "select c.oid, c.relname, a.attname, a.atttypid from pg_class as c "
     "inner join pg_attribute as a on c.oid = a.attrelid "
-    "where c.relnamespace = 'ops'::regnamespace and c.relname not like 'locks%' order by 1, 3"
+    "where c.relnamespace = 'ops'::regnamespace and c.relname !~ '^(locks|exports)' order by 1, 3"
 )
 
 
@@ -40,6 +40,10 @@ def record(warehouse: Warehouse, *names: str) -> None:
     with warehouse.connect() as conn:
         conn.execute("delete from ops.schema_migrations")
         conn.execute("drop table ops.locks")  # of a later one
+        conn.execute(
+            "create table if not exists ops.exports (name text, what text, form text, "
+            "codes text[], since date, adjust text, folder text)"
+        )
         conn.cursor().executemany(
             "insert into ops.schema_migrations (name) values (%s)", [(name,) for name in names]
         )

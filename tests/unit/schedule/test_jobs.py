@@ -170,12 +170,16 @@ def test_a_job_may_hand_options_on(tmp_path: Path, command: str) -> None:
     find_command(jobs.read_jobs(configured(tmp_path, toml, **TDX))["x"])
 
 
-def test_an_export_that_follows_has_a_job_of_its_own(tmp_path: Path) -> None:
-    row = Row(name="export_bars_qfq", kind="export")
-    job = jobs.read_jobs(configured(tmp_path), [row])["export_bars_qfq"]
-    assert job.command == ("quotemill", "export", "rows", "--follow", "bars_qfq")
-    assert (job.kind, job.rule, job.on_overlap) == ("export", "daily 21:30 Asia/Shanghai", "queue")
-    assert callable(find_command(job).callback)
-    toml = '[schedule.export_bars_qfq]\nwhen = "daily 06:30"'
-    changed = jobs.read_jobs(configured(tmp_path, toml), [row])["export_bars_qfq"]
-    assert (changed.rule, changed.command) == ("daily 06:30 Asia/Shanghai", job.command)
+def test_a_job_of_an_export_by_name_says_what_to_set_instead(tmp_path: Path) -> None:
+    command = """export rows 'select "a" from b' '/data/bars' --to parquet"""
+    row = Row(name="export_bars", kind="followed export", timing=command)
+    known, wrong = jobs.survey(configured(tmp_path, **TDX), [row])
+    assert "export_bars" not in known
+    assert "kept an export fresh by its name" in str(wrong["export_bars"])
+    assert wrong["export_bars"].hint.startswith("[schedule.export_bars] in quotemill.toml")
+    said = wrong["export_bars"].hint.rpartition("command = ")[2]
+    toml = f'[schedule.export_bars]\nwhen = "daily 06:30"\ncommand = {said}'
+    known, wrong = jobs.survey(configured(tmp_path, toml, **TDX), [row])
+    assert not wrong
+    assert known["export_bars"].command[3:5] == ('select "a" from b', "/data/bars")
+    assert callable(find_command(known["export_bars"]).callback)

@@ -1,0 +1,92 @@
+"""The change feed of a table, and how much of it the files of a folder have.
+
+A position is a number of `market.changes`: every change up to it is in the files. A cursor of the
+folder's own in ops.change_cursors proves that the number still means what it meant: it moves after
+the manifest, never before, and neither a restore, nor another state of the server's disk, nor 90
+days of silence leave it where it was. Without that proof all of the table changed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import psycopg
+
+from loaders.landing.change_feed import move_cursor
+from orchestration.exports.source import Source
+from quotemill.warehouse.postgres import Warehouse
+
+# code (empty: every one), first and last day (None: open)
+Span = tuple[str, date | None, date | None]
+
+
+@dataclass(frozen=True)
+class Position:
+    """How much of the feed is in the files.
+
+    change_no: every change up to this number
+    seen: the snapshot
+    """
+
+    change_no: int
+    seen: str
+
+
+def has_feed(conn: psycopg.Connection, source: Source) -> bool:
+    """Whether the rows are a table that writes to the feed: a landed one, or a model's.
+
+    A view does not, nor does a continuous aggregate, whose running day is in no feed.
+    """
+    from loaders.sources import landed_tables
+
+    query = """
+        select %(name)s = any(%(landed)s)
+            or exists (select 1 from ops.change_cursors where reader = %(name)s)
+        from pg_class where oid = to_regclass(%(name)s) and relkind in ('r', 'p')
+    """
+    if not source.relation:
+        return False
+    landed = [table.qualified for table in landed_tables()]
+    return conn.execute(query, {"name": source.relation, "landed": landed}).fetchone() == (True,)
+
+
+def read_position(conn: psycopg.Connection) -> Position:
+    """The position of the transaction's snapshot."""
+    query = "select pg_snapshot_xmin(s)::text::bigint - 1, s::text from pg_current_snapshot() as s"
+    [(number, seen)] = conn.execute(query)
+    return Position(number, seen)
+
+
+def find_changes(
+    conn: psycopg.Connection, source: Source, reader: str, since: int
+) -> Sequence[Span] | None:
+    """The changes of a table after `since`, where the cursor of `reader` is; else None: all."""
+    values = {"reader": reader, "since": since, "table": source.relation}
+    is_proven = conn.execute(
+        "select 1 from ops.change_cursors where reader = %(reader)s "
+        "and pg_snapshot_xmin(seen)::text::bigint - 1 = %(since)s",
+        values,
+    ).fetchone()
+    if is_proven is None:
+        return None
+    query = """
+        select c.key, range_agg(days) from ops.changes as c
+        cross join unnest(c.dates) as days
+        where c.xid::text::bigint > %(since)s and c.table_name = %(table)s
+        group by 1
+    """
+    return [
+        (key, span.lower, span.upper and span.upper - timedelta(days=1))
+        for key, days in conn.execute(query, values)
+        for span in days
+    ]
+
+
+def name_reader(warehouse: Warehouse, folder_id: str) -> str:
+    """The name of a folder's cursor."""
+    return f"{warehouse.market_schema}.export {folder_id}"
+
+
+def keep_position(conn: psycopg.Connection, reader: str, position: Position) -> None:
+    """Move the cursor of a folder to what its manifest says."""
+    move_cursor(conn, reader, position.seen, "")
