@@ -21,8 +21,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("error", "fix"),
     [
-        (DENIED("permission denied for schema ops"), "as the owner: grant its role to reader"),
-        (DENIED("对模式 ops 权限不够"), "as the owner: grant its role to reader"),
+        (
+            DENIED("permission denied for schema ops"),
+            "`quotemill doctor` lists what the role lacks",
+        ),
+        (DENIED("对模式 ops 权限不够"), "`quotemill doctor` lists what the role lacks"),
         (
             psycopg.errors.ReadOnlySqlTransaction("cannot execute INSERT in a read-only …"),
             "alter role reader set default_transaction_read_only = off",

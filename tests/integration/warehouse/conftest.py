@@ -122,8 +122,6 @@ def foreign_server() -> Iterator[ForeignServer]:
             port = probe.getsockname()[1]
         options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories='' -F"
         control = [programs / "pg_ctl", "-D", data, "-w", "-o", options, "-l", data / "log"]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("LANGUAGE", "de")  # where lc_messages is not C
-            binaries.run_as(account, [*control, "start"], check=True, capture_output=True)
+        binaries.run_as(account, [*control, "start"], check=True, capture_output=True)
         yield ForeignServer(port, password, home)
         binaries.run_as(account, [*control, "-m", "immediate", "stop"], capture_output=True)
