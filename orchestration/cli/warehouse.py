@@ -13,7 +13,6 @@ from loaders.cli import shell
 from loaders.cli.shell import DeleteYes, JsonFlag, ReplaceYes
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.embedded import server as embedded
-from loaders.warehouse.embedded import sizes
 from loaders.warehouse.embedded.access import READER
 from loaders.warehouse.embedded.binaries import client_tool
 from loaders.warehouse.postgres import open_warehouse, require_warehouse
@@ -24,7 +23,6 @@ from orchestration.cli import distribute, upgrade_timescale
 from orchestration.run import build as builds
 from quotemill.errors import SettingsError, UsageError
 from quotemill.warehouse.opening import allow_embedded
-from quotemill.warehouse.postgres import Warehouse
 
 app = typer.Typer(
     help="Start, stop, inspect, dump, restore and remove the warehouse.", no_args_is_help=True
@@ -60,7 +58,6 @@ def stop() -> None:
 def status(json: JsonFlag = False) -> None:
     """Print which warehouse is used, where that setting came from and where the data are.
 
-    For the embedded server also its sizes, and whether the machine or the settings chose them.
     Starts nothing.
 
     Example: quotemill warehouse status --json
@@ -70,32 +67,13 @@ def status(json: JsonFlag = False) -> None:
     facts: dict[str, object] = {"warehouse": warehouse.label, "origin": warehouse.origin}
     if warehouse.embedded:
         facts |= dataclasses.asdict(embedded.status(settings.home))
-    sizes = _sizes(settings, warehouse) if warehouse.embedded else []
     if json:
-        listed = {"sizes": [dataclasses.asdict(size) for size in sizes]} if sizes else {}
-        shell.print_json(facts | listed)
+        shell.print_json(facts)
         return
     for name, value in facts.items():
         if name == "size_bytes":
             name, value = "size", f"{int(str(value)) / 1e6:.1f} MB"
         typer.echo(f"{name.replace('_', ' '):17} {value}")
-    rows = []
-    for size in sizes:
-        later = f"; after the next start {size.next}" if size.next else ""
-        rows.append((size.name, size.value, f"({size.origin}){later}"))
-    shell.print_table(rows)
-
-
-def _sizes(settings: Settings, warehouse: Warehouse) -> list[sizes.Size]:
-    """The sizes of the running server, else those of its next start."""
-
-    def origin(name: str) -> str:
-        return settings.origin(f"server.{name}")
-
-    if embedded.running(settings.home) is None:
-        return sizes.coming(settings.server.given(), origin)
-    with warehouse.connect() as conn:
-        return sizes.in_force(conn, settings.server.given(), origin)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

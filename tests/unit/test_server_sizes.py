@@ -1,4 +1,4 @@
-"""What an embedded server takes of a machine, and what the settings may give it."""
+"""What an embedded server takes of a machine, and what the settings say of it."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import pytest
 
 from loaders.settings import load_settings
 from loaders.warehouse.embedded.machine import Machine, machine
-from loaders.warehouse.embedded.settings import in_bytes
 from loaders.warehouse.embedded.sizes import by_machine
 from quotemill.errors import SettingsError
 
@@ -56,29 +55,18 @@ def test_a_container_that_sees_its_hosts_path_finds_its_own_group(tmp_path: Path
 @pytest.mark.parametrize("memory", [GB // 4, GB, 4 * GB, 24 * GB, 512 * GB])
 @pytest.mark.parametrize("processors", [1, 2, 64])
 def test_sizes_leave_room_for_others(memory: int, processors: int) -> None:
-    sizes = by_machine(Machine(memory, processors), {})
+    sizes = by_machine(Machine(memory, processors))
     eighth = max(memory // 8, 128 * 2**20)
+    number, unit = sizes["maintenance_work_mem"][:-2], sizes["maintenance_work_mem"][-2:]
     # four models at a time, each building an index
-    assert 4 * in_bytes(sizes["maintenance_work_mem"]) <= eighth
+    assert 4 * int(number) * {"MB": 2**20, "GB": GB}[unit] <= eighth
     assert int(sizes["max_parallel_workers"]) <= int(sizes["max_worker_processes"])
-
-
-def test_there_are_processes_for_the_parallel_workers_that_are_asked_for() -> None:
-    here = Machine(GB, 2)
-    for asked, processes in (("4", "8"), ("24", "24")):
-        sizes = by_machine(here, {"max_parallel_workers": asked})
-        assert sizes["max_worker_processes"] == processes
 
 
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("shared_buffers", "2gb", "is a whole number and a unit, kB, MB, GB or TB: 512MB"),
-        ("shared_buffers", "64kB", "is 128kB at least"),
-        ("work_mem", "1024TB", "is more than this machine has"),
-        ("max_parallel_workers", "some", "must be a whole number"),
-        ("max_parallel_workers", "2000", "must be a whole number, between 0 and 1024"),
-        ("work_memory", "1GB", "did you mean work_mem?"),
+        ("shared_buffers", "2GB", "unknown"),
         ("listen", "5433", "is an address and a port: 127.0.0.1:5433"),
         ("listen", "localhost:5433", "is an address and a port: 127.0.0.1:5433"),
         ("listen", "0.0.0.0:5433", "is an address of this machine alone, 127.0.0.1 or [::1]"),
@@ -89,21 +77,12 @@ def test_there_are_processes_for_the_parallel_workers_that_are_asked_for() -> No
         ("listen", "127.0.0.1:99999", "has a port from 1024 to 65535"),
     ],
 )
-def test_a_size_that_cannot_be_is_refused(name: str, value: str, says: str, tmp_path: Path) -> None:
+def test_what_cannot_be_is_refused(name: str, value: str, says: str, tmp_path: Path) -> None:
     variable = f"QUOTEMILL_SERVER__{name.upper()}"
     with pytest.raises(SettingsError) as refused:
         load_settings({variable: value}, cwd=tmp_path)
     assert f"setting server.{name} (environment {variable})" in str(refused.value)
     assert says in str(refused.value)
-
-
-def test_what_is_given_is_in_postgresqls_words(tmp_path: Path) -> None:
-    (tmp_path / "quotemill.toml").write_text(
-        '[server]\nshared_buffers = "2GB"\nmax_parallel_workers = 0\n'
-    )
-    settings = load_settings({}, cwd=tmp_path)
-    assert settings.server.given() == {"shared_buffers": "2GB", "max_parallel_workers": "0"}
-    assert settings.origin("server.shared_buffers") == str(tmp_path / "quotemill.toml")
 
 
 @pytest.mark.parametrize(
@@ -120,4 +99,3 @@ def test_readers_get_in_at_an_address_of_this_machine(
     server = load_settings({"QUOTEMILL_SERVER__LISTEN": listen}, cwd=tmp_path).server
     assert server.address == address
     assert str(server.address or "") == listen
-    assert "listen" not in server.given()

@@ -12,9 +12,6 @@ class Machine:
     memory: int  # bytes
     processors: int
 
-    def __str__(self) -> str:
-        return f"{self.memory / 2**30:.1f} GiB, {self.processors} processors"
-
 
 def machine(proc: Path = Path("/proc/self"), groups: Path = Path("/sys/fs/cgroup")) -> Machine:
     """The machine, within the limits of control groups (version 1 and 2) around this process."""

@@ -247,7 +247,7 @@ def _start(
         if not places.private_folder(logs, account):
             raise SettingsError(f"{logs} must belong to the server alone", hint="move it away")
         socket_dir = places.socket_folder(base, account)
-        config = sizes.write(data, account, settings.given())
+        config = sizes.write(data, account)
         port = listen.port if listen else PORT
         postmaster.link_socket(socket_dir, port)
         rules = access.write_rules(data, account) if listen else None

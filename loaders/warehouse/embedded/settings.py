@@ -3,23 +3,11 @@
 import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator
 
-from loaders.warehouse.embedded.machine import machine
-from quotemill.settings.allowed import Form
 from quotemill.settings.section import Section
-
-UNITS = {"kB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
-LEAST = {"shared_buffers": "128kB", "max_wal_size": "32MB"}  # of the others 64kB
-Size = Annotated[str, Form("a whole number and a unit, kB, MB, GB or TB: 512MB")]
-
-
-def in_bytes(size: str) -> int:
-    """The bytes of a size as PostgreSQL writes it, `512MB`."""
-    number, unit = re.fullmatch(r"(\d+)(\w+)", size).groups()  # type: ignore[union-attr]
-    return int(number) * UNITS[unit]
 
 
 class Address(NamedTuple):
@@ -34,7 +22,7 @@ class Address(NamedTuple):
 
 
 class ServerSettings(Section):
-    """The embedded server: its programs, its door, and sizes; an empty one suits the machine."""
+    """The embedded server: its programs and its door."""
 
     listen: str | None = Field(
         None,
@@ -46,40 +34,6 @@ class ServerSettings(Section):
         None,
         description="folder of the programs of another PostgreSQL, 15 or newer",
     )
-
-    shared_buffers: Size | None = Field(
-        None, description="memory for the tables that the embedded server keeps at hand"
-    )
-    work_mem: Size | None = Field(None, description="memory of each sort or hash of a query")
-    maintenance_work_mem: Size | None = Field(
-        None, description="memory of the building of an index, or of a vacuum"
-    )
-    max_wal_size: Size | None = Field(
-        None, description="room on the disk for what is written between checkpoints"
-    )
-    max_parallel_workers: int | None = Field(
-        None, ge=0, le=1024, description="processes that work at queries beside their own"
-    )
-    max_parallel_workers_per_gather: int | None = Field(
-        None, ge=0, le=1024, description="of these at most for one query"
-    )
-    max_parallel_maintenance_workers: int | None = Field(
-        None, ge=0, le=1024, description="of these at most for the building of one index"
-    )
-
-    @field_validator("shared_buffers", "work_mem", "maintenance_work_mem", "max_wal_size")
-    @classmethod
-    def _fits(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is None:
-            return None
-        if not re.fullmatch(rf"[1-9]\d*({'|'.join(UNITS)})", value):
-            raise ValueError("is a whole number and a unit, kB, MB, GB or TB: 512MB")
-        least = LEAST.get(str(info.field_name), "64kB")
-        if in_bytes(value) < in_bytes(least):
-            raise ValueError(f"is {least} at least")
-        if info.field_name != "max_wal_size" and in_bytes(value) > (here := machine()).memory:
-            raise ValueError(f"is more than this machine has: {here}")
-        return value
 
     @field_validator("programs", mode="before")
     @classmethod
@@ -112,11 +66,6 @@ class ServerSettings(Section):
             return None
         host, port = _split(self.listen)
         return Address(host, int(port))
-
-    def given(self) -> dict[str, str]:
-        """The sizes that are set, by PostgreSQL's names."""
-        places = ("listen", "programs")
-        return {n: str(value) for n, value in self if n not in places and value is not None}
 
 
 def _split(listen: str) -> tuple[str, str]:

@@ -1,9 +1,8 @@
-"""The sizes of the embedded server: which setting wins, small machines, and the status."""
+"""The sizes of the embedded server: which file wins, and small machines."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psycopg
@@ -12,8 +11,7 @@ import pytest
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.embedded import sizes
 from loaders.warehouse.embedded.machine import Machine
-from loaders.warehouse.embedded.settings import ServerSettings
-from loaders.warehouse.embedded.sizes import Size, by_machine
+from loaders.warehouse.embedded.sizes import by_machine
 from tests.requirements import require
 
 HERE = Machine(2**30, 1)
@@ -55,42 +53,27 @@ def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizes, "machine", lambda: HERE)
 
 
-def sizes_in_force(home: Path, values: Mapping[str, str]) -> dict[str, Size]:
-    server = embedded.ensure_running(home, ServerSettings(**values))
-    with psycopg.connect(server.url) as conn:
-        listed = sizes.in_force(conn, values, lambda name: "quotemill.toml")
-    return {size.name: size for size in listed}
+def show(home: Path, name: str) -> str:
+    with psycopg.connect(embedded.ensure_running(home).url) as conn:
+        [(value,)] = conn.execute(f"show {name}".encode())
+    return str(value)
 
 
-def test_settings_override_the_server_file_and_that_the_machine(empty_home: Path) -> None:
-    first = sizes_in_force(empty_home, {})
-    ours = {n: size for n, size in first.items() if size.origin == "machine: 1.0 GiB, 1 processors"}
-    assert {name: size.value for name, size in ours.items()} == by_machine(HERE, {})
-    assert first["shared_buffers"].value == "128MB"
-    assert first["shared_buffers"].origin.startswith("postgresql.conf, line ")
-
-    # changed meanwhile: in force at the next start
-    values = {"maintenance_work_mem": "40MB", "work_mem": "8192kB"}
-    later = sizes_in_force(empty_home, values)
-    assert later["maintenance_work_mem"] == Size(
-        "maintenance_work_mem", "32MB", "its start", "40MB"
-    )
-    assert later["work_mem"] == Size("work_mem", "4MB", "PostgreSQL: default", "8192kB")
+def test_the_servers_file_overrides_the_machine_and_alter_system_both(empty_home: Path) -> None:
+    for name, value in by_machine(HERE).items():
+        assert show(empty_home, name) == value
+    assert show(empty_home, "shared_buffers") == "128MB"
 
     embedded.stop(empty_home)
     with (empty_home / "postgres" / "postgresql.conf").open("a") as file:
         file.write("work_mem = '5MB'\nmaintenance_work_mem = '99MB'\nshared_buffers = '48MB'\n")
-    shown = sizes_in_force(empty_home, {"work_mem": "8192kB"})
-    assert shown["work_mem"] == Size("work_mem", "8MB", "quotemill.toml")
-    assert shown["shared_buffers"].value == "48MB"
-    assert shown["maintenance_work_mem"].value == "99MB"
-    assert shown["maintenance_work_mem"].origin.startswith("postgresql.conf, line ")
+    assert show(empty_home, "work_mem") == "5MB"
+    assert show(empty_home, "maintenance_work_mem") == "99MB"
+    assert show(empty_home, "shared_buffers") == "48MB"
     with psycopg.connect(embedded.ensure_running(empty_home).url, autocommit=True) as conn:
         conn.execute("alter system set work_mem = '7MB'")
-        conn.execute("select pg_reload_conf()")
     embedded.stop(empty_home)
-    shown = sizes_in_force(empty_home, {"work_mem": "8192kB"})
-    assert shown["work_mem"] == Size("work_mem", "7MB", "ALTER SYSTEM")
+    assert show(empty_home, "work_mem") == "7MB"
 
 
 def test_a_home_made_before_gets_the_buffers_of_each_start(empty_home: Path) -> None:
@@ -99,15 +82,6 @@ def test_a_home_made_before_gets_the_buffers_of_each_start(empty_home: Path) -> 
     (empty_home / "postgres" / sizes.FILE).unlink()
     with psycopg.connect(embedded.ensure_running(empty_home).url) as conn:
         assert conn.execute("show wal_buffers").fetchone() == (sizes.WAL_BUFFERS,)
-
-
-def test_a_server_restarted_after_a_crash_has_the_set_sizes(
-    empty_home: Path, open_at: Callable[..., object]
-) -> None:
-    warehouse = open_at(empty_home, QUOTEMILL_SERVER__WORK_MEM="9MB")
-    embedded.stop(empty_home)
-    with warehouse.connect() as conn:  # type: ignore[attr-defined]
-        assert conn.execute("show work_mem").fetchone() == ("9MB",)
 
 
 def test_parallel_queries_work_with_little_shared_memory() -> None:

@@ -36,32 +36,6 @@ def test_status_prints_text_and_json(command: Command, running_home: Path) -> No
     assert facts["data_directory"] == str(running_home / "postgres")
     assert facts["origin"] == "default: embedded server"
     assert "MB" in command("status").stdout
-    sizes = {size["name"]: size for size in facts["sizes"]}
-    assert sizes["shared_buffers"]["value"] == "128MB"
-    assert sizes["maintenance_work_mem"] == {
-        **{"name": "maintenance_work_mem", "value": "32MB", "next": None},
-        "origin": "machine: 1.0 GiB, 2 processors",
-    }
-
-
-def test_status_shows_the_origin_of_sizes_and_pending_changes(
-    command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("QUOTEMILL_SERVER__WORK_MEM", "11MB")
-    lines = [line for line in command("status").stdout.splitlines() if "work_mem" in line]
-    assert [line.split(maxsplit=2) for line in lines] == [
-        ["work_mem", "4MB", "(PostgreSQL: default); after the next start 11MB"],
-        ["maintenance_work_mem", "32MB", "(machine: 1.0 GiB, 2 processors)"],
-    ]
-    command("stop")
-    [mem] = [line for line in command("status").stdout.splitlines() if line.startswith("work_mem")]
-    assert mem.split(maxsplit=2)[1:] == ["11MB", "(environment QUOTEMILL_SERVER__WORK_MEM)"]
-    command("start")
-    [mem] = [line for line in command("status").stdout.splitlines() if line.startswith("work_mem")]
-    assert mem.split(maxsplit=2)[1:] == ["11MB", "(environment QUOTEMILL_SERVER__WORK_MEM)"]
-    monkeypatch.delenv("QUOTEMILL_SERVER__WORK_MEM")
-    command("stop")
-    command("start")
 
 
 def test_stop_and_start_report_their_result(command: Command, running_home: Path) -> None:
