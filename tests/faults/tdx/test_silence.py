@@ -25,20 +25,6 @@ BARS = ("kline_daily",)
 NEWEST = "select max(trade_date) from raw_tdx.kline_daily"
 
 
-def test_codes_that_stay_behind_together_are_named_however_long_it_lasts(
-    open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
-) -> None:
-    with open_bench(small_market, clock=days[-10]) as bench:
-        bench.load(datasets=BARS)
-        stuck = [
-            c for (c,) in bench.rows("select distinct code from raw_tdx.kline_daily order by 1")
-        ]
-        bench.sandbox.set_clock(days[-1], restart=True)
-        for code in stuck[::2]:
-            bench.sandbox.faults.add(f"stale:kline-all:code={code}:rows=9")
-        assert bench.load(datasets=BARS).exit_code == 6
-
-
 def test_other_failures_of_a_code_do_not_hide_that_its_day_is_missing(
     open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
 ) -> None:
