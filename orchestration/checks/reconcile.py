@@ -10,7 +10,7 @@ recorded before the evidence is loaded.
 
 import random
 from calendar import monthrange
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -44,6 +44,7 @@ DAY_FILES = "vipdoc_daily"
 ADJUSTED = "kline_adjusted"
 MODELS = ("reconciliation", "reconciliation_counts")
 FAILING = ("error", "warning")
+RANK = {"error": 0, "warning": 1, "info": 2}
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,36 @@ class Reconciliation:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"exit_code": self.exit_code}
+
+    def summary(self) -> list[str]:
+        """Bars by check, differences by likely cause, the most severe first, and the query."""
+        lines = []
+        for c in self.comparisons:
+            agreement = f"{c.agreeing:,} of {c.compared:,} bars agree"
+            said = agreement if c.compared else "compared nothing"
+            lines.append(f"{f'{c.check_name} {c.period}':<32} {said}")
+        for cause, rows in group_by_cause(self.differences):
+            codes = sorted({d.code for d in rows})
+            more = f" and {len(codes) - 5} more" if len(codes) > 5 else ""
+            lines.append(f"{_worst(rows)}: {cause}: {len(rows):,} of {', '.join(codes[:5])}{more}")
+        for dataset, by_code in self.not_loaded.items():
+            reasons = "; ".join(sorted(set(by_code.values())))
+            lines.append(f"not loaded: {dataset}: {', '.join(sorted(by_code))}: {reasons}")
+        if not self.differences:
+            return [*lines, "nothing differs"]
+        return [*lines, f"rows: select * from qa.reconciliation where run_id = {self.run_id}"]
+
+
+def group_by_cause(differences: Iterable[Difference]) -> list[tuple[str, list[Difference]]]:
+    """Differences by likely cause, the most severe first, then the most frequent."""
+    groups: dict[str, list[Difference]] = {}
+    for difference in differences:
+        groups.setdefault(difference.likely_cause, []).append(difference)
+    return sorted(groups.items(), key=lambda g: (RANK[_worst(g[1])], -len(g[1]), g[0]))
+
+
+def _worst(rows: Sequence[Difference]) -> str:
+    return min((d.severity for d in rows), key=RANK.__getitem__)
 
 
 def run(

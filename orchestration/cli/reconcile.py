@@ -1,7 +1,6 @@
 """`quotemill reconcile`."""
 
 from datetime import date, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,24 +22,21 @@ def reconcile_command(
     codes: Annotated[
         str | None, typer.Option(help="Compare these instead of a sample; comma-separated.")
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Write the report to this file, not below the home.")
-    ] = None,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
     """Compare a sample of codes with what other sources say.
 
-    One month, with the service and other sources. Loads the evidence, compares, names each
-    difference and its likely cause in a Markdown report. Exits with 5 where something differs, with
-    6 where evidence of some codes did not come.
+    One month, with the service and other sources. Loads the evidence, compares, and counts the
+    differences by their likely cause; each is a row of `qa.reconciliation`. Exits with 5 where
+    something differs, with 6 where evidence of some codes did not come.
 
     Example: quotemill reconcile --month 2025-06 --sample 50
     """
     from loaders import loads
     from loaders.cli.progress import reporter
     from loaders.warehouse.postgres import require_warehouse
-    from orchestration.checks import reconcile, reconcile_report
+    from orchestration.checks import reconcile
     from orchestration.run import build
     from orchestration.run.metrics import measure_command
     from quotemill.codes import read_codes
@@ -69,15 +65,7 @@ def reconcile_command(
             "differences": len(result.differences),
             "failed_keys": sum(map(len, result.not_loaded.values())),
         }
-        path = (
-            output or settings.home / "reconcile" / f"{result.month:%Y-%m}-run-{result.run_id}.md"
-        )
-        reconcile_report.write(result, path)
-        if json:
-            shell.print_json(result.as_json() | {"report": str(path)})
-        else:
-            print("\n".join(reconcile_report.summary(result)))
-            print(f"report: {path}")
+        shell.print_answer(result.as_json(), json, lambda: print("\n".join(result.summary())))
         raise typer.Exit(result.exit_code)
 
 

@@ -1,15 +1,18 @@
-"""What a reconciliation says and how it ends, from its result alone."""
+"""What a reconciliation prints and how it ends, from its result alone."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
 from orchestration.checks.bar_comparison import Comparison, Difference, compare
-from orchestration.checks.reconcile import Reconciliation, Request, choose_codes
-from orchestration.checks.reconcile_report import SHOWN, group_by_cause, markdown, summary, write
+from orchestration.checks.reconcile import (
+    Reconciliation,
+    Request,
+    choose_codes,
+    group_by_cause,
+)
 from quotemill.errors import UsageError
 
 JUNE = date(2025, 6, 1)
@@ -52,13 +55,11 @@ def difference(
 
 
 def test_a_clean_run_says_what_agreed_and_what_compared_nothing() -> None:
-    text = markdown(CLEAN)
-    assert "| bars_of_minutes | minute5 | 960 | 960 | 0 |" in text
-    assert "Compared nothing, because one side has no rows: adjusted_bars day." in text
-    assert "seed 11" in text
-    assert "sh600000, sz000001" in text
-    assert "adjusted_bars day                compared nothing" in summary(CLEAN)
-    assert "nothing differs" in summary(CLEAN)
+    assert CLEAN.summary() == [
+        "bars_of_minutes minute5          960 of 960 bars agree",
+        "adjusted_bars day                compared nothing",
+        "nothing differs",
+    ]
     assert CLEAN.exit_code == 0
 
 
@@ -67,19 +68,19 @@ def test_differences_are_grouped_by_cause_most_severe_first() -> None:
     result = replace(CLEAN, differences=(*many, difference(), difference(cause="unexplained")))
     causes = [cause for cause, _ in group_by_cause(result.differences)]
     assert causes == ["missing_minutes", "unexplained", "unfinished_bar"]
-    text = markdown(result)
-    assert "### missing_minutes: 1 (warning)" in text
-    assert "loaders run tdx --dataset minute_1m" in text
-    assert r"238 of 240 \| minutes" in text
-    assert "| 2025-06-03 09:35 | volume_shares | 100 | 300 | -200 |" in text
+    assert result.summary()[2:] == [
+        "warning: missing_minutes: 1 of sh600000",
+        "warning: unexplained: 1 of sh600000",
+        "info: unfinished_bar: 5 of sz000001",
+        "rows: select * from qa.reconciliation where run_id = 7",
+    ]
 
 
-def test_the_first_differences_are_shown_and_the_rest_counted() -> None:
-    differences = tuple(difference(f"sh6{i:05d}") for i in range(SHOWN + 15))
-    text = markdown(replace(CLEAN, differences=differences))
-    assert text.count("| sh6") == SHOWN
-    assert "… and 15 more" in text
-    assert "run_id = 7 and likely_cause = 'missing_minutes'" in text
+def test_the_first_codes_of_a_cause_are_shown_and_the_rest_counted() -> None:
+    differences = tuple(difference(f"sh6{i:05d}") for i in range(12))
+    line = replace(CLEAN, differences=differences).summary()[2]
+    assert line.startswith("warning: missing_minutes: 12 of sh600000, sh600001, ")
+    assert line.endswith("sh600004 and 7 more")
 
 
 def test_the_exit_code_shows_differences_and_missing_evidence() -> None:
@@ -88,10 +89,8 @@ def test_the_exit_code_shows_differences_and_missing_evidence() -> None:
     assert differing.exit_code == 5
     assert replace(CLEAN, differences=(difference(severity="info"),)).exit_code == 0
     assert replace(differing, not_loaded=lacking).exit_code == 6
-    assert "kline_adjusted, sz000001: the page failed" in markdown(
-        replace(CLEAN, not_loaded=lacking)
-    )
-    assert "not loaded: kline_adjusted: sz000001" in summary(replace(CLEAN, not_loaded=lacking))
+    lines = replace(CLEAN, not_loaded=lacking).summary()
+    assert "not loaded: kline_adjusted: sz000001: the page failed" in lines
 
 
 def test_a_seed_draws_the_same_codes_again() -> None:
@@ -113,12 +112,6 @@ def test_codes_that_did_not_trade_cannot_be_compared() -> None:
         choose_codes(["sh600000"], Request(codes=()), 1, JUNE)
 
 
-def test_a_report_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "folder").write_text("a file")
-    with pytest.raises(UsageError, match=r"report\.md cannot be written"):
-        write(CLEAN, tmp_path / "folder" / "report.md")
-
-
 def test_a_bar_that_differs_in_two_fields_counts_once() -> None:
     differences = [difference(), difference(field="close"), difference(bar_end=NOON)]
     bars = {("bars_of_minutes", "minute5"): 48}
@@ -133,7 +126,7 @@ def test_bars_without_evidence_of_this_run_are_left_out() -> None:
     assert (five.compared, five.differing) == (47, 0)
 
 
-def test_a_check_unknown_to_the_report_is_counted_too() -> None:
+def test_a_check_that_is_not_listed_is_counted_too() -> None:
     made = compare({("closing_auction", "day"): 3}, [], with_day_files=False)
     assert made[-1] == Comparison("closing_auction", "day", 3, 0)
 
