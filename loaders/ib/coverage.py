@@ -28,22 +28,10 @@ _CONTRACT_SLOTS = f"""
         from raw_ib.session_contract as p inner join slots as s using (trade_date)
         where p.policy <> 'midday_refresh' or s.slot >= coalesce(p.first_seen_slot, 0)
     ),
-    unresolved as (
-        select u.*, s.sample_time, s.col,
-            concat_ws(' ', symbol, trading_class, expiry, strike::float8, option_right) as item
-        from raw_ib.unresolved_contract as u inner join slots as s using (trade_date)
-        where error_type is not null
-    ),
-    listed as (
-        select conid, local_symbol as item, symbol, expiry, strike, option_right
-        from raw_ib.contract where conid in (select conid from wanted)
-        union
-        select null, item, symbol, expiry, strike, option_right from unresolved
-    ),
     contracts as (
-        select *, row_number() over (order by {{order}}) as no,
+        select conid, local_symbol as item, row_number() over (order by {{order}}) as no,
             {LINE.format(order="{order}")} as line
-        from listed
+        from raw_ib.contract where conid in (select conid from wanted)
     ),
     quoted as (
         select sample_time, conid from raw_ib.chain_snapshot
@@ -57,11 +45,8 @@ _CONTRACT_SLOTS = f"""
         inner join contracts as c on w.conid = c.conid
         left join quoted as q on w.sample_time = q.sample_time and w.conid = q.conid
         group by 1, 2, 3, 4
-        union all
-        select c.item, c.no, c.line, u.col, 1, 0
-        from unresolved as u inner join contracts as c using (item)
     )
-""".replace("{order}", "symbol, expiry, strike, option_right, item")
+""".replace("{order}", "symbol, expiry, strike, option_right, local_symbol")
 _SESSIONS = """
     select trade_date, open_at, slot_count, slot_before_close_at from {options}.sessions
     where open_at <= %(as_of)s and trade_date in (

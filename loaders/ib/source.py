@@ -1,7 +1,7 @@
 """The source of US option chains, and the way of its data.
 
     lane ib_discover   session ▶ underlying ▶ option parameters ▶ what fits a slot ▶ contract
-                       ▶ unresolved_contract, session_contract
+                       ▶ session_contract
     lane ib_snapshot   session_contract ▶ chain_snapshot, slot_run ▶ gateway_event
     lane ib_close      session_contract ▶ chain_close, slot_run ▶ gateway_event
     lane ib_enrich     session_contract of the day before ▶ open_interest, enrichment
@@ -35,7 +35,6 @@ from loaders.ib.datasets import (
     session_contract,
     underlying,
     underlying_daily,
-    unresolved_contract,
 )
 from loaders.ib.doctor import check_setup
 from loaders.ib.pacing import MachineWaits, Waits
@@ -116,7 +115,6 @@ SOURCE = Source(
         underlying_daily.DATASET,
         contract.DATASET,
         session_contract.DATASET,
-        unresolved_contract.DATASET,
         chain_snapshot.DATASET,
         chain_close.DATASET,
         open_interest.DATASET,

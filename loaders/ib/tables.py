@@ -203,19 +203,6 @@ NEGATIVE_CONTRACT = _table(
     key=("trade_date", "symbol", *(name for name, _ in _COMBINATION)),
 )
 
-UNRESOLVED_CONTRACT = _table(
-    "unresolved_contract",  # listed, and not looked up yet
-    [
-        ("trade_date", _DATE),
-        ("symbol", _TEXT),
-        *_COMBINATION,
-        ("asked_at", _STAMP),
-        ("error_type", _TEXT),  # why; null once a later discovery knew
-    ],
-    key=("trade_date", "symbol", *(name for name, _ in _COMBINATION)),
-    nullable=("error_type",),
-)
-
 _QUOTE = [
     *((name, _PRICE) for name in ("bid", "ask", "last", "close_prev")),
     *((name, _BIG) for name in ("bid_size", "ask_size", "last_size", "volume")),
@@ -344,7 +331,6 @@ TABLES = (
     FORMER_CONTRACT,
     SESSION_CONTRACT,
     NEGATIVE_CONTRACT,
-    UNRESOLVED_CONTRACT,
     CHAIN_SNAPSHOT,
     CHAIN_CLOSE,
     OPEN_INTEREST,

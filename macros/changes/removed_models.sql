@@ -5,5 +5,6 @@
 {% macro removed_models() -%}
     {{ return([
         'int_reconcile__days',
+        'stg_ib__unresolved_contract',
     ]) }}
 {%- endmacro %}

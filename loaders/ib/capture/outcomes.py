@@ -120,7 +120,6 @@ class _Work:
         self.listed = [c for symbol in symbols for c in self.chosen[symbol]]
         self.started_at = ctx.now()
         day, at, table = target.trade_date, target.at, target.table
-        self.unresolved = ctx.ask(lambda conn: landed.count_unresolved(conn, day, symbols))
         # stored rows, and those of this capture where they are better
         self.rows = ctx.ask(lambda conn: landed.read_captures(conn, table, day, at, symbols))
         self._by_conid = {c.conid: c for c in self.listed}
@@ -178,8 +177,7 @@ class _Work:
         for symbol, chosen in self.chosen.items():
             if target.run_type == RECAPTURE and not chosen:
                 continue
-            unresolved = 0 if target.run_type == RECAPTURE else self.unresolved.get(symbol, 0)
-            tally = Tally(len(chosen) + unresolved, errors=unresolved)
+            tally = Tally(len(chosen))
             for contract in chosen:
                 if row := self.rows.get(contract.conid):
                     tally.count(row)
@@ -232,18 +230,14 @@ class _Work:
     def _describe_failure(self, symbol: str) -> str | None:
         """Why the slot has failed, by all contracts that the symbol has in it."""
         ctx, chain = self.ctx, self.chains.get(symbol)
-        unresolved = self.unresolved.get(symbol, 0)
-        if chain is None and not unresolved:
+        if chain is None:
             return f"no contracts of {symbol}; fix: `loaders run ib --task discover`"
-        rows = [self.rows.get(c.conid) for c in chain.contracts] if chain else []
+        rows = [self.rows.get(c.conid) for c in chain.contracts]
         kinds = Counter(
             row["error_type"] if row else NOT_ASKED
             for row in rows
             if row is None or row["snapshot_error"]
         )
-        if unresolved:  # no alarm each slot: discovery, which named them, has failed
-            many = f"{unresolved:,} of {len(rows) + unresolved:,} contracts"
-            ctx.load.warn(f"{symbol}: {many} are listed and could not be looked up")
         if not kinds:
             return None
         why = kinds.most_common(1)[0][0]

@@ -9,7 +9,6 @@ from decimal import Decimal
 from loaders.ib.client.values import (
     Candidate,
     ChainParams,
-    Failure,
     OptionContract,
     Right,
     Underlying,
@@ -35,8 +34,7 @@ class Discovery:
 
     impossible     candidates that do not exist
     further        may be listed too, nearest strikes first: replaces candidates that do not exist
-    unresolved     candidates that may exist, with the reason why that is not known
-    waiting        those of an earlier discovery of the session
+    unresolved     whether candidates may exist that could not be looked up
     failure        why discovery got no further
     """
 
@@ -48,8 +46,7 @@ class Discovery:
     contracts: list[OptionContract] = field(default_factory=list)
     impossible: list[Candidate] = field(default_factory=list)
     discovered_at: datetime | None = None
-    unresolved: dict[Candidate, Failure] = field(default_factory=dict)
-    waiting: list[Candidate] = field(default_factory=list)
+    unresolved: bool = False
     failure: str | None = None
 
 

@@ -41,8 +41,6 @@ def find_candidates(ctx: Context, symbol: str) -> Discovery:
         ib=ctx.settings,
         impossible=impossible,
     )
-    discovery.waiting = ctx.ask(lambda conn: landed.read_unresolved(conn, day, day, underlying))
-    discovery.candidates += [c for c in discovery.waiting if c not in discovery.candidates]
     # replacements must not be looked up in vain day after day
     discovery.further = [
         c for c in further if (c.trading_class, c.expiry, c.strike, c.right) not in lately

@@ -22,7 +22,6 @@ from loaders.ib.contracts.discovery import Discovery, take_replacements
 from loaders.ib.contracts.identity import drop_shared_numbers, find_former, reject
 from loaders.ib.planning.due import named_day
 from loaders.ib.queries import landed
-from loaders.ib.slots import oldest_set
 from loaders.ib.tables import CONTRACT, FORMER_CONTRACT, REJECTED_ROW
 from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
 from quotemill.errors import UpstreamError
@@ -59,7 +58,7 @@ def _qualify(ctx: Context, symbol: str, discovery: Discovery) -> Outcome:
         lost = Failure(GATEWAY_GONE, None, str(error))
         if not looked_up:
             discovery.failure = str(error)
-            discovery.unresolved = {c: lost for c in batch if c not in known}
+            discovery.unresolved = any(c not in known for c in batch)
             return Outcome(symbol, failure=discovery.failure)
         # earlier answers count; the places of the others stay open until they are looked up again
         qualified.failed.extend((candidate, lost) for candidate in batch)
@@ -82,7 +81,12 @@ def _qualify(ctx: Context, symbol: str, discovery: Discovery) -> Outcome:
     discovery.contracts = sorted(
         [*still_known, *new], key=lambda c: (c.expiry, c.strike, c.right, c.conid)
     )
-    discovery.unresolved = {c: why for c, why in qualified.failed if c not in unchanged}
+    unresolved = [why for candidate, why in qualified.failed if candidate not in unchanged]
+    discovery.unresolved = bool(unresolved)
+    failure = None
+    if unresolved:
+        many = f"{len(unresolved):,} contracts could not be looked up"
+        failure = f"{many}: {unresolved[0].error_message}"
     discovery.discovered_at = ctx.now()
     before = ctx.ask(lambda conn: landed.read_terms(conn, [c.conid for c in new]))
     first_seen = {conid: terms["first_seen_date"] for conid, terms in before.items()}
@@ -92,24 +96,9 @@ def _qualify(ctx: Context, symbol: str, discovery: Discovery) -> Outcome:
         [_make_row(ctx, c, first_seen.get(c.conid, day)) for c in new],
         rejected=[*rejected, *_withdraw_rejects(ctx, symbol, rejected, qualified)],
         cursor=day,
-        failure=_describe_unresolved(ctx, discovery, day),
+        failure=failure,
         beside=[row | source for row in find_former(new, before, day)],
     )
-
-
-def _describe_unresolved(ctx: Context, discovery: Discovery, day: date) -> str | None:
-    """Why discovery failed: what a session before lacked already is no alarm each day."""
-    underlying, unresolved = discovery.underlying, discovery.unresolved
-    if not unresolved or underlying is None:
-        return None
-    what = f"{len(unresolved):,} contracts could not be looked up"
-    since = oldest_set(day)
-    lately = ctx.ask(lambda conn: landed.read_unresolved(conn, since, day, underlying))
-    why = next((why for candidate, why in unresolved.items() if candidate not in lately), None)
-    if why is not None:
-        return f"{what}: {why.error_message}"
-    ctx.load.warn(f"{discovery.symbol}: {what}, as before")
-    return None
 
 
 def _find_taken(ctx: Context, symbol: str, conids: Sequence[int]) -> dict[int, str]:

@@ -68,13 +68,8 @@ def _freeze(ctx: Context, symbol: str, discovery: Discovery) -> Outcome:
         )
     # candidates without an answer are looked up again
     cursor = None if discovery.unresolved else refresh or f"{day}"
-    is_refresh = bool(refresh and policies)
-
-    def choose_policy(contract: OptionContract) -> str:
-        # what an earlier discovery could not look up is wanted since then
-        return REFRESH if is_refresh and contract.candidate not in discovery.waiting else FREEZE
-
-    rows = [common | _identify(c) | {"policy": choose_policy(c)} for c in new]
+    policy = REFRESH if refresh and policies else FREEZE
+    rows = [common | _identify(c) | {"policy": policy} for c in new]
     return Outcome(symbol, rows, cursor=cursor)
 
 
@@ -97,8 +92,7 @@ def _use_older_set(ctx: Context, symbol: str, why: str) -> Outcome:
     return Outcome(symbol, rows, failure=f"{why}; the contracts of {chain.set_date} are used")
 
 
-def make_candidate(ctx: Context, candidate: Candidate) -> dict[str, Any]:
-    """The columns of a contract that was looked up without a result."""
+def _make_negative(ctx: Context, candidate: Candidate) -> dict[str, Any]:
     return {
         "trade_date": named_day(ctx.load.request),
         "symbol": candidate.symbol,
@@ -106,12 +100,10 @@ def make_candidate(ctx: Context, candidate: Candidate) -> dict[str, Any]:
         "expiry": candidate.expiry,
         "strike": candidate.strike,
         "option_right": candidate.right,
+        "refused_at": ctx.now(),
+        "error_code": NO_SUCH,
         "source_route": "contract_details",
     } | ctx.lineage
-
-
-def _make_negative(ctx: Context, candidate: Candidate) -> dict[str, Any]:
-    return make_candidate(ctx, candidate) | {"refused_at": ctx.now(), "error_code": NO_SUCH}
 
 
 def _identify(contract: OptionContract) -> dict[str, Any]:

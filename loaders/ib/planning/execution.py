@@ -167,7 +167,7 @@ def _discover(ctx: Context, symbols: Sequence[str]) -> Units:
     refusal = fit_slot(ctx)
     if refusal is None:
         yield [Unit("contract", left)]
-    yield [Unit("unresolved_contract", left), Unit("session_contract", left)]
+    yield [Unit("session_contract", left)]
     yield from _land_events(ctx, last=True)
     if refusal is not None:
         raise refusal

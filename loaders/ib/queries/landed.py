@@ -124,32 +124,6 @@ def read_impossible(
     return set(rows.fetchall())
 
 
-def read_unresolved(
-    conn: psycopg.Connection, since: date, until: date, underlying: Underlying
-) -> list[Candidate]:
-    """Contracts that could not be looked up in some sessions."""
-    rows = conn.execute(
-        "select distinct trading_class, expiry, strike, option_right "
-        "from raw_ib.unresolved_contract "
-        "where trade_date between %s and %s and symbol = %s and error_type is not null",
-        (since, until, underlying.symbol),
-    )
-    u = underlying
-    return [
-        Candidate(u.symbol, u.conid, trading_class, expiry, strike, right, u.route)
-        for trading_class, expiry, strike, right in rows
-    ]
-
-
-def count_unresolved(conn: psycopg.Connection, day: date, symbols: Sequence[str]) -> dict[str, int]:
-    """How many contracts of the session could not be looked up yet, by symbol."""
-    query = (
-        "select symbol, count(*)::int from raw_ib.unresolved_contract "
-        "where trade_date = %s and symbol = any(%s) and error_type is not null group by 1"
-    )
-    return dict(conn.execute(query, (day, list(symbols))).fetchall())
-
-
 TERMS = ("trading_class", "expiry", "strike", "option_right", "multiplier", "local_symbol")
 
 

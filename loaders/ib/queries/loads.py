@@ -16,7 +16,7 @@ def read_cursors(conn: psycopg.Connection, dataset: str) -> dict[str, str]:
 
 
 def read_failed_discoveries(conn: psycopg.Connection, day: date, lane: str) -> dict[str, datetime]:
-    """When scheduled discovery last failed on each symbol of a day, or on a contract of it."""
+    """When scheduled discovery last failed on each symbol of a day."""
     return dict(run_sql(conn, "failed_discoveries", lane=lane, day=f"{day}"))
 
 

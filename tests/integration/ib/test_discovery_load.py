@@ -65,14 +65,10 @@ def test_a_refresh_at_midday_only_adds(made: Bench) -> None:
     assert later.load("discover").total("rows_new") == 0
 
 
-def test_what_could_not_be_looked_up_is_wanted_until_it_is(
+def test_discovery_fails_until_each_contract_is_looked_up(
     new_database: Callable[[], str], tmp_path: Path
 ) -> None:
     runs = "select planned, captured, errors, status from raw_ib.slot_run order by sample_time"
-    waiting = (
-        "select count(*)::int, count(error_type)::int, min(error_type) "
-        "from raw_ib.unresolved_contract"
-    )
     few: dict[str, Any] = {"midday_refresh_enabled": True, "stage": 0, "symbols": ["MSFT"]}
     few["universe"] = write_universe(tmp_path, ["MSFT"])
     with bench(new_database(), tmp_path / "home", timeout=0.5, **few) as made:
@@ -81,34 +77,32 @@ def test_what_could_not_be_looked_up_is_wanted_until_it_is(
         nearest = sorted(chain, key=lambda row: abs(row.strike - world.spot("MSFT", now)))[:12]
         for row in nearest:
             made.sandbox.faults.add(f"details-hang:conid={row.conid}")
-        assert made.load("discover").exit_code == 6
-        [(count, _, why)] = made.rows(waiting)
-        assert (count > 1, why) == (True, "no_answer")
-        slot = made.at("2026-11-19T10:00:05").load("snapshot", slot="now")
-        # discovery has failed: no alarm each slot
-        assert slot.exit_code == 0
-        listed = f"MSFT: {count} of 16 contracts are listed and could not be looked up"
-        assert slot.warnings == (listed,)
-        assert made.rows(runs) == [(16, 16 - count, count, "partial")]
+        failed = made.load("discover")
+        [(known,)] = made.rows("select count(*)::int from raw_ib.session_contract")
+        count = 16 - known
+        assert (failed.exit_code, 0 < count < 16) == (6, True)
+        why = f"{count} contracts could not be looked up: "
+        [reason] = [t.failures["MSFT"] for t in failed.tasks if t.dataset == "contract"]
+        assert reason.startswith(why)
+        # slots go on with the contracts that are known
+        assert made.at("2026-11-19T10:00:05").load("snapshot", slot="now").exit_code == 0
+        assert made.rows(runs) == [(known, known, 0, "complete")]
         made.sandbox.log.clear()
-        again = made.at("2026-11-19T10:10:00").load("discover")
-        as_before = (f"MSFT: {count} contracts could not be looked up, as before",)
-        assert (again.exit_code, again.warnings) == (0, as_before)
+        assert made.at("2026-11-19T10:10:00").load("discover").exit_code == 6
         assert len(made.sandbox.asked("reqContractDetails")) == count
-        made.sandbox.log.clear()
-        # by the clock it is asked for again at each slot
-        for clock, asked in (("10:15:00", 0), ("10:33:00", count)):
+        # by the clock it is looked up again at each slot
+        for clock, asked in (("10:15:00", count), ("10:33:00", count), ("10:38:00", 0)):
+            made.sandbox.log.clear()
             made.at(f"2026-11-19T{clock}").due()
             assert len(made.sandbox.asked("reqContractDetails")) == asked
         made.sandbox.faults.clear()
         assert made.at("2026-11-19T12:20:00").load("discover").exit_code == 0
-        assert made.rows(waiting) == [(count, 0, None)]
-        assert {row[1] for row in made.rows(SETS, "2026-11-19")} == {"session_freeze"}
+        assert made.rows("select count(*)::int from raw_ib.session_contract") == [(16,)]
         assert made.at("2026-11-19T12:30:05").load("snapshot", slot="now").exit_code == 0
         assert made.rows(runs)[-1] == (16, 16, 0, "complete")
 
 
-def test_a_contract_that_is_never_looked_up_is_one_alarm(
+def test_a_contract_that_is_never_looked_up_fails_each_discovery(
     new_database: Callable[[], str], tmp_path: Path
 ) -> None:
     with bench(new_database(), tmp_path, symbols=["AAPL"], stage=0, timeout=0.5) as made:
@@ -121,30 +115,7 @@ def test_a_contract_that_is_never_looked_up_is_one_alarm(
             for day in (19, 20, 23)
             for task, clock in (("discover", "09:25:00"), ("snapshot", "09:30:05"))
         ]
-        wanted = made.rows("select min(errors), count(distinct trade_date) from raw_ib.slot_run")
-    assert ended == [(6, "discover"), *[(0, "snapshot"), (0, "discover")] * 2, (0, "snapshot")]
-    assert (wanted[0][0] > 0, wanted[0][1]) == (True, 3)
-
-
-def test_a_contract_of_an_older_set_is_wanted_once(made: Bench) -> None:
-    with made.connect() as conn:  # refused since, and never answered on the next day
-        conn.execute(
-            "insert into raw_ib.negative_contract select (jsonb_populate_record("
-            "null::raw_ib.negative_contract, to_jsonb(c) || jsonb_build_object('trade_date', "
-            "'2026-11-19', 'fetched_at', now(), 'refused_at', now(), 'error_code', 200))).* "
-            "from raw_ib.contract as c where symbol = 'MSFT'"
-        )
-    made.sandbox.faults.add("details-hang:symbol=MSFT")
-    later = made.at("2026-11-20T09:25:00").with_settings(timeout=0.5)
-    assert later.load("discover").exit_code == 6
-    later.at("2026-11-20T09:30:05").load("snapshot", symbols=["MSFT"])
-    [listed] = made.rows(
-        "select count(*)::int, min(policy) from raw_ib.session_contract "
-        "where symbol = 'MSFT' and trade_date = '2026-11-20'"
-    )
-    assert listed == (16, "discovery_stale")
-    # eight are listed today alone
-    assert made.rows("select planned from raw_ib.slot_run") == [(16 + 8,)]
+    assert ended == [(6, "discover"), (0, "snapshot")] * 3
 
 
 @pytest.mark.parametrize("fault", ["secdef-empty:symbol=MSFT", "secdef-hang:symbol=MSFT"])
@@ -256,7 +227,6 @@ def test_a_silent_socket_is_left_and_costs_no_contract(
     with bench(new_database(), tmp_path, faults=[f"stall:{where}"], timeout=0.5) as made:
         assert made.load("discover").exit_code == 0
         assert [row[-1] for row in made.rows(SETS, "2026-11-19")] == [28, 16]
-        assert made.table("unresolved_contract") == []
 
 
 def test_contracts_that_could_not_be_looked_up_are_not_said_not_to_exist(

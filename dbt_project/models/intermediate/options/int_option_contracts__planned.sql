@@ -15,14 +15,3 @@ select
 from {{ ref('stg_ib__session_contract') }} as p
 left join {{ ref('stg_ib__contract') }} as k on p.conid = k.conid
 {{ former_terms_joined('p') }}
-union all
-select
-    symbol,
-    trade_date,
-    null as conid,
-    0 as first_slot,
-    'unresolved' as policy,
-    expiry,
-    trading_class || ' ' || expiry || ' ' || strike || ' ' || option_right as terms,
-    null as first_seen_date
-from {{ ref('stg_ib__unresolved_contract') }}

@@ -7,7 +7,6 @@
         'by': 'trade_date',
         'follows': tables_of_quotes({
             'raw_ib.session_contract': 'day',
-            'raw_ib.unresolved_contract': 'day',
             'raw_ib.slot_run': 'day',
             'chain_daily_clean': 'day',
         }),

@@ -192,10 +192,6 @@ def test_contracts_by_slots_and_symbols_by_sessions(
         "and slot_30m = 7 and symbol = 'AAPL'",
         (FRIDAY.day,),
     )
-    unresolved = ("AAPL", FRIDAY.day, "AAPL", TUESDAY.day, 97.5, "C", FRIDAY.at(0), "no_answer")
-    names = "symbol trade_date trading_class expiry strike option_right asked_at error_type"
-    row = dict(zip(names.split(), unresolved, strict=True))
-    raw.land(conn, "raw_ib.unresolved_contract", [row])
 
     as_of = FRIDAY.at(FRIDAY.slots)
     by_key = read_grids({"chain_snapshot": FRIDAY.day}, TUESDAY.day, as_of)
@@ -203,14 +199,12 @@ def test_contracts_by_slots_and_symbols_by_sessions(
     grid = by_key["contracts"]
     named = dict(conn.execute("select local_symbol, conid from raw_ib.contract").fetchall())
     lines = {named.get(line.name, line.name): line for line in grid.lines}
-    not_looked_up = lines[f"AAPL AAPL {TUESDAY.day} 97.5 C"]
-    assert not_looked_up.cells[-8:] == ((1, 0),) * 8
     assert len(grid.columns) == 14 + 14 + 8
     assert grid.columns[-1] == f"{FRIDAY.at(7).astimezone(NEW_YORK):%m-%d} 13:00"
     friday = lines[gone[0]].cells[-8:]
     assert friday == ((1, 1), (1, 1), (1, 1), (1, 0), (1, 1), (1, 1), (1, 1), (1, 0))
-    assert grid.wanted - grid.there == 1 + len(AAPL) + 8
-    assert {line.wanted for line in grid.lines} == {36, 14, 8}  # BRK B has Tuesday alone
+    assert grid.wanted - grid.there == 1 + len(AAPL)
+    assert {line.wanted for line in grid.lines} == {36, 14}  # BRK B has Tuesday alone
     by_day = by_key["symbols"]
     [(wanted, there)] = conn.execute(
         "select sum(slot_count), sum(covered_slot_count) from qa.qa_option_day"
