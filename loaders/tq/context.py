@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from loaders.engine import source
 from loaders.engine.outcome import Outcome, SourceGone
 from loaders.tq import landed
-from loaders.tq.client.answer_files import AnswerFiles
 from loaders.tq.client.answers import Instruments
 from loaders.tq.client.harvest import Harvest
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, TqTransport, UnknownSymbol
@@ -43,7 +42,6 @@ class Context:
 
     load, harvest  the load, and its answers from the servers
     recorded       of recorded ticks, by contract; kept between loads
-    answers        files of ticks that the store does not hold yet, of earlier loads too
     halted         set it to end every process of the client
     days           all known trading days, once the calendar has been loaded
     instruments    by variety, once asked for
@@ -63,7 +61,6 @@ class Context:
     load: "Load"
     harvest: Harvest
     recorded: Path
-    answers: AnswerFiles
     halted: threading.Event = field(default_factory=threading.Event)
     days: list[date] = field(default_factory=list)
     instruments: dict[str, Instruments] = field(default_factory=dict)

@@ -13,7 +13,6 @@ from loaders.engine.operations import DISCONNECT_WORDS
 from loaders.engine.source import Insight, Requests, Source
 from loaders.ticks.open_store import open_store
 from loaders.tq.check import check
-from loaders.tq.client.answer_files import AnswerFiles
 from loaders.tq.client.harvest import Harvest
 from loaders.tq.context import Context
 from loaders.tq.coverage import read_coverage
@@ -41,12 +40,10 @@ SLICE = 20  # keys in one package of rows
 
 @contextmanager
 def open_load(load: Load) -> Iterator[Context]:
-    """Harvest and tick store of the load; the folder of a killed one is deleted first.
-
-    Answers of ticks that are not stored yet have a folder beside it, which stays.
-    """
+    """Harvest and tick store of the load; the folder of a killed one is deleted first."""
     folder = load_folder(load)
-    shutil.rmtree(folder, ignore_errors=True)
+    for stale in (folder, folder.with_name("answers")):  # the latter is of older versions
+        shutil.rmtree(stale, ignore_errors=True)
     folder.mkdir(parents=True)
     halted = threading.Event()
 
@@ -72,7 +69,6 @@ def open_load(load: Load) -> Iterator[Context]:
                 load,
                 harvest,
                 recorded=folder.with_name("recorded"),
-                answers=AnswerFiles(folder.parent / "answers"),
                 halted=halted,
                 store=store,
             )

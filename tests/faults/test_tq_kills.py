@@ -23,7 +23,7 @@ from tests.faults.points import AROUND_PACKAGE, TQ_MAPPING
 from tests.faults.scene import Finished, drive_load
 from tests.integration.ticks.conftest import empty_questdb, questdb_folder  # noqa: F401
 from tests.integration.ticks.servers import SMALL, address_of, start
-from tests.integration.tq.bench import Bench, bench, build_schedule, count_days, kept_answers
+from tests.integration.tq.bench import Bench, bench, build_schedule, count_days
 from tests.integration.tq.conftest import made, mapped, questdb_url, schedule_dsn  # noqa: F401
 from tests.integration.tq.test_minutes import MINUTES
 from tests.integration.tq.test_ticks import asked_days
@@ -77,12 +77,11 @@ def test_what_a_kill_left_undone_the_next_load_does(
             start(folder, same)
         landed = len(killed.rows(INDEX))
         assert (landed == DAYS) is (kill.victim == "client" or kill.point in LANDINGS[2:])
-        fetched = fetched_days(killed)
+        stored = len(index_of(killed))
         asked_days(killed)
         result = killed.load("ticks")
         assert result.status == "succeeded", result
-        assert asked_days(killed) == DAYS - len(fetched)
-        assert kept_answers(killed) == set()
+        assert asked_days(killed) == DAYS - stored
         assert contents(killed) == contents(made)
         verification = verify(killed.settings, open_warehouse(killed.settings), Silent())
         assert (verification.days, verification.differences) == (DAYS, ())
@@ -98,13 +97,13 @@ STRIKES = [
 ]
 
 
-def test_what_was_fetched_of_a_trading_day_outlives_kills(
+def test_days_of_several_varieties_are_whole_after_kills(
     new_database: Callable[..., str],
     tmp_path: Path,
     questdb_url: str,
     questdb_folder: Path,
 ) -> None:
-    """Of several varieties, whose days are written together; a kill may cost the day asked for."""
+    """Those of a trading day are written together; a kill costs what was not stored yet."""
     environ = {"QUOTEMILL_QUESTDB_URL": questdb_url}
     few = World(VARIETIES, first=FIRST, end=END, ticks_per_day=60, default_ticks=60)
     with bench(few, new_database(), tmp_path / "killed", environ=environ) as killed:
@@ -119,11 +118,9 @@ def test_what_was_fetched_of_a_trading_day_outlives_kills(
                 start(questdb_folder, SMALL.model_copy(update={"port": port}))
         assert killed.load("ticks").status == "succeeded"
         days = DAYS * len(VARIETIES)
-        assert days <= asked_days(killed) <= days + len(STRIKES)
         verification = verify(killed.settings, open_warehouse(killed.settings), Silent())
         assert (verification.days, verification.differences) == (days, ())
         assert verification.rows == days * 60
-        assert kept_answers(killed) == set()
         killed.sandbox.set_clock(NEXT)
         assert killed.load().status == "succeeded"
         build_schedule(killed)
@@ -197,11 +194,6 @@ def transactions(folder: Path) -> int:
     with closing(QuestdbHttp(address_of(folder))) as http:
         query = f"select sequencerTxn as n from wal_tables() where name = '{MAIN_TICKS.name}'"
         return int(http.rows(query)[0]["n"])
-
-
-def fetched_days(of: Bench) -> set[str]:
-    """The days that are stored, or whose answers are files."""
-    return {f"{row.contract} {row.trading_day}" for row in index_of(of)} | kept_answers(of)
 
 
 def contents(of: Bench) -> tuple[Any, ...]:

@@ -70,21 +70,6 @@ class MainEvents:
     events: list[tuple[datetime, str | None]]
 
 
-@dataclass(frozen=True)
-class TickAnswer:
-    """The ticks of a day.
-
-    `path`: a Parquet file in the order of the service: id and datetime_ns (ns since 1970 UTC)
-    int64, all other fields of a tick float64, missing ones null; None for a day without ticks. The
-    caller deletes the file; closing the harvest deletes the rest. `is_earlier`: an earlier load got
-    it, so that it says nothing of the servers now.
-    """
-
-    path: Path | None
-    rows: int
-    is_earlier: bool = False
-
-
 _READING = reading("an answer of the futures client", TqAnswerError)
 
 
@@ -139,12 +124,6 @@ def main_events(answer: dict[str, Any]) -> MainEvents:
     first_day, last_day = (_day(answer[name]) for name in ("first_day", "last_day"))
     events = [(to_time(ns), contract) for ns, contract in answer["events"]]
     return MainEvents(answer["route"], first_day, last_day, events)
-
-
-@_READING
-def tick_answer(answer: int, path: Path) -> TickAnswer:
-    rows = int(answer)
-    return TickAnswer(path if rows else None, rows)
 
 
 @_READING

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from loaders.engine.outcome import Stopped
 from loaders.requests.counts import count
 from loaders.tq.client import answers
-from loaders.tq.client.answers import Instruments, Licence, MainEvents, Quote, TickAnswer
+from loaders.tq.client.answers import Instruments, Licence, MainEvents, Quote
 from loaders.tq.client.process import POLL_SECONDS, ClientProcess
 from loaders.tq.errors import (
     TqAnswerError,
@@ -149,15 +149,20 @@ class Harvest:
         """The quotes of contracts that the servers list, in this order."""
         return [answers.quote(row) for row in self._ask("terms", {"contracts": list(contracts)})]
 
-    def ticks(self, contract: str, start: datetime, end: datetime) -> TickAnswer:
-        """The ticks of a trading day: from `start` on (included) and before `end`."""
+    def ticks(self, contract: str, start: datetime, end: datetime) -> Path | None:
+        """A file with the ticks of a trading day; None without one.
+
+        From `start` on (included) and before `end`. A Parquet file in the order of the service: id
+        and datetime_ns (ns since 1970 UTC) int64, all other fields of a tick float64, missing ones
+        null. `answers.take_table` reads and deletes it; closing the harvest deletes the rest.
+        """
         path = self._file("ticks")
         span = {"start": nanoseconds(start), "end": nanoseconds(end)}
         args = {"contract": contract, **span, "path": str(path), "pace": self._settings.pace}
-        return answers.tick_answer(self._ask("ticks", args), path)
+        return path if self._ask("ticks", args) else None
 
     def recent_ticks(self, contract: str, n: int) -> "pa.Table":
-        """The newest ticks (at most 8,000) as in TickAnswer; needs no permission."""
+        """The newest ticks (at most 8,000), with columns as in `ticks`; needs no permission."""
         path = self._file("recent")
         self._ask("recent_ticks", {"contract": contract, "n": n, "path": str(path)})
         return answers.take_table(path)

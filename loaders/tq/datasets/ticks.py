@@ -3,36 +3,40 @@
 Keys are `KQ.m@SHFE.cu SHFE.cu2601 2025-11-25`. Days are fetched and sifted; those of a trading day
 are written together, awaited and read back, then their rows of the store's index are written, and
 only then their outcomes are yielded (loaders.tq.tick_days.batch). After a kill in between the next
-load repeats the step: answers stay in files until their days are stored, and the store replaces a
-day in one transaction.
+load fetches what is not stored, and the store replaces a day in one transaction.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from operator import itemgetter
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from loaders.engine.outcome import Outcome, Stopped
 from loaders.engine.source import Keys
 from loaders.ticks.frame import day_frame
 from loaders.tq import landed
-from loaders.tq.client.answers import TickAnswer
+from loaders.tq.client.answers import take_table
 from loaders.tq.context import Context, Dataset, describe, source_gone
 from loaders.tq.errors import TqPermissionError, TqTimeout, TqTransport, UnknownSymbol
 from loaders.tq.live.reconcile import compare_recorded
 from loaders.tq.tables import SYMBOL_DAY, TICK_REVISION
 from loaders.tq.tick_days.batch import Batch, CheckedDay
 from loaders.tq.tick_days.conversion import count_outside, sift_ticks
-from loaders.tq.tick_days.fetch import DAY_ERRORS, NotAsked, fetch_days
+from loaders.tq.tick_days.fetch import DAY_ERRORS, Answer, NotAsked, fetch_days
 from loaders.tq.tick_days.no_data_days import (
     keep_stored_ticks,
     note_silence,
     record_empty_day,
     record_failure,
 )
-from loaders.tq.tick_days.recent_ticks import NEWEST, NO_ANSWER, NO_PERMISSION, fetch_newest
+from loaders.tq.tick_days.recent_ticks import (
+    LACKING,
+    NEWEST,
+    NO_ANSWER,
+    NO_PERMISSION,
+    fetch_newest,
+)
 from loaders.tq.tick_days.rules import describe_gap, find_loss, traded_lots
 from loaders.tq.tick_days.schedule import Scheduled, key_text, parse_key
 from loaders.tq.trading_day import bounds, nanoseconds, sessions_on, spans
@@ -48,15 +52,12 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     """The outcomes of days, which are in the order of trading days; each of these is a batch."""
     days = [ctx.schedule[parse_key(key)] for key in keys]
     last_keys = {day.trading_day: day.key for day in days}
-    # an earlier load may have had the permission
-    without_history: Generator[tuple[Scheduled, TickAnswer | None]] = (
-        (day, ctx.answers.find(day.contract, day.trading_day)) for day in days
-    )
+    without_history = ((day, TqPermissionError(LACKING)) for day in days)
     batch, unlanded = Batch(ctx), 0
     with closing(fetch_days(ctx, days) if ctx.history else without_history) as answers:
         for day, answer in answers:
             item = check_day(ctx, day, answer)
-            batch.add(day, item)
+            batch.add(item)
             is_gone = isinstance(item, Outcome) and item.gone is not None
             is_last = day.key == last_keys[day.trading_day]
             if is_gone or is_last or batch.is_full:
@@ -70,13 +71,11 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
                 yield Outcome(key_text(day.key), is_part=True)  # what was written lands
 
 
-def check_day(
-    ctx: Context, day: Scheduled, answer: TickAnswer | Exception | None
-) -> Outcome | CheckedDay:
-    """A day to be written, or its outcome; `answer`: None where the account may not have one."""
+def check_day(ctx: Context, day: Scheduled, answer: Answer) -> Outcome | CheckedDay:
+    """A day to be written, or its outcome."""
     key = key_text(day.key)
     try:
-        return _load_recent(ctx, day) if answer is None else _load_history(ctx, day, answer)
+        return _load_history(ctx, day, answer)
     except (Stopped, StoreError, WarehouseAway):
         raise
     except NotAsked as error:
@@ -96,23 +95,20 @@ def _fail(ctx: Context, day: Scheduled, why: str) -> Outcome:
     return keep(ctx, day, why)
 
 
-def _load_history(
-    ctx: Context, day: Scheduled, answer: TickAnswer | Exception
-) -> Outcome | CheckedDay:
+def _load_history(ctx: Context, day: Scheduled, answer: Answer) -> Outcome | CheckedDay:
     """Load a day of the history; the permission may end in the middle."""
-    try:
-        if isinstance(answer, Exception):
-            raise answer
-    except TqPermissionError:
+    if isinstance(answer, TqPermissionError):
         return _load_recent(ctx, day)
-    if not answer.rows:
+    if isinstance(answer, Exception):
+        raise answer
+    if answer is None:
         if ctx.stored_day(day.key) is not None:
             return keep_stored_ticks(ctx, day, "no tick came", is_sure=ctx.history_gave)
         return record_empty_day(ctx, day, _traded(ctx, day))
-    ticks = _read_ticks(answer)
+    ticks = take_table(answer)
     compare_recorded(ctx, day.contract, ticks)
     item = _check_ticks(ctx, day, ticks, HISTORY)
-    ctx.history_gave = ctx.history_gave or not answer.is_earlier
+    ctx.history_gave = True
     return item
 
 
@@ -179,15 +175,6 @@ def warn_of_oddities(
     if strays := count_outside(ticks["datetime_ns"].to_numpy(), hours):
         text = f"{day.contract} {day.trading_day}: {strays:,} ticks outside of today's hours"
         ctx.load.log("info", text, {"ticks": strays})
-
-
-def _read_ticks(answer: TickAnswer) -> pa.Table:
-    """The ticks of an answer. Raises DataQualityError for a file that a power cut damaged."""
-    assert answer.path is not None
-    try:
-        return pq.read_table(answer.path)
-    except (OSError, pa.ArrowException) as error:
-        raise DataQualityError(f"the file of its answer cannot be read: {error}") from None
 
 
 def _traded(ctx: Context, day: Scheduled) -> int | None:

@@ -48,16 +48,14 @@ class Batch:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._items: list[Outcome | CheckedDay] = []
-        self._days: list[Scheduled] = []
         self._ticks = 0
 
     @property
     def is_full(self) -> bool:
         return self._ticks >= MOST_TICKS
 
-    def add(self, day: Scheduled, item: Outcome | CheckedDay) -> None:
+    def add(self, item: Outcome | CheckedDay) -> None:
         self._items.append(item)
-        self._days.append(day)
         self._ticks += item.frame.num_rows if isinstance(item, CheckedDay) else 0
 
     def write(self) -> list[Outcome]:
@@ -67,11 +65,7 @@ class Batch:
         outcomes = [
             item if isinstance(item, Outcome) else written[item.day.key] for item in self._items
         ]
-        for day, item in zip(self._days, self._items, strict=True):
-            # a source that is gone while a day is looked into says nothing of its first answer
-            if isinstance(item, CheckedDay) or item.gone is None:
-                self._ctx.answers.delete(day.contract, day.trading_day)
-        self._items, self._days, self._ticks = [], [], 0
+        self._items, self._ticks = [], 0
         return outcomes
 
 

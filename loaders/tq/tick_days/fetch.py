@@ -3,8 +3,8 @@
 from collections import defaultdict, deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
-from loaders.tq.client.answers import TickAnswer
 from loaders.tq.context import Context
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, TqTransport
 from loaders.tq.tick_days.schedule import Scheduled
@@ -12,24 +12,23 @@ from loaders.tq.trading_day import bounds
 from quotemill.errors import DataQualityError, UpstreamError
 
 DAY_ERRORS = (TqAnswerError, TqClientError, TqTimeout)
-MOST_AHEAD = 300  # answers before their turn, some 2 MB each: a file until their day is written
+MOST_AHEAD = 300  # answers before their turn, each a file of some 2 MB
+Answer = Path | None | Exception  # a file, of Harvest.ticks; None for a day without ticks
 
 
 class NotAsked(UpstreamError):
     """A day that was not asked for, because of others."""
 
 
-def fetch_days(
-    ctx: Context, days: Sequence[Scheduled]
-) -> Generator[tuple[Scheduled, TickAnswer | Exception]]:
+def fetch_days(ctx: Context, days: Sequence[Scheduled]) -> Generator[tuple[Scheduled, Answer]]:
     """An answer, or the error instead, for each day, in their order: that of trading days.
 
     Further days are asked for while the caller uses one. A failure of one day (DAY_ERRORS) is that
     day's, and the others are asked for; after two of a contract in a row its other days get an
-    error. Files of answers are kept (ctx.answers) until the caller deletes them.
+    error.
     """
     failures: dict[str, list[UpstreamError]] = defaultdict(list)
-    waiting: deque[tuple[Scheduled, Future[TickAnswer | Exception]]] = deque()
+    waiting: deque[tuple[Scheduled, Future[Answer]]] = deque()
     pool = ThreadPoolExecutor(ctx.settings.concurrency, "ticks")
     try:
         for day in days:
@@ -45,21 +44,14 @@ def fetch_days(
         pool.shutdown(cancel_futures=True)
 
 
-def _take(
-    waiting: deque[tuple[Scheduled, Future[TickAnswer | Exception]]],
-) -> tuple[Scheduled, TickAnswer | Exception]:
+def _take(waiting: deque[tuple[Scheduled, Future[Answer]]]) -> tuple[Scheduled, Answer]:
     day, answer = waiting.popleft()
     return day, answer.result()
 
 
-def _ask(ctx: Context, day: Scheduled, in_a_row: list[UpstreamError]) -> TickAnswer | Exception:
-    """The answer for a day: of an earlier load, or asked for now; or the error instead.
-
-    `in_a_row`: the failures of the contract since its last answer.
-    """
+def _ask(ctx: Context, day: Scheduled, in_a_row: list[UpstreamError]) -> Answer:
+    """`in_a_row`: the failures of the contract since its last answer."""
     try:
-        if known := ctx.answers.find(day.contract, day.trading_day):
-            return known
         if len(in_a_row) > 1:
             raise _contract_error(in_a_row[-1])
         try:
@@ -68,7 +60,7 @@ def _ask(ctx: Context, day: Scheduled, in_a_row: list[UpstreamError]) -> TickAns
             raise NotAsked(str(error)) from error
         answer = ctx.harvest.ticks(day.contract, start, end)
         in_a_row.clear()
-        return ctx.answers.keep(day.contract, day.trading_day, answer)
+        return answer
     except DAY_ERRORS as error:
         in_a_row.append(error)
         return error

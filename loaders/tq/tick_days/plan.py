@@ -115,7 +115,6 @@ def _change_days(ctx: Context, traded: Mapping[DayKey, int]) -> Iterator[Sequenc
 
 def _fetch(ctx: Context) -> Iterator[Sequence[Unit]]:
     failed, named = ctx.no_data.failed, ctx.named
-    _count_kept_answers(ctx)
     if named:  # these alone, whatever is stored
         check_history(ctx)
         days = [day for key, day in ctx.schedule.items() if key_text(key) in named]
@@ -125,29 +124,10 @@ def _fetch(ctx: Context) -> Iterator[Sequence[Unit]]:
     else:
         days = _requested_days(ctx)
         if days and not check_history(ctx):
-            taken = {day for day in days if ctx.answers.has(day.contract, day.trading_day)}
-            if others := [day for day in days if day not in taken]:
-                taken |= set(select_obtainable(ctx, others))
-            days = [day for day in days if day in taken]
+            days = select_obtainable(ctx, days)
     for step in filter(None, order_days(days, ctx.index.rows, failed)):
         yield _units(ctx, step)
         yield from _change_days(ctx, {})
-
-
-def _count_kept_answers(ctx: Context) -> None:
-    """Report answers that an earlier load left, and delete those that nothing needs.
-
-    Those are of days that are complete, or that this load reads again.
-    """
-    repaired = ctx.requested_days
-    due = [
-        (day.contract, day.trading_day)
-        for key, day in ctx.schedule.items()
-        if ((row := ctx.stored_day(key)) is None or row.status != "complete")
-        and not (key_text(key) in repaired or (ctx.refetches and _is_requested(ctx, day)))
-    ]
-    if count := ctx.answers.delete_others(due):
-        ctx.load.reporter.line(f"{count:,} days of ticks that an earlier load fetched are at hand")
 
 
 def _requested_days(ctx: Context) -> list[Scheduled]:

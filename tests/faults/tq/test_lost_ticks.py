@@ -7,11 +7,10 @@ import pytest
 from loaders.ticks.postgres import PostgresStore
 from loaders.ticks.tables import DAY_INDEX
 from loaders.tq.next_steps import list_next_steps
-from loaders.tq.tick_days import recent_ticks
 from loaders.tq.tick_days.repair import take_out_unlisted
 from loaders.warehouse.postgres import open_warehouse
 from quotemill.ticks.questdb_http import StoreError
-from tests.integration.tq.bench import Bench, build_schedule, count_days, kept_answers
+from tests.integration.tq.bench import Bench, build_schedule, count_days
 from tests.integration.tq.test_ticks import asked_days, days, stored
 from tests.integration.tq.worlds import (
     BEFORE_ROLL,
@@ -124,33 +123,15 @@ def test_a_retry_of_a_load_without_a_first_day_fetches_all(
     )
 
 
-@pytest.fixture
-def stopped(mapped: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """A load ended before it stored what it had fetched."""
+def test_what_a_stopped_load_did_not_store_is_fetched_again(
+    mapped: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(PostgresStore, "write_days", Mock(side_effect=StoreError("no space")))
         assert mapped.load("ticks").status == "failed"
     mapped.asked()
-    return mapped
-
-
-def test_a_retry_takes_what_a_stopped_load_had_fetched(stopped: Bench) -> None:
-    files = len(kept_answers(stopped))
-    assert files
-    assert count_days(stopped.load("ticks", retry=True)) == DAYS
-    assert asked_days(stopped) == DAYS - files
-    assert kept_answers(stopped) == set()
-
-
-def test_days_that_were_fetched_land_though_the_permission_has_ended(
-    stopped: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    files = len(kept_answers(stopped))
-    monkeypatch.setattr(recent_ticks, "REACH", 1)
-    monkeypatch.setattr(recent_ticks, "NEWEST", 10)
-    stopped.sandbox.faults.add("permission:feature=tq_dl")
-    assert stopped.load("ticks").status == "succeeded"
-    assert (len(days(stopped)), asked_days(stopped)) == (files, 0)
+    assert count_days(mapped.load("ticks", retry=True)) == asked_days(mapped) == DAYS
+    assert not [*mapped.settings.home.glob("tq/**/*.parquet")]
 
 
 def test_a_named_day_that_is_not_in_the_schedule_is_a_warning(made: Bench) -> None:

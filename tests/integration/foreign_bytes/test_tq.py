@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -35,7 +34,6 @@ GOOD_TQ: dict[str, tuple[Callable[[Any], object], Any]] = {
         answers.main_events,
         {"route": "history", "first_day": "2026-01-15", "last_day": None, "events": [[1, "x"]]},
     ),
-    "tick_answer": (lambda answer: answers.tick_answer(answer, Path("x")), 1),
     "days": (answers.days, ["2026-01-15"]),
     "moment": (answers.moment, 1_750_000_000_000_000_000),
     "settlements": (answers.settlements, [["2026-01-15", "1.5"]]),

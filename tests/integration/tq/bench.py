@@ -61,11 +61,6 @@ def count_days(result: LoadResult) -> int:
     return sum(task.rows_new for task in result.tasks if task.dataset == "ticks")
 
 
-def kept_answers(of: Bench) -> set[str]:
-    """The days whose answers are files of the home."""
-    return {file.stem for file in of.settings.home.glob("tq/*/answers/*")}
-
-
 def count_changed_days(result: LoadResult) -> int:
     """Days of ticks whose rows of the index the load changed."""
     return sum(task.rows_changed for task in result.tasks if task.dataset == "ticks")

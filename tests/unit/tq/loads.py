@@ -9,7 +9,6 @@ from typing import Any
 
 from loaders.engine.request import LoadRequest
 from loaders.ticks.store import IndexRow, NoDataRow, Stamp
-from loaders.tq.client.answer_files import AnswerFiles
 from loaders.tq.context import Context
 from loaders.tq.settings import TqSettings
 from loaders.tq.tick_days.schedule import Scheduled
@@ -108,7 +107,7 @@ def context(
     nothing: Any = None
     load.warehouse.ask = lambda _: settings.start
     given: Any = load
-    ctx = Context(given, nothing, Path("none"), AnswerFiles(Path("none")), store=store or Store())
+    ctx = Context(given, nothing, Path("none"), store=store or Store())
     load.warehouse.ask = lambda _: answer
     known = {"schedule": {}, "settled_days": {}, "ledger": {}, "newest_row": None}
     for name, value in (known | values).items():

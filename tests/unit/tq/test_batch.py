@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +10,6 @@ import pytest
 from loaders.engine.outcome import Outcome, SourceGone
 from loaders.ticks.day_hash import measured
 from loaders.ticks.store import Measured
-from loaders.tq.client.answer_files import AnswerFiles
 from loaders.tq.tick_days import batch
 from loaders.tq.tick_days.batch import Batch, CheckedDay
 from loaders.tq.tick_days.schedule import key_text
@@ -47,55 +45,31 @@ def checked(contract: str, rows: int = 20) -> CheckedDay:
     return CheckedDay(day, frame, (), rows, traded=rows, gap=None, route="ticks")
 
 
-def files(folder: Path) -> list[str]:
-    return sorted(file.name.partition(" ")[0] for file in folder.iterdir())
-
-
-def test_days_of_a_trading_day_are_one_write_and_a_refused_one_costs_no_other(
-    tmp_path: Path,
-) -> None:
+def test_days_of_a_trading_day_are_one_write_and_a_refused_one_costs_no_other() -> None:
     store = Writing(CONTRACTS[1])
-    ctx: Any = context(store=store, answers=AnswerFiles(tmp_path))
+    ctx: Any = context(store=store)
     ctx.load.job_id = 7
     days, held = [checked(contract) for contract in CONTRACTS], Batch(ctx)
     empty = scheduled(DAY, "SHFE.al2511")
     gone = scheduled(DAY, "SHFE.pb2511")
-    held.add(days[0].day, days[0])
-    held.add(empty, Outcome(key_text(empty.key), skipped="no tick"))
-    held.add(days[1].day, days[1])
-    held.add(days[2].day, days[2])
-    held.add(gone, Outcome(key_text(gone.key), failure="away", gone=SourceGone("away")))
-    for day in (*(item.day for item in days), empty, gone):
-        (tmp_path / f"{day.contract} {DAY}.parquet").touch()
+    held.add(days[0])
+    held.add(Outcome(key_text(empty.key), skipped="no tick"))
+    held.add(days[1])
+    held.add(days[2])
+    held.add(Outcome(key_text(gone.key), failure="away", gone=SourceGone("away")))
     first, skipped, refused, last, end = held.write()
     assert store.writes == [3]
     assert [len(outcome.rows or ()) for outcome in (first, skipped, refused, last)] == [1, 0, 0, 1]
     assert (skipped.skipped, refused.failure) == ("no tick", "not taken")
     assert end.gone is not None
     assert {key.contract for key in store.indexed} == {CONTRACTS[0], CONTRACTS[2]}
-    assert files(tmp_path) == ["SHFE.pb2511"]
     assert held.write() == []
     assert store.writes == [3]
-
-
-def test_answers_stay_where_the_store_is_away(tmp_path: Path) -> None:
-    class Away(Store):
-        def write_days(self, _: object) -> None:
-            raise StoreError("away")
-
-    held = Batch(context(store=Away(), answers=AnswerFiles(tmp_path)))
-    item = checked(CONTRACTS[0])
-    held.add(item.day, item)
-    (tmp_path / f"{item.day.contract} {DAY}.parquet").touch()
-    with pytest.raises(StoreError):
-        held.write()
-    assert files(tmp_path) == [CONTRACTS[0]]
 
 
 def test_a_batch_is_full_by_its_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "MOST_TICKS", 30)
     held = Batch(context())
     for contract, is_full in zip(CONTRACTS, (False, True, True), strict=True):
-        item = checked(contract)
-        held.add(item.day, item)
+        held.add(checked(contract))
         assert held.is_full is is_full

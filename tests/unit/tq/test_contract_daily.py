@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from loaders.engine.outcome import Outcome
-from loaders.tq.client.answer_files import AnswerFiles
 from loaders.tq.client.answers import Instruments, daily_table
 from loaders.tq.context import Context, load_key
 from loaders.tq.datasets import contract_daily
@@ -75,7 +74,6 @@ def running(
         cast("Any", load),
         cast("Any", SimpleNamespace(daily=daily, exchange_seen_at=lambda _: None)),
         Path(),
-        AnswerFiles(Path()),
         days=[EVE, DAY, NEXT],
     )
     quoted = {"SHFE.cu": at(seen) if seen else None}

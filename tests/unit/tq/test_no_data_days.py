@@ -4,23 +4,19 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from loaders.engine.outcome import Outcome
 from loaders.ticks.store import NoDataRow
-from loaders.tq.client.answers import TickAnswer
 from loaders.tq.context import Context
 from loaders.tq.datasets import ticks
 from loaders.tq.errors import TqClientError, TqTimeout, TqTransport, UnknownSymbol
-from loaders.tq.tick_days.batch import CheckedDay
 from loaders.tq.tick_days.fetch import NotAsked
 from loaders.tq.tick_days.no_data_days import note_short, record_empty_day
 from loaders.tq.tick_days.records import NoDataDays
 from loaders.tq.tick_days.rules import find_due_days
 from quotemill.errors import DataQualityError
 from quotemill.warehouse.postgres import WarehouseAway
-from tests.ticks import quoted
 from tests.unit.tq.loads import Store, context, index_row, scheduled
 
 FIRST = date(2025, 10, 15)
@@ -204,20 +200,12 @@ def test_loads_of_servers_that_gave_nothing_at_all_do_not_count(nights: Nights) 
     assert end(46, gave=True).failure is None
 
 
-@pytest.mark.parametrize("earlier", [True, False])
-def test_an_answer_of_an_earlier_load_shows_no_history_that_answers_now(
-    nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: bool
-) -> None:
-    monkeypatch.setattr(ticks, "describe_gap", lambda *_: None)
-    monkeypatch.setattr(Context, "last_minutes", lambda *_: START)
-    monkeypatch.setattr(ticks, "warn_of_oddities", lambda *_, **__: None)
-    path = tmp_path / "answer.parquet"
-    pq.write_table(quoted(20, day=FIRST), path)
-    ctx = nights.load(0, answer=None)
-    ctx.history_gave = False
-    answer = TickAnswer(path, 20, is_earlier=earlier)
-    assert isinstance(ticks.check_day(ctx, DAY, answer), CheckedDay)
-    assert ctx.history_gave is not earlier
+def test_a_file_that_cannot_be_read_is_a_failure_of_its_day(nights: Nights, tmp_path: Path) -> None:
+    damaged = tmp_path / "ticks.parquet"
+    damaged.write_bytes(b"PAR1, and then the disk was full")
+    failure = ticks.check_day(nights.load(0), DAY, damaged).failure
+    assert "cannot be read" in str(failure)
+    assert nights.row.status == "missing"
 
 
 def test_a_warehouse_that_is_away_says_nothing_about_a_day(nights: Nights) -> None:

@@ -15,7 +15,13 @@ from loaders.tq.errors import (
     TqTimeout,
     UnknownSymbol,
 )
-from loaders.tq.tick_days.recent_ticks import NO_PERMISSION, REACH, RecentDay, select_obtainable
+from loaders.tq.tick_days.recent_ticks import (
+    LACKING,
+    NO_PERMISSION,
+    REACH,
+    RecentDay,
+    select_obtainable,
+)
 from quotemill.errors import UpstreamError
 from tests.unit.tq.loads import context, index_row, scheduled
 
@@ -60,7 +66,9 @@ def test_newest_ticks_that_did_not_come_are_a_failure_of_the_newest_day(
     assert newest == scheduled(DAYS[-1], NEW)
     assert f"{len(wanted) - 1} of them until {DAYS[-2]} cannot be had" in said[0]
     # of this load only: nothing is put on record
-    assert ticks.check_day(ctx, newest, None).failure == f"newest ticks: {error}"
+    assert (
+        ticks.check_day(ctx, newest, TqPermissionError(LACKING)).failure == f"newest ticks: {error}"
+    )
     assert servers.asked == [NEW]
 
 
@@ -86,4 +94,6 @@ def test_an_expired_contract_without_newest_ticks_is_no_failure() -> None:
     ctx = without_permission(Servers(UnknownSymbol([NEW])), said)
     assert select_obtainable(ctx, [scheduled(DAYS[-1], NEW)]) == []
     assert len(said) == 2
-    assert ticks.check_day(ctx, scheduled(DAYS[-1], NEW), None).failure is None
+    assert (
+        ticks.check_day(ctx, scheduled(DAYS[-1], NEW), TqPermissionError(LACKING)).failure is None
+    )
