@@ -151,9 +151,6 @@ class IbSettings(Section):
         10, ge=1, description="contracts that are requested at once: the size of a batch"
     )
     rate_limits: RateLimits = Field(RateLimits(), description="batches a minute")
-    overflow: Literal["shrink", "refuse"] = Field(
-        "shrink", description="contracts that do not fit a slot: take the nearest strikes, or none"
-    )
     history_probe: int = Field(
         0,
         ge=0,

@@ -1,7 +1,6 @@
 """The source of US option chains, and the way of its data.
 
-    lane ib_discover   session ▶ underlying ▶ option parameters ▶ what fits a slot ▶ contract
-                       ▶ session_contract
+    lane ib_discover   session ▶ underlying ▶ option parameters ▶ contract ▶ session_contract
     lane ib_snapshot   session_contract ▶ chain_snapshot, slot_run ▶ gateway_event
     lane ib_close      session_contract ▶ chain_close, slot_run ▶ gateway_event
     lane ib_enrich     session_contract of the day before ▶ open_interest, enrichment

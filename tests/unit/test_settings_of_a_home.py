@@ -231,7 +231,7 @@ def test_every_setting_is_found_by_its_name(home: Path) -> None:
     assert is_secret("schedule.x.when") is False
     choices = {row.name: row.choices for row in rows}
     assert choices["tq.second_main"] == (True, False)
-    assert choices["ib.overflow"] == ("shrink", "refuse")
+    assert choices["ib.clock"] == ("machine", "gateway")
 
 
 def test_the_command_writes_and_takes_out(tmp_path: Path) -> None:

@@ -137,9 +137,3 @@ def take_replacements(discovery: Discovery, impossible: Iterable[Candidate]) -> 
 
 def _strike(candidate: Candidate) -> tuple[str, date, Decimal]:
     return candidate.trading_class, candidate.expiry, candidate.strike
-
-
-def distances(discovery: Discovery) -> dict[Candidate, Decimal]:
-    """How far each candidate's strike is from the money."""
-    assert discovery.reference is not None
-    return {c: abs(c.strike - discovery.reference.price) for c in discovery.candidates}

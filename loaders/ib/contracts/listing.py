@@ -1,4 +1,4 @@
-"""Contracts listed of each symbol, by the gateway, and which of them fit a slot."""
+"""Contracts listed of each symbol, by the gateway, and the slot that they take."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,13 +6,13 @@ from dataclasses import replace
 from loaders.ib.client.gateway import Gateway
 from loaders.ib.client.values import ChainParams, Underlying
 from loaders.ib.context import Context
-from loaders.ib.contracts.discovery import Discovery, Reference, choose_candidates, distances
+from loaders.ib.contracts.discovery import Discovery, Reference, choose_candidates
 from loaders.ib.errors import NotPermitted
 from loaders.ib.planning.due import named_day
-from loaders.ib.planning.estimate import Estimate, estimate_slot, nearest, overflow_error, shares
+from loaders.ib.planning.estimate import Estimate, estimate_slot
 from loaders.ib.queries import landed
 from loaders.ib.slots import oldest_set, session_before
-from quotemill.errors import DataQualityError, SettingsError, UpstreamError
+from quotemill.errors import DataQualityError, UpstreamError
 
 
 def find_candidates(ctx: Context, symbol: str) -> Discovery:
@@ -68,39 +68,6 @@ def _find_reference(ctx: Context, underlying: Underlying) -> Reference:
             raise
         return Reference(own[0], own[1], "own_close")
     return Reference(close.price, close.close_date or session_before(day).trade_date, close.source)
-
-
-def fit_slot(ctx: Context) -> SettingsError | None:
-    """Leave out candidates that do not fit a slot beside the contracts of other symbols.
-
-    With `ib.overflow = refuse` no new contract is taken, so that older sets stand in; the error
-    that says so is returned.
-    """
-    day = named_day(ctx.load.request)
-    others = ctx.ask(lambda conn: landed.count_contracts(conn, day))
-    wanted = {symbol: len(d.candidates) for symbol, d in ctx.discoveries.items()}
-    slot = measure_slot(ctx, {s: n for s, n in others.items() if s not in wanted} | wanted)
-    if slot.fits:
-        return None
-    if ctx.settings.overflow == "refuse":
-        refusal = overflow_error(slot)
-        for discovery in ctx.discoveries.values():
-            discovery.failure = discovery.failure or str(refusal)
-        return refusal
-    room = slot.capacity - sum(n for s, n in others.items() if s not in wanted)
-    for symbol, share in shares(wanted, max(room, 0)).items():
-        discovery = ctx.discoveries[symbol]
-        if share < wanted[symbol]:
-            distance = distances(discovery)
-            chosen = nearest(discovery.candidates, distance, share)
-            rest = set(discovery.candidates) - set(chosen)
-            left_out = sorted(
-                (c for c in discovery.candidates if c in rest), key=distance.__getitem__
-            )
-            discovery.candidates = chosen
-            discovery.further = left_out + discovery.further
-    ctx.load.warn(f"the chains do not fit a slot, so the nearest strikes are taken: {slot}")
-    return None
 
 
 def measure_slot(ctx: Context, counts: Mapping[str, int]) -> Estimate:

@@ -2,10 +2,10 @@
 
 A known contract is not looked up again unless it was refused last, or brought nothing in a whole
 session: one that no longer exists leaves the known ones, and comes back when it is found again.
-Discovery asks for parameters and candidates first (loaders.ib.contracts.listing), for all symbols,
-so that what does not fit a slot is left out first. The lists of strikes are unions over the
-expirations: where only some of the nearest are wanted, the next nearest replace those that do not
-exist. A contract without a number of its own, or without a multiplier, is rejected by name.
+Discovery asks for parameters and candidates first (loaders.ib.contracts.listing), for all symbols.
+The lists of strikes are unions over the expirations: where only some of the nearest are wanted, the
+next nearest replace those that do not exist. A contract without a number of its own, or without a
+multiplier, is rejected by name.
 """
 
 from collections.abc import Iterator, Sequence

@@ -5,7 +5,7 @@ symbols without any the gateway is asked: what it lists is the most that there m
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
 from loaders.engine.request import LoadRequest
@@ -19,10 +19,9 @@ from loaders.ib.errors import NotPermitted, UnknownUnderlying
 from loaders.ib.planning.due import find_due, has_landed, resolve
 from loaders.ib.planning.estimate import (
     describe_lag,
+    describe_overflow,
     estimate_interest,
     estimate_slot,
-    overflow_error,
-    shares,
 )
 from loaders.ib.planning.execution import describe_plan
 from loaders.ib.planning.request import ANY_TASK, check_request, current_time, task_name
@@ -42,27 +41,24 @@ class SymbolPlan:
 
     contracts  None where unknown: `why` says why
     set_date   session that they were discovered for; None: what is listed, the most there may be
-    left_out   contracts that do not fit a slot
     """
 
     symbol: str
     contracts: int | None
     set_date: date | None
-    left_out: int = 0
     why: str = ""
 
     def __str__(self) -> str:
         if self.contracts is None:
             return f"{self.symbol:<6} contracts unknown: {self.why}"
         origin = f"found for {self.set_date}" if self.set_date else "at most, by what is listed"
-        more = f", {self.left_out:,} do not fit" if self.left_out else ""
-        return f"{self.symbol:<6} {say_count(self.contracts, 'contract')}, {origin}{more}"
+        return f"{self.symbol:<6} {say_count(self.contracts, 'contract')}, {origin}"
 
 
 def preview(
     settings: Settings, warehouse: Warehouse | None, request: LoadRequest, as_of: datetime | None
 ) -> Previewed:
-    """The plan of a request at a time, with the error that such a load would end with.
+    """The plan of a request at a time.
 
     Raises UsageError, SettingsError; UpstreamError where the gateway cannot be reached and a symbol
     has no contracts, or the clock is the gateway's.
@@ -79,11 +75,6 @@ def preview(
     symbols, hold_s = _plan_symbols(ib, warehouse, groups, session.trade_date)
     counts = {s.symbol: s.contracts for s in symbols if s.contracts is not None}
     slot, interest = estimate_slot(ib, counts, hold_s), estimate_interest(ib, sum(counts.values()))
-    if not slot.fits:
-        fitting = shares(counts, slot.capacity)
-        symbols = [
-            replace(s, left_out=counts.get(s.symbol, 0) - fitting.get(s.symbol, 0)) for s in symbols
-        ]
     which = "session" if current else "no session today; the next is"
     tasks, loads, not_due = _find_loads(settings, warehouse, request, now=now)
     lines = [
@@ -99,13 +90,8 @@ def preview(
         f"open interest: {interest}",
     ]
     lines += [f"warning: {mistake}" for mistake in universe.list_mistakes(ib)]
-    if not slot.fits:
-        then = "the nearest strikes are taken" if ib.overflow == "shrink" else "refused"
-        left = slot.contracts - slot.capacity
-        many = say_count(left, "contract does", "contracts do")
-        lines.append(f"{many} not fit a slot: {then} (ib.overflow)")
-    if (late := describe_lag(slot, ib.max_capture_lag_seconds)) is not None:
-        lines.append(f"warning: {late}")
+    warnings = describe_overflow(slot), describe_lag(slot, ib.max_capture_lag_seconds)
+    lines += [f"warning: {why}" for why in warnings if why]
     detail = {
         "judged_at": now,
         "trade_date": session.trade_date,
@@ -118,12 +104,10 @@ def preview(
         "hold_s": round(slot.hold_s, 2),
         "minutes_allowed": round(slot.seconds_allowed / 60, 1),
         "capacity": slot.capacity,
-        "overflow": ib.overflow,
         "open_interest": interest.as_json(),
         "fits": slot.fits,
     }
-    refused = not slot.fits and ib.overflow == "refuse"
-    return Previewed(tuple(lines), detail, overflow_error(slot) if refused else None)
+    return Previewed(tuple(lines), detail)
 
 
 def _plan_symbols(

@@ -1,4 +1,4 @@
-"""The share of the rates that contracts take, and which of them fit a slot.
+"""The share of the rates that contracts take, and how many fit a slot.
 
 A batch costs a token; tokens come `per_minute`, and a sixth of a minute's may gather. A batch holds
 its lines for `hold_s`, and each contract and each underlying is a message on the wire. A slot must
@@ -8,23 +8,19 @@ be captured within its window (`slot_window_minutes`), and before the next slot 
                   messages / messages_per_second)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from math import ceil
-from typing import Any, TypeVar
+from typing import Any
 
 from loaders.ib.pacing import burst_size, seconds_for
 from loaders.ib.planning.timetable import MARGIN
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import BEFORE_CLOSE, EVERY
-from quotemill.errors import SettingsError
 from quotemill.wording import say_count
 
 HOLD = 2.0  # seconds that a batch holds its lines, where none was measured
 INTEREST_BATCH = 50  # contracts; half of the lines that an account has at least
-
-C = TypeVar("C")
 
 
 @dataclass(frozen=True)
@@ -128,34 +124,14 @@ def estimate_interest(settings: IbSettings, contracts: int) -> Estimate:
     )
 
 
-def shares(wanted: Mapping[str, int], capacity: int) -> dict[str, int]:
-    """Contracts that each symbol gets: what it wants, or an even share of what fits.
-
-    What a symbol does not want goes to the others.
-    """
-    left, result = capacity, {}
-    by_want = sorted(wanted, key=lambda symbol: (wanted[symbol], symbol))
-    for served, symbol in enumerate(by_want):
-        result[symbol] = min(wanted[symbol], left // (len(by_want) - served))
-        left -= result[symbol]
-    return result
-
-
-def nearest(candidates: Sequence[C], distance: Mapping[C, Decimal], count: int) -> list[C]:
-    """The candidates nearest to the money, in their own order.
-
-    Calls and puts of a strike go together where the number allows.
-    """
-    order = {c: n for n, c in enumerate(candidates)}
-    chosen = sorted(candidates, key=lambda c: (distance[c], order[c]))[:count]
-    return sorted(chosen, key=order.__getitem__)
-
-
-def overflow_error(slot: Estimate) -> SettingsError:
-    return SettingsError(
-        f"the chains do not fit a slot: {slot}",
-        hint="ib.max_strikes_per_expiry, ib.max_dte or fewer symbols; ib.overflow = shrink takes "
-        "the nearest strikes; higher ib.rate_limits.snapshot.per_minute if the account allows",
+def describe_overflow(slot: Estimate) -> str | None:
+    """How many contracts do not fit a slot, and what to change; None where all do."""
+    if slot.fits:
+        return None
+    many = say_count(slot.contracts - slot.capacity, "contract does", "contracts do")
+    return (
+        f"{many} not fit a slot, the last ones have no quote: {slot}; fix: lower "
+        "ib.max_strikes_per_expiry or ib.max_dte, or take fewer symbols"
     )
 
 

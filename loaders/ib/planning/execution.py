@@ -11,10 +11,10 @@ from loaders.engine.source import Unit
 from loaders.ib import history_probe
 from loaders.ib.context import Context
 from loaders.ib.contracts import universe
-from loaders.ib.contracts.listing import find_candidates, fit_slot, measure_slot
+from loaders.ib.contracts.listing import find_candidates, measure_slot
 from loaders.ib.datasets import session
 from loaders.ib.planning.due import named_day, named_slots
-from loaders.ib.planning.estimate import describe_lag
+from loaders.ib.planning.estimate import describe_lag, describe_overflow
 from loaders.ib.planning.request import CLOSE, DISCOVER, SNAPSHOT, TASKS, lane_name
 from loaders.ib.planning.timetable import MARGIN
 from loaders.ib.queries import landed, loads
@@ -145,7 +145,7 @@ def _load_calendar(ctx: Context) -> Units:
 
 
 def _discover(ctx: Context, symbols: Sequence[str]) -> Units:
-    """Calendar and stocks, what may be listed and fits a slot, what exists, the session's set."""
+    """Calendar and stocks, what may be listed, what exists, the session's set."""
     yield [Unit("session", (session.KEY,))]
     day = named_day(ctx.load.request)
     if ctx.now() > require_session(day).close_at:  # a job of an earlier day, retried
@@ -164,18 +164,15 @@ def _discover(ctx: Context, symbols: Sequence[str]) -> Units:
         if ctx.load.cancelling():
             return
         ctx.discoveries[symbol] = find_candidates(ctx, symbol)
-    refusal = fit_slot(ctx)
-    if refusal is None:
-        yield [Unit("contract", left)]
+    yield [Unit("contract", left)]
     yield [Unit("session_contract", left)]
     yield from _land_events(ctx, last=True)
-    if refusal is not None:
-        raise refusal
     counts = ctx.ask(lambda conn: landed.count_contracts(conn, day))
     slot = measure_slot(ctx, counts)
     ctx.load.reporter.line(f"a slot: {slot}")
-    if (late := describe_lag(slot, ctx.settings.max_capture_lag_seconds)) is not None:
-        ctx.load.warn(late)
+    limit = ctx.settings.max_capture_lag_seconds
+    for why in filter(None, (describe_overflow(slot), describe_lag(slot, limit))):
+        ctx.load.warn(why)
 
 
 def _wait_for_slot(ctx: Context, before: Step | None, until: datetime) -> Units:

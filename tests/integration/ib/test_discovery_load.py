@@ -178,19 +178,17 @@ def test_a_set_older_than_five_sessions_does_not_stand_in(made: Bench) -> None:
     assert made.rows(SETS, "2026-11-30") == []
 
 
-def test_contracts_that_do_not_fit_are_left_out_or_refused(
+def test_contracts_that_do_not_fit_a_slot_are_named_and_taken(
     new_database: Callable[[], str], tmp_path: Path
 ) -> None:
-    tight = {"rate_limits": {"snapshot": {"per_minute": 0.1}}, "max_concurrent_snapshots": 4}
+    tight: dict[str, Any] = {"rate_limits": {"snapshot": {"per_minute": 0.1}}}
+    tight["max_concurrent_snapshots"] = 4
     with bench(new_database(), tmp_path / "tight", **tight) as made:
-        refused = made.with_settings(overflow="refuse").load("discover")
-        assert refused.exit_code == 3
-        assert "do not fit a slot" in str(refused.error)
-        assert made.rows("select count(*) from raw_ib.contract") == [(0,)]
-        shrunk = made.load("discover")
-        assert any("nearest strikes" in text for text in shrunk.warnings)
-        total = made.rows("select count(*)::int from raw_ib.session_contract")[0][0]
-        assert 0 < total <= 12
+        found = made.load("discover")
+        assert found.exit_code == 0
+        [warning] = [text for text in found.warnings if "do not fit a slot" in text]
+        assert "fix: lower ib.max_strikes_per_expiry or ib.max_dte, or take fewer" in warning
+        assert [row[-1] for row in made.rows(SETS, "2026-11-19")] == [28, 16]
 
 
 def test_terms_that_a_number_had_before_a_split_are_stored(

@@ -13,7 +13,7 @@ from loaders.ib.planning import estimate
 from loaders.ib.planning.dry_run import preview
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.console.pages.words import translate
-from quotemill.errors import SettingsError, UpstreamError
+from quotemill.errors import UpstreamError
 from tests.integration.ib.bench import Bench, bench, new_york
 
 NOWHERE = {"host": "127.0.0.1", "port": 1, "connect_timeout": 0.5}  # no gateway answers there
@@ -100,16 +100,14 @@ def test_tasks_and_days_are_those_of_the_time(made: Bench) -> None:
     assert [s["symbol"] for s in dry_run(made, keys=("MSFT",)).detail["symbols"]] == ["MSFT"]
 
 
-def test_contracts_that_do_not_fit_are_counted_or_refused(made: Bench) -> None:
+def test_contracts_that_do_not_fit_are_counted(made: Bench) -> None:
     tight = {"max_concurrent_snapshots": 1, "slot_window_minutes": 5 / 60}
     small = made.with_settings(**NOWHERE, **tight)
     plan = dry_run(small)
-    left = sum(s["left_out"] for s in plan.detail["symbols"])
-    assert not plan.detail["fits"]
-    assert left == plan.detail["slot"]["contracts"] - plan.detail["capacity"] > 0
-    assert any("do not fit a slot: the nearest strikes are taken" in line for line in plan.lines)
+    left = plan.detail["slot"]["contracts"] - plan.detail["capacity"]
+    assert (plan.detail["fits"], left > 0) == (False, True)
+    assert any(f"{left} contracts do not fit a slot, the last" in line for line in plan.lines)
     assert plan.error is None
-    assert isinstance(dry_run(small.with_settings(overflow="refuse")).error, SettingsError)
 
 
 @pytest.mark.long
@@ -127,7 +125,7 @@ def test_a_slot_is_planned_by_the_time_of_recent_batches(made: Bench) -> None:
     made.execute("update raw_ib.slot_run set planned = 100 + planned, errors = 100")
     assert (hold_s(), dry_run(made).detail["capacity"]) == (11.0, 8)
     result = made.at("2026-11-20T09:25:00").load("discover")
-    [warning] = [text for text in result.warnings if "the nearest strikes are taken" in text]
+    [warning] = [text for text in result.warnings if "do not fit a slot" in text]
     assert "8 contracts fit" in warning
     made.execute("update raw_ib.slot_run set attempts = 2")
     assert hold_s() == estimate.HOLD

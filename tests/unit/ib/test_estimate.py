@@ -1,17 +1,11 @@
-"""How many contracts fit a slot, and what is left out."""
-
-from decimal import Decimal
+"""How many contracts fit a slot, and what does not."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from loaders.ib.planning.estimate import (
     describe_lag,
+    describe_overflow,
     estimate_slot,
-    nearest,
-    overflow_error,
-    shares,
 )
 from loaders.ib.settings import IbSettings
 
@@ -53,31 +47,9 @@ def test_lines_that_are_held_long_limit_the_capacity() -> None:
     # a capture gives way two minutes before the next slot, whatever the window
     whole = estimate_slot(settings(window=30), {"AAPL": 3000}, 1.0)
     assert whole.capacity == (5 + 28 * 30) * 10
-    assert "do not fit a slot" in str(overflow_error(slow))
-
-
-@given(
-    st.dictionaries(st.text("ABC", min_size=1), st.integers(0, 500), min_size=1),
-    st.integers(0, 2000),
-)
-def test_shares_fit_and_are_even(wanted: dict[str, int], capacity: int) -> None:
-    result = shares(wanted, capacity)
-    assert result.keys() == wanted.keys()
-    assert all(0 <= result[s] <= wanted[s] for s in wanted)
-    assert sum(result.values()) <= capacity
-    if sum(wanted.values()) <= capacity:
-        assert result == wanted
-    else:
-        short = [s for s in wanted if result[s] < wanted[s]]
-        # a symbol that gets less than it wants gets as much as any, but for one
-        assert all(result[s] >= max(result.values()) - 1 for s in short)
-
-
-def test_the_nearest_to_the_money_stay_in_their_order() -> None:
-    names = ["far", "near", "at", "off"]
-    distance = dict(zip(names, map(Decimal, (30, 5, 0, 12)), strict=True))
-    assert nearest(names, distance, 2) == ["near", "at"]
-    assert nearest(names, distance, 4) == names
+    many = f"{3000 - slow.capacity:,} contracts do not fit a slot, the last ones have no quote: "
+    assert str(describe_overflow(slow)).startswith(many)
+    assert describe_overflow(quick) is None
 
 
 def test_a_slot_that_takes_longer_than_the_lag_allows_is_named() -> None:
