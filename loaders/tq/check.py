@@ -1,29 +1,18 @@
-"""The check before a load: log-in, licence, contracts, and what a backfill takes."""
+"""The check before a load: log-in, licence and contracts."""
 
 import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from loaders.engine.check import Check, describe_service
 from loaders.settings import Settings
-from loaders.tq import landed
 from loaders.tq.client.answers import Licence
 from loaders.tq.client.harvest import Harvest
-from loaders.tq.estimate import Estimate, Measured, estimate, estimate_due
 from loaders.tq.request import check_client
 from loaders.tq.tick_days.recent_ticks import HISTORY, LACKING, NEWEST
 from loaders.trading_time import SHANGHAI
-from loaders.warehouse.postgres import find_warehouse
-from quotemill.errors import QuotemillError
-from quotemill.warehouse.schemas import has_relation
 from quotemill.wording import say_count
-
-if TYPE_CHECKING:
-    import psycopg
 
 ENDS_SOON = 14  # days
 ENDLESS = 2099  # year in which the vendor lets free accounts end
@@ -40,7 +29,6 @@ def check(settings: Settings, now: datetime) -> Check:
     with tempfile.TemporaryDirectory() as folder, Harvest(tq, Path(folder) / "check") as harvest:
         harvest.login()
         answer, licence = harvest.instruments(tq.varieties), harvest.licence()
-        days = harvest.calendar(_first_day(settings, today), today)
     if licence.ends and licence.days_left is None:
         licence = replace(licence, days_left=(licence.ends - today).days)
     counts = {v: sum(row["variety"] == v for row in answer.contracts) for v in tq.varieties}
@@ -50,11 +38,8 @@ def check(settings: Settings, now: datetime) -> Check:
     newest = {variety: answer.seen_at.get(variety) for variety in tq.varieties}
     warnings = [f"no quote of {variety}" for variety, at in newest.items() if at is None]
     parts = [f"the futures servers let the account in; {contracts}", describe_licence(licence)]
-    history, due = HISTORY in licence.features, None
-    if history:
-        due = _estimate(settings, days)
-        parts.append(due.describe(settings))
-    else:
+    history = HISTORY in licence.features
+    if not history:
         warnings.append(
             f"{LACKING}: only the newest {NEWEST:,} ticks of a contract land, and those that "
             "`loaders run tq --mode live` records; the rest needs no permission"
@@ -69,7 +54,6 @@ def check(settings: Settings, now: datetime) -> Check:
         "account_type": licence.account_type,
         "licence_ends": licence.ends,
         "licence_days_left": licence.days_left,
-        "estimate": due and due.as_json(),
     }
     return describe_service("; ".join(parts), warnings, detail)
 
@@ -94,27 +78,3 @@ def describe_end(licence: Licence) -> str:
     return (
         f"the licence ends {licence.ends}, in {licence.days_left} days: what it allows ends with it"
     )
-
-
-def _first_day(settings: Settings, today: date) -> date:
-    """The first day that a load asks for."""
-    start, first = settings.tq.start, None
-
-    def read(conn: "psycopg.Connection") -> date | None:
-        is_made = has_relation(conn, "raw_tq.main_harvest")
-        return landed.window_start(conn, start, today) if is_made else None
-
-    with suppress(QuotemillError):  # doctor and status say what is wrong with it
-        warehouse = find_warehouse(settings)
-        first = warehouse.ask(read) if warehouse else None
-    return first or start or today - landed.WINDOW
-
-
-def _estimate(settings: Settings, window: Sequence[date]) -> Estimate:
-    """An estimate of a window's due days: all of it before the first schedule."""
-    try:
-        warehouse = find_warehouse(settings)
-        due = estimate_due(settings, warehouse, window) if warehouse else None
-    except QuotemillError:  # doctor and status say what is wrong with it
-        due = None
-    return due or estimate(len(window) * len(settings.tq.varieties), settings.tq, Measured())

@@ -1,14 +1,18 @@
-"""Work that a load of China futures leaves, and the command that does it."""
+"""Work that a load of China futures leaves, and the command that does it; days that it fetches."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from importlib.resources import files
 
 import psycopg
 
+from loaders.engine.request import LoadRequest
+from loaders.engine.source import Previewed
 from loaders.settings import Settings
 from loaders.tq.datasets.tick_minute import MOST_DAYS, count_due_days
+from loaders.tq.request import check_request
 from loaders.tq.tick_days.ledger import read_no_data, read_rejudged, read_short_days
+from loaders.tq.tick_days.plan import NOTHING_BUILT
 from loaders.tq.tick_days.recent_ticks import PERMISSION_SETTING
 from loaders.tq.tick_days.rules import find_due_days
 from loaders.tq.tick_days.schedule import (
@@ -18,6 +22,7 @@ from loaders.tq.tick_days.schedule import (
     read_settled_days,
 )
 from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 from quotemill.wording import say_count
 
 # the time of the newest load, which may not be the clock's: a day on record is due again some time
@@ -72,6 +77,41 @@ def read_due_days(conn: psycopg.Connection, settings: Settings, schema: str) -> 
         as_of=as_of,
         recheck_after=timedelta(days=settings.tq.recheck_after),
     )
+
+
+def preview(
+    settings: Settings, warehouse: Warehouse | None, request: LoadRequest, _: datetime | None
+) -> Previewed:
+    """The days of ticks that a load would fetch, by the schedule that is built."""
+    check_request(settings, request)
+
+    def read(conn: psycopg.Connection) -> tuple[dict[str, date], list[Scheduled]]:
+        schema = warehouse.inner_schema("futures") if warehouse else ""
+        if not has_relation(conn, "raw_tq.symbol_day"):
+            return {}, []
+        built = read_last_days(conn, schema, settings.tq.varieties)
+        return built, read_due_days(conn, settings, schema) if built else []
+
+    built, due = warehouse.ask(read) if warehouse else ({}, [])
+    if not built:
+        return Previewed((NOTHING_BUILT,), {"days": {}})
+    first, last = request.since or date.min, request.until or date.max
+    days: dict[str, list[date]] = {v: [] for v in request.keys or settings.tq.varieties}
+    for day in due:
+        if day.variety in days and first <= day.trading_day <= last:
+            days[day.variety].append(day.trading_day)
+    lines = [
+        f"{v}: {say_count(len(due), 'day')} from {min(due)} to {max(due)}"
+        for v, due in days.items()
+        if due
+    ]
+    if new := [variety for variety in days if variety not in built]:
+        lines.append(f"{', '.join(new)}: not in the schedule yet, and not counted here")
+    if count := sum(map(len, days.values())):
+        lines.append(say_count(count, "day of ticks is due", "days of ticks are due"))
+    else:
+        lines += [f"the schedule ends {max(built.values())}", "no day of ticks is due"]
+    return Previewed(tuple(lines), {"days": {v: len(due) for v, due in days.items() if due}})
 
 
 def _to_fetch(conn: psycopg.Connection, settings: Settings, schema: str) -> list[str]:

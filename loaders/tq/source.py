@@ -17,8 +17,7 @@ from loaders.tq.client.harvest import Harvest
 from loaders.tq.context import Context
 from loaders.tq.coverage import read_coverage
 from loaders.tq.doctor import check_setup
-from loaders.tq.estimate import preview
-from loaders.tq.next_steps import list_next_steps
+from loaders.tq.next_steps import list_next_steps, preview
 from loaders.tq.plan import DATASETS, plan
 from loaders.tq.request import (
     DATASETS_BY_MODE,
