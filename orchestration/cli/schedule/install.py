@@ -15,7 +15,7 @@ from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import find_warehouse
 from orchestration.cli.schedule.jobs import read_jobs, require_scheduler, warn_if_no_job
 from orchestration.schedule import ledger
-from orchestration.schedule.install import check, cron, launchd, place, remove, systemd, write
+from orchestration.schedule.install import cron, launchd, place, remove, systemd, write
 from orchestration.schedule.install.place import Place
 from orchestration.schedule.jobs import survey
 from orchestration.schedule.listing import list_names
@@ -30,11 +30,11 @@ def install_command(
         bool, typer.Option("--cron", help="A line in this user's crontab.")
     ] = False,
     for_systemd: Annotated[
-        bool, typer.Option("--systemd", help="A service and a timer for each job.")
+        bool, typer.Option("--systemd", help="A service that keeps serving.")
     ] = False,
     for_launchd: Annotated[bool, typer.Option("--launchd", help="An agent of macOS.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be written, checked as well.")
+        bool, typer.Option("--dry-run", help="Print what would be written.")
     ] = False,
     folder: Annotated[
         Path | None, typer.Option(help="Write units or the agent there and not where they belong.")
@@ -42,8 +42,9 @@ def install_command(
 ) -> None:
     """Write the files by which this machine starts the jobs, in the current working directory.
 
-    systemd-analyze, crontab or plutil check them where installed. Run it again after a change of
-    the schedule's settings (not needed with --cron and --launchd), or after the environment moved.
+    A service or an agent keeps `quotemill schedule serve` alive; the line of cron checks each
+    minute. Either reads the settings at each check. Run it again after the environment moved.
+    --systemd removes the units that an older version wrote for each job.
 
     Example: quotemill schedule install --systemd --dry-run
     """
@@ -68,12 +69,12 @@ def install_command(
     elif for_launchd:
         _install_launchd(here, folder, dry_run)
     else:
-        _install_systemd(settings, here, folder, dry_run)
+        _install_systemd(here, folder, dry_run)
 
 
 def uninstall_command(
     for_cron: Annotated[bool, typer.Option("--cron", help="The line in this crontab.")] = False,
-    for_systemd: Annotated[bool, typer.Option("--systemd", help="Services and timers.")] = False,
+    for_systemd: Annotated[bool, typer.Option("--systemd", help="The service.")] = False,
     for_launchd: Annotated[bool, typer.Option("--launchd", help="The agent of macOS.")] = False,
     folder: Annotated[
         Path | None, typer.Option(help="Folder that the install was given, of units or the agent.")
@@ -98,9 +99,7 @@ def uninstall_command(
         removed = _remove(remove.own_agent(here, folder), folder, [stop])
     else:
         units = remove.own_units(here, folder or write.systemd_folder())
-        ctl = ["systemctl"] if is_root() else ["systemctl", "--user"]
-        timers = [unit.name for unit in units if unit.suffix == ".timer"]
-        removed = _remove(units, folder, [[*ctl, "stop", *timers], [*ctl, "daemon-reload"]])
+        removed = _remove(units, folder, _stop_units(units))
     for name in removed:
         print(name)
     # in any case: a second call finds no files, and makes up for a warehouse that was away
@@ -149,7 +148,6 @@ def _install_cron(here: Place, dry_run: bool) -> None:
 
 def _install_launchd(here: Place, folder: Path | None, dry_run: bool) -> None:
     agent = launchd.agent(here)
-    check.launchd(agent)
     if dry_run:
         print(agent.decode(), end="")
         return
@@ -158,27 +156,30 @@ def _install_launchd(here: Place, folder: Path | None, dry_run: bool) -> None:
     print(f"next: launchctl bootstrap gui/$(id -u) {shlex.quote(str(path))}", file=sys.stderr)
 
 
-def _install_systemd(settings: Settings, here: Place, folder: Path | None, dry_run: bool) -> None:
-    jobs, _ = read_jobs(settings)
-    units = systemd.units(jobs.values(), here, datetime.now(UTC).year)
-    if not check.systemd(units):
-        print("not checked: there is no systemd-analyze here", file=sys.stderr)
+def _install_systemd(here: Place, folder: Path | None, dry_run: bool) -> None:
     if dry_run:
-        for name, text in units.items():
-            print(f"# --- {name}\n{text}")
+        print(write.systemd_text(here), end="")
         return
     target = folder or write.systemd_folder()
-    stale = write.systemd_units(units, target)
-    timers = [name for name in units if name.endswith(".timer")]
-    for name in units:
-        print(target / name)
-    ctl = "systemctl" if is_root() else "systemctl --user"
-    gone = [path.name for path in stale if path.name.endswith(".timer")]
-    if gone:
-        print(f"next: {ctl} stop {' '.join(gone)}", file=sys.stderr)
-    print(f"next: {ctl} daemon-reload && {ctl} enable --now {' '.join(timers)}", file=sys.stderr)
-    if ctl != "systemctl":
-        print("next: loginctl enable-linger, so that they run while you are away", file=sys.stderr)
+    older = [path for path in remove.own_units(here, target) if path.name != systemd.UNIT]
+    path = write.systemd_unit(here, target)
+    for gone in _remove(older, folder, _stop_units(older)):
+        print(f"removed: {gone}", file=sys.stderr)
+    print(path)
+    ctl = " ".join(_systemctl())
+    print(f"next: {ctl} daemon-reload && {ctl} enable --now {systemd.UNIT}", file=sys.stderr)
+    if not is_root():
+        print("next: loginctl enable-linger, so that it runs while you are away", file=sys.stderr)
+
+
+def _systemctl() -> list[str]:
+    return ["systemctl"] if is_root() else ["systemctl", "--user"]
+
+
+def _stop_units(units: list[Path]) -> list[list[str]]:
+    """The commands that end what units start. A service of one job ends with its run."""
+    names = [path.name for path in units if path.suffix == ".timer" or path.name == systemd.UNIT]
+    return [[*_systemctl(), "stop", *names], [*_systemctl(), "daemon-reload"]]
 
 
 def _remember(settings: Settings, logs: Path) -> None:

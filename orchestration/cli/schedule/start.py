@@ -47,7 +47,7 @@ def run_command(
 ) -> None:
     """Start what is due now, each job in its own process, and wait for its end.
 
-    For a line of cron each minute, or with JOB for a timer of that job. Missed starts are made up
+    For a line of cron each minute, or with JOB for a line of that job. Missed starts are made up
     for by one run where the job catches up. The exit code is the most severe one of what it
     started, 0 where nothing is due; 3 where a job cannot be read, which stops no other.
 
@@ -60,7 +60,7 @@ def run_command(
 
 
 def serve_command() -> None:
-    """Keep running and start each job when it is due, on machines without cron and systemd.
+    """Keep running and start each job when it is due, as a service does, or in a container.
 
     SIGTERM or Ctrl-C ends it and what it started; missed starts are caught up at the next start.
 

@@ -147,17 +147,16 @@ def describe_schedules(console: Console, notes: tuple[str, ...] = ()) -> Schedul
             "error": describe(wrong)["error"] if wrong else None,
         }
         jobs.append(JobAnswer(**{**row, **own}))
-    installed = _read_installed(console, listing)
+    installed = _read_installed(console)
     return SchedulesAnswer(jobs=jobs, installed=installed, rules=list(RULES), notes=list(notes))
 
 
-def _read_installed(console: Console, listing: Listing) -> list[InstalledAnswer]:
+def _read_installed(console: Console) -> list[InstalledAnswer]:
     try:
         here = place.find(console.settings(), console.cwd)
     except SettingsError:  # a folder that no timer file can hold
         return []
-    installed = state.read_installed(listing.jobs.values(), here, console.clock().year)
-    return [InstalledAnswer.model_validate(row) for row in installed]
+    return [InstalledAnswer.model_validate(row) for row in state.read_installed(here)]
 
 
 def read_listing(console: Console) -> Listing:

@@ -1,5 +1,5 @@
-"""Files that let a system start the jobs: units of systemd, a line of crontab, a launchd agent.
+"""Files that let a system start the jobs: a unit of systemd, a line of crontab, a launchd agent.
 
-They only say when to check; `quotemill schedule run` decides by ops.schedules, so a timer that
-fires once too often starts nothing.
+They keep `quotemill schedule serve` alive, or check each minute; what starts is decided by
+ops.schedules, so one check too many starts nothing.
 """

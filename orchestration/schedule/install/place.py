@@ -28,7 +28,7 @@ class Place:
     left_out: tuple[str, ...] = ()
 
     def log(self, name: str) -> Path:
-        return self.logs / f"schedule-{file_name(name)}.log"
+        return self.logs / f"schedule-{name}.log"
 
 
 def find(settings: Settings, cwd: Path | None = None) -> Place:
@@ -46,8 +46,3 @@ def find(settings: Settings, cwd: Path | None = None) -> Place:
         if re.search(r"[\x00-\x1f\x7f]", str(path)):
             raise SettingsError(f"{str(path)!r} has characters that no file of timers can hold")
     return place
-
-
-def file_name(job: str) -> str:
-    """A job's name as a part of a file's; jobs that SQL made may have any."""
-    return re.sub(r"[^A-Za-z0-9_]", "-", job)

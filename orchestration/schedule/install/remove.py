@@ -11,8 +11,11 @@ from quotemill.errors import SettingsError
 
 
 def own_units(here: Place, folder: Path) -> list[Path]:
-    """The units of this folder. Raises SettingsError for those of another."""
-    own = systemd.folder_of(systemd.units((), here, 2000)[systemd.ALERT])
+    """The units of this folder, also those of older versions: a service and a timer for each job.
+
+    Raises SettingsError for those of another folder.
+    """
+    own = systemd.folder_of(write.systemd_text(here))
     units = [*folder.glob(f"{PREFIX}*.service"), *folder.glob(f"{PREFIX}*.timer")]
     texts = {path: path.read_text("utf-8", "replace") for path in sorted(units)}
     ours = {path: text for path, text in texts.items() if MARK in text}
@@ -20,7 +23,9 @@ def own_units(here: Place, folder: Path) -> list[Path]:
         other = systemd.folder_of(text)
         if other not in (own, None):
             raise SettingsError(
-                f"{path} starts the jobs of {other}", hint=f"run the command in {other}"
+                f"{path} starts the jobs of {other}, which would not run any more",
+                hint=f"`quotemill schedule uninstall --systemd` in {other}; or leave it, and start "
+                f"those of {own} by `quotemill schedule serve`",
             )
     return list(ours)
 
@@ -37,9 +42,10 @@ def own_agent(here: Place, folder: Path | None) -> list[Path]:
 def remove_files(paths: Iterable[Path]) -> None:
     """Delete units or an agent."""
     for path in paths:
-        path.unlink()
         # what `systemctl enable` made; a later install would start at boot by it
-        (path.parent / "timers.target.wants" / path.name).unlink(missing_ok=True)
+        for wants in path.parent.glob("*.target.wants"):
+            (wants / path.name).unlink(missing_ok=True)
+        path.unlink()
 
 
 def succeeds(command: list[str]) -> bool:

@@ -1,12 +1,11 @@
-"""The installed schedule of this folder, and whether it still starts the jobs as they are now."""
+"""The installed schedule of this folder, and whether it is as an install would write it now."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from orchestration.schedule.install import cron, launchd, systemd, write
-from orchestration.schedule.install.place import MARK, Place
-from orchestration.schedule.jobs import Job
+from orchestration.schedule.install import cron, launchd, remove, systemd, write
+from orchestration.schedule.install.place import Place
 from quotemill.errors import SettingsError
 
 
@@ -24,23 +23,20 @@ class Installed:
     command: str
 
 
-def read_installed(jobs: Iterable[Job], here: Place, year: int) -> list[Installed]:
-    """The installs of a folder; `year` gives the hours of sessions, as at an install."""
+def read_installed(here: Place) -> list[Installed]:
+    """The installs of a folder."""
     return [
         Installed(kind, is_current, f"quotemill schedule install --{kind}")
-        for kind, is_current in _compare(jobs, here, year)
+        for kind, is_current in _compare(here)
     ]
 
 
-def _compare(jobs: Iterable[Job], here: Place, year: int) -> Iterator[tuple[str, bool]]:
-    wanted = systemd.units(jobs, here, year)
-    folder = write.systemd_folder()
-    paths = [p for kind in ("service", "timer") for p in folder.glob(f"{systemd.PREFIX}*.{kind}")]
-    texts = {path.name: path.read_text("utf-8", "replace") for path in paths}
-    ours = {name: text for name, text in texts.items() if MARK in text}
-    folders = {systemd.folder_of(text) for text in ours.values()} - {None}
-    if folders == {systemd.folder_of(wanted[systemd.ALERT])}:
-        yield "systemd", ours == dict(wanted)
+def _compare(here: Place) -> Iterator[tuple[str, bool]]:
+    with contextlib.suppress(SettingsError):  # units of another folder
+        units = remove.own_units(here, write.systemd_folder())
+        if units:
+            texts = {path.name: path.read_text("utf-8", "replace") for path in units}
+            yield "systemd", texts == {systemd.UNIT: write.systemd_text(here)}
     block = cron.block(here)
     with contextlib.suppress(SettingsError):  # no crontab here, or one of another folder
         present = write.read_crontab(block)

@@ -4,13 +4,11 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 from loaders.files import whole_file
 from orchestration.schedule.install import cron, launchd, systemd
-from orchestration.schedule.install.place import MARK
-from orchestration.schedule.install.systemd import PREFIX
+from orchestration.schedule.install.place import MARK, Place
 from quotemill.errors import SettingsError
 from quotemill.systems import is_root
 
@@ -26,28 +24,18 @@ def systemd_folder() -> Path:
     return Path(base) / "systemd" / "user"
 
 
-def systemd_units(files: Mapping[str, str], folder: Path) -> list[Path]:
-    """Write units, and remove those of jobs that there are no more: the names of these.
+def systemd_text(here: Place) -> str:
+    """The unit as this user's systemd takes it."""
+    return systemd.unit(here, is_system=is_root())
 
-    Refuses files of such a name that no install wrote, and those of another folder.
-    """
-    present = [path for kind in ("service", "timer") for path in folder.glob(f"{PREFIX}*.{kind}")]
-    texts = {path: path.read_text("utf-8", "replace") for path in present}
-    ours = {path for path, text in texts.items() if MARK in text}
-    if foreign := [path for path in present if path.name in files and path not in ours]:
-        raise SettingsError(
-            f"{foreign[0]} was not written by an install", hint="rename or remove it"
-        )
-    here = systemd.folder_of(files[systemd.ALERT])
-    for path in sorted(ours):
-        way_out = f"stop its timers and remove {folder / PREFIX}*"
-        _refuse_another(str(path), systemd.folder_of(texts[path]), here, way_out)
-    for name, text in files.items():
-        write(folder / name, text.encode())
-    stale = sorted(path for path in ours if path.name not in files)
-    for path in stale:
-        path.unlink()
-    return stale
+
+def systemd_unit(here: Place, folder: Path) -> Path:
+    """Write the unit. Refuses a file of its name that no install wrote."""
+    path = folder / systemd.UNIT
+    if path.exists() and MARK not in path.read_text("utf-8", "replace"):
+        raise SettingsError(f"{path} was not written by an install", hint="rename or remove it")
+    write(path, systemd_text(here).encode())
+    return path
 
 
 def launchd_agent(agent: bytes, folder: Path | None) -> Path:

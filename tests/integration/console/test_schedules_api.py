@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from orchestration.console.pages.configuration import FREQUENCIES
-from orchestration.schedule.install import cron, place, systemd, write
-from tests.integration.console.conftest import NO_LIMIT, NOW, Caller, Open
+from orchestration.schedule.install import cron, place, write
+from tests.integration.console.conftest import NO_LIMIT, Caller, Open
 
 SCHEDULES = "/api/schedules"
 SERVICE = {"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}
@@ -144,12 +144,7 @@ def test_installed_lines_that_are_stale_say_so(open_console: Open, tmp_path: Pat
     caller = open_console(SERVICE)
     here = place.find(caller.console.settings(), tmp_path)
     (tmp_path / "crontab").write_text(f"5 4 * * * mine\n{cron.block(here)}")
-    from orchestration.schedule import jobs
-
-    (tmp_path / "units").mkdir()
-    known = jobs.read_jobs(caller.console.settings()).values()
-    for name, text in systemd.units(known, here, NOW.year).items():
-        (tmp_path / "units" / name).write_text(text)
+    unit = write.systemd_unit(here, tmp_path / "units")
 
     def installed() -> Any:
         return {row["kind"]: row for row in caller.json(SCHEDULES)["installed"]}
@@ -159,6 +154,8 @@ def test_installed_lines_that_are_stale_say_so(open_console: Open, tmp_path: Pat
         "cron": True,
     }
     put(caller, job="tdx_daily", when="daily 19:00")
+    assert installed()["systemd"]["is_current"] is True  # it reads the settings itself
+    unit.with_name("quotemill-tdx_daily.timer").write_text(unit.read_text())
     assert installed()["systemd"] == {
         "kind": "systemd",
         "is_current": False,

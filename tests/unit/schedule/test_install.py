@@ -7,8 +7,6 @@ import shlex
 import shutil
 import subprocess
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,15 +15,12 @@ from typer.testing import CliRunner
 from loaders.settings import Settings, load_settings
 from orchestration.cli import app
 from orchestration.cli.schedule import install
-from orchestration.schedule import jobs
-from orchestration.schedule.install import check, cron, launchd, place, remove, systemd, write
+from orchestration.schedule.install import cron, launchd, place, remove, systemd, write
 from orchestration.schedule.install.place import Place
 from orchestration.schedule.ledger import name_windows_task
-from orchestration.schedule.timing import Timing, parse_rule
-from quotemill.errors import QuotemillError, SettingsError, UsageError
+from quotemill.errors import SettingsError, UsageError
 from quotemill.warehouse.postgres import WarehouseAway
 from tests.requirements import require
-from tests.unit.schedule.test_jobs import SOURCES
 
 ODD = "100% of 'my' data"
 
@@ -41,139 +36,51 @@ def here(tmp_path: Path) -> Place:
     return Place(tmp_path / ODD, program, home / "logs", {"QUOTEMILL_HOME": str(home)})
 
 
-@pytest.fixture
-def units(here: Place, tmp_path: Path) -> dict[str, str]:
-    toml = '[schedule.tdx_realtime]\nwhen = "every 5m in session"\n'
-    toml += '[schedule.odd]\ncommand = "status"\nwhen = "cron 0 8 13 * fri"\njitter = 60'
-    (tmp_path / "quotemill.toml").write_text(toml, "utf-8")
-    known = jobs.read_jobs(load_settings(SOURCES, cwd=tmp_path))
-    return dict(systemd.units(known.values(), here, 2026))
+# as an older version wrote them: of a job, of all jobs, of alerts
+OLDER = ("tdx_daily.service", "tdx_daily.timer", "schedule.run.service", "schedule.run.timer")
 
 
-def analyze(*command: str) -> str:
+def write_older(folder: Path, here: Place) -> set[str]:
+    """Write what an older version installed; the names."""
+    folder.mkdir(exist_ok=True)
+    where = f"[Service]\nWorkingDirectory={here.folder}".replace("%", "%%")
+    names = {f"quotemill-{name}" for name in (*OLDER, "alert@.service")}
+    for name in names:
+        text = where if name.endswith(".service") else "[Timer]\nOnCalendar=daily"
+        (folder / name).write_text(f"# {place.MARK} --systemd; edits are lost.\n{text}\n", "utf-8")
+    return names
+
+
+def test_systemd_takes_the_unit(here: Place, tmp_path: Path) -> None:
     require("systemd", shutil.which("systemd-analyze") is not None, "there is no systemd-analyze")
-    done = subprocess.run(["systemd-analyze", *command], capture_output=True, text=True, timeout=60)
+    path = write.systemd_unit(here, tmp_path)
+    verify = ["systemd-analyze", "verify", "--man=no", str(path)]
+    done = subprocess.run(verify, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
-def elapses(text: str, begin: datetime, count: int) -> list[datetime]:
-    """When systemd itself would fire."""
-    out = analyze(
-        "calendar", f"--base-time={begin:%Y-%m-%d %H:%M:%S UTC}", f"--iterations={count}", text
-    )
-    in_utc = "(in UTC):" if "(in UTC):" in out else ("Next elapse:", "Iter. #")
-    lines = (line.strip() for line in out.splitlines())
-    times = (line.split(": ", 1)[1].strip() for line in lines if line.startswith(in_utc))
-    return [datetime.strptime(x, "%a %Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC) for x in times]
+def test_the_unit_keeps_the_schedule_served(here: Place) -> None:
+    unit = systemd.unit(here, is_system=False)
+    [command] = re.findall("^ExecStart=(.*)$", unit, re.MULTILINE)
+    assert shlex.split(command)[-2:] == ["schedule", "serve"]
+    for line in ("Restart=always", "KillMode=process", "WantedBy=default.target"):
+        assert f"\n{line}\n" in unit
+    assert "WantedBy=multi-user.target" in systemd.unit(here, is_system=True)
+    assert systemd.folder_of(unit) == str(here.folder)
+    assert str(here.log("serve")).replace("%", "%%") in unit
 
 
-@pytest.mark.parametrize(
-    ("when", "zone", "calendar"),
-    [
-        ("daily 17:30", "Asia/Shanghai", ""),
-        ("daily 04:00 07:30", "America/New_York", ""),
-        ("weekly sat 09:30", "Asia/Shanghai", ""),
-        ("monthly 28 10:00", "Asia/Shanghai", ""),
-        ("cron 3-58/5 4-19 * * 1-5", "America/New_York", ""),
-        ("cron 0 8 13 * fri", "UTC", ""),
-        ("cron 15 */6 * 2,11 *", "Europe/Berlin", ""),
-    ],
-)
-def test_systemd_reads_the_rules_as_they_are_meant(when: str, zone: str, calendar: str) -> None:
-    timing = parse_rule(when, zone, calendar)
-    assert timing is not None
-    begin = datetime(2026, 10, 30, 12, tzinfo=UTC)  # two days before New York's clock goes back
-    starts = sorted(
-        {at for text in systemd.calendar(timing, 2026) for at in elapses(text, begin, 12)}
-    )
-    expected = list(timing.starts(begin, starts[11]))
-    assert starts[: len(expected)] == expected
-
-
-@pytest.mark.parametrize(
-    ("minutes", "zone", "calendar"),
-    [(5, "Asia/Shanghai", "XSHG"), (30, "America/New_York", "XNYS"), (5, "UTC", "XNYS")],
-)
-def test_a_timer_fires_at_every_start_in_session(minutes: int, zone: str, calendar: str) -> None:
-    timing = parse_rule(f"every {minutes}m in session", zone, calendar)
-    assert isinstance(timing, Timing)
-    [text] = systemd.calendar(timing, 2026)
-    for begin in (datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 11, 27, tzinfo=UTC)):
-        fired = set(elapses(text, begin, 300))
-        wanted = set(timing.starts(begin, begin + timedelta(hours=23)))
-        assert wanted
-        assert wanted <= fired
-
-
-def test_systemd_takes_the_units_and_would_refuse_others(units: dict[str, str]) -> None:
-    require("systemd", shutil.which("systemd-analyze") is not None, "there is no systemd-analyze")
-    assert check.systemd(units)
-    broken = units["quotemill-tdx_daily.timer"].replace("17:30:00", "27:30:00")
-    with pytest.raises(QuotemillError, match="systemd-analyze refuses"):
-        check.systemd(units | {"quotemill-tdx_daily.timer": broken})
-
-
-def test_each_job_has_a_service_and_a_timer_and_reports_its_failure(
-    units: dict[str, str], here: Place
-) -> None:
-    off = {"quotemill-odd.service", "quotemill-tdx_realtime.timer", "quotemill-tdx_daily.timer"}
-    assert off <= set(units)
-    service, timer = units["quotemill-tdx_daily.service"], units["quotemill-tdx_daily.timer"]
-    assert "OnFailure=quotemill-alert@tdx_daily.service" in service
-    assert "KillMode=process" in service
-    assert "OnCalendar=*-*-* 17:30:00 Asia/Shanghai" in timer
-    assert "Persistent=true" in timer
-    assert "Persistent=false" in units["quotemill-ib_snapshot.timer"]
-    assert "secret" not in "".join(units.values())
-    assert str(here.log("tdx_daily")).replace("%", "%%") in service
-
-
-def test_a_timer_checks_all_jobs_after_the_boot_and_between_their_starts(
-    units: dict[str, str], tmp_path: Path
-) -> None:
-    service, timer = (units[f"quotemill-schedule.run.{kind}"] for kind in ("service", "timer"))
-    [command] = re.findall("^ExecStart=(.*)$", service, re.MULTILINE)
-    assert shlex.split(command)[-2:] == ["schedule", "run"]
-    assert "OnFailure=quotemill-alert@schedule.run.service" in service
-    assert "SuccessExitStatus=75" in service
-    assert "OnBootSec=2min" in timer
-    [text] = re.findall("^OnCalendar=(.*)$", timer, re.MULTILINE)
-    begin = datetime(2026, 11, 23, tzinfo=UTC)
-    looks = elapses(text, begin, 288)
-    assert {b - a for a, b in pairwise(looks)} == {timedelta(minutes=10)}
-    # beside a job's own timer it would only be in its way
-    shipped = jobs.read_jobs(load_settings(SOURCES, cwd=tmp_path / "none")).values()
-    for job in shipped:
-        assert not set(looks) & set(job.timing.starts(begin, looks[-1]) if job.timing else ())
-
-
-def test_an_install_takes_away_what_an_earlier_one_wrote_and_nothing_else(
-    units: dict[str, str], tmp_path: Path
-) -> None:
+def test_units_of_another_folder_are_refused_and_stay(here: Place, tmp_path: Path) -> None:
     folder = tmp_path / "units"
-    assert write.systemd_units(units, folder) == []
-    foreign = folder / "quotemill-mine.service"
-    foreign.write_text("[Service]\n", "utf-8")
-    fewer = {name: text for name, text in units.items() if "odd" not in name}
-    stale = write.systemd_units(fewer, folder)
-    assert [path.name for path in stale] == ["quotemill-odd.service", "quotemill-odd.timer"]
-    assert {path.name for path in folder.iterdir()} == {*fewer, foreign.name}
-    (folder / "quotemill-odd.timer").write_text("[Timer]\n", "utf-8")
-    with pytest.raises(SettingsError, match=r"quotemill-odd\.timer was not written"):
-        write.systemd_units(units, folder)
-
-
-def test_units_of_another_folder_are_refused_and_stay(
-    units: dict[str, str], here: Place, tmp_path: Path
-) -> None:
-    folder = tmp_path / "units"
-    write.systemd_units(units, folder)
-    job = next(iter(jobs.read_jobs(load_settings(SOURCES, cwd=tmp_path)).values()))
-    other = systemd.units([job], replace(here, folder=tmp_path / "other"), 2026)
+    names = write_older(folder, here)
+    write.systemd_unit(here, folder)
+    other = replace(here, folder=tmp_path / "other")
     with pytest.raises(SettingsError, match=f"starts the jobs of {re.escape(str(here.folder))}"):
-        write.systemd_units(other, folder)
-    assert {path.name for path in folder.iterdir()} == set(units)
+        remove.own_units(other, folder)
+    assert {path.name for path in folder.iterdir()} == {*names, systemd.UNIT}
+    (folder / systemd.UNIT).write_text("[Service]\n", "utf-8")
+    with pytest.raises(SettingsError, match=r"quotemill-schedule\.service was not written"):
+        write.systemd_unit(here, folder)
 
 
 def test_an_agent_of_another_folder_is_refused_and_stays(here: Place, tmp_path: Path) -> None:
@@ -224,7 +131,7 @@ def test_a_crontab_that_starts_another_folders_jobs_is_left_alone(
 
 
 def test_an_uninstall_takes_away_what_an_install_wrote_alone(
-    here: Place, units: dict[str, str], own_crontab: Path, tmp_path: Path
+    here: Place, own_crontab: Path, tmp_path: Path
 ) -> None:
     own_crontab.write_text("5 4 * * * mine\n", "utf-8")
     write.crontab(cron.block(here))
@@ -235,24 +142,49 @@ def test_an_uninstall_takes_away_what_an_install_wrote_alone(
     assert not remove.remove_cron_lines(here)
 
     folder = tmp_path / "units"
-    write.systemd_units(units, folder)
+    names = {*write_older(folder, here), systemd.UNIT}
+    write.systemd_unit(here, folder)
     (folder / "quotemill-mine.timer").write_text("[Timer]\n", "utf-8")
-    enabled = folder / "timers.target.wants"  # as `systemctl enable` links them
-    enabled.mkdir()
-    for name in (*(name for name in units if name.endswith(".timer")), "quotemill-mine.timer"):
-        (enabled / name).symlink_to(folder / name)
+    enabled = [folder / f"{name}.target.wants" for name in ("timers", "default")]
+    for wants, kind in zip(enabled, (".timer", "schedule.service"), strict=True):
+        wants.mkdir()  # as `systemctl enable` links them
+        for name in (*(name for name in names if name.endswith(kind)), "quotemill-mine.timer"):
+            (wants / name).symlink_to(folder / name)
     with pytest.raises(SettingsError, match="starts the jobs of"):
         remove.own_units(replace(here, folder=tmp_path / "other"), folder)
     ours = remove.own_units(here, folder)
-    assert {path.name for path in ours} == set(units)
+    assert {path.name for path in ours} == names
     remove.remove_files(ours)
-    assert {path.name for path in folder.iterdir()} == {"quotemill-mine.timer", enabled.name}
-    assert [path.name for path in enabled.iterdir()] == ["quotemill-mine.timer"]
+    left = {path.name for path in folder.iterdir()}
+    assert left == {"quotemill-mine.timer", *(wants.name for wants in enabled)}
+    for wants in enabled:
+        assert [path.name for path in wants.iterdir()] == ["quotemill-mine.timer"]
 
     write.launchd_agent(launchd.agent(here), folder)
     agent = remove.own_agent(here, folder)
     remove.remove_files(agent)
     assert (len(agent), remove.own_agent(here, folder)) == (1, [])
+
+
+def test_an_install_removes_the_units_that_an_older_version_wrote(
+    here: Place, own_programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, folder = tmp_path / "calls", tmp_path / "units"
+    program = own_programs / "systemctl"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {calls}\n', "utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(write, "systemd_folder", lambda: folder)
+    monkeypatch.setattr(place, "find", lambda _: here)
+    write_older(folder, here)
+    done = CliRunner().invoke(app, ["schedule", "install", "--systemd"])
+    assert done.exit_code == 0, done.stderr
+    assert [path.name for path in folder.iterdir()] == [systemd.UNIT]
+    stopped, reloaded = calls.read_text("utf-8").splitlines()
+    timers = ["quotemill-schedule.run.timer", "quotemill-tdx_daily.timer"]
+    assert stopped.split()[-3:] == ["stop", *timers]
+    assert reloaded.endswith("daemon-reload")
+    assert "enable --now quotemill-schedule.service" in done.stderr
 
 
 @pytest.mark.parametrize("can_stop", [True, False])
@@ -356,7 +288,6 @@ def test_crons_own_checker_takes_the_line(here: Place, tmp_path: Path) -> None:
 
 def test_the_agent_of_launchd_is_a_property_list_that_stays_alive(here: Place) -> None:
     agent = launchd.agent(here)
-    check.launchd(agent)
     agent_settings = plistlib.loads(agent)
     assert agent_settings["ProgramArguments"] == [str(here.program), "schedule", "serve"]
     assert agent_settings["WorkingDirectory"] == str(here.folder)
