@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from loaders.tdx.fetching.file_days import TWO_CLOSES
-from tests.integration.dbt.conftest import PROJECT, REBUILD, UPDATE, Dbt
+from tests.integration.dbt.conftest import REBUILD, UPDATE, Dbt
 from tests.integration.dbt.raw import FETCHED, action, bar, land, security, trading_day, weekdays
 
 DAYS = weekdays(date(2024, 1, 1), 12)
@@ -123,78 +123,6 @@ def test_a_build_of_no_rows_is_refused_and_deletes_none(
 
     assert refused.refuses("--empty would delete", "dbt compile"), refused.error
     assert conn.execute("table market.trading_calendar").fetchall() == stored
-
-
-def read_log(*command: str) -> list[str]:
-    """What a command of plain dbt logs."""
-    from dbt.cli.main import dbtRunner
-
-    texts: list[str] = []
-    runner = dbtRunner(callbacks=[lambda event: texts.append(event.info.msg)])
-    silent = ["--project-dir", str(PROJECT), "--log-level", "none", "--no-write-json"]
-    assert runner.invoke([*command, *silent]).success
-    return texts
-
-
-@pytest.mark.usefixtures("models", "dbt")
-def test_a_warning_of_plain_dbt_names_findings_and_their_command(conn: psycopg.Connection) -> None:
-    land(conn, "trading_day", [trading_day(day) for day in DAYS])
-    land(conn, "kline_daily", [bar("sh600000", date(2024, 1, 7), "10", volume=7)])
-    models = ("int_bars__outside_calendar", "trading_calendar", "qa_non_trading_days")
-    texts = read_log("build", "-s", *models)
-    assert (
-        "no_rows_qa_non_trading_days_: 1 x non_trading_day, such as sh600000 2024-01-07; "
-        "quotemill findings lists them"
-    ) in texts
-
-
-@pytest.mark.usefixtures("models", "dbt")
-def test_only_a_warehouse_with_day_bars_needs_corporate_actions(
-    conn: psycopg.Connection,
-) -> None:
-    def warns() -> bool:
-        texts = read_log("run", "-s", "trading_calendar")
-        return any("No source of corporate actions" in text for text in texts)
-
-    land(conn, "trading_day", [trading_day(DAYS[0])])
-    assert not warns()
-    conn.execute(
-        "insert into ops.ingestion_state (source, dataset, key) "
-        "values ('tdx', 'kline_daily', 'sh600000')"
-    )
-    assert warns()
-
-
-@pytest.mark.usefixtures("models")
-def test_a_failure_in_one_source_leaves_the_findings_of_others(
-    conn: psycopg.Connection, dbt: Dbt
-) -> None:
-    land(conn, "security", [security("sh600000")])
-    land(conn, "trading_day", [trading_day(day) for day in DAYS])
-    land(conn, "kline_daily", [bar("sh600000", day, "10", volume=7) for day in DAYS])
-    # as after an upgrade: what reads a view with other columns is dropped with it, then a model
-    # of that source fails
-    conn.execute("drop view quotemill_staging.stg_ib__slot_run cascade")
-    conn.execute("create materialized view quotemill_staging.stg_ib__slot_run as select 1 as other")
-    conn.execute("create view mine as select * from quotemill_staging.stg_ib__slot_run")
-    conn.execute("drop view qa.findings, qa.freshness cascade")
-    models = ("stg_ib__slot_run+", "+qa_bars,config.materialized:followed")
-
-    failed = dbt("run", "-s", *models)
-
-    assert not failed.success
-    assert failed.statuses["findings"] == "skipped"
-    findings = "select check_name, subject from qa.findings where check_name = %s order by 2"
-    assert conn.execute(findings, ("volume_mismatch",)).fetchall()
-    missing = [subject for _, subject in conn.execute(findings, ("check_not_built",))]
-    assert "qa_options" in missing
-    assert "qa_bars" not in missing
-    assert conn.execute("select to_regclass('qa.freshness') is not null").fetchone() == (True,)
-
-    conn.execute("drop materialized view quotemill_staging.stg_ib__slot_run cascade")
-    assert dbt("run", "-s", "stg_ib__slot_run+").success
-    assert conn.execute(findings, ("check_not_built",)).fetchall() == []
-    assert conn.execute(findings, ("volume_mismatch",)).fetchall()
 
 
 def freshness_at(conn: psycopg.Connection, as_of: str) -> tuple[str, bool, int]:
