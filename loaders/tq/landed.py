@@ -130,20 +130,17 @@ def bars_harvests(conn: psycopg.Connection) -> dict[str, BarsHarvest]:
 
 
 def days_to_settle(
-    conn: psycopg.Connection, varieties: Sequence[str], first: date, others: Sequence[str] = ()
+    conn: psycopg.Connection, varieties: Sequence[str], first: date
 ) -> dict[str, list[date]]:
-    """Days with a final bar and no row of settlement, by contract that was ever a main one.
-
-    And of others.
-    """
+    """Days with a final bar and no row of settlement, by contract that was ever a main one."""
     rows = conn.execute(
         "select b.contract, array_agg(b.trade_date order by b.trade_date) "
         "from raw_tq.contract_daily as b "
-        "where b.is_final and b.trade_date >= %s and (b.contract = any(%s) or b.contract in "
-        "(select e.contract from raw_tq.main_event as e where e.variety = any(%s))) "
+        "where b.is_final and b.trade_date >= %s and b.contract in "
+        "(select e.contract from raw_tq.main_event as e where e.variety = any(%s)) "
         "and not exists (select 1 from raw_tq.settlement as s "
         "where s.contract = b.contract and s.trade_date = b.trade_date) group by 1 order by 1",
-        (first, list(others), list(varieties)),
+        (first, list(varieties)),
     )
     return dict(rows.fetchall())
 

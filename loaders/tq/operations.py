@@ -47,8 +47,5 @@ OPERATIONS = Operations(
     "Asia/Shanghai",
     JOBS,
     has_verify=True,
-    dbt_settings=lambda settings: {
-        "tq_route": settings.tq.route,
-        "tq_second_main": str(settings.tq.second_main).lower(),
-    },
+    dbt_settings=lambda settings: {"tq_route": settings.tq.route},
 )

@@ -30,11 +30,6 @@ class TqSettings(Section):
         description="route to the main contracts from which the schedule is built; `--mode "
         "cross-check` takes the other one. A free account has three backtests a day",
     )
-    second_main: bool = Field(
-        False,
-        description="build a schedule and a daily series of the second main contracts too; only "
-        "their settlement prices cost requests",
-    )
     concurrency: int = Field(
         2, ge=1, le=8, description="contracts whose ticks are asked for at once"
     )

@@ -230,7 +230,7 @@ def test_every_setting_is_found_by_its_name(home: Path) -> None:
     }
     assert is_secret("schedule.x.when") is False
     choices = {row.name: row.choices for row in rows}
-    assert choices["tq.second_main"] == (True, False)
+    assert choices["ib.allow_fallback_to_delayed"] == (True, False)
     assert choices["ib.clock"] == ("machine", "gateway")
 
 

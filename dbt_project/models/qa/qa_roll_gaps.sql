@@ -1,35 +1,16 @@
-with unknown_rolls as (
-    select
-        variety as subject,
-        trading_day,
-        prev_contract,
-        underlying_contract,
-        'main_daily' as series
-    from {{ ref('roll_gaps') }}
-    where price_step is null
-    union all
-    select
-        symbol as subject,
-        first_trading_day as trading_day,
-        prev_contract,
-        underlying_contract,
-        'second_main_daily' as series
-    from {{ ref('int_second_main_segments__adjusted') }}
-    where is_roll and roll_step is null
-),
-
-unknown_gaps as (
+with unknown_gaps as (
     select
         'roll_gap_unknown' as check_name,
         'warning' as severity,
-        subject,
+        variety as subject,
         trading_day as trade_date,
         format(
-            'no day before the roll from %s to %s has a close of both: in futures.%s prices '
-            'adjusted back are null before it, and those adjusted forward from it on',
-            prev_contract, underlying_contract, series
+            'no day before the roll from %s to %s has a close of both: in futures.main_daily '
+            'prices adjusted back are null before it, and those adjusted forward from it on',
+            prev_contract, underlying_contract
         ) as evidence
-    from unknown_rolls
+    from {{ ref('roll_gaps') }}
+    where price_step is null
 ),
 
 -- a price that the source does not have is a row without one

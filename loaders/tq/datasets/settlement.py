@@ -1,7 +1,5 @@
 """Dataset `settlement`: settlement prices of every contract that was ever a main one.
 
-Or a second main one, with `tq.second_main`, as far as the last build knows these.
-
 Asked for are days with a final bar and without a row. The source has a day's price from 19:00 on,
 and those of 2020 and later. A day that is long over, and of which the source then has the price of
 another contract alone, gets a row without one, so that no load asks for it again.
@@ -14,9 +12,6 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
-
-import psycopg
-from psycopg import sql
 
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.tq import landed
@@ -40,23 +35,8 @@ def fetch(ctx: Context, contracts: Sequence[str]) -> Iterator[Outcome]:
 
 
 def _days_due(ctx: Context, varieties: Sequence[str]) -> dict[str, list[date]]:
-    first, schema = max(ctx.first_day, FIRST_DAY), ctx.load.warehouse.inner_schema("futures")
-
-    def read(conn: psycopg.Connection) -> dict[str, list[date]]:
-        second = _second_mains(conn, schema, varieties) if ctx.settings.second_main else []
-        return landed.days_to_settle(conn, varieties, first, second)
-
-    return ctx.ask(read)
-
-
-def _second_mains(conn: psycopg.Connection, schema: str, varieties: Sequence[str]) -> list[str]:
-    """Contracts that dbt's last build has as a second main one; none before the first."""
-    table = "second_main_schedule"
-    if conn.execute("select to_regclass(%s)", (f"{schema}.{table}",)).fetchone() == (None,):
-        return []
-    query = sql.SQL("select distinct underlying_contract from {} where variety = any(%s)")
-    rows = conn.execute(query.format(sql.Identifier(schema, table)), (list(varieties),))
-    return [contract for (contract,) in rows]
+    first = max(ctx.first_day, FIRST_DAY)
+    return ctx.ask(lambda conn: landed.days_to_settle(conn, varieties, first))
 
 
 def _load_prices(ctx: Context, due: dict[str, list[date]], contract: str) -> Outcome:

@@ -16,8 +16,6 @@ from psycopg.rows import dict_row
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.raw import land, weekdays
 from tests.integration.dbt.raw_futures import (
-    VARIETY,
-    contract,
     day_bar,
     land_days,
     land_schedule,
@@ -140,60 +138,6 @@ def test_day_by_day_and_from_nothing_equal_the_exact_series(
     conn.execute("drop table futures.main_daily")
     assert dbt(*DAILY).success
     assert daily(conn) == day_by_day
-
-
-def second_contracts(contracts: Mapping[date, str | None], bars: Bars) -> dict[date, str | None]:
-    """The second main contract of each day, where A is delivered before B and so on."""
-    seconds: dict[date, str | None] = {}
-    held = ""
-    for before, day in pairwise(contracts):
-        main = contracts[day]
-        rivals = [
-            (-bar["close_oi"], name)
-            for (name, on), bar in bars.items()
-            if main and on == before and name > main and bar["volume"] and bar["close_oi"]
-        ]
-        if rivals:
-            held = max(held, min(rivals)[1])
-        seconds[day] = held if rivals else None
-    return seconds
-
-
-@pytest.mark.parametrize("seed", [3, 4])
-def test_a_second_main_series_is_equal_day_by_day_and_from_nothing(
-    conn: psycopg.Connection, dbt: Dbt, seed: int
-) -> None:
-    rng = random.Random(seed)
-    contracts, bars = random_case(seed)
-    contracts = {
-        day: rng.choice("AAAB") if name in "CD" else name for day, name in contracts.items() if name
-    }
-    bars = {key: bar | {"close_oi": rng.randint(0, 4)} for key, bar in bars.items()}
-    days = list(contracts)
-    land_days(conn, days)
-    land(conn, "raw_tq.contract", [contract(c, VARIETY, 2026, n) for n, c in enumerate("ABCD", 1)])
-    conn.execute("insert into ops.settings (key, value) values ('tq_second_main', 'true')")
-    models = (*DAILY, "second_main_schedule", "second_main_daily")
-    for first, end in pairwise((0, 15, 16, len(days))):
-        news = [bar for (_, day), bar in bars.items() if day in days[first:end]]
-        land(conn, "raw_tq.contract_daily", news)
-        land_schedule(conn, {day: contracts[day] for day in days[:end]})
-        assert dbt(*models).success
-        known = {key: bar for key, bar in bars.items() if key[1] in set(days[:end])}
-        expected = oracle(
-            second_contracts({day: contracts[day] for day in days[:end]}, known), known
-        )
-        series = daily(conn, "second_main_daily")
-        assert [{name: row[name] for name in expected[0]} for row in series] == expected
-    assert any(row["is_roll"] for row in expected)
-    assert {row["symbol"] for row in series} == {f"KQ.m2@{VARIETY}"}
-
-    conn.execute("drop table futures.second_main_daily, futures.second_main_schedule cascade")
-    assert dbt(*models, "int_second_main_segments+").success
-    assert daily(conn, "second_main_daily") == series
-    conn.execute("update ops.settings set value = 'false' where key = 'tq_second_main'")
-    assert dbt(*models).success
-    assert daily(conn, "second_main_daily") == []
 
 
 def real_bars(folder: Path) -> Sequence[Row]:

@@ -145,9 +145,9 @@ def test_the_schedule_equals_the_oracle_in_windows_of_any_length(
     play()
 
 
-ADJUSTED = ("int_main_segments__adjusted", "int_second_main_segments+1")
+ADJUSTED = "int_main_segments__adjusted"
 FOLDERS = ("path:models/core/futures", "path:models/marts/futures")
-FUTURES = ("run", "-s", *FOLDERS, *ADJUSTED)
+FUTURES = ("run", "-s", *FOLDERS, ADJUSTED)
 TABLES = ("run", "-s", *(f"{folder},config.materialized:followed" for folder in FOLDERS))
 CU, IF = "SHFE.cu", "CFFEX.IF"
 NAMES = {
@@ -185,7 +185,6 @@ def test_building_day_by_day_equals_from_nothing_in_every_time_zone(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     land_days(conn, CALENDAR)
-    conn.execute("insert into ops.settings (key, value) values ('tq_second_main', 'true')")
     land(conn, "raw_tq.contract", [row for rows in NAMES.values() for row in rows])
     cu, index = ([str(row["contract"]) for row in NAMES[variety]] for variety in (CU, IF))
     hours = {"session": "night", "idx": 0, "start_s": 75_600, "end_s": 90_000}

@@ -135,30 +135,6 @@ def test_a_price_that_the_source_never_has_is_not_asked_for_for_ever(loaded: Ben
     assert loaded.rows(missing) == [(2,)]
 
 
-def test_second_main_contracts_have_settlement_prices_where_they_are_built(
-    loaded: Bench,
-) -> None:
-    [(second,)] = loaded.rows(
-        "select max(contract) from raw_tq.contract_daily where contract like 'SHFE.cu%' and "
-        "contract not in (select contract from raw_tq.main_event where contract is not null)"
-    )
-    days = f"select count(*) from raw_tq.settlement where contract = '{second}'"
-    loaded.execute(
-        "create schema if not exists futures; create table futures.second_main_schedule as "
-        f"select 'SHFE.cu' as variety, '{second}' as underlying_contract"
-    )
-    settings = loaded.settings
-    assert loaded.load(datasets=("settlement",)).status == "succeeded"
-    assert loaded.rows(days) == [(0,)]
-    tq = settings.tq.model_copy(update={"second_main": True})
-    loaded.settings = settings.model_copy(update={"tq": tq})
-    assert loaded.load(datasets=("settlement",)).status == "succeeded"
-    loaded.settings = settings
-    bars = "select count(*) from raw_tq.contract_daily where is_final and trade_date < "
-    assert loaded.rows(days) == loaded.rows(f"{bars}'{END}' and contract = '{second}'") != [(0,)]
-    loaded.execute("drop table futures.second_main_schedule")
-
-
 @pytest.mark.parametrize("is_reached", [True, False])
 def test_a_service_of_settlement_prices_that_is_away_fails_nothing(
     loaded: Bench, is_reached: bool

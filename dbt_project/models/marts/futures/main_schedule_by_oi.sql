@@ -5,7 +5,6 @@ with leaders as (
     select distinct on (c.variety, d.trading_day)
         c.variety,
         d.trading_day,
-        d.prev_trading_day,
         c.delivery
     from {{ ref('stg_tq__contract_daily') }} as b
     inner join {{ ref('int_contracts__by_delivery') }} as c on b.contract = c.contract
@@ -14,8 +13,24 @@ with leaders as (
     order by c.variety asc, d.trading_day asc, b.close_oi desc, c.delivery asc
 ),
 
+-- never back to an earlier delivery than on the days before
+forward as (
+    select
+        variety,
+        trading_day,
+        max(delivery) over (partition by variety order by trading_day) as delivery
+    from leaders
+),
+
 named as (
-    {{ contracts_of_leaders('leaders') | indent }}
+    select
+        f.variety,
+        f.trading_day,
+        c.contract as underlying_contract,
+        lag(c.contract) over (partition by f.variety order by f.trading_day) as prev_contract
+    from forward as f
+    inner join {{ ref('int_contracts__by_delivery') }} as c
+        on f.variety = c.variety and f.delivery = c.delivery and c.is_first
 )
 
 select

@@ -125,10 +125,7 @@ class FuturesChanges(SourceChanges):
         raw.land(self.conn, "raw_tq.symbol_day", [row])
 
     def change_futures_setting(self) -> None:
-        if self.random.random() < 0.5:
-            self.set("tq_route", ("backtest", "history"))
-        else:
-            self.set("tq_second_main", ("true", "false"))
+        self.set("tq_route", ("backtest", "history"))
 
     kinds = (
         "land_futures_days",

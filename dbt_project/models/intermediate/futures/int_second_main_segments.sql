@@ -1,1 +1,0 @@
-{{ schedule_segments(ref('second_main_schedule')) }}

@@ -1,1 +1,0 @@
-{{ adjusted_segments(ref('int_second_main_segments')) }}
