@@ -50,7 +50,7 @@ def tdx(
     control_port: ControlPort = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Replay a folder of daily_*.csv files, or a desktop client's folder."),
+        typer.Option(help="Replay a folder of daily_*.csv files."),
     ] = None,
     codes: Annotated[int, typer.Option(help="Size of the synthetic market: codes.")] = 30,
     days: Annotated[int, typer.Option(help="Size of the synthetic market: days.")] = 500,
@@ -82,12 +82,6 @@ def tdx(
     timeout_delay: Annotated[
         float, typer.Option(help="Seconds the service waits for its quote server.")
     ] = 2.0,
-    small_volumes: Annotated[
-        bool,
-        typer.Option(
-            "--small-volumes", help="Decode volumes below 128 as wrongly as the service does."
-        ),
-    ] = False,
 ) -> None:
     """Simulate the TDX HTTP service until Ctrl-C.
 
@@ -137,7 +131,7 @@ def tdx(
         port=port,
         control_port=control_port,
         seed=seed,
-        options=Options(zone, timeout_delay, small_volumes),
+        options=Options(zone, timeout_delay),
     )
     with _run(sandbox):
         known = sum(day <= sandbox.clock.date() for day in world.days)
@@ -162,9 +156,6 @@ def tq(
     ] = 120,
     seed: Annotated[int, typer.Option(help="The same seed gives the same market.")] = 1,
     clock: Clock = None,
-    speed: Annotated[
-        float, typer.Option(min=0, help="Virtual seconds a second; at 0 the clock stands still.")
-    ] = 0.0,
     fault: Fault = None,
 ) -> None:
     """Simulate the servers of TqSdk (China futures) until Ctrl-C.
@@ -183,9 +174,7 @@ def tq(
     except ImportError as error:
         raise UsageError("the sandbox of TqSdk needs aiohttp", hint=install_hint("tq")) from error
     world = _make_futures_market(data, variety or (), ticks_per_day, seed=seed)
-    sandbox = TqSandbox(
-        world, fault or (), clock, speed=speed, port=port, control_port=control_port
-    )
+    sandbox = TqSandbox(world, fault or (), clock, port=port, control_port=control_port)
     with _run(sandbox):
         typer.echo(f"# TqSdk sandbox on {sandbox.url}  {_describe(sandbox)}")
         _print_settings("TQ", sandbox.settings())
@@ -232,9 +221,6 @@ def ib(
     zone: Annotated[
         str, typer.Option(help="Time zone of the log-in: an IANA name such as Asia/Shanghai.")
     ] = "America/New_York",
-    speed: Annotated[
-        float, typer.Option(min=0, help="Virtual seconds a second; at 0 the clock stands still.")
-    ] = 0.0,
     fault: Fault = None,
 ) -> None:
     """Simulate an IB Gateway (US stocks, indices and their options) until Ctrl-C.
@@ -261,9 +247,7 @@ def ib(
     specials = [parse_special(text) for text in dividend or ()]
     stocks = [*chosen, *invent_symbols(synthetic)]
     world = World(stocks, seed=seed, splits=splits, specials=specials)
-    sandbox = IbSandbox(
-        world, fault or (), clock, speed=speed, port=port, control_port=control_port, zone=zone
-    )
+    sandbox = IbSandbox(world, fault or (), clock, port=port, control_port=control_port, zone=zone)
     with _run(sandbox):
         indices = sum(stock.is_index for stock in world.stocks.values())
         size = f"stocks={len(world.stocks) - indices}  indices={indices}"
@@ -321,11 +305,9 @@ def _make_stock_market(
     data: Path | None, codes: int, days: int, *, seed: int, end: datetime | None
 ) -> "World":
     if data is not None:
-        from loaders.sandbox.tdx.client_folder import ClientMarket, is_client_folder
         from loaders.sandbox.tdx.replay import ReplayMarket
 
-        is_replay = any(data.glob("daily_*.csv")) or not is_client_folder(data)
-        return ReplayMarket(data) if is_replay else ClientMarket(data)
+        return ReplayMarket(data)
     from loaders.sandbox.world.market import DEFAULT_END, SyntheticMarket
 
     return SyntheticMarket(

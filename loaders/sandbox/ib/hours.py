@@ -1,11 +1,10 @@
-"""Sessions of NYSE, and a clock that is moved by hand or runs at its own speed.
+"""Sessions of NYSE, and a clock that is moved by hand.
 
 Days are dates of New York, times carry that zone.
 """
 
-import time as _time
 from bisect import bisect_left, bisect_right
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -65,20 +64,14 @@ def session_until(day: date) -> date:
 
 
 class VirtualClock:
-    """A clock that runs at `speed` virtual seconds a second; at 0 it stands still.
+    """A clock that stands still until it is moved."""
 
-    Time runs in UTC, so that daylight saving time in New York causes no jump.
-    """
-
-    def __init__(self, start: datetime, speed: float = 0.0) -> None:
-        self.speed = speed
+    def __init__(self, start: datetime) -> None:
         self.set(start)
 
     def set(self, now: datetime) -> None:
         """Move the clock; a time without a zone is one of New York."""
-        aware = now if now.tzinfo else now.replace(tzinfo=ET)
-        self._start, self._since = aware.astimezone(UTC), _time.monotonic()
+        self._now = (now if now.tzinfo else now.replace(tzinfo=ET)).astimezone(ET)
 
     def now(self) -> datetime:
-        passed = (_time.monotonic() - self._since) * self.speed
-        return (self._start + timedelta(seconds=passed)).astimezone(ET)
+        return self._now

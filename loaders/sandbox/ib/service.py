@@ -55,10 +55,9 @@ class Entry:
 class IbSandbox(Sandbox):
     """A gateway over `world` from entering to leaving the context, at `port`.
 
-    `clock` is a date (18:00), a date-time or an ISO text, of New York; it stands still unless
-    `speed` (virtual seconds a second) says otherwise. Ports 0 pick free ones; without
-    `control_port` there is no control port. `faults` are rules or their texts. `zone` is the time
-    zone of the log-in.
+    `clock` is a date (18:00), a date-time or an ISO text, of New York; it stands still until
+    `set_clock`. Ports 0 pick free ones; without `control_port` there is no control port. `faults`
+    are rules or their texts. `zone` is the time zone of the log-in.
     """
 
     log: deque[Entry]
@@ -69,7 +68,6 @@ class IbSandbox(Sandbox):
         faults: Iterable[Rule | str] = (),
         clock: date | datetime | str = DEFAULT_CLOCK,
         *,
-        speed: float = 0.0,
         port: int = 0,
         control_port: int | None = None,
         account: str = ACCOUNT,
@@ -84,7 +82,7 @@ class IbSandbox(Sandbox):
             ("POST", "restart"): lambda document: self.go_away(float(document.get("seconds", 1.0))),
         }
         self.world = world or World()
-        self.virtual_clock = VirtualClock(parse_clock(clock, EXAMPLE), speed)
+        self.virtual_clock = VirtualClock(parse_clock(clock, EXAMPLE))
         self.market_data = MarketData(self.world, self.faults, self.virtual_clock, read_zone(zone))
         self.account, self.port, self.messages_a_second = account, port, messages_a_second
         self.errors_sent: Counter[int] = Counter()

@@ -9,7 +9,6 @@ wire.py             query parsing, JSON, codes and texts as the service has them
 faults.py           catalogue of faults
 row_faults.py       faults inside an answer
 replay.py           a market from recorded files
-client_folder.py    a market from a desktop client's folder
 client_files.py, vipdoc_files.py   the desktop client's files of a market
 http_handler.py     HTTP/1.1 as the service speaks it
 service.py          TdxSandbox

@@ -25,12 +25,10 @@ class Options:
 
     zone: shanghai or utc
     timeout_delay: seconds before `超时`
-    small_volumes: decode volumes below 128 as wrongly as the service does
     """
 
     zone: str = "shanghai"
     timeout_delay: float = 2.0
-    small_volumes: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,9 +69,7 @@ class ServiceState:
 
     def __post_init__(self) -> None:
         self.lock = threading.Lock()
-        self.series = SeriesStore(
-            self.world, self.options.zone, small_volumes=self.options.small_volumes
-        )
+        self.series = SeriesStore(self.world, self.options.zone)
         self.restart()
 
     def restart(self) -> None:

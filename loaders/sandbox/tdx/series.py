@@ -40,8 +40,8 @@ class SeriesStore:
     Only whole series are cached.
     """
 
-    def __init__(self, world: World, zone: str, small_volumes: bool) -> None:
-        self.world, self._zone, self._small_volumes = world, zone, small_volumes
+    def __init__(self, world: World, zone: str) -> None:
+        self.world, self._zone = world, zone
         self._cache: OrderedDict[tuple[object, ...], Series] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
@@ -109,8 +109,6 @@ class SeriesStore:
             today = started_minutes(self.world.minutes(code, clock.date()), clock)
             whole = group_bars(today, np.zeros(1, dtype=np.int64))
             shown = shown.plus(replace(whole, stamps=[f"{clock.date()}T15:00:00"] * len(whole)))
-        if self._small_volumes:
-            shown = _corrupt_volumes(shown)
         return shown
 
     def _visible(self, code: str, clock: datetime) -> tuple[int, datetime | None]:
@@ -199,18 +197,6 @@ def _noon_label(bars: Bars, clock: datetime) -> Bars:
     if stamps[noon] == today + "11:30:00":
         stamps[noon] = today + "13:00:00"
     return replace(bars, stamps=stamps)
-
-
-def _corrupt_volumes(bars: Bars) -> Bars:
-    """Decode volumes below 128 as wrongly as the service's float decoder."""
-    v = bars.volume
-    wrong = v.copy()
-    for value, shown in ((1, 32768), (3, 4098), (4, 8194)):
-        wrong[v == value] = shown
-    middle, upper = (v >= 9) & (v <= 16), (v >= 33) & (v <= 64)
-    wrong[middle] = 264 + 256 * (v[middle] - 9)
-    wrong[upper] = 48 + 16 * (v[upper] - 33)
-    return replace(bars, volume=wrong)
 
 
 def _adjust(bars: Bars, active: list[Event]) -> Bars:

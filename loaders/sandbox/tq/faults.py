@@ -55,7 +55,6 @@ KINDS: dict[str, Kind] = {
     "short": Kind("a day ends after this many ticks", {**DAY, "keep": "10"}),
     "duplicate": Kind("every tick of a day twice, each with its own number", DAY),
     "late": Kind("a tick of a day comes after younger ones", {**DAY, "row": "5", "by": "3"}),
-    "one-level": Kind("no levels of the book below the first", DAY),
     "frozen-quote": Kind(
         "the quote of a contract stands still since a day",
         {"contract": "", "day": ""},
@@ -70,7 +69,6 @@ KINDS: dict[str, Kind] = {
     "lost-ticks": Kind(
         "a day's ticks end after this many; its bars and quotes are whole", {**DAY, "keep": "0"}
     ),
-    "no-bar": Kind("a contract-day has no day bar", DAY),
     "still-quotes": Kind(
         "the quotes of a variety stand still from the end of this day on",
         {"variety": "", "day": ""},

@@ -18,7 +18,7 @@ from loaders.sandbox.tq.varieties import CST, NS, nanoseconds
 from loaders.sandbox.world.clock import CLOSE_OF_DAY
 
 SETTLED = time(19)
-DAMAGE = ("empty", "short", "duplicate", "late", "one-level")
+DAMAGE = ("empty", "short", "duplicate", "late")
 CUT = ("empty", "short", "duplicate", "lost-ticks")  # faults that change how many ticks a day has
 
 
@@ -242,9 +242,6 @@ class Market:
         key = (contract, day, duration)
         if key in self._bars:
             return self._bars[key]
-        where = {"contract": contract, "day": day.isoformat()}
-        if duration >= DAY and self.faults.find_rules("no-bar", **where):
-            return []
         world = self.world
         known = world.contract(contract)
         before = world.open_interest(known, world.previous(day)) if known else 0
@@ -329,13 +326,6 @@ def _late(rows: list[Row], option: Option) -> list[Row]:
     return [*rows[:at], *rows[at + 1 : to + 1], rows[at], *rows[to + 1 :]]
 
 
-def _one_level(rows: list[Row], _option: Option) -> list[Row]:
-    deeper = {
-        f"{s}_{w}{n}" for s in ("bid", "ask") for w in ("price", "volume") for n in range(2, 6)
-    }
-    return [{name: v for name, v in row.items() if name not in deeper} for row in rows]
-
-
 def _revise(rows: list[Row], option: Option) -> list[Row]:
     """Move all prices of the day by steps of the smallest difference in the book."""
     if not rows:
@@ -357,6 +347,5 @@ ROW_FAULTS: dict[str, Callable[[list[Row], Option], list[Row]]] = {
     "short": _short,
     "duplicate": _duplicate,
     "late": _late,
-    "one-level": _one_level,
     "revise-ticks": _revise,
 }

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 FEATURES = ("futr", "lmt_idx", "tq_dl", "tq_bt")
 LOG_SIZE = 20_000
-STEP = 0.25  # seconds between two moves of a clock that runs
 EXAMPLE = "2025-12-12"  # of a clock, in hints
 NO_BACKTEST = {"x-shinny-auth-check": "Backtest Permission Denied"}
 REALM = "/auth/realms/shinnytech"
@@ -71,8 +70,8 @@ class TqSandbox(Sandbox):
     """The servers over `world` from entering to leaving the context.
 
     `clock` is a date (18:00), a date-time or an ISO text of exchange time; it stands still until
-    `set_clock`, unless `speed` (virtual seconds a second) says otherwise. Ports 0 pick free ones;
-    without `control_port` there is no control port. `faults` are rules or their texts.
+    `set_clock`. Ports 0 pick free ones; without `control_port` there is no control port. `faults`
+    are rules or their texts.
     """
 
     log: deque[Entry]
@@ -83,7 +82,6 @@ class TqSandbox(Sandbox):
         faults: Iterable[Rule | str] = (),
         clock: date | datetime | str | None = None,
         *,
-        speed: float = 0.0,
         port: int = 0,
         control_port: int | None = None,
         account: str = "sandbox",
@@ -94,7 +92,7 @@ class TqSandbox(Sandbox):
         start = self.world.end if clock is None else parse_clock(clock, EXAMPLE)
         self.market = Market(self.world, self.faults, start)
         self._account, self._password = account, password
-        self._port, self._speed = port, speed
+        self._port = port
         self._backtests = 0
         self._tokens: set[str] = set()
         self._connections: set[_Connection] = set()
@@ -108,12 +106,6 @@ class TqSandbox(Sandbox):
         """Move the clock; open connections get what is new by then, or end in maintenance."""
         self.market.set_clock(parse_clock(clock, EXAMPLE))
         self._thread.spawn(self._send_news())
-
-    async def _run_clock(self) -> None:
-        while self._speed:
-            await asyncio.sleep(STEP)
-            self.market.set_clock(self.clock + timedelta(seconds=STEP * self._speed))
-            await self._send_news()
 
     def _find_maintenance(self) -> Rule | None:
         """The rule of a maintenance that is going on."""
@@ -179,9 +171,7 @@ class TqSandbox(Sandbox):
         await runner.setup()
         try:
             await self._listen(runner)
-            ticking = asyncio.create_task(self._run_clock())
             await self._thread.wait_until_stopped()
-            ticking.cancel()
         finally:
             await runner.cleanup()
 

@@ -93,14 +93,3 @@ def test_third_party_weeks_end_at_new_year() -> None:
         "2024-12-31",
         "2025-01-03",
     ]
-
-
-def test_small_volumes_can_be_decoded_wrongly() -> None:
-    world = SyntheticMarket(codes=20, days=120)
-    with TdxSandbox(world, options=Options(small_volumes=True)) as sandbox:
-        wrong = [row["Volume"] for row in rows(sandbox, "kline-all?code=sz000006")]
-    true = world.day_bars("sz000006").volume[: len(wrong)].tolist()
-    shown = dict(zip(true, wrong, strict=True))
-    assert all(shown[v] == 48 + 16 * (v - 33) for v in shown if 33 <= v <= 64)
-    assert all(shown[v] == v for v in shown if 17 <= v <= 32 or v > 64)
-    assert wrong != true

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from loaders.sandbox.tdx.client_files import write_client_files, write_sectors
-from loaders.sandbox.tdx.client_folder import ClientMarket
 from loaders.sandbox.tdx.folder_faults import cut_short
 from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
 from loaders.sandbox.world.market import SyntheticMarket
@@ -59,7 +58,6 @@ def test_a_folder_of_each_generation_is_read_whole(
         assert (lists.generation, lists.unread) == (label, None)
         names |= tnf.read_names(lists.path, exchange)
     assert names == {s.code: s.name for s in MARKET.securities}
-    assert {s.code: s.name for s in ClientMarket(tmp_path).securities} == names
     for key, kinds in sectors.KINDS.items():
         chosen = choose(folder, sectors.FILES[key])
         if chosen is None:  # an older client's folder here has no further sectors
