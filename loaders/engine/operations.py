@@ -41,7 +41,6 @@ class ScheduledJob:
     calendar: str = ""  # XSHG, XNYS; empty: every day
     time_zone: str = "UTC"
     on_overlap: Literal["skip", "queue"] = "skip"
-    jitter: int = 0  # seconds
     deadline: int = 600  # minutes
     catch_up: bool = True
     retry: int = 0  # minutes after a run whose source was away, or that was killed; 0: not at all

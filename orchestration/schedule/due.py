@@ -4,7 +4,6 @@ A job, its row of ops.schedules and a time in, a decision out. What lies before 
 decided, so a clock that goes back starts nothing twice.
 """
 
-import hashlib
 import signal
 import socket
 from collections.abc import Iterable
@@ -36,14 +35,12 @@ class Verdict:
 
     through:   starts up to here are handled from now on
     start:     the start that is due, by the rule; None where none is
-    begins_at: when a start that has come begins, after its jitter
     missed:    starts before the due one; one catching-up run stands for them, else they are skipped
     missed_at: the newest of the skipped ones
     """
 
     through: datetime
     start: datetime | None = None
-    begins_at: datetime | None = None
     missed: int = 0
     missed_at: datetime | None = None
 
@@ -54,14 +51,12 @@ class Decision:
 
     row:       what is on record from now on
     start:     by the rule; None where none is made
-    begins_at: then, when the next one begins, if known
     why:       for people
     is_idle:   nothing at all happened
     """
 
     row: Row
     start: datetime | None = None
-    begins_at: datetime | None = None
     why: str = ""
     is_idle: bool = True
 
@@ -116,7 +111,7 @@ def decide_start(
     if again is not None and again <= now:
         why = "its source was away" if row.last_exit_code == AWAY else "it was killed"
         return _start(job, row, row.last_run_at, now, why)
-    return Decision(row, None, verdict.begins_at, _why_not(job, verdict), not verdict.missed)
+    return Decision(row, None, _why_not(job, verdict), not verdict.missed)
 
 
 def decide_overlap(job: Job, row: Row, now: datetime) -> Decision:
@@ -177,30 +172,18 @@ def register(job: Job, row: Row, now: datetime, *, promises: bool) -> Row:
     )
 
 
-def find_due_start(
-    name: str, timing: Timing, through: datetime, now: datetime, *, jitter: int, catch_up: bool
-) -> Verdict:
+def find_due_start(timing: Timing, through: datetime, now: datetime, *, catch_up: bool) -> Verdict:
     """Find the start that is due of a job whose starts up to `through` were handled."""
     starts = list(timing.starts(through, now))
-    ripe = [start for start in starts if delay_start(name, start, jitter) <= now]
-    if not ripe:
-        begins_at = delay_start(name, starts[0], jitter) if starts else None
-        return Verdict(through, begins_at=begins_at)
-    newest = ripe[-1]
-    if catch_up or now - delay_start(name, newest, jitter) <= GRACE:
-        late = [s for s in ripe if not catch_up and delay_start(name, s, jitter) < now - GRACE]
+    if not starts:
+        return Verdict(through)
+    newest = starts[-1]
+    if catch_up or now - newest <= GRACE:
+        late = [start for start in starts if not catch_up and start < now - GRACE]
         return Verdict(
-            newest, start=newest, missed=len(ripe) - 1, missed_at=max(late, default=None)
+            newest, start=newest, missed=len(starts) - 1, missed_at=max(late, default=None)
         )
-    return Verdict(newest, missed=len(ripe), missed_at=newest)
-
-
-def delay_start(name: str, start: datetime, jitter: int) -> datetime:
-    """A start plus its jitter: up to `jitter` seconds, always the same for one start."""
-    if not jitter:
-        return start
-    digest = hashlib.sha256(f"{name} {start.timestamp()}".encode()).digest()
-    return start + timedelta(seconds=int.from_bytes(digest[:4]) % (jitter + 1))
+    return Verdict(newest, missed=len(starts), missed_at=newest)
 
 
 def _judge(job: Job, row: Row, now: datetime) -> Verdict:
@@ -208,9 +191,7 @@ def _judge(job: Job, row: Row, now: datetime) -> Verdict:
     through = row.due_through or now
     if job.timing is None:
         return Verdict(max(through, now))
-    return find_due_start(
-        job.name, job.timing, through, now, jitter=job.jitter, catch_up=job.catch_up
-    )
+    return find_due_start(job.timing, through, now, catch_up=job.catch_up)
 
 
 def _pass(job: Job, row: Row, verdict: Verdict) -> Row:
@@ -253,9 +234,8 @@ def _why_not(job: Job, verdict: Verdict) -> str:
 
 
 def _next_start(job: Job, after: datetime | None) -> datetime | None:
-    """When the first start after the handled ones begins."""
-    start = job.timing.next_after(after) if job.timing and after else None
-    return None if start is None else delay_start(job.name, start, job.jitter)
+    """The first start after the handled ones."""
+    return job.timing.next_after(after) if job.timing and after else None
 
 
 def _retry_time(job: Job, row: Row) -> datetime | None:

@@ -81,7 +81,6 @@ class Job:
     zone: str
     source: str | None
     on_overlap: str
-    jitter: int
     deadline: int
     catch_up: bool
     retry: int = 0
@@ -181,7 +180,6 @@ def _job(name: str, said: JobSettings, source: str | None) -> Job:
         zone,
         source or named,
         said.on_overlap or "skip",
-        said.jitter or 0,
         said.deadline or 1,
         bool(said.catch_up),
         said.retry or 0,

@@ -9,7 +9,7 @@ import psycopg
 
 from loaders.settings import Settings
 from loaders.warehouse.postgres import find_warehouse
-from orchestration.schedule import due, ledger
+from orchestration.schedule import ledger
 from orchestration.schedule.jobs import Job, Row, survey
 from quotemill.errors import SettingsError, UsageError
 
@@ -87,13 +87,12 @@ def describe_job(job: Job, row: Row | None, now: datetime) -> dict[str, Any]:
         "rule": job.rule,
         "time_zone": job.zone,
         "command": " ".join(job.command),
-        "next_start": start and due.delay_start(job.name, start, job.jitter),
+        "next_start": start,
         "last_run_at": row and row.last_run_at,
         "last_finished_at": row and row.last_finished_at,
         "last_exit_code": row and row.last_exit_code,
         "missed_at": row and row.missed_at,
         "on_overlap": job.on_overlap,
-        "jitter": job.jitter,
         "deadline": job.deadline,
         "catch_up": job.catch_up,
     }

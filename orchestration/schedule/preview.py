@@ -7,24 +7,21 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from loaders.trading_time import sessions
-from orchestration.schedule import due
 from orchestration.schedule.jobs import Job, Row
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A start: `at` by the rule, `begins_at` with the job's jitter, both UTC."""
+    """A start; `at` is UTC."""
 
     job: Job
     at: datetime
-    begins_at: datetime
 
     def as_json(self) -> dict[str, Any]:
         return {
             "job": self.job.name,
             "at": self.at.isoformat(),
-            "begins_at": self.begins_at.isoformat(),
-            "local": self.begins_at.astimezone(ZoneInfo(self.job.zone)).isoformat(),
+            "local": self.at.astimezone(ZoneInfo(self.job.zone)).isoformat(),
             "time_zone": self.job.zone,
             "command": " ".join(self.job.command),
         }
@@ -65,15 +62,12 @@ def simulate(jobs: Iterable[Job], rows: Mapping[str, Row], first: date, last: da
                 datetime.combine(day, time(), zone) for day in (first, last + timedelta(days=1))
             ]
             after, until = (at.astimezone(UTC) - timedelta(microseconds=1) for at in midnights)
-            planned = [
-                Planned(job, at, due.delay_start(job.name, at, job.jitter))
-                for at in job.timing.starts(after, until)
-            ]
+            planned = [Planned(job, at) for at in job.timing.starts(after, until)]
             starts += planned
             if not planned:
                 idle[job.name] = f"no start on these days: {job.rule}"
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-    ordered = sorted(starts, key=lambda planned: (planned.begins_at, planned.job.name))
+    ordered = sorted(starts, key=lambda planned: (planned.at, planned.job.name))
     return Preview(tuple(ordered), tuple(_notes(jobs, days)), idle)
 
 

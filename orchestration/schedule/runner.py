@@ -28,7 +28,6 @@ from quotemill.installation import install_hint
 from quotemill.settings.folders import make_private
 from quotemill.warehouse.postgres import Warehouse
 
-CLOCK_CHECK = 60.0  # seconds: the clock may be set while a start is awaited
 # seconds a process gets to end after each signal; a load finishes its batch at the first
 ENDINGS = ((signal.SIGINT, 60.0), (signal.SIGTERM, 10.0), (FORCED, None))
 
@@ -38,7 +37,7 @@ class Runner:
     """Runs jobs until `stop` is set, then ends the running ones.
 
     clock: the time, UTC
-    as_of: a time given by hand, passed to the commands that take it; nothing waits for it
+    as_of: a time given by hand, passed to the commands that take it
     after: called after each run of a job, in its thread
 
     Each run is recorded with an id that its process and everything it starts share.
@@ -72,7 +71,7 @@ class Runner:
         return most_severe(run.result() for run in runs)
 
     def run_one(self, job: Job, *, forced: bool = False) -> int:
-        """Run a job asked for by name, waiting for its jitter; `forced` runs it even if not due.
+        """Run a job asked for by name; `forced` runs it even if not due.
 
         Raises SettingsError where the clock is wrong, unless `forced`.
         """
@@ -100,15 +99,10 @@ class Runner:
         return code
 
     def _run_one(self, job: Job, forced: bool) -> int:
-        while True:
-            code, idle = self._run(job, forced)
-            if idle is None:
-                return code
+        code, idle = self._run(job, forced)
+        if idle is not None:
             self.say(f"{job.name}: {idle.why}")
-            if idle.begins_at is None or self.as_of or self.stop.is_set():
-                return code
-            wait = (idle.begins_at - self.clock()).total_seconds()
-            self.stop.wait(min(wait, CLOCK_CHECK))
+        return code
 
     def _run(self, job: Job, forced: bool) -> tuple[int, Decision | None]:
         """The worst exit code, and why nothing was started; None where something was."""

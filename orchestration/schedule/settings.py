@@ -26,9 +26,6 @@ class JobSettings(Section):
     on_overlap: Literal["skip", "queue"] | None = Field(
         None, description="a start while the job still runs: left out, or made when it has ended"
     )
-    jitter: Annotated[int, Unit("seconds")] | None = Field(
-        None, ge=0, le=3600, description="most seconds that a start is delayed by, to spread load"
-    )
     deadline: Annotated[int, Unit("minutes")] | None = Field(
         None, ge=1, description="minutes after which a run is stopped; what it did stays"
     )

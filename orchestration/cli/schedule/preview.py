@@ -118,7 +118,7 @@ def simulate_command(
     for note in day_plan.notes:
         print(note, file=sys.stderr)
     for planned in day_plan.starts:
-        at = _weekday(planned.begins_at, planned.job.zone, "seconds")
+        at = _weekday(planned.at, planned.job.zone, "seconds")
         print(f"{at}  {planned.job.name}  {' '.join(planned.job.command)}")
     for name, why in day_plan.idle.items():
         print(f"{name}: {why}", file=sys.stderr)

@@ -22,7 +22,6 @@ DAILY = Job(
     zone="Asia/Shanghai",
     source="tdx",
     on_overlap="skip",
-    jitter=0,
     deadline=60,
     catch_up=True,
 )

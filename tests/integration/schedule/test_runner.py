@@ -303,23 +303,6 @@ def test_a_start_due_during_a_run_by_hand_counts_only_where_scheduled(
     assert row.next_run_at == (following if is_scheduled else None)
 
 
-def test_a_named_job_waits_for_its_jitter(scene: Scene) -> None:
-    job = replace(exits(DAILY, 5), jitter=3600)
-    waited: list[float] = []
-
-    class Stop(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            assert timeout is not None
-            waited.append(timeout)
-            scene.clock.now += timedelta(seconds=timeout)
-            return False
-
-    scene.runner.stop = Stop()
-    assert scene.runner.run_one(job) == 5
-    assert 0 < sum(waited) <= 3600
-    assert scene.clock.now == FRIDAY + timedelta(seconds=sum(waited))
-
-
 def test_the_server_starts_due_jobs_and_waits_for_them_at_its_end(
     scene: Scene, blocked: BlockedJob, tmp_path: Path
 ) -> None:

@@ -26,12 +26,12 @@ def timing_of(when: str) -> Timing:
 
 
 def looked(
-    when: str, looks: list[datetime], *, jitter: int = 0, catch_up: bool, since: datetime = BEGIN
+    when: str, looks: list[datetime], *, catch_up: bool, since: datetime = BEGIN
 ) -> list[tuple[datetime, due.Verdict]]:
     """Verdicts at some times, one after the other, as a ledger records them."""
     timing, through, verdicts = timing_of(when), since, []
     for now in looks:
-        verdict = due.find_due_start("job", timing, through, now, jitter=jitter, catch_up=catch_up)
+        verdict = due.find_due_start(timing, through, now, catch_up=catch_up)
         through = verdict.through
         verdicts.append((now, verdict))
     return verdicts
@@ -42,31 +42,26 @@ def started(verdicts: list[tuple[datetime, due.Verdict]]) -> list[datetime]:
 
 
 @settings(max_examples=12)
-@given(st.sampled_from(WHENS), st.integers(0, 3800), st.integers(0, 600))
-def test_checks_each_minute_make_every_start_once_and_in_time(
-    when: str, minutes: int, jitter: int
-) -> None:
+@given(st.sampled_from(WHENS), st.integers(0, 3800))
+def test_checks_each_minute_make_every_start_once_and_in_time(when: str, minutes: int) -> None:
     begin = BEGIN + timedelta(minutes=minutes)
     looks = [begin + timedelta(minutes=n) for n in range(200)]
-    verdicts = looked(when, looks, jitter=jitter, catch_up=False, since=begin)
-    expected = list(timing_of(when).starts(begin, looks[-1]))
-    assert started(verdicts) == [
-        s for s in expected if due.delay_start("job", s, jitter) <= looks[-1]
-    ]
+    verdicts = looked(when, looks, catch_up=False, since=begin)
+    assert started(verdicts) == list(timing_of(when).starts(begin, looks[-1]))
     for now, verdict in verdicts:
         if verdict.start:
-            late = now - due.delay_start("job", verdict.start, jitter)
+            late = now - verdict.start
             assert timedelta() <= late < timedelta(minutes=1)
             assert verdict.missed == 0
 
 
-@given(st.sampled_from(WHENS), MINUTES, st.booleans(), st.integers(0, 600))
+@given(st.sampled_from(WHENS), MINUTES, st.booleans())
 def test_a_clock_that_jumps_starts_nothing_twice(
-    when: str, minutes: list[int], catch_up: bool, jitter: int
+    when: str, minutes: list[int], catch_up: bool
 ) -> None:
     """Back and forth within a day: what was started before the jump has been."""
     looks = [BEGIN + timedelta(minutes=n % 1400) for n in minutes]
-    made = started(looked(when, looks, jitter=jitter, catch_up=catch_up))
+    made = started(looked(when, looks, catch_up=catch_up))
     assert made == sorted(set(made))
 
 
@@ -77,7 +72,7 @@ def test_after_a_sleep_one_run_stands_for_all_that_was_missed(
     timing, through = timing_of(when), BEGIN
     for now in (BEGIN + timedelta(minutes=n) for n in sorted(minutes)):
         come = list(timing.starts(through, now))
-        verdict = due.find_due_start("job", timing, through, now, jitter=0, catch_up=True)
+        verdict = due.find_due_start(timing, through, now, catch_up=True)
         assert verdict.start == (come[-1] if come else None)
         assert verdict.missed == max(len(come) - 1, 0)
         assert verdict.missed_at is None
@@ -104,28 +99,3 @@ def test_a_clock_behind_the_last_start_on_record_is_refused() -> None:
     with pytest.raises(SettingsError, match="starts up to 2026-10-31 05:00 UTC are on") as refused:
         due.check_clock(rows, BEGIN - due.TOLERANCE - timedelta(seconds=1))
     assert refused.value.hint.endswith("quotemill schedule enable JOB, for daily")
-
-
-@given(
-    st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),
-    st.integers(0, 3600),
-    st.text(max_size=9),
-)
-def test_jitter_is_the_same_each_time_and_within_its_bounds(
-    start: datetime, jitter: int, name: str
-) -> None:
-    begin = due.delay_start(name, start, jitter)
-    assert begin == due.delay_start(name, start, jitter)
-    assert timedelta() <= begin - start <= timedelta(seconds=jitter)
-
-
-def test_jitter_spreads_jobs_of_the_same_time() -> None:
-    assert len({due.delay_start(f"job {n}", BEGIN, 600) for n in range(50)}) > 40
-
-
-def test_a_start_that_waits_for_its_jitter_says_when_it_starts() -> None:
-    timing = timing_of("daily 01:30")
-    start = next(timing.starts(BEGIN, BEGIN + timedelta(days=1)))
-    verdict = due.find_due_start("job", timing, BEGIN, start, jitter=3600, catch_up=False)
-    assert verdict.start is None
-    assert verdict.begins_at == due.delay_start("job", start, 3600) > start

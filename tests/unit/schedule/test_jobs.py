@@ -70,9 +70,9 @@ def test_jobs_of_a_service_need_one(tmp_path: Path) -> None:
 
 
 def test_settings_change_only_what_they_name(tmp_path: Path) -> None:
-    toml = '[schedule.tdx_daily]\nwhen = "daily 18:00"\njitter = 60'
+    toml = '[schedule.tdx_daily]\nwhen = "daily 18:00"\ndeadline = 60'
     job = jobs.read_jobs(configured(tmp_path, toml, **TDX))["tdx_daily"]
-    assert (job.rule, job.jitter) == ("daily 18:00 Asia/Shanghai XSHG", 60)
+    assert (job.rule, job.deadline) == ("daily 18:00 Asia/Shanghai XSHG", 60)
     assert (job.command, job.on_overlap) == (("quotemill", "run", "tdx"), "queue")
 
 
