@@ -35,7 +35,6 @@ class Limit:
 DAY_BARS = Limit("a file of day bars", 4 * _MB)  # 131,072 days
 MINUTE_BARS = Limit("a file of minute bars", 64 * _MB)  # two million: 35 years of minutes
 CLIENT_FILE = Limit("another file of the TDX client", 32 * _MB)  # gbbq, lists, sectors
-ZIP_DIRECTORY = Limit("the directory of a zip", 32 * _MB)  # some 300,000 names
 CSV_FILE = Limit("a CSV file", 32 * _MB)
 CODES_FILE = Limit("a file of codes", 4 * _MB)
 SETTINGS_FILE = Limit("a file of settings", _MB)

@@ -14,7 +14,7 @@ from tests.client_folder import RECORD
 SOURCE = Path(__file__).parents[2] / "shared" / "data" / "client"
 STOCKS = 3_120  # 4.1 M bars
 BOARDS = ("sh60", "sz00", "sz30")
-LIST = tnf.FILES["sz"].older
+LIST = "szm.tnf"
 
 
 def write_real_market(folder: Path, stocks: int = STOCKS, source: Path = SOURCE) -> list[str]:

@@ -68,7 +68,6 @@ EXAMPLES = {
     "tdx.base_url": "http://tdx.example:8080",
     "tdx.requests_per_second": 20.0,
     "tdx.client": "/srv/tdx",
-    "tdx.vipdoc": "/srv/tdx/vipdoc",
     "tdx.corporate_actions": "/srv/tdx/corporate_actions.csv",
     "tq.account": "somebody",
     "tq.password": "secret",

@@ -69,10 +69,6 @@ def tdx(
             help="Write this market as a desktop client's files: vipdoc, T0002 beside it."
         ),
     ] = None,
-    client_generation: Annotated[
-        str,
-        typer.Option(help="Whose files --write-vipdoc writes: today's client's or older (older)."),
-    ] = "today",
     vipdoc_days: Annotated[
         int | None, typer.Option(min=1, help="Write only the newest days of minutes.")
     ] = None,
@@ -99,11 +95,6 @@ def tdx(
         return
     if zone not in ("shanghai", "utc"):
         raise UsageError(f"unknown zone {zone!r}", hint="--zone shanghai or --zone utc")
-    if client_generation not in ("today", "older"):
-        raise UsageError(
-            f"unknown generation {client_generation!r} of the client",
-            hint="--client-generation today or --client-generation older",
-        )
     end = parse_clock(clock, EXAMPLE) if clock else None
     world = _make_stock_market(data, codes, days, seed=seed, end=end)
     if write_actions:
@@ -123,7 +114,7 @@ def tdx(
         write_files(world, write_vipdoc, until=end, days=vipdoc_days)
         client = write_vipdoc.parent if write_vipdoc.name == "vipdoc" else write_vipdoc
         for write in (write_client_files, write_sectors):
-            write(world, client / "T0002" / "hq_cache", client_generation)
+            write(world, client / "T0002" / "hq_cache")
     sandbox = TdxSandbox(
         world,
         clock=clock,

@@ -1,7 +1,7 @@
 """`loaders check tdx`: test the service and the client's folder before a load."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
@@ -9,15 +9,13 @@ from pathlib import Path
 from loaders.engine.check import Check, describe_service
 from loaders.engine.operations import describe_stale_fix
 from loaders.settings import Settings
+from loaders.tdx.client.answers import EXCHANGES
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.datasets.trading_calendar import INDICES
 from loaders.tdx.files.folder import HQ_CACHE, Folder, scan_folder
-from loaders.tdx.files.generations import Choice, Pair, choose
-from loaders.tdx.files.sectors import FILES as SECTORS
-from loaders.tdx.files.sectors import read_generation
-from loaders.tdx.files.tnf import FILES as LISTS
-from loaders.tdx.files.unread import describe_unread
-from loaders.tdx.files.vipdoc import describe_twins, last_day
+from loaders.tdx.files.sectors import KINDS as SECTORS
+from loaders.tdx.files.tnf import find_list
+from loaders.tdx.files.vipdoc import last_day
 from loaders.tdx.files.written import State, read_content
 from loaders.tdx.request import require_settings
 from loaders.trading_time import SHANGHAI, newest_final, published_days
@@ -33,7 +31,7 @@ def check(settings: Settings, now: datetime) -> Check:
     require_settings(settings)
     folder = scan_folder(settings.tdx)
     has_service = settings.tdx.base_url is not None
-    parts = [_folder(folder, now, has_service=has_service)] if folder else []
+    parts = [_folder(folder, now)] if folder else []
     if has_service:
         parts.insert(0, asyncio.run(_service(settings, now)))
     figures = {name: value for part in parts for name, value in part.figures.items()}
@@ -65,7 +63,7 @@ def _count_days_since(newest: date, now: datetime) -> int:
     return len(published_days(newest, due)) - 1 if due is not None and due > newest else 0
 
 
-def _folder(folder: Folder, now: datetime, *, has_service: bool) -> Check:
+def _folder(folder: Folder, now: datetime) -> Check:
     """Contents and age of the client's folder; a stale one is a warning, no error."""
     files = folder.bars("day")
     # the calendar's, as a load has it
@@ -74,63 +72,37 @@ def _folder(folder: Folder, now: datetime, *, has_service: bool) -> Check:
     if newest is None:
         newest = max(filter(None, (last_day(file, now) for file in files.values())), default=None)
     counts = {period: len(folder.bars(period)) for period in ("day", "minute1", "minute5")}
-    lists = _choose(folder, LISTS.values())
-    sectors = [
-        choice._replace(generation=_read_generation(choice.path))
-        for choice in _choose(folder, SECTORS.values())
-    ]
-    pairs = (*LISTS.values(), *SECTORS.values())
-    unread = [pair.older for pair in pairs if (it := choose(folder, pair)) and it.unread]
+    lists = list(filter(None, (find_list(folder, exchange) for exchange in EXCHANGES)))
+    sectors = list(filter(None, (folder.find(f"{HQ_CACHE}/{name}") for name in SECTORS)))
     gbbq = folder.find(f"{HQ_CACHE}/gbbq")
     parts = [
         f"day bars of {say_count(counts['day'], 'code')}" + (f" to {newest}" if newest else "")
     ]
     parts += [f"minutes of {counts['minute1']:,}"] if counts["minute1"] else []
     parts += [f"five-minute bars of {counts['minute5']:,}"] if counts["minute5"] else []
-    parts += list(_describe("lists", lists)) or ["no list of codes"]
+    parts += [_describe("lists", lists) if lists else "no list of codes"]
     parts += [f"gbbq of {_written([gbbq])}"] if gbbq else ["no gbbq"]
-    parts += list(_describe("sectors", sectors)) or ["no sectors"]
-    parts += [f"not read, of an older client: {', '.join(unread)}"] if unread else []
+    parts += [_describe("sectors", sectors) if sectors else "no sectors"]
     other_kinds = describe_other_kinds(folder.bars("day"), "of these codes")
     parts += [other_kinds] if other_kinds else []
-    not_read = describe_unread(folder, has_service=has_service)
-    parts += [f"not read: {'; '.join(not_read)}"] if not_read else []
     return describe_service(
-        f"{folder.root} ({folder.form}): {', '.join(parts)}",
+        f"{folder.root}: {', '.join(parts)}",
         _warnings(folder, newest, now),
         {
             "client": str(folder.root),
-            "form": folder.form,
-            "not_read": not_read,
             "day_files": counts["day"],
             "minute_files": counts["minute1"],
             "five_minute_files": counts["minute5"],
             "newest_day": newest,
-            "lists": sorted(choice.name for choice in lists),
+            "lists": sorted(path.name.lower() for path in lists),
             "gbbq": gbbq is not None and _written([gbbq]),
-            "sectors": sorted({choice.name for choice in sectors}),
+            "sectors": sorted(path.name.lower() for path in sectors),
         },
     )
 
 
-def _choose(folder: Folder, pairs: Iterable[Pair]) -> list[Choice]:
-    return [choice for pair in pairs if (choice := choose(folder, pair))]
-
-
-def _read_generation(path: Path) -> str:
-    try:
-        return read_generation(path)
-    except DataQualityError:
-        return "an unknown client, unreadable"
-
-
-def _describe(what: str, choices: Sequence[Choice]) -> Iterator[str]:
-    """The files of each generation with the day of the newest."""
-    by_generation: dict[str, dict[str, Path]] = {}
-    for path, name, generation, _ in choices:
-        by_generation.setdefault(generation, {})[name] = path
-    for generation, files in by_generation.items():
-        yield f"{what} of {_written(files.values())} ({', '.join(files)} of {generation})"
+def _describe(what: str, files: list[Path]) -> str:
+    return f"{what} of {_written(files)} ({', '.join(path.name.lower() for path in files)})"
 
 
 def _written(files: Iterable[Path]) -> str:
@@ -154,11 +126,4 @@ def _warnings(folder: Folder, newest: date | None, now: datetime) -> Iterator[st
             f"the client's folder is stale: its newest day is {newest},"
             f" {say_count(late, 'trading day')} ago; "
             "download day bars in the client, or take its newest copy"
-        )
-    yield from describe_twins(folder, now)
-    if folder.strays:
-        yield (
-            f"{say_count(len(folder.strays), 'file is', 'files are')} not named for a code of the"
-            " folder's exchange, "
-            f"such as {folder.strays[0]}"
         )

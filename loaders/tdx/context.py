@@ -123,8 +123,8 @@ class Context:
 
     @property
     def day_files(self) -> Mapping[str, Path]:
-        """The client's files of day bars by code; none where the service comes first."""
-        return self.folder.bars("day") if self.folder and self.settings.files_first else {}
+        """The client's files of day bars by code; none without its folder."""
+        return self.folder.bars("day") if self.folder else {}
 
     def miss_file(
         self,

@@ -22,12 +22,7 @@ def check_setup(settings: Settings, _: Warehouse | None, now: datetime) -> Itera
             NO_EVENTS_FIX,
         )
     actions = tdx.corporate_actions if isinstance(tdx.corporate_actions, Path) else None
-    yield from check_paths(
-        [
-            ("tdx.corporate_actions", actions, "a CSV file, or a folder of them"),
-            ("tdx.vipdoc", tdx.vipdoc, "the desktop client's folder"),
-        ]
-    )
+    yield from check_paths([("tdx.corporate_actions", actions, "a CSV file, or a folder of them")])
     if trading_time.ends_soon(now):
         fix = "upgrade pandas-market-calendars once a release has the days of the next year"
         yield Check("horizon", "warn", trading_time.describe_horizon(), fix)

@@ -34,7 +34,7 @@ JOBS = {
 def missing_settings(settings: Settings) -> str | None:
     """The reason why these settings cannot load this source, or None."""
     tdx = settings.tdx
-    if tdx.base_url or tdx.client or tdx.vipdoc:
+    if tdx.base_url or tdx.client:
         return None
     return "QUOTEMILL_TDX__BASE_URL, or QUOTEMILL_TDX__CLIENT, is not set"
 
@@ -45,7 +45,7 @@ def describe_late_fix(settings: Settings, dataset: str, ended: date | None = Non
     ended: the last day of a service that was asked for newer ones
     """
     tdx = settings.tdx
-    folder = tdx.client or tdx.vipdoc
+    folder = tdx.client
     if dataset == "corporate_actions":
         return _describe_events_fix(tdx)
     if tdx.base_url is not None:
@@ -74,12 +74,12 @@ def _describe_events_fix(tdx: "TdxSettings") -> str:
 
 def check_new_folders(settings: Settings, names: Collection[str]) -> None:
     """Raises SettingsError where a load would refuse a folder that is set now."""
-    if {"tdx.client", "tdx.vipdoc"}.isdisjoint(names):
+    if "tdx.client" not in names:
         return
     from loaders.tdx.files.folder import scan_folder  # these take long to import
-    from loaders.tdx.request import check_folders
+    from loaders.tdx.request import check_folder
 
-    check_folders(settings)
+    check_folder(settings)
     scan_folder(settings.tdx)
 
 
@@ -102,7 +102,7 @@ OPERATIONS = Operations(
     JOBS,
     describe_late_fix,
     check_new_folders,
-    ("client", "vipdoc"),
+    ("client",),
     has_verify=True,
     dbt_settings=settings_for_dbt,
 )

@@ -39,7 +39,6 @@ NAMES = (
     "kline_30m",
     "kline_60m",
     "kline_adjusted",
-    "vipdoc_daily",
     "capital_events",
     "corporate_actions",
     "sectors",
@@ -63,7 +62,6 @@ FILE_DATASETS: dict[str, str | None] = {
     "index_kline": None,
     "minute_1m": "minute1",
     "minute_5m": "minute5",
-    "vipdoc_daily": "day",
     "corporate_actions": None,
     **dict.fromkeys(CLIENT_DATASETS),
 }
@@ -153,7 +151,7 @@ def plan_retry(tasks: Sequence[Task]) -> list[Unit] | None:
     if not planned or any(t.status != "succeeded" for t in base):
         return None  # after a failed list or calendar the tasks are not known
     units = [
-        Unit(t.dataset, t.keys, t.exchange)
+        Unit(t.dataset, CLIENT_DATASETS.get(t.dataset, t.keys), t.exchange)
         for t in planned
         if t.status not in ("succeeded", "skipped")
     ]
@@ -216,7 +214,7 @@ def _explain_absence(ctx: Context, code: str) -> str:
     if code in ctx.day_files and not has_trade(ctx.day_files[code]):
         return f"its file of day bars {UNTRADED}"
     places = []
-    if ctx.folder is not None and ctx.settings.files_first:
+    if ctx.folder is not None:
         places.append("not in the client's folder")
     if ctx.service is not None and is_index:
         places.append("an index that tdx.indices does not name")

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Literal
-from zipfile import is_zipfile
 
 from loaders import trading_time
 from loaders.engine.request import LoadRequest, unknown_dataset
@@ -15,19 +14,15 @@ from loaders.tdx.datasets import (
     market_stats_snapshot,
     minute_5m,
     trading_calendar,
-    vipdoc_daily,
 )
 from loaders.tdx.operations import missing_settings
+from loaders.tdx.settings import FOLDER_FIX
 from quotemill.codes import read_codes
 from quotemill.errors import SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 
 LAST = "last"
 OPTIONS = ("exchange", "date")
-FOLDERS = {
-    "client": "it is the desktop client's folder, with vipdoc and T0002 in it, or a zip of bars",
-    "vipdoc": "it is the folder `vipdoc` of the desktop client, with sh, sz and bj in it, or a zip",
-}
 
 
 def require_settings(settings: Settings) -> None:
@@ -40,22 +35,20 @@ def require_settings(settings: Settings) -> None:
         )
 
 
-def check_folders(settings: Settings) -> None:
-    """Raises SettingsError where a folder in the settings is neither one nor a zip."""
-    for name, what in FOLDERS.items():
-        folder = getattr(settings.tdx, name)
-        if folder is not None and not folder.is_dir() and not is_zipfile(folder):
-            raise SettingsError(
-                f"setting tdx.{name} ({settings.origin(f'tdx.{name}')}): {folder} is not a folder"
-                " or a whole zip",
-                hint=what,
-            )
+def check_folder(settings: Settings) -> None:
+    """Raises SettingsError if tdx.client is no folder."""
+    folder = settings.tdx.client
+    if folder is not None and not folder.is_dir():
+        raise SettingsError(
+            f"setting tdx.client ({settings.origin('tdx.client')}): {folder} is not a folder",
+            hint=FOLDER_FIX,
+        )
 
 
 def check_request(settings: Settings, request: LoadRequest) -> None:
     """Check a request at the start. Raises UsageError, SettingsError."""
     require_settings(settings)
-    check_folders(settings)
+    check_folder(settings)
     if request.mode not in plan.DEFAULTS:
         raise UsageError(
             f"--mode {request.mode}: unknown", hint=f"allowed: {', '.join(plan.DEFAULTS)}"
@@ -68,12 +61,6 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
     unknown = [d for d in request.datasets or () if d not in plan.NAMES]
     if unknown:
         raise unknown_dataset(unknown, plan.NAMES)
-    in_files = {vipdoc_daily.DATASET.name, minute_5m.NAME}.intersection(request.datasets or ())
-    if in_files and not (settings.tdx.client or settings.tdx.vipdoc):
-        raise SettingsError(
-            f"dataset {min(in_files)}: no folder of the desktop client is configured",
-            hint="QUOTEMILL_TDX__CLIENT=/srv/tdx, or QUOTEMILL_TDX__VIPDOC=/srv/tdx/vipdoc",
-        )
     wanted = plan.REALTIME if request.mode == "realtime" else request.datasets or ()
     service_only = [name for name in wanted if name not in plan.FILE_DATASETS]
     if settings.tdx.base_url is None and service_only:
@@ -110,7 +97,8 @@ def _check_without_client(settings: Settings, request: LoadRequest) -> None:
             "gbbq is a file of the desktop client, and no folder of it is configured",
             hint="QUOTEMILL_TDX__CLIENT=/srv/tdx",
         )
-    if client_only := sorted(set(plan.CLIENT_DATASETS).intersection(request.datasets or ())):
+    needs_client = {*plan.CLIENT_DATASETS, minute_5m.NAME}
+    if client_only := sorted(needs_client.intersection(request.datasets or ())):
         raise SettingsError(
             f"dataset {client_only[0]}: no folder of the desktop client is configured",
             hint="QUOTEMILL_TDX__CLIENT=/srv/tdx",

@@ -10,6 +10,11 @@ from quotemill.instrument_ranges import OTHER_NAMES
 from quotemill.settings.allowed import Days, Form, Seconds, TradingDays
 from quotemill.settings.section import Section, check_web_address
 
+FOLDER_FIX = (
+    "tdx.client is the folder that holds vipdoc and T0002; of the vendor's files: "
+    "unzip hsjday.zip -d /srv/tdx/vipdoc, unzip shlday.zip -d /srv/tdx/vipdoc/sh/lday, "
+    "then tdx.client = /srv/tdx"
+)
 NO_EVENTS_FIX = "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file or xdxr, then quotemill run tdx"
 
 
@@ -53,11 +58,8 @@ class TdxSettings(Section):
     )
     client: Path | None = Field(
         None,
-        description="the desktop client's folder, which holds vipdoc and T0002, or a folder or zip "
-        "of the vendor's bars; files come before the service, which may be absent",
-    )
-    vipdoc: Path | None = Field(
-        None, description="the client's folder `vipdoc` alone, where there is no more of it"
+        description="the desktop client's folder, which holds vipdoc and T0002; its files come "
+        "before the service, which may be absent",
     )
     minute_days: Days = Field(
         100,
@@ -74,7 +76,7 @@ class TdxSettings(Section):
 
     _web_address = field_validator("base_url")(check_web_address)
 
-    @field_validator("corporate_actions", "client", "vipdoc")
+    @field_validator("corporate_actions", "client")
     @classmethod
     def _own_home(cls, value: Path | str | None) -> Path | str | None:
         return value.expanduser() if isinstance(value, Path) else value
@@ -94,14 +96,6 @@ class TdxSettings(Section):
                 hint="set QUOTEMILL_TDX__BASE_URL=http://host:8080, or start `loaders sandbox tdx`",
             )
         return self.base_url
-
-    @property
-    def files_first(self) -> bool:
-        """Whether day bars, codes and the calendar come from the client's files.
-
-        A folder `vipdoc` beside a service only fills gaps and serves as evidence.
-        """
-        return self.client is not None or (self.vipdoc is not None and self.base_url is None)
 
     @property
     def actions_source(self) -> Path | Literal["gbbq", "xdxr"] | None:

@@ -60,7 +60,7 @@ def _slice_size(settings: Settings) -> int:
 
 def _rests_since(settings: Settings, now: datetime) -> datetime | None:
     """The time since which the service has nothing new; None for a client's folder."""
-    return None if settings.tdx.files_first else resting_since(now, ready=READY)
+    return None if settings.tdx.client else resting_since(now, ready=READY)
 
 
 SOURCE = Source(

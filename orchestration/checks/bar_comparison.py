@@ -20,10 +20,8 @@ CHECKS: dict[tuple[str, str], str] = {
     ("bars_of_minutes", "hour"): "kline_60m",
     ("bars_of_days", "week"): "kline_weekly",
     ("bars_of_days", "month"): "kline_monthly",
-    ("bars_of_days", "day"): "vipdoc_daily",
     ("adjusted_bars", "day"): "kline_adjusted",
 }
-DAY_FILES = ("bars_of_days", "day")
 COUNTS = """
     select check_name, period, compared_count from {qa}.reconciliation_counts where run_id = %s
 """
@@ -76,14 +74,12 @@ def read_bars(
     run_id: int,
     not_loaded: Mapping[str, Mapping[str, str]],
     *,
-    with_day_files: bool,
     qa: str = "qa",
 ) -> tuple[tuple[Comparison, ...], tuple[Difference, ...]]:
     """Read the comparisons and differences of a run from the schema `qa`.
 
     Evidence in `not_loaded` may still be stored from an earlier run. Its differences do not belong
-    to this run, so they are left out. Without `with_day_files` the check of day files is listed
-    only if it compared bars.
+    to this run, so they are left out.
     """
     with conn.cursor(row_factory=class_row(Difference)) as cursor:
         stored = cursor.execute(DIFFERENCES.format(qa=qa).encode(), (run_id,)).fetchall()
@@ -96,22 +92,18 @@ def read_bars(
 
     differences = tuple(d for d in stored if is_current(d))
     left_out = [d for d in stored if not is_current(d)]
-    return compare(bars, differences, left_out, with_day_files=with_day_files), differences
+    return compare(bars, differences, left_out), differences
 
 
 def compare(
     bars: Mapping[tuple[str, str], int],
     differences: Sequence[Difference],
     left_out: Sequence[Difference] = (),
-    *,
-    with_day_files: bool,
 ) -> tuple[Comparison, ...]:
     """Make one comparison per check; `bars` counts them by check and period."""
     comparisons = []
     for check, period in dict.fromkeys([*CHECKS, *bars]):
         compared = bars.get((check, period), 0) - _count_bars(left_out, check, period)
-        if (check, period) == DAY_FILES and not (with_day_files or compared):
-            continue
         differing = _count_bars(differences, check, period)
         comparisons.append(Comparison(check, period, compared=compared, differing=differing))
     return tuple(comparisons)

@@ -2,8 +2,8 @@
 
     sample ▶ load evidence (ordinary loads) ▶ record run and sample ▶ build qa.reconciliation ▶ read
 
-Evidence is: the service's own weeks, months and parts of a day; the third party's adjusted days;
-the desktop client's day files, if the setting tdx.vipdoc names them. The day bars are also compared
+Evidence is: the service's own weeks, months and parts of a day; the third party's adjusted days.
+The day bars are also compared
 with minutes and ticks. The dbt models decide what is compared and which cause is likely. Nothing is
 recorded before the evidence is loaded.
 """
@@ -40,7 +40,6 @@ from quotemill.warehouse.postgres import Warehouse
 SOURCE = "tdx"
 PARTS_OF_A_DAY = ("kline_5m", "kline_15m", "kline_30m", "kline_60m")
 MONTH_DATASETS = ("kline_weekly", "kline_monthly", *PARTS_OF_A_DAY)
-DAY_FILES = "vipdoc_daily"
 ADJUSTED = "kline_adjusted"
 MODELS = ("reconciliation", "reconciliation_counts")
 FAILING = ("error", "warning")
@@ -158,7 +157,6 @@ def run(
             conn,
             run_id,
             not_loaded,
-            with_day_files=settings.tdx.vipdoc is not None,
             qa=warehouse.inner_schema("qa"),
         )
     return Reconciliation(
@@ -264,9 +262,8 @@ def load_evidence(
     The third party's series is read whole: a missing action shows on the days before it. Raises
     UpstreamError if a load fails or no evidence is loaded, PartialError if it was stopped.
     """
-    month_datasets = (*MONTH_DATASETS, DAY_FILES) if settings.tdx.vipdoc else MONTH_DATASETS
     requests = (
-        LoadRequest(SOURCE, datasets=month_datasets, keys=tuple(codes), since=first, until=last),
+        LoadRequest(SOURCE, datasets=MONTH_DATASETS, keys=tuple(codes), since=first, until=last),
         LoadRequest(SOURCE, mode="init", datasets=(ADJUSTED,), keys=tuple(codes)),
     )
     failed: dict[str, dict[str, str]] = {}
@@ -279,7 +276,6 @@ def load_evidence(
         for task in result.tasks:
             if task.failures and task.dataset in (request.datasets or ()):
                 failed.setdefault(task.dataset, {}).update(task.failures)
-    # without the day files, which need no service
     requested = {(dataset, code) for dataset in (*MONTH_DATASETS, ADJUSTED) for code in codes}
     if requested <= {(dataset, code) for dataset, by_code in failed.items() for code in by_code}:
         reason = next(iter(failed[ADJUSTED].values()))

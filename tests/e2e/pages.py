@@ -21,6 +21,10 @@ NOT_RUN = {
         "quotemill export views",
     ): "needs option chains too; tests/integration/dbt/test_compat_views reads the views",
     ("citus", ""): "needs a cluster; tests/e2e/editions/test_citus distributes tables of one",
+    (
+        "client-folder",
+        "unzip",
+    ): "needs the vendor's zips; tests/integration/tdx_load/test_client_forms loads unpacked ones",
     ("console", "quotemill console"): "serves until Ctrl-C; tests/e2e/console starts it",
     ("console", "TOKEN="): "needs a console that runs; tests/e2e/console/test_loads calls it",
     (

@@ -278,7 +278,7 @@ def test_the_clients_folder_of_the_readme_is_run_as_it_is_written() -> None:
         with sandbox(*small, "--write-vipdoc", written):
             pass
         printed = run(folder, MAKE + join(*CLIENT).replace("/srv/tdx", str(folder / "client")))
-        assert "of today's client" in printed
+        assert "infoharbor_block.dat" in printed
         assert "(5 rows)" in printed
         stop = "quotemill warehouse stop"
         run(folder, stop)

@@ -3,7 +3,6 @@
 import asyncio
 import io
 import re
-import struct
 import subprocess
 import sys
 import zlib
@@ -11,7 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_DEFLATED, ZipFile
 
 import httpx
 import pytest
@@ -19,8 +17,6 @@ import pytest
 from loaders.ib.client.ib_client import Connection
 from loaders.ib.errors import GatewayGone
 from loaders.tdx.client.client import TdxClient
-from loaders.tdx.files.folder import scan_folder
-from loaders.tdx.files.written import read_content
 from loaders.tdx.settings import TdxSettings
 from orchestration.run.seed_files import check_seeds
 from quotemill import foreign
@@ -108,9 +104,6 @@ def test_gzip_within_gzip_is_refused_unread() -> None:
 def test_a_sparse_file_of_300_gb_is_refused_unread(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     with path.open("wb") as file:
-        if name == "bars.zip":  # whose directory would be of 4 GB
-            file.seek(HUGE - 22)
-            file.write(struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 2**32 - 2, 0, 0))
         file.truncate(HUGE)
     if name == "sh600001.lc1":
         assert FILES[name](path) == (None, None)
@@ -126,18 +119,6 @@ def test_a_sparse_file_of_300_gb_is_refused_unread(tmp_path: Path, name: str) ->
 def test_a_device_without_an_end_is_read_to_the_limit_alone() -> None:
     with pytest.raises(DataQualityError, match=r"/dev/zero is too large: 1,001 bytes"):
         foreign.read_file(Path("/dev/zero"), SMALL)
-
-
-def test_a_file_in_a_zip_has_the_limit_of_its_kind(tmp_path: Path) -> None:
-    with ZipFile(tmp_path / "day.zip", "w", ZIP_DEFLATED) as archive:
-        archive.writestr("sh600000.day", bytes(5 * 2**20))
-        archive.writestr("sh600001.day", bytes(32))
-    folder = scan_folder(TdxSettings(client=tmp_path / "day.zip"))
-    assert folder is not None
-    days = folder.bars("day")
-    with pytest.raises(DataQualityError, match=r"sh600000\.day is too large: 5,242,880 bytes"):
-        read_content(days["sh600000"])
-    assert len(read_content(days["sh600001"])) == 32
 
 
 def test_a_sparse_seed_is_refused_unread(tmp_path: Path) -> None:

@@ -40,7 +40,6 @@ def find_problems(settings: Settings) -> list[Check]:
     ("name", "other"),
     [
         ("TDX__CORPORATE_ACTIONS", {"TDX__BASE_URL": "http://localhost"}),
-        ("TDX__VIPDOC", {"TDX__BASE_URL": "http://localhost"}),
         ("IB__UNIVERSE", {"IB__HOST": "localhost"}),
     ],
 )

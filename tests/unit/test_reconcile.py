@@ -115,26 +115,17 @@ def test_codes_that_did_not_trade_cannot_be_compared() -> None:
 def test_a_bar_that_differs_in_two_fields_counts_once() -> None:
     differences = [difference(), difference(field="close"), difference(bar_end=NOON)]
     bars = {("bars_of_minutes", "minute5"): 48}
-    (five, *others) = compare(bars, differences, with_day_files=False)
+    (five, *others) = compare(bars, differences)
     assert (five.compared, five.differing, five.agreeing) == (48, 2, 46)
     assert {c.compared for c in others} == {0}
 
 
 def test_bars_without_evidence_of_this_run_are_left_out() -> None:
     bars = {("bars_of_minutes", "minute5"): 48}
-    (five, *_) = compare(bars, [], [difference()], with_day_files=False)
+    (five, *_) = compare(bars, [], [difference()])
     assert (five.compared, five.differing) == (47, 0)
 
 
 def test_a_check_that_is_not_listed_is_counted_too() -> None:
-    made = compare({("closing_auction", "day"): 3}, [], with_day_files=False)
+    made = compare({("closing_auction", "day"): 3}, [])
     assert made[-1] == Comparison("closing_auction", "day", 3, 0)
-
-
-def test_day_files_are_listed_only_if_configured_or_compared() -> None:
-    def named(with_day_files: bool) -> list[tuple[str, str]]:
-        made = compare({}, [], with_day_files=with_day_files)
-        return [(c.check_name, c.period) for c in made]
-
-    assert ("bars_of_days", "day") in named(True)
-    assert ("bars_of_days", "day") not in named(False)

@@ -1,17 +1,14 @@
-"""The desktop client's files of a simulated market in `T0002/hq_cache`, of two generations.
+"""The desktop client's files of a simulated market in `T0002/hq_cache`.
 
-{shs,szs,bjs}.tnf      today's lists: a head of 50 bytes, then 360 for each instrument: code at 0,
-                       name (GBK) at 31
-{shm,szm,bjm}.tnf      older clients' lists: 314 bytes for each instrument, name at 23
-infoharbor_block.dat   today's concepts, styles and indices: lines `#GN_name,count,,day,day,,` and
-                       lines of members, `0#000001,1#600000`
-spblock.dat            today's members of large indices: a line `#中证500`, then lines `1600000`
-block_{gn,fg,zs}.dat   the same of older clients: a head of 384 bytes, a count, then sectors of
-                       2,813 bytes: name, u16 number of members, u16 kind, members of 7 bytes
-tdxhy.cfg              industries: `0|000001|T1001|||X500102`, before `0|000001|T1001|4401|H12`
-gbbq                   of both: a count, then 29 bytes for each event: u8 exchange, 7 bytes code,
-                       u32 date YYYYMMDD, u8 category, four f32; the first 24 of them encrypted by
-                       Blowfish, with the client's own tables
+{shs,szs,bjs}.tnf      lists: a head of 50 bytes, then 360 for each instrument: code at 0, name
+                       (GBK) at 31
+infoharbor_block.dat   concepts, styles and indices: lines `#GN_name,count,,day,day,,` and lines of
+                       members, `0#000001,1#600000`
+spblock.dat            members of large indices: a line `#中证500`, then lines `1600000`
+tdxhy.cfg              industries: `0|000001|T1001|||X500102`
+gbbq                   a count, then 29 bytes for each event: u8 exchange, 7 bytes code, u32 date
+                       YYYYMMDD, u8 category, four f32; the first 24 of them encrypted by Blowfish,
+                       with the client's own tables
 """
 
 import struct
@@ -27,60 +24,43 @@ from quotemill.errors import UsageError
 
 EXCHANGES = {"sz": 0, "sh": 1, "bj": 2}
 CAPITAL = 5
-# last letter of a list's name, size of a record and place of the name in it
-_LISTS = {"today": ("s", 360, 31), "older": ("m", 314, 23)}
+_RECORD, _NAME = 360, 31  # size of a record of a list, and place of the name in it
 _HEAD, _ENCRYPTED = 50, 24
 _TABLES = Path(__file__).parents[2] / "tdx" / "files" / "gbbq.tables"
-_MOST_MEMBERS = 400  # of an older client's sector
-# prefix today, last letters of the older file, and the sectors; stock n is in sector n % count
+# prefix and sectors; stock n is in sector n % count
 _BLOCKS = {
-    "GN": ("gn", ("芯片", "5G概念", "新能源车")),
-    "FG": ("fg", ("基金重仓", "高分红股")),
-    "ZS": ("zs", ("沪深300",)),
+    "GN": ("芯片", "5G概念", "新能源车"),
+    "FG": ("基金重仓", "高分红股"),
+    "ZS": ("沪深300",),
 }
-# today's fields of industries, and the older ones
-_INDUSTRIES = {
-    "today": ("T1001|||X500102", "T1205|||X420201", "T0706|||"),
-    "older": ("T1001|440101|H1201", "T1205|470302|H140502", "T0706|310201|"),
-}
+_INDUSTRIES = ("T1001|||X500102", "T1205|||X420201", "T0706|||")
 
 # code, date, category and the four numbers
 Record = tuple[str, int, int, tuple[float, float, float, float]]
 
 
-def write_client_files(world: World, folder: Path, generation: str = "older") -> None:
+def write_client_files(world: World, folder: Path) -> None:
     """Write lists and events into `folder`, the client's hq_cache; raises UsageError."""
-    letter = _LISTS[generation][0]
-    contents = {
-        f"{exchange}{letter}.tnf": instrument_list(world, exchange, generation)
-        for exchange in EXCHANGES
-    }
+    contents = {f"{exchange}s.tnf": instrument_list(world, exchange) for exchange in EXCHANGES}
     _write(folder, contents | {"gbbq": capital_events(world)})
 
 
-def write_sectors(world: World, folder: Path, generation: str = "older") -> None:
+def write_sectors(world: World, folder: Path) -> None:
     """Write the sectors of the stocks into `folder`; raises UsageError."""
     stocks = [s for s in world.securities if s.kind == "stock"]
-    industries = _INDUSTRIES[generation]
     lines = (
-        f"{EXCHANGES[s.exchange]}|{s.digits}|{industries[n % len(industries)]}\r\n"
+        f"{EXCHANGES[s.exchange]}|{s.digits}|{_INDUSTRIES[n % len(_INDUSTRIES)]}\r\n"
         for n, s in enumerate(stocks)
     )
-    contents = {"tdxhy.cfg": "".join(lines).encode("gbk")}
     blocks = {
-        prefix: {name: stocks[n :: len(names)][:_MOST_MEMBERS] for n, name in enumerate(names)}
-        for prefix, (_, names) in _BLOCKS.items()
+        prefix: {name: stocks[n :: len(names)] for n, name in enumerate(names)}
+        for prefix, names in _BLOCKS.items()
     }
-    if generation == "today":
-        today = f"{world.days[-1]:%Y%m%d}"
-        contents["infoharbor_block.dat"] = text_blocks(blocks, today)
-        contents["spblock.dat"] = special_sectors({"中证500": stocks})
-    else:
-        for prefix, (letters, _) in _BLOCKS.items():
-            sectors = {
-                name: [s.digits for s in members] for name, members in blocks[prefix].items()
-            }
-            contents[f"block_{letters}.dat"] = older_blocks(sectors)
+    contents = {
+        "tdxhy.cfg": "".join(lines).encode("gbk"),
+        "infoharbor_block.dat": text_blocks(blocks, f"{world.days[-1]:%Y%m%d}"),
+        "spblock.dat": special_sectors({"中证500": stocks}),
+    }
     _write(folder, contents)
 
 
@@ -93,14 +73,13 @@ def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
         raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
 
 
-def instrument_list(world: World, exchange: str, generation: str = "older") -> bytes:
+def instrument_list(world: World, exchange: str) -> bytes:
     """The content of a .tnf file."""
-    _, size, name_at = _LISTS[generation]
     content = bytes(_HEAD)
     for security in world.securities:
         if security.exchange == exchange:
-            head = security.digits.encode().ljust(name_at, b"\0")
-            content += (head + security.name.encode("gbk")).ljust(size, b"\0")
+            head = security.digits.encode().ljust(_NAME, b"\0")
+            content += (head + security.name.encode("gbk")).ljust(_RECORD, b"\0")
     return content
 
 
@@ -121,16 +100,6 @@ def special_sectors(sectors: Mapping[str, Sequence[Security]]) -> bytes:
     for name, members in sectors.items():
         lines += [f"#{name}", *(f"{EXCHANGES[s.exchange]}{s.digits}" for s in members)]
     return "".join(f"{line}\r\n" for line in lines).encode("gb18030")
-
-
-def older_blocks(sectors: Mapping[str, Sequence[str]]) -> bytes:
-    """The content of block_*.dat: members of six digits by sector."""
-    content = bytes(384) + struct.pack("<H", len(sectors))
-    for name, members in sectors.items():
-        head = name.encode("gbk").ljust(9, b"\0") + struct.pack("<HH", len(members), 2)
-        codes = b"".join(member.encode().ljust(7, b"\0") for member in members)
-        content += (head + codes).ljust(2813, b"\0")
-    return content
 
 
 def capital_events(world: World) -> bytes:

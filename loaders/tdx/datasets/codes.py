@@ -29,9 +29,7 @@ from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset, Security
 from loaders.tdx.files import tnf
 from loaders.tdx.files.folder import FOLDERS, HQ_CACHE
-from loaders.tdx.files.generations import choose
-from loaders.tdx.files.unread import describe_unread
-from loaders.tdx.files.vipdoc import describe_twins, has_trade, last_day
+from loaders.tdx.files.vipdoc import has_trade, last_day
 from loaders.tdx.files.written import State
 from loaders.tdx.left_out import LeftOut, find_traded
 from loaders.tdx.tables import SECURITY
@@ -47,7 +45,6 @@ NAME = "codes"
 KEY = "all"
 LEAST_SHARE = 0.95
 MOST_DELISTED, DELISTED_SHARE = 5, 0.005  # more than exchanges delist in a day
-STRAYS_NAMED = 5
 
 
 def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
@@ -63,11 +60,11 @@ def count_files(ctx: Context, cursor: str) -> tuple[list[int], list[str]]:
     """Count the folder's files of bars by exchange and period, for the end of the cursor.
 
     Also returns a failure for each of these that lost more files than LEAST_SHARE allows, which
-    keeps its old count, until the loss is accepted. Nothing where the service comes first.
+    keeps its old count, until the loss is accepted. Nothing without the client's folder.
 
     cursor: of the last load
     """
-    if ctx.folder is None or not ctx.settings.files_first:
+    if ctx.folder is None:
         return [], []
     places = [(exchange, period) for exchange in EXCHANGES for period in FOLDERS]
     before = [int(count) for count in cursor.split(" ")[1:]] or [0] * len(places)
@@ -154,27 +151,25 @@ def read_folder(
 ) -> tuple[dict[str, Security], list[str], list[Rejected]]:
     """Map each code of the client's lists and day bars to its security.
 
-    Also returns the lists' faults and the codes without a traded share. Empty unless files come
-    first. What is of no modelled kind, of no known range, or without a traded share is counted,
+    Also returns the lists' faults and the codes without a traded share. Empty without the client's
+    folder. What is of no modelled kind, of no known range, or without a traded share is counted,
     named and left out.
     """
-    if ctx.folder is None or not ctx.settings.files_first:
+    if ctx.folder is None:
         return {}, [], []
     securities: dict[str, Security] = {}
     listed_on, left = dict[str, date](), LeftOut(ctx)
-    read: dict[str, list[str]] = {}
+    read: list[str] = []
     unreadable: list[str] = []
-    for exchange, pair in tnf.FILES.items():
-        choice = choose(ctx.folder, pair)
-        if choice is None:
+    for exchange in EXCHANGES:
+        path = tnf.find_list(ctx.folder, exchange)
+        if path is None:
             continue
-        path, file = choice.path, choice.name
-        if choice.unread:
-            ctx.load.reporter.line(f"codes: {choice.unread}")
+        file = path.name.lower()
         try:
             listed_on[exchange] = min(State.read_state(path).day, ctx.today)
             names = tnf.read_names(path, exchange)
-            read.setdefault(choice.generation, []).append(file)
+            read.append(file)
         except DataQualityError as error:
             listed_on.pop(exchange, None)
             fault = (
@@ -212,17 +207,9 @@ def read_folder(
         is_listed = stored.is_listed if code[:2] not in listed_on else code not in delisted
         is_listed = is_listed or kind == "index"
         securities[code] = Security(code, stored.name, kind, "vipdoc/lday", is_listed)
-    for generation, files in read.items():
-        ctx.load.reporter.line(f"codes: {', '.join(files)} of {generation}")
+    if read:
+        ctx.load.reporter.line(f"codes: lists {', '.join(read)}")
     left.say()
-    if not before:  # the first load
-        ctx.load.reporter.line(f"codes: {ctx.folder.root} is read as {ctx.folder.form}")
-        for sentence in describe_unread(ctx.folder, has_service=ctx.service is not None):
-            ctx.load.reporter.line(f"codes: not read: {sentence}")
-    for difference in describe_twins(ctx.folder, ctx.clock()):
-        ctx.load.warn(difference)
-    for path in ctx.folder.strays[:STRAYS_NAMED]:
-        ctx.load.warn(f"{path} is not named for a code of its folder's exchange: skipped")
     return securities, [*unreadable, *losses], left.list_untraded()
 
 

@@ -5,14 +5,12 @@ starts each membership that is new in the file and ends each that is no longer i
 of a past day are those of its time, as far back as files were read. A file is read again when it
 has changed. If it is an older copy than the one read before, its content holds from the day of that
 one on.
-
-Today's client and older ones write different files. A key is named for the older file, and reads
-today's if there is one (loaders.tdx.files.generations).
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -23,7 +21,7 @@ from loaders.landing.rejects import open_rejects, withdraw_settled
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.datasets.codes import LEAST_SHARE
 from loaders.tdx.files import sectors
-from loaders.tdx.files.generations import Choice, choose
+from loaders.tdx.files.folder import HQ_CACHE
 from loaders.tdx.files.sectors import Membership, SectorFile
 from loaders.tdx.files.written import Reading, State, state_in
 from loaders.tdx.tables import REJECTED_ROW, SECTOR_MEMBER
@@ -41,84 +39,55 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     """Yield outcomes in the order of `keys`, which are file names."""
     cursors = ctx.load.cursors(SECTOR_MEMBER.name)
     for key in keys:
-        choice = choose(ctx.folder, sectors.FILES[key]) if ctx.folder else None
-        if choice is None:
-            names = " nor ".join(dict.fromkeys(sectors.FILES[key]))
-            skipped = f"the client's folder holds no T0002/hq_cache/{names}"
-            name = f"T0002/hq_cache/{sectors.FILES[key].today}"
+        name = f"T0002/hq_cache/{key}"
+        path = ctx.folder.find(name) if ctx.folder else None
+        if path is None:
+            skipped = f"the client's folder holds no {name}"
+            if key == sectors.BLOCKS and ctx.folder and ctx.folder.find(f"{HQ_CACHE}/block_gn.dat"):
+                skipped += "; block_*.dat of an older client are not read: update the client"
             yield ctx.miss_file(NAME, key, name, cursors.get(key), skipped=skipped)
             continue
         try:
-            yield _outcome(ctx, key, choice)
+            yield _outcome(ctx, key, path)
         except DataQualityError as error:
             yield Outcome(key, failure=error.with_hint)
 
 
-def _outcome(ctx: Context, key: str, choice: Choice) -> Outcome:
-    path, last = choice.path, ctx.load.cursors(SECTOR_MEMBER.name).get(key)
+def _outcome(ctx: Context, key: str, path: Path) -> Outcome:
+    last = ctx.load.cursors(SECTOR_MEMBER.name).get(key)
     state = State.read_state(path)
     if state == state_in(last):
         return Outcome(key, skipped=NOT_DUE)
     reading = Reading.make(state, ctx.clock(), last)
     file = sectors.read_sectors(path, key)
     before = ctx.ask(lambda conn: read_current(conn, sectors.KINDS[key]))
-    _report(ctx, choice, file)
+    _report(ctx, key, file)
     if not file.memberships and not before:
-        return Outcome(key, skipped=f"{choice.name} has no sector of this kind")
+        return Outcome(key, skipped=f"{key} has no sector")
     stored = ctx.ask(lambda conn: open_rejects(conn, REJECTED_ROW, NAME))
     rejected = file.rejected + withdraw_settled(
         stored, file.rejected, lambda row: sectors.owns_rejected(key, row.row_key)
     )
-    ended, compared = compare_generations(file, before)
-    why = (
-        describe_cut(file, compared)
-        or describe_short(file, compared)
-        or describe_loss(file.memberships, compared)
-    )
+    why = describe_cut(file, before) or describe_short(file, before)
+    why = why or describe_loss(file.memberships, before)
     if why and not ctx.load.accepts_loss(NAME, f"{path.name} has {why}"):
         raise DataQualityError(
             f"{path} has {why}: the stored rows stay",
             hint="the client may be writing it: run again; else let the client download it again;"
             f" {name_acceptance('tdx', NAME)}",
         )
-    if ended:
-        ctx.load.warn(
-            f"sectors: {choice.name} is of {file.generation}: memberships of another client in"
-            f" {', '.join(ended)} end"
-        )
     rows = list(list_changes(file.memberships, before, reading.known_at))
     return Outcome(key, rows or None, rejected, reading.cursor)
 
 
-def _report(ctx: Context, choice: Choice, file: SectorFile) -> None:
+def _report(ctx: Context, key: str, file: SectorFile) -> None:
     """Say which file is read, and what of it is not understood."""
     say, count = ctx.load.reporter.line, len({m.member for m in file.memberships})
-    kinds = ", ".join(file.kinds)
-    say(f"sectors: {kinds} of {say_count(count, 'code')} from {choice.name} of {file.generation}")
-    if choice.unread:
-        say(f"sectors: {choice.unread}")
+    say(f"sectors: {', '.join(sectors.KINDS[key])} of {say_count(count, 'code')} from {key}")
     if file.cut_line:
-        say(f"sectors: {choice.name} ends within line {file.cut_line:,}, which is skipped")
+        say(f"sectors: {key} ends within line {file.cut_line:,}, which is skipped")
     for sentence in file.unknown:
-        say(f"sectors: {choice.name}: {sentence}")
-
-
-def compare_generations(
-    file: SectorFile, before: Iterable[Membership]
-) -> tuple[list[str], list[Membership]]:
-    """Kinds whose stored members end with this client, and the members to compare a file with.
-
-    What another generation knew is no measure of a file: it may lack a classification, and an older
-    client's blocks, whose members have no exchange, know other sectors than today's.
-    """
-    has_exchange = {m.sector_kind for m in file.memberships if not m.member.isdigit()}
-    compared = [
-        m
-        for m in before
-        if m.sector_kind in file.kinds
-        and not (m.sector_kind in has_exchange and m.member.isdigit())
-    ]
-    return sorted({m.sector_kind for m in {*before} - {*compared}}), compared
+        say(f"sectors: {key}: {sentence}")
 
 
 def describe_cut(file: SectorFile, before: Iterable[Membership]) -> str | None:

@@ -12,17 +12,22 @@ A list with records of another size is refused as a whole: the place of its name
 
 from pathlib import Path
 
-from loaders.tdx.files.generations import Pair
+from loaders.tdx.files.folder import HQ_CACHE, Folder
 from loaders.tdx.files.written import read_content
 from quotemill.errors import DataQualityError
 from quotemill.foreign import reads_file
 from quotemill.instrument_ranges import OTHER_NAMES
 
-FILES = {exchange: Pair(f"{exchange}s.tnf", f"{exchange}m.tnf") for exchange in ("sh", "sz", "bj")}
 HEAD = 50
 # size of a record and place of the name in it, by the last letter of the file's name
 LAYOUTS = {"s": (360, slice(31, 76)), "m": (314, slice(23, 41))}
 _CODE = slice(0, 6)
+
+
+def find_list(folder: Folder, exchange: str) -> Path | None:
+    """The list of an exchange; the one of an older client if today's is missing."""
+    today, older = (folder.find(f"{HQ_CACHE}/{exchange}{letter}.tnf") for letter in LAYOUTS)
+    return today or older
 
 
 @reads_file

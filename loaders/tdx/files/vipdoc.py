@@ -13,7 +13,6 @@ than 32 bits can count has hands (100 shares) as its volume; turnover and prices
 """
 
 import zlib
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
@@ -28,13 +27,13 @@ from loaders.engine.window import Window
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import plausibility, records
 from loaders.tdx.bars.records import PRICES, RECORD, Ints, Mask, Records
-from loaders.tdx.files.folder import FOLDERS, SUFFIXES, Folder, name_bars
+from loaders.tdx.files.folder import FOLDERS, SUFFIXES
 from loaders.tdx.files.record_order import sort_records
 from loaders.tdx.files.written import State, read_content
 from loaders.trading_time import SHANGHAI
 from quotemill.errors import DataQualityError
 from quotemill.foreign import reading, reads_file
-from quotemill.instrument_ranges import OTHER_NAMES, price_decimals
+from quotemill.instrument_ranges import price_decimals
 
 SIZE = 32
 TAIL = 10  # records; the newest day of a file is among its last ones
@@ -185,30 +184,6 @@ def _peek_days(file: Path, newest: int | None = None) -> Records:
     except DataQualityError:
         content = b""
     return np.frombuffer(content[: len(content) // SIZE * SIZE], _DAY)
-
-
-def describe_twins(folder: Folder, now: datetime) -> Iterator[str]:
-    """A sentence for each file beside one of the same index that has what this one has not.
-
-    An older copy that an update of the client left behind has nothing else.
-    """
-    for name, code in OTHER_NAMES.items():
-        path, unread = folder.bars("day").get(code), folder.find(name_bars(name, "day"))
-        if path is None or unread in (None, path):
-            continue
-        assert unread is not None
-        try:
-            ours, theirs = (read_bars(file, code, "index", "day", now) for file in (path, unread))
-        except DataQualityError:
-            continue
-        columns = ["day", *records.NUMBERS]
-        ours_rows, theirs_rows = ({*file.bars[columns].tolist()} for file in (ours, theirs))
-        if theirs_rows - ours_rows:
-            days = [last_day(file, now) for file in (path, unread)]
-            yield (
-                f"{path.name} (to {days[0]}) and {unread.name} (to {days[1]}) are one index and"
-                f" differ: {path.name} is read; remove the one that is no longer written"
-            )
 
 
 def first_day(file: Path) -> date | None:

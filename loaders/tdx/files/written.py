@@ -14,10 +14,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from loaders.tdx.files.zip_members import Member
 from loaders.trading_time import SHANGHAI
 from quotemill.errors import DataQualityError
-from quotemill.foreign import CLIENT_FILE, DAY_BARS, MINUTE_BARS, check_size, read_file, reading
+from quotemill.foreign import CLIENT_FILE, DAY_BARS, MINUTE_BARS, read_file
 
 LIMITS = {".day": DAY_BARS, ".lc1": MINUTE_BARS, ".lc5": MINUTE_BARS, ".5": MINUTE_BARS}
 
@@ -46,8 +45,6 @@ class State:
     @classmethod
     def read_state(cls, file: Path) -> "State":
         """The current state of a file. Raises DataQualityError if it cannot be read."""
-        if isinstance(file, Member):
-            return cls(file.written_ns, file.info.file_size)
         try:
             info = file.stat()
         except OSError as error:
@@ -83,12 +80,7 @@ class State:
 
 def read_content(path: Path, start: int = 0, size: int = -1) -> bytes:
     """The bytes of a file from `start` on, at most `size`. Raises DataQualityError."""
-    limit = LIMITS.get(path.suffix.lower(), CLIENT_FILE)
-    if not isinstance(path, Member):
-        return read_file(path, limit, start=start, size=size)
-    check_size(path, path.info.file_size, limit)
-    with reading(path):
-        return path.read_bytes()[start : start + size if size >= 0 else None]
+    return read_file(path, LIMITS.get(path.suffix.lower(), CLIENT_FILE), start=start, size=size)
 
 
 class Reading(NamedTuple):

@@ -123,7 +123,7 @@ def verify(
         status="failed" if any(check.status == "fail" for check in checks) else "passed",
         started_at=started_at,
         finished_at=clock(),
-        base_url=settings.tdx.address or str(settings.tdx.client or settings.tdx.vipdoc),
+        base_url=settings.tdx.address or str(settings.tdx.client),
         checks=checks,
         options={"sample": len(codes), "seed": seed},
         detail={"codes": codes, "space": tables},

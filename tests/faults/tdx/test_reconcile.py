@@ -1,7 +1,6 @@
 """Comparing a sample with the service: no finding, or the right cause."""
 
 import random
-import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -13,7 +12,6 @@ import pytest
 
 from loaders.engine.progress import Silent
 from loaders.sandbox.tdx.replay import ReplayMarket
-from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
 from loaders.sandbox.world.actions import events
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.sandbox.world.world import World
@@ -90,11 +88,7 @@ INJECTED = (
 @pytest.fixture
 def loaded(warehouse_dsn: str, tmp_path: Path) -> Iterator[Bench]:
     """The codes that are checked, with the minutes of June, not built yet."""
-    vipdoc = tmp_path / "vipdoc"
-    write_vipdoc(MARKET, vipdoc, days=1, codes=CHECKED)
-    for minutes in (*vipdoc.glob("*/minline"), *vipdoc.glob("*/fzline")):
-        shutil.rmtree(minutes)
-    settings = {"vipdoc": str(vipdoc), "minute_days": 20}
+    settings = {"minute_days": 20}
     with opened(MARKET, warehouse_dsn, tmp_path / "home", **settings) as made:
         assert made.load(codes=CHECKED, datasets=EVERYTHING).status == "succeeded"
         yield made
@@ -120,7 +114,6 @@ def test_a_sound_market_agrees_and_each_fault_has_its_cause(
         ("bars_of_minutes", "hour"): codes * days * 4,
         ("bars_of_days", "week"): codes * 5,
         ("bars_of_days", "month"): codes,
-        ("bars_of_days", "day"): codes * days,
         ("adjusted_bars", "day"): codes * days,
     }
 
@@ -147,7 +140,7 @@ def test_a_sound_market_agrees_and_each_fault_has_its_cause(
         "sh600002": {"late_corporate_action"},
         "sh600003": {"unfinished_bar"},
         "sz000001": {"missing_minutes"},
-        "sz000003": {"correction", "unexplained"},
+        "sz000003": {"unexplained"},
         "sz300001": {"late_corporate_action"},
     }
     assert {d.severity for d in result.differences if d.code == "sh600003"} == {"info"}
@@ -155,7 +148,7 @@ def test_a_sound_market_agrees_and_each_fault_has_its_cause(
     assert {tuple(failed) for failed in result.not_loaded.values()} == {("sz000002",)}
     assert result.exit_code == 6
     text = "\n".join(result.summary())
-    for cause in ("vendor_unadjusted", "late_corporate_action", "missing_minutes", "correction"):
+    for cause in ("vendor_unadjusted", "late_corporate_action", "missing_minutes", "unexplained"):
         assert f"warning: {cause}: " in text
     assert "not loaded: kline_weekly: sz000002: " in text
 
@@ -170,7 +163,7 @@ def adjusted_alone(b: Bench, codes: Sequence[str], month: date) -> set[tuple[str
     models = ["--select", *reconcile.MODELS]
     build.build(b.settings, warehouse, Silent, arguments=models)
     with warehouse.connect() as conn:
-        made, differences = bar_comparison.read_bars(conn, run_id, {}, with_day_files=False)
+        made, differences = bar_comparison.read_bars(conn, run_id, {})
     assert made[-1].check_name == "adjusted_bars"
     assert made[-1].compared > 0
     return {(d.code, d.likely_cause) for d in differences if d.check_name == "adjusted_bars"}

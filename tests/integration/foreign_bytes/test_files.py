@@ -3,12 +3,10 @@
 Those of the TDX client (.day, .lc1, .lc5, .5, tnf, gbbq, sectors, zips), CSV files, settings.
 """
 
-import io
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_DEFLATED, ZipFile
 
 import pyarrow as pa
 import pytest
@@ -22,9 +20,6 @@ from loaders.sandbox.world.market import SyntheticMarket
 from loaders.settings import Settings
 from loaders.tdx.files import gbbq, sectors, tnf, vipdoc
 from loaders.tdx.files.actions_csv import REQUIRED, read_actions
-from loaders.tdx.files.folder import scan_folder
-from loaders.tdx.files.written import read_content
-from loaders.tdx.settings import TdxSettings
 from quotemill.instrument_ranges import FIELDS, read_ranges
 from quotemill.settings.merge import read_layers
 from tests.integration.foreign_bytes.arbitrary import damaged, fails_as_ours
@@ -42,11 +37,9 @@ FILES: dict[str, Callable[[Path], object]] = {
     "shs.tnf": lambda f: tnf.read_names(f, "sh"),
     "shm.tnf": lambda f: tnf.read_names(f, "sh"),
     "gbbq": lambda f: gbbq.select_actions(gbbq.read_events(f), ["sh600000", "sz000001"]),
-    "infoharbor_block.dat": lambda f: sectors.read_sectors(f, "block_gn.dat"),
+    "infoharbor_block.dat": lambda f: sectors.read_sectors(f, "infoharbor_block.dat"),
     "spblock.dat": lambda f: sectors.read_sectors(f, "spblock.dat"),
-    "block_gn.dat": lambda f: sectors.read_sectors(f, "block_gn.dat"),
-    "tdxhy.cfg": lambda f: (sectors.read_sectors(f, "tdxhy.cfg"), sectors.read_generation(f)),
-    "bars.zip": lambda f: read_zip(f),
+    "tdxhy.cfg": lambda f: sectors.read_sectors(f, "tdxhy.cfg"),
     "actions.csv": lambda f: tables_of(read_actions(f, ["sh600000"])),
     "universe.csv": read_members,
     "ranges.csv": read_ranges,
@@ -54,13 +47,6 @@ FILES: dict[str, Callable[[Path], object]] = {
     "quotemill.toml": lambda f: read_layers(Settings, {}, f.parent).merge(),
     ".env": lambda f: read_layers(Settings, {}, f.parent).merge(),
 }
-
-
-def read_zip(path: Path) -> None:
-    folder = scan_folder(TdxSettings(client=path))
-    assert folder is not None
-    for file in folder.files.values():
-        read_content(file)
 
 
 def tables_of(actions: Any) -> None:
@@ -77,22 +63,16 @@ def good_files(
     market: SyntheticMarket, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("client")
-    for generation in ("older", "today"):
-        write_client_files(market, folder, generation)
-        write_sectors(market, folder, generation)
+    write_client_files(market, folder)
+    write_sectors(market, folder)
     record = bytes.fromhex("f5e03401") + bytes(range(28))
     minute = bytes.fromhex("32a8 3b02".replace(" ", "")) + bytes(28)
-    zipped = io.BytesIO()
-    with ZipFile(zipped, "w", ZIP_DEFLATED) as archive:
-        archive.writestr("sh600000.day", record * 9)
-        archive.writestr("sz000001.day", record)
     return {
         **dict.fromkeys(("sh600000.day", "sh600001.day"), record * 4),
         **dict.fromkeys(("sh600000.lc1", "sh600001.lc1", "sh600000.lc5", "sh600000.5"), minute * 4),
         **{path.name: path.read_bytes()[:4000] for path in folder.rglob("*") if path.is_file()},
         "gbbq": next(folder.rglob("gbbq")).read_bytes(),
-        "block_gn.dat": next(folder.rglob("block_gn.dat")).read_bytes(),
-        "bars.zip": zipped.getvalue(),
+        "shm.tnf": bytes(50) + b"600000".ljust(314, b"\0") * 9,
         "actions.csv": f"{','.join(REQUIRED)},category\nsh600000,2024-06-28,1,0,0,0,1\n".encode(),
         "universe.csv": b"symbol,weight,group,enabled\nAAPL,5,a,1\nSPX,4,b,1\n",
         "ranges.csv": f"{','.join(FIELDS)}\nsh,600000,600999,stock,2,1990,x\n".encode(),

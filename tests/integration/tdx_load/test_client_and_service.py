@@ -37,9 +37,9 @@ def test_the_service_fills_what_files_lack(
     folder: ClientFolder, open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
 ) -> None:
     folder.write(days[-3])
-    szm = folder.path / "T0002/hq_cache/szm.tnf"
-    szm.parent.mkdir(parents=True)
-    szm.write_bytes(b"no list")
+    szs = folder.path / "T0002/hq_cache/szs.tnf"
+    szs.parent.mkdir(parents=True)
+    szs.write_bytes(b"no list")
     with open_bench(small_market, client=str(folder.path)) as both:
         first = both.load()
         assert first.exit_code == 0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from loaders.landing import load_job
-from loaders.sandbox.tdx.client_files import Record, encode_gbbq, older_blocks
+from loaders.sandbox.tdx.client_files import Record, encode_gbbq
 from loaders.sandbox.tdx.folder_faults import lose_events
 from loaders.tdx.files import gbbq as gbbq_file
 from tests.integration.tdx_load.bench import CORE, Bench
@@ -334,10 +334,10 @@ def test_without_the_file_nothing_is_read_and_nothing_fails(
 def test_files_that_were_read_before_and_are_gone_are_missed_until_accepted(
     client_bench: Bench, cache: Path
 ) -> None:
-    write(cache / "block_gn.dat", older_blocks({"芯片": ["600000"]}), 2)
+    write(cache / "infoharbor_block.dat", "#GN_芯片,1,\n1#600000\n".encode("gb18030"), 2)
     datasets = ("capital_events", "sectors")
     assert client_bench.load(datasets=datasets).exit_code == 0
-    for name in ("gbbq", "block_gn.dat"):
+    for name in ("gbbq", "infoharbor_block.dat"):
         (cache / name).unlink()
     (cache / "gbbq").mkdir()  # is no file
 
@@ -352,7 +352,7 @@ def test_files_that_were_read_before_and_are_gone_are_missed_until_accepted(
     assert client_bench.load(datasets=datasets, accept_loss=True).exit_code == 0
     assert client_bench.load(datasets=datasets).exit_code == 0
     current = "select member from raw_tdx.sector_member where valid_to is null"
-    assert client_bench.rows(current) == [("600000",)]
+    assert client_bench.rows(current) == [("sh600000",)]
 
 
 @pytest.mark.long

@@ -1,38 +1,45 @@
 """Sectors of the desktop client's files in a load: whose members hold from when until when."""
 
-import struct
 from pathlib import Path
 
 import pytest
 
-from loaders.sandbox.tdx.client_files import older_blocks, write_client_files, write_sectors
+from loaders.sandbox.tdx.client_files import write_client_files, write_sectors
 from loaders.sandbox.tdx.folder_faults import cut_short
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench
 from tests.integration.tdx_load.folder import failures, write
 
+BLOCKS, SPECIAL = "infoharbor_block.dat", "spblock.dat"
+MEMBERS = (
+    "select member, valid_from::text, valid_to::text from raw_tdx.sector_member "
+    "where sector_kind = 'concept' order by 1, 2"
+)
+
+
+def concept(*codes: str) -> bytes:
+    """A file of blocks with one sector."""
+    members = ",".join(f"{int(code[0] == '6')}#{code}" for code in codes)
+    return f"#GN_芯片,{len(codes)},\r\n{members}\r\n".encode("gb18030")
+
 
 def test_members_begin_and_end_on_the_day_their_file_was_written(
     client_bench: Bench, cache: Path
 ) -> None:
-    members = (
-        "select member, valid_from::text, valid_to::text from raw_tdx.sector_member "
-        "where sector_kind = 'concept' order by 1, 2"
-    )
-    write(cache / "block_gn.dat", older_blocks({"芯片": ["600000", "000001"]}), 2)
+    write(cache / BLOCKS, concept("600000", "000001"), 2)
     write(cache / "tdxhy.cfg", b"1|600000|T1001|440101|H1201\n", 2)
     assert client_bench.load(datasets=("sectors",)).exit_code == 0
     assert client_bench.load(datasets=("sectors",)).tasks[-1].rows_read == 0
 
-    write(cache / "block_gn.dat", older_blocks({"芯片": ["600000", "300750"]}), 5)
-    write(cache / "block_zs.dat", struct.pack("<384xH", 3), 5)
+    write(cache / BLOCKS, concept("600000", "300750"), 5)
+    write(cache / SPECIAL, b"no sector", 5)
     result = client_bench.load(datasets=("sectors",))
 
-    assert {key for task in result.tasks for key in task.failures} == {"block_zs.dat"}
-    assert client_bench.rows(members) == [
-        ("000001", "2025-06-02", "2025-06-05"),
-        ("300750", "2025-06-05", None),
-        ("600000", "2025-06-02", None),
+    assert {key for task in result.tasks for key in task.failures} == {SPECIAL}
+    assert client_bench.rows(MEMBERS) == [
+        ("sh600000", "2025-06-02", None),
+        ("sz000001", "2025-06-02", "2025-06-05"),
+        ("sz300750", "2025-06-05", None),
     ]
     kinds = client_bench.rows("select distinct sector_kind from raw_tdx.sector_member order by 1")
     assert [kind for (kind,) in kinds] == ["concept", "industry", "industry_2", "industry_3"]
@@ -42,52 +49,33 @@ def test_members_in_an_older_copy_hold_from_the_day_of_the_newer_one(
     client_bench: Bench, cache: Path
 ) -> None:
     for day, members in ((5, ["600000", "300750"]), (2, ["600000", "000001"])):
-        write(cache / "block_gn.dat", older_blocks({"芯片": members}), day)
+        write(cache / BLOCKS, concept(*members), day)
         assert client_bench.load(datasets=("sectors",)).exit_code == 0
     assert client_bench.load(datasets=("sectors",)).tasks[-1].rows_read == 0
-    assert client_bench.rows(
-        "select member, valid_from::text, valid_to::text from raw_tdx.sector_member "
-        "where sector_kind = 'concept' order by 1"
-    ) == [
-        ("000001", "2025-06-05", None),
-        ("300750", "2025-06-05", "2025-06-05"),
-        ("600000", "2025-06-05", None),
+    assert client_bench.rows(MEMBERS) == [
+        ("sh600000", "2025-06-05", None),
+        ("sz000001", "2025-06-05", None),
+        ("sz300750", "2025-06-05", "2025-06-05"),
     ]
 
 
 @pytest.mark.long
-def test_sectors_of_todays_client_replace_those_of_an_older_one(
+def test_all_files_of_a_client_are_read_and_a_cut_one_is_refused_whole(
     client_bench: Bench, cache: Path, small_market: SyntheticMarket
 ) -> None:
-    current = """
-        select sector_kind, min(length(member)) from raw_tdx.sector_member
-        where valid_to is null group by 1 order by 1
-    """
-    for generation in ("older", "today"):
-        write_client_files(small_market, cache, generation)
-        write_sectors(small_market, cache, generation)
-        result = client_bench.load(datasets=("sectors",))
-        assert result.exit_code == 0
-        if generation == "older":
-            kinds = [kind for kind, _ in client_bench.rows(current)]
-            assert kinds == ["concept", "index", "industry", "industry_2", "industry_3", "style"]
-    assert client_bench.rows(current) == [
-        (kind, len("sh600000"))
-        for kind in ("concept", "index", "industry", "industry_x", "special", "style")
-    ]
-    assert any("industry_2, industry_3 end" in warning for warning in result.warnings)
-    lines = client_bench.heard.lines
-    assert any("from infoharbor_block.dat of today's client" in line for line in lines)
-    assert any("block_gn.dat of" in line and "is not read" in line for line in lines)
+    current = "select distinct sector_kind from raw_tdx.sector_member where valid_to is null"
+    write_client_files(small_market, cache)
+    write_sectors(small_market, cache)
+    assert client_bench.load(datasets=("sectors",)).exit_code == 0
+    kinds = {kind for (kind,) in client_bench.rows(current)}
+    assert kinds == {"concept", "index", "industry", "industry_x", "special", "style"}
+    assert any(f"from {BLOCKS}" in line for line in client_bench.heard.lines)
 
     # cut within the styles: a loss of these, and of the indices that follow
     counts = client_bench.rows("select sector_kind, count(*) from raw_tdx.sector_member group by 1")
     cut_short(cache / "infoharbor_block.dat", 0.7)
     refused = client_bench.load(datasets=("sectors",))
-    assert {key for task in refused.tasks for key in task.failures} == {
-        "block_fg.dat",
-        "block_zs.dat",
-    }
+    assert {key for task in refused.tasks for key in task.failures} == {BLOCKS}
     way_out = "loaders run tdx --dataset sectors --accept-loss"
     assert all(way_out in why for task in refused.tasks for why in task.failures.values())
     assert {*counts} == {
@@ -102,9 +90,9 @@ def test_a_file_with_fewer_members_is_taken_once_its_loss_is_accepted(
     client_bench: Bench, cache: Path
 ) -> None:
     ended = "select count(*) from raw_tdx.sector_member where valid_to is not null"
-    write(cache / "block_gn.dat", older_blocks({"芯片": ["600000", "300750", "000001"]}), 2)
+    write(cache / BLOCKS, concept("600000", "300750", "000001"), 2)
     assert client_bench.load(datasets=("sectors",)).exit_code == 0
-    write(cache / "block_gn.dat", older_blocks({"芯片": ["600000"]}), 5)
+    write(cache / BLOCKS, concept("600000"), 5)
 
     refused = client_bench.load(datasets=("sectors",))
     assert "loaders run tdx --dataset sectors --accept-loss" in failures(refused)["sectors"]
@@ -112,5 +100,28 @@ def test_a_file_with_fewer_members_is_taken_once_its_loss_is_accepted(
 
     accepted = client_bench.load(datasets=("sectors",), accept_loss=True)
     assert accepted.exit_code == 0
-    assert any("block_gn.dat has 1 code of concept" in text for text in accepted.warnings)
+    assert any(f"{BLOCKS} has 1 code of concept" in text for text in accepted.warnings)
     assert client_bench.rows(ended) == [(2,)]
+
+
+def test_the_files_of_an_older_client_are_named_and_end_no_member(
+    client_bench: Bench, cache: Path
+) -> None:
+    client_bench.execute(
+        "insert into raw_tdx.sector_member (sector_kind, sector_name, member, valid_from, "
+        "source_route, fetched_at, is_final) "
+        "values ('concept', '芯片', '600000', '2025-06-01', 'T0002/hq_cache', '2025-06-01', true)"
+    )
+    write(cache / "block_gn.dat", b"of an older client", 2)
+    result = client_bench.load(datasets=("sectors",))
+    assert result.exit_code == 0
+    assert any("block_*.dat of an older client are not read" in text for text in result.warnings)
+    assert client_bench.rows(MEMBERS) == [("600000", "2025-06-01", None)]
+
+    # once the client is updated, the same member has its exchange
+    write(cache / BLOCKS, concept("600000"), 5)
+    assert client_bench.load(datasets=("sectors",)).exit_code == 0
+    assert client_bench.rows(MEMBERS) == [
+        ("600000", "2025-06-01", "2025-06-05"),
+        ("sh600000", "2025-06-05", None),
+    ]

@@ -211,28 +211,13 @@ def test_indices_of_the_vendor_and_its_name_of_shanghais_are_loaded(
     assert str(result.error).startswith(named)
 
 
-def test_an_index_with_a_file_of_each_name_is_loaded_once_and_a_difference_named(
+def test_an_index_with_a_file_of_each_name_is_loaded_once(
     client: Path, warehouse_dsn: str, tmp_path: Path
 ) -> None:
-    write_days(client, "sh999999", 350_000, 4_000_000)
+    write_days(client, "sh999999", 360_000, 4_000_000)
     bench = open_folder(client, warehouse_dsn, tmp_path, CLOCK)
     assert bench.load().exit_code == 0
     assert [row[:2] for row in bench.rows(INDICES)] == [("sh000001", 3)]
-    older = client / "vipdoc/sh/lday/sh999999.day"
-    older.write_bytes(older.read_bytes()[:-32])
-    assert bench.load().exit_code == 0
-    assert not any("are one index" in line for line in bench.heard.lines)
-
-    write_days(client, "sh999999", 360_000, 4_000_000)
-
-    said = (
-        "sh000001.day (to 2025-07-23) and sh999999.day (to 2025-07-23) are one index and differ:"
-        " sh000001.day is read; remove the one that is no longer written"
-    )
-    result = bench.load()
-    assert (result.exit_code, said in result.warnings) == (0, True)
-    assert [row[:2] for row in bench.rows(INDICES)] == [("sh000001", 3)]
-    assert said in check(bench.settings, CLOCK.replace(tzinfo=SHANGHAI)).figures["warnings"]
 
 
 def test_a_check_names_kinds_that_are_not_modelled(warehouse_dsn: str, tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def test_files_then_the_service_give_the_rows_of_the_service_alone(
         expected = alone.rows(MINUTES)
     home = tmp_path / "with_files"
     home.mkdir()
-    with bench(small_market, new_database(), home, vipdoc=str(tmp_path / "vipdoc")) as both:
+    with bench(small_market, new_database(), home, client=str(tmp_path)) as both:
         load(both, *codes)
 
         rows = both.rows(MINUTES)

@@ -114,8 +114,7 @@ def files_context(counts: dict[str, int], *, hidden: str = "", accepts: bool = F
         bars=lambda period: codes if period == "day" else [], hides=lambda place: place == hidden
     )
     load = SimpleNamespace(accepts_loss=lambda *_: accepts)
-    settings = SimpleNamespace(files_first=True)
-    return cast(Context, SimpleNamespace(folder=folder, load=load, settings=settings))
+    return cast(Context, SimpleNamespace(folder=folder, load=load))
 
 
 def test_files_of_bars_may_vanish_one_by_one_not_many_at_once() -> None:

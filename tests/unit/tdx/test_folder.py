@@ -1,24 +1,20 @@
-"""The desktop client's folder, in the forms in which people have it."""
+"""The desktop client's folder: its files, and what is refused in its place."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
 from loaders.tdx.files import tnf
 from loaders.tdx.files.folder import scan_folder
-from loaders.tdx.files.vipdoc import read_bars
-from loaders.tdx.files.written import read_content
 from loaders.tdx.settings import TdxSettings
 from quotemill.errors import DataQualityError, SettingsError
 from quotemill.instrument_ranges import classify_code
 from tests.conftest import shared_folder
 from tests.homes import new_home
-from tests.unit.tdx.test_vipdoc import day_record
 
 
 def put(root: Path, *names: str) -> Path:
@@ -34,12 +30,9 @@ def put(root: Path, *names: str) -> Path:
     [
         ("vipdoc/sh/lday/sh600000.day", "T0002/hq_cache/gbbq"),
         ("VIPDOC/SH/LDAY/SH600000.DAY", "t0002/HQ_CACHE/GBBQ"),
-        (r"vipdoc\sh\lday\sh600000.day", r"T0002\hq_cache\gbbq"),
-        (r"new_tdx\vipdoc\sh\lday\sh600000.day", r"new_tdx\T0002\hq_cache\gbbq"),
-        (r"vipdoc\sh/lday/sh600000.day", r"T0002/hq_cache\gbbq"),
     ],
 )
-def test_file_names_match_in_any_spelling(tmp_path: Path, day: str, gbbq: str) -> None:
+def test_file_names_match_in_any_case(tmp_path: Path, day: str, gbbq: str) -> None:
     folder = scan_folder(TdxSettings(client=put(tmp_path, day, gbbq)))
     assert folder is not None
     assert folder.bars("day") == {"sh600000": tmp_path / day}
@@ -57,19 +50,18 @@ def test_of_minutes_the_newer_form_counts_and_of_other_things_nothing(tmp_path: 
     files = {code: path.name for code, path in folder.bars("minute5").items()}
     assert files == {"sz000001": "sz000001.lc5", "sz000002": "sz000002.5"}
     assert not folder.bars("day")
-    assert sorted(path.name for path in folder.strays) == ["sh60000.day", "sh600000.day"]
     assert folder.find("T0002/other/gbbq") is None
 
 
-def test_a_folder_vipdoc_stands_in_for_the_clients_own(tmp_path: Path) -> None:
-    client = put(tmp_path / "client", "vipdoc/sh/lday/sh600000.day", "T0002/hq_cache/gbbq")
-    vipdoc = put(tmp_path / "other", "sz/lday/sz000001.day")
-    folder = scan_folder(TdxSettings(client=client, vipdoc=vipdoc))
-    assert folder is not None
-    assert folder.files == {
-        "t0002/hq_cache/gbbq": client / "T0002/hq_cache/gbbq",
-        "vipdoc/sz/lday/sz000001.day": vipdoc / "sz/lday/sz000001.day",
-    }
+def test_of_two_spellings_of_a_folder_the_file_written_last_counts(tmp_path: Path) -> None:
+    names = ("vipdoc/sh/lday/sh600000.day", "VIPDOC/sh/lday/sh600000.day")
+    put(tmp_path, *names)
+    for newer, older in (names, names[::-1]):
+        os.utime(tmp_path / older, (1e9, 1e9))
+        os.utime(tmp_path / newer, (2e9, 2e9))
+        folder = scan_folder(TdxSettings(client=tmp_path))
+        assert folder is not None
+        assert folder.bars("day")["sh600000"].samefile(tmp_path / newer)
 
 
 def test_what_is_no_folder_of_the_client_is_refused_with_what_it_should_be(tmp_path: Path) -> None:
@@ -131,138 +123,53 @@ def test_a_folder_that_nobody_may_read_is_refused() -> None:
 
 
 DAY = "sh600000.day"
-CLIENT = (f"tdx/vipdoc/sh/lday/{DAY}", "tdx/T0002/hq_cache/gbbq")
 
 
 @pytest.mark.parametrize(
-    ("files", "named", "meant"),
+    ("files", "named"),
     [
-        (CLIENT, "tdx/vipdoc", "tdx"),
-        (CLIENT, "tdx/vipdoc/sh/lday", "tdx"),
-        (CLIENT, "tdx/T0002", "tdx"),
-        (CLIENT, "tdx/T0002/hq_cache", "tdx"),
-        (CLIENT, ".", "tdx"),
-        ((f"hsjday/sh/lday/{DAY}",), ".", "hsjday"),
-        ((f"hsjday/sh/lday/{DAY}",), "hsjday/sh", "hsjday"),
-        ((f"vipdoc/sh/lday/{DAY}",), "vipdoc/sh", "vipdoc"),
-        ((f"down/shlday/{DAY}", "down/szlday/sz000001.day"), ".", "down"),
+        ((f"tdx/vipdoc/sh/lday/{DAY}",), "tdx/vipdoc"),
+        ((f"tdx/vipdoc/sh/lday/{DAY}",), "."),
+        ((f"hsjday/sh/lday/{DAY}",), "hsjday"),
+        ((f"shlday/{DAY}",), "shlday"),
+        (("hsjday.zip",), "."),
+        (("vipdoc/hsjday.zip", "T0002/hq_cache/gbbq"), "."),
+        ((rf"vipdoc\sh\lday\{DAY}",), "."),
+        (("vipdoc/sh/readme.txt",), "."),
     ],
 )
-def test_the_hint_for_a_wrong_folder_leads_to_the_bars(
-    tmp_path: Path, files: tuple[str, ...], named: str, meant: str
+def test_any_other_form_is_refused_with_the_line_that_unpacks_it(
+    tmp_path: Path, files: tuple[str, ...], named: str
 ) -> None:
     put(tmp_path, *files)
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(SettingsError, match=r"tdx\.client: ") as refused:
         scan_folder(TdxSettings(client=tmp_path / named))
-    hinted = Path(refused.value.hint.rpartition("tdx.client = ")[2])
-    assert hinted.samefile(tmp_path / meant)
-    folder = scan_folder(TdxSettings(client=hinted))
-    assert folder is not None
-    assert "sh600000" in folder.bars("day")
+    assert "unzip hsjday.zip -d /srv/tdx/vipdoc" in refused.value.hint
+    assert "tdx.client = /srv/tdx" in refused.value.hint
 
 
-FORMS = [
-    ("hsjday", "sh/lday/sh600519.day", "folders sh, sz and bj without vipdoc"),
-    ("hsjday", r"sz\lday\sz000858.day", "folders sh, sz and bj without vipdoc"),
-    ("vipdoc", "BJ/LDAY/BJ430047.DAY", "folders sh, sz and bj without vipdoc"),
-    ("shlday", "sh600519.day", "files of bars without folders"),
-    ("down", "szlday/sz000858.day", "files of bars without folders"),
-    ("tdx", "vipdoc/sh/lday/sh600519.day", "the client's folder"),
-]
-
-
-@pytest.mark.parametrize(("root", "name", "form"), FORMS)
-def test_the_vendors_downloads_are_read_packed_or_not(
-    tmp_path: Path, root: str, name: str, form: str
-) -> None:
-    code = Path(name.replace("\\", "/")).stem.lower()
-    file = tmp_path / root / name
-    file.parent.mkdir(parents=True)
-    file.write_bytes(day_record(20241108, 10, 12, 9, 11))
-    zipped = tmp_path / "zips" / f"{root}.zip"
-    zipped.parent.mkdir()
-    with ZipFile(zipped, "w", ZIP_DEFLATED) as archive:
-        archive.write(file, name)
-        archive.writestr(f"{name}.part", b"x")
-    packed = f"a zip of {form}"
-    # the folder, the zip, and a folder of zips
-    for place, seen in ((tmp_path / root, form), (zipped, packed), (zipped.parent, packed)):
-        folder = scan_folder(TdxSettings(client=place))
-        assert folder is not None
-        assert (folder.form, list(folder.bars("day"))) == (seen, [code])
-        path = folder.bars("day")[code]
-        bars = read_bars(path, code, "stock", "day", datetime(2025, 1, 1, tzinfo=UTC))
-        assert bars.bars["close"].tolist() == [110]
-        again = scan_folder(TdxSettings(vipdoc=place)) if root != "tdx" else folder
-        assert again is not None
-        assert [*again.bars("day")] == [code]
-
-
-def test_damaged_zips_are_named_and_cost_nothing_else(tmp_path: Path) -> None:
-    whole = tmp_path / "szlday.zip"
-    record = day_record(20241108, 10, 12, 9, 11)
-    with ZipFile(whole, "w") as archive:
-        archive.writestr("sz000858.day", record * 9)
-        archive.writestr("sz000001.day", record)
-    for name in ("bjlday.zip", "shlday.zip"):
-        (tmp_path / name).write_bytes(whole.read_bytes()[:400])
-    with pytest.raises(SettingsError, match=r"shlday\.zip cannot be read: BadZipFile") as refused:
-        scan_folder(TdxSettings(client=tmp_path / "shlday.zip"))
-    assert "download it again" in refused.value.hint
-    whole.write_bytes(whole.read_bytes().replace(record * 9, record * 8 + bytes(32)))
+@pytest.mark.parametrize(("root", "place"), [("hsjday", "vipdoc"), ("shlday", "vipdoc/sh/lday")])
+def test_a_real_download_is_read_once_it_is_unpacked(tmp_path: Path, root: str, place: str) -> None:
+    case = shared_folder("cases/tdx/23-vendor-zip-layout") / root
+    with pytest.raises(SettingsError, match="no file of the desktop client"):
+        scan_folder(TdxSettings(client=case))
+    shutil.copytree(case, tmp_path / place)
     folder = scan_folder(TdxSettings(client=tmp_path))
     assert folder is not None
-    assert "bjlday.zip cannot be read" in str(folder.fault)
-    assert "shlday.zip cannot be read" in str(folder.fault)
-    now, files = datetime(2025, 1, 1, tzinfo=UTC), folder.bars("day")
-    with pytest.raises(DataQualityError, match=r"szlday\.zip/sz000858\.day .*: it is damaged"):
-        read_bars(files["sz000858"], "sz000858", "stock", "day", now)
-    assert len(read_bars(files["sz000001"], "sz000001", "stock", "day", now).bars) == 1
-    whole.unlink()
-    with pytest.raises(SettingsError, match=r"lday\.zip cannot be read") as raised:
-        scan_folder(TdxSettings(client=tmp_path))
-    assert "download it again" in str(raised.value.hint)
-
-
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_of_two_files_of_a_name_in_a_zip_the_later_counts(tmp_path: Path) -> None:
-    record = day_record(20241108, 10, 12, 9, 11)
-    with ZipFile(tmp_path / "shlday.zip", "w") as archive:
-        archive.writestr("sh600000.day", record)
-        archive.writestr("sh600000.day", record * 2)
-    folder = scan_folder(TdxSettings(client=tmp_path))
-    assert folder is not None
-    assert len(read_content(folder.bars("day")["sh600000"])) == 2 * len(record)
-
-
-@pytest.mark.parametrize("root", ["hsjday", "shlday"])
-def test_a_real_download_is_read_as_it_is(root: str) -> None:
-    case = shared_folder("cases/tdx/23-vendor-zip-layout")
-    for place in (case / root, case / "hsjday"):
-        folder = scan_folder(TdxSettings(client=place))
-        assert folder is not None
-        assert [*folder.bars("day")] == ["sh600519"]
-
-
-def test_the_clients_folder_is_no_vipdoc_and_an_empty_vipdoc_is_accepted(
-    tmp_path: Path,
-) -> None:
-    client = put(tmp_path / "tdx", "vipdoc/sh/lday/sh600000.day")
-    with pytest.raises(SettingsError, match=r"tdx\.vipdoc names") as refused:
-        scan_folder(TdxSettings(vipdoc=client))
-    assert f"tdx.vipdoc = {client / 'vipdoc'}" in refused.value.hint
-    with pytest.raises(SettingsError, match=r"tdx\.vipdoc names") as refused:
-        scan_folder(TdxSettings(vipdoc=client / "vipdoc/sh"))
-    assert refused.value.hint == f"it may be tdx.vipdoc = {client / 'vipdoc'}"
-    (tmp_path / "new/vipdoc").mkdir(parents=True)
-    with pytest.raises(SettingsError, match="vipdoc holds no file of bars") as refused:
-        scan_folder(TdxSettings(client=tmp_path / "new"))
-    assert "download day bars" in refused.value.hint
+    assert [*folder.bars("day")] == ["sh600519"]
 
 
 def record(code: str, name: str, size: int = 314) -> bytes:
     text = code.encode() + bytes(17) + name.encode("gbk")
     return text + bytes(size - len(text))
+
+
+def test_the_list_of_an_older_client_counts_only_without_todays(tmp_path: Path) -> None:
+    put(tmp_path, "T0002/hq_cache/SHM.TNF", "T0002/hq_cache/szm.tnf", "T0002/hq_cache/szs.tnf")
+    folder = scan_folder(TdxSettings(client=tmp_path))
+    assert folder is not None
+    lists = [tnf.find_list(folder, exchange) for exchange in ("sh", "sz", "bj")]
+    assert [path and path.name for path in lists] == ["SHM.TNF", "szs.tnf", None]
 
 
 def test_a_list_tells_codes_and_names(tmp_path: Path) -> None:

@@ -5,24 +5,31 @@ from pathlib import Path
 
 import pytest
 
-from loaders.sandbox.tdx.client_files import older_blocks
 from loaders.tdx.datasets.sectors import describe_cut, describe_loss, describe_short, list_changes
-from loaders.tdx.files.sectors import Membership, read_sectors
+from loaders.tdx.files.sectors import KINDS, Membership, read_sectors
 from quotemill.errors import DataQualityError
 
 EVENING = datetime(2026, 1, 5, 17, tzinfo=UTC)  # 01:00 of the 6th in Shanghai
 
 
-def test_members_of_blocks_are_six_digits_and_what_is_not_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "block_gn.dat"
-    file.write_bytes(older_blocks({"5G概念": ["000063", "600050", "60005"], "芯片": ["000063"]}))
-    result, rejected, *_ = read_sectors(file, file.name)
-    assert result == {
-        Membership("concept", "5G概念", "000063"),
-        Membership("concept", "5G概念", "600050"),
-        Membership("concept", "芯片", "000063"),
+def test_members_of_blocks_have_an_exchange_and_what_has_none_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "infoharbor_block.dat"
+    text = (
+        "#GN_5G概念,3,\n0#000063,1#600050,0#60005\n#FG_高分红股,1,\n1#600000\n#XX_y,1,\n0#000001\n"
+    )
+    file.write_text(text, "gb18030")
+    result = read_sectors(file, file.name)
+    assert result.memberships == {
+        Membership("concept", "5G概念", "sz000063"),
+        Membership("concept", "5G概念", "sh600050"),
+        Membership("style", "高分红股", "sh600000"),
     }
-    assert [(row.row_key, row.value) for row in rejected] == [("block_gn.dat 5G概念 2", "60005")]
+    [rejected] = result.rejected
+    assert (rejected.row_key, rejected.value) == (
+        "infoharbor_block.dat GN_5G概念 2",
+        "0#60005",
+    )
+    assert result.unknown == ("sectors of an unknown kind are skipped: XX",)
 
 
 def test_a_line_of_industries_tells_three_classifications_and_the_exchange(tmp_path: Path) -> None:
@@ -38,19 +45,11 @@ def test_a_line_of_industries_tells_three_classifications_and_the_exchange(tmp_p
     assert [row.row_key for row in rejected] == ["tdxhy.cfg:3", "tdxhy.cfg:4"]
 
 
-def test_a_file_that_is_cut_short_or_has_no_sector_is_refused_as_a_whole(tmp_path: Path) -> None:
-    whole = older_blocks({"芯片": ["000063"]})
-    for name, content, said in (
-        (
-            "block_fg.dat",
-            whole[:-1],
-            "1 announced sectors need 3,199 bytes, and the file has 3,198",
-        ),
-        ("block_fg.dat", older_blocks({}), "holds no sector"),
-    ):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(DataQualityError, match=said):
-            read_sectors(tmp_path / name, name)
+@pytest.mark.parametrize("name", ["spblock.dat", "infoharbor_block.dat", "tdxhy.cfg"])
+def test_a_file_without_any_sector_is_refused_as_a_whole(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("<html>\n")
+    with pytest.raises(DataQualityError, match="holds no sector"):
+        read_sectors(tmp_path / name, name)
 
 
 @pytest.mark.parametrize("name", ["spblock.dat", "infoharbor_block.dat", "tdxhy.cfg"])
@@ -58,9 +57,9 @@ def test_an_empty_file_has_no_sector_which_is_a_loss_of_those_stored(
     tmp_path: Path, name: str
 ) -> None:
     (tmp_path / name).touch()
-    file = read_sectors(tmp_path / name, "block_gn.dat" if name.startswith("info") else name)
+    file = read_sectors(tmp_path / name, name)
     assert file.memberships == set()
-    stored = [Membership(file.kinds[0], "1", "sh600000")]
+    stored = [Membership(KINDS[name][0], "1", "sh600000")]
     assert describe_loss(file.memberships, stored)
 
 
@@ -79,7 +78,7 @@ def test_only_a_line_that_is_cut_is_a_loss_until_it_is_accepted(tmp_path: Path) 
 def test_a_short_sector_that_was_accepted_is_no_loss_again(tmp_path: Path) -> None:
     file = tmp_path / "infoharbor_block.dat"
     file.write_text("#GN_A,3,\n0#000001,0#000002\n#GN_B,5,\n")
-    short = read_sectors(file, "block_gn.dat")
+    short = read_sectors(file, file.name)
     assert describe_short(short, [])
     assert describe_short(short, short.memberships) is None
     other = {Membership("concept", "A", code) for code in ("sz000001", "sz000003")}
@@ -87,12 +86,7 @@ def test_a_short_sector_that_was_accepted_is_no_loss_again(tmp_path: Path) -> No
     assert describe_short(short, other | short.memberships)
 
 
-def test_real_files_are_read_whole(real_client: Path) -> None:
-    counts = {"block_gn.dat": 164, "block_fg.dat": 118, "block_zs.dat": 70}
-    for name, count in counts.items():
-        result, rejected, *_ = read_sectors(real_client / "T0002/hq_cache" / name, name)
-        assert len({membership.sector_name for membership in result}) == count
-        assert rejected == []
+def test_a_real_file_of_industries_is_read_whole(real_client: Path) -> None:
     result, rejected, *_ = read_sectors(real_client / "T0002/hq_cache/tdxhy.cfg", "tdxhy.cfg")
     assert len({m.member for m in result}) == 4267
     assert {m.sector_kind for m in result} == {"industry", "industry_2", "industry_3"}

@@ -4,7 +4,6 @@ with theirs as (
         s.run_id,
         k.*,
         case k.period
-            when 'day' then k.trade_date::text
             when 'week' then date_trunc('week', k.trade_date::timestamp)::date::text
             when 'month' then date_trunc('month', k.trade_date::timestamp)::date::text
             else extract(epoch from k.bar_end)::text
@@ -13,7 +12,8 @@ with theirs as (
     inner join {{ ref('stg_tdx__kline_period') }} as k
         on s.code = k.code and k.trade_date between s.first_date and s.last_date
     where
-        k.source_route not like '%ths%'
+        k.period <> 'day'  -- days of files are no figure of the service
+        and k.source_route not like '%ths%'
         and not (k.period in ('week', 'month') and k.source_route not like '%kline-all%')
 ),
 
@@ -91,19 +91,16 @@ compared as (
                 when o.volume_unit = 1 and t.volume_unit = 1 then 0
                 else 100 * (1 + coalesce(o.part_count, 0))
             end
-            + case when t.period = 'day' then 0.000001 else 0.0001 end * t.volume_shares
+            + 0.0001 * t.volume_shares
         ),
-        (
-            'amount_cny', o.amount_cny, t.amount_cny,
-            case when t.period = 'day' then 0.000001 else 0.0001 end * t.amount_cny
-        )
+        ('amount_cny', o.amount_cny, t.amount_cny, 0.0001 * t.amount_cny)
     ) as f (field, ours, theirs, tolerance)
 )
 
 select
     c.run_id,
     case
-        when c.period in ('day', 'week', 'month') then 'bars_of_days'
+        when c.period in ('week', 'month') then 'bars_of_days'
         else 'bars_of_minutes'
     end as check_name,
     c.code,
@@ -116,7 +113,7 @@ select
     case
         when not c.is_final then 'unfinished_bar'
         when c.is_missing_there then 'missing_there'
-        when c.is_missing_here and c.period in ('day', 'week', 'month') then 'missing_days'
+        when c.is_missing_here and c.period in ('week', 'month') then 'missing_days'
         when
             n.code is not null
             and (c.bar_end at time zone 'Asia/Shanghai')::time in (
@@ -133,7 +130,6 @@ select
                 and {{ decoded_volume('div(c.theirs, 100)') }} = div(c.ours, 100)
             )
             then 'small_volume_decoding'
-        when c.period = 'day' then 'correction'
         when c.period = 'week' and extract(week from c.trade_date) = 1 then 'first_week_of_year'
         else 'unexplained'
     end as likely_cause,

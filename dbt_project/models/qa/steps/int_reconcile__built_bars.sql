@@ -22,7 +22,6 @@ periods_of_days as (
     from days as d
     cross join lateral (
         values
-        ('day', d.trade_date),
         ('week', date_trunc('week', d.trade_date::timestamp)::date),
         ('month', date_trunc('month', d.trade_date::timestamp)::date)
     ) as p (period, bucket)
