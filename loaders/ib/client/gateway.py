@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from loaders.ib.client import contract_details, daily_bars, quotes
 from loaders.ib.client.clocks import compare_clocks
 from loaders.ib.client.daily_bars import DailyBar, Dividends
-from loaders.ib.client.error_codes import CLOCK_OFF
+from loaders.ib.client.error_codes import CLOCK_OFF, read_codes
 from loaders.ib.client.event_loop import cancel_tasks, close_connection
 from loaders.ib.client.events import EventLog
 from loaders.ib.client.history_budget import REQUESTS, SECONDS, HistoryBudget
@@ -77,6 +77,7 @@ def open_gateway(
             hint="set IB_HOST, or host in the section [ib] of quotemill.toml",
         )
     check_client()
+    read_codes()
     gateway = Gateway(settings, clock, sleep, cancelling, time_left, first_waits)
     try:
         yield gateway

@@ -13,7 +13,7 @@ from typing import Any
 
 from loaders.engine.outcome import Outcome
 from loaders.engine.source import Keys
-from loaders.ib.client.error_codes import ERROR_CODES, NO_CONTRACT
+from loaders.ib.client.error_codes import NO_CONTRACT, read_codes
 from loaders.ib.client.values import Candidate, OptionContract
 from loaders.ib.context import Context, Dataset
 from loaders.ib.contracts.discovery import Discovery
@@ -23,7 +23,6 @@ from loaders.ib.slots import require_session
 from loaders.ib.tables import NEGATIVE_CONTRACT, SESSION_CONTRACT
 
 FREEZE, REFRESH = "session_freeze", "midday_refresh"
-NO_SUCH = next(row.code for row in ERROR_CODES if row.error_type == NO_CONTRACT)
 
 
 def fetch(ctx: Context, symbols: Sequence[str]) -> Iterator[Outcome]:
@@ -101,7 +100,7 @@ def _make_negative(ctx: Context, candidate: Candidate) -> dict[str, Any]:
         "strike": candidate.strike,
         "option_right": candidate.right,
         "refused_at": ctx.now(),
-        "error_code": NO_SUCH,
+        "error_code": next(r.code for r in read_codes() if r.error_type == NO_CONTRACT),
         "source_route": "contract_details",
     } | ctx.lineage
 
