@@ -1,14 +1,13 @@
 """Spot checks after an initial load: presence, and agreement with the service.
 
-Without a service, day bars are compared with the files of the desktop client.
-
-Data that a load was asked for must be there. A check is skipped, with a reason, if no load was
-asked for its data or no build has made its relation yet.
+What a load was asked for has a row in each relation that comes of it. A check is skipped, with a
+reason, if no load was asked for its data or no build has made its relation yet. Codes are compared
+with the service's, day bars with the service or, without one, the files of the desktop client.
 """
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -35,12 +34,20 @@ from quotemill.wording import say_count
 
 NAMED = 5  # most codes that a message names
 NEWEST_BARS = 10  # bars requested from the service; the newest stored one should be among them
-ROLLUPS = ("kline_5m", "kline_15m", "kline_30m", "kline_60m")
 NOT_BUILT = "not built yet: `quotemill build`"
-
+OF_DAYS, OF_MINUTES = ("kline_weekly_qfq", "kline_monthly_qfq"), ("5m", "15m", "30m", "60m")
+# relations, landed or built, by the dataset that they come of
+RELATIONS = {
+    **dict.fromkeys(OF_DAYS, "kline_daily"),
+    "index_kline": "index_kline",
+    "kline_minute": "minute_1m",
+    **{f"kline_{length}": "minute_1m" for length in OF_MINUTES},
+    "quote": "quote_snapshot",
+    "stock_info": "stock_info",
+    "market_stats": "market_stats_snapshot",
+}
 
 Evidence = dict[str, Any]
-Requested = Mapping[str, set[str]]  # keys by dataset
 Newest = dict[str, Records | QuotemillError]  # by code
 
 
@@ -107,7 +114,7 @@ def verify(
         codes = sorted(random.Random(seed).sample(loaded, min(sample, len(loaded))))
         listed: set[str] | None = None
         if settings.tdx.base_url is not None:
-            listed, bars = asyncio.run(_ask_service(settings, codes, as_of))
+            listed, bars = asyncio.run(_ask_service(settings, codes))
         else:
             bars = _read_files(settings, store, codes, as_of)
         spot_checks = list(_checks(settings, store, listed, bars))
@@ -130,12 +137,9 @@ def verify(
     )
 
 
-async def _ask_service(
-    settings: Settings, codes: Sequence[str], as_of: datetime
-) -> tuple[set[str], Newest]:
+async def _ask_service(settings: Settings, codes: Sequence[str]) -> tuple[set[str], Newest]:
     """Ask the service for its codes and the newest bars, or errors, of sampled ones."""
     async with TdxClient(settings.tdx) as client:
-        await client.probe(as_of.astimezone(SHANGHAI).date())
         listed = [*await client.codes(), *await client.etfs(expect_rows=False)]
         bars: Newest = {}
         for code in codes:
@@ -183,21 +187,27 @@ def _checks(
 ) -> Iterator[tuple[str, Callable[[], Evidence]]]:
     """Every check with its name; each is a separate call, so a failure hides no other."""
     codes, source = list(bars), "the service" if listed is not None else "the client's file"
-    requested = store.requested([*codes, *index_kline.keys(settings.tdx.indices), *EXCHANGES])
+    keys = [*codes, *index_kline.keys(settings.tdx.indices), *EXCHANGES]
+    requested = store.requested(keys)
     for exchange in EXCHANGES:
         yield f"codes {exchange}", partial(_codes, store, listed, exchange)
     for code in codes:
         yield f"{code} day", partial(_day_bar, store, bars[code], source, code)
-        for period, relation in (("week", "kline_weekly_qfq"), ("month", "kline_monthly_qfq")):
-            yield f"{code} {period}", partial(_built, store, relation, [code])
-        yield f"{code} minute", partial(_minutes, settings, store, requested, code)
-    for code in settings.tdx.indices:
-        yield f"index {code}", partial(_index, store, requested, code)
-    for relation in ROLLUPS:
-        yield relation, partial(_rollup, store, relation, codes)
-    for dataset, relation in (("quote_snapshot", "quote"), ("stock_info", "stock_info")):
-        yield dataset, partial(_snapshot, store, requested, dataset, relation, codes)
-    yield "market_stats_snapshot", partial(_market_stats, store, requested)
+    for relation, dataset in RELATIONS.items():
+        yield relation, partial(_rows, store, relation, dataset, requested.get(dataset, []))
+
+
+def _rows(store: Store, relation: str, dataset: str, keys: Sequence[str]) -> Evidence:
+    """Check that a relation has a row of each key that a load was asked for."""
+    if not keys:
+        raise NotApplicable(f"no load has requested it: `loaders run tdx --dataset {dataset}`")
+    schema = store.find_schema(relation)
+    if schema is None:
+        raise NotApplicable(NOT_BUILT)
+    present = store.present(schema, relation, keys)
+    if missing := set(keys) - set(present):
+        raise CheckFailed(f"{schema}.{relation} has no row of {_name_some(missing)}")
+    return {"keys": present}
 
 
 def _codes(store: Store, service: set[str] | None, exchange: str) -> Evidence:
@@ -277,76 +287,6 @@ def _day_bar(store: Store, theirs: Records | QuotemillError, source: str, code: 
     return seen
 
 
-def _require_rows(store: Store, schema: str, relation: str, codes: Sequence[str]) -> Evidence:
-    """Check that the relation has rows of all `codes`."""
-    present = store.codes_in(schema, relation, codes)
-    if missing := [code for code in codes if code not in present]:
-        raise CheckFailed(f"{schema}.{relation} has no row of {_name_some(missing)}")
-    return {"codes": present}
-
-
-def _built(store: Store, relation: str, codes: Sequence[str]) -> Evidence:
-    """Check that a built relation has rows of all `codes`."""
-    if not store.exists(store.market, relation):
-        raise NotApplicable(NOT_BUILT)
-    _require_rows(store, store.market, relation, codes)
-    return {"relation": f"{store.market}.{relation}"}
-
-
-def _minutes(settings: Settings, store: Store, requested: Requested, code: str) -> Evidence:
-    """Check that a code has minutes if it traded within the reach of a first load."""
-    _requested_keys("minute_1m", requested, [code])
-    if newest := store.newest_minute_day(code):
-        return {"newest": newest.isoformat()}
-    bar, oldest = store.newest_day_bar(code), store.nth_newest_day(settings.tdx.minute_days)
-    if settings.tdx.base_url is None:
-        raise NotApplicable("the client's folder has no minutes of it, and there is no service")
-    if bar is None or (oldest is not None and bar["trade_date"] < oldest):
-        raise NotApplicable(
-            f"it has not traded in the last {settings.tdx.minute_days} trading days"
-        )
-    raise CheckFailed(f"no minute is stored; its newest day bar is of {bar['trade_date']}")
-
-
-def _index(store: Store, requested: Requested, code: str) -> Evidence:
-    """Check that an index has every period that a load was asked for."""
-    keys = _requested_keys("index_kline", requested, index_kline.keys([code]))
-    stored = store.index_periods(code)
-    wanted = [period for _, period in map(index_kline.split_key, keys)]
-    if missing := [period for period in wanted if period not in stored]:
-        raise CheckFailed(f"no bar of: {', '.join(missing)}", {"newest": stored})
-    return {"newest": stored}
-
-
-def _rollup(store: Store, relation: str, codes: Sequence[str]) -> Evidence:
-    with_minutes = store.codes_in("raw_tdx", "kline_minute", codes)
-    if not with_minutes:
-        raise NotApplicable("none of the drawn codes has minutes")
-    return _built(store, relation, with_minutes)
-
-
-def _snapshot(
-    store: Store, requested: Requested, dataset: str, relation: str, codes: Sequence[str]
-) -> Evidence:
-    return _require_rows(store, "raw_tdx", relation, _requested_keys(dataset, requested, codes))
-
-
-def _market_stats(store: Store, requested: Requested) -> Evidence:
-    wanted = _requested_keys("market_stats_snapshot", requested, EXCHANGES)
-    newest = store.exchanges_of_stats()
-    if missing := [exchange for exchange in wanted if exchange not in newest]:
-        raise CheckFailed(f"raw_tdx.market_stats has no row of {', '.join(missing)}")
-    return {"newest": newest}
-
-
-def _requested_keys(dataset: str, requested: Requested, keys: Sequence[str]) -> list[str]:
-    """The keys that a load of the dataset was asked for. Raises NotApplicable without any."""
-    wanted = [key for key in keys if key in requested.get(dataset, ())]
-    if not wanted:
-        raise NotApplicable(f"no load has requested it: `loaders run tdx --dataset {dataset}`")
-    return wanted
-
-
-def _name_some(codes: set[str] | Sequence[str]) -> str:
+def _name_some(codes: set[str]) -> str:
     shown = sorted(codes)[:NAMED]
     return ", ".join(shown) + (", …" if len(codes) > NAMED else "")

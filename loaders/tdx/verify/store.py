@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 import psycopg
@@ -11,6 +10,13 @@ from psycopg.rows import dict_row
 
 # fields of a day bar that both the service and the warehouse have, in the same units
 BAR_FIELDS = ("open", "high", "low", "close", "amount")
+# the rows of a key, which is a code but in these
+_OF_CODE = "code = %(key)s"
+_OF_KEY = {
+    "index_kline": "code = split_part(%(key)s, ' ', 1) "
+    "and period = coalesce(nullif(split_part(%(key)s, ' ', 2), ''), 'day')",
+    "market_stats": "exchange = %(key)s",
+}
 
 
 @dataclass(frozen=True)
@@ -53,19 +59,25 @@ class Store:
         )
         return [code for (code,) in rows]
 
-    def requested(self, keys: Sequence[str]) -> dict[str, set[str]]:
-        """Those of `keys` that loads requested, by dataset.
+    def requested(self, keys: Sequence[str]) -> dict[str, list[str]]:
+        """Those of `keys` that loads requested, by dataset; without those that never had a row.
 
-        A key is a code, an index with its period (`sh000001 week`) or an exchange.
+        A key is a code, an index with its period (`sh000001 week`) or an exchange. Where a dataset
+        has cursors, a key without one had no row: a code that a source does not have.
         """
         rows = self.conn.execute(
-            "select t.dataset, array_agg(distinct k) from ops.ingestion_jobs as j "
+            "select t.dataset, array_agg(distinct k order by k) from ops.ingestion_jobs as j "
             "inner join ops.ingestion_job_tasks as t on t.job_id = j.job_id "
-            "cross join unnest(t.keys) as k where j.source = 'tdx' and k = any(%s) "
+            "cross join unnest(t.keys) as k "
+            "where j.source = 'tdx' and k = any(%s) and t.done + t.failed > 0 and ("
+            "not exists (select from ops.ingestion_state as s "
+            "where s.source = 'tdx' and s.dataset = t.dataset) "
+            "or exists (select from ops.ingestion_state as s "
+            "where s.source = 'tdx' and s.dataset = t.dataset and s.key = k)) "
             "group by t.dataset",
             (list(keys),),
         )
-        return {dataset: set(loaded) for dataset, loaded in rows}
+        return dict(rows.fetchall())
 
     def newest_day_bar(self, code: str) -> dict[str, Any] | None:
         """The newest final day bar: prices and amount in li, volume in units; or None."""
@@ -78,46 +90,16 @@ class Store:
                 (code,),
             ).fetchone()
 
-    def nth_newest_day(self, number: int) -> date | None:
-        """The `number`th newest trading day; None if the calendar is shorter."""
-        row = self.conn.execute(
-            "select trade_date from raw_tdx.trading_day where source = 'service' "
-            "order by trade_date desc offset %s limit 1",
-            (number - 1,),
-        ).fetchone()
-        return row[0] if row else None
+    def find_schema(self, relation: str) -> str | None:
+        """The schema of a landed or a built relation; None if it is not built yet."""
+        return next((s for s in ("raw_tdx", self.market) if self.exists(s, relation)), None)
 
-    def newest_minute_day(self, code: str) -> date | None:
-        """The newest day with a minute of the code; None without minutes."""
-        row = self.conn.execute(
-            "select trade_date from raw_tdx.kline_minute where code = %s "
-            "order by bar_end desc limit 1",
-            (code,),
-        ).fetchone()
-        return row[0] if row else None
-
-    def index_periods(self, code: str) -> dict[str, str]:
-        """Stored periods of an index, each with its newest day."""
-        rows = self.conn.execute(
-            "select period, max(trade_date) from raw_tdx.index_kline where code = %s "
-            "group by period order by period",
-            (code,),
+    def present(self, schema: str, relation: str, keys: Sequence[str]) -> list[str]:
+        """Those of `keys` that have a row in the relation."""
+        row = sql.SQL("select exists (select 1 from {} where {})").format(
+            sql.Identifier(schema, relation), sql.SQL(_OF_KEY.get(relation, _OF_CODE))
         )
-        return {period: day.isoformat() for period, day in rows}
-
-    def codes_in(self, schema: str, relation: str, codes: Sequence[str]) -> list[str]:
-        """Those of `codes` that have a row in the relation."""
-        query = sql.SQL("select exists (select 1 from {} where code = %s)").format(
-            sql.Identifier(schema, relation)
-        )
-        return [c for c in codes if self.conn.execute(query, (c,)).fetchone() == (True,)]
-
-    def exchanges_of_stats(self) -> dict[str, str]:
-        """The time of the newest row in market_stats, by exchange."""
-        rows = self.conn.execute(
-            "select exchange, max(sampled_at) from raw_tdx.market_stats group by exchange"
-        )
-        return {exchange: at.isoformat() for exchange, at in rows}
+        return [k for k in keys if self.conn.execute(row, {"key": k}).fetchone() == (True,)]
 
     def exists(self, schema: str, relation: str) -> bool:
         row = self.conn.execute(

@@ -66,6 +66,10 @@ def verified(market: Bench, seed: int = 7, sample: int = 3) -> spot_checks.Verif
     )
 
 
+def drawn(market: Bench, seed: int) -> list[str]:
+    return list(verified(market, seed, sample=1).sample)
+
+
 def by_name(result: spot_checks.Verification) -> dict[str, Any]:
     return {row["name"]: SimpleNamespace(**row) for row in result.rows()}
 
@@ -79,14 +83,14 @@ def test_what_was_loaded_passes_and_the_rest_is_skipped_with_its_reason(market: 
         "codes sh",
         "codes sz",
         "codes bj",
-        "index sh000001",
-        "quote_snapshot",
+        "index_kline",
+        "quote",
         *(f"{code} day" for code in result.sample),
     }
     reasons = {name: line.reason for name, line in lines.items() if line.status == "skipped"}
-    assert reasons[f"{result.sample[0]} week"] == spot_checks.NOT_BUILT
-    assert "--dataset minute_1m" in reasons[f"{result.sample[0]} minute"]
-    assert reasons["kline_5m"] == "none of the drawn codes has minutes"
+    assert reasons["kline_weekly_qfq"] == spot_checks.NOT_BUILT
+    assert "--dataset minute_1m" in reasons["kline_minute"]
+    assert "--dataset minute_1m" in reasons["kline_5m"]
     assert "--dataset stock_info" in reasons["stock_info"]
     assert lines["codes sh"].evidence["difference"] == 0
     assert lines["codes sh"].evidence["symbol_dim"] == spot_checks.NOT_BUILT
@@ -154,8 +158,9 @@ def test_what_a_load_was_asked_for_must_be_there(market: Bench) -> None:
     market.execute("insert into raw_tdx.index_kline table kept_index")
     market.execute("drop table kept, kept_index")
     lines = by_name(result)
-    assert lines["quote_snapshot"].reason.startswith("raw_tdx.quote has no row of ")
-    assert lines["index sh000001"].reason.startswith("no bar of: day, ")
+    assert lines["quote"].reason.startswith("raw_tdx.quote has no row of ")
+    missing = "raw_tdx.index_kline has no row of sh000001, sh000001 minute1, sh000001 month"
+    assert lines["index_kline"].reason.startswith(missing)
     assert verified(market).status == "passed"
 
 
@@ -173,8 +178,8 @@ def test_what_is_built_must_have_the_drawn_codes(market: Bench) -> None:
         market.execute(
             "drop table market.kline_weekly_qfq, market.kline_monthly_qfq, market.symbol_dim"
         )
-    assert lines[f"{code} week"].status == "passed"
-    assert lines[f"{code} month"].reason == f"market.kline_monthly_qfq has no row of {code}"
+    assert lines["kline_weekly_qfq"].status == "passed"
+    assert lines["kline_monthly_qfq"].reason == f"market.kline_monthly_qfq has no row of {code}"
     assert lines["codes sh"].reason == "symbol_dim lacks 1 stored code (sh600000)"
     assert lines["codes sz"].status == "passed"
 
@@ -182,11 +187,11 @@ def test_what_is_built_must_have_the_drawn_codes(market: Bench) -> None:
 def test_minutes_and_rollups_of_a_traded_code_are_expected_once_loaded(market: Bench) -> None:
     code = verified(market, sample=1).sample[0]
     market.execute(
-        "insert into ops.ingestion_job_tasks (job_id, task_no, dataset, keys, status) "
-        f"select max(job_id), 99, 'minute_1m', '{{{code}}}', 'succeeded' from ops.ingestion_jobs"
+        "insert into ops.ingestion_job_tasks (job_id, task_no, dataset, keys, status, done) "
+        f"select max(job_id), 99, 'minute_1m', '{{{code}}}', 'succeeded', 1 from ops.ingestion_jobs"
     )
     (day,) = market.rows("select max(trade_date) from raw_tdx.kline_daily where code = %s", code)[0]
-    missing = by_name(verified(market, sample=1))[f"{code} minute"]
+    missing = by_name(verified(market, sample=1))["kline_minute"]
     market.execute(
         f"insert into raw_tdx.kline_minute select '{code}', true, 1, 1, '{day} 07:00+00', '{day}', "
         "'15:00', 100, 1, 1, 1, 1, 1, 1, now()"
@@ -199,11 +204,22 @@ def test_minutes_and_rollups_of_a_traded_code_are_expected_once_loaded(market: B
         market.execute("drop table market.kline_5m, market.kline_15m")
         market.execute("delete from raw_tdx.kline_minute")
         market.execute("delete from ops.ingestion_job_tasks where task_no = 99")
-    assert missing.reason == f"no minute is stored; its newest day bar is of {day}"
-    assert lines[f"{code} minute"].evidence == {"newest": str(day)}
+    assert missing.reason == f"raw_tdx.kline_minute has no row of {code}"
+    assert lines["kline_minute"].evidence == {"keys": [code]}
     assert lines["kline_5m"].reason == f"market.kline_5m has no row of {code}"
     assert lines["kline_15m"].status == "passed"
     assert lines["kline_30m"].reason == spot_checks.NOT_BUILT
+
+
+def test_a_code_that_a_source_does_not_have_is_not_missed(folder: ClientFolder) -> None:
+    folder.write()
+    without = folder.minute_file()
+    without.unlink()
+    alone = folder.load(datasets=(*DATASETS[:4], "minute_1m"))
+    for sample, status in ((1, "skipped"), (999, "passed")):
+        seed = next(n for n in range(999) if sample > 1 or drawn(alone, n) == [without.stem])
+        line = by_name(verified(alone, seed, sample))["kline_minute"]
+        assert (line.status, without.stem in line.evidence.get("keys", ())) == (status, False)
 
 
 def test_a_verification_is_recorded(market: Bench) -> None:
@@ -229,7 +245,7 @@ def test_without_a_load_or_a_service_there_is_nothing_to_verify(
     )
     with pytest.raises(UsageError, match="no day bars"):
         verified(Bench(market.sandbox, empty, market.heard))
-    market.sandbox.faults.add("reset:kline-history")
+    market.sandbox.faults.add("reset:codes")
     with pytest.raises(UpstreamError):
         verified(market)
 
