@@ -7,6 +7,6 @@
         'int_reconcile__days',
         'stg_ib__unresolved_contract',
         'second_main_daily', 'int_second_main_segments__adjusted', 'int_second_main_segments',
-        'second_main_schedule',
+        'second_main_schedule', 'int_bars__paired', 'int_bars__hashed',
     ]) }}
 {%- endmacro %}

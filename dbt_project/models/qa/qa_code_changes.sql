@@ -1,31 +1,11 @@
 -- so many on one day are one change of the exchange: one finding, not one of each stock
 {%- set most = 5 %}
-with compared as (
-    select
-        c.old_code,
-        c.new_code,
-        c.other_code,
-        c.valid_from,
-        count(*) as day_count,
-        min(o.trade_date) as first_date,
-        max(o.trade_date) as last_date
-    from {{ ref('int_code_changes__found') }} as c
-    inner join {{ ref('stg_tdx__kline_daily') }} as o on c.old_code = o.code
-    inner join {{ ref('stg_tdx__kline_daily') }} as n
-        on
-            c.other_code = n.code
-            and o.trade_date = n.trade_date
-            and (o.open_li, o.high_li, o.low_li, o.close_li, o.amount_li)
-            = (n.open_li, n.high_li, n.low_li, n.close_li, n.amount_li)
-    group by c.old_code, c.new_code, c.other_code, c.valid_from
-),
-
-found as (
+with found as (
     select
         *,
         count(*) over (partition by valid_from) as code_count,
         row_number() over (partition by valid_from order by old_code) as place
-    from compared
+    from {{ ref('int_code_changes__found') }}
 ),
 
 known as (
@@ -38,7 +18,6 @@ known as (
     where
         o.first_trade_date is not null
         and n.first_trade_date is not null
-        and c.old_code not in (select f.old_code from found as f)
 )
 
 select
@@ -47,9 +26,9 @@ select
     case when code_count > {{ most }} then code_count || ' codes' else old_code end as subject,
     valid_from as trade_date,
     format(
-        '%s and %s have the same prices and turnover on %s days from %s to %s: one stock, counted'
-        || ' under %s; fix: add ',
-        old_code, other_code, day_count, first_date, last_date, new_code
+        '%s and %s have the same prices and turnover on 40 days from %s to %s: one stock, counted'
+        || ' twice; fix: add ',
+        old_code, new_code, first_date, last_date
     )
     || case
         when code_count > {{ most }}

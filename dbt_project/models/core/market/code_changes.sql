@@ -13,13 +13,6 @@ with recursive lines as (
         source
     from {{ ref('code_changes_known') }}
     where new_code <> 'none'
-    union all
-    select
-        old_code,
-        new_code,
-        coalesce(valid_from, date '9999-12-31') as valid_from,
-        'identical bars' as source
-    from {{ ref('int_code_changes__found') }}
 ),
 
 followed as (

@@ -5,118 +5,86 @@
     meta={'entity': 'old_code'},
 ) }}
 
--- no two stocks have the prices and turnover of two months in common
-with recursive alike as materialized (
+{%- set bars = ref('stg_tdx__kline_daily') %}
+
+with last_bars as materialized (
     select
-        code,
-        other_code,
-        sum(bar_count) as bar_count
-    from {{ ref('int_bars__paired') }}
-    group by code, other_code
-    having sum(bar_count) >= 40
+        s.is_listed,
+        l.*
+    from {{ ref('stg_tdx__security') }} as s
+    cross join lateral (
+        select b.* from {{ bars }} as b
+        where b.code = s.code
+        order by b.trade_date desc
+        limit 1
+    ) as l
 ),
 
--- two funds of money may, at 100 yuan each day; most of their bars differ
+-- all bars of these few days at once: code by code each pair would be looked up
+last_days as materialized (
+    select distinct trade_date from last_bars
+),
+
+-- Of two codes of an exchange that share the last bar of one, the one that lives on is new. Of
+-- copies it is the newest that has all of the bars; a line says that a code is known, or no other.
 twins as (
     select
-        a.code,
-        a.other_code
-    from alike as a
-    left join {{ ref('int_bars__hashed') }} as c on a.code = c.code
-    left join {{ ref('int_bars__hashed') }} as o
-        on a.other_code = o.code and c.month_start = o.month_start and c.bars_hash <> o.bars_hash
-    group by a.code, a.other_code, a.bar_count
-    having
-        coalesce(sum(least(c.bar_count, o.bar_count)) filter (where o.code is not null), 0)
-        <= a.bar_count
-),
-
--- the one that lives on comes last
-ranked as (
-    select
-        s.code,
-        l.last_trade_date,
-        row_number() over (order by l.last_trade_date, s.is_listed, s.code) as place
-    from {{ ref('stg_tdx__security') }} as s
-    inner join lateral (
-        select b.trade_date as last_trade_date from {{ ref('stg_tdx__kline_daily') }} as b
-        where b.code = s.code order by b.trade_date desc limit 1
-    ) as l on true
-    where s.code in (select t.code from twins as t)
-),
-
-lines as (
-    select
-        old_code,
-        nullif(new_code, 'none') as new_code
-    from {{ ref('code_changes_known') }}
-),
-
--- none says that a code is no other one
-pairs as (
-    select
-        code,
-        other_code
-    from twins
+        o.code as old_code,
+        n.code as new_code,
+        o.trade_date as last_date,
+        c.first_date,
+        row_number() over (
+            partition by o.code order by n.trade_date desc, n.is_listed desc, n.code desc
+        ) as place
+    from last_days as d
+    inner join {{ bars }} as b on d.trade_date = b.trade_date
+    inner join last_bars as o
+        on
+            b.trade_date = o.trade_date
+            and left(b.code, 2) = left(o.code, 2)
+            and (b.open_li, b.high_li, b.low_li, b.close_li, b.amount_li)
+            = (o.open_li, o.high_li, o.low_li, o.close_li, o.amount_li)
+    inner join last_bars as n
+        on
+            b.code = n.code
+            and (o.trade_date, o.is_listed, o.code) < (n.trade_date, n.is_listed, n.code)
+    -- no two stocks have the prices and turnover of 40 days in common
+    inner join
+        lateral (
+            select
+                min(k.trade_date) as first_date,
+                count(*) as day_count
+            from (
+                select h.* from {{ bars }} as h
+                where h.code = o.code
+                order by h.trade_date desc
+                limit 40
+            ) as k
+            inner join {{ bars }} as m
+                on
+                    k.trade_date = m.trade_date
+                    and n.code = m.code
+                    and (k.open_li, k.high_li, k.low_li, k.close_li, k.amount_li)
+                    = (m.open_li, m.high_li, m.low_li, m.close_li, m.amount_li)
+        ) as c
+        on c.day_count = 40
     where
         not exists (
-            select 1 from lines as l
-            where l.new_code is null and l.old_code in (twins.code, twins.other_code)
+            select 1 from {{ ref('code_changes_known') }} as l
+            where l.old_code = o.code or (l.old_code = n.code and l.new_code = 'none')
         )
-    union all
-    select
-        old_code as code,
-        new_code as other_code
-    from lines
-    where new_code is not null
-    union all
-    select
-        new_code as code,
-        old_code as other_code
-    from lines
-    where new_code is not null
-),
-
--- each code with all codes of its stock, itself too
-stocks as (
-    select
-        code,
-        other_code
-    from pairs
-    union
-    select
-        s.code,
-        p.other_code
-    from stocks as s
-    inner join pairs as p on s.other_code = p.code
-),
-
-changes as (
-    select distinct on (o.code)
-        o.code as old_code,
-        s.other_code as new_code,
-        (
-            select p.other_code from pairs as p
-            inner join ranked as r on p.other_code = r.code
-            where p.code = o.code
-            order by p.other_code = s.other_code desc, r.place desc limit 1
-        ) as other_code,
-        o.last_trade_date
-    from stocks as s
-    inner join ranked as o on s.code = o.code
-    left join ranked as n on s.other_code = n.code
-    where not exists (select 1 from lines as l where l.old_code in (s.code, s.other_code))
-    order by o.code asc, n.place desc
 )
 
 select
-    c.old_code,
-    c.new_code,
-    c.other_code,
+    t.old_code,
+    t.new_code,
     (
-        select b.trade_date from {{ ref('stg_tdx__kline_daily') }} as b
-        where b.code = c.new_code and b.trade_date > c.last_trade_date
-        order by b.trade_date limit 1
-    ) as valid_from
-from changes as c
-where c.old_code <> c.new_code
+        select b.trade_date from {{ bars }} as b
+        where b.code = t.new_code and b.trade_date > t.last_date
+        order by b.trade_date
+        limit 1
+    ) as valid_from,
+    t.first_date,
+    t.last_date
+from twins as t
+where t.place = 1
