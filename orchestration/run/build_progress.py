@@ -20,6 +20,7 @@ EVERY = 1.0  # seconds between two records of the progress
 class NodeProgress:
     """Counts the models, seeds, snapshots and tests that dbt has done, of those that it chose.
 
+    Prints the warnings of our macros, such as a relation that is dropped or left over.
     A callback of dbt, which its threads call with every event.
     """
 
@@ -49,6 +50,8 @@ class NodeProgress:
                 self._name_longest()
                 self._done += 1
                 self._reporter.advance("build", 1)
+        elif name == "JinjaLogWarning":
+            self._reporter.line(f"build: {event.data.msg}")
 
     def _announce(self, total: int) -> None:
         if total > self._total:

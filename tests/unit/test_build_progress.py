@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from dbt.events.types import ConcurrencyLine, LogStartLine, NodeFinished
+from dbt.events.types import ConcurrencyLine, JinjaLogWarning, LogStartLine, NodeFinished
 from dbt_common.events.base_types import msg_from_base_event
 
 from loaders.engine.progress import Silent
@@ -33,6 +33,12 @@ class Heard(Silent):
 
 def name_node(name: str, materialized: str = "table") -> dict[str, str]:
     return {"unique_id": f"model.{name}", "node_name": name, "materialized": materialized}
+
+
+def test_a_warning_of_a_macro_is_printed() -> None:
+    heard = Heard()
+    NodeProgress(heard)(msg_from_base_event(JinjaLogWarning(msg="market.x is no longer built")))
+    assert heard.calls == [("build: market.x is no longer built",)]
 
 
 def test_nodes_are_counted_and_the_one_that_runs_longest_is_named() -> None:
