@@ -1,6 +1,6 @@
-"""Corporate actions in one form for all sources: CSV, the client's gbbq, the quote servers.
+"""Corporate actions in one form for CSV files and the quote servers.
 
-Every source gives an ActionSet. All amounts are per 10 shares and before tax.
+Both give an ActionSet. All amounts are per 10 shares and before tax.
 """
 
 from collections.abc import Sequence

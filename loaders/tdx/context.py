@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from loaders.tdx.client.xdxr import QuoteServers
     from loaders.tdx.files.folder import Folder
     from loaders.tdx.files.gbbq import Gbbq
-    from loaders.tdx.lost_events import LostEvents
     from loaders.tdx.missing_datasets import Absence
 
 R = TypeVar("R")
@@ -134,14 +133,12 @@ class Context:
         before: str | None,
         *,
         skipped: str,
-        accepted_with: Sequence[str] = (),
     ) -> Outcome:
         """The outcome of a key without its one file: a failure if it was read before.
 
         name: path in the client's folder
         before: the key's cursor
         skipped: the reason if it never was there, or its loss is accepted
-        accepted_with: all datasets of the file, if there are several
         """
         from loaders.tdx.files.written import state_in
 
@@ -151,21 +148,13 @@ class Context:
         accepted = replace(outcome, cursor=before.partition(" ")[0])
         hint = ": what is stored stays; is the share mounted?"
         loss = f"{name} was read before and is gone"
-        return self.refuse_loss(dataset, loss, accepted, hint, accepted_with=accepted_with)
+        return self.refuse_loss(dataset, loss, accepted, hint)
 
-    def refuse_loss(
-        self,
-        dataset: str,
-        loss: str,
-        accepted: Outcome,
-        hint: str = "",
-        *,
-        accepted_with: Sequence[str] = (),
-    ) -> Outcome:
+    def refuse_loss(self, dataset: str, loss: str, accepted: Outcome, hint: str = "") -> Outcome:
         """The outcome `accepted` if the request accepts the dataset's losses, else a failure."""
         if self.load.accepts_loss(dataset, loss):
             return accepted
-        way_out = name_acceptance("tdx", *(accepted_with or (dataset,)))
+        way_out = name_acceptance("tdx", dataset)
         return Outcome(accepted.key, failure=f"{loss}{hint} ({way_out})")
 
     def is_empty(self, table: LandedTable) -> bool:
@@ -239,14 +228,6 @@ class Context:
         assert self.gbbq_file is not None
         content = read_events(self.gbbq_file)
         return self.ask(lambda conn: add_later(conn, content))
-
-    @cached_property
-    def lost_actions(self) -> "LostEvents":
-        """Stored corporate actions that gbbq lacks. Raises DataQualityError."""
-        from loaders.tdx.lost_events import find_lost_events
-        from loaders.tdx.tables import CORPORATE_ACTION
-
-        return self.ask(lambda conn: find_lost_events(conn, CORPORATE_ACTION, self.gbbq))
 
     def instrument_type(self, code: str) -> str:
         """The type of a code: stock, fund or index; a stock if no list or rule knows it."""

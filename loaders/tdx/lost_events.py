@@ -4,36 +4,25 @@ A copy that lost records looks like one whose records were withdrawn. A dividend
 adjusted prices of a code's whole history, a change of capital less its market value.
 """
 
-import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-import orjson
 import psycopg
 
-from loaders.tdx.files.gbbq import Gbbq
-from loaders.tdx.tables import CAPITAL_EVENT, CORPORATE_ACTION
-from loaders.warehouse.tables import LandedTable
+from loaders.tdx.files.gbbq import Gbbq, count_refused
+from loaders.tdx.tables import CAPITAL_EVENT
 from quotemill.errors import name_acceptance
 
 # The file is refused whole if it lacks more stored records than this number and share.
 MOST, SHARE = 5, 0.05
-# a file that is right for one of its datasets is right for the other
-DATASETS = (f"{CAPITAL_EVENT.name}s", f"{CORPORATE_ACTION.name}s")
-WAY_OUT = name_acceptance("tdx", *DATASETS)
-_STORED = {
-    CAPITAL_EVENT.name: "select code, event_date, category, count(*) from raw_tdx.capital_event"
-    " group by 1, 2, 3",
-    CORPORATE_ACTION.name: "select code, ex_date, category, count(*) from raw_tdx.corporate_action"
-    " where source = 'gbbq' and not is_withdrawn group by 1, 2, 3",
-}
+WAY_OUT = name_acceptance("tdx", f"{CAPITAL_EVENT.name}s")
 
 
 @dataclass(frozen=True)
 class LostEvents:
-    """Records of a table that a file lacks.
+    """Stored records that a file lacks.
 
     stored: the number of stored records
     by_code: day and category of each missing one, ascending
@@ -70,12 +59,15 @@ class LostEvents:
         return f"{loss}: what is stored stays ({WAY_OUT})" if loss else None
 
 
-def find_lost_events(conn: psycopg.Connection, table: LandedTable, content: Gbbq) -> LostEvents:
-    """Compare a file with the events of a table: capital_event or corporate_action.
+def find_lost_events(conn: psycopg.Connection, content: Gbbq) -> LostEvents:
+    """Compare a file with the stored records.
 
     A refused record is not lost: it counts as the event of its code, day and category.
     """
-    rows = conn.execute(_STORED[table.name].encode()).fetchall()
+    rows = conn.execute(
+        f"select code, event_date, category, count(*) from {CAPITAL_EVENT.qualified}"
+        " group by 1, 2, 3".encode()
+    ).fetchall()
     stored = {tuple(key): number for *key, number in rows}
     present = _count_records(content)
     by_code: dict[str, list[tuple[date, int]]] = {}
@@ -91,10 +83,4 @@ def _count_records(content: Gbbq) -> Counter[tuple[str, date, int]]:
     counted = content.rows.select(key).group_by(key).aggregate([([], "count_all")])
     keys = zip(*(counted[name].to_pylist() for name in key), strict=True)
     present = Counter(dict(zip(keys, counted["count_all"].to_pylist(), strict=True)))
-    # a record that breaks several rules has one refusal for each
-    for row in {refusal.row_key: refusal for refusal in content.rejected}.values():
-        record = orjson.loads(row.payload)
-        with contextlib.suppress(ValueError):  # the day can be what was refused
-            day = date.fromisoformat(record["ex_date"])
-            present[record["code"], day, record["category"]] += 1
-    return present
+    return present + count_refused(content)

@@ -84,7 +84,7 @@ def check_new_folders(settings: Settings, names: Collection[str]) -> None:
 
 
 def _kind(source: Path | str | None) -> str:
-    """The name of a source of corporate actions in raw_tdx.corporate_action."""
+    """The name of a source of corporate actions: csv, gbbq, xdxr, or none."""
     return "csv" if isinstance(source, Path) else source or ""
 
 

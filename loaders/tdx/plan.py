@@ -11,11 +11,13 @@ from loaders.tdx.context import Context, Dataset
 from loaders.tdx.datasets import (
     capital_events,
     codes,
+    corporate_actions,
     index_kline,
     minute_5m,
     sectors,
     trading_calendar,
 )
+from loaders.tdx.files import gbbq
 from loaders.tdx.files.vipdoc import UNTRADED, has_trade
 from quotemill.errors import UpstreamError, UsageError
 from quotemill.instrument_ranges import classify_code, explain_kind
@@ -112,7 +114,12 @@ def plan_request(ctx: Context, wanted: Sequence[str]) -> list[Unit]:
     """The tasks of a request, as far as service and files can have the data."""
     request, settings = ctx.load.request, ctx.settings
     units: list[Unit] = []
-    for name in choose_datasets(request):
+    chosen = {*choose_datasets(request)}
+    if settings.actions_source == gbbq.ROUTE and corporate_actions.NAME in chosen:
+        chosen = chosen - {corporate_actions.NAME} | {capital_events.NAME}
+    for name in NAMES:
+        if name not in chosen:
+            continue
         if ctx.service is None and name not in FILE_DATASETS:
             continue  # check_request refuses it if the user named it
         if name == "index_kline":
@@ -124,7 +131,7 @@ def plan_request(ctx: Context, wanted: Sequence[str]) -> list[Unit]:
         elif name in CLIENT_DATASETS:
             if settings.client:
                 units.append(Unit(name, CLIENT_DATASETS[name]))
-        elif name == "corporate_actions":
+        elif name == corporate_actions.NAME:
             units.append(Unit(name, tuple(wanted)))
         elif name in PLANNED:
             units += _split_codes(ctx, name, _available_codes(ctx, name, wanted))

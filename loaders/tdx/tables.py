@@ -238,7 +238,7 @@ CORPORATE_ACTION = landed_table(
     [
         ("code", _TEXT),
         ("ex_date", _DATE),
-        ("source", _TEXT),  # csv, gbbq, xdxr
+        ("source", _TEXT),  # csv, xdxr
         ("seq", _INT),
         ("category", _INT),
         *((name, _EXACT) for name in _NUMBERS),
@@ -254,7 +254,7 @@ CORPORATE_ACTION = landed_table(
 
 CAPITAL_EVENT = landed_table(
     RAW_TDX,
-    "capital_event",  # a record of the desktop client's gbbq, of any category
+    "capital_event",  # a record of the desktop client's gbbq, of any category, dividends too
     [
         ("code", _TEXT),
         ("event_date", _DATE),

@@ -84,6 +84,21 @@ select
     format('%s records break rules, such as %s: %s', record_count, row_key, rule) as evidence
 from bad_files
 union all
+-- a record of gbbq that landed and cannot be true
+select
+    'refused_action' as check_name,
+    'error' as severity,
+    a.code as subject,
+    a.ex_date as trade_date,
+    format(
+        '%s breaks the rule: %s. Its adjusted prices lack this event (has_refused_action)',
+        a.field, a.rule
+    ) as evidence
+from refused_actions as a
+where
+    not exists (select 1 from judged as j where j.row_key = a.row_key)
+    and a.row_key ~ '^gbbq [a-z0-9]+ [0-9]{4}-'
+union all
 select
     'action_in_yuan' as check_name,
     'warning' as severity,

@@ -4,7 +4,7 @@ The file holds dividends, splits and changes of capital of the whole market, so 
 has no effect. It is read again when it has changed. All records of a code are replaced together.
 A file that lacks stored records is refused for their codes, or whole
 (loaders.tdx.lost_events). A copy that is older than the one read before does not know the days
-after it was written: their stored records stay.
+after it was written: their stored records stay. What a record means, SQL says.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -24,7 +24,7 @@ from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import gbbq
 from loaders.tdx.files.gbbq import Gbbq
 from loaders.tdx.files.written import Reading, State, state_in
-from loaders.tdx.lost_events import DATASETS, find_lost_events
+from loaders.tdx.lost_events import find_lost_events
 from loaders.tdx.tables import CAPITAL_EVENT, REJECTED_ROW
 from quotemill.errors import DataQualityError
 from quotemill.wording import say_count
@@ -42,9 +42,7 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
 def _outcome(ctx: Context) -> Outcome:
     before = ctx.load.cursors(CAPITAL_EVENT.name).get(KEY)
     if ctx.gbbq_file is None:
-        return ctx.miss_file(
-            NAME, KEY, gbbq.PLACE, before, skipped=gbbq.NO_FILE, accepted_with=DATASETS
-        )
+        return ctx.miss_file(NAME, KEY, gbbq.PLACE, before, skipped=gbbq.NO_FILE)
     try:
         if State.read_state(ctx.gbbq_file) == state_in(before):
             return Outcome(KEY, skipped=NOT_DUE)
@@ -61,8 +59,8 @@ def _outcome(ctx: Context) -> Outcome:
         *withdraw_settled(stored, content.rejected, lambda row: row.row_key.startswith(gbbq.ROUTE)),
     ]
     reading = Reading.make(content.state, ctx.clock(), before)
-    rows = _add_lineage(content, reading.known_at)
-    lost = ctx.ask(lambda conn: find_lost_events(conn, CAPITAL_EVENT, content))
+    rows = _add_lineage(ctx.ask(lambda conn: gbbq.keep_refused(conn, content)), reading.known_at)
+    lost = ctx.ask(lambda conn: find_lost_events(conn, content))
     if not (loss := lost.describe()):
         return Outcome(KEY, rows, rejected, reading.cursor)
     if ctx.load.accepts_loss(NAME, loss):

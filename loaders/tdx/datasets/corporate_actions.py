@@ -1,10 +1,12 @@
-"""Dataset `corporate_actions`: present and withdrawn events of one source."""
+"""Dataset `corporate_actions`: present and withdrawn events of CSV files or quote servers.
+
+Those of the desktop client's gbbq land as `capital_events`, with all its records.
+"""
 
 import asyncio
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import date
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,18 +14,15 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders.engine import failed_keys
-from loaders.engine.outcome import NOT_DUE, Outcome, Stopped
+from loaders.engine.outcome import Outcome, Stopped
 from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
 from loaders.tdx.actions import ActionSet, CorporateAction
 from loaders.tdx.context import Context, Dataset
-from loaders.tdx.files import gbbq
 from loaders.tdx.files.actions_csv import read_actions
-from loaders.tdx.files.written import Reading, State, state_in
-from loaders.tdx.lost_events import DATASETS
 from loaders.tdx.settings import NO_EVENTS_FIX
 from loaders.tdx.tables import CORPORATE_ACTION, REJECTED_ROW
 from loaders.warehouse.tables import STANDARD_FIELDS
-from quotemill.errors import DataQualityError, LockHeldError, UpstreamError
+from quotemill.errors import LockHeldError, UpstreamError
 from quotemill.foreign import reading
 
 NO_SOURCE = (
@@ -33,6 +32,7 @@ NO_SOURCE = (
 # The key of a refused row that is not from a CSV file. It starts with the source, or ends with the
 # source and a number if no table can hold the row.
 NOT_OF_CSV = re.compile(r"^(gbbq|xdxr) | (gbbq|xdxr) [0-9]+$")
+AS_RECORDS = "the events of gbbq are loaded as capital_events"
 NAME = "corporate_actions"
 _FIELDS = [field.name for field in fields(CorporateAction)]
 _OWN = [
@@ -45,8 +45,8 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     source = ctx.settings.actions_source
     if source is None:
         yield from _skip(ctx, codes)
-    elif source == gbbq.ROUTE:
-        yield from _read_gbbq(ctx, codes)
+    elif source == "gbbq":  # a retry of a load that had another source
+        yield from (Outcome(code, skipped=AS_RECORDS) for code in codes)
     elif source == "xdxr":
         yield from _ask_servers(ctx, codes)
     else:
@@ -88,54 +88,6 @@ def _ask_servers(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         servers.close()
 
 
-def _read_gbbq(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Read the client's gbbq for codes not yet read from this version of it."""
-    cursors = ctx.load.cursors(CORPORATE_ACTION.name)
-    before = {code: cursors.get(f"{code} {gbbq.ROUTE}") for code in codes}
-    if ctx.gbbq_file is None:
-        for code in codes:
-            outcome = ctx.miss_file(
-                NAME,
-                code,
-                gbbq.PLACE,
-                before[code],
-                skipped=f"{gbbq.NO_FILE}; without it adjusted prices equal raw ones",
-                accepted_with=DATASETS,
-            )
-            yield replace(outcome, cursor_key=f"{code} {gbbq.ROUTE}")
-        return
-    try:
-        state = State.read_state(ctx.gbbq_file)
-        due = [code for code in codes if state_in(before[code]) != state]
-        actions = gbbq.select_actions(ctx.gbbq, due) if due else {}
-        state = ctx.gbbq.state if due else state
-    except DataQualityError as error:
-        yield from (Outcome(code, failure=error.with_hint) for code in codes)
-        return
-    stored = (
-        ctx.ask(lambda conn: Stored.read_stored(conn, due, gbbq.ROUTE))
-        if due
-        else Stored(gbbq.ROUTE, {}, ())
-    )
-    lost = ctx.lost_actions if due else None
-    accepts = bool(lost and (loss := lost.describe()) and ctx.load.accepts_loss(NAME, loss))
-    due_codes = set(due)
-    for code in codes:
-        if code not in due_codes:
-            # The file was checked today and has nothing new.
-            yield Outcome(code, skipped=NOT_DUE, cursor=ctx.today, cursor_key=gbbq.ROUTE)
-            continue
-        if lost and not accepts and (refusal := lost.refusal(code)):
-            yield Outcome(code, failure=refusal)
-            continue
-        # Of a code without any record nothing is withdrawn, unless its events may go.
-        gone = {day for day, _ in lost.by_code.get(code, ())} if lost and accepts else ()
-        outcome = stored.outcome(ctx, code, actions.get(code, ActionSet([])), gone=gone)
-        # The load reads the file once, even if it is written again meanwhile.
-        cursor = Reading.make(state, ctx.clock(), before[code]).cursor
-        yield replace(outcome, cursor=cursor, cursor_key=f"{code} {gbbq.ROUTE}")
-
-
 def _read_files(ctx: Context, source: Path, codes: Sequence[str]) -> Iterator[Outcome]:
     """Read the files once in a load; refused rows come with the first outcome."""
     is_first, refused = ctx.actions is None, list[Rejected]()
@@ -162,7 +114,7 @@ def _read_files(ctx: Context, source: Path, codes: Sequence[str]) -> Iterator[Ou
 class Stored:
     """Stored events and refused rows of a source, of some codes.
 
-    source: csv, gbbq or xdxr.
+    source: csv or xdxr.
     events: those not withdrawn, by code.
     refusals: open refused rows of the source, of all codes.
     """
@@ -192,19 +144,15 @@ class Stored:
         actions: ActionSet,
         *,
         all_refusals: bool = False,
-        gone: Collection[date] = (),
     ) -> Outcome:
-        """Build a code's outcome with withdrawn events and settled refusals.
-
-        gone: days whose events may go though the code's list is not complete
-        """
+        """Build a code's outcome with withdrawn events and settled refusals."""
         route = str(ctx.settings.actions_source)
         lineage = {"source_route": route, "fetched_at": ctx.clock(), "is_final": True}
         rows = [
             {name: getattr(row, name) for name in _FIELDS} | {"is_withdrawn": False}
             for row in actions.rows
         ]
-        rows += self._withdrawn(code, actions, gone)
+        rows += self._withdrawn(code, actions)
         own = f"{self.source} {code} ", f"{code} "
 
         def is_own(row: Rejected) -> bool:
@@ -221,16 +169,13 @@ class Stored:
             cursor_key=self.source,
         )
 
-    def _withdrawn(
-        self, code: str, actions: ActionSet, gone: Collection[date]
-    ) -> list[dict[str, Any]]:
+    def _withdrawn(self, code: str, actions: ActionSet) -> list[dict[str, Any]]:
         """Mark stored events as withdrawn that the source no longer has.
 
-        These are all events of a covered code, and events of a day that the source still has, or
-        whose loss was accepted.
+        These are all events of a covered code, and events of a day that the source still has.
         """
         present = {(row.ex_date, row.seq) for row in actions.rows}
-        days = {day for day, _ in present} | {*gone}
+        days = {day for day, _ in present}
         return [
             {name: row[name] for name in _OWN} | {"is_withdrawn": True}
             for row in self.events.get(code, ())

@@ -7,10 +7,12 @@ boxes of 256, u32, which `gbbq.tables` has.
 """
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from contextlib import suppress
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import orjson
@@ -20,8 +22,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from loaders.landing.rejects import Rejected
-from loaders.tdx import actions
-from loaders.tdx.actions import ActionSet, CorporateAction, Refused
 from loaders.tdx.files.vipdoc import read_days
 from loaders.tdx.files.written import State, read_content
 from loaders.tdx.tables import CAPITAL_EVENT
@@ -41,10 +41,6 @@ _RECORD = np.dtype(
     [("market", "u1"), ("code", "S7"), ("day", "<u4"), ("category", "u1"), ("values", "<f4", 4)]
 )
 _COLUMNS = {name: CAPITAL_EVENT.schema.field(name).type for name in VALUES}
-ADJUSTING = (actions.ADJUSTMENT, actions.SPLIT)
-# the four values of a dividend in order; a split has its ratio in the third value
-_AMOUNTS = ("cash_per10_yuan", "rights_price_yuan", "bonus_total_per10", "rights_per10")
-_RATIO = "value3"
 
 
 class Gbbq(NamedTuple):
@@ -171,64 +167,6 @@ def _refused(record: np.void, place: int, name: str, rule: str) -> Rejected:
     return Rejected(f"{ROUTE} {code} record {place}", name, rule, shown[name], payload)
 
 
-def select_actions(content: Gbbq, codes: Sequence[str]) -> dict[str, ActionSet]:
-    """Events of the file that adjust prices, by code; codes not in it are left out."""
-    wanted = content.rows.filter(pc.is_in(content.rows["code"], pa.array(codes, pa.string())))
-    adjusting = pc.is_in(wanted["category"], pa.array(ADJUSTING, pa.int32()))
-    doubtful = {row.row_key.split(" ")[1] for row in content.rejected}
-    by_code: dict[str, list[dict[str, Any]]] = {
-        code: [] for code in pc.unique(wanted["code"]).to_pylist()
-    }
-    for row in wanted.filter(adjusting).to_pylist():
-        by_code[row["code"]].append(row)
-    return {
-        code: _action_set(code, rows, is_whole=code not in doubtful)
-        for code, rows in by_code.items()
-    }
-
-
-def _action_set(code: str, rows: Sequence[dict[str, Any]], *, is_whole: bool) -> ActionSet:
-    good: dict[tuple[object, ...], CorporateAction] = {}
-    rejected: list[Rejected] = []
-    for row in rows:
-        try:
-            action = _action(row)
-            if good.setdefault(action.content(), action) is not action:
-                raise Refused("row", "repeats another of the day")
-        except Refused as refused:
-            name, rule = refused.args
-            day, category = row["event_date"].isoformat(), row["category"]
-            key = f"{ROUTE} {code} {day} {category} {row['seq']}"
-            payload = orjson.dumps(row | {"ex_date": day}, default=str).decode()
-            rejected.append(Rejected(key, name, rule, str(row.get(name, key)), payload))
-    return ActionSet(
-        actions.number_rows(list(good.values())),
-        rejected,
-        frozenset([code]) if is_whole and not rejected else frozenset(),
-    )
-
-
-def _action(row: dict[str, Any]) -> CorporateAction:
-    is_split = row["category"] == actions.SPLIT
-    amounts: dict[str, Any] = dict.fromkeys(_AMOUNTS, Decimal(0))
-    if is_split and not row[_RATIO] > 0:
-        raise Refused(_RATIO, "must be above 0 in a row of category 11")
-    if not is_split:
-        for name, column in zip(VALUES, _AMOUNTS, strict=True):
-            if row[name] < 0:
-                raise Refused(name, "must not be negative")
-            amounts[column] = row[name]
-    return CorporateAction(
-        row["code"],
-        row["event_date"],
-        ROUTE,
-        row["category"],
-        source_ref=ROUTE,
-        split_ratio=row[_RATIO] if is_split else None,
-        **amounts,
-    )
-
-
 def add_later(conn: psycopg.Connection, content: Gbbq) -> Gbbq:
     """Add stored records of days after the file was written, if it is an older copy."""
     names, day = content.rows.schema.names, content.state.day
@@ -242,4 +180,41 @@ def add_later(conn: psycopg.Connection, content: Gbbq) -> Gbbq:
     later = [dict(zip(names, row, strict=True)) for row in stored]
     earlier = content.rows.filter(pc.less_equal(content.rows["event_date"], pa.scalar(day)))
     rows = pa.concat_tables([earlier, pa.Table.from_pylist(later, content.rows.schema)])
+    return content._replace(rows=rows.sort_by([(name, "ascending") for name in names[:4]]))
+
+
+def count_refused(content: Gbbq) -> Counter[tuple[str, date, int]]:
+    """Count the refused records by code, day and category; those without a day are left out."""
+    counts: Counter[tuple[str, date, int]] = Counter()
+    # a record that breaks several rules has one refusal for each
+    for row in {refusal.row_key: refusal for refusal in content.rejected}.values():
+        record = orjson.loads(row.payload)
+        with suppress(ValueError):
+            counts[record["code"], date.fromisoformat(record["ex_date"]), record["category"]] += 1
+    return counts
+
+
+def keep_refused(conn: psycopg.Connection, content: Gbbq) -> Gbbq:
+    """Add the stored records that refused ones stand for: no event goes because of a bad record."""
+    refused, names = count_refused(content), content.rows.schema.names
+    if not refused:
+        return content
+    stored = conn.execute(
+        f"select {', '.join(names)} from {CAPITAL_EVENT.qualified} as e where exists (select 1"
+        " from unnest(%s::text[], %s::date[], %s::int[]) as r (code, event_date, category)"
+        " where e.code = r.code and e.event_date = r.event_date and e.category = r.category)"
+        " order by code, event_date, category, seq".encode(),
+        [*map(list, zip(*refused, strict=True))],
+    ).fetchall()
+    codes = pa.array(sorted({code for code, *_ in refused}), pa.string())
+    near = content.rows.filter(pc.is_in(content.rows["code"], codes)).to_pylist()
+    known = [tuple(row.values()) for row in near]
+    added = []
+    for *key, _, v1, v2, v3, v4 in stored:
+        same = [row for row in known if row[:3] == tuple(key)]
+        if refused[*key] and (v1, v2, v3, v4) not in [row[4:] for row in same]:
+            refused[*key] -= 1
+            known.append((*key, len(same) + 1, v1, v2, v3, v4))
+            added.append(dict(zip(names, known[-1], strict=True)))
+    rows = pa.concat_tables([content.rows, pa.Table.from_pylist(added, content.rows.schema)])
     return content._replace(rows=rows.sort_by([(name, "ascending") for name in names[:4]]))

@@ -78,7 +78,23 @@ class Market:
         self._action("csv", cash_per10_yuan=f"{self.rng.randint(1, 20)}")
 
     def a_dividend_of_another_source(self) -> None:
-        self._action("gbbq", cash_per10_yuan="3", bonus_total_per10="2")
+        self._action("xdxr", cash_per10_yuan="3", bonus_total_per10="2")
+
+    def _record(self, category: int, *values: int) -> None:
+        event: dict[str, object] = {
+            "code": self.rng.choice(CODES),
+            "event_date": DAYS[self.rng.randint(0, 15)],
+            "category": category,
+            "seq": self.rng.randint(1, 2),
+        }
+        numbers = {f"value{n}": value for n, value in enumerate(values, 1)}
+        land(self.conn, "capital_event", [event | numbers])
+
+    def a_record_of_gbbq(self) -> None:
+        self._record(1, 3, 0, self.rng.randint(-1, 2), 0)
+
+    def a_split_of_gbbq(self) -> None:
+        self._record(11, 0, 0, self.rng.randint(0, 2), 0)
 
     def a_withdrawal(self) -> None:
         self._action("csv", is_withdrawn=True)
@@ -86,8 +102,8 @@ class Market:
     def a_refused_row(self) -> None:
         code, day = self.rng.choice(CODES), DAYS[self.rng.randint(0, 9)]
         row: dict[str, object] = {
-            "dataset": "corporate_actions",
-            "row_key": f"gbbq {code} row 1",
+            "dataset": "capital_events",
+            "row_key": f"gbbq {code} record 1",
             "field": "m",
             "rule": "must be a number",
             "value": "x",

@@ -133,7 +133,7 @@ def test_a_refused_action_is_an_error_of_its_code_and_marks_its_prices(
 @pytest.mark.long
 def test_yuan_adjust_no_price_in_dollars(conn: psycopg.Connection, dbt: Dbt) -> None:
     codes = ["sh600000", "sh900901", "sz200002", "sz200003"]
-    dividend = {"source": "gbbq", "cash_per10_yuan": 3, "bonus_total_per10": 2}
+    dividend = {"source": "xdxr", "cash_per10_yuan": 3, "bonus_total_per10": 2}
     land(conn, "security", [security(code) for code in codes])
     land(conn, "trading_day", [trading_day(day) for day in DAYS])
     land(conn, "kline_daily", [bar(code, day, "6") for code in codes for day in DAYS[:4]])

@@ -36,7 +36,7 @@ FILES: dict[str, Callable[[Path], object]] = {
     "sh600000.5": lambda f: vipdoc.read_bars(f, "sh600000", "stock", "minute5", NOW),
     "shs.tnf": lambda f: tnf.read_names(f, "sh"),
     "shm.tnf": lambda f: tnf.read_names(f, "sh"),
-    "gbbq": lambda f: gbbq.select_actions(gbbq.read_events(f), ["sh600000", "sz000001"]),
+    "gbbq": gbbq.read_events,
     "infoharbor_block.dat": lambda f: sectors.read_sectors(f, "infoharbor_block.dat"),
     "spblock.dat": lambda f: sectors.read_sectors(f, "spblock.dat"),
     "tdxhy.cfg": lambda f: sectors.read_sectors(f, "tdxhy.cfg"),

@@ -14,7 +14,7 @@ from loaders.sandbox.tdx import client_files
 from loaders.sandbox.tdx.client_files import Record
 from loaders.tdx.datasets.capital_events import count_unknown
 from loaders.tdx.files import gbbq
-from loaders.tdx.files.gbbq import Gbbq, select_actions
+from loaders.tdx.files.gbbq import Gbbq
 from loaders.tdx.files.written import State, read_content
 from quotemill.errors import DataQualityError
 
@@ -151,57 +151,6 @@ def test_what_is_no_gbbq_is_refused_as_a_whole(tmp_path: Path) -> None:
             gbbq.read_events(file)
     with pytest.raises(DataQualityError, match="cannot be read"):
         gbbq.read_events(tmp_path / "absent")
-
-
-def test_dividends_and_splits_become_events_and_the_rest_does_not(reading: Reading) -> None:
-    split = ("sh502003", 20150101, 11, (0.0, 0.0, 0.625, 0.0))
-    codes = ["sh600000", "sh502003", "sz000001", "sz000002"]
-    result = select_actions(reading([DIVIDEND, CAPITAL, split]), codes)
-    assert set(result) == {"sh600000", "sh502003", "sz000001"}
-    # so that an event which was its only one is withdrawn
-    assert (result["sz000001"].rows, result["sz000001"].covers) == ([], {"sz000001"})
-    [dividend], [ratio] = result["sh600000"].rows, result["sh502003"].rows
-    assert [
-        dividend.cash_per10_yuan,
-        dividend.rights_price_yuan,
-        dividend.bonus_total_per10,
-        dividend.rights_per10,
-        dividend.split_ratio,
-    ] == [Decimal("1.6"), Decimal("8.45"), 3, Decimal("0.3"), None]
-    assert (ratio.category, ratio.split_ratio, ratio.cash_per10_yuan) == (11, Decimal("0.625"), 0)
-    assert (dividend.source, dividend.ex_date, dividend.seq) == ("gbbq", date(2008, 5, 16), 1)
-    assert result["sh600000"].covers == {"sh600000"}
-
-
-def test_an_event_counts_once_and_one_that_cannot_be_true_does_not(reading: Reading) -> None:
-    result = select_actions(
-        reading(
-            [
-                DIVIDEND,
-                DIVIDEND,
-                ("sz000001", 20080516, 1, (-1, 0, 0, 0)),
-                ("sh502003", 20150101, 11, (0, 0, 0, 0)),
-            ]
-        ),
-        ["sh600000", "sz000001", "sh502003"],
-    )
-    assert {code: len(actions.rows) for code, actions in result.items()} == {
-        "sh502003": 0,
-        "sh600000": 1,
-        "sz000001": 0,
-    }
-    refused = {code: actions.rejected[0] for code, actions in result.items()}
-    assert refused["sh600000"].rule.startswith("repeats ")
-    assert (refused["sz000001"].field, refused["sh502003"].field) == ("value1", "value3")
-    assert not any(actions.covers for actions in result.values())
-
-
-def test_a_code_with_an_unreadable_record_is_not_covered(reading: Reading) -> None:
-    result = select_actions(
-        reading([DIVIDEND, (*DIVIDEND[:1], 20080231, *DIVIDEND[2:]), CAPITAL]), ["sh600000"]
-    )
-    assert len(result["sh600000"].rows) == 1
-    assert result["sh600000"].covers == frozenset()
 
 
 def test_a_file_written_while_it_is_read_is_not_taken_for_read(

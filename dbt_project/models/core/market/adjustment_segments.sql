@@ -6,6 +6,7 @@
         'follows': {
             'corporate_actions': 'code',
             'raw_tdx.corporate_action': 'code',
+            'raw_tdx.capital_event': 'code',
             'raw_tdx.rejected_row': 'code',
             'raw_tdx.security': 'code',
             'raw_tdx.kline_daily': "case when exists (

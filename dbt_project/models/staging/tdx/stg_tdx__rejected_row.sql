@@ -25,6 +25,8 @@ with parsed as (
         )::date as ex_date,
         substring(payload from '"category": ?"?([0-9]{1,3})"?[,}]')::integer as category
     from {{ source('raw_tdx', 'rejected_row') }}
+    -- those of gbbq are of capital_events, or of a load before that was so
+    where dataset <> 'corporate_actions' or row_key !~ '(^| )gbbq '
 )
 
 select

@@ -64,7 +64,7 @@ class MarketChanges(SourceChanges):
         changes = {
             "cash_per10_yuan": self.random.choice((0, 1, 5)),
             "bonus_total_per10": self.random.choice((0, 2)),
-            "source": self.random.choice(("csv", "gbbq")),
+            "source": self.random.choice(("csv", "xdxr")),
             "is_withdrawn": self.random.random() < 0.3,
         }
         raw.land(self.conn, "corporate_action", [raw.action(code, day, **changes)])
@@ -72,7 +72,8 @@ class MarketChanges(SourceChanges):
     def land_capital(self) -> None:
         shares = {"value1": 0, "value2": 0, "value3": self.random.choice((0, 50, 70)), "value4": 90}
         event = {"code": self.random.choice(CODES), "event_date": self.random.choice(DAYS)}
-        raw.land(self.conn, "capital_event", [event | {"category": 5, "seq": 1} | shares])
+        category = self.random.choice((1, 5, 11))
+        raw.land(self.conn, "capital_event", [event | {"category": category, "seq": 1} | shares])
 
     def delete_capital(self) -> None:
         self.delete("raw_tdx.capital_event", f"code = '{self.random.choice(CODES)}'")

@@ -3,7 +3,11 @@
     unique_key=['code', 'ex_date', 'source', 'seq'],
     indexes=[{'columns': ['code', 'ex_date', 'source', 'seq'], 'unique': true}],
     meta={
-        'follows': {'raw_tdx.corporate_action': 'code'},
+        'follows': {
+            'raw_tdx.corporate_action': 'code',
+            'raw_tdx.capital_event': 'code',
+            'raw_tdx.security': 'code',
+        },
         'by': 'ex_date',
     },
 ) }}

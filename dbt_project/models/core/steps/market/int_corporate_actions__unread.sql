@@ -1,20 +1,35 @@
 -- Rows that would change prices: no second copy of an event that counts, no category without an
 -- effect, no day that an override decides.
-select
-    r.code,
-    r.ex_date,
-    r.row_key,
-    r.field,
-    r.rule
-from {{ ref('stg_tdx__rejected_row') }} as r
+with refused as (
+    select
+        code,
+        ex_date,
+        row_key,
+        field,
+        rule
+    from {{ ref('stg_tdx__rejected_row') }}
+    where
+        dataset in ('corporate_actions', 'capital_events')
+        and not is_withdrawn
+        and code is not null
+        and coalesce(category, 1) in (1, 11)
+        and rule not like 'repeats %'
+        and rule not like '% has this code, day and category already, in another file'
+    union all
+    select
+        code,
+        ex_date,
+        concat_ws(' ', source, code, to_char(ex_date, 'YYYY-MM-DD'), category, seq) as row_key,
+        field,
+        rule
+    from {{ ref('stg_tdx__corporate_action') }}
+    where rule is not null
+)
+
+select r.*
+from refused as r
 where
-    r.dataset in ('corporate_actions', 'capital_events')
-    and not r.is_withdrawn
-    and r.code is not null
-    and coalesce(r.category, 1) in (1, 11)
-    and r.rule not like 'repeats %'
-    and r.rule not like '% has this code, day and category already, in another file'
-    and not exists (
+    not exists (
         select 1 from {{ ref('stg_tdx__corporate_action') }} as a
         where
             a.code = r.code
