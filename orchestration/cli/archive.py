@@ -124,7 +124,7 @@ def retention_command(
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Delete archived slots of option chains, old logs and old days; pack old ticks.
+    """Delete archived slots, old logs and old days; pack old ticks.
 
     Slots go after ib.intraday_retain_days, or --older-than, once their files were read again and
     match the warehouse; logs go after ib.error_log_retain_days, or with --view errors after

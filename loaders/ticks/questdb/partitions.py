@@ -20,6 +20,7 @@ from loaders.ticks.questdb.ranges import measure_ticks
 from loaders.ticks.questdb.rows import near_condition, number_to_date
 from loaders.ticks.store import MeasuredTicks
 from loaders.ticks.tables import MAIN_TICKS, QUESTDB_TABLES
+from quotemill.systems import IS_POSIX
 from quotemill.ticks.questdb_http import QuestdbHttp
 
 PATIENCE = 600.0  # seconds for partitions to be converted
@@ -74,7 +75,7 @@ class Partitions:
     def pack(self, days: Collection[date]) -> None:
         """Convert days to Parquet. QuestDB does not flush its files: on this machine we do."""
         self._connection.retry(lambda: _convert(self._connection.http(), days, "PARQUET"))
-        if self._connection.free_bytes() is not None:
+        if IS_POSIX and self._connection.free_bytes() is not None:
             os.sync()
 
     def unpack(self, days: Collection[date]) -> None:
