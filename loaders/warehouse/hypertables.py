@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
-from loaders.warehouse.sql_files import read_sql
 from loaders.warehouse.turns import unless_locked
 from quotemill.warehouse.schemas import has_relation
 
@@ -34,34 +33,19 @@ class TableName:
         return sql.Identifier(self.schema, self.name)
 
 
-@dataclass(frozen=True)
-class Hypertable(TableName):
-    """A hypertable, or a continuous aggregate, which has no `time`.
-
-    columns: pairs of name and type
-    chunk: the SQL of a chunk's interval
-    indexes: their names
-    key: what a continuous aggregate groups by
-    """
-
-    columns: list[tuple[str, str]]
-    time: str | None
-    chunk: str | None
-    indexes: list[str]
-    key: list[str]
-
-
-def hypertables(conn: psycopg.Connection, schemas: Sequence[str]) -> list[Hypertable]:
-    """Hypertables and continuous aggregates in these schemas, by name."""
+def list_hypertables(conn: psycopg.Connection, schemas: Sequence[str]) -> list[str]:
+    """The qualified names of hypertables and continuous aggregates in these schemas."""
     if extension_schema(conn) is None:
         return []
     rows = conn.execute(
-        read_sql("loaders.warehouse.queries", "hypertables"), {"schemas": list(schemas)}
-    ).fetchall()
-    return [
-        Hypertable(schema, name, list(zip(names, types, strict=True)), *rest)
-        for schema, name, names, types, *rest in rows
-    ]
+        "select hypertable_schema || '.' || hypertable_name "
+        "from timescaledb_information.hypertables where hypertable_schema = any(%(schemas)s) "
+        "union all select view_schema || '.' || view_name "
+        "from timescaledb_information.continuous_aggregates where view_schema = any(%(schemas)s) "
+        "order by 1",
+        {"schemas": list(schemas)},
+    )
+    return [name for (name,) in rows]
 
 
 def extension_schema(conn: psycopg.Connection) -> str | None:

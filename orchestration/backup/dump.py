@@ -1,34 +1,27 @@
-"""Dump of what is ours, in pg_dump's custom format, with the rows of hypertables beside it.
+"""Dump of what is ours, in pg_dump's custom format.
 
 An external warehouse is dumped by claimed schemas: the rest of it is its user's. The embedded
-server is ours alone and is dumped whole. A hypertable's rows are in chunks outside its schema, so
-they are copied one table after the other, in the snapshot that pg_dump reads.
+server is ours alone and is dumped whole. So is a database with hypertables of ours, whose chunks
+and catalogue are outside its schemas.
 """
 
-import io
 import os
-import shutil
 import subprocess
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
 
 import psycopg
 from psycopg import sql
 
 from loaders.files.process import running
 from loaders.warehouse.embedded.binaries import client_tool
-from loaders.warehouse.hypertables import Hypertable, hypertables
+from loaders.warehouse.hypertables import list_hypertables
 from loaders.warehouse.ownership import owned_schemas
 from orchestration.backup import dump_file
 from quotemill.errors import SettingsError, UpstreamError, UsageError
 from quotemill.warehouse.postgres import Warehouse
-
-# of the rows: 189 MB/s to 16 % of their text; zlib's own default makes 12 % of it, at 59 MB/s
-_COMPRESSION = 1
 
 
 @dataclass(frozen=True)
@@ -36,7 +29,7 @@ class DumpResult:
     """A dump that was written or restored.
 
     entries: number of objects in the dump's table of contents
-    hypertables: names of those whose rows the dump holds, or which the restore has made
+    hypertables: names of those in a dump that was written
     """
 
     path: Path
@@ -75,10 +68,10 @@ def dump(warehouse: Warehouse, file: Path, *, overwrite: bool = False) -> DumpRe
         try:
             part.unlink(missing_ok=True)  # one left over keeps its mode, and may be a link
             os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-            _write(warehouse, conn, server, part)
+            names = tuple(list_hypertables(conn, server.schemas))
             conn.rollback()
+            _write(warehouse, server, part, is_whole=bool(names) or warehouse.embedded)
             read = dump_file.read_dump(part, program)
-            names = tuple(table.qualified for table in read.hypertables)
             result = DumpResult(file, part.stat().st_size, len(read.entries), names)
             part.replace(file)
         except OSError as error:
@@ -97,57 +90,25 @@ def inspect_server(conn: psycopg.Connection) -> Server:
     return server
 
 
-def _write(warehouse: Warehouse, conn: psycopg.Connection, server: Server, part: Path) -> None:
-    conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    # good for as long as this transaction, which waits for pg_dump
-    [snapshot] = conn.execute("select pg_export_snapshot()").fetchone() or ("",)
-    beside = [] if warehouse.embedded else hypertables(conn, server.schemas)
+def _write(warehouse: Warehouse, server: Server, part: Path, *, is_whole: bool) -> None:
     conninfo, _ = warehouse.without_password()
     command: list[str | Path] = [server.tool("pg_dump"), "--format=custom", "--no-password"]
-    command += [f"--dbname={conninfo}", f"--snapshot={snapshot}", "--encoding=UTF8"]
+    command += [f"--dbname={conninfo}", "--encoding=UTF8", f"--file={part}"]
     # its transaction ids mean nothing elsewhere
     command += [f"--exclude-table-data=ops.{name}" for name in ("changes", "change_cursors")]
-    if not warehouse.embedded:
+    if not is_whole:
         # quoted: no letter of it is a wildcard
         command += [f"--schema={sql.Identifier(name).as_string(None)}" for name in server.schemas]
-    for table in beside:
-        # of a continuous aggregate no view either
-        part_name = "table-data" if table.time else "table"
-        command.append(f"--exclude-{part_name}={table.identifier.as_string(None)}")
-    if not beside:
-        _run(warehouse, [*command, f"--file={part}"])
-        return
-    with zipfile.ZipFile(part, "w", compresslevel=_COMPRESSION) as file:
-        file.writestr(dump_file.HYPERTABLES, dump_file.hypertables_text(beside))
-        with file.open(zipfile.ZipInfo(dump_file.PG_DUMP), "w", force_zip64=True) as out:
-            _run(warehouse, command, out)
-        for table in beside:
-            rows = zipfile.ZipInfo(dump_file.member(table))
-            rows.compress_type = zipfile.ZIP_DEFLATED
-            part_file: Any = file.open(rows, "w", force_zip64=True)
-            with (
-                io.BufferedWriter(part_file, dump_file.BLOCK) as blocks,
-                conn.cursor().copy(_copy_out(table)) as lines,
-            ):
-                for line in lines:
-                    blocks.write(line)
+    _run(warehouse, command)
 
 
-def _copy_out(table: Hypertable) -> sql.Composed:
-    names = sql.SQL(", ").join(sql.Identifier(name) for name, _ in table.columns)
-    return sql.SQL("copy (select {} from {}) to stdout").format(names, table.identifier)
-
-
-def _run(warehouse: Warehouse, command: Sequence[str | Path], out: IO[bytes] | None = None) -> None:
-    """Run a program of PostgreSQL's; what it prints goes to `out`."""
+def _run(warehouse: Warehouse, command: Sequence[str | Path]) -> None:
+    """Run a program of PostgreSQL's."""
     _, secret = warehouse.without_password()
     fail = partial(failure, warehouse, Path(command[0]).name)
     with running(command, fail, env=dict(os.environ) | secret, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        if out is not None:
-            shutil.copyfileobj(process.stdout, out, dump_file.BLOCK)
-        else:
-            process.stdout.read()
+        process.stdout.read()
 
 
 def failure(warehouse: Warehouse, what: str, message: str) -> UpstreamError:

@@ -1,7 +1,7 @@
-"""Restore of a dump in one transaction: all of it, or nothing changes.
+"""Restore of a dump in one transaction: our schemas are replaced whole, or nothing changes.
 
-Hypertables are hypertables again where the server has TimescaleDB, made while they are
-empty, and plain tables elsewhere. A continuous aggregate comes back as a plain table of its rows.
+A dump with hypertables is of a whole database, and restores into an empty one by TimescaleDB's own
+functions: its catalogue numbers every chunk.
 """
 
 import contextlib
@@ -20,34 +20,29 @@ from psycopg import sql
 
 from loaders.files.process import running
 from loaders.warehouse.content import CONTENT_ID, fetched_folder, find_content
-from loaders.warehouse.hypertables import (
-    Hypertable,
-    extension_schema,
-    hypertables,
-    make_hypertable,
-)
+from loaders.warehouse.hypertables import extension_schema
 from loaders.warehouse.ownership import foreign_relations
+from loaders.warehouse.sql_files import read_sql
 from orchestration.backup import dump_file
 from orchestration.backup.dump import DumpResult, Server, failure, inspect_server
 from orchestration.backup.dump_file import DumpFile, schema_entry
 from quotemill.errors import SettingsError, UpstreamError, UsageError
 from quotemill.warehouse.connections import SESSION
 from quotemill.warehouse.postgres import Warehouse, WarehouseAway
-from quotemill.warehouse.schemas import has_relation
 
 # PostgreSQL 17.12 (November 2026) numbers columns by this option. A pg_dump older than the server
 # writes it as a user's option; servers without it refuse it, and one that has it sets it by itself.
 _COLUMN_NUMBER = re.compile(rb"(?:, )?\bpg_attver=\d+")
-_RELATION = re.compile(r"\d+; \d+ \d+ (TABLE|VIEW) (\S+) (\S+) ")
+_EXTENSION = re.compile(r" EXTENSION (- )?timescaledb ")
 
 
 def restore(warehouse: Warehouse, file: Path, *, clean: bool) -> DumpResult:
     """Restore a dump.
 
-    With `clean` what the dump holds replaces what is there under the same names; without, a
-    warehouse that holds rows of ours is refused (UsageError). Relations that quotemill did not
-    create are never replaced (SettingsError), nor anything while a load or a build runs
-    (LockHeldError). Owners become the connecting role; grants are left to the next build.
+    With `clean` our schemas are replaced whole, also what the dump lacks; without, a warehouse that
+    holds relations of ours is refused (UsageError). Relations that quotemill did not create are
+    never replaced, nor ours that others read (SettingsError), nor anything while a load or a build
+    runs (LockHeldError). Owners become the connecting role; grants are left to the next build.
     """
     from orchestration.archive.alone import alone  # it imports pyarrow
 
@@ -58,21 +53,20 @@ def restore(warehouse: Warehouse, file: Path, *, clean: bool) -> DumpResult:
         with warehouse.connect() as conn:
             server = inspect_server(conn)
             dumped = dump_file.read_dump(file, server.tool("pg_restore"))
-            relations = _count_relations(conn, dumped.schemas)
-            if relations and not clean:
+            held = _count_held(conn, warehouse, server, dumped)
+            if held and not clean:
                 raise UsageError(
-                    f"the warehouse {warehouse.label} holds {relations} relations already",
-                    hint="--yes replaces those that the dump holds too",
+                    f"the warehouse {warehouse.label} holds {held} relations already",
+                    hint="--yes replaces all of them",
                 )
-            made = _made_hypertables(conn, dumped)
-            script = _Script(warehouse, server, dumped)
-            built = _read_built(conn)
-            drops = _drop_statements(conn, dumped, built) if relations else []
+            _refuse_readers(conn, server.schemas)
+            functions = extension_schema(conn) if dumped.has_hypertables else None
             present = {name for (name,) in conn.execute("select nspname from pg_namespace")}
             former = find_content(conn)
         content = secrets.token_hex(6)
-        last = [_rename_content(content), *_record_built(built)]
-        parts = _parts(script, dumped, made, drops, present, last, clean=relations > 0)
+        script = _Script(warehouse, server, dumped)
+        kept = present.difference(server.schemas)
+        parts = _parts(script, kept, functions, content, clean=held > 0)
         try:
             script.run(parts)
         except UpstreamError as error:
@@ -80,34 +74,15 @@ def restore(warehouse: Warehouse, file: Path, *, clean: bool) -> DumpResult:
                 raise
         if former is not None:  # rows that were fetched for it and never landed
             shutil.rmtree(fetched_folder(warehouse, former), ignore_errors=True)
-    names = tuple(table.qualified for table, _ in made)
-    return DumpResult(file, file.stat().st_size, len(dumped.entries), names)
+    return DumpResult(file, file.stat().st_size, len(dumped.entries))
 
 
 def count_occupied(warehouse: Warehouse, file: Path) -> int:
-    """The number of relations that the warehouse already holds in the schemas of the dump."""
+    """The number of relations that a restore of the dump replaces."""
     with warehouse.connect() as conn:
-        dumped = dump_file.read_dump(file, inspect_server(conn).tool("pg_restore"))
-        return _count_relations(conn, dumped.schemas)
-
-
-def _read_built(conn: psycopg.Connection) -> list[tuple[str, str]]:
-    """Schema and name of each relation that builds made here."""
-    if not has_relation(conn, "ops.managed_relation"):
-        return []
-    query = "select schema_name, relation_name from ops.managed_relation"
-    return conn.execute(query).fetchall()
-
-
-def _record_built(built: Iterable[tuple[str, str]]) -> Iterator[bytes]:
-    """The statements that record them again: a build refuses tables that it did not make."""
-    for row in built:
-        yield _line(
-            sql.SQL(
-                "insert into ops.managed_relation (schema_name, relation_name) values ({}) "
-                "on conflict do nothing"
-            ).format(sql.SQL(", ").join(map(sql.Literal, row)))
-        )
+        server = inspect_server(conn)
+        dumped = dump_file.read_dump(file, server.tool("pg_restore"))
+        return _count_held(conn, warehouse, server, dumped)
 
 
 def _ask_content(warehouse: Warehouse, error: UpstreamError) -> str | None:
@@ -136,8 +111,14 @@ def _rename_content(content: str) -> bytes:
     """.encode()
 
 
-def _count_relations(conn: psycopg.Connection, schemas: list[str]) -> int:
-    foreign = foreign_relations(conn, schemas)
+def _count_held(
+    conn: psycopg.Connection, warehouse: Warehouse, server: Server, dumped: DumpFile
+) -> int:
+    """The relations in our schemas and those of the dump, none of which may be others'."""
+    if dumped.has_hypertables:
+        _require_empty(conn, warehouse)
+        return 0
+    foreign = foreign_relations(conn, dumped.schemas)
     if foreign:
         names = "\n".join(f"  {schema}: {', '.join(r[:20])}" for schema, r in foreign.items())
         raise SettingsError(
@@ -147,132 +128,67 @@ def _count_relations(conn: psycopg.Connection, schemas: list[str]) -> int:
     row = conn.execute(
         "select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace "
         "where n.nspname = any(%s) and c.relkind in ('r', 'p', 'v', 'm', 'f')",
-        (schemas,),
+        ([*server.schemas, *dumped.schemas],),
     ).fetchone()
     return int(row[0]) if row else 0
 
 
-def _made_hypertables(
-    conn: psycopg.Connection, dumped: DumpFile
-) -> list[tuple[Hypertable, sql.Composed]]:
-    """The hypertables that this server can have, with the statement that makes each."""
-    if extension_schema(conn) is None:
-        return []
-    return [
-        (table, make_hypertable(conn, table.identifier, table.time, table.chunk))
-        for table in dumped.hypertables
-        if table.time and table.chunk
-    ]
+def _require_empty(conn: psycopg.Connection, warehouse: Warehouse) -> None:
+    """Raises SettingsError for a database that takes no dump with hypertables."""
+    [(has_extension, relations)] = conn.execute(
+        "select exists (select 1 from pg_extension where extname = 'timescaledb'), "
+        "(select count(*) from pg_class as c "
+        "inner join pg_namespace as n on c.relnamespace = n.oid "
+        "where c.relkind in ('r', 'p', 'v', 'm', 'f') "
+        "and n.nspname !~ '^(pg_|_timescaledb|timescaledb_|information_schema$)' "
+        "and not exists (select 1 from pg_depend as d where d.classid = 'pg_class'::regclass "
+        "and d.objid = c.oid and d.deptype = 'e'))"
+    )
+    if relations or not has_extension:
+        lack = f"holds {relations} relations" if relations else "lacks TimescaleDB"
+        raise SettingsError(
+            f"a dump with hypertables is restored into an empty database with TimescaleDB, and "
+            f"{warehouse.label} {lack}",
+            hint="as a superuser: create database another; in it, of the version of the dump: "
+            "create extension timescaledb; then name it in QUOTEMILL_WAREHOUSE_URL",
+        )
 
 
-def _drop_statements(
-    conn: psycopg.Connection, dumped: DumpFile, made: Iterable[tuple[str, str]]
-) -> list[bytes]:
-    """Statements that drop what those of pg_restore do not.
-
-    A continuous aggregate is no table to them, a hypertable's key cannot be dropped by ONLY, and
-    they do not know a table that a dump holds as an aggregate, or that is a view now, nor dlt's
-    tables of cursors that it lacks. Views that read them go before, and come back with the dump, or
-    with a build those that it lacks; one of the user stops the restore.
-    """
-    relations = [match.groups() for line in dumped.entries if (match := _RELATION.match(line))]
-    named = {t.qualified for t in dumped.hypertables if t.time is None}
-    dumped_names = named | {f"{schema}.{name}" for _, schema, name in relations}
-    built = {f"{schema}.{name}" for schema, name in made} - dumped_names
-    stored = hypertables(conn, dumped.schemas)
-    aggregates = {t.qualified for t in stored if t.time is None} & (dumped_names | built)
-    tables = named | {t.qualified for t in stored if t.time} & dumped_names
-    # what was a table when the dump was made may be a view now
-    replaced = {f"{schema}.{name}" for kind, schema, name in relations if kind == "TABLE"}
-    replaced -= aggregates | tables
-    views = {f"{schema}.{name}" for kind, schema, name in relations if kind == "VIEW"} - aggregates
-    if not aggregates | tables | built:
-        views = set()
-    present = conn.execute(
-        "select format('%%I.%%I', n.nspname, c.relname), n.nspname || '.' || c.relname, "
-        "c.relkind::text from pg_class as c inner join pg_namespace as n on c.relnamespace = n.oid "
-        "where n.nspname || '.' || c.relname = any(%s) and c.relkind::text in ('v', 'r', 'p')",
-        ([*views, *built, *replaced, *aggregates, *tables],),
-    ).fetchall()
-    gone = views | replaced | built - aggregates
-    plain = [name for name, qualified, kind in present if kind == "v" and qualified in gone]
-    dropped = [f"drop view {', '.join(plain)}"] if plain else []
-    dropped += [f"drop materialized view {name}" for name, q, _ in present if q in aggregates]
-    dropped += [f"drop table {name}" for name, q, kind in present if q in tables and kind != "v"]
-    # of a dump before the first load: the cursors that are there would lead its rows
-    cursors = conn.execute(
-        "select format('%%I.%%I', schemaname, tablename) from pg_tables where schemaname = any(%s) "
-        "and starts_with(tablename, '_dlt_') and schemaname || '.' || tablename <> all(%s)",
-        (dumped.schemas, list(dumped_names)),
-    ).fetchall()
-    dropped += [f"drop table {name}" for (name,) in cursors]
-    return [f"{statement};\n".encode() for statement in dropped]
+def _refuse_readers(conn: psycopg.Connection, schemas: Sequence[str]) -> None:
+    """Raises SettingsError for relations outside our schemas that read ours."""
+    query = read_sql("orchestration.backup", "readers").encode()
+    names = [name for (name,) in conn.execute(query, {"schemas": list(schemas)})]
+    if names:
+        raise SettingsError(
+            f"nothing was changed: other relations read ours: {', '.join(names)}",
+            hint="drop them, restore, then create them again",
+        )
 
 
 def _parts(
-    script: "_Script",
-    dumped: DumpFile,
-    made: Sequence[tuple[Hypertable, sql.Composed]],
-    drops: Iterable[bytes],
-    present: set[str],
-    last: Iterable[bytes],
-    *,
-    clean: bool,
+    script: "_Script", kept: set[str], functions: str | None, content: str, *, clean: bool
 ) -> Generator[bytes, None, None]:
-    """The script, in blocks. Keys and indexes of hypertables come after their rows."""
-    schemas = [line for line in dumped.entries if schema_entry(line)]
-    later = [line for line in dumped.entries if _belongs_to(line, dumped.hypertables)]
-    rest = [
+    """The script, in blocks.
+
+    kept: schemas that are there and not replaced
+    functions: the schema of TimescaleDB's, for a dump with hypertables
+    """
+    for name in script.server.schemas:
+        yield _line(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(name)))
+    if functions is not None:
+        call = sql.SQL("select {}.timescaledb_pre_restore()")
+        yield _line(call.format(sql.Identifier(functions)))
+    entries = [
         line
-        for line in dumped.entries
-        if line not in (*schemas, *later) and not _is_trigger(line, dumped.hypertables)
+        for line in script.dumped.entries
+        if schema_entry(line) not in kept and not _EXTENSION.search(line)
     ]
-    yield from drops
-    # schemas that are there stay: they may hold what is not in the dump, or belong to another
-    yield from script.restored([line for line in schemas if schema_entry(line) not in present])
-    for table in dumped.hypertables:
-        if table.time is None:
-            yield _line(_create(table))
-    yield from script.restored(rest, clean=clean)
-    for _, statement in made:
-        yield _line(statement)
-    for table in dumped.hypertables:
-        names = sql.SQL(", ").join(sql.Identifier(name) for name, _ in table.columns)
-        yield _line(sql.SQL("copy {} ({}) from stdin").format(table.identifier, names))
-        with dumped.rows(table) as rows:
-            yield from iter(lambda: rows.read(dump_file.BLOCK), b"")
-        yield b"\\.\n"
-        if table.key:
-            key = sql.SQL(", ").join(map(sql.Identifier, table.key))
-            yield _line(
-                sql.SQL("alter table {} add primary key ({})").format(table.identifier, key)
-            )
-    for block in script.restored(later):
-        yield block.replace(b"ALTER TABLE ONLY ", b"ALTER TABLE ")  # its chunks have the key too
-    yield from last
-
-
-def _create(table: Hypertable) -> sql.Composed:
-    columns = [
-        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in table.columns
-    ]
-    return sql.SQL("create table {} ({})").format(table.identifier, sql.SQL(", ").join(columns))
-
-
-def _belongs_to(line: str, tables: Iterable[Hypertable]) -> bool:
-    """Whether an entry is the key or an index of one of the tables."""
-    what = line.split(" ", 3)[-1]
-    return any(
-        what.startswith(f"CONSTRAINT {table.schema} {table.name} ")
-        or any(what.startswith(f"INDEX {table.schema} {name} ") for name in table.indexes)
-        for table in tables
-    )
-
-
-def _is_trigger(line: str, tables: Iterable[Hypertable]) -> bool:
-    """Whether an entry is a trigger by which TimescaleDB guards a hypertable."""
-    what = line.split(" ", 3)[-1]
-    return any(what.startswith(f"TRIGGER {table.schema} {table.name} ts_") for table in tables)
+    # of an embedded server the dump has tables of its user too
+    yield from script.restored(entries, clean=clean)
+    if functions is not None:
+        call = sql.SQL("select {}.timescaledb_post_restore()")
+        yield _line(call.format(sql.Identifier(functions)))
+    yield _rename_content(content)
 
 
 def _without_unknown_settings(script: Iterable[bytes]) -> Iterator[bytes]:

@@ -39,7 +39,7 @@ def restore(
 ) -> RestoreResult:
     """Restore a warehouse, once every byte of the backup was read and is unchanged.
 
-    With `clean` what the backup holds replaces what is there under the same names. Raises
+    With `clean` the backup replaces our schemas whole. Raises
     SettingsError where this version or these settings do not fit it, QuotemillError for one that is
     damaged, and as orchestration.backup.dump_restore does: in all these cases nothing was changed.
     """

@@ -150,7 +150,7 @@ def restore_command(
     print(f"backup: {backup.path}", file=sys.stderr)
     if not yes and sys.stdin.isatty():
         held = restores.count_occupied(warehouse, backup.path / folders.DUMP)
-        question = f"{warehouse.label} holds {held} relations. Replace what the backup holds too?"
+        question = f"{warehouse.label} holds {held} relations. Replace all of them by the backup?"
         yes = held > 0 and typer.confirm(question, abort=True, err=True)
     with reporter() as shown:
         result = restore(settings, warehouse, backup, shown, clean=yes)

@@ -182,7 +182,7 @@ def dump(
 ) -> None:
     """Write everything of ours into FILE, which appears once it was read back.
 
-    In pg_dump's custom format; with TimescaleDB's hypertables a zip of that and of their rows.
+    In pg_dump's custom format; with TimescaleDB's hypertables it is of the whole database.
 
     Example: quotemill warehouse dump backup.dump
     """
@@ -195,19 +195,19 @@ def restore(
     file: _File,
     yes: ReplaceYes = False,
 ) -> None:
-    """Restore FILE in one transaction; asks before it replaces anything.
+    """Replace our schemas by FILE in one transaction; asks before it replaces anything.
+
+    A dump with TimescaleDB's hypertables restores into an empty database.
 
     Example: quotemill warehouse restore backup.dump
     """
     warehouse = open_warehouse(load_settings())
     if not yes and sys.stdin.isatty():
         held = restores.count_occupied(warehouse, file)
-        question = f"{warehouse.label} holds {held} relations. Replace what {file} holds too?"
+        question = f"{warehouse.label} holds {held} relations. Replace all of them by {file}?"
         yes = held > 0 and typer.confirm(question, abort=True)
     result = restores.restore(warehouse, file, clean=yes)
     typer.echo(f"{result.entries} objects restored from {result.path} into {warehouse.label}")
-    if result.hypertables:
-        typer.echo(f"hypertables: {', '.join(result.hypertables)}")
 
 
 @app.command()

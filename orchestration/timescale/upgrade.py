@@ -16,7 +16,7 @@ from psycopg import sql
 from loaders import sources
 from loaders.settings import Settings
 from loaders.warehouse import timescale
-from loaders.warehouse.hypertables import TableName, hypertables
+from loaders.warehouse.hypertables import TableName, list_hypertables
 from loaders.warehouse.ownership import owned_schemas
 from orchestration.archive.alone import alone
 from orchestration.backup import dump
@@ -131,7 +131,7 @@ def convert(
     else:
         tables = [table for table in tables if table.time]
     with alone(warehouse), warehouse.connect(autocommit=True) as conn:
-        hyper = {table.qualified for table in hypertables(conn, sorted(owned_schemas(conn)))}
+        hyper = set(list_hypertables(conn, sorted(owned_schemas(conn))))
         stored = [(table, *_size(conn, table)) for table in tables if _exists(conn, table)]
         due, left = [], []
         for table, rows, size in stored:

@@ -60,8 +60,8 @@ def test_an_unreadable_backup_is_a_failure_and_older_ones_stay(
 ) -> None:
     first, write = backed_up(settings), dump._write
 
-    def cut_short(warehouse: object, conn: object, server: object, part: Path) -> None:
-        write(warehouse, conn, server, part)  # type: ignore[arg-type]
+    def cut_short(warehouse: object, server: object, part: Path, **options: bool) -> None:
+        write(warehouse, server, part, **options)  # type: ignore[arg-type]
         os.truncate(part, part.stat().st_size - 100)
 
     monkeypatch.setattr(dump, "_write", cut_short)

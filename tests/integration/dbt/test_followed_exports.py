@@ -122,12 +122,13 @@ def test_an_export_that_a_restore_overtook_does_not_count(
     name = "publish" if is_late else "discard_unfinished"
     own = getattr(Folder, name)
 
-    def restored_after(*arguments: Any) -> None:
-        own(*arguments)
-        monkeypatch.undo()
-        restore(warehouse, tmp_path / "dump", clean=True)
-
     with monkeypatch.context() as patch:
+
+        def restored_after(*arguments: Any) -> None:
+            own(*arguments)
+            patch.undo()  # what is unfinished is discarded at the end too
+            restore(warehouse, tmp_path / "dump", clean=True)
+
         patch.setattr(Folder, name, restored_after)
         with pytest.raises(RestoredMeanwhile):
             copy("kline_daily_qfq")

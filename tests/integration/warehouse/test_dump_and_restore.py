@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from loaders.warehouse import migration_files
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.migration_files import is_current, shipped
 from loaders.warehouse.ownership import claim_schemas
 from orchestration.backup.dump import dump
 from orchestration.backup.dump_restore import restore
-from quotemill.errors import QuotemillError, SettingsError, UpstreamError, UsageError
+from quotemill.errors import QuotemillError, SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
@@ -116,14 +117,34 @@ def test_a_view_of_the_user_on_ours_stops_a_replacement_and_nothing_is_lost(
     with filled.connect() as conn:
         conn.execute("create schema mine")
         conn.execute("create view mine.report as select * from market.bar")
-    with pytest.raises(UpstreamError, match="nothing was changed"):
+    with pytest.raises(SettingsError, match=r"nothing was changed: .*: mine\.report$"):
         restore(filled, dumped, clean=True)
     assert _checksum(filled) == before
 
 
-def test_a_later_build_loses_its_views_alone_to_a_restore(
-    filled: Warehouse, tmp_path: Path
+@pytest.mark.parametrize(
+    "reader",
+    [
+        "create table mine.notes (code text references raw_tdx.bar)",
+        "create table mine.copy (row raw_tdx.bar)",
+        "create table mine.child () inherits (raw_tdx.bar)",
+        "create materialized view mine.report as select * from raw_tdx.bar",
+    ],
+    ids=["foreign key", "type", "inheritance", "materialized view"],
+)
+def test_whatever_reads_ours_is_named_before_anything_changes(
+    filled: Warehouse, dumped: Path, reader: str
 ) -> None:
+    with filled.connect() as conn:
+        conn.execute("create schema mine")
+        conn.execute(reader.encode())
+    before = _checksum(filled)
+    with pytest.raises(SettingsError, match=r": mine\.\w+$"):
+        restore(filled, dumped, clean=True)
+    assert _checksum(filled) == before
+
+
+def test_a_restore_replaces_our_schemas_whole(filled: Warehouse, tmp_path: Path) -> None:
     prepare(filled, [])
     dump(filled, tmp_path / "w.dump")
     before = _checksum(filled)
@@ -136,18 +157,30 @@ def test_a_later_build_loses_its_views_alone_to_a_restore(
     restore(filled, tmp_path / "w.dump", clean=True)
     assert _checksum(filled) == before
     with filled.connect() as conn:
-        assert not has_relation(conn, "market.later")  # the next build makes it
+        assert not has_relation(conn, "market.later")
+        assert not has_relation(conn, "market.made")  # the next build makes both
         made = conn.execute("select relation_name from ops.managed_relation order by 1")
-        assert made.fetchall() == [("later",), ("made",)]  # else it would refuse the table
+        assert made.fetchall() == []
+
+
+def test_a_schema_that_the_dump_lacks_goes_with_the_record_of_it(
+    filled: Warehouse, dumped: Path
+) -> None:
+    with filled.connect() as conn:
+        claim_schemas(conn, ["raw_tq"])
+        conn.execute("create table raw_tq.later as select 1 as x")
+    restore(filled, dumped, clean=True)
+    prepare(filled, [])
+    with filled.connect() as conn:
+        assert conn.execute("select to_regnamespace('raw_tq')").fetchone() == (None,)
 
 
 def test_a_warehouse_with_an_older_dump_is_brought_up_to_date_again(
-    filled: Warehouse, tmp_path: Path
+    filled: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepare(filled, [])
-    with filled.connect() as conn:
-        conn.execute("drop table ops.locks")
-        conn.execute("delete from ops.schema_migrations where name <> %s", (shipped()[0],))
+    with monkeypatch.context() as patch:
+        patch.setattr(migration_files, "shipped", lambda: shipped()[:1])
+        prepare(filled, [])
     dump(filled, tmp_path / "w.dump")
     prepare(filled, [])
     restore(filled, tmp_path / "w.dump", clean=True)

@@ -1,4 +1,4 @@
-"""Dumps of ours with hypertables in it: whole, without those of others, and restorable anywhere."""
+"""Dumps with hypertables of ours: of a whole database, restorable into an empty one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,11 +8,10 @@ import pytest
 from psycopg import sql
 
 from loaders.warehouse.ownership import claim_schemas
-from orchestration.backup import dump as dumps
 from orchestration.backup.dump import dump
-from orchestration.backup.dump_restore import count_occupied, restore
+from orchestration.backup.dump_restore import restore
 from orchestration.timescale.table_content import Content, content
-from quotemill.errors import UpstreamError
+from quotemill.errors import SettingsError
 from quotemill.warehouse.postgres import Warehouse
 
 DatabaseOf = Callable[..., str]
@@ -26,9 +25,14 @@ def _warehouse(url: str, home: Path) -> Warehouse:
 
 
 @pytest.fixture(params=EDITIONS)
-def filled(request: pytest.FixtureRequest, database_of: DatabaseOf, tmp_path: Path) -> Warehouse:
+def edition(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def filled(edition: str, database_of: DatabaseOf, tmp_path: Path) -> Warehouse:
     """A hypertable of ours, with what reads it, and one of somebody else."""
-    warehouse = _warehouse(database_of(request.param), tmp_path)
+    warehouse = _warehouse(database_of(edition), tmp_path)
     with warehouse.connect(autocommit=True) as conn:
         claim_schemas(conn, ["raw_tdx", "market"])
         for statement in (
@@ -47,7 +51,7 @@ def filled(request: pytest.FixtureRequest, database_of: DatabaseOf, tmp_path: Pa
             "insert into mine.own values ('2024-01-01'), ('2024-06-01')",
         ):
             conn.execute(statement.encode())
-        if request.param == "tsl":
+        if edition == "tsl":
             _roll_up(conn)
     return warehouse
 
@@ -97,114 +101,83 @@ def _indexes(warehouse: Warehouse) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
-@pytest.mark.parametrize("target", EDITIONS)
-def test_hypertables_are_restored_on_any_server_with_timescale(
-    filled: Warehouse, target: str, database_of: DatabaseOf, tmp_path: Path
+@pytest.fixture
+def plain_dump(warehouse_dsn: str, tmp_path: Path) -> Path:
+    """A dump of plain tables of the same names."""
+    plain = _warehouse(warehouse_dsn, tmp_path)
+    with plain.connect() as conn:
+        claim_schemas(conn, ["raw_tdx", "market"])
+        conn.execute(
+            "create table raw_tdx.kline_minute (code text, bar_end timestamptz, close bigint, "
+            "note text, primary key (code, bar_end))"
+        )
+        conn.execute("insert into raw_tdx.kline_minute values ('sh1', '2024-01-01', 7, 'x')")
+        conn.execute("create view market.kline_minute_raw as select * from raw_tdx.kline_minute")
+    assert dump(plain, tmp_path / "plain.dump").hypertables == ()
+    return tmp_path / "plain.dump"
+
+
+def test_a_dump_with_hypertables_comes_back_whole_in_an_empty_database(
+    filled: Warehouse, edition: str, database_of: DatabaseOf, tmp_path: Path
 ) -> None:
     written = dump(filled, tmp_path / "w.dump")
-    another = _warehouse(database_of(target), tmp_path)
-    made = restore(another, tmp_path / "w.dump", clean=False)
+    another = _warehouse(database_of(edition), tmp_path)
 
-    assert made.hypertables == ("raw_tdx.kline_minute",)
-    assert set(made.hypertables) <= set(written.hypertables)
-    assert _contents(another) == _contents(filled)
-    assert _indexes(another) == _indexes(filled)
-    assert _hypertables(another) == [h for h in _hypertables(filled) if h[0] != "mine"]
-
-
-@pytest.mark.parametrize("filled", ["tsl"], indirect=True)  # the edition that has them
-def test_a_continuous_aggregate_is_restored_as_a_table_with_its_key(
-    filled: Warehouse, warehouse_dsn: str, tmp_path: Path
-) -> None:
-    dump(filled, tmp_path / "w.dump")
-    another = _warehouse(warehouse_dsn, tmp_path)
     restore(another, tmp_path / "w.dump", clean=False)
+
+    assert "raw_tdx.kline_minute" in written.hypertables
+    assert _contents(another) == _contents(filled)
+    assert _indexes(another) == _indexes(filled)
+    assert _hypertables(another) == _hypertables(filled)
     with another.connect() as conn:
-        keys = conn.execute(
-            "select pg_get_constraintdef(oid) from pg_constraint "
-            "where conrelid = 'market.kline_5m'::regclass and contype = 'p'"
-        ).fetchall()
-    assert keys == [("PRIMARY KEY (code, bar_end)",)]
+        conn.execute("insert into raw_tdx.kline_minute values ('sh9', '2031-01-01', 1, null)")
+        assert conn.execute("select count(*) from mine.own").fetchone() == (2,)
+        assert conn.execute("show timescaledb.restoring").fetchone() == ("off",)
+        claim_schemas(conn, ["raw_tdx", "market"])  # the record of ownership came along
 
 
-def test_hypertables_are_plain_tables_without_timescale(
+@pytest.mark.parametrize("clean", [False, True])
+def test_a_database_with_relations_takes_no_dump_with_hypertables(
+    filled: Warehouse, tmp_path: Path, clean: bool
+) -> None:
+    dump(filled, tmp_path / "w.dump")
+    before = _contents(filled)
+    with pytest.raises(SettingsError, match=r"into an empty database .* holds \d+ relations"):
+        restore(filled, tmp_path / "w.dump", clean=clean)
+    assert _contents(filled) == before
+
+
+def test_a_server_without_timescale_takes_no_dump_with_hypertables(
     filled: Warehouse, warehouse_dsn: str, tmp_path: Path
 ) -> None:
     dump(filled, tmp_path / "w.dump")
     another = _warehouse(warehouse_dsn, tmp_path)
-
-    assert restore(another, tmp_path / "w.dump", clean=False).hypertables == ()
-    assert _contents(another) == _contents(filled)
-    assert _indexes(another) == _indexes(filled)
+    with pytest.raises(SettingsError, match="lacks TimescaleDB") as caught:
+        restore(another, tmp_path / "w.dump", clean=False)
+    assert "create extension timescaledb" in caught.value.hint
     with another.connect() as conn:
-        assert conn.execute("select to_regnamespace('mine')").fetchone() == (None,)
+        assert conn.execute("select to_regnamespace('raw_tdx')").fetchone() == (None,)
 
 
-def test_a_restore_leaves_hypertables_of_the_user(filled: Warehouse, tmp_path: Path) -> None:
-    dump(filled, tmp_path / "w.dump")
-    before = _contents(filled)
-    with filled.connect() as conn:
-        conn.execute(
-            "delete from raw_tdx.kline_minute where code = 'sh1' and bar_end > '2024-03-01'"
-        )
-        conn.execute("insert into mine.own values ('2025-01-01')")
-    assert _contents(filled) != before
-
-    restore(filled, tmp_path / "w.dump", clean=True)
-    assert _contents(filled) == before
-    assert [h[0] for h in _hypertables(filled)] == ["mine", "raw_tdx"]
-    with filled.connect() as conn:
-        assert conn.execute("select count(*) from mine.own").fetchone() == (3,)
-
-
-def test_a_plain_dump_replaces_hypertables_and_their_readers(
-    filled: Warehouse, warehouse_dsn: str, tmp_path: Path
+def test_a_plain_dump_replaces_hypertables_and_leaves_those_of_the_user(
+    filled: Warehouse, plain_dump: Path
 ) -> None:
-    plain = _warehouse(warehouse_dsn, tmp_path)
-    dump(filled, tmp_path / "w.dump")
-    restore(plain, tmp_path / "w.dump", clean=False)
-    assert dump(plain, tmp_path / "plain.dump").hypertables == ()
-    assert (tmp_path / "plain.dump").read_bytes().startswith(b"PGDMP")
-    before = _contents(filled)
+    restore(filled, plain_dump, clean=True)
 
-    restore(filled, tmp_path / "plain.dump", clean=True)
-    assert _contents(filled) == before
+    with filled.connect() as conn:
+        rows = conn.execute("select code, close, note from market.kline_minute_raw").fetchall()
+        assert rows == [("sh1", 7, "x")]
+        assert conn.execute("select to_regclass('market.kline_5m')").fetchone() == (None,)
+        assert conn.execute("select count(*) from mine.own").fetchone() == (2,)
     assert [h[0] for h in _hypertables(filled)] == ["mine"]
 
 
-def test_a_view_of_the_user_stops_a_replacement_and_nothing_is_lost(
-    filled: Warehouse, tmp_path: Path
+def test_a_view_of_the_user_stops_a_replacement_and_is_named(
+    filled: Warehouse, plain_dump: Path
 ) -> None:
-    dump(filled, tmp_path / "w.dump")
     with filled.connect() as conn:
-        conn.execute("delete from raw_tdx.kline_minute where bar_end > '2024-03-01'")
         conn.execute("create view mine.report as select * from market.kline_minute_raw")
     before = _contents(filled)
-    with pytest.raises(UpstreamError, match="nothing was changed"):
-        restore(filled, tmp_path / "w.dump", clean=True)
-    assert _contents(filled) == before
-
-
-def test_a_server_that_ends_idle_transactions_is_dumped_and_restored(
-    filled: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before, run = _contents(filled), dumps._run
-    with filled.connect(autocommit=True) as conn:
-        timeout = sql.SQL("alter database {} set idle_in_transaction_session_timeout = '250ms'")
-        conn.execute(timeout.format(sql.Identifier(conn.info.dbname)))
-
-        def outlast(*args: Any) -> None:
-            run(*args)
-            idle = (
-                "select 1 from pg_stat_activity where datname = current_database() "
-                "and state = 'idle in transaction' "
-                "and clock_timestamp() - state_change < interval '300ms'"
-            )
-            while conn.execute(idle.encode()).fetchone():
-                pass
-
-        monkeypatch.setattr(dumps, "_run", outlast)
-        dumps.dump(filled, tmp_path / "w.dump")
-    assert count_occupied(filled, tmp_path / "w.dump") > 0
-    restore(filled, tmp_path / "w.dump", clean=True)
+    with pytest.raises(SettingsError, match=r"nothing was changed: .*: mine\.report$"):
+        restore(filled, plain_dump, clean=True)
     assert _contents(filled) == before

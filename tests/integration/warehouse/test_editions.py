@@ -10,7 +10,7 @@ import pytest
 from loaders.sources import landed_tables
 from loaders.tdx.tables import KLINE_MINUTE
 from loaders.warehouse import timescale
-from loaders.warehouse.hypertables import hypertables, make_of_empty
+from loaders.warehouse.hypertables import list_hypertables, make_of_empty
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.checks import doctor, status
@@ -140,8 +140,8 @@ def test_an_empty_table_with_a_lock_delays_no_command(
         conn.execute("set lock_timeout = '1min'")
         make_of_empty(conn, [table])
         assert conn.execute("show lock_timeout").fetchone() == ("1min",)
-        assert hypertables(conn, ["raw_tdx"]) == []
+        assert list_hypertables(conn, ["raw_tdx"]) == []
         importing.rollback()
         make_of_empty(conn, [table])
-        assert [query.name for query in hypertables(conn, ["raw_tdx"])] == ["kline_minute"]
+        assert list_hypertables(conn, ["raw_tdx"]) == ["raw_tdx.kline_minute"]
         assert conn.execute("show lock_timeout").fetchone() == ("1min",)
