@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from loaders import log
-from loaders.engine.metrics import Metric, measure_stage, publish
+from loaders.engine.metrics import Metric, measure_stage
 from loaders.engine.progress import Reporter
-from loaders.engine.prometheus import sample_metrics, sample_run
 from loaders.engine.request import LoadRequest
 from loaders.loads import Display
 from loaders.settings import Settings
@@ -76,8 +75,6 @@ def run(
                 result = _add_stage(result, _write_report(settings, result, as_of))
             record.measure([metric for stage in result.stages for metric in stage.metrics])
         record.end(result.exit_code, result.cause)
-        whole = sample_run(command, record.started_at, datetime.now(UTC), result.exit_code)
-        publish(settings, [*whole, *sample_metrics(record.metrics)])
     return result
 
 

@@ -15,7 +15,7 @@ SECRETS = (
     quote(AWKWARD_PASSWORD, safe=""),
     json.dumps(AWKWARD_PASSWORD)[1:-1],
 )
-WRITTEN = (".jsonl", ".log", ".prom", ".html", ".md")  # what people and their tools read
+WRITTEN = (".jsonl", ".log", ".html", ".md")  # what people and their tools read
 ELSEWHERE = {
     "base",
     "pg_wal",

@@ -1,9 +1,8 @@
-"""Figures of a run by stage and source: rows of ops.metrics, and the file for Prometheus.
+"""Figures of a run by stage and source: rows of ops.metrics.
 
 A figure that a source cannot count has no row.
 """
 
-import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
@@ -11,14 +10,11 @@ from typing import NamedTuple
 import psycopg
 
 from loaders import log
-from loaders.engine import prometheus
-from loaders.engine.prometheus import Sample
 from loaders.engine.result import LoadResult
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
 from quotemill.errors import QuotemillError, SettingsError, innermost, most_severe
 
-_log = logging.getLogger(__name__)
 COUNTED = ("requests", "bytes", "retries", "fallbacks", "refused")  # of LoadResult.counts
 KEPT = "2 years"  # a report over a year can be compared with the year before
 UNITS = {"seconds": "s", "bytes": "B", "exit_code": "code"}
@@ -90,17 +86,6 @@ def record(settings: Settings, metrics: Sequence[Metric]) -> None:
         return
     except (QuotemillError, psycopg.Error) as error:
         log.write("warning", f"the figures cannot be recorded: {innermost(error)}")
-    publish(settings, prometheus.sample_metrics(metrics))
-
-
-def publish(settings: Settings, samples: Iterable[Sample]) -> None:
-    """Put samples into the file for Prometheus, if one is set; a failure is only logged."""
-    if settings.metrics_file is None:
-        return
-    try:
-        prometheus.write(settings.metrics_file, samples)
-    except SettingsError as error:
-        _log.warning("%s (%s)", error, error.hint)
 
 
 def write(conn: psycopg.Connection, run_id: str, metrics: Iterable[Metric]) -> None:

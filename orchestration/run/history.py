@@ -44,16 +44,12 @@ STATUS = f"""
 
 @dataclass
 class Run:
-    """A run that is recorded, or will be once the warehouse can be reached.
-
-    `metrics` are all figures so far.
-    """
+    """A run that is recorded, or will be once the warehouse can be reached."""
 
     run_id: str
     command: str
     schedule: str | None
     started_at: datetime
-    metrics: list[Metric] = field(default_factory=list)
     exit_code: int | None = None
     error: str | None = None
     _where: Settings | Warehouse = field(kw_only=True, repr=False)
@@ -63,7 +59,6 @@ class Run:
 
     def measure(self, measured: Sequence[Metric]) -> None:
         """Record the figures of a stage."""
-        self.metrics += measured
         self._unwritten += measured
         self._write()
 

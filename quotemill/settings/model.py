@@ -35,11 +35,6 @@ class TopSettings(Section):
     log_megabytes: Annotated[int, Unit("MB")] = Field(
         500, ge=1, description="size of these logs together; the oldest go first"
     )
-    metrics_file: Path | None = Field(
-        None,
-        description="a file of the figures of each run for Prometheus: quotemill.prom in the "
-        "folder of node_exporter's textfile collector",
-    )
     embedded_server: bool = Field(
         True, description="without warehouse_url use an own server; false: refuse instead"
     )
@@ -70,13 +65,6 @@ class TopSettings(Section):
     def _absolute(cls, value: Path) -> Path:
         # dbt and the embedded server would each resolve a relative path in another folder
         return Path(os.path.normpath(value.expanduser().absolute()))
-
-    @field_validator("metrics_file")
-    @classmethod
-    def _for_a_collector(cls, value: Path | None) -> Path | None:
-        if value is not None and value.suffix != ".prom":
-            raise ValueError("must end in .prom: the collector reads no other file")
-        return value and value.expanduser().absolute()
 
     @field_validator("warehouse_url", "questdb_url")
     @classmethod

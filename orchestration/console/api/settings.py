@@ -26,7 +26,6 @@ NOT_HERE = frozenset(
     [
         "home",
         "request_log",
-        "metrics_file",
         "questdb.java",
         "questdb.jar",
         "questdb.repository",

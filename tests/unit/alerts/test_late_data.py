@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from loaders import sources
-from loaders.engine.prometheus import Sample, sample_metrics
+from loaders.engine.metrics import Metric
 from loaders.engine.result import LoadResult
 from loaders.settings import load_settings
 from orchestration import nightly
@@ -123,5 +123,4 @@ def test_a_further_late_dataset_is_sent_beside_the_latest(tmp_path: Path) -> Non
 
 
 def test_how_late_data_are_is_a_figure_of_the_run() -> None:
-    samples = sample_metrics(late(7).metrics)
-    assert Sample("quotemill_freshness_days_behind", 7.0, ("source", "tdx")) in samples
+    assert Metric("freshness", "tdx", "days_behind", 7) in late(7).metrics
