@@ -28,7 +28,7 @@ from loaders.landing.staging import FileRows, copy_to_stage
 from loaders.landing.target import Target
 from loaders.landing.upsert import best_first_sql, replace_units, replaces_sql, upsert_sql
 from loaders.warehouse.content import require_content
-from loaders.warehouse.tables import ROUTE_NO, SOURCE_ROUTE
+from loaders.warehouse.tables import ROUTE_NO
 
 
 def land_file(
@@ -52,7 +52,7 @@ def land_file(
         # the transaction of the rows starts here; savepoints follow
         require_content(conn, content)
         file_no = lineage.number_file(conn, file_id)
-        numbers = lineage.Numbers(routes, file_no, SOURCE_ROUTE in target.types)
+        numbers = lineage.Numbers(routes, file_no)
         table.begin(conn)
         file_rows = FileRows(file, numbers if has_numbers else None)
         copied = copy_straight(conn, file_rows, target, encoder) if encoder else None

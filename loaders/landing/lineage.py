@@ -1,8 +1,7 @@
 """Lineage as numbers, in the tables with most rows: of the route, and of the file of a row.
 
 Instead of a text of twenty bytes for each, a number of two and one of four. ops.routes has the
-names of routes; ops.landed_files has files with their load ids. A table that had texts before it
-had numbers has both: a text counts where there is one, and what is written now empties it.
+names of routes; ops.landed_files has files with their load ids.
 """
 
 from collections.abc import Mapping
@@ -20,11 +19,10 @@ _TEXTS = (SOURCE_ROUTE, LOAD_ID)
 
 @dataclass(frozen=True)
 class Numbers:
-    """Numbers of a file's rows instead of texts; `has_texts` where the table has them too."""
+    """Numbers of a file's rows instead of texts."""
 
     routes: Mapping[str, int]
     file_no: int
-    has_texts: bool
 
     def schema(self, plain: pa.Schema) -> pa.Schema:
         """The schema of the rows which `replace_texts` makes of rows of the schema `plain`."""
@@ -37,17 +35,13 @@ class Numbers:
         route = numbers.take(pc.index_in(rows.column(SOURCE_ROUTE), names))
         rows = rows.drop_columns([name for name in _TEXTS if name in rows.schema.names])
         rows = rows.append_column(ROUTE_NO, route)
-        rows = rows.append_column(
-            FILE_NO, pa.repeat(pa.scalar(self.file_no, pa.int32()), len(rows))
-        )
-        for name in _TEXTS if self.has_texts else ():
-            rows = rows.append_column(name, pa.nulls(len(rows), pa.string()))
-        return rows
+        file = pa.repeat(pa.scalar(self.file_no, pa.int32()), len(rows))
+        return rows.append_column(FILE_NO, file)
 
 
 def stored_schema(plain: pa.Schema, types: Mapping[str, str]) -> pa.Schema:
     """Rows of the schema `plain` as a table with columns of these types takes them."""
-    return Numbers({}, 0, SOURCE_ROUTE in types).schema(plain) if ROUTE_NO in types else plain
+    return Numbers({}, 0).schema(plain) if ROUTE_NO in types else plain
 
 
 def number_routes(conn: psycopg.Connection, file: pq.ParquetFile) -> dict[str, int]:

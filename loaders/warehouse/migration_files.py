@@ -14,9 +14,6 @@ from quotemill.errors import SettingsError
 from quotemill.warehouse.postgres import READERS_WAIT, Warehouse
 from quotemill.warehouse.schemas import has_relation
 
-# the last of those that made the same tables before 0.1.0; their names were recorded
-LAST_BEFORE_RELEASE = "0007_exports.sql"
-
 
 def folder() -> Traversable:
     return files("loaders.warehouse") / "migrations"
@@ -62,9 +59,6 @@ def keep_current_warehouse(settings: Settings) -> Iterator[Warehouse | None]:
 def refuse_outdated(conn: psycopg.Connection) -> None:
     """Raises SettingsError where the tables lack migrations of this version."""
     names = applied(conn)
-    refuse_older(names, "the warehouse")
-    if LAST_BEFORE_RELEASE in names:
-        names = {shipped()[0]}
     if names and not names.issuperset(shipped()):
         raise SettingsError(
             "the tables of the warehouse are those of an older version of quotemill",
@@ -74,36 +68,17 @@ def refuse_outdated(conn: psycopg.Connection) -> None:
 
 def newer(names: Iterable[str]) -> list[str]:
     """Migrations of a later version among `names`, those that a warehouse or a backup has."""
-    return [] if LAST_BEFORE_RELEASE in names else sorted(set(names) - set(shipped()))
-
-
-def refuse_older(names: Iterable[str], owner: str) -> None:
-    """Raises SettingsError where `names` are those of a version before 0.1.0."""
-    if names and not {shipped()[0], LAST_BEFORE_RELEASE} & set(names):
-        raise SettingsError(
-            f"{owner} was made by a version of quotemill before 0.1.0, which this one cannot read",
-            hint="load again into an empty database: "
-            "QUOTEMILL_WAREHOUSE_URL=postgresql://…/another, then `quotemill run`",
-        )
+    return sorted(set(names) - set(shipped()))
 
 
 def migrate(conn: psycopg.Connection) -> None:
-    """Apply what the warehouse lacks; tables of before 0.1.0 are taken over."""
+    """Apply what the warehouse lacks."""
     conn.execute(
         "create table if not exists ops.schema_migrations "
         "(name text primary key, applied_at timestamptz not null default now())"
     )
     names = applied(conn)
-    refuse_older(names, "the warehouse")
-    if LAST_BEFORE_RELEASE in names:
-        conn.execute("delete from ops.schema_migrations")
-        _record(conn, shipped()[0])
-        names = {shipped()[0]}
     for name in shipped():
         if name not in names:
             conn.execute((folder() / name).read_text("utf-8").encode())
-            _record(conn, name)
-
-
-def _record(conn: psycopg.Connection, name: str) -> None:
-    conn.execute("insert into ops.schema_migrations (name) values (%s)", (name,))
+            conn.execute("insert into ops.schema_migrations (name) values (%s)", (name,))

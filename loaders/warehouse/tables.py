@@ -219,30 +219,13 @@ def _create(conn: psycopg.Connection, table: LandedTable) -> None:
 
 def _add_columns(conn: psycopg.Connection, table: LandedTable, present: Container[str]) -> None:
     name = sql.Identifier(table.dataset, table.name)
-    missing = [column for column in table.stored if column.name not in present]
-    added = [
-        sql.SQL("add column {} {}").format(
-            sql.Identifier(column.name), sql.SQL(_postgres_type(column.type))
-        )
-        for column in missing
-    ]
-    if not added:
-        return
-    if not table.numbered:
-        _alter(conn, name, added)
-        return
-    # a load may be filling the table: then the next command does it, and texts land until then
-    with unless_locked(conn):
-        if SOURCE_ROUTE in present:
-            added.append(
-                sql.SQL("alter column {} drop not null").format(sql.Identifier(SOURCE_ROUTE))
+    for column in table.stored:
+        if column.name not in present:  # one at a time: a hypertable takes no two
+            conn.execute(
+                sql.SQL("alter table {} add column {} {}").format(
+                    name, sql.Identifier(column.name), sql.SQL(_postgres_type(column.type))
+                )
             )
-        _alter(conn, name, added)
-
-
-def _alter(conn: psycopg.Connection, name: sql.Identifier, actions: Iterable[sql.Composed]) -> None:
-    for action in actions:  # one at a time: a hypertable takes no two
-        conn.execute(sql.SQL("alter table {} {}").format(name, action))
 
 
 def complete_tables(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> None:

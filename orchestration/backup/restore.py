@@ -57,7 +57,6 @@ def restore(
 
 def _require_fit(settings: Settings, backup: Backup) -> None:
     facts = backup.manifest["warehouse"]
-    migration_files.refuse_older(facts["migrations"], backup.name)
     if migration_files.newer(facts["migrations"]):
         raise SettingsError(
             f"{backup.name} was made by quotemill {backup.manifest['quotemill']}, which is newer",

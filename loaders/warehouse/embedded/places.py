@@ -12,7 +12,6 @@ from loaders.warehouse.embedded.postmaster import socket_path
 from quotemill.errors import SettingsError
 from quotemill.systems import is_root
 
-ELSEWHERE = "postgres.place"  # in a home whose data an earlier version had outside it
 SOCKET_LIMIT = 103  # bytes of a socket's path: Linux has room for 107, macOS for 103
 
 
@@ -74,24 +73,14 @@ def make_folder(path: Path, account: Account | None) -> None:
 
 
 def is_made(data: Path) -> bool:
-    """Whether a home's data directory is there. Raises SettingsError where it was elsewhere."""
+    """Whether a home's data directory is there. Raises SettingsError where it is of another user."""
     try:
-        if (data / "PG_VERSION").exists():
-            return True
-        elsewhere = data.with_name(ELSEWHERE)
-        if not elsewhere.exists():
-            return False
+        return (data / "PG_VERSION").exists()
     except PermissionError:
         raise SettingsError(
             f"{data} belongs to another user",
             hint="run as that user, or set QUOTEMILL_HOME to a folder of your own",
         ) from None
-    folder = binaries.SYSTEM_ROOT / elsewhere.read_text().strip()
-    raise SettingsError(
-        f"the warehouse of this home was in {folder}, which is not read any more",
-        hint=f"`mv {folder}/postgres {data} && rm {elsewhere}` brings it here; "
-        "without that file the home gets a new, empty warehouse",
-    )
 
 
 def logs(base: Path) -> Path:

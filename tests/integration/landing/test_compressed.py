@@ -95,31 +95,6 @@ def closing(rows: pa.Table, which: Any) -> pa.Table:
     return rows.set_column(place, rows.schema.field(place), moved)
 
 
-def test_lineage_becomes_numbers_in_place(shore: Shore) -> None:
-    older = [replace(table, numbered=False) for table in (KLINE_MINUTE, TICK_TRADE)]
-    with shore.warehouse.connect() as conn:
-        for table in (KLINE_MINUTE, TICK_TRADE):  # older servers drop no two hypertables at once
-            conn.execute(f"drop table {table.qualified}".encode())
-    migrate.prepare(shore.warehouse, older)
-    shore.land(KLINE_MINUTE, minutes(2, 0, 2))
-    shore.compress(KLINE_MINUTE, "bar_end", "bar_end desc")
-
-    migrate.prepare(shore.warehouse, [KLINE_MINUTE, TICK_TRADE])
-
-    assert shore.land(KLINE_MINUTE, minutes(2, 0, 2, fetch=1)).changed == 0
-    later = minutes(2, 0, 3, fetch=2)
-    changed_row = pc.and_(
-        pc.equal(later["code"], "sh600001"), pc.equal(later["source_label"], "10:00")
-    )
-    landed = shore.land(KLINE_MINUTE, closing(later, changed_row))
-    assert (landed.new, landed.changed) == (2 * 240, 3 - 1)
-    kinds = "select source_route is null, route_no is null, count(*) from raw_tdx.kline_minute "
-    assert shore.rows(kinds + "group by 1, 2 order by 1") == [
-        (False, True, 2 * 2 * 240 - 2),
-        (True, False, 2 * 240 + 2),
-    ]
-
-
 def test_minutes_in_compressed_chunks_are_corrected(shore: Shore) -> None:
     bars = minutes(CODES, 0, DAYS)
     size = CODES * DAYS * 240

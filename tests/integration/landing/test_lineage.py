@@ -1,7 +1,6 @@
 """Lineage as numbers: routes and files by number in the rows, their names beside them."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 from loaders.landing import first_copy, lineage
 from loaders.landing.load_job import Landed
 from loaders.landing.rejects import rejected_rows
-from loaders.warehouse import migrate, turns
+from loaders.warehouse import migrate
 from loaders.warehouse.tables import Batch, landed_table
 from tests.integration.landing.conftest import LandingBench
 
@@ -25,13 +24,11 @@ MINUTE = landed_table(
     key=("code", "trade_date"),
     numbered=True,
 )
-BEFORE = replace(MINUTE, numbered=False)  # as a version without numbers made it
 REJECTED = rejected_rows("raw_tdx")
 NAMED = (
     "select m.code, r.route, f.load_id from raw_tdx.minute as m inner join ops.routes as r "
     "using (route_no) inner join ops.landed_files as f using (file_no) order by m.code"
 )
-STORED = "select code, source_route, _dlt_load_id is null, route_no is null, file_no is null "
 
 
 @pytest.fixture
@@ -98,41 +95,6 @@ def test_route_numbers_add_no_bytes_to_a_row_with_a_code(bench: LandingBench) ->
             "returning pg_column_size(m.*), pg_column_size(row(m.code, m.close, m.fetched_at))"
         )
     assert size == bare
-
-
-def test_rows_of_an_older_table_keep_their_texts_until_changed(bench: LandingBench) -> None:
-    migrate.prepare(bench.warehouse, [BEFORE, REJECTED])
-    land(bench, {"sh600000": 1, "sh600001": 1}, "/api/one")
-
-    migrate.prepare(bench.warehouse, [MINUTE, REJECTED])
-    again = land(bench, {"sh600000": 1, "sh600001": 2, "sh600002": 1}, "/api/one", hour=1)
-
-    assert (again.new, again.changed) == (1, 1)
-    assert bench.rows(f"{STORED} from raw_tdx.minute order by code") == [
-        ("sh600000", "/api/one", False, True, True),
-        ("sh600001", None, True, False, False),
-        ("sh600002", None, True, False, False),
-    ]
-    there = columns(bench)
-    migrate.prepare(bench.warehouse, [MINUTE, REJECTED])
-    assert columns(bench) == there
-
-
-def test_a_table_in_use_takes_texts_until_it_is_free(
-    bench: LandingBench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(turns, "BRIEFLY", "10ms")
-    migrate.prepare(bench.warehouse, [BEFORE, REJECTED])
-    before = columns(bench)
-    with bench.warehouse.connect() as reader:
-        reader.execute("select 1 from raw_tdx.minute")
-        migrate.prepare(bench.warehouse, [MINUTE, REJECTED])
-        land(bench, {"sh600000": 1}, "/api/one")
-
-    assert columns(bench) == before
-    assert bench.rows("select source_route from raw_tdx.minute") == [("/api/one",)]
-    migrate.prepare(bench.warehouse, [MINUTE, REJECTED])
-    assert len(columns(bench)) == len(before) + 2
 
 
 def test_two_concurrent_loads_agree_on_the_number_of_a_new_route(

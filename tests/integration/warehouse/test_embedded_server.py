@@ -136,23 +136,6 @@ def test_a_data_directory_of_another_major_names_the_migration(
     assert "warehouse restore" in caught.value.hint
 
 
-def test_a_home_whose_data_were_elsewhere_gets_no_empty_warehouse(
-    empty_home: Path, open_at: OpenAt
-) -> None:
-    empty_home.mkdir(exist_ok=True)
-    pointer = empty_home / "postgres.place"
-    pointer.write_text("0123456789abcdef\n")
-    with pytest.raises(
-        SettingsError, match="was in /var/lib/quotemill/0123456789abcdef"
-    ) as refused:
-        open_at(empty_home)
-    assert f"mv /var/lib/quotemill/0123456789abcdef/postgres {empty_home}" in refused.value.hint
-    with pytest.raises(SettingsError):
-        embedded.is_made(empty_home)
-    pointer.unlink()
-    assert not embedded.is_made(empty_home)
-
-
 def test_files_that_are_no_data_directory_are_left_alone(empty_home: Path, open_at: OpenAt) -> None:
     (empty_home / "postgres").mkdir()
     (empty_home / "postgres" / "diary.txt").write_text("mine")
