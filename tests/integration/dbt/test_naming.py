@@ -104,6 +104,16 @@ def test_every_model_states_its_grain_and_describes_every_column(manifest: Any) 
         assert all(column.description.strip() for column in source.columns.values()), source.name
 
 
+def test_every_check_is_one_of_the_findings(manifest: Any) -> None:
+    columns = {"check_name", "severity", "subject", "trade_date", "evidence"}
+    checks = {
+        model.unique_id
+        for model in list_models(manifest)
+        if model.name.startswith("qa_") and set(model.columns) == columns
+    }
+    assert checks == set(manifest.nodes["model.quotemill.findings"].depends_on.nodes)
+
+
 def test_every_mart_has_a_contract(manifest: Any) -> None:
     layers, models = {"core", "marts"}, list_models(manifest)
     marts = {n.unique_id for n in models if n.fqn[1] in layers and "steps" not in n.fqn}
