@@ -11,6 +11,7 @@ from typing import Any
 from loaders.engine.window import Window
 from loaders.settings import load_settings
 from loaders.tdx.fetching.file_days import DayFiles
+from loaders.tdx.files.written import State, make_cursor, state_in
 from loaders.tdx.source import opened
 from tests.unit.tdx.fake_context import fake_context
 
@@ -94,3 +95,11 @@ def test_the_end_of_a_load_says_once_that_files_have_hands() -> None:
         ctx.file_notes.in_hands |= {"sh510050.day": 8, "sh510300.day": 1}
     [warning] = warnings
     assert warning.startswith("9 days in 2 files, such as sh510050.day: more shares")
+
+
+def test_a_word_at_the_end_of_a_cursor_says_nothing_of_the_file() -> None:
+    state = State(1751270400000000000, 320000, 3735928559)
+    cursor = make_cursor(date(2025, 6, 30), state)
+    read = [state_in(text) for text in (cursor, f"{cursor} shares")]
+    assert [(s, s and s.checksum) for s in read] == [(state, 3735928559)] * 2
+    assert state_in("2025-06-30") is None
