@@ -143,7 +143,7 @@ def test_a_day_that_cannot_be_had_again_differs_until_its_loss_is_accepted(
     result = made.load("ticks")
     [(key, why)] = [item for task in result.tasks for item in task.failures.items()]
     assert (key, asked_days(made)) == (lost, 1)
-    assert "asked again by each load until 2025-11-21" in why
+    assert "asked again by each load until 2025-11-14" in why
     assert verified(made).differences == ()
 
 
