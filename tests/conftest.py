@@ -5,6 +5,7 @@ import functools
 import gc
 import os
 import secrets
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from loaders.cli import shell
 from loaders.settings import Settings
+from loaders.ticks.questdb import server as questdb
 from loaders.warehouse import profiles
 from loaders.warehouse.embedded import sizes
 from loaders.warehouse.embedded.machine import Machine
@@ -78,7 +80,16 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Give the count of a worker, each of which collects all tests, to the process of the run."""
+    """Give the count of a worker, each of which collects all tests, to the process of the run.
+
+    No QuestDB outlives the folder of its home.
+    """
+    if servers := sys.modules.get("tests.integration.ticks.servers"):
+        servers.AT_END.close()
+    folder = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+    for depth in ("*", "*/*", "*/*/*"):
+        for lock in folder.glob(f"{depth}/questdb/server.lock"):
+            questdb.remove(lock.parent)
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["left"] = session.config.stash.get(LEFT, 0)
 

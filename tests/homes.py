@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from loaders.ticks.questdb import server as questdb
 from loaders.warehouse.embedded import server as embedded
 from tests.planted import find_secrets
 
@@ -39,7 +40,7 @@ def clean_environ() -> dict[str, str]:
 def new_home() -> Iterator[Path]:
     """A folder that the system user of root's server can enter, as it cannot enter pytest's own.
 
-    At the end its server is stopped and the folder is gone.
+    At the end its servers are stopped and the folder is gone.
     """
     home = Path(tempfile.mkdtemp(prefix="qm-"))
     home.chmod(0o755)
@@ -47,6 +48,7 @@ def new_home() -> Iterator[Path]:
         yield home
     finally:
         embedded.stop(home)
+        questdb.remove(questdb.server_folder(home))
         leaks = find_secrets(home)
         # a server of a session has some hundred thousand files, for which Python takes much longer
         subprocess.run(["rm", "-rf", str(home)], check=True)

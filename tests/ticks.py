@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from loaders.ticks.frame import day_frame
-from loaders.ticks.store import Measured, TickStore
+from loaders.ticks.questdb.store import QuestdbStore
+from loaders.ticks.store import Measured
 from quotemill.ticks.columns import LEVELS, DayKey
 from quotemill.ticks.questdb_http import StoreError
 
@@ -54,7 +55,7 @@ def day_of_ticks(
     )
 
 
-def write_day(store: TickStore, day: pa.Table) -> Measured:
+def write_day(store: QuestdbStore, day: pa.Table) -> Measured:
     """Write one day. Raises the error that it has as its result."""
     [result] = store.write_days([day])
     if isinstance(result, StoreError):

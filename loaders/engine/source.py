@@ -159,7 +159,6 @@ class Insight:
     mask: a text of its log without what nobody else may read, such as account numbers
     coverage: what the report shows of its completeness
     doctor: checks beside `Source.check`; no warehouse: none exists yet, or it is away
-    keeps_ticks: whether it fills the tick store
     needs_holidays: whether it relies on the announced holidays of China's exchanges
     uncounted: figures of loaders.engine.metrics that cannot be counted for it
     facts: for the manifest of a build: what was built of the source, or, given earlier facts, the
@@ -174,7 +173,6 @@ class Insight:
     doctor: "Callable[[Settings, Warehouse | None, datetime], Iterator[Check]]" = lambda *_: iter(
         ()
     )
-    keeps_ticks: bool = False
     needs_holidays: bool = False
     uncounted: Sequence[str] = ()
     facts: "Callable[[Settings, Warehouse, Mapping[str, Any] | None], Mapping[str, Any] | None]" = (

@@ -1,4 +1,4 @@
-"""The hash of a day: the same number from Arrow, from QuestDB and from PostgreSQL.
+"""The hash of a day: the same number from Arrow and from QuestDB.
 
 It covers the quoted columns of a row, in the order of HASHED: x = price or volume in
 ten-thousandths, the stamp as it is, a fixed number for null. m = x mod P, made positive; L = Σ m·c
@@ -13,7 +13,7 @@ the coefficients are the hash's version.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,14 +22,12 @@ import pyarrow.compute as pc
 from loaders.ticks.store import Measured, split_days
 from quotemill.ticks.columns import BOOK, LEVELS, QUOTED
 
-Dialect = Literal["questdb", "postgres"]
 P = 2**31 - 1
 SCALE = 10_000
 AT_ONCE = 50_000  # ticks of several days: more of them leave the processor's caches
 NULL = -9_007_199_254_740_991
 HASHED = ("datetime_ns", *(name for name, _ in QUOTED))
 _FLOATS = {name for name, kind in QUOTED if pa.types.is_floating(kind)}
-_BIGINT: Mapping[Dialect, str] = {"questdb": "long", "postgres": "bigint"}
 _DEEPEST = " ".join(
     f"when bid_price{n} is not null or ask_price{n} is not null then {n}"
     for n in range(LEVELS, 0, -1)
@@ -105,16 +103,16 @@ def _row_hashes(rows: pa.Table) -> list[Any]:
     return [line * line % P for line in lines]
 
 
-def measure_sql(dialect: Dialect, relation: str, where: str) -> str:
+def measure_sql(relation: str, where: str) -> str:
     """A query for rows, first_ts, last_ts, hash_a, hash_b and book_levels, in one row."""
     return f"""
         select
             count(*) as rows, min(ts) as first_ts, max(ts) as last_ts,
-            {_total("a", dialect)}, {_total("b", dialect)}, max(book_levels) as book_levels
+            {_total("a")}, {_total("b")}, max(book_levels) as book_levels
         from (
             select
-                ts, {_line(COEFFICIENTS, dialect)} as line_a,
-                {_line(COEFFICIENTS[::-1], dialect)} as line_b,
+                ts, {_line(COEFFICIENTS)} as line_a,
+                {_line(COEFFICIENTS[::-1])} as line_b,
                 {_BOOK_LEVELS} as book_levels
             from {relation}
             where {where}
@@ -122,15 +120,15 @@ def measure_sql(dialect: Dialect, relation: str, where: str) -> str:
     """
 
 
-def measure_many_sql(dialect: Dialect, relation: str, where: str) -> str:
+def measure_many_sql(relation: str, where: str) -> str:
     """A query for MeasuredTicks: its fields in their order, a row for each."""
     key = "symbol, underlying_contract, trading_day, segment_id, schedule_hash"
     return f"""
         select
             {key}, count(*) as rows, min(ts) as first_ts, max(ts) as last_ts,
-            {_total("a", dialect)}
+            {_total("a")}
         from (
-            select {key}, ts, {_line(COEFFICIENTS, dialect)} as line_a
+            select {key}, ts, {_line(COEFFICIENTS)} as line_a
             from {relation}
             where {where} and not is_deleted
         ) as days
@@ -138,12 +136,12 @@ def measure_many_sql(dialect: Dialect, relation: str, where: str) -> str:
     """
 
 
-def _total(line: str, dialect: Dialect) -> str:
+def _total(line: str) -> str:
     total = f"sum((line_{line} * line_{line}) % {P})"
-    return f"cast({total} as {_BIGINT[dialect]}) as hash_{line}"
+    return f"cast({total} as long) as hash_{line}"
 
 
-def _line(coefficients: list[int], dialect: Dialect) -> str:
+def _line(coefficients: list[int]) -> str:
     """L mod P, or that minus P: their squares are the same mod P.
 
     An engine's time goes by the number of its operations, so levels that an exchange does not give
@@ -154,29 +152,29 @@ def _line(coefficients: list[int], dialect: Dialect) -> str:
     zero = sum(0 if "volume" in name else NULL * coefficient for name, coefficient in deep) % P
     missing = sum(NULL * coefficient for _, coefficient in deep) % P
     return (
-        f"(({_sum(first, dialect)} + case when {_NO_PRICES} and {_NO_VOLUMES} then {zero} "
+        f"(({_sum(first)} + case when {_NO_PRICES} and {_NO_VOLUMES} then {zero} "
         f"when {_NO_PRICES} and {_MISSING_VOLUMES} then {missing} "
-        f"else {_sum(deep, dialect)} end) % {P})"
+        f"else {_sum(deep)} end) % {P})"
     )
 
 
-def _sum(pairs: Sequence[tuple[str, int]], dialect: Dialect) -> str:
+def _sum(pairs: Sequence[tuple[str, int]]) -> str:
     """Two products fit 64 bits beside a rest, so every second one is followed by a remainder."""
-    products = [_product(name, coefficient, dialect) for name, coefficient in pairs]
+    products = [_product(name, coefficient) for name, coefficient in pairs]
     total = "0"
     for first, second in zip(products[::2], products[1::2], strict=True):
         total = f"(({total} + {first} + {second}) % {P})"
     return total
 
 
-def _product(name: str, coefficient: int, dialect: Dialect) -> str:
+def _product(name: str, coefficient: int) -> str:
     if name == "datetime_ns":
         return f"{name} % {P} * {coefficient}"
     null = NULL % P * coefficient
     if name not in _FLOATS:
         return f"coalesce({name} % {P} * {coefficient * SCALE % P}, {null})"
     # half up by floor: engines round ties differently
-    value = f"cast(floor({name} * {SCALE} + 0.5) as {_BIGINT[dialect]})"
+    value = f"cast(floor({name} * {SCALE} + 0.5) as long)"
     return f"coalesce({value} % {P} * {coefficient}, {null})"
 
 

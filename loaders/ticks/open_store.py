@@ -1,48 +1,31 @@
-"""The tick store that the settings name."""
+"""The tick store that the settings name: a QuestDB, by default that of this home."""
 
 from loaders.settings import Settings
 from loaders.ticks.questdb import server
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.questdb.warehouse_mark import mark_of
-from loaders.ticks.store import TickStore
-from quotemill.ticks.questdb_http import LOCAL, Address, explain_down, parse_address
+from quotemill.ticks.questdb_http import Address, explain_down, parse_address
 from quotemill.warehouse.postgres import Warehouse
 
 
-def open_store(settings: Settings, warehouse: Warehouse, *, start: bool = False) -> TickStore:
-    """QuestDB where `questdb_url` is set, else the warehouse itself.
+def open_store(
+    settings: Settings, warehouse: Warehouse | None = None, *, start: bool = False
+) -> QuestdbStore:
+    """The store of `questdb_url`, not connected yet; `warehouse`: the one to serve.
 
-    Not connected yet. `start`: start the server of this home if it is not up.
-
-    Raises SettingsError for an unusable address, and without Java for a start; UpstreamError for a
-    server that does not start; StoreError for a local one that is not up.
+    `start`: start the server of this home if it is not up. Raises SettingsError for an unusable
+    address, and without Java for a start; UpstreamError for a server that does not start;
+    StoreError for a local one that is not up.
     """
-    if settings.questdb_url is None:
-        from loaders.ticks.postgres import PostgresStore
-
-        return PostgresStore(warehouse, settings.questdb.min_free_gb)
-    if start and settings.questdb_url.get_secret_value() == LOCAL:
+    if start and settings.has_own_questdb:
         server.start(server.server_folder(settings.home), settings.questdb)
-    return open_questdb(settings, warehouse)
-
-
-def store_label(settings: Settings) -> str:
-    """The store's name for people, without a secret. Raises SettingsError."""
-    if settings.questdb_url is None:
-        return "the warehouse"
-    url = settings.questdb_url.get_secret_value()
-    if url == LOCAL:
-        return f"the QuestDB of {settings.home}"
-    return f"QuestDB at {parse_address(url, settings.origin('questdb_url')).url}"
-
-
-def open_questdb(settings: Settings, warehouse: Warehouse | None = None) -> QuestdbStore:
-    """The store of `questdb_url`, which must be set; `warehouse`: the one to serve."""
-    assert settings.questdb_url is not None
-    url, origin = settings.questdb_url.get_secret_value(), settings.origin("questdb_url")
 
     def address() -> Address:
-        return local_address(settings) if url == LOCAL else parse_address(url, origin)
+        if settings.has_own_questdb:
+            return local_address(settings)
+        return parse_address(
+            settings.questdb_url.get_secret_value(), settings.origin("questdb_url")
+        )
 
     address()  # an error shows before anything is done
     return QuestdbStore(
@@ -51,6 +34,14 @@ def open_questdb(settings: Settings, warehouse: Warehouse | None = None) -> Ques
         label=store_label(settings),
         mark=(lambda: mark_of(warehouse, settings.home)) if warehouse else None,
     )
+
+
+def store_label(settings: Settings) -> str:
+    """The store's name for people, without a secret. Raises SettingsError."""
+    if settings.has_own_questdb:
+        return f"the QuestDB of {settings.home}"
+    url = settings.questdb_url.get_secret_value()
+    return f"QuestDB at {parse_address(url, settings.origin('questdb_url')).url}"
 
 
 def local_address(settings: Settings) -> Address:

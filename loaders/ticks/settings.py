@@ -34,8 +34,7 @@ class QuestdbSettings(Section):
     min_free_gb: Annotated[float, Unit("GiB")] = Field(
         2.0,
         ge=0,
-        description="free GiB below which no day of ticks is written: a full disk kills the "
-        "server; the same for a warehouse on this machine",
+        description="free GiB below which no day of ticks is written: a full disk kills the server",
     )
     wait: Seconds = Field(
         120.0, ge=0, description="longest wait for a server that went away during a load"

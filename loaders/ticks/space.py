@@ -1,8 +1,8 @@
-"""Free space under a store.
+"""Free space under the store.
 
 No day of ticks is started on a disk that is nearly full.
 
-A full disk kills QuestDB's process, and leaves PostgreSQL recovering until there is room again.
+A full disk kills QuestDB's process.
 """
 
 from quotemill.ticks.questdb_http import StoreError
@@ -29,6 +29,6 @@ def require_space(label: str, free: int | None, min_free_gb: float, *, ticks: in
 
 
 def space_problems(label: str, free: int | None, min_free_gb: float) -> list[str]:
-    """The shortage with its fix, as `TickStore.check` reports it."""
+    """The shortage with its fix, as `QuestdbStore.check` reports it."""
     shortage = describe_shortage(label, free, min_free_gb)
     return [f"{shortage}: free some space, or lower questdb.min_free_gb"] if shortage else []

@@ -1,15 +1,13 @@
-"""The interface of a tick store.
+"""What the tick store holds, as values; loaders.ticks.questdb.store is the store.
 
-`loaders.ticks.open_store` opens the one that the settings name.
-
-A store holds ticks, the schedule they were fetched by, an index of the complete days, and the days
+It holds ticks, the schedule they were fetched by, an index of the complete days, and the days
 without data. It serves one warehouse. Stamps are UTC; days are trading days.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Literal, Protocol, Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 import pyarrow as pa
 
@@ -186,100 +184,6 @@ class StoreSummary:
     days: int
     ticks: int
     last_day: date | None
-
-
-class TickStore(Protocol):
-    """A tick store. Every call waits until what it wrote can be read.
-
-    `label` is for people and holds no secret. Where the store is away: StoreError with the fix as
-    its hint, within seconds at first contact, `questdb.wait` seconds later on.
-    """
-
-    label: str
-
-    def prepare(self) -> None:
-        """Create the tables, or compare existing ones with their declaration.
-
-        Raises SettingsError for another shape and for a store of another warehouse; StoreError.
-        """
-        ...
-
-    def check(self) -> list[str]:
-        """The problems of the store, each with its fix; empty: sound."""
-        ...
-
-    def write_days(self, days: Sequence[pa.Table]) -> list[Measured | StoreError]:
-        """Make these days (TICKS, checked) all that readers see of their series on those days.
-
-        Of a series and trading day one at most. Surplus rows and rows of other contracts become
-        invisible. Readers see all of a day or nothing; several are written in one transaction where
-        the store can. The result of a day is its error where the store refuses it, or it reads back
-        otherwise than it was sent. Raises StoreError where none can be written: a table is
-        suspended, the disk is full, the store is away.
-        """
-        ...
-
-    def measure(self, symbol: str, contract: str, trading_day: date) -> Measured: ...
-
-    def visible_ticks(self) -> list[VisibleTicks]:
-        """The visible ticks, whatever the index says, by series, contract and day.
-
-        One pass over six narrow columns of all ticks.
-        """
-        ...
-
-    def measure_all(self) -> Iterator[list[MeasuredTicks]]:
-        """All that readers see, whatever the index says, a range of days after the other.
-
-        One pass over all quoted columns: ten times as fast as `measure` for every day.
-        """
-        ...
-
-    def read_day(
-        self, key: DayKey, columns: Sequence[str] = (), *, span: Span | None = None
-    ) -> pa.Table:
-        """TICKS, by ts and seq; `columns`: these alone, as all take several times as long.
-
-        `span`: only ticks of these times, as an index row has them; QuestDB then reads two or three
-        partitions, not seventeen.
-        """
-        ...
-
-    def restamp(self, symbol: str, contract: str, stamps: Sequence[Stamp]) -> None:
-        """Give ticks and index rows of days another segment; hashes do not change."""
-        ...
-
-    def supersede(self, symbol: str, contract: str, trading_day: date) -> int:
-        """Make a contract-day invisible, its index row superseded; returns its ticks."""
-        ...
-
-    def put_schedule(self, rows: pa.Table) -> None:
-        """Replace the schedule of each symbol in `rows` (SCHEDULE)."""
-        ...
-
-    def schedule(self, symbol: str) -> pa.Table:
-        """SCHEDULE, by trading day."""
-        ...
-
-    def put_index(self, rows: Sequence[IndexRow]) -> None:
-        """Add the rows, in place of those of the same symbol, contract and trading day."""
-        ...
-
-    def index(self, symbols: Collection[str] | None = None) -> list[IndexRow]:
-        """By symbol and day; of some series, or of all."""
-        ...
-
-    def summary(self) -> StoreSummary:
-        """All zero before the tables exist."""
-        ...
-
-    def put_no_data(self, rows: Sequence[NoDataRow]) -> None:
-        """Add the rows, in place of those of the same symbol, contract and trading day."""
-        ...
-
-    def no_data(self, symbols: Collection[str] | None = None) -> list[NoDataRow]: ...
-
-    def close(self) -> None: ...
 
 
 def split_days(days: Iterable[T], most: int, count: Callable[[T], int]) -> list[list[T]]:

@@ -7,13 +7,9 @@ from typing import TYPE_CHECKING, Any
 from loaders.settings import Settings
 from quotemill.errors import QuotemillError
 from quotemill.warehouse.postgres import Warehouse
-from quotemill.warehouse.schemas import has_relation
 
 if TYPE_CHECKING:
     from loaders.ticks.store import StoreSummary
-
-# loaders.ticks.tables.DAY_INDEX; that module is too heavy for users without ticks
-INDEX = "ticks.ghtrader_symbol_day_index_v2"
 
 
 @dataclass(frozen=True)
@@ -46,25 +42,19 @@ class TickStoreState:
         )
 
 
-def is_used(settings: Settings, warehouse: Warehouse | None) -> bool:
-    """Whether the settings name a store, or the warehouse holds ticks."""
-    if settings.questdb_url is not None:
-        return True
-    if warehouse is None:
-        return False
-    with warehouse.lend(warehouse.connect) as conn:
-        return has_relation(conn, INDEX)
+def is_used(settings: Settings) -> bool:
+    """Whether the settings name a server, or a load has started the one of the home."""
+    return not settings.has_own_questdb or (settings.home / "questdb").exists()
 
 
 def read_state(settings: Settings, warehouse: Warehouse | None) -> TickStoreState:
-    """Read the state of the store in the settings: an open warehouse or a QuestDB."""
-    from loaders.ticks.open_store import open_questdb, open_store, store_label
+    """Read the state of the store in the settings; starts nothing."""
+    from loaders.ticks.open_store import open_store, store_label
 
     label = "the tick store"
     try:
         label = store_label(settings)
-        opened = open_store(settings, warehouse) if warehouse else open_questdb(settings)
-        with closing(opened) as store:
+        with closing(open_store(settings, warehouse)) as store:
             problems = [(problem, fix) for problem, _, fix in map(_split, store.check())]
             return TickStoreState(label, store.summary(), problems)
     except QuotemillError as error:

@@ -1,4 +1,4 @@
-"""The tables of a store, declared once for QuestDB and PostgreSQL.
+"""The tables of the store.
 
 `ts` of a table with a row per day is 00:00 of the trading day in Shanghai. QuestDB has no DELETE:
 `is_deleted` takes a row out of what readers see (`where not is_deleted`).
@@ -47,18 +47,6 @@ class StoreTable:
             f"PARTITION BY {self.partition} WAL DEDUP UPSERT KEYS({', '.join(self.key)})"
         )
 
-    def postgres_type(self, name: str) -> str:
-        return _POSTGRES[self.schema.field(name).type]
-
-    def postgres_ddl(self, schema: str) -> str:
-        columns = ", ".join(
-            f"{f.name} {_POSTGRES[f.type]}{'' if f.nullable else ' not null'}" for f in self.schema
-        )
-        return (
-            f"create table if not exists {schema}.{self.name} "
-            f"({columns}, primary key ({', '.join(self.key)}))"
-        )
-
 
 _QUESTDB = {
     _TS: "TIMESTAMP",
@@ -70,16 +58,6 @@ _QUESTDB = {
     pa.float64(): "DOUBLE",
     pa.bool_(): "BOOLEAN",
 }
-_POSTGRES = {
-    _TS: "timestamptz",
-    pa.string(): "text",
-    pa.date32(): "date",
-    pa.int32(): "integer",
-    pa.int64(): "bigint",
-    pa.float64(): "double precision",
-    pa.bool_(): "boolean",
-}
-
 
 _DAY_KEY = (
     ("symbol", pa.string()),
@@ -153,5 +131,4 @@ WAREHOUSE = StoreTable(
     ("ts",),
     "YEAR",
 )
-TABLES = (MAIN_TICKS, MAIN_SCHEDULE, DAY_INDEX, NO_DATA_DAYS)
-QUESTDB_TABLES = (*TABLES, WAREHOUSE)
+QUESTDB_TABLES = (MAIN_TICKS, MAIN_SCHEDULE, DAY_INDEX, NO_DATA_DAYS, WAREHOUSE)

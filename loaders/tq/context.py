@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     import psycopg
 
     from loaders.engine.load import Load
-    from loaders.ticks.store import IndexRow, TickStore
+    from loaders.ticks.questdb.store import QuestdbStore
+    from loaders.ticks.store import IndexRow
     from loaders.tq.live.stretch import Stretch
     from loaders.tq.tick_days.recent_ticks import RecentDay
 
@@ -66,7 +67,7 @@ class Context:
     instruments: dict[str, Instruments] = field(default_factory=dict)
     exchange_seen: dict[str, datetime | None] = field(default_factory=dict)
     stretch: "Stretch | None" = None
-    store: "TickStore | None" = None
+    store: "QuestdbStore | None" = None
     changes: "dict[DayKey, IndexRow]" = field(default_factory=dict)
     history: bool = True
     history_gave: bool = False

@@ -9,9 +9,11 @@ from decimal import Decimal
 import psycopg
 
 from loaders.tq.trading_day import Session
+from quotemill.warehouse.schemas import has_relation
 
 WINDOW = timedelta(days=365)  # of a first load without tq.start
 REPEATS = 5  # nights on which loads ask in vain for bars of a contract that has expired
+OLDER_INDEX = "ticks.ghtrader_symbol_day_index_v2"
 Figures = tuple[Decimal | None, int | None]  # close and open interest of a day bar
 # without days that were announced and not held
 TRADING_DAYS = """
@@ -226,3 +228,10 @@ def is_traded_after(conn: psycopg.Connection, variety: str, day: date) -> bool:
     )
     row = conn.execute(query, (variety, day)).fetchone()
     return row == (True,)
+
+
+def has_older_ticks(conn: psycopg.Connection) -> bool:
+    """Whether a version whose tick store could be the warehouse left ticks there."""
+    if not has_relation(conn, OLDER_INDEX):
+        return False
+    return conn.execute(f"select exists (select from {OLDER_INDEX})".encode()).fetchone() == (True,)

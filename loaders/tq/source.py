@@ -111,7 +111,6 @@ SOURCE = Source(
         },
         coverage=read_coverage,
         doctor=check_setup,
-        keeps_ticks=True,
         needs_holidays=True,
         uncounted=("bytes",),
         facts=collect_facts,

@@ -3,18 +3,19 @@
 from contextlib import closing
 
 from loaders.settings import Settings
+from loaders.ticks import store_state
 from orchestration.alerts.book import Cause, Verdicts
 from quotemill.errors import QuotemillError
 
 
 def check_tick_store(settings: Settings) -> Verdicts:
     """Verdict on suspended tables; none where the store is away, as its loads say so."""
-    if settings.questdb_url is None:
+    if not store_state.is_used(settings):
         return {}
-    from loaders.ticks.open_store import open_questdb  # imports pyarrow
+    from loaders.ticks.open_store import open_store  # imports pyarrow
 
     try:
-        with closing(open_questdb(settings)) as store:
+        with closing(open_store(settings)) as store:
             suspended = store.suspended()
     except QuotemillError:
         return {}

@@ -10,6 +10,7 @@ from typing import Any
 from loaders.engine.progress import Reporter
 from loaders.loads import prepare_warehouse
 from loaders.settings import Settings, flatten
+from loaders.ticks import store_state
 from loaders.warehouse import migration_files
 from orchestration.archive.folder import archive_root
 from orchestration.backup import dump_restore as restores
@@ -102,5 +103,5 @@ def _is_there(root: Path, row: Mapping[str, str]) -> bool:
 
 def _ticks(settings: Settings, backup: Backup) -> Iterator[str]:
     store = backup.manifest["tick_store"]
-    if store is not None and settings.questdb_url is None:
-        yield f"ticks were in {store['store']}: set questdb_url"
+    if store is not None and not store_state.is_used(settings):
+        yield f"ticks were in {store['store']}: copy its folder, or set questdb_url"

@@ -163,7 +163,7 @@ def _archived(conn: psycopg.Connection, path: Path) -> dict[str, Any] | None:
 
 def _tick_store(settings: Settings, warehouse: Warehouse) -> dict[str, Any] | None:
     """The place and size of a tick store outside dumps; one that is away costs no backup."""
-    if settings.questdb_url is None:
+    if not store_state.is_used(settings):
         return None
     seen = store_state.read_state(settings, warehouse)
     return {

@@ -49,8 +49,7 @@ def examine(
     plan: list[tuple[str, Callable[[], Iterable[Check]]]] = [
         ("home", partial(folders.check, settings, warehouse)),
     ]
-    keeps_ticks = any(sources.find(name).insight.keeps_ticks for name in ready)
-    if settings.questdb_url is not None or (keeps_ticks and warehouse is not None):
+    if store_state.is_used(settings):
         plan.append(("tick store", partial(_check_tick_store, settings, warehouse)))
     plan += [("service", partial(check_service, name, settings, now)) for name in ready]
     if warehouse is not None:

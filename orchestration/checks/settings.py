@@ -35,7 +35,7 @@ def check_settings(settings: Settings) -> None:
         address = settings.warehouse_url.get_secret_value()
         parse_address(address, settings.origin("warehouse_url"))
     check_market_schema(settings.market_schema, settings.origin("market_schema"))
-    if settings.questdb_url is not None:
+    if not settings.has_own_questdb:
         from loaders.ticks.open_store import store_label  # takes long to import, as the next does
 
         store_label(settings)

@@ -145,7 +145,7 @@ def read_status(
         problems.append(_warn(*unadjusted.split(": ", 1)))
     problems += [*failed_checks, *idle]
     ticks = None
-    if settings is not None and store_state.is_used(settings, warehouse):
+    if settings is not None and store_state.is_used(settings):
         ticks = store_state.read_state(settings, warehouse)
         # a store that is away comes before the loads that it stopped
         problems = [*starmap(_warn, ticks.problems), *problems]

@@ -12,6 +12,7 @@ from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.ib.slots import NEW_YORK
 from loaders.settings import Settings, load_settings
+from loaders.ticks import store_state
 from loaders.warehouse.postgres import require_warehouse
 from orchestration.run.metrics import measure_command
 from quotemill.codes import read_us_symbol
@@ -173,7 +174,7 @@ def retention_command(
                     dry_run=dry_run,
                 )
             )
-        if view == TICKS or (view is None and settings.questdb_url is not None):
+        if view == TICKS or (view is None and store_state.is_used(settings)):
             with reporter() as shown:
                 result.add_ticks(
                     pack_ticks(

@@ -10,7 +10,7 @@ import typer
 from loaders.cli import shell
 from loaders.cli.shell import DeleteYes, JsonFlag
 from loaders.settings import load_settings
-from quotemill.errors import DataQualityError, UsageError
+from quotemill.errors import UsageError
 
 app = typer.Typer(
     help="Fetch, start, stop and remove the QuestDB server of this home.",
@@ -53,8 +53,8 @@ def start(json: JsonFlag = False) -> None:
         return
     typer.echo(f"running: QuestDB {VERSION}, {address.url}, user {address.user}")
     typer.echo(f"password: in {folder / 'password'}")
-    if settings.questdb_url is None:
-        typer.echo("set QUOTEMILL_QUESTDB_URL=local to make it the tick store")
+    if not settings.has_own_questdb:
+        typer.echo("questdb_url names another tick store: unset it to use this one")
 
 
 @app.command()
@@ -113,11 +113,9 @@ def resume(
 
     Example: quotemill questdb resume
     """
-    from loaders.ticks.open_store import open_questdb
+    from loaders.ticks.open_store import open_store
 
     settings = load_settings()
-    if settings.questdb_url is None:
-        raise UsageError("questdb_url is not set: ticks are stored in the warehouse")
     lost: list[str] = []
 
     def leave_out(write: str) -> bool:
@@ -132,7 +130,7 @@ def resume(
             typer.echo(f"lost: {write}")
         return True
 
-    with closing(open_questdb(settings)) as store:
+    with closing(open_store(settings)) as store:
         resumed = store.resume(leave_out)
     if json:
         shell.print_json({"resumed": resumed, "lost": lost})
@@ -140,60 +138,6 @@ def resume(
     typer.echo("\n".join(f"resumed: {name}" for name in resumed) or "no table is suspended")
     if lost:
         typer.echo("next: `loaders verify tq --repair` downloads what is lost")
-
-
-@app.command()
-def copy(
-    to: Annotated[str, typer.Option(help="The store that gets the ticks: questdb or warehouse.")],
-    take_out: Annotated[
-        bool,
-        typer.Option(
-            "--take-out",
-            help="Replace or take out days that the other store has otherwise or not at all.",
-        ),
-    ] = False,
-    json: JsonFlag = False,
-) -> None:
-    """Copy all ticks, their index and the schedule between the warehouse and QuestDB.
-
-    Nothing is downloaded. Both stores must be up, and no load of ticks may run (exit code 75).
-    Each day is compared with the index, and read back. A copy that was stopped goes on where it
-    was: days that are equal are not written again. A day whose ticks are damaged is named and left
-    out, the rest is copied, and the exit code is 5.
-
-    Example: QUOTEMILL_QUESTDB_URL=local quotemill questdb copy --to questdb
-    """
-    from loaders import loads
-    from loaders.cli.progress import reporter
-    from loaders.tq.tick_days.copy import PLACES, copy_ticks
-    from loaders.warehouse.postgres import require_warehouse
-
-    if to not in PLACES:
-        raise UsageError(f"unknown store {to}", hint=f"stores: {', '.join(PLACES)}")
-    settings = load_settings()
-    shell.start_logs(settings)
-    require_warehouse(settings)
-    with reporter() as progress:
-        warehouse = loads.prepare_warehouse(settings, progress)
-        done = copy_ticks(settings, warehouse, to, progress, take_out=take_out)
-    if json:
-        shell.print_json(done.as_json())
-    else:
-        for key, text in done.damaged.items():
-            typer.echo(f"damaged, not copied: {key}: {text}")
-        there = done.days - done.copied - len(done.damaged)
-        typer.echo(
-            f"{done.copied:,} days, {done.ticks:,} ticks copied from {done.source} to "
-            f"{done.target}; {there:,} days were there, {done.taken_out:,} taken out"
-        )
-        setting = "leave QUOTEMILL_QUESTDB_URL set" if to == "questdb" else "unset questdb_url"
-        typer.echo(f"next: {setting}, then `loaders verify tq`")
-    if done.damaged:
-        raise DataQualityError(
-            f"{len(done.damaged):,} damaged days were not copied",
-            hint="with the old store `loaders verify tq --repair` downloads them, then copy again; "
-            "with the new one the next `loaders run tq` does",
-        )
 
 
 @app.command()

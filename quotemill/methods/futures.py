@@ -111,7 +111,6 @@ class Futures(TableSession):
         with translating(self._warehouse):
             reader = stream_ticks(
                 self._settings,
-                self._warehouse,
                 read_word(variety, "variety", "SHFE.cu"),
                 start=read_moment(start),
                 end=read_moment(end),

@@ -1,21 +1,17 @@
-"""Ticks of the main contracts of futures, from QuestDB or the warehouse."""
+"""Ticks of the main contracts of futures, from QuestDB."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from typing import Protocol
 
 import pyarrow as pa
 
 from quotemill.errors import DataQualityError
-from quotemill.readers.arrow import stream_rows
 from quotemill.readers.listed import find_listed, require_known, require_order
 from quotemill.settings.model import TopSettings
 from quotemill.ticks.columns import DAY_INDEX, MAIN_TICKS, TICKS, numbers_to_dates
 from quotemill.ticks.questdb_http import QuestdbHttp, find_address, literal
-from quotemill.warehouse.postgres import Warehouse
-from quotemill.warehouse.schemas import has_relation
 
 MAIN = "KQ.m@"
 _DAYS = (
@@ -33,36 +29,6 @@ class TickDay:
     trading_day: date
     first: datetime
     last: datetime
-
-
-class _Store(Protocol):
-    def list_days(self) -> list[TickDay]: ...
-
-    def read_day(self, day: TickDay, names: Sequence[str]) -> pa.Table: ...
-
-
-class _WarehouseTicks:
-    """Ticks in the warehouse itself."""
-
-    def __init__(self, warehouse: Warehouse) -> None:
-        self._warehouse = warehouse
-
-    def list_days(self) -> list[TickDay]:
-        table = f"ticks.{DAY_INDEX}"
-        with self._warehouse.connect() as conn:
-            if not has_relation(conn, table):  # the first load makes it
-                return []
-            return [TickDay(*row) for row in conn.execute(_DAYS.format(table).encode())]
-
-    def read_day(self, day: TickDay, names: Sequence[str]) -> pa.Table:
-        query = (
-            f"select {', '.join(names)} from ticks.{MAIN_TICKS} where symbol = %s "
-            "and underlying_contract = %s and trading_day = %s and ts between %s and %s "
-            "and not is_deleted order by ts, seq"
-        )
-        values = (day.symbol, day.contract, day.trading_day, day.first, day.last)
-        with self._warehouse.connect() as conn:
-            return stream_rows(conn, query, values).read_all()
 
 
 class _QuestdbTicks:
@@ -95,7 +61,6 @@ class _QuestdbTicks:
 
 def stream_ticks(
     settings: TopSettings,
-    warehouse: Warehouse,
     variety: str,
     *,
     start: date | None = None,
@@ -115,7 +80,10 @@ def stream_ticks(
     schema = pa.schema([TICKS.field(name) for name in names])
 
     def read() -> Iterator[list[pa.RecordBatch]]:
-        with _open_store(settings, warehouse) as store:
+        if settings.has_own_questdb and not (settings.home / "questdb").exists():
+            _choose_days([], variety, start, end)  # no load has made it
+        with closing(QuestdbHttp(find_address(settings))) as http:
+            store = _QuestdbTicks(http)
             stored = store.list_days()
             days = _choose_days(stored, variety, start, end)
             yield []  # what is wrong shows before the first batch
@@ -133,16 +101,6 @@ def stream_ticks(
     next(following)
     batches = (batch for part in following for batch in part)
     return pa.RecordBatchReader.from_batches(schema, batches)
-
-
-@contextmanager
-def _open_store(settings: TopSettings, warehouse: Warehouse) -> Iterator[_Store]:
-    if settings.questdb_url is None:
-        yield _WarehouseTicks(warehouse)
-        return
-    http: AbstractContextManager[QuestdbHttp] = closing(QuestdbHttp(find_address(settings)))
-    with http as client:
-        yield _QuestdbTicks(client)
 
 
 def _choose_days(

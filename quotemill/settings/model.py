@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_validator
 from quotemill.settings.allowed import Days, Form, Unit
 from quotemill.settings.section import Section
 
+LOCAL = "local"  # as questdb_url: the server of the home
 Name = Annotated[
     str,
     Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$"),
@@ -49,10 +50,10 @@ class TopSettings(Section):
     finding_limit: int = Field(
         0, ge=0, description="more new qa findings of severity error than this end a run with 5"
     )
-    questdb_url: SecretStr | None = Field(
-        None,
-        description="QuestDB as the tick store: http://user:password@host:9000, or `local` for the "
-        "server of `quotemill questdb start`",
+    questdb_url: SecretStr = Field(
+        SecretStr(LOCAL),
+        description="the tick store, a QuestDB: http://user:password@host:9000, or `local` for the "
+        "one that a load starts in the home",
     )
     backup_folder: Path | None = Field(
         None, description="where `quotemill backup` writes; empty: `backups` below the home"
@@ -66,10 +67,20 @@ class TopSettings(Section):
         # dbt and the embedded server would each resolve a relative path in another folder
         return Path(os.path.normpath(value.expanduser().absolute()))
 
-    @field_validator("warehouse_url", "questdb_url")
+    @field_validator("warehouse_url")
     @classmethod
     def _none_if_empty(cls, value: SecretStr | None) -> SecretStr | None:
         return value if value and value.get_secret_value() else None
+
+    @field_validator("questdb_url")
+    @classmethod
+    def _local_if_empty(cls, value: SecretStr) -> SecretStr:
+        return value if value.get_secret_value() else SecretStr(LOCAL)
+
+    @property
+    def has_own_questdb(self) -> bool:
+        """Whether ticks live in the QuestDB of this home."""
+        return self.questdb_url.get_secret_value() == LOCAL
 
     def origin(self, name: str) -> str:
         """Where the value of `name` (`tdx.base_url`) came from, for people to read."""

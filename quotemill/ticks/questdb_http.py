@@ -18,7 +18,6 @@ from quotemill.installation import run_command
 from quotemill.settings.model import TopSettings
 
 USER = "quotemill"  # of a home's server
-LOCAL = "local"  # as questdb_url: the server of the home
 CONNECT, ANSWER = 5.0, 120.0  # seconds; the server itself ends a query after 60
 _FIX = "quotemill questdb resume"
 
@@ -175,11 +174,11 @@ class QuestdbHttp:
 
 
 def find_address(settings: TopSettings) -> Address:
-    """The address of `questdb_url`, which must be set. Raises StoreAway for a home's, if down."""
-    assert settings.questdb_url is not None
-    url, home = settings.questdb_url.get_secret_value(), settings.home
-    if url != LOCAL:
+    """The address of `questdb_url`. Raises StoreAway for a home's, if down."""
+    if not settings.has_own_questdb:
+        url = settings.questdb_url.get_secret_value()
         return parse_address(url, settings.origin("questdb_url"))
+    home = settings.home
     # its process holds a lock, which the command looks at
     state = json.loads(run_command(["questdb", "status", "--json"], home))
     if not state["url"]:

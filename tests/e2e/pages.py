@@ -62,9 +62,7 @@ NOT_RUN = {
         "python",
         "select\n    code",
     ): "tests/integration/dbt/test_reader_periods runs it on each table",
-    ("questdb", "quotemill schedule disable"): "tests/faults/tq/test_copy moves ticks both ways",
     ("questdb", "quotemill retention"): "tests/integration/ticks/test_packing packs old days",
-    ("questdb", "quotemill questdb copy"): "tests/faults/tq/test_copy moves ticks both ways",
     (
         "reader-role",
         "quotemill warehouse stop",

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
+from loaders.ticks.questdb import server as questdb
 from tests.e2e.commands import BIN, copy_project
 from tests.forks import Fork
 from tests.homes import clean_environ, new_home
@@ -61,7 +62,11 @@ def checkout() -> Iterator[Path]:
         activate = folder / ".venv" / "bin" / "activate"
         activate.parent.mkdir(parents=True)
         activate.touch()
-        yield folder
+        try:
+            yield folder
+        finally:
+            data = folder / "user" / ".local" / "share" / "quotemill"
+            questdb.remove(questdb.server_folder(data))
 
 
 def environment(folder: Path) -> dict[str, str]:

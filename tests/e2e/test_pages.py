@@ -107,8 +107,7 @@ ON_TIMESCALEDB = [
 CLOCK = ("sandbox", "curl")
 QUESTDB = [
     ("questdb", "make install"),
-    ("futures", "quotemill questdb fetch"),
-    ("questdb", "quotemill questdb status"),
+    ("questdb", "quotemill questdb stop"),
 ]
 OF_A_SERVER = ("questdb", "export QUOTEMILL_QUESTDB_URL")
 SCENES = [

@@ -28,7 +28,7 @@ from tests.integration.tq.worlds import world
 
 MARKET = SyntheticMarket(codes=12, days=60, seed=3)
 PARTS = ("index", "alike", "schedule", "days", "minutes")  # of ticks that are stored
-LANES = ("tdx", "ib discover", "ib snapshot", "ib enrich", "tq mapping", "tq ticks", "tq questdb")
+LANES = ("tdx", "ib discover", "ib snapshot", "ib enrich", "tq mapping", "tq questdb")
 
 
 @dataclass

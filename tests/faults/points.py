@@ -171,20 +171,13 @@ for _table in {table for tables in IB_TABLES.values() for table in tables}:
 
     IB[f"{_table}, answered"] = after(f"{TASK}._count", applies=_answers)
     IB |= package_points(_table)
-POSTGRES_STORE = "loaders.ticks.postgres:PostgresStore"
 QUESTDB_STORE = "loaders.ticks.questdb.store:QuestdbStore"
-
-
-def in_stores(name: str) -> tuple[str, str]:
-    """A method of both stores."""
-    return f"{POSTGRES_STORE}.{name}", f"{QUESTDB_STORE}.{name}"
-
 
 # for each day of a load of ticks; what else is written, and reads of the store, do not count
 TQ_DAY = {
     "answered": before("loaders.tq.datasets.ticks:check_day"),
-    "written": after(*in_stores("write_days")),
-    "indexed": after(*in_stores("put_index")),
+    "written": after(f"{QUESTDB_STORE}.write_days"),
+    "indexed": after(f"{QUESTDB_STORE}.put_index"),
 }
 TQ_SERVER = {"sent, not applied": after("loaders.ticks.questdb.staging:StageWriter.send")}
 TQ_MAPPING = {

@@ -31,11 +31,11 @@ from tests.faults.points import TQ_DAY, TQ_SERVER
 from tests.faults.scene import drive, name_kind, wait_until
 from tests.homes import new_home
 from tests.integration.ticks.conftest import questdb_folder  # noqa: F401
-from tests.integration.ticks.servers import SMALL, address_of, start
+from tests.integration.ticks.servers import SMALL, address_of, start, url_of
 from tests.integration.tq.worlds import DAYS
 
 SOAK = pytest.mark.soak
-FEW_LANES = ("tdx", "ib snapshot", "tq ticks")
+FEW_LANES = ("tdx", "ib snapshot", "tq questdb")
 Case = tuple[str, ...]
 
 
@@ -78,12 +78,6 @@ def open_lane(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Lane]]
             return made[key]
 
         yield start_lane
-
-
-def url_of(folder: Path) -> str:
-    address = address_of(folder)
-    scheme, _, place = address.url.partition("://")
-    return f"{scheme}://{address.user}:{address.password}@{place}"
 
 
 def empty(folder: Path) -> None:

@@ -28,6 +28,7 @@ from tests.integration.tq.conftest import made, mapped, questdb_url, schedule_ds
 from tests.integration.tq.test_minutes import MINUTES
 from tests.integration.tq.test_ticks import asked_days
 from tests.integration.tq.worlds import DAYS, END, FIRST, INDEX, NEXT, world
+from tests.tick_mirror import serve
 
 LANDINGS = [f"symbol_day, {where}" for where in AROUND_PACKAGE]
 # what is killed: the clients' processes, the load, QuestDB's server and the load
@@ -37,19 +38,18 @@ VICTIMS = {"client": "clients", "load": "self", "both": "questdb:{folder},self"}
 class Kill(NamedTuple):
     """`day` is the day of the load at which it comes, from 1."""
 
-    store: str
     victim: str
     point: str = "answered"
     day: int = 1
 
     def __str__(self) -> str:
-        return f"{self.store}, {self.victim}: {self.point}, day {self.day}"
+        return f"{self.victim}: {self.point}, day {self.day}"
 
 
 FEW = [
-    Kill("postgres", "client", day=3),
-    Kill("postgres", "load", LANDINGS[1]),
-    Kill("questdb", "both", "sent, not applied", 4),
+    Kill("client", day=3),
+    Kill("load", LANDINGS[1]),
+    Kill("both", "sent, not applied", 4),
 ]
 
 
@@ -59,22 +59,19 @@ def test_what_a_kill_left_undone_the_next_load_does(
     schedule_dsn: str,
     made: Bench,
     tmp_path: Path,
-    request: pytest.FixtureRequest,
+    questdb_folder: Path,
 ) -> None:
     """`made` is what an undisturbed load leaves."""
-    environ, folder = {}, None
-    if kill.store == "questdb":
-        environ = {"QUOTEMILL_QUESTDB_URL": request.getfixturevalue("questdb_url")}
-        folder = request.getfixturevalue("questdb_folder")
+    expected = contents(made)
+    environ = {"QUOTEMILL_QUESTDB_URL": serve(schedule_dsn)}
     with bench(world(), schedule_dsn, tmp_path / "killed", environ=environ) as killed:
-        ended = die_at(killed, kill, environ, folder)
+        ended = die_at(killed, kill, environ, questdb_folder)
         assert ended.code == (0 if kill.victim == "client" else -signal.SIGKILL), ended.said
         if kill.victim == "both":
-            assert folder is not None
-            assert server.find_running(folder) is None
+            assert server.find_running(questdb_folder) is None
             port = int(environ["QUOTEMILL_QUESTDB_URL"].rpartition(":")[2])
             same = SMALL.model_copy(update={"port": port})
-            start(folder, same)
+            start(questdb_folder, same)
         landed = len(killed.rows(INDEX))
         assert (landed == DAYS) is (kill.victim == "client" or kill.point in LANDINGS[2:])
         stored = len(index_of(killed))
@@ -82,7 +79,7 @@ def test_what_a_kill_left_undone_the_next_load_does(
         result = killed.load("ticks")
         assert result.status == "succeeded", result
         assert asked_days(killed) == DAYS - stored
-        assert contents(killed) == contents(made)
+        assert contents(killed) == expected
         verification = verify(killed.settings, open_warehouse(killed.settings), Silent())
         assert (verification.days, verification.differences) == (DAYS, ())
         assert killed.load("ticks").total("rows_new") == asked_days(killed) == 0
@@ -90,10 +87,10 @@ def test_what_a_kill_left_undone_the_next_load_does(
 
 VARIETIES = ("SHFE.cu", "SHFE.au", "DCE.m")
 STRIKES = [
-    Kill("questdb", "load", "answered", 5),
-    Kill("questdb", "load", "written", 2),
-    Kill("questdb", "both", "sent, not applied", 2),
-    Kill("questdb", "load", "indexed", 2),
+    Kill("load", "answered", 5),
+    Kill("load", "written", 2),
+    Kill("both", "sent, not applied", 2),
+    Kill("load", "indexed", 2),
 ]
 
 
@@ -155,7 +152,7 @@ def test_a_killed_load_of_main_contracts_is_completed_by_the_next(
     """`mapped` is what an undisturbed load leaves."""
     with bench(world(), new_database(), tmp_path / "killed") as killed:
         is_client_point = point == "main contracts asked for"
-        kill = Kill("postgres", "client" if is_client_point else "load", point)
+        kill = Kill("client" if is_client_point else "load", point)
         ended = die_at(killed, kill, {}, mode="mapping")
         assert ended.code == (0 if is_client_point else -signal.SIGKILL), ended.said
         landed = killed.rows("select count(*) > 0 from raw_tq.main_event")

@@ -67,7 +67,7 @@ def kill_at(made: Bench, clock: str) -> list[int]:
     import pyarrow.parquet as pq
 
     made.sandbox.set_clock(clock)
-    ended = die_at(made, Kill("postgres", "load", "recorded"), {}, mode="live")
+    ended = die_at(made, Kill("load", "recorded"), {}, mode="live")
     assert ended.code == -signal.SIGKILL, ended.said
     [file] = files(made)
     stamps: list[int] = pq.read_table(file)["datetime_ns"].to_pylist()

@@ -26,7 +26,7 @@ from loaders.ticks.questdb.rows import (
     series_condition,
     with_flag,
 )
-from loaders.ticks.store import MeasuredTicks
+from loaders.ticks.store import Measured, MeasuredTicks
 from loaders.ticks.tables import MAIN_TICKS
 from quotemill.ticks.columns import DayKey
 from quotemill.ticks.questdb_http import QuestdbHttp
@@ -56,6 +56,15 @@ def measure_written(http: QuestdbHttp, days: Sequence[pa.Table]) -> list[list[Me
     for part in measure_ticks(http, MAIN_TICKS.name, f"{near_condition(*series)} and ({either})"):
         seen[part.symbol, part.trading_day].append(part)
     return [seen[key.symbol, key.trading_day] for key in keys]
+
+
+def as_seen(day: pa.Table, sent: Measured) -> MeasuredTicks:
+    """What readers must see of a day that was sent: all of it, with its contract and stamp."""
+    segment, schedule_hash = (day[name][0].as_py() for name in ("segment_id", "schedule_hash"))
+    assert sent.first_ts is not None, "a day has a tick"
+    assert sent.last_ts is not None
+    ends = (sent.first_ts, sent.last_ts)
+    return MeasuredTicks(*key_of(day), segment, schedule_hash, sent.rows, *ends, sent.hash_a)
 
 
 def merge_by_time(tables: Sequence[pa.Table], rows: int = PART_ROWS) -> Iterator[pa.Table]:

@@ -62,10 +62,10 @@ class Partitions:
             f"where ts >= '{min(days)}' and ts < '{max(days) + timedelta(1)}' "
             "group by day, trading_day"
         )
-        found: dict[date, set[date]] = defaultdict(set)
+        inside: dict[date, set[date]] = defaultdict(set)
         for row in self._connection.retry(lambda: self._connection.http().rows(query)):
-            found[date.fromisoformat(row["day"][:10])].add(number_to_date(row["trading_day"]))
-        return {day: found[day] for day in days}
+            inside[date.fromisoformat(row["day"][:10])].add(number_to_date(row["trading_day"]))
+        return {day: inside[day] for day in days}
 
     def measure(self, trading_days: Collection[date]) -> list[MeasuredTicks]:
         """All that readers see of trading days, whatever the index says."""

@@ -144,9 +144,8 @@ def require_same_store(
         raise StoreError(
             f"the tick store ({store}) lacks {lost:,} of {len(held):,} days that were stored: "
             "is it the right one?",
-            hint="QUOTEMILL_QUESTDB_URL names the store; `quotemill questdb copy` brings the ticks "
-            "of the former one; if they are lost, `loaders run tq --dataset tick_index` records "
-            "that, and the next load fetches them",
+            hint="QUOTEMILL_QUESTDB_URL names the store; if the ticks are lost, `loaders run tq "
+            "--dataset tick_index` records that, and the next load fetches them",
         )
 
 

@@ -15,7 +15,6 @@ from loaders.ticks.questdb.jar import VERSION
 from loaders.tq.tick_days.ledger import LedgerRow, read_ledger, read_no_data
 from loaders.tq.tick_days.schedule import Scheduled, read_schedule
 from quotemill.ticks.columns import DayKey
-from quotemill.ticks.questdb_http import LOCAL
 from quotemill.warehouse.postgres import Warehouse
 
 PACKAGES = ("quotemill", "tqsdk", "questdb", "dlt", "dbt-core")
@@ -60,7 +59,7 @@ def collect_facts(
         "made_with": {
             "versions": {name: _version(name) for name in PACKAGES} | _server_version(settings),
             "settings": settings.tq.model_dump(mode="json", exclude=SECRET),
-            "store": "questdb" if settings.questdb_url else "warehouse",
+            "store": "questdb",
         },
     }
 
@@ -103,7 +102,7 @@ def _variety_facts(
 
 def _server_version(settings: Settings) -> dict[str, str | None]:
     """The version of this home's QuestDB; None for a jar that the settings name."""
-    if settings.questdb_url is None or settings.questdb_url.get_secret_value() != LOCAL:
+    if not settings.has_own_questdb:
         return {}
     return {"questdb-server": None if settings.questdb.jar else VERSION}
 

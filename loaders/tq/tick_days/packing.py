@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 
 from loaders.engine.progress import Reporter
 from loaders.settings import Settings
-from loaders.ticks.open_store import open_questdb
+from loaders.ticks.open_store import open_store
 from loaders.ticks.questdb.partitions import Partitions
 from loaders.ticks.store import MeasuredTicks, split_days
 from loaders.tq.request import TICK_LANE
@@ -59,7 +59,7 @@ def pack_ticks(
     result = PackedTicks(as_of.astimezone(SHANGHAI).date() - timedelta(days=older_than))
     with (
         load_lock(warehouse, TICK_LANE) as lock,
-        closing(open_questdb(settings, warehouse)) as store,
+        closing(open_store(settings, warehouse, start=True)) as store,
     ):
         store.prepare()
         require_sound(store)

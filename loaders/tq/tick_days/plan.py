@@ -32,6 +32,7 @@ from loaders.tq.tick_days.rules import find_changes, find_due_days, find_untrue,
 from loaders.tq.tick_days.schedule import Scheduled, key_text, make_schedule_table
 from loaders.tq.tick_days.verify import require_sound
 from quotemill.ticks.columns import DayKey
+from quotemill.ticks.questdb_http import StoreError
 
 NOTHING_BUILT = "no schedule is built yet: `quotemill build` or `dbt build` makes it"
 TASK_KEYS = 1_000  # days of all varieties in a task, unless one trading day has more
@@ -84,6 +85,13 @@ def _check_store(ctx: Context) -> None:
     ctx.store.prepare()
     require_sound(ctx.store)
     if "tick_index" not in (ctx.load.request.datasets or ()):
+        if not ctx.index.rows and ctx.ask(landed.has_older_ticks):
+            raise StoreError(
+                "the warehouse's schema `ticks` holds ticks of an older version, and "
+                f"{ctx.store.label} none",
+                hint="`quotemill questdb copy --to questdb` of that version copies them; without "
+                "it, `quotemill warehouse psql -c 'drop schema ticks cascade'`",
+            )
         require_same_store(ctx.store.label, ctx.ledger, ctx.index.rows)
 
 

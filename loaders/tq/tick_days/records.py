@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from loaders.ticks.day_hash import measured
 from loaders.ticks.frame import stamp_day
-from loaders.ticks.store import IndexRow, Measured, NoDataRow, Stamp, TickStore
+from loaders.ticks.questdb.store import QuestdbStore
+from loaders.ticks.store import IndexRow, Measured, NoDataRow, Stamp
 from quotemill.errors import DataQualityError
 from quotemill.ticks.columns import DayKey
 from quotemill.ticks.questdb_http import StoreAway, StoreError
@@ -22,7 +23,7 @@ from quotemill.ticks.questdb_http import StoreAway, StoreError
 ON_RECORD = ("no_data", "short")  # statuses of days that are asked for again much later
 
 
-def read_indexed(store: TickStore, row: IndexRow) -> pa.Table:
+def read_indexed(store: QuestdbStore, row: IndexRow) -> pa.Table:
     """TICKS of a stored day, with the stamp of its index row.
 
     Raises DataQualityError where they are not what the row says, or cannot be read; StoreAway.
@@ -41,7 +42,7 @@ def read_indexed(store: TickStore, row: IndexRow) -> pa.Table:
 class StoreIndex:
     """The index rows of stored days, superseded ones included."""
 
-    def __init__(self, store: TickStore, symbols: Collection[str] | None = None) -> None:
+    def __init__(self, store: QuestdbStore, symbols: Collection[str] | None = None) -> None:
         self._store = store
         self.rows = {row.key: row for row in store.index(symbols)}
         # a load adds scheduled contracts only, of which none is another one of its day
@@ -109,7 +110,7 @@ class StoreIndex:
 class NoDataDays:
     """The days without ticks: missing ones too, and superseded ones, which had ticks since."""
 
-    def __init__(self, store: TickStore, symbols: Collection[str]) -> None:
+    def __init__(self, store: QuestdbStore, symbols: Collection[str]) -> None:
         self._store = store
         self.rows = {row.key: row for row in store.no_data(symbols)}
 

@@ -14,7 +14,8 @@ from loaders.engine.progress import Reporter
 from loaders.settings import Settings
 from loaders.ticks.day_hash import row_hash
 from loaders.ticks.open_store import open_store
-from loaders.ticks.store import IndexRow, MeasuredTicks, TickStore, VisibleTicks
+from loaders.ticks.questdb.store import QuestdbStore
+from loaders.ticks.store import IndexRow, MeasuredTicks, VisibleTicks
 from loaders.tq.request import TICK_LANE
 from loaders.tq.tick_days.ledger import find_lagging, read_ledger
 from loaders.tq.tick_days.schedule import Scheduled, key_text, read_schedule
@@ -107,7 +108,7 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
     )
 
 
-def require_sound(store: TickStore) -> None:
+def require_sound(store: QuestdbStore) -> None:
     """Raise StoreError for a store with problems."""
     if problems := store.check():
         raise StoreError(
@@ -126,7 +127,7 @@ def find_first_l5_days(held: Sequence[IndexRow]) -> dict[str, date | None]:
     return first
 
 
-def read_visible_days(store: TickStore) -> dict[DayKey, list[VisibleTicks]]:
+def read_visible_days(store: QuestdbStore) -> dict[DayKey, list[VisibleTicks]]:
     """Visible ticks by contract-day."""
     days: dict[DayKey, list[VisibleTicks]] = defaultdict(list)
     for part in store.visible_ticks():
@@ -134,16 +135,16 @@ def read_visible_days(store: TickStore) -> dict[DayKey, list[VisibleTicks]]:
     return dict(days)
 
 
-def is_as_indexed(store: TickStore, row: IndexRow) -> bool:
+def is_as_indexed(store: QuestdbStore, row: IndexRow) -> bool:
     """Whether the ticks of a day are what its index row says."""
     now = store.measure(row.symbol, row.contract, row.trading_day)
     return not row.find_differences(now)
 
 
-def measure_days(store: TickStore, reporter: Reporter) -> dict[DayKey, list[MeasuredTicks]]:
+def measure_days(store: QuestdbStore, reporter: Reporter) -> dict[DayKey, list[MeasuredTicks]]:
     """The parts of each contract-day with visible ticks."""
     days: dict[DayKey, list[MeasuredTicks]] = {}
-    if total := store.summary().days:  # none in the new target of a copy
+    if total := store.summary().days:
         reporter.start("days", total)
     for parts in store.measure_all():
         known = len(days)
@@ -155,7 +156,7 @@ def measure_days(store: TickStore, reporter: Reporter) -> dict[DayKey, list[Meas
 
 
 def _compare_day(
-    store: TickStore, row: IndexRow, parts: Sequence[MeasuredTicks]
+    store: QuestdbStore, row: IndexRow, parts: Sequence[MeasuredTicks]
 ) -> Iterator[Difference]:
     if not agrees(row, parts):
         yield from _compare_measures(store, row)
@@ -184,7 +185,7 @@ def agrees(row: IndexRow, parts: Sequence[MeasuredTicks]) -> bool:
     )
 
 
-def _compare_measures(store: TickStore, row: IndexRow) -> Iterator[Difference]:
+def _compare_measures(store: QuestdbStore, row: IndexRow) -> Iterator[Difference]:
     key = key_text(row.key)
     now = store.measure(row.symbol, row.contract, row.trading_day)
     if not row.is_visible:
@@ -203,7 +204,7 @@ def _compare_measures(store: TickStore, row: IndexRow) -> Iterator[Difference]:
 
 
 def _compare_schedules(
-    store: TickStore, warehouse: Warehouse, rows: Sequence[IndexRow]
+    store: QuestdbStore, warehouse: Warehouse, rows: Sequence[IndexRow]
 ) -> Iterator[Difference]:
     schema = warehouse.inner_schema("futures")
     built: dict[str, list[Scheduled]] = defaultdict(list)
@@ -215,7 +216,7 @@ def _compare_schedules(
 
 
 def _compare_schedule(
-    store: TickStore, symbol: str, built: Sequence[Scheduled], last: date | None
+    store: QuestdbStore, symbol: str, built: Sequence[Scheduled], last: date | None
 ) -> Iterator[Difference]:
     """The first day on which the store's schedule differs from the built one.
 

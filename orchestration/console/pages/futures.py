@@ -66,7 +66,7 @@ def gather_futures(
 def gather_due(console: Console) -> Mapping[str, Any]:
     """The days of ticks that the next load fetches, or why their store takes none."""
     settings, warehouse = console.settings(), console.find_warehouse()
-    if store_state.is_used(settings, warehouse):
+    if store_state.is_used(settings):
         state = store_state.read_state(settings, warehouse)
         if state.error is not None:
             return {"source": SOURCE, "plan": None, "error": describe(state.error)}

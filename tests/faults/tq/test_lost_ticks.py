@@ -1,15 +1,17 @@
 """Stores that lost days, stopped loads, corrected bars: what is fetched again."""
 
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 
-from loaders.ticks.postgres import PostgresStore
-from loaders.ticks.tables import DAY_INDEX
+from loaders.ticks.questdb.store import QuestdbStore
+from loaders.ticks.tables import DAY_INDEX, QUESTDB_TABLES
 from loaders.tq.next_steps import list_next_steps
 from loaders.tq.tick_days.repair import take_out_unlisted
 from loaders.warehouse.postgres import open_warehouse
-from quotemill.ticks.questdb_http import StoreError
+from quotemill.ticks.questdb_http import QuestdbHttp, StoreError
+from tests.integration.ticks.servers import address_of
 from tests.integration.tq.bench import Bench, build_schedule, count_days
 from tests.integration.tq.test_ticks import asked_days, days, stored
 from tests.integration.tq.worlds import (
@@ -32,7 +34,7 @@ def test_a_revision_taken_back_after_a_stop_leaves_no_day_empty(
 
     with monkeypatch.context() as patch:
         patch.setattr(
-            PostgresStore,
+            QuestdbStore,
             "put_index",
             Mock(side_effect=StoreError("stopped before the index was written")),
         )
@@ -116,7 +118,7 @@ def test_a_retry_of_a_load_without_a_first_day_fetches_all(
         f"delete from raw_tq.symbol_day where contract = '{NEW}'"
     )
     with monkeypatch.context() as patch:
-        patch.setattr(PostgresStore, "check", lambda _: ["a table is suspended"])
+        patch.setattr(QuestdbStore, "check", lambda _: ["a table is suspended"])
         assert made.load("ticks").status == "failed"
     assert made.load("ticks", retry=True).total("done") == len(
         [day for day in TRADED if day >= ROLL]
@@ -127,7 +129,7 @@ def test_what_a_stopped_load_did_not_store_is_fetched_again(
     mapped: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(PostgresStore, "write_days", Mock(side_effect=StoreError("no space")))
+        patch.setattr(QuestdbStore, "write_days", Mock(side_effect=StoreError("no space")))
         assert mapped.load("ticks").status == "failed"
     mapped.asked()
     assert count_days(mapped.load("ticks", retry=True)) == asked_days(mapped) == DAYS
@@ -140,3 +142,22 @@ def test_a_named_day_that_is_not_in_the_schedule_is_a_warning(made: Bench) -> No
     assert result.total("done") == 1
     [said] = result.warnings
     assert said == f"1 of 2 days that were asked for are not in the schedule: {named[1]}"
+
+
+def test_ticks_that_an_older_version_left_in_the_warehouse_are_not_passed_over(
+    made: Bench, questdb_folder: Path
+) -> None:
+    made.keep_ticks()  # as that version stored them
+    http = QuestdbHttp(address_of(questdb_folder))
+    for table in QUESTDB_TABLES:
+        http.rows(f"drop table {table.name}")
+    http.close()
+    before = made.rows(INDEX)
+    made.asked()
+    result = made.load("ticks")
+    assert (result.status, made.rows(INDEX), made.asked()) == ("failed", before, [])
+    assert "the warehouse's schema `ticks` holds ticks of an older version" in str(result.error)
+    assert "questdb copy --to questdb" in result.hint
+    with made.connect() as conn:
+        conn.execute("drop schema ticks cascade")
+    assert made.load("ticks").total("done") == DAYS

@@ -1,9 +1,7 @@
 """Days with fewer lots than their day bar: never complete, asked again, never made worse."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, time, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +13,9 @@ from loaders.warehouse.postgres import open_warehouse
 from quotemill.errors import DataQualityError
 from tests.faults.tq.test_ticks import failures
 from tests.faults.tq.test_verify import change_a_price
-from tests.integration.tq.bench import Bench, bench, count_changed_days
+from tests.integration.tq.bench import Bench, count_changed_days
 from tests.integration.tq.test_ticks import asked_days, stored
-from tests.integration.tq.worlds import INDEX, NEW, OLD, SERIES, TRADED, world
+from tests.integration.tq.worlds import INDEX, NEW, OLD, SERIES, TRADED
 
 DAY_INDEX = "ticks.ghtrader_symbol_day_index_v2"
 DAY = TRADED[1]
@@ -29,24 +27,13 @@ def status_of(made: Bench) -> list[tuple[str, int]]:
     return made.rows(f"select status, rows from raw_tq.symbol_day {where}")
 
 
-@pytest.fixture(params=["warehouse", "questdb"])
-def either(request: pytest.FixtureRequest, schedule_dsn: str, tmp_path: Path) -> Iterator[Bench]:
-    """As `mapped`, with ticks in the warehouse or in a real QuestDB."""
-    environ = {}
-    if request.param == "questdb":
-        environ = {"QUOTEMILL_QUESTDB_URL": request.getfixturevalue("questdb_url")}
-    with bench(world(), schedule_dsn, tmp_path, environ=environ) as prepared:
-        yield prepared
-
-
 def records(made: Bench) -> list[tuple[Any, ...]]:
     """The store's own records of days without ticks, or with too few."""
     with closing(open_store(made.settings, open_warehouse(made.settings))) as store:
         return [(row.status, row.attempts) for row in store.no_data()]
 
 
-def test_a_short_day_is_asked_again_until_it_is_whole(either: Bench) -> None:
-    mapped = either
+def test_a_short_day_is_asked_again_until_it_is_whole(mapped: Bench) -> None:
     mapped.sandbox.faults.add(SHORT)
     assert mapped.load("ticks").status == "succeeded"
     assert status_of(mapped) == [("short", 60)]

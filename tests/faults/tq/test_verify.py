@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from loaders.cli import verify as commands
 from loaders.engine.progress import Silent
+from loaders.ticks.open_store import store_label
 from loaders.ticks.questdb.jar import VERSION
 from loaders.tq.tick_days.repair import take_out_unlisted
 from loaders.tq.tick_days.verify import Verification, verify
@@ -46,10 +47,11 @@ def test_loaded_ticks_pass_verification(made: Bench) -> None:
     )
     assert verification.as_json()["first_l5_days"] == {"SHFE.cu": str(TRADED[0])}
     shown = status.read_status(open_warehouse(made.settings), settings=made.settings)
-    expected = f"the warehouse: {DAYS * 150:,} ticks on {DAYS} days of 1 series, up to {TRADED[-1]}"
+    label = store_label(made.settings)
+    expected = f"{label}: {DAYS * 150:,} ticks on {DAYS} days of 1 series, up to {TRADED[-1]}"
     assert (str(shown.ticks), shown.ticks and shown.ticks.problems) == (expected, [])
     assert shown.as_json()["tick_store"] == {
-        "store": "the warehouse",
+        "store": label,
         "series": 1,
         "days": DAYS,
         "ticks": DAYS * 150,

@@ -14,7 +14,6 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from loaders.ticks.postgres import PostgresStore
 from orchestration.cli.export import app
 from orchestration.exports.compat.views import VIEWS, drop_views, make_views
 from quotemill.errors import SettingsError, UsageError
@@ -26,7 +25,6 @@ from tests.integration.dbt.price_market import CODE, DAYS
 from tests.integration.dbt.raw import bar, land, security
 from tests.integration.dbt.raw_futures import contract
 from tests.peer_packages import require_peer_packages
-from tests.ticks import day_of_ticks, write_day
 
 PAGE = ROOT / "docs" / "how-to" / "backtesters.md"
 TICKS = DayKey("KQ.m@CZCE.TA", "CZCE.TA2409", DAYS[3])
@@ -73,9 +71,6 @@ def filled(
     end = datetime.combine(DAYS[0], time(15), ZoneInfo("Asia/Shanghai"))
     land(conn, "index_kline", [bar("sh000001", DAYS[0], "3000") | counts | {"bar_end": end}])
     land(conn, "raw_tq.contract", [contract("CZCE.TA2409", "CZCE.TA", 2024, 9)])
-    store = PostgresStore(warehouse)
-    store.prepare()
-    write_day(store, day_of_ticks(10, TICKS))
     assert dbt("run", "-s", "symbol_dim", "+index_kline_daily", "+known_contracts").success
     return warehouse
 
@@ -142,15 +137,7 @@ def test_vnpy_reads_our_bars_and_ticks(filled: Warehouse, tmp_path: Path, zone: 
     assert [b["close_price"] for b in gold] == [500.0] * len(DAYS)
     assert read["000001.SZSE d"] == [[], []]
 
-    ticks = day_of_ticks(10, TICKS).to_pylist()
-    assert [t["last_price"] for t in read["ticks"]] == [t["last_price"] for t in ticks]
-    assert [t["bid_volume_5"] for t in read["ticks"]] == [t["bid_volume5"] for t in ticks]
-    assert [t["volume"] for t in read["ticks"]] == [t["volume"] for t in ticks]
-    first = ticks[0]["ts"].astimezone().timestamp()
-    assert datetime.fromisoformat(read["ticks"][0]["datetime"]).timestamp() == first
-    start, end = (f"{DAYS[n]}T00:00:00+08:00" for n in (0, -1))
-    assert ["600000", "SSE", "d", len(DAYS), start, end] in read["overview"]
-    assert read["tick overview"] == [["TA409", "CZCE", 10]]
+    assert (read["ticks"], read["tick overview"]) == ([], [])
 
 
 def test_adjusted_bars_take_the_place_of_raw_ones(filled: Warehouse) -> None:
@@ -280,8 +267,6 @@ def test_the_command_names_what_each_view_reads(
     monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", price_market)
     monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    with filled.connect() as conn:
-        conn.execute("drop table ticks.ghtrader_ticks_main_l5_v2")
 
     def call(*arguments: str) -> str:
         done = CliRunner().invoke(app, ["views", *arguments])
@@ -290,10 +275,12 @@ def test_the_command_names_what_each_view_reads(
 
     printed = call("vnpy", "--adjust", "qfq")
     assert "compat.dbbardata reads market.symbol_dim, market.kline_daily_qfq, " in printed
-    assert "compat.dbtickdata is not made\n" in printed
-    assert "  not built yet: ticks.ghtrader_ticks_main_l5_v2\n" in printed
+    assert "compat.dbtickdata reads compat.dbbardata\n" in printed
     assert [view["name"] for view in json.loads(call("optopsy", "--json"))] == [
         "compat.optopsy_chain"
     ]
-    assert call("vnpy", "--drop") == "dropped: compat.dbbardata, compat.dbbaroverview\n"
+    assert (
+        call("vnpy", "--drop")
+        == "dropped: compat.dbbardata, compat.dbtickdata, compat.dbbaroverview, compat.dbtickoverview\n"
+    )
     assert json.loads(call("vnpy", "--drop", "--json")) == {"dropped": []}

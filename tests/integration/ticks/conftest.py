@@ -1,23 +1,19 @@
-"""The three stores that pass the same tests."""
+"""The store by both ways of writing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from loaders.ticks.postgres import PostgresStore
 from loaders.ticks.questdb.store import QuestdbStore
-from loaders.ticks.store import TickStore
 from loaders.ticks.tables import QUESTDB_TABLES
 from quotemill.ticks.questdb_http import QuestdbHttp
-from quotemill.warehouse.postgres import Warehouse
-from tests.integration.ticks.servers import a_server, address_of, open_at
+from tests.integration.ticks.servers import address_of, open_at, shared_server
 
 
 @pytest.fixture(scope="session")
-def questdb_folder() -> Iterator[Path]:
-    with a_server() as folder:
-        yield folder
+def questdb_folder() -> Path:
+    return shared_server()
 
 
 @pytest.fixture
@@ -39,20 +35,10 @@ def questdb_store(empty_questdb: Path) -> Iterator[QuestdbStore]:
     made.close()
 
 
-@pytest.fixture(params=["stage", "ilp", "postgres"])
-def store(
-    request: pytest.FixtureRequest, new_database: Callable[[], str], tmp_path: Path
-) -> Iterator[TickStore]:
-    """An empty store: QuestDB by each of its ways, and PostgreSQL."""
-    made: TickStore
-    if request.param == "postgres":
-        made = PostgresStore(a_warehouse(new_database(), tmp_path))
-    else:
-        made = open_at(request.getfixturevalue("empty_questdb"), request.param)
+@pytest.fixture(params=["stage", "ilp"])
+def store(request: pytest.FixtureRequest, empty_questdb: Path) -> Iterator[QuestdbStore]:
+    """An empty store, by each of its ways."""
+    made = open_at(empty_questdb, request.param)
     made.prepare()
     yield made
     made.close()
-
-
-def a_warehouse(url: str, home: Path) -> Warehouse:
-    return Warehouse(url, "test", False, "market", None, "test", home)

@@ -1,10 +1,11 @@
 """A real QuestDB for tests, started by the code that users start theirs with."""
 
+import functools
 import os
 import signal
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from quotemill.errors import QuotemillError
 from quotemill.ticks.questdb_http import Address
 from tests.requirements import require
 
+AT_END = ExitStack()  # closed once all tests of this process have run
 # a port of its own, and no waiting for a disk that need not survive a power cut
 SMALL = QuestdbSettings(port=0, heap="256m", fsync=False, wait=120.0)
 # threads without work sleep early: half of an idle server's time
@@ -51,6 +53,19 @@ def restart(folder: Path, conf: Mapping[str, str] | None = None) -> None:
     """As after a change of its configuration."""
     server.stop(folder)
     start(folder, conf=conf)
+
+
+@functools.cache
+def shared_server() -> Path:
+    """The folder of one server for all tests of this process; tests/conftest.py ends it."""
+    return AT_END.enter_context(a_server())
+
+
+def url_of(folder: Path) -> str:
+    """The setting that names a server."""
+    address = address_of(folder)
+    scheme, _, place = address.url.partition("://")
+    return f"{scheme}://{address.user}:{address.password}@{place}"
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from loaders.settings import Settings
-from loaders.ticks.open_store import open_questdb, store_label
+from loaders.ticks.open_store import open_store, store_label
 from loaders.ticks.questdb import connection
 from loaders.ticks.questdb.ilp import IlpWriter
 from loaders.ticks.questdb.store import QuestdbStore
@@ -32,7 +32,7 @@ def test_a_server_that_is_down_is_an_error_at_once(
         settings = Settings(
             home=tmp_path, questdb_url=f"http://u:hush@127.0.0.1:{taken.getsockname()[1]}"
         )
-        store = open_questdb(settings)
+        store = open_store(settings)
         with pytest.raises(StoreError, match="does not answer") as raised:
             store.prepare()
     assert "quotemill questdb start" in raised.value.hint
@@ -41,7 +41,7 @@ def test_a_server_that_is_down_is_an_error_at_once(
 
 def test_a_local_server_that_is_down_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="is not running") as raised:
-        open_questdb(Settings(home=tmp_path, questdb_url="local"))
+        open_store(Settings(home=tmp_path, questdb_url="local"))
     assert raised.value.hint == "quotemill questdb start"
     assert list(tmp_path.iterdir()) == []
 
@@ -51,7 +51,7 @@ def test_a_local_server_that_is_down_names_the_command(tmp_path: Path) -> None:
 )
 def test_an_unusable_address_is_a_wrong_setting(tmp_path: Path, url: str) -> None:
     with pytest.raises(SettingsError, match="questdb_url"):
-        open_questdb(Settings(home=tmp_path, questdb_url=url))
+        open_store(Settings(home=tmp_path, questdb_url=url))
 
 
 def test_a_wrong_password_is_a_wrong_setting(

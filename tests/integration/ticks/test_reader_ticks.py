@@ -1,4 +1,4 @@
-"""Ticks by `import quotemill`, from either store."""
+"""Ticks by `import quotemill`."""
 
 from collections.abc import Callable
 from datetime import date
@@ -8,10 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import quotemill
-from loaders.ticks.postgres import PostgresStore
-from loaders.ticks.store import TickStore
 from quotemill.ticks.columns import DayKey
-from tests.integration.ticks.conftest import a_warehouse
 from tests.integration.ticks.servers import open_at
 from tests.integration.ticks.test_stores import indexed
 from tests.ticks import KEY, day_of_ticks, write_day
@@ -19,23 +16,19 @@ from tests.ticks import KEY, day_of_ticks, write_day
 LATER = DayKey(KEY.symbol, "SHFE.cu2602", date(2025, 11, 17))
 
 
-@pytest.mark.parametrize("kind", ["questdb", "postgres"])
 def test_ticks_of_a_variety_come_day_by_day(
-    kind: str,
-    request: pytest.FixtureRequest,
     new_database: Callable[[], str],
+    empty_questdb: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    dsn, home = new_database(), tmp_path
-    store: TickStore
-    if kind == "questdb":
-        folder: Path = request.getfixturevalue("empty_questdb")
-        home, store = folder.parent, open_at(folder)
-        monkeypatch.setenv("QUOTEMILL_QUESTDB_URL", "local")
-    else:
-        store = PostgresStore(a_warehouse(dsn, tmp_path))
+    dsn, home, store = new_database(), empty_questdb.parent, open_at(empty_questdb)
+    with (
+        quotemill.open(url=dsn, home=tmp_path) as market,
+        pytest.raises(quotemill.Error, match="there are no ticks of"),
+    ):
+        market.futures_ticks("SHFE.cu")
     with quotemill.open(url=dsn, home=home) as market:
         with pytest.raises(quotemill.Error, match="there are no ticks of"):
             market.futures_ticks("SHFE.cu")

@@ -1,12 +1,14 @@
 """A warehouse, simulated futures servers and the loader between them, for tests to drive."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psycopg
 
 from loaders.engine.load import Load
 from loaders.engine.request import LoadRequest
@@ -18,6 +20,7 @@ from loaders.tq.client.program.codes import own_code
 from loaders.trading_time import SHANGHAI
 from tests.bench import Heard, WarehouseQueries
 from tests.requirements import require
+from tests.tick_mirror import mirrored, serve
 
 if TYPE_CHECKING:
     from loaders.sandbox.tq.service import TqSandbox
@@ -48,6 +51,27 @@ class Bench(WarehouseQueries):
             retry=retry,
             on_start=on_start,
         )
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Of the warehouse; of QuestDB's tables as schema `ticks`."""
+        with self.connect() as conn, self._mirror(conn, query, back=False):
+            return conn.execute(query.encode(), values or None).fetchall()
+
+    def execute(self, statement: str) -> None:
+        with self.connect() as conn, self._mirror(conn, statement, back=True):
+            conn.execute(statement.encode())
+
+    def keep_ticks(self) -> None:
+        """Let copies of the warehouse's database bring the ticks with them."""
+        with self.connect() as conn, mirrored(conn, self.settings, back=False):
+            pass
+
+    def _mirror(
+        self, conn: psycopg.Connection, sql: str, *, back: bool
+    ) -> AbstractContextManager[None]:
+        if "ticks.ghtrader" in sql or "schema ticks" in sql:
+            return mirrored(conn, self.settings, back=back)
+        return nullcontext()
 
     def asked(self, *words: str) -> list[str]:
         """The client's requests since the last call that contain all the words."""
@@ -89,6 +113,8 @@ def bench(
     quick = {"backoff": 0.0, "pace": 0.0, "retries": 1, "wait": 0.0}
     quick |= {"days_per_process": 100, "concurrency": 1}
     environment = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)} | (environ or {})
+    if "QUOTEMILL_QUESTDB_URL" not in environment:
+        environment["QUOTEMILL_QUESTDB_URL"] = serve(dsn)
     with TqSandbox(world, faults, clock) as sandbox:
         settings = load_settings(environment, cwd=home, tq=sandbox.settings() | quick | tq)
         yield Bench(sandbox, settings, Heard())

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.ticks.conftest import empty_questdb, questdb_folder  # noqa: F401
-from tests.integration.ticks.servers import address_of
+from tests.integration.ticks.servers import url_of
 from tests.integration.tq.bench import Bench, bench, build_schedule, count_days
 from tests.integration.tq.worlds import DAYS, world
 
@@ -40,6 +40,7 @@ def made(filled_database: Callable[..., str], tmp_path: Path) -> Iterator[Bench]
             build_schedule(first)
             result = first.load("ticks")
             assert (result.status, count_days(result)) == ("succeeded", DAYS)
+            first.keep_ticks()
 
     with bench(world(), filled_database("ticks", fill), tmp_path) as prepared:
         yield prepared
@@ -47,7 +48,5 @@ def made(filled_database: Callable[..., str], tmp_path: Path) -> Iterator[Bench]
 
 @pytest.fixture
 def questdb_url(empty_questdb: Path) -> str:  # noqa: F811
-    """The setting that names the session's server."""
-    address = address_of(empty_questdb)
-    scheme, _, place = address.url.partition("://")
-    return f"{scheme}://{address.user}:{address.password}@{place}"
+    """The setting that names the process's server."""
+    return url_of(empty_questdb)

@@ -8,7 +8,7 @@ import pytest
 
 from loaders.engine.load import Load
 from loaders.engine.result import LoadResult
-from loaders.ticks.postgres import PostgresStore
+from loaders.ticks.questdb.store import QuestdbStore
 from loaders.tq.datasets import tick_minute
 from loaders.tq.next_steps import list_next_steps
 from loaders.tq.tick_days import plan
@@ -142,16 +142,16 @@ def test_a_price_that_no_table_can_hold_makes_no_minutes_and_claims_none(
 ) -> None:
     before = made.rows(MINUTES)
     made.execute("truncate raw_tq.tick_minute, raw_tq.tick_minute_day")
-    read = PostgresStore.read_day
+    read = QuestdbStore.read_day
 
-    def read_huge(store: PostgresStore, key: DayKey, *args: Any, **kwargs: Any) -> Any:
+    def read_huge(store: QuestdbStore, key: DayKey, *args: Any, **kwargs: Any) -> Any:
         ticks = read(store, key, *args, **kwargs)
         at = ticks.schema.get_field_index("last_price")
         huge = pa.array([3e12] * ticks.num_rows, pa.float64())
         return ticks.set_column(at, "last_price", huge) if key.trading_day == END else ticks
 
     with monkeypatch.context() as patch:
-        patch.setattr(PostgresStore, "read_day", read_huge)
+        patch.setattr(QuestdbStore, "read_day", read_huge)
         result = made.load("ticks")
     assert (result.status, made_days(result)) == ("succeeded", DAYS - 1)
     assert "no minutes can be made of its ticks: open" in str(result.warnings)
@@ -209,7 +209,7 @@ def test_a_store_that_goes_away_before_the_minutes_costs_no_ticks(
         raise StoreError("the tick store cannot be reached")
 
     with monkeypatch.context() as patch:
-        patch.setattr(PostgresStore, "read_day", refuse)
+        patch.setattr(QuestdbStore, "read_day", refuse)
         result = mapped.load("ticks")
     assert (result.status, result.exit_code, len(mapped.rows(INDEX))) == ("partial", 4, DAYS)
     assert "cannot be reached" in str(result.error)

@@ -12,8 +12,8 @@ import pytest
 from loaders.sandbox.tq.varieties import TO_2300, VARIETIES, Variety
 from loaders.sandbox.tq.world import World
 from loaders.ticks.open_store import open_store
-from loaders.ticks.postgres import PostgresStore
 from loaders.ticks.questdb import server
+from loaders.ticks.questdb.store import QuestdbStore
 from loaders.tq.next_steps import list_next_steps
 from loaders.tq.tick_days import schedule
 from loaders.tq.tick_days.ledger import LedgerRow
@@ -141,8 +141,8 @@ def test_a_revision_fetches_days_of_other_contracts_and_stamps_the_rest(
     made: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[Any] = []
-    read = PostgresStore.index
-    monkeypatch.setattr(PostgresStore, "index", lambda *given: reads.append(0) or read(*given))
+    read = QuestdbStore.index
+    monkeypatch.setattr(QuestdbStore, "index", lambda *given: reads.append(0) or read(*given))
     before = {row[:2]: row for row in made.rows(INDEX)}
     made.sandbox.faults.add(f"revise-mains:contract={NEW}:by=-1")
     build_schedule(made)
