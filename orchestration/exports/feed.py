@@ -33,9 +33,9 @@ class Position:
 
 
 def has_feed(conn: psycopg.Connection, source: Source) -> bool:
-    """Whether the rows are a table that writes to the feed: a landed one, or a model's.
+    """Whether the feed names each change of the rows: of a landed table, or of one built by it.
 
-    A view does not, nor does a continuous aggregate, whose running day is in no feed.
+    Not of a view, nor of a continuous aggregate, whose running day is in no feed.
     """
     from loaders.sources import landed_tables
 

@@ -60,7 +60,8 @@ def test_after_each_event_a_followed_export_equals_a_fresh_one(
             shutil.rmtree(copy.root / fresh)
         return written
 
-    nothing = dict.fromkeys(OF_THE_REAL_MARKET, 0)
+    # a build compares all of symbol_dim and has no cursor for it: it is read as a whole
+    nothing = dict.fromkeys(OF_THE_REAL_MARKET, 0) | {"symbols": 1}
     assert follow("nothing") == nothing
     land(conn, "kline_daily", [bar(code, old, "12.34")])
     assert follow("a correction") == nothing | {"bars": 1, "codes": 1}
