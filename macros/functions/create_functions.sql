@@ -23,7 +23,6 @@
         sfunc = numeric_mul, stype = numeric, initcond = '1', parallel = safe
     );
     {{ option_functions() }}
-    {{ american_functions() }}
     {{ reading_functions() }}
     {%- endif %}
 {%- endmacro %}

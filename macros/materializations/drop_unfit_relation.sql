@@ -8,21 +8,8 @@
     {%- set name = existing.schema ~ '.' ~ existing.identifier -%}
     {%- set reason = name ~ " no longer fits its query (" ~ why ~ ") and must be built again" -%}
     {%- if not carried -%}{%- do refuse_lost_rows(existing, reason) -%}{%- endif -%}
-    {%- set built = run_query(
-        "select schema_name || '.' || relation_name from ops.managed_relation
-        where relation_name in ('" ~ removed_models() | join("', '") ~ "')"
-    ).columns[0].values() | list -%}
-    {%- for node in graph.nodes.values() if node.unique_id in selected_resources -%}
-        {%- do built.append(node.schema ~ '.' ~ node.alias) -%}
-    {%- endfor -%}
     {%- set readers = readers_of(existing) -%}
-    {%- if not should_full_refresh() and readers | reject('in', built) | list -%}
-        {{ exceptions.raise_compiler_error(
-            reason ~ ": dbt build --full-refresh --select " ~ this.identifier
-            ~ "+ drops it, and with it " ~ readers | join(', ')
-            ~ ". Save first what is not a model of this project."
-        ) }}
-    {%- endif -%}
+    {%- do refuse_other_readers(readers, reason) -%}
     {%- do exceptions.warn(
         reason ~ (": dropped with " ~ readers | join(', ') if readers else "")
     ) -%}
@@ -40,8 +27,43 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# The views that read a relation, and those that read them. #}
-{% macro readers_of(existing) -%}
+{# Drop columns, with the views that read them: see drop_unfit_relation. #}
+{% macro drop_columns(existing, names) -%}
+    {%- set readers = readers_of(existing, names) -%}
+    {%- do refuse_other_readers(
+        readers, existing.schema ~ '.' ~ existing.identifier ~ " loses " ~ names | join(', ')
+    ) -%}
+    {%- for reader in readers -%}
+        {%- set schema, identifier = reader.split('.') -%}
+        {%- set view = adapter.get_relation(existing.database, schema, identifier) -%}
+        {%- if view -%}{%- do adapter.drop_relation(view) -%}{%- endif -%}
+    {%- endfor -%}
+    {%- do run_query(
+        "alter table " ~ existing ~ " drop column " ~ names | join(' cascade, drop column ')
+        ~ " cascade"
+    ) -%}
+{%- endmacro %}
+
+{# Stop, unless this run builds each of the readers again, or an earlier version had it. #}
+{% macro refuse_other_readers(readers, reason) -%}
+    {%- set built = run_query(
+        "select schema_name || '.' || relation_name from ops.managed_relation
+        where relation_name in ('" ~ removed_models() | join("', '") ~ "')"
+    ).columns[0].values() | list -%}
+    {%- for node in graph.nodes.values() if node.unique_id in selected_resources -%}
+        {%- do built.append(node.schema ~ '.' ~ node.alias) -%}
+    {%- endfor -%}
+    {%- if not should_full_refresh() and readers | reject('in', built) | list -%}
+        {{ exceptions.raise_compiler_error(
+            reason ~ ": dbt build --full-refresh --select " ~ this.identifier
+            ~ "+ drops it, and with it " ~ readers | join(', ')
+            ~ ". Save first what is not a model of this project."
+        ) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# The views that read a relation, or some of its columns, and those that read them. #}
+{% macro readers_of(existing, columns=[]) -%}
     {{ return(run_query("
         with recursive readers as (
             select '" ~ existing ~ "'::regclass::oid as oid
@@ -53,6 +75,15 @@
                 and d.refclassid = 'pg_class'::regclass
                 and d.classid = 'pg_rewrite'::regclass
             inner join pg_rewrite as w on d.objid = w.oid
+            where
+                " ~ (not columns) ~ "
+                or r.oid <> '" ~ existing ~ "'::regclass
+                or d.refobjsubid in (
+                    select attnum from pg_attribute
+                    where
+                        attrelid = '" ~ existing ~ "'::regclass
+                        and attname in ('" ~ columns | join("', '") ~ "')
+                )
         )
         select n.nspname || '.' || c.relname
         from readers as r

@@ -4,7 +4,7 @@ _COLUMNS = {
     "USD per share": """
         bid ask mid spread last close_prev strike opt_price_model pv_dividend und_price und_bid
         und_ask und_last underlying_price underlying_close parity_gap mid_first mid_high mid_low
-        mid_last close_slot_bid close_slot_ask forward early_exercise
+        mid_last close_slot_bid close_slot_ask forward
     """,
     "contracts": "bid_size ask_size last_size volume_contracts open_interest",
     "fraction": "spread_pct moneyness",

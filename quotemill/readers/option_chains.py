@@ -29,7 +29,8 @@ def read_option_chain(
 ) -> pa.Table:
     """A row per contract, by expiry, right and strike.
 
-    slot: HH:MM in New York; None: the close, with open interest and the volatility of the mid
+    slot: HH:MM in New York; None: the close, with open interest and, of an index, the volatility
+        of the mid
 
     Raises NotListed for a symbol, a day or a slot that is not there.
     """

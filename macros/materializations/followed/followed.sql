@@ -64,7 +64,8 @@
 
 {#
     The columns of a table, after those were added that only the query in pg_temp.quotemill_probe
-    has. One with other columns, types or key is dropped (see drop_unfit_relation); then none.
+    has, and those dropped that it no longer has: its rows stay, some of which nothing could build
+    again. One with other types or another key is dropped (see drop_unfit_relation); then none.
 #}
 {% macro fit_existing_table(existing) -%}
     {%- set oid = "'" ~ existing ~ "'::regclass" -%}
@@ -74,6 +75,7 @@
             coalesce(q.attname, t.attname) as name,
             format_type(q.atttypid, q.atttypmod) as data_type,
             t.attname is null as is_new,
+            q.attname is null as is_gone,
             ((q.atttypid, q.atttypmod) is distinct from (t.atttypid, t.atttypmod)) as is_other
         from (
             select * from pg_attribute
@@ -86,7 +88,8 @@
         order by t.attnum, q.attnum
     ").rows -%}
     {%- set wrong = [] -%}
-    {%- for column in columns if column['is_other'] and not column['is_new'] -%}
+    {%- for column in columns
+        if column['is_other'] and not column['is_new'] and not column['is_gone'] -%}
         {%- do wrong.append('column ' ~ column['name']) -%}
     {%- endfor -%}
     {%- if not existing.is_table -%}
@@ -109,5 +112,7 @@
             add column " ~ column['name'] ~ " " ~ column['data_type']
         ) -%}
     {%- endfor -%}
-    {{ return(columns) }}
+    {%- set gone = columns | selectattr('is_gone') | map(attribute='name') | list -%}
+    {%- if gone -%}{%- do drop_columns(existing, gone) -%}{%- endif -%}
+    {{ return(columns | rejectattr('is_gone') | list) }}
 {%- endmacro %}

@@ -142,6 +142,28 @@ def test_a_new_column_is_added_and_filled(conn: psycopg.Connection, built: Dbt) 
     assert oids(conn, "market.kline_daily_qfq") == before
 
 
+def test_a_column_that_goes_leaves_the_rows_and_names_its_readers(
+    conn: psycopg.Connection, built: Dbt
+) -> None:
+    table = "market.kline_daily_qfq"
+    conn.execute(f"alter table {table} add column gone integer default 7".encode())
+    conn.execute("create schema research")
+    conn.execute(f"create view research.mine as select gone from {table}".encode())
+    conn.execute(f"create view research.closes as select close from {table}".encode())
+    before = oids(conn, table)
+
+    refused = built(*BARS_AGAIN)
+
+    assert refused.refuses(table, "loses gone", "research.mine"), refused.error
+    assert "research.closes" not in refused.error
+    conn.execute("drop view research.mine")
+    assert built(*BARS_AGAIN).success
+    assert oids(conn, table) == before
+    columns = "select attname from pg_attribute where attrelid = %s::regclass and attname = 'gone'"
+    assert conn.execute(columns, (table,)).fetchall() == []
+    assert conn.execute("select count(*) from research.closes").fetchone() == (60,)
+
+
 def test_a_table_that_does_not_fit_names_its_readers(conn: psycopg.Connection, built: Dbt) -> None:
     conn.execute("create schema research")
     conn.execute("alter table market.kline_daily_qfq alter column close type double precision")

@@ -140,7 +140,6 @@ select
     v.forward,
     v.iv_from_bid,
     v.iv_from_ask,
-    v.early_exercise,
     v.iv_flag
 from quotes as c
 inner join contract_days as d

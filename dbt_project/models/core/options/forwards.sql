@@ -15,24 +15,13 @@ with implied as (
         *,
         case
             when
-                nearness <= case when is_american then 3 else 5 end
+                not is_american
+                and nearness <= 5
                 and half_spreads <= 3 * greatest(nearest_half_spreads, 0.05)
                 and distance is not null
                 then strike + (call_price - put_price) * exp(rate * years)
-        end as european_forward
-    from {{ changed(ref('int_option_strikes__paired')) }}
-),
-
-solved as materialized (
-    select
-        *,
-        case
-            when european_forward is null or not is_american or spot is null then european_forward
-            else {{ inner_schema() }}.implied_forward(
-                call_price, put_price, spot, strike, years, rate, ex_years, amounts
-            )
         end as forward
-    from implied
+    from {{ changed(ref('int_option_strikes__paired')) }}
 ),
 
 chains as (
@@ -47,7 +36,7 @@ chains as (
         min(ex_years) as ex_years,
         min(amount) as amount,
         (count(*) filter (where forward > 0))::integer as pair_count,
-        count(european_forward) as tried_count,
+        count(forward) as tried_count,
         coalesce(
             percentile_cont(0.5) within group (order by spot) filter (where forward > 0), avg(spot)
         ) as spot,
@@ -57,14 +46,11 @@ chains as (
         percentile_cont(0.5) within group (
             order by half_spreads * exp(rate * years)
         ) filter (where forward > 0) as forward_error,
-        percentile_cont(0.5) within group (
-            order by (forward - european_forward) * exp(-rate * years)
-        ) filter (where forward > 0) as early_exercise,
         percentile_cont(0.5) within group (order by {{ inner_schema() }}.implied_deviation(
             -abs(ln(forward / strike)),
             least(call_price, put_price) * exp(rate * years) / sqrt(forward * strike)
         ) / sqrt(years)) filter (where forward > 0) as iv_of_pairs
-    from solved
+    from implied
     group by {{ chain_columns() }}
 ),
 
@@ -86,11 +72,7 @@ valued as (
             when spot > coalesce(pv_dividend, nullif(pv_announced, 0))
                 then (spot - coalesce(pv_dividend, pv_announced)) * exp(rate * years)
         end as forward,
-        -- of an index without the source's word nothing is usual
-        case
-            when is_american or pv_dividend is not null
-                then (spot - coalesce(pv_dividend, pv_announced)) * exp(rate * years)
-        end as usual_forward
+        (spot - pv_dividend) * exp(rate * years) as usual_forward
     from expected
 )
 
@@ -111,29 +93,17 @@ select
     method,
     pair_count,
     iv_of_pairs,
-    early_exercise::numeric(18, 6) as early_exercise,
     {{ merged_flags("'{}'::text[]", {
         'few_pairs': 'pair_count between 1 and 2',
-        'no_pairs': 'tried_count = 0',
+        'no_pairs': 'not is_american and tried_count = 0',
         'unsolved_pairs': 'pair_count = 0 and tried_count > 0',
         'no_spot': 'spot is null',
         'late_spot': 'is_late_spot',
         'wide_quotes': 'forward_error > 0.008 * forward * sqrt(years)',
-        'cash_dividend': 'is_american and cardinality(ex_dates) > 0
-            and (
-                years < 60 / 365.0 or years > 1.01 or amount >= 0.005 * spot
-                or expiry - ex_dates[cardinality(ex_dates)] < 30
-            )',
         'dividend_mismatch': 'is_american and abs(pv_dividend - pv_announced)
             > greatest(0.05 * pv_announced, 0.0001 * spot)',
-        'low_volatility': 'is_american and rate > 0
-            and iv_of_pairs < 2.5 * rate * sqrt(years)',
-        'high_volatility': 'is_american and iv_of_pairs > 0.9',
         'unexplained_carry': "method = 'parity' and usual_forward > 0
-            and abs(ln(forward / usual_forward)) > forward_error / forward + case
-                when is_american and years < 30 / 365.0 then abs(rate) * years / 8
-                else 0.002 + 0.01 * years
-            end",
+            and abs(ln(forward / usual_forward)) > forward_error / forward + 0.002 + 0.01 * years",
     }) | indent }} as data_quality_flag,
     forward_error::numeric(18, 6) as forward_error,
     ex_dates,

@@ -21,17 +21,15 @@ quotes as (
         q.rollup_source_view,
         q.sample_time,
         q.trading_class,
+        q.expiry,
         q.option_right,
         q.is_american,
         q.years,
-        {{ spot_of_forward('q', 'f') | indent(8) }} as spot,
         q.mid,
+        q.iv as source_iv,
         q.strike::double precision as strike,
         {{ forward_of_quote('q', 'f') | indent(8) }} as forward,
-        f.rate,
-        q.expiry,
-        f.ex_dates,
-        f.dividend_amount
+        f.rate
     from valued as q
     inner join {{ ref('forwards') }} as f
         on {{ same_chain('q', 'f') }}
@@ -47,31 +45,34 @@ normalised as (
     select
         *,
         ln(strike / forward) as log_strike,
-        case
-            when (option_right = 'C') = (forward <= strike) then -abs(ln(forward / strike))
-        end as x,
-        exp(-rate * years) * sqrt(forward * strike) as unit,
-        {{ years_until_ex_dates('quotes') | indent(8) }} as ex_years,
-        array_fill(dividend_amount::double precision, array[coalesce(cardinality(ex_dates), 0)])
-            as amounts
+        case when not is_american then -abs(ln(forward / strike)) end as x,
+        exp(-rate * years) * sqrt(forward * strike) as unit
     from quotes
+    where (option_right = 'C') = (forward <= strike)
 ),
 
-solved as materialized (
+solved as (
     {{ implied_volatilities('normalised', ['mid']) | indent }}
+),
+
+-- an American option has the volatility of the source's model
+valued_quotes as materialized (
+    select
+        *,
+        case when is_american then source_iv else iv_from_mid end as iv
+    from solved
 ),
 
 -- delta of the forward, without discount: of a call N(d1), of a put N(d1) - 1
 measured as (
     select
         *,
-        iv_from_mid as iv,
         abs({{ inner_schema() }}.normal_cdf(
             case option_right when 'C' then 1 else -1 end
-            * (iv_from_mid * sqrt(years) / 2 - log_strike / (iv_from_mid * sqrt(years)))
+            * (iv * sqrt(years) / 2 - log_strike / (iv * sqrt(years)))
         )) as delta
-    from solved
-    where iv_from_mid > 0
+    from valued_quotes
+    where iv > 0
 ),
 
 neighbours as (

@@ -16,9 +16,6 @@ with quotes as (
         coalesce(f.forward_error, 0)::double precision as forward_error,
         f.pair_count,
         exp(-f.rate * q.years) as discount,
-        f.rate,
-        f.ex_dates,
-        f.dividend_amount,
         f.data_quality_flag as iv_flag,
         -- a pair alone would prove itself
         greatest(
@@ -37,13 +34,10 @@ normalised as (
     select
         *,
         case
-            when (option_right = 'C') = (forward <= strike)
+            when not is_american and (option_right = 'C') = (forward <= strike)
                 then -abs(ln(forward / strike::double precision))
         end as x,
-        discount * sqrt(forward * strike::double precision) as unit,
-        {{ years_until_ex_dates('quotes') | indent(8) }} as ex_years,
-        array_fill(dividend_amount::double precision, array[coalesce(cardinality(ex_dates), 0)])
-            as amounts
+        discount * sqrt(forward * strike::double precision) as unit
     from quotes
 ),
 
@@ -100,14 +94,6 @@ checked as (
             iv_from_ask is not null
             and iv < coalesce(iv_from_bid, 0) - greatest(0.02, 0.1 * iv)
         ) as is_iv_mismatch,
-        mid - unit * (
-            exp(x / 2) * {{ inner_schema() }}.normal_cdf(
-                x / (iv_from_mid * sqrt(years)) + iv_from_mid * sqrt(years) / 2
-            )
-            - exp(-x / 2) * {{ inner_schema() }}.normal_cdf(
-                x / (iv_from_mid * sqrt(years)) - iv_from_mid * sqrt(years) / 2
-            )
-        ) as early_exercise,
         case
             when pair_size < 2 or abs(spot / strike::double precision - 1) > 0.05 then null
             when is_american
@@ -162,13 +148,6 @@ select
     iv_from_bid,
     iv_from_mid,
     iv_from_ask,
-    (
-        case
-            when iv_from_mid is null then null
-            when is_american then greatest(early_exercise, 0)
-            else 0
-        end
-    )::numeric(18, 6) as early_exercise,
     is_iv_mismatch,
     iv_flag,
     parity_gap::numeric(18, 6) as parity_gap,

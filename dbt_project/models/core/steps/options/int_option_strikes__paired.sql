@@ -50,7 +50,6 @@ chained as (
 
 select
     *,
-    array_fill(amount, array[cardinality(ex_dates)]) as amounts,
     {{ years_until_ex_dates('chained') | indent }} as ex_years,
     row_number() over nearest as nearness,
     first_value(half_spreads) over nearest as nearest_half_spreads
