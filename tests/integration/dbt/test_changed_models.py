@@ -92,7 +92,7 @@ def test_a_seed_with_a_new_column_is_loaded_into_the_same_table(
     conn: psycopg.Connection, built: Dbt
 ) -> None:
     table = "quotemill_intermediate.us_corporate_actions"
-    query = f"select symbol, source, line from {table} order by line".encode()
+    query = f"select symbol, source from {table} order by 1, 2".encode()
     rows = conn.execute(query).fetchall()
     conn.execute(f"alter table {table} drop column source cascade".encode())
     before = oids(conn, table)
