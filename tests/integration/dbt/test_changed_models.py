@@ -88,19 +88,15 @@ def test_a_changed_macro_reaches_old_rows_at_the_next_build(
     assert conn.execute(highs, (0,)).fetchall() == higher
 
 
-def test_a_seed_with_a_new_column_is_loaded_into_the_same_table(
-    conn: psycopg.Connection, built: Dbt
-) -> None:
+def test_a_seed_with_a_new_column_is_loaded_whole(conn: psycopg.Connection, built: Dbt) -> None:
     table = "quotemill_intermediate.us_corporate_actions"
     query = f"select symbol, source from {table} order by 1, 2".encode()
     rows = conn.execute(query).fetchall()
     conn.execute(f"alter table {table} drop column source cascade".encode())
-    before = oids(conn, table)
 
     for arguments in ((), ("--full-refresh",)):
         assert built("seed", "-s", "us_corporate_actions", *arguments).success
         assert conn.execute(query).fetchall() == rows
-        assert oids(conn, table) == before
 
 
 def test_full_refresh_repairs_in_place_and_drops_nothing(

@@ -20,10 +20,11 @@ select
     trade_date,
     put_volume::bigint as put_volume,
     call_volume::bigint as call_volume,
-    round(put_volume / nullif(call_volume, 0), 4) as volume_ratio,
+    round(put_volume / nullif(call_volume, 0), 4)::numeric(24, 4) as volume_ratio,
     put_open_interest::bigint as put_open_interest,
     call_open_interest::bigint as call_open_interest,
-    round(put_open_interest / nullif(call_open_interest, 0), 4) as open_interest_ratio,
+    round(put_open_interest / nullif(call_open_interest, 0), 4)::numeric(24, 4)
+        as open_interest_ratio,
     contract_count,
     open_interest_count,
     is_open_interest_final
