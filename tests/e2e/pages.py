@@ -73,6 +73,14 @@ NOT_RUN = {
         "timescaledb",
         "quotemill warehouse upgrade-timescale --dry-run",
     ): "tests/integration/dbt/test_daily_hypertables converts day bars",
+    (
+        "warehouse",
+        "quotemill warehouse psql -c",
+    ): "stops the server; tests/integration/warehouse/test_server_sizes sets sizes so",
+    (
+        "warehouse",
+        "psql -c",
+    ): "needs a superuser of TimescaleDB; test_dump_of_hypertables restores into such a database",
 }
 # run beside the rows that they need: tests/e2e/archive/test_page.py and
 # tests/integration/ticks/test_pages.py
