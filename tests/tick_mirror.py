@@ -57,8 +57,8 @@ def fill_store(conn: psycopg.Connection, store: QuestdbStore) -> None:
     """Tables that the schema lacks go; without the schema all."""
     http = store._connection.http()
     for table in QUESTDB_TABLES:
-        found = conn.execute("select to_regclass(%s)", (f"ticks.{table.name}",)).fetchone()
-        if found == (None,):
+        mirrored = conn.execute("select to_regclass(%s)", (f"ticks.{table.name}",)).fetchone()
+        if mirrored == (None,):
             http.rows(f"drop table if exists {table.name}")
             continue
         http.rows(table.questdb_ddl())

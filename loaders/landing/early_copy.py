@@ -3,8 +3,8 @@
 To extract keeps one processor busy, and COPY another. So what dlt gets goes to the server at once,
 in a transaction that stays open and keeps readers of the table waiting. The file of the package is
 what counts: when its turn comes and its rows are there, and no others, it takes the transaction
-over, and what is left is the change feed, the key, the indexes and the commit. In any other case, and where the process dies, the server undoes the
-rows, and the file lands as any other.
+over, and what is left is the change feed, the key, the indexes and the commit. In any other case,
+and where the process dies, the server undoes the rows, and the file lands as any other.
 """
 
 import logging

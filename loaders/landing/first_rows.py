@@ -1,9 +1,9 @@
 """The first rows of a table: its key and indexes are dropped and built in their transaction.
 
 Kept up row by row a key costs as much as all else of a COPY: 0.6 µs a row of the server's
-processor, and 0.2 to build it at once; an index by date alone costs 1.4 µs, and 0.3. Whoever reads
-the table meanwhile waits for the end of the transaction. Nobody else ever sees the table without
-its key, and a killed load leaves it as it was: empty, with key and indexes.
+processor, and 0.2 to build it at once; an index by date alone costs 1.4 µs, and 0.3. Readers of the
+table wait for the end of the transaction. No other session sees the table without its key, and a
+killed load leaves it as it was: empty, with key and indexes.
 """
 
 from collections.abc import Sequence

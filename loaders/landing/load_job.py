@@ -149,8 +149,9 @@ def land(
     """Land batches of one table as one package; the counts are of the rows of that table.
 
     The batches are drawn while dlt extracts, so memory stays flat. Their rejected rows land in the
-    table `rejects`, what they have beside their rows in `beside`. With `copies_early` the first rows
-    of a table land while dlt extracts them, which takes a transaction as long as the batches do.
+    table `rejects`, what they have beside their rows in `beside`. With `copies_early` the first
+    rows of a table land while dlt extracts them, which takes a transaction as long as the batches
+    do.
     Raises DataQualityError where a table refuses rows: then their package is dropped.
     """
     destination: Any = pipeline.destination
@@ -240,8 +241,8 @@ def _explain_refused(table: str, error: psycopg.Error) -> DataQualityError:
     """The error of rows that pass the declaration of their table, and that the table refuses."""
     known = DataQualityError(
         f"{table} refuses a package of rows: {error.diag.message_primary or error}",
-        hint="drop the constraint, the index or the trigger that was added to the table, or give its "
-        "column the type back, then run again: the rows are fetched again",
+        hint="drop the constraint, the index or the trigger that was added to the table, or give "
+        "its column the type back, then run again: the rows are fetched again",
     )
     known.__cause__ = error
     return known

@@ -61,7 +61,7 @@ def row_key(row: Mapping[str, Any], key: Sequence[str]) -> str:
 
 
 def open_rejects(conn: psycopg.Connection, landed: LandedTable, dataset: str) -> list[Rejected]:
-    """The rejected rows of a dataset that are not withdrawn; `landed` is that of `rejected_rows`."""
+    """The rejected rows of a dataset that are not withdrawn; `landed` is `rejected_rows`."""
     rows = conn.execute(
         f"select row_key, field, rule, value, payload from {landed.qualified} "
         "where dataset = %s and is_withdrawn is not true".encode(),

@@ -1,8 +1,8 @@
 {#
     Empty the table of a seed, whose file dbt then loads. dbt's own truncates it, which waits for
     every reader, a backup of hours too, and lets later ones wait behind it; with --full-refresh it
-    drops the table and all views on it. Here only a table with other columns or types is created
-    anew: the build that changes them makes its views again.
+    drops the table and all views on it. Here only a table with other columns or types is replaced:
+    the build that changes them creates its views again.
 #}
 {% macro postgres__reset_csv_table(model, full_refresh, old_relation, agate_table) -%}
     {%- set types, present = {}, {} -%}

@@ -119,8 +119,8 @@ def retain(
 ) -> RetentionResult:
     """Drop slots older than so many days (`intraday_retain_days`), and logs of errors.
 
-    One of VIEWS may be named; `older_than` is that of the slots unless it is `errors`. A dry run checks everything, files included. Raises UsageError before the first
-    build, LockHeldError.
+    One of VIEWS may be named; `older_than` is that of the slots unless it is `errors`. A dry run
+    checks everything, files included. Raises UsageError before the first build, LockHeldError.
     """
     days_back = older_than or settings.ib.intraday_retain_days
     log_days = settings.ib.error_log_retain_days

@@ -65,8 +65,8 @@ def restore(warehouse: Warehouse, file: Path, *, clean: bool) -> DumpResult:
             former = find_content(conn)
         content = secrets.token_hex(6)
         script = _Script(warehouse, server, dumped)
-        kept = present.difference(server.schemas)
-        parts = _parts(script, kept, functions, content, clean=held > 0)
+        remaining = present.difference(server.schemas)
+        parts = _parts(script, remaining, functions, content, clean=held > 0)
         try:
             script.run(parts)
         except UpstreamError as error:
@@ -166,11 +166,11 @@ def _refuse_readers(conn: psycopg.Connection, schemas: Sequence[str]) -> None:
 
 
 def _parts(
-    script: "_Script", kept: set[str], functions: str | None, content: str, *, clean: bool
+    script: "_Script", remaining: set[str], functions: str | None, content: str, *, clean: bool
 ) -> Generator[bytes, None, None]:
     """The script, in blocks.
 
-    kept: schemas that are there and not replaced
+    remaining: schemas that are there and not replaced
     functions: the schema of TimescaleDB's, for a dump with hypertables
     """
     for name in script.server.schemas:
@@ -181,7 +181,7 @@ def _parts(
     entries = [
         line
         for line in script.dumped.entries
-        if schema_entry(line) not in kept and not _EXTENSION.search(line)
+        if schema_entry(line) not in remaining and not _EXTENSION.search(line)
     ]
     # of an embedded server the dump has tables of its user too
     yield from script.restored(entries, clean=clean)

@@ -172,9 +172,9 @@ def invoke(
 
     Returns dbt's own result. dbt prints to stdout; with `quiet` it prints nothing, and its errors
     are in its log. Raises UpstreamError where a failure is the server's or a full disk's, and
-    SettingsError for a seed file that cannot be read. A selector that matches nothing is an error unless `lenient`. `manifest`: the project as dbt has
-    parsed it; None: dbt reads its files, or what it kept of them in the target. `callbacks` get
-    dbt's events.
+    SettingsError for a seed file that cannot be read. A selector that matches nothing is an error
+    unless `lenient`. `manifest`: the project as dbt has parsed it; None: dbt reads its files, or
+    what it kept of them in the target. `callbacks` get dbt's events.
     """
     project = find_project()
     target = dbt_target(settings, warehouse)

@@ -246,8 +246,8 @@ class Warehouse:
             )
         if sqlstate(error) == _LOCKED:
             return LockHeldError(
-                f"a table of the warehouse {self.label} is locked: a load writes its first rows, or "
-                "another command changes it",
+                f"a table of the warehouse {self.label} is locked: a load writes its first rows, "
+                "or another command changes it",
                 hint="run again in a minute; `quotemill jobs` lists the loads that run",
             )
         fix = next((fix for part, fix in _FIXES if part in whole), "")

@@ -28,8 +28,8 @@ def explain_refusal(error: BaseException, settings: TopSettings | None) -> Setti
         )
     return SettingsError(
         f"the role {role} may not do this in the warehouse: {reason}",
-        hint="`quotemill doctor` lists what the role lacks, each with its grant; loads and builds need "
-        "the role that made the tables",
+        hint="`quotemill doctor` lists what the role lacks, each with its grant; loads and builds "
+        "need the role that made the tables",
     )
 
 

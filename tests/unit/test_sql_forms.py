@@ -28,10 +28,10 @@ def list_models() -> list[Path]:
         name: set(re.findall(r"ref\('(\w+)'\)", path.read_text("utf-8")))
         for name, path in files.items()
     }
-    found = set(DISTRIBUTED)
-    while more := {name for name, read in reads.items() if read & found} - found:
-        found |= more
-    return [files[name] for name in sorted(found)]
+    distributed = set(DISTRIBUTED)
+    while more := {name for name, read in reads.items() if read & distributed} - distributed:
+        distributed |= more
+    return [files[name] for name in sorted(distributed)]
 
 
 def written() -> list[Path]:

@@ -37,7 +37,8 @@ TASKS = {
     DAILY: Task("underlying_daily"),
 }
 ANY_TASK = ("incremental", "init")  # modes of the command line for what is due at this minute
-# option of a scheduled load: `now`; `known` for symbols with contracts; `missed` for what the slot lacks
+# option of a scheduled load: `now`; `known` for symbols with contracts; `missed` for what the
+# slot lacks
 DUE = "due"
 HINT = f"loaders run ib --task {'|'.join(TASKS)}"
 

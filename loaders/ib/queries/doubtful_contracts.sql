@@ -1,4 +1,5 @@
--- contracts that were refused last in their symbol's last captured session, or brought nothing in it
+-- contracts that were refused last in their symbol's last captured session, or brought nothing in
+-- it
 select conid
 from raw_ib.chain_snapshot
 where symbol = %(symbol)s and trade_date = (

@@ -73,7 +73,7 @@ def make_folder(path: Path, account: Account | None) -> None:
 
 
 def is_made(data: Path) -> bool:
-    """Whether a home's data directory is there. Raises SettingsError where it is of another user."""
+    """Whether a home's data directory exists. Raises SettingsError if it is another user's."""
     try:
         return (data / "PG_VERSION").exists()
     except PermissionError:

@@ -1,6 +1,6 @@
--- Key and indexes of the first rows are dropped and built in the transaction of the rows, and what a
--- table lacks is built when the warehouse is prepared (loaders/warehouse/tables.py). An index whose
--- build was cut short is there, and unusable.
+-- Key and indexes of the first rows are dropped and built in the transaction of the rows, and what
+-- a table lacks is built when the warehouse is prepared (loaders/warehouse/tables.py). An index
+-- whose build was cut short is there, and unusable.
 do $$
 declare
     invalid text;

@@ -1,6 +1,6 @@
 {#
-    Lines of a seed that break one of `rules`: conditions, by the column that they are about, on `m`,
-    one of `lines`.
+    Lines of a seed that break one of `rules`: conditions by the column that they are about. A rule
+    reads its line as `m`, and all of them as `lines`.
 #}
 {% test holds(model, rules) %}
     with lines as (

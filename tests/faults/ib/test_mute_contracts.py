@@ -54,8 +54,8 @@ def test_a_mute_contract_comes_last_and_fails_no_slot(quick: Bench) -> None:
     [(stock,)] = quick.rows("select conid from raw_ib.underlying where symbol = 'AAPL'")
     assert set(requests(quick)) == {f"{mute}", f"{stock}"}
     quick.sandbox.log.clear()
-    one = quick.with_settings(max_concurrent_snapshots=1)
-    assert slot(one, "10:30:05") == 0
+    single = quick.with_settings(max_concurrent_snapshots=1)
+    assert slot(single, "10:30:05") == 0
     asked = [conid for conid in requests(quick) if conid != f"{stock}"]
     assert asked.index(f"{mute}") == 27
     assert quick.rows(ROWS, mute) == [

@@ -154,8 +154,9 @@ def test_option_chains_and_ticks_are_shown_at_a_glance(
         conn.execute(
             "insert into raw_ib.chain_snapshot (trade_date, sample_time, conid, symbol, slot_30m, "
             "requested_data_type, captured_at, capture_lag_s, snapshot_error, is_final, "
-            f"fetched_at, {names}) select %(day)s, %(at)s, n, 'SPX', 1, 1, %(at)s, 0, n = 10, true, "
-            "%(at)s, '', '', '', '', '', '', '' from generate_series(1, 10) as n".encode(),
+            f"fetched_at, {names}) select %(day)s, %(at)s, n, 'SPX', 1, 1, %(at)s, 0, n = 10, "
+            "true, %(at)s, '', '', '', '', '', '', '' "
+            "from generate_series(1, 10) as n".encode(),
             {"day": at.date(), "at": at},
         )
         add_capture(conn, at + timedelta(hours=1), "intraday", planned=10, captured=8)

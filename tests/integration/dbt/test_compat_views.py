@@ -281,6 +281,7 @@ def test_the_command_names_what_each_view_reads(
     ]
     assert (
         call("vnpy", "--drop")
-        == "dropped: compat.dbbardata, compat.dbtickdata, compat.dbbaroverview, compat.dbtickoverview\n"
+        == "dropped: compat.dbbardata, compat.dbtickdata, compat.dbbaroverview, "
+        "compat.dbtickoverview\n"
     )
     assert json.loads(call("vnpy", "--drop", "--json")) == {"dropped": []}

@@ -184,9 +184,9 @@ def test_contracts_that_do_not_fit_a_slot_are_named_and_taken(
     tight: dict[str, Any] = {"rate_limits": {"snapshot": {"per_minute": 0.1}}}
     tight["max_concurrent_snapshots"] = 4
     with bench(new_database(), tmp_path / "tight", **tight) as made:
-        found = made.load("discover")
-        assert found.exit_code == 0
-        [warning] = [text for text in found.warnings if "do not fit a slot" in text]
+        loaded = made.load("discover")
+        assert loaded.exit_code == 0
+        [warning] = [text for text in loaded.warnings if "do not fit a slot" in text]
         assert "fix: lower ib.max_strikes_per_expiry or ib.max_dte, or take fewer" in warning
         assert [row[-1] for row in made.rows(SETS, "2026-11-19")] == [28, 16]
 

@@ -1,4 +1,4 @@
-"""A table that somebody altered to refuse rows ends the load by name; binary COPY has a fallback."""
+"""A table altered to refuse rows ends the load by name; binary COPY has a fallback."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
