@@ -298,9 +298,9 @@ def test_a_touch_builds_rows_that_were_edited_by_hand(
     built = build.build(market_bench.settings, warehouse, Silent, only_touched=True)
     assert built is not None
     assert "--select source:raw_tdx.kline_daily+" in built.command
-    days = "select trade_date::text from market.trading_calendar where trade_date in (%s, %s)"
-    with warehouse.connect() as conn:
-        assert conn.execute(days, (last, added)).fetchall() == [(added,)]
+    # bars of the other codes still show the day that was deleted
+    days = f"select trade_date::text, source = 'bars' from market.trading_calendar where trade_date in ('{last}', '{added}') order by 1"
+    assert market_bench.rows(days) == [(last, True), (added, False)]
     assert market_bench.rows(f"select 1 from market.kline_weekly_qfq where code = '{code}'") == []
     assert market_bench.rows(adjusted) == []
     for wrong in ({"codes": " "}, {"since": "long ago"}):

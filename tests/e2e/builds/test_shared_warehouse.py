@@ -94,7 +94,7 @@ def test_readers_keep_their_grants_and_views_through_rebuilds(
 
         assert dbt("build", "--full-refresh", *models).success
         # the file ships without a line; a seed that was dropped would have taken the view along
-        assert conn.execute("select line from research.settled").fetchall() == []
+        assert conn.execute("select code from research.settled").fetchall() == []
         conn.execute("set role dbt_test_reader")
         for relation in ("market.kline_daily", "market.kline_daily_qfq", "qa.qa_calendar_horizon"):
             conn.execute(f"select 1 from {relation} limit 1")

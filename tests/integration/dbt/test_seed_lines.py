@@ -194,6 +194,9 @@ def test_a_seed_keeps_its_table_unless_its_columns_change(
     conn.execute(f"create table {seed} (board text, valid_from text, line integer)".encode())
     conn.execute(f"create view public.on_seed as select board from {seed}".encode())
 
+    refused = dbt("build", "-s", "price_limits+")
+    assert refused.refuses("price_limits", "public.on_seed", "--full-refresh"), refused.error
+    conn.execute("drop view public.on_seed")
     built = dbt("build", "-s", "price_limits+")
 
     assert built.success, built.error
