@@ -121,11 +121,12 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
     from loaders import loads
     from loaders.engine import metrics
     from loaders.engine.request import LoadRequest
+    from loaders.ticks.store_state import is_used
     from loaders.tq.tick_days.repair import verify_and_repair
 
     settings, started = load_settings(), time.monotonic()
     _start_logs(settings)
-    if find_warehouse(settings) is None:
+    if find_warehouse(settings) is None or not is_used(settings):
         raise _nothing_to_verify(settings)
     at = shell.parse_time(as_of)
 

@@ -111,7 +111,7 @@ def test_what_holds_a_load_is_said_where_it_is_watched(
     bench: Toy, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "FRESH", 0)
-    waits = "waits for the TDX service since 09:30:00 Shanghai"
+    waits = "waits for the futures servers since 09:30:00 Shanghai"
     pages: list[str] = []
     shown: list[str] = []
 
@@ -130,7 +130,7 @@ def test_what_holds_a_load_is_said_where_it_is_watched(
     monkeypatch.setattr(Silent, "hold", lambda _, text: shown.append(text))
     bench.load(keys=("AA", "Bb", "cc", "dd"))
     assert [waits in page for page in pages] == [True, True, False]
-    assert "自 09:30:00 上海 起等待 TDX 服务" in pages[-1]
+    assert "自 09:30:00 上海 起等待期货服务器" in pages[-1]
     assert shown == ["landing 3 rows", "", waits, "", "landing 4 rows", ""]
     assert caller.json("/api/jobs/1")["held_by"] is None
     assert waits not in caller.get("/").text

@@ -55,6 +55,12 @@ def chains(
     """Two symbols, of which one was captured in the first slot of Wednesday."""
     run = slot_run("AAPL", WEDNESDAY) | {"planned": 6, "captured": 5, "status": "partial"}
     land(conn, "raw_ib.slot_run", [run])
+    conn.execute(
+        "update raw_ib.chain_snapshot set snapshot_error = true where (conid, sample_time) = "
+        "(select conid, sample_time from raw_ib.chain_snapshot where symbol = 'AAPL' "
+        "and trade_date = %s order by sample_time, conid limit 1)",
+        (WEDNESDAY.day,),
+    )
     conn.commit()
     (tmp_path / "universe.csv").write_text(
         "symbol,weight,group,enabled\nAAPL,2,a,yes\nBRK B,1,b,yes\n"

@@ -125,7 +125,7 @@ def test_option_rows_without_a_contract_or_session_fail(
 
     failed = failed_tests(dbt, "options")
     contract_tables = ("chain_daily_clean", "chain_intraday", "contract_terms")
-    session_tables = ("chain_daily_clean", "chain_intraday", "forwards", "underlying_daily")
+    session_tables = ("chain_daily_clean", "chain_intraday", "underlying_daily")
     assert [test for test in failed if test.startswith("relationships")] == sorted(
         [
             *(f"relationships_{t}_conid__conid__ref_contracts_" for t in contract_tables),

@@ -42,7 +42,7 @@ def asked(
         async with TdxClient(TdxSettings(**options)) as client:
             return await call(client), client
 
-    with TdxSandbox(market, faults=faults, options=Options("shanghai", 0.01, False)) as sandbox:
+    with TdxSandbox(market, faults=faults, options=Options("shanghai", 0.01)) as sandbox:
         result, client = asyncio.run(once(sandbox.url))
         routes = Counter(entry.route for entry in sandbox.log)
     return result, routes, client

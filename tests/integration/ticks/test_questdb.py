@@ -343,6 +343,7 @@ def test_the_doctor_checks_the_store(
     )
     questdb_store.resume()
     elsewhere = Settings(home=questdb_folder / "nowhere", questdb_url="local")
+    (elsewhere.home / "questdb").mkdir(parents=True)  # a load has started it there
     [check] = [c for c in doctor.examine(elsewhere) if c.name == "tick store"]
     assert (check.status, check.fix, check.exit_code) == ("fail", "quotemill questdb start", 4)
     away = store_state.read_state(elsewhere, None)
