@@ -37,6 +37,7 @@ NOT_RUN = {
         "exports",
         "rclone sync",
     ): "needs a bucket and its tools",
+    ("futures", "export QUOTEMILL_QUESTDB_URL"): "needs a server; tests/integration/ticks has one",
     ("futures", "loaders run tq && "): "what `quotemill run tq` does at once; e2e/tq runs both",
     ("grafana", "grant usage"): "tests/integration/dbt/test_grafana runs it",
     ("install", ""): "fetches packages; tests/e2e/test_installed_package installs a wheel",

@@ -11,35 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.client_folder import RECORD
-from tests.e2e.commands import Place, sandbox
+from tests.e2e.commands import Place
 from tests.homes import new_home
 from tests.integration.dbt.raw import bar, land, trading_day
 
 PRICES = ("open", "high", "low", "close")
-EVENTS = ("capital_events", "corporate_actions")
 NO_TESTS = ("resource_type:unit_test", "resource_type:test")
 MODELS = ("+kline_daily_qfq", "+kline_daily", "+corporate_actions", "+index_kline_daily")
-# tables of codes, without their lineage; the service's volumes are in hands
-SAME = {
-    "kline_daily": "code, trade_date, open, high, low, close, volume_shares / 100, amount_cny, "
-    "is_final",
-    "corporate_actions": "code, ex_date, source, seq, category, cash_per10_yuan, "
-    "bonus_total_per10, "
-    "rights_per10, rights_price_yuan, split_ratio",
-    "adjustment_segments": "*",
-    "kline_daily_qfq": "*",
-    "kline_daily_hfq": "*",
-    "kline_weekly_qfq": "*",
-    "share_capital": "*",
-    "daily_basic": "*",
-}
-
-WITHOUT_VOLUMES = """
-    select string_agg(attname, ', ' order by attnum) from pg_attribute
-    where attrelid = %s::regclass and attnum > 0
-        and attname not in ('volume_shares', 'turnover_rate_percent')
-"""
-
 Cents = dict[tuple[str, date], tuple[int, ...]]
 
 
@@ -178,47 +156,6 @@ def test_members_of_past_days_are_not_those_of_today(market: psycopg.Connection)
     assert sectors > 300
     assert members > 5_000
     assert past == 0
-
-
-def test_the_same_through_the_service_gives_the_same_tables(
-    market: psycopg.Connection, real_client: Path, tmp_path: Path
-) -> None:
-    """The sandbox serves the folder's bars; of the folder itself gbbq alone is there."""
-    cache = tmp_path / "client/T0002/hq_cache"
-    cache.mkdir(parents=True)
-    (cache / "gbbq").symlink_to(real_client / "T0002/hq_cache/gbbq")
-    with new_home() as home, sandbox("--data", str(real_client)) as url:
-        settings = {
-            "QUOTEMILL_TDX__BASE_URL": url,
-            "QUOTEMILL_TDX__CLIENT": str(tmp_path / "client"),
-            "QUOTEMILL_TDX__INDICES": "sh000001",
-        }
-        place = Place(tmp_path, home, settings)
-        datasets = [f"--dataset={name}" for name in ("kline_daily", *EVENTS)]
-        models = [f"+{name}" for name in ("trading_calendar", *SAME)]
-        for command in (
-            ("loaders", "run", "tdx", *datasets),
-            ("quotemill", "dbt", "build", "--select", *models, "--exclude", *NO_TESTS),
-        ):
-            done = place.forked(*command)
-            assert done.returncode == 0, done.stderr
-        address = place.forked("quotemill", "warehouse", "url").stdout.strip()
-        with psycopg.connect(address) as served:
-            routes = served.execute("select distinct source_route from raw_tdx.kline_daily")
-            assert routes.fetchall() == [("/api/kline-all",)]
-            # no list of the service has B shares and the older funds
-            query = "select distinct code from raw_tdx.kline_daily order by 1"
-            codes = [code for (code,) in served.execute(query)]
-            assert len(codes) >= 130
-            for name, columns in SAME.items():
-                if columns == "*":
-                    [(columns,)] = market.execute(WITHOUT_VOLUMES, (f"market.{name}",))
-                query = f"select {columns} from market.{name} where code = any(%s) order by 1, 2"
-                own, other = (conn.execute(query, (codes,)).fetchall() for conn in (market, served))
-                assert own
-                assert own == other, name
-            query = "select trade_date from market.trading_calendar where is_served order by 1"
-            assert market.execute(query).fetchall() == served.execute(query).fetchall()
 
 
 def test_prices_as_of_a_day_stay_when_years_of_events_follow(

@@ -147,7 +147,7 @@ _IN_ORDER = (
     Check(
         "kline-all",
         "list",
-        "1 to 50 bars with turnover, as many as `count`, and meta.source tdx",
+        "1 to 50 bars with turnover, as many as count, and meta.source tdx",
         answer.history("tdx", 50),
         _BARS,
         bulk=True,
@@ -155,7 +155,7 @@ _IN_ORDER = (
     Check(
         "kline-all/tdx",
         "list",
-        "1 to 10 bars with turnover, as many as `count`, and meta.source tdx",
+        "1 to 10 bars with turnover, as many as count, and meta.source tdx",
         answer.history("tdx", 10),
         fixed(code=STOCK, type="week", limit="10"),
         bulk=True,
@@ -163,7 +163,7 @@ _IN_ORDER = (
     Check(
         "kline-all/ths",
         "list",
-        "1 to 50 bars, as many as `count`, and meta.source ths",
+        "1 to 50 bars, as many as count, and meta.source ths",
         answer.history("ths", 50),
         _BARS,
         bulk=True,
@@ -178,7 +178,7 @@ _IN_ORDER = (
     Check(
         "index/all",
         "list",
-        "12 bars, as many as `count`",
+        "12 bars, as many as count",
         lambda seen: is_whole(seen) and len(times(seen.rows)) == 12,
         fixed(code=INDEX, type="month", limit="12"),
         bulk=True,
@@ -186,7 +186,7 @@ _IN_ORDER = (
     Check(
         "minute",
         "List",
-        "240 minutes up to 15:00, as many as `Count`",
+        "240 minutes up to 15:00, as many as Count",
         lambda seen: (
             is_whole(seen, "Count") and len(seen.rows) == 240 and seen.rows[-1]["Time"] == "15:00"
         ),
@@ -220,7 +220,7 @@ _IN_ORDER = (
     Check(
         "trade-history/full",
         "list",
-        "at most 500 ticks, as many as `count`, and the day in covered_dates",
+        "at most 500 ticks, as many as count, and the day in covered_dates",
         lambda seen: (
             is_whole(seen)
             and len(times(seen.rows, "time")) <= 500
@@ -248,28 +248,28 @@ _IN_ORDER = (
     Check(
         "codes",
         "codes",
-        "codes, as many as `total`",
+        "codes, as many as total",
         lambda seen: is_whole(seen, "total") and bool(seen.rows),
         fixed(exchange="sh"),
     ),
     Check(
         "stock-codes",
         "list",
-        "10 codes with an exchange, as many as `count`",
+        "10 codes with an exchange, as many as count",
         answer.ten_prefixed,
         fixed(limit="10"),
     ),
     Check(
         "etf-codes",
         "list",
-        "10 codes with an exchange, as many as `count`",
+        "10 codes with an exchange, as many as count",
         answer.ten_prefixed,
         fixed(limit="10"),
     ),
     Check(
         "etf",
         "list",
-        "5 funds of sh, as many as `total`",
+        "5 funds of sh, as many as total",
         lambda seen: (
             is_whole(seen, "total") and [row["exchange"] for row in seen.rows] == ["sh"] * 5
         ),
@@ -282,7 +282,7 @@ _IN_ORDER = (
         lambda seen: seen.data["sh"]["total"] > 0 and seen.data["sz"]["total"] > 0,
     ),
     Check(
-        "market-count", "exchanges", "sh, sz and bj, and `total` as their sum", answer.sum_of_three
+        "market-count", "exchanges", "sh, sz and bj, and total as their sum", answer.sum_of_three
     ),
     Check(
         CALENDAR,
@@ -302,7 +302,7 @@ _IN_ORDER = (
     Check(
         "income",
         "list",
-        "returns, as many as `count`",
+        "returns, as many as count",
         lambda seen: is_whole(seen) and bool(seen.rows),
         _two_months,
     ),

@@ -41,11 +41,10 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def defined(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
+def defined(settings: Settings) -> Any:
     """The definitions, as every process of Dagster loads them."""
     from orchestration.dagster import definitions
 
-    monkeypatch.setattr(definitions, "read_rows", lambda _: {})
     return definitions.define(settings)
 
 
