@@ -155,7 +155,7 @@ def _require_empty(conn: psycopg.Connection, warehouse: Warehouse) -> None:
 
 
 def _refuse_readers(conn: psycopg.Connection, schemas: Sequence[str]) -> None:
-    """Raises SettingsError for relations outside our schemas that read ours."""
+    """Raises SettingsError for relations and functions outside our schemas that read ours."""
     query = read_sql("orchestration.backup", "readers").encode()
     names = [name for (name,) in conn.execute(query, {"schemas": list(schemas)})]
     if names:

@@ -129,8 +129,11 @@ def test_a_view_of_the_user_on_ours_stops_a_replacement_and_nothing_is_lost(
         "create table mine.copy (row raw_tdx.bar)",
         "create table mine.child () inherits (raw_tdx.bar)",
         "create materialized view mine.report as select * from raw_tdx.bar",
+        "create function mine.bars() returns setof raw_tdx.bar stable begin atomic "
+        "select b.* from raw_tdx.bar as b; end",
+        "create function mine.count(bar raw_tdx.bar) returns int return 1",
     ],
-    ids=["foreign key", "type", "inheritance", "materialized view"],
+    ids=["foreign key", "type", "inheritance", "materialized view", "function", "argument"],
 )
 def test_whatever_reads_ours_is_named_before_anything_changes(
     filled: Warehouse, dumped: Path, reader: str
