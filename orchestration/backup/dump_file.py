@@ -64,5 +64,6 @@ def pg_restore(
 def _unreadable(path: Path, reason: str) -> QuotemillError:
     return QuotemillError(
         f"{path} is not a readable dump: {reason}",
-        hint="a dump is a file that quotemill warehouse dump (or pg_dump -Fc) has written",
+        hint="a dump is a file that quotemill warehouse dump (or pg_dump -Fc) has written; a zip "
+        "with hypertables restores by the older version that wrote it",
     )
