@@ -242,7 +242,7 @@ def _explain_refused(table: str, error: psycopg.Error) -> DataQualityError:
     known = DataQualityError(
         f"{table} refuses a package of rows: {error.diag.message_primary or error}",
         hint="drop the constraint, the index or the trigger that was added to the table, or give "
-        "its column the type back, then run again: the rows are fetched again",
+        "its column the type back, then run again: what the source still has is fetched again",
     )
     known.__cause__ = error
     return known
