@@ -299,7 +299,10 @@ def test_a_touch_builds_rows_that_were_edited_by_hand(
     assert built is not None
     assert "--select source:raw_tdx.kline_daily+" in built.command
     # bars of the other codes still show the day that was deleted
-    days = f"select trade_date::text, source = 'bars' from market.trading_calendar where trade_date in ('{last}', '{added}') order by 1"
+    days = (
+        "select trade_date::text, source = 'bars' from market.trading_calendar "
+        f"where trade_date in ('{last}', '{added}') order by 1"
+    )
     assert market_bench.rows(days) == [(last, True), (added, False)]
     assert market_bench.rows(f"select 1 from market.kline_weekly_qfq where code = '{code}'") == []
     assert market_bench.rows(adjusted) == []
