@@ -43,8 +43,19 @@ STATUS = f"""
 # what builds made in our schemas and somebody dropped, such as by `drop table … cascade`
 _GONE = """
     from ops.managed_relation as m
-    where m.schema_name = any(%s)
+    where m.schema_name = any(%(schemas)s)
         and to_regclass(format('%%I.%%I', m.schema_name, m.relation_name)) is null
+"""
+# what a build that failed wrote stays, such as the lines of a seed that broke a rule
+_OTHER_FAILED = """
+    exists (
+        select 1 from ops.builds
+        where status <> 'succeeded' and fingerprint not in (%(fingerprint)s, 'part')
+            and build_id > (
+                select coalesce(max(build_id), 0) from ops.builds
+                where status = 'succeeded' and fingerprint = %(fingerprint)s
+            )
+    )
 """
 # columns of ops.builds; each may be omitted
 FIGURES = ("models_built", "rows_written", "tests_passed", "tests_warned", "tests_failed")
@@ -117,7 +128,8 @@ class BuildRecord:
                 reader = _reader(self._warehouse)
                 change_feed.move_cursor(conn, reader, self._seen, self._fingerprint)
                 if self.tables is None:  # what is still gone is of a model that is no more
-                    conn.execute(f"delete {_GONE}".encode(), (_schemas(self._warehouse),))
+                    gone = {"schemas": _schemas(self._warehouse)}
+                    conn.execute(f"delete {_GONE}".encode(), gone)
         self.succeeded = succeeded
 
     def fail(self, error: str) -> None:
@@ -322,16 +334,23 @@ def _read_record(settings: Settings, warehouse: Warehouse, lock: psycopg.Connect
     query = f"""
         select
             (select concat_ws('.', m.schema_name, m.relation_name) {_GONE} order by 1 limit 1),
-            exists (select 1 from ops.change_cursors where reader = %s)
+            exists (select 1 from ops.change_cursors where reader = %(reader)s),
+            {_OTHER_FAILED}
     """
-    values = (_schemas(warehouse), _reader(warehouse))
-    [(gone, was_built)] = warehouse.ask(
+    values = {
+        "schemas": _schemas(warehouse),
+        "reader": _reader(warehouse),
+        "fingerprint": fingerprint,
+    }
+    [(gone, was_built, other_failed)] = warehouse.ask(
         lambda conn: conn.execute(query.encode(), values).fetchall()
     )
     if not was_built:
         why = "no good build is known"
     elif tables is None:
         why = "the dbt project or a setting that it reads has changed"
+    elif other_failed:
+        why = "a build failed since, before the dbt project or a setting was changed back"
     else:
         why = f"{gone} is gone" if gone else ""
     tables = None if why else [table for table in tables or () if table.startswith("raw_")]

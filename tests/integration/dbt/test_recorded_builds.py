@@ -97,6 +97,30 @@ def test_a_build_of_all_tables_says_why(
     assert explain(settings) == (None, "market.dropped is gone")
 
 
+def test_a_change_taken_back_after_a_failed_build_builds_all(
+    settings: Settings, warehouse: Warehouse
+) -> None:
+    def fails(changed: Settings) -> None:
+        with recorded_build(changed, warehouse) as build:
+            build.begin("fails")
+            build.end(False, "a line of a seed breaks a rule")
+
+    def explain() -> str:
+        with recorded_build(settings, warehouse) as build:
+            return build.why
+
+    fails(settings)
+    assert explain() == ""
+    tdx = settings.tdx.model_copy(update={"corporate_actions": "xdxr"})
+    fails(settings.model_copy(update={"tdx": tdx}))
+    fails(settings)
+    assert explain().startswith("a build failed since")
+    with recorded_build(settings, warehouse) as build:
+        build.begin("all")
+        build.end(True)
+    assert explain() == ""
+
+
 @pytest.mark.long
 def test_the_next_build_makes_again_what_somebody_dropped(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
