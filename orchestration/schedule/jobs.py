@@ -10,6 +10,7 @@ from datetime import datetime
 from loaders import sources
 from loaders.engine.operations import ScheduledJob
 from loaders.settings import Settings
+from orchestration.exports.definition import FORMS
 from orchestration.schedule import timing
 from orchestration.schedule.settings import JobSettings
 from orchestration.schedule.timing import Timing
@@ -145,10 +146,14 @@ def survey(
 
 
 def _former(row: Row) -> SettingsError:
+    command = row.timing or ""
+    folder, _, form = shlex.split(command)[3:6]  # export rows WHAT FOLDER --to FORM
+    gone = "://" in folder or form not in FORMS
+    change = ", with --to parquet and another folder (docs/how-to/exports.md)" if gone else ""
     return SettingsError(
         f"the job {row.name} kept an export fresh by its name, and exports have no names now",
         hint=f'[schedule.{row.name}] in quotemill.toml, with when = "daily 21:30" (or "off") and '
-        f"command = {json.dumps(row.timing, ensure_ascii=False)}",
+        f"command = {json.dumps(command, ensure_ascii=False)}{change}",
     )
 
 

@@ -183,3 +183,14 @@ def test_a_job_of_an_export_by_name_says_what_to_set_instead(tmp_path: Path) -> 
     assert not wrong
     assert known["export_bars"].command[3:5] == ('select "a" from b', "/data/bars")
     assert callable(find_command(known["export_bars"]).callback)
+
+
+@pytest.mark.parametrize("end", ["/data/bars --to duckdb", "s3://bucket/bars --to parquet"])
+def test_a_job_of_an_export_of_a_gone_form_says_so(tmp_path: Path, end: str) -> None:
+    row = Row(
+        name="export_bars",
+        kind="followed export",
+        timing=f"export rows kline_daily {end} --since 2024",
+    )
+    _, wrong = jobs.survey(configured(tmp_path, **TDX), [row])
+    assert "with --to parquet and another folder" in wrong["export_bars"].hint
