@@ -19,9 +19,9 @@ from quotemill.foreign import CSV_FILE, read_file
 _NULL = ("", "null")  # as dbt reads a cell
 # as SQL reads it in any session: 1,5 and 1e5 are no numbers here
 _FORMS = {
-    "integer": (re.compile(r"-?\d{1,9}"), "a whole number"),
-    "numeric": (re.compile(r"-?\d{1,12}(\.\d{1,9})?"), "a plain decimal number such as 1.5"),
-    "date": (re.compile(r"\d{4}-\d\d-\d\d"), "a day such as 2024-06-03"),
+    "integer": (re.compile(r"-?[0-9]{1,9}"), "a whole number"),
+    "numeric": (re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,9})?"), "a plain decimal number such as 1.5"),
+    "date": (re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"), "a day such as 2024-06-03"),
 }
 
 
@@ -56,7 +56,8 @@ def check_file(path: Path, types: Mapping[str, str]) -> None:
                 raise _refuse(place, line, f"the header is not {header}", "correct the header")
             if len(cells) != len(types):
                 problem = f"it has {len(cells)} cells, the header has {len(types)}"
-                raise _refuse(place, line, problem, "quote a cell that has a comma")
+                fix = "quote a cell that has a comma" if cells else "delete the empty line"
+                raise _refuse(place, line, problem, fix)
             for (name, type_), cell in zip(types.items(), cells, strict=True):
                 if number and (wanted := _find_form(type_, cell)):
                     problem = f"{name} is not {wanted}: {cell[:40]!r}"

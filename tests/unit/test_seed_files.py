@@ -57,6 +57,7 @@ def test_what_dbt_reads_passes(tmp_path: Path, written: bytes) -> None:
         (f"{HEADER}a,today,1,2\n", "line 2: day is not a day such as 2024-06-03: 'today'"),
         (f"{HEADER}a,,1e5,2\n", "line 2: number is not a plain decimal number such as 1.5: '1e5'"),
         (f"{HEADER}a,,NaN,2\n", "line 2: number is not a plain decimal number such as 1.5: 'NaN'"),
+        (f"{HEADER}a,,,１\n", "line 2: count is not a whole number: '１'"),
         (f"{HEADER}a,,,2\nb,,,1.5\n", "line 3: count is not a whole number: '1.5'"),
         (f"{HEADER}a\0,,,2\n", "line 2: code is not text without null bytes: 'a\\x00'"),
     ],
