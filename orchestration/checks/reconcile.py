@@ -3,9 +3,8 @@
     sample ▶ load evidence (ordinary loads) ▶ record run and sample ▶ build qa.reconciliation ▶ read
 
 Evidence is: the service's own weeks, months and parts of a day; the third party's adjusted days.
-The day bars are also compared
-with minutes and ticks. The dbt models decide what is compared and which cause is likely. Nothing is
-recorded before the evidence is loaded.
+The dbt models decide what is compared and which cause is likely. Nothing is recorded before the
+evidence is loaded.
 """
 
 import random
