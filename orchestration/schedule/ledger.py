@@ -47,7 +47,10 @@ def name_windows_task(folder: str, python: str) -> str:
 
 
 def describe_overdue_fix() -> str:
-    return f"is its timer on? `{name_install()}` makes one; `quotemill schedule run` catches up"
+    return (
+        f"is its service or line of cron on? `{name_install()}` makes one; "
+        "`quotemill schedule run` catches up"
+    )
 
 
 def read_rows(conn: psycopg.Connection) -> list[Row]:

@@ -57,7 +57,7 @@ def install_command(
     here = place.find(settings)
     if here.left_out:
         print(
-            f"warning: no timer has {', '.join(here.left_out)} of this shell: set them in "
+            f"warning: no service has {', '.join(here.left_out)} of this shell: set them in "
             f"{find_files(os.environ, here.folder).toml} or {here.folder / '.env'}",
             file=sys.stderr,
         )

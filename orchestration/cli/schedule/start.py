@@ -164,7 +164,7 @@ def _notify_after_job(settings: Settings) -> None:
 
 
 def _notify_cannot_start(settings: Settings, error: QuotemillError) -> None:
-    """Send an alert that nothing can be started; cron and timers report it to nobody."""
+    """Send an alert that nothing can be started; cron and services report it to nobody."""
     from orchestration import nightly
 
     nightly.notify_cannot_start(settings, error, "schedule")

@@ -18,7 +18,7 @@ class Place:
     """Where and how scheduled commands run.
 
     environment: variables that name files and folders, never secrets
-    left_out:    settings from this shell's environment, which no timer has
+    left_out:    settings from this shell's environment, which no service has
     """
 
     folder: Path
