@@ -16,7 +16,7 @@ from loaders.ticks import store_state
 from loaders.warehouse.postgres import require_warehouse
 from orchestration.run.metrics import measure_command
 from quotemill.codes import read_us_symbol
-from quotemill.errors import UsageError
+from quotemill.errors import QuotemillError, UsageError, most_severe
 from quotemill.warehouse.postgres import Warehouse
 
 if TYPE_CHECKING:  # its module imports pyarrow
@@ -174,13 +174,19 @@ def retention_command(
                     dry_run=dry_run,
                 )
             )
+        failure: QuotemillError | None = None
         if view == TICKS or (view is None and store_state.is_used(settings)):
-            with reporter() as shown:
-                result.add_ticks(
-                    pack_ticks(
-                        settings, warehouse, shown, at, older_than=days_back, dry_run=dry_run
+            try:
+                with reporter() as shown:
+                    result.add_ticks(
+                        pack_ticks(
+                            settings, warehouse, shown, at, older_than=days_back, dry_run=dry_run
+                        )
                     )
-                )
+            except QuotemillError as error:
+                if view == TICKS:
+                    raise
+                failure = error  # what was dropped, or is damaged, is said all the same
         figures |= {
             "rows_dropped": 0 if dry_run else result.rows,
             "kept_partitions": len(result.remaining),
@@ -188,8 +194,12 @@ def retention_command(
         }
         log("error", "damaged", result.damaged)
         log("warning", "kept", result.remaining)
-        shell.print_answer(result.as_json(), json, lambda: _print_retention(result))
-        raise typer.Exit(result.exit_code)
+        code = most_severe([result.exit_code, failure.exit_code if failure else 0])
+        document = result.as_json() | {"exit_code": code}
+        shell.print_answer(document, json, lambda: _print_retention(result))
+        if failure is not None:
+            shell.print_error(failure)
+        raise typer.Exit(code)
 
 
 def restore_command(

@@ -18,6 +18,8 @@ from loaders.tq.tick_days.packing import PackedTicks, pack_ticks
 from loaders.warehouse import migrate
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
+from orchestration.archive import old_days, retention
+from orchestration.archive.retention import RetentionResult
 from orchestration.cli import archive as commands
 from quotemill.errors import LockHeldError
 from quotemill.ticks.questdb_http import QuestdbHttp, StoreError
@@ -156,11 +158,9 @@ def test_retention_packs_ticks_and_says_what_stays(
 ) -> None:
     monkeypatch.setattr(commands, "load_settings", lambda: settings)
 
-    def retain() -> tuple[int, str]:
+    def retain(view: str | None = "ticks") -> tuple[int, str]:
         with pytest.raises(typer.Exit) as ended:
-            commands.retention_command(
-                view="ticks", yes=True, older_than=OLD, as_of=AS_OF.isoformat()
-            )
+            commands.retention_command(view=view, yes=True, older_than=OLD, as_of=AS_OF.isoformat())
         return ended.value.exit_code, capsys.readouterr().out
 
     with (
@@ -168,6 +168,12 @@ def test_retention_packs_ticks_and_says_what_stays(
         pytest.raises(LockHeldError, match="holds the lock"),
     ):
         retain()
+    with load_lock(open_warehouse(settings), TICK_LANE), pytest.MonkeyPatch.context() as patched:
+        dropped = RetentionResult(False, AS_OF.date(), logs=["old.jsonl"])
+        patched.setattr(retention, "retain", lambda *_, **__: dropped)
+        patched.setattr(old_days, "find_retained_tables", lambda *_: [])
+        code, shown = retain(None)
+    assert (code, "1 logs, 0.0 MB dropped" in shown) == (75, True)
     [row] = [row for row in filled.index() if row.key == KEYS[1]]
     filled.put_index([replace(row, hash_a=1, row_hash="1")])
     code, shown = retain()
