@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 
+from loaders.engine import failed_keys
 from loaders.engine.jobs import Task
 from loaders.engine.request import LoadRequest
 from loaders.engine.source import Unit
@@ -117,6 +118,8 @@ def plan_request(ctx: Context, wanted: Sequence[str]) -> list[Unit]:
     chosen = {*choose_datasets(request)}
     if settings.actions_source == gbbq.ROUTE and corporate_actions.NAME in chosen:
         chosen = chosen - {corporate_actions.NAME} | {capital_events.NAME}
+        # what failed at another source, or when gbbq landed by code, is repaired by no other task
+        units.append(Unit(corporate_actions.NAME, tuple(_read_failed(ctx, corporate_actions.NAME))))
     for name in NAMES:
         if name not in chosen:
             continue
@@ -147,8 +150,15 @@ def _available_codes(ctx: Context, name: str, wanted: Sequence[str]) -> Sequence
         return wanted
     if ctx.folder is None:
         return ()
-    files = ctx.folder.bars(period)
-    return [code for code in wanted if code in files]
+    # a file that could not be read and is gone now fails no longer
+    known = {*ctx.folder.bars(period), *_read_failed(ctx, name)}
+    return [code for code in wanted if code in known]
+
+
+def _read_failed(ctx: Context, dataset: str) -> list[str]:
+    """The keys of a dataset whose newest load failed."""
+    failed = ctx.ask(failed_keys.read_failures)
+    return [f.key for f in failed if (f.source, f.dataset) == (ctx.load.source.name, dataset)]
 
 
 def plan_retry(tasks: Sequence[Task]) -> list[Unit] | None:

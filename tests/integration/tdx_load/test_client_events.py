@@ -48,6 +48,17 @@ def test_events_of_gbbq_are_those_of_the_csv_file_and_are_read_once(client_bench
     assert [task.rows_read for task in again.tasks if task.dataset in EVENTS] == [0]
 
 
+def test_what_failed_before_gbbq_landed_whole_fails_no_longer(client_bench: Bench) -> None:
+    assert client_bench.load(datasets=EVENTS).exit_code == 0
+    client_bench.execute(
+        "insert into ops.failed_keys (source, dataset, key, reason, first_job_id, job_id)"
+        " select 'tdx', 'corporate_actions', 'sh600000', 'gbbq is gone', max(job_id), max(job_id)"
+        " from ops.ingestion_jobs"
+    )
+    assert client_bench.load(datasets=("corporate_actions",)).exit_code == 0
+    assert client_bench.rows("select key from ops.failed_keys") == []
+
+
 @pytest.mark.parametrize("codes", [None, ["sh600000"]])
 def test_corporate_actions_of_gbbq_are_its_records_whole(
     client_bench: Bench, codes: list[str] | None
