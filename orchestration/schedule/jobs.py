@@ -149,7 +149,7 @@ def _former(row: Row) -> SettingsError:
     command = row.timing or ""
     folder, _, form = shlex.split(command)[3:6]  # export rows WHAT FOLDER --to FORM
     gone = "://" in folder or form not in FORMS
-    change = ", with --to parquet and another folder (docs/how-to/exports.md)" if gone else ""
+    change = ", with --to parquet and another folder" if gone else ""
     return SettingsError(
         f"the job {row.name} kept an export fresh by its name, and exports have no names now",
         hint=f'[schedule.{row.name}] in quotemill.toml, with when = "daily 21:30" (or "off") and '

@@ -60,7 +60,7 @@ select
 from codes
 group by as_of_date
 having
-    count(*) filter (where lacks_newest_day) > greatest(1, 0.1 * count(*))
+    count(*) filter (where lacks_newest_day) > greatest(3, 0.05 * count(*))
 union all
 select
     'no_recent_bar' as check_name,
