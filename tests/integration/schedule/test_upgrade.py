@@ -19,7 +19,7 @@ def old(
     new_database: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Warehouse:
     """A warehouse with the migrations before this one."""
-    before = [name for name in migration_files.shipped() if name < "0012"]
+    before = [name for name in migration_files.shipped() if name < "0009"]
     url = new_database("old_schedules")
     warehouse = open_warehouse(load_settings({}, warehouse_url=url, home=tmp_path / "home"))
     with monkeypatch.context() as patch:
