@@ -49,7 +49,7 @@ EXPECTED: dict[str, tuple[str, dict[str, str]]] = {
     "error": ("RetryableAnswer", PAGES),
     "timeout": ("UpstreamTimeout", PAGES | PARTS),
     # the probe asks the route of the minutes: where that one is out, everything is
-    "outage": ("UpstreamError", PAGES | PARTS | {"minutes": "SourceGone"}),
+    "outage": ("Outage", PAGES | PARTS | {"minutes": "SourceGone"}),
     "rate-limit": ("RetryableAnswer", PAGES),
     "empty": ("EmptyAnswer", PAGES | {"ticks of days": "fewer"}),
     "short": ("fewer", TICKS | {"points": "WrongShape"}),

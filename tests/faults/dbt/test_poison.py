@@ -240,8 +240,7 @@ def test_the_extremes_of_every_column_of_options_can_be_built(
     extremes = [(landed, name, value) for landed in OPTIONS for name, value in cases(landed)]
     conn.execute(
         "insert into quotemill_intermediate.us_corporate_actions "
-        "select 1000 + n, format('S%%s,%%s,split,20,1,test', n, %s::text) "
-        "from generate_series(0, %s) as g (n)",
+        "select 'S' || n, %s::date, 'split', 20, 1, 'test' from generate_series(0, %s) as g (n)",
         (AFTER.day, len(extremes) + MIXED),
     )
     refused = 0
