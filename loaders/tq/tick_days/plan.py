@@ -89,8 +89,9 @@ def _check_store(ctx: Context) -> None:
             raise StoreError(
                 "the warehouse's schema `ticks` holds ticks of an older version, and "
                 f"{ctx.store.label} none",
-                hint="`quotemill questdb copy --to questdb` of that version copies them; without "
-                "it, `quotemill warehouse psql -c 'drop schema ticks cascade'`",
+                hint="restore the backup of before the upgrade with that version, then run its "
+                "`quotemill questdb copy --to questdb`; or run `quotemill warehouse psql -c "
+                "'drop schema ticks cascade'`: the next load downloads them again",
             )
         require_same_store(ctx.store.label, ctx.ledger, ctx.index.rows)
 
