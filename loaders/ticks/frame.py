@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.ticks.store import StoredDay
 from quotemill.errors import DataQualityError
 from quotemill.ticks.columns import QUOTED, TICKS, DayKey, window
 
@@ -55,20 +54,6 @@ def day_frame(quoted: pa.Table, key: DayKey, *, segment_id: int, schedule_hash: 
     return checked(
         pa.table({name: made[name] if name in made else quoted[name] for name in TICKS.names})
     )
-
-
-def stamp_day(ticks: pa.Table, row: StoredDay) -> pa.Table:
-    """Stored ticks (TICKS) with contract and stamp of their index row."""
-    stamp = {
-        "underlying_contract": row.contract,
-        "segment_id": row.segment_id,
-        "schedule_hash": row.schedule_hash,
-    }
-    for name, value in stamp.items():
-        place, kind = TICKS.get_field_index(name), TICKS.field(name).type
-        values = pa.repeat(pa.scalar(value, kind), ticks.num_rows)
-        ticks = ticks.set_column(place, TICKS.field(name), values)
-    return ticks
 
 
 def checked(table: pa.Table) -> pa.Table:

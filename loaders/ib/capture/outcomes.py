@@ -98,11 +98,6 @@ def capture(
     yield from work.finish(result)
 
 
-def find_all(chains: Mapping[str, Chain]) -> dict[str, Sequence[OptionContract]]:
-    """All contracts of each chain."""
-    return {symbol: chain.contracts for symbol, chain in chains.items()}
-
-
 class _Work:
     """A capture under way: the better row of each contract, and the rows that have not landed."""
 

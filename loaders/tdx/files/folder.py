@@ -90,11 +90,6 @@ class Folder:
         return by_period
 
 
-def name_bars(code: str, period: str) -> str:
-    """The path in the client's folder of a code's bars, in the newer format."""
-    return f"vipdoc/{code[:2]}/{FOLDERS[period]}/{code}{SUFFIXES[period][0]}"
-
-
 def scan_folder(settings: TdxSettings) -> Folder | None:
     """The client's folder from the settings; None if they name none. Raises SettingsError."""
     root = settings.client

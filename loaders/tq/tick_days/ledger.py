@@ -49,11 +49,6 @@ class LedgerRow(StoredDay):
     def from_store(cls, row: IndexRow, route: str) -> "LedgerRow":
         return cls(**{name: getattr(row, name) for name in STORED_FIELDS}, source_route=route)
 
-    @property
-    def shared_fields(self) -> dict[str, Any]:
-        """The fields that the store's own index row has too."""
-        return {name: getattr(self, name) for name in STORED_FIELDS}
-
     def as_record(self, at: datetime) -> dict[str, Any]:
         """The record to land."""
         return vars(self) | {"fetched_at": at, "is_final": True}

@@ -12,31 +12,12 @@ from datetime import date, datetime
 
 import pyarrow as pa
 
-from loaders.ticks.day_hash import measured
-from loaders.ticks.frame import stamp_day
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.store import IndexRow, Measured, NoDataRow, Stamp
-from quotemill.errors import DataQualityError
 from quotemill.ticks.columns import DayKey
-from quotemill.ticks.questdb_http import StoreAway, StoreError
+from quotemill.ticks.questdb_http import StoreError
 
 ON_RECORD = ("no_data", "short")  # statuses of days that are asked for again much later
-
-
-def read_indexed(store: QuestdbStore, row: IndexRow) -> pa.Table:
-    """TICKS of a stored day, with the stamp of its index row.
-
-    Raises DataQualityError where they are not what the row says, or cannot be read; StoreAway.
-    """
-    try:
-        ticks = store.read_day(row.key, span=row.span)
-    except StoreAway:
-        raise
-    except StoreError as error:
-        raise DataQualityError(str(error)) from None
-    if differences := row.find_differences(measured(ticks)):
-        raise DataQualityError("; ".join(differences))
-    return stamp_day(ticks, row)
 
 
 class StoreIndex:
