@@ -70,7 +70,7 @@ class ActionSet:
 
 
 class Refused(Exception):
-    """A row that cannot be true; args: field, rule."""
+    """A row that cannot be true; args: field, rule, value."""
 
 
 def number_rows(rows: Sequence[CorporateAction]) -> list[CorporateAction]:

@@ -10,7 +10,7 @@ import contextlib
 import socket
 import struct
 import zlib
-from typing import Any
+from typing import NamedTuple
 
 # public ones, which come and go; all of these answered on 2024-11-30
 _HOSTS = """
@@ -33,16 +33,18 @@ _XDXR = bytes.fromhex("0c1f187600010b000b000f000100")
 _HEAD = struct.Struct("<12xHH")
 _EVENT = struct.Struct("<7xxIB4f")
 _COUNT = struct.Struct("<9xH")
-# names of the four floats by category; the rest of 1 to 14 are counts of shares
-_FLOATS: dict[int, tuple[str | None, ...]] = {
-    1: ("fenhong", "peigujia", "songzhuangu", "peigu"),
-    11: (None, None, "suogu", None),
-    12: (None, None, "suogu", None),
-    13: ("xingquanjia", None, "fenshu", None),
-    14: ("xingquanjia", None, "fenshu", None),
-}
-_COUNTS = ("panqianliutong", "qianzongguben", "panhouliutong", "houzongguben")
-_NAMES = {name for names in (*_FLOATS.values(), _COUNTS) for name in names if name}
+
+
+class Event(NamedTuple):
+    """One record of an answer.
+
+    day: YYYYMMDD, as sent
+    values: four numbers; docs/datasets/capital_events.md has their meaning by category
+    """
+
+    day: int
+    category: int
+    values: tuple[float, ...]
 
 
 class QuoteServer:
@@ -57,18 +59,9 @@ class QuoteServer:
         for greeting in _GREETINGS:
             self._ask(bytes.fromhex(greeting))
 
-    def request_xdxr(self, exchange: int, digits: str) -> list[dict[str, Any]]:
-        """The events of a code; fields that a category does not carry are None."""
-        body = self._ask(_XDXR + bytes([exchange]) + digits.encode())
-        if len(body) < _COUNT.size:
-            return []
-        (count,) = _COUNT.unpack_from(body)
-        if len(body) < _COUNT.size + count * _EVENT.size:
-            raise ValueError(f"{count} events announced in an answer of {len(body)} bytes")
-        return [
-            _name_fields(*_EVENT.unpack_from(body, _COUNT.size + n * _EVENT.size))
-            for n in range(count)
-        ]
+    def request_xdxr(self, exchange: int, digits: str) -> list[Event]:
+        """The events of a code."""
+        return read_events(self._ask(_XDXR + bytes([exchange]) + digits.encode()))
 
     def close(self) -> None:
         """End the connection, and the wait of a thread for its answer."""
@@ -97,8 +90,15 @@ class QuoteServer:
         return bytes(parts)
 
 
-def _name_fields(day: int, category: int, *values: float) -> dict[str, Any]:
-    names = _FLOATS.get(category, _COUNTS)
-    carried = {name: value for name, value in zip(names, values, strict=True) if name}
-    parts = {"year": day // 10000, "month": day // 100 % 100, "day": day % 100}
-    return parts | {"category": category} | dict.fromkeys(_NAMES) | carried
+def read_events(body: bytes) -> list[Event]:
+    """The events in the body of an xdxr answer. Raises ValueError for a body that is cut short."""
+    if len(body) < _COUNT.size:
+        return []
+    (count,) = _COUNT.unpack_from(body)
+    end = _COUNT.size + count * _EVENT.size
+    if len(body) < end:
+        raise ValueError(f"{count} events announced in an answer of {len(body)} bytes")
+    return [
+        Event(day, category, tuple(values))
+        for day, category, *values in _EVENT.iter_unpack(body[_COUNT.size : end])
+    ]

@@ -6,11 +6,9 @@ the sum of bonus and transferred shares.
 """
 
 import logging
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 import orjson
@@ -19,7 +17,7 @@ from loaders.engine.outcome import SourceGone
 from loaders.landing.rejects import Rejected
 from loaders.tdx import actions
 from loaders.tdx.actions import ActionSet, CorporateAction, Refused
-from loaders.tdx.client.quote_server import QuoteServer
+from loaders.tdx.client.quote_server import Event, QuoteServer
 from loaders.trading_time import FIRST_CHINESE_DAY
 from quotemill.errors import UpstreamError
 
@@ -29,75 +27,74 @@ MARKETS = {"sz": 0, "sh": 1, "bj": 2}
 MOST_SERVERS = 8
 TIMEOUT = 5.0
 
-# field of the answer → column; None in the answer where the category does not carry it
-AMOUNT_FIELDS = {
-    "fenhong": "cash_per10_yuan",
-    "songzhuangu": "bonus_total_per10",
-    "peigu": "rights_per10",
-    "peigujia": "rights_price_yuan",
+# columns of a record's four numbers by category, None for one that is not read; the rest of 1 to 14
+# are counts of shares
+_COLUMNS: dict[int, tuple[str | None, ...]] = {
+    actions.ADJUSTMENT: (
+        "cash_per10_yuan",
+        "rights_price_yuan",
+        "bonus_total_per10",
+        "rights_per10",
+    ),
+    actions.SPLIT: (None, None, "split_ratio", None),
+    **dict.fromkeys((12, 13, 14), (None,) * 4),
 }
-COUNT_FIELDS = {"houzongguben": "total_shares_10k", "panhouliutong": "float_shares_10k"}
+_COUNTS = (None, None, "float_shares_10k", "total_shares_10k")
+_NO_AMOUNTS = dict.fromkeys(filter(None, _COLUMNS[actions.ADJUSTMENT]), Decimal(0))
 
 
-def build_actions(code: str, answer: Sequence[Mapping[str, Any]]) -> ActionSet:
-    """Corporate actions of a code; it is covered if the answer has rows, all good."""
-    good, bad = read_answer(code, answer)
+def build_actions(code: str, answer: Sequence[Event]) -> ActionSet:
+    """Corporate actions of a code; it is covered if the answer has rows, all good.
+
+    A record that cannot be true is rejected, with field and rule.
+    """
+    good, bad = [], []
+    for index, event in enumerate(answer):
+        try:
+            good.append(_action(code, event))
+        except Refused as refused:
+            name, rule, value = refused.args
+            day = f"{event.day:08}"
+            record = {
+                "code": code,
+                "ex_date": f"{day[:4]}-{day[4:6]}-{day[6:]}",
+                "category": event.category,
+                "values": [str(np.float32(number)) for number in event.values],
+            }
+            payload = orjson.dumps(record).decode()
+            bad.append(Rejected(f"xdxr {code} row {index}", name, rule, str(value), payload))
     return ActionSet(actions.number_rows(good), bad, frozenset([code] if good and not bad else ()))
 
 
-def read_answer(
-    code: str, answer: Sequence[Mapping[str, Any]]
-) -> tuple[list[CorporateAction], list[Rejected]]:
-    """Good rows of one code's answer, and impossible ones with field and rule."""
-    good, bad = [], []
-    for index, row in enumerate(answer):
-        try:
-            good.append(_action(code, row))
-        except Refused as refused:
-            name, rule = refused.args
-            payload = orjson.dumps(dict(row), default=str).decode()
-            value = str(row.get(name))
-            bad.append(Rejected(f"xdxr {code} row {index}", name, rule, value, payload))
-    return good, bad
-
-
-def _action(code: str, row: Mapping[str, Any]) -> CorporateAction:
-    category = row["category"]
+def _action(code: str, event: Event) -> CorporateAction:
+    category = event.category
     if category not in actions.CATEGORIES:
-        raise Refused("category", "must be a whole number from 1 to 14")
+        raise Refused("category", "must be a whole number from 1 to 14", category)
     try:
-        day = date(row["year"], row["month"], row["day"])
-    except (TypeError, ValueError):
-        raise Refused("day", "year, month and day must form a day") from None
+        day = date(event.day // 10000, event.day // 100 % 100, event.day % 100)
+    except ValueError:
+        raise Refused("day", "year, month and day must form a day", event.day) from None
     if day < FIRST_CHINESE_DAY:
-        raise Refused("day", f"no exchange traded before {FIRST_CHINESE_DAY}")
-    numbers: dict[str, Decimal | None] = {}
-    if category == actions.ADJUSTMENT:
-        for name, column in AMOUNT_FIELDS.items():
-            numbers[column] = _exact(row, name, column) or Decimal(0)
-    else:
-        numbers |= dict.fromkeys(AMOUNT_FIELDS.values(), Decimal(0))
-        for name, column in COUNT_FIELDS.items():
-            numbers[column] = _exact(row, name, column)
-    if category == actions.SPLIT:
-        numbers["split_ratio"] = _exact(row, "suogu", "split_ratio")
-        if not numbers["split_ratio"]:
-            raise Refused("suogu", "must be above 0 in a row of category 11")
+        raise Refused("day", f"no exchange traded before {FIRST_CHINESE_DAY}", event.day)
+    columns = _COLUMNS.get(category, _COUNTS)
+    numbers = _NO_AMOUNTS | {
+        name: _exact(value, name) for name, value in zip(columns, event.values, strict=True) if name
+    }
+    if category == actions.SPLIT and not numbers["split_ratio"]:
+        rule = "must be above 0 in a row of category 11"
+        raise Refused("split_ratio", rule, event.values[2])
     return CorporateAction(
         code, day, "xdxr", category, source_ref="xdxr", seq=0, adjusts_price=None, **numbers
     )
 
 
-def _exact(row: Mapping[str, Any], name: str, column: str) -> Decimal | None:
+def _exact(value: float, column: str) -> Decimal:
     """The decimal behind a single-precision float of up to seven digits.
 
     Raises Refused for a number outside 0 to 10^9.
     """
-    value = row[name]
-    if value is None:
-        return None
-    if not math.isfinite(value) or not 0 <= value < 10**9:
-        raise Refused(name, "must be a number from 0 to 10^9")
+    if not 0 <= value < 10**9:  # NaN is in no range
+        raise Refused(column, "must be a number from 0 to 10^9", value)
     shortest = Decimal(np.format_float_positional(np.float32(value), trim="-"))
     places: int = actions.PRECISION[column][1]
     return round(shortest, places)
@@ -113,8 +110,8 @@ class QuoteServers:
         self._ever_answered = self._stopped = False
         self._gone: SourceGone | None = None
 
-    def ask(self, code: str) -> list[dict[str, Any]]:
-        """Request the rows of one code from a few servers; blocks.
+    def ask(self, code: str) -> list[Event]:
+        """Request the events of one code from a few servers; blocks.
 
         Raises SourceGone if no server is left or none ever answered, and from then on, else
         UpstreamError.

@@ -23,7 +23,6 @@ from loaders.tdx.settings import NO_EVENTS_FIX
 from loaders.tdx.tables import CORPORATE_ACTION, REJECTED_ROW
 from loaders.warehouse.tables import STANDARD_FIELDS
 from quotemill.errors import LockHeldError, UpstreamError
-from quotemill.foreign import reading
 
 NO_SOURCE = (
     "no source of corporate actions is configured, so adjusted prices equal raw ones: "
@@ -75,12 +74,10 @@ def _ask_servers(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
                 return
             try:
                 answer = ctx.wait(asyncio.to_thread(servers.ask, code))
-                with reading(f"the answer of a quote server for {code}", UpstreamError):
-                    actions = build_actions(code, answer)
             except UpstreamError as error:  # where they are gone, the TDX service itself is not
                 yield Outcome(code, failure=str(error))
                 continue
-            yield stored.outcome(ctx, code, actions)
+            yield stored.outcome(ctx, code, build_actions(code, answer))
     except (Stopped, LockHeldError, KeyboardInterrupt):
         servers.stop()
         raise

@@ -6,6 +6,7 @@ HTTP headers; JSON of every route that a load asks, and of the self-test; corpor
 import asyncio
 import contextlib
 import json
+import struct
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -20,12 +21,12 @@ from loaders.requests.http import http_client, rate_limit
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.client.client import TdxClient
+from loaders.tdx.client.quote_server import read_events
 from loaders.tdx.client.xdxr import build_actions
 from loaders.tdx.selftest.checks import NotPassed
 from loaders.tdx.selftest.run import ask as ask_once
 from loaders.tdx.settings import TdxSettings
-from quotemill.errors import QuotemillError, UpstreamError
-from quotemill.foreign import reading
+from quotemill.errors import QuotemillError
 from tests.integration.foreign_bytes.arbitrary import (
     TEXTS,
     VALUES,
@@ -182,25 +183,11 @@ def test_json_in_the_self_test(content: bytes) -> None:
     fails_as_ours(lambda: asyncio.run(once()))
 
 
-ACTION = {
-    "category": 1,
-    "year": 2024,
-    "month": 6,
-    "day": 28,
-    "fenhong": 1.5,
-    "songzhuangu": 0.0,
-    "peigu": 0.0,
-    "peigujia": 0.0,
-    "houzongguben": None,
-    "panhouliutong": None,
-    "suogu": None,
-}
+EVENT = struct.pack("<7xxIB4f", 20240628, 1, 1.5, 0, 0, 0)
+SPLIT = struct.pack("<7xxIB4f", 20240628, 11, 0, 0, 2.5, 0)
 
 
-@given(altered([ACTION, {**ACTION, "category": 5}, {**ACTION, "category": 11, "suogu": 2.0}]))
-def test_actions_of_a_quote_server(answer: Any) -> None:
-    def parse() -> None:
-        with reading("the answer of a quote server", UpstreamError):
-            build_actions("sh600000", answer)
-
-    fails_as_ours(parse)
+@given(damaged(struct.pack("<9xH", 2) + EVENT + SPLIT))
+def test_actions_of_a_quote_server(body: bytes) -> None:
+    with contextlib.suppress(ValueError):  # the next server is asked
+        build_actions("sh600000", read_events(body))

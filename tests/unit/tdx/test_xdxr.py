@@ -1,29 +1,17 @@
-"""Corporate actions from the quote servers: what becomes of the fields of an answer."""
+"""Corporate actions from the quote servers: what becomes of the numbers of a record."""
 
 import struct
-from collections import OrderedDict
 from datetime import date
 from decimal import Decimal
-from typing import Any
 
+import orjson
 import pytest
 
-from loaders.tdx.actions import PRECISION
-from loaders.tdx.client.xdxr import read_answer
+from loaders.tdx.actions import PRECISION, CorporateAction
+from loaders.tdx.client.quote_server import Event
+from loaders.tdx.client.xdxr import build_actions
 
-FIELDS = (
-    "fenhong",
-    "peigujia",
-    "songzhuangu",
-    "peigu",
-    "suogu",
-    "panqianliutong",
-    "panhouliutong",
-    "qianzongguben",
-    "houzongguben",
-    "fenshu",
-    "xingquanjia",
-)
+GOOD = Event(20110603, 1, (1.0, 0.0, 0.0, 0.0))
 
 
 def single(value: float) -> float:
@@ -31,85 +19,88 @@ def single(value: float) -> float:
     return float(struct.unpack("<f", struct.pack("<f", value))[0])
 
 
-def answer_row(category: int, day: date = date(2011, 6, 3), **values: Any) -> OrderedDict[str, Any]:
-    """A row as pytdx gives it: fields that the category does not carry are None."""
-    head = {"year": day.year, "month": day.month, "day": day.day, "category": category, "name": "x"}
-    return OrderedDict(head | dict.fromkeys(FIELDS) | values)
+def action(category: int, *values: float) -> CorporateAction:
+    event = Event(20110603, category, tuple(map(single, values)))
+    (row,) = build_actions("sh600000", [event]).rows
+    return row
 
 
 def test_a_dividend_with_bonus_and_rights_is_mapped_and_rounded() -> None:
-    row = answer_row(
-        1, fenhong=single(1.6), peigujia=single(8.45), songzhuangu=single(3), peigu=single(0.3)
-    )
-    (action,), rejected = read_answer("sh600000", [row])
-    assert rejected == []
-    assert (action.code, action.ex_date, action.source) == ("sh600000", date(2011, 6, 3), "xdxr")
+    row = action(1, 1.6, 8.45, 3, 0.3)
+    assert (row.code, row.ex_date, row.source) == ("sh600000", date(2011, 6, 3), "xdxr")
     assert [
-        action.cash_per10_yuan,
-        action.bonus_total_per10,
-        action.rights_per10,
-        action.rights_price_yuan,
+        row.cash_per10_yuan,
+        row.bonus_total_per10,
+        row.rights_per10,
+        row.rights_price_yuan,
     ] == [Decimal("1.6"), Decimal(3), Decimal("0.3"), Decimal("8.45")]
     # the sum alone is known, and whether the row adjusts is not said
-    assert (action.bonus_per10, action.transfer_per10, action.adjusts_price) == (None, None, None)
-    assert action.total_shares_10k is None
+    assert (row.bonus_per10, row.transfer_per10, row.adjusts_price) == (None, None, None)
+    assert row.total_shares_10k is None
 
 
 @pytest.mark.parametrize("text", ["1.27356", "0.084513", "0.1234567", "12.5", "3", "199.9999"])
 def test_up_to_seven_digits_survive_a_single_float(
     text: str,
 ) -> None:
-    (action,), _ = read_answer("sh600000", [answer_row(1, fenhong=single(float(text)))])
     places = PRECISION["cash_per10_yuan"][1]
-    assert action.cash_per10_yuan == round(Decimal(text), places)
+    assert action(1, float(text), 0, 0, 0).cash_per10_yuan == round(Decimal(text), places)
 
 
 def test_counts_of_shares_are_not_blurred_by_seven_digits() -> None:
     # 24 bits of a single float are more than seven digits
-    (action,), _ = read_answer("sh600000", [answer_row(5, houzongguben=16777213.0)])
-    assert action.total_shares_10k == 16777213
+    assert action(5, 0, 0, 0, 16777213).total_shares_10k == 16777213
 
 
 def test_a_split_carries_its_ratio_and_no_amounts() -> None:
-    (action,), _ = read_answer("sh510050", [answer_row(11, suogu=single(1.2))])
-    assert (action.category, action.split_ratio) == (11, Decimal("1.2"))
-    assert action.cash_per10_yuan == action.bonus_total_per10 == 0
+    row = action(11, 9, 9, 1.2, 9)
+    assert (row.category, row.split_ratio) == (11, Decimal("1.2"))
+    assert row.cash_per10_yuan == row.bonus_total_per10 == 0
 
 
 def test_a_share_count_change_carries_the_counts_after_it() -> None:
-    row = answer_row(
-        5, panqianliutong=1.0, panhouliutong=60000.0, qianzongguben=2.0, houzongguben=361500.0
-    )
-    (action,), _ = read_answer("sh600000", [row])
-    assert (action.total_shares_10k, action.float_shares_10k) == (361500, 60000)
-    assert action.cash_per10_yuan == 0
+    row = action(5, 1, 2, 60000, 361500)
+    assert (row.total_shares_10k, row.float_shares_10k) == (361500, 60000)
+    assert row.cash_per10_yuan == 0
+
+
+@pytest.mark.parametrize("category", [12, 13, 14])
+def test_categories_that_adjust_nothing_carry_nothing(category: int) -> None:
+    row = action(category, 1, 2, 3, float("nan"))
+    assert (row.category, row.split_ratio, row.total_shares_10k) == (category, None, None)
 
 
 @pytest.mark.parametrize(
-    ("category", "values"),
-    [(12, {"suogu": 2.0}), (13, {"fenshu": 1.0, "xingquanjia": 2.0}), (14, {"fenshu": 1.0})],
-)
-def test_categories_that_adjust_nothing_carry_nothing(category: int, values: Any) -> None:
-    (action,), _ = read_answer("sh600000", [answer_row(category, **values)])
-    assert (action.category, action.split_ratio) == (category, None)
-
-
-@pytest.mark.parametrize(
-    ("row", "field"),
+    ("event", "field", "value"),
     [
-        (answer_row(0), "category"),
-        (answer_row(15), "category"),
-        (answer_row(1, fenhong=-1.0), "fenhong"),
-        (answer_row(1, fenhong=float("nan")), "fenhong"),
-        (answer_row(1, peigu=float("inf")), "peigu"),
-        (answer_row(11, suogu=0.0), "suogu"),
-        (answer_row(1) | {"month": 13}, "day"),
-        (answer_row(1) | {"year": 1889}, "day"),
+        (GOOD._replace(category=0), "category", "0"),
+        (GOOD._replace(category=15), "category", "15"),
+        (GOOD._replace(values=(-1.0, 0.0, 0.0, 0.0)), "cash_per10_yuan", "-1.0"),
+        (GOOD._replace(values=(float("nan"), 0.0, 0.0, 0.0)), "cash_per10_yuan", "nan"),
+        (GOOD._replace(values=(0.0, 0.0, 0.0, float("inf"))), "rights_per10", "inf"),
+        (GOOD._replace(category=11), "split_ratio", "0.0"),
+        (GOOD._replace(day=20111303), "day", "20111303"),
+        (GOOD._replace(day=18890603), "day", "18890603"),
+        (GOOD._replace(day=2**32 - 1), "day", "4294967295"),
     ],
 )
-def test_an_impossible_row_is_rejected_and_the_others_are_kept(
-    row: OrderedDict[str, Any], field: str
+def test_an_impossible_record_is_rejected_and_the_others_are_kept(
+    event: Event, field: str, value: str
 ) -> None:
-    good, rejected = read_answer("sh600000", [row, answer_row(1, fenhong=1.0)])
-    assert len(good) == 1
-    assert [(r.row_key, r.field) for r in rejected] == [("xdxr sh600000 row 0", field)]
+    actions = build_actions("sh600000", [event, GOOD])
+    assert len(actions.rows) == 1
+    assert actions.covers == frozenset()
+    assert [(r.row_key, r.field, r.value) for r in actions.rejected] == [
+        ("xdxr sh600000 row 0", field, value)
+    ]
+
+
+def test_a_rejected_record_keeps_its_code_day_category_and_numbers() -> None:
+    event = GOOD._replace(values=(single(-1.6), single(8.45), 3.0, 0.0))
+    (bad,) = build_actions("sh600000", [event]).rejected
+    assert orjson.loads(bad.payload) == {
+        "code": "sh600000",
+        "ex_date": "2011-06-03",
+        "category": 1,
+        "values": ["-1.6", "8.45", "3.0", "0.0"],
+    }
