@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
+from psycopg.conninfo import make_conninfo
+
 AWKWARD_PASSWORD = "p@ss:/w'd\"\\ {{x}}%41#?&"  # of the foreign server's writer
 SECRETS = (
     "planted9f3e7a1c5b",  # in the address of an alert channel
@@ -14,6 +16,7 @@ SECRETS = (
     AWKWARD_PASSWORD,
     quote(AWKWARD_PASSWORD, safe=""),
     json.dumps(AWKWARD_PASSWORD)[1:-1],
+    make_conninfo(password=AWKWARD_PASSWORD).removeprefix("password=").strip("'"),
 )
 WRITTEN = (".jsonl", ".log", ".html", ".md")  # what people and their tools read
 ELSEWHERE = {

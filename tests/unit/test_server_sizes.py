@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psutil
 import pytest
 
 from loaders.settings import load_settings
@@ -25,8 +26,8 @@ def read_machine(tmp_path: Path, cgroup: str, files: dict[str, str]) -> Machine:
 
 def test_without_control_groups_it_is_the_machine(tmp_path: Path) -> None:
     here = machine(tmp_path, tmp_path)
-    assert here.memory > 2**28
-    assert here.processors >= 1
+    assert here.memory == psutil.virtual_memory().total
+    assert 1 <= here.processors <= (psutil.cpu_count() or 1)
 
 
 def test_the_narrowest_group_around_counts(tmp_path: Path) -> None:
@@ -37,14 +38,15 @@ def test_the_narrowest_group_around_counts(tmp_path: Path) -> None:
     assert read_machine(tmp_path, "0::/a/b\n", files) == Machine(2**28, 1)
 
 
-def test_groups_of_version_1_count(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("quota", "most"), [("-1", None), ("100000", 1)])
+def test_groups_of_version_1_count(quota: str, most: int | None, tmp_path: Path) -> None:
     files = {
         "memory/a/memory.limit_in_bytes": "268435456",
         "memory/memory.limit_in_bytes": "9" * 18,
     }
-    files |= {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}
+    files |= {"cpu/cpu.cfs_quota_us": quota, "cpu/cpu.cfs_period_us": "100000"}
     here = read_machine(tmp_path, "4:memory:/a\n1:cpu,cpuacct:/\n", files)
-    assert here == Machine(2**28, machine(tmp_path, tmp_path).processors)
+    assert here == Machine(2**28, most or machine(tmp_path, tmp_path).processors)
 
 
 def test_a_container_that_sees_its_hosts_path_finds_its_own_group(tmp_path: Path) -> None:

@@ -126,6 +126,7 @@ def test_rows_committed_just_before_the_lock_stay(
     land(bench, bars(1, 0, 30))
     conn.execute("create temp table typed as select * from raw_tdx.kline_daily")
     conn.execute("truncate raw_tdx.kline_daily")
+    conn.execute("set lock_timeout = '5s'")  # a row typed under the lock fails
     has_rows, asked = first_rows.has_rows, list[bool]()
 
     def type_rows_after_the_answer(*args: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from loaders.landing import load_job
 from loaders.tdx.context import Security
@@ -46,6 +47,9 @@ def test_a_password_with_special_signs_connects_and_is_not_shown(
     for shown in (repr(warehouse), warehouse.label, warehouse.without_password()[0]):
         assert secret not in shown
         assert "%40ss" not in shown
+    address, completed = warehouse.without_password()
+    assert "password" not in conninfo_to_dict(address)
+    assert completed == {"PGPASSWORD": secret}
     assert warehouse.label == f"postgresql://{writer}@127.0.0.1:{foreign_server.port}/{database}"
     with psycopg.connect(warehouse.dlt_url()) as conn:
         assert conn.info.dbname == database

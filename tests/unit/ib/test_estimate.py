@@ -50,6 +50,8 @@ def test_lines_that_are_held_long_limit_the_capacity() -> None:
     many = f"{3000 - slow.capacity:,} contracts do not fit a slot, the last ones have no quote: "
     assert str(describe_overflow(slow)).startswith(many)
     assert describe_overflow(quick) is None
+    full, over = (estimate_slot(settings(), {"AAPL": slow.capacity + n}, 11.0) for n in (0, 1))
+    assert (full.fits, over.fits) == (True, False)
 
 
 def test_a_slot_that_takes_longer_than_the_lag_allows_is_named() -> None:

@@ -45,7 +45,10 @@ def test_slots_are_every_half_hour_from_the_open_to_the_close(day: date) -> None
     assert sorted(slot.name for slot in slots) == [slot.name for slot in slots]
 
 
-@given(st.datetimes(datetime(2025, 1, 1), datetime(2027, 12, 30), timezones=st.just(UTC)))
+@given(
+    st.datetimes(datetime(2025, 1, 1), datetime(2027, 12, 30), timezones=st.just(UTC))
+    | st.sampled_from([slot.at for slot in require_session(date(2026, 11, 27)).slots])
+)
 def test_the_slot_of_a_time_is_the_newest_that_has_started(at: datetime) -> None:
     day = at.astimezone(NEW_YORK).date()
     session = session_on(day)

@@ -1,9 +1,12 @@
 """Fault rules of every sandbox: how they are written, when they strike, how they are listed."""
 
+from types import SimpleNamespace
+
 import pytest
 from typer.testing import CliRunner
 
 from loaders.cli import app
+from loaders.sandbox import faults
 from loaders.sandbox.faults import Catalogue, FaultPlan
 from loaders.sandbox.ib.faults import CATALOGUE as IB
 from loaders.sandbox.tdx.faults import CATALOGUE as TDX
@@ -36,6 +39,16 @@ def strikes(rule: str, calls: int, codes: tuple[str, ...] = CODE) -> list[int]:
 )
 def test_a_rule_strikes_when_it_says(rule: str, calls: list[int]) -> None:
     assert strikes(rule, 6) == calls
+
+
+def test_an_outage_ends_after_its_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(faults, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    plan = FaultPlan(TDX, ["outage:seconds=2"])
+    struck = []
+    for now[0] in (5.0, 6.999, 7.0, 8.0):
+        struck.append(bool(plan.strike_call("kline-all", CODE)))
+    assert struck == [True, True, False, False]
 
 
 def test_a_probability_draws_the_same_calls_for_the_same_seed() -> None:

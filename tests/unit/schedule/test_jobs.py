@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loaders.settings import Settings, load_settings
-from orchestration.cli.schedule.jobs import find_command
+from orchestration.cli.schedule.jobs import find_command, takes_as_of
 from orchestration.schedule import jobs
 from orchestration.schedule.jobs import Row, shipped_jobs
 from quotemill.errors import SettingsError
@@ -32,6 +32,12 @@ def test_each_source_ships_with_its_jobs_and_all_of_them_are_commands(tmp_path: 
     for job in known.values():
         assert callable(find_command(job).callback), job.name
         assert job.source is not None or job.name in shipped_jobs()[""]
+
+
+def test_jobs_whose_command_has_a_day_take_it(tmp_path: Path) -> None:
+    known = jobs.read_jobs(configured(tmp_path, **SOURCES))
+    assert takes_as_of(known["tq_daily"])
+    assert not takes_as_of(known["backup"])
 
 
 def test_futures_load_after_the_maintenance_and_again_if_it_lasts(tmp_path: Path) -> None:

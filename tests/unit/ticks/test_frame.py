@@ -1,6 +1,7 @@
 """What a day of ticks is, and what is refused before anything is sent."""
 
 import math
+from collections import Counter
 from datetime import date
 
 import pyarrow as pa
@@ -26,14 +27,19 @@ def test_a_day_has_the_columns_and_types_of_the_schema() -> None:
 
 
 def test_ties_are_counted_from_zero_in_the_order_in_which_they_came() -> None:
-    ticks = quoted(8)
+    ticks = quoted(48)
     start = 1_763_082_000_000_000_000
-    stamps = [start + n for n in (1_000, 1_999, 2_000, 1_500, 2_000, 3_000, 2_500, 1_000)]
+    # a short array is sorted in order by every method
+    stamps = [start + n for n in (1_000, 1_999, 2_000, 1_500, 2_000, 3_000, 2_500, 1_000)] * 6
     ticks = ticks.set_column(0, "datetime_ns", pa.array(stamps))
     day = day_frame(ticks, KEY, segment_id=1, schedule_hash="0")
-    assert day["seq"].to_pylist() == [0, 1, 0, 2, 1, 0, 2, 3]
-    micros = pc.unique(day["ts"]).cast(pa.int64()).to_pylist()
-    assert micros == [start // 1000 + n for n in (1, 2, 3)]
+    seen = Counter[int]()
+    for micros, seq in zip(
+        day["ts"].cast(pa.int64()).to_pylist(), day["seq"].to_pylist(), strict=True
+    ):
+        assert seq == seen[micros]
+        seen[micros] += 1
+    assert seen == {start // 1000 + n: times for n, times in ((1, 24), (2, 18), (3, 6))}
 
 
 def test_what_is_not_a_number_is_missing() -> None:

@@ -22,7 +22,7 @@ from loaders.trading_time import SHANGHAI
 from quotemill.errors import UpstreamError
 
 EVE, DAY, NEXT = date(2025, 10, 22), date(2025, 10, 23), date(2025, 10, 24)
-LATER = date(2025, 11, 3)
+TEN = EVE + timedelta(10)
 CU = "SHFE.cu2512"
 HOURS = [("day", 0, 9 * 3600, 15 * 3600)]
 
@@ -120,19 +120,19 @@ def test_bars_that_were_final_before_the_quotes_ended_are_no_failure() -> None:
     assert "its bars from 2025-10-23 on are not final" in str(outcome.failure)
 
 
-@pytest.mark.parametrize(("today", "asked_again"), [(NEXT, True), (LATER, False)])
+@pytest.mark.parametrize(("today", "asked_again"), [(TEN - timedelta(1), True), (TEN, False)])
 def test_a_contract_without_a_trade_on_its_last_day_is_asked_for_ten_days(
     today: date, asked_again: bool
 ) -> None:
     """It expired on EVE."""
     before = EVE - timedelta(1)
     ctx = running(f"{today}T17:00", f"{today}T15:00:00", (before,), str(before))
-    ctx.days = [before, *ctx.days, LATER]
+    ctx.days = [before, *ctx.days, today]
     assert load_bars(ctx).cursor == (before if asked_again else EVE)
     # bars that end long before were cut off
     early = EVE - timedelta(30)
     ctx = running(f"{today}T17:00", f"{today}T15:00:00", (early,), str(early))
-    ctx.days = [early, *ctx.days, LATER]
+    ctx.days = [early, *ctx.days, today]
     assert load_bars(ctx).cursor == early
 
 

@@ -135,6 +135,16 @@ def test_trades_outside_of_todays_hours_have_minutes_of_their_own() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("clock", "minutes"),
+    [("9:09:00", 3), ("9:09:00.001", 10), ("8:54:00", 3), ("8:53:59.999", 10)],
+)
+def test_trades_six_minutes_off_are_still_of_the_session(clock: str, minutes: int) -> None:
+    first, second = sorted([clock, "9:01:30"])
+    bars = make_minutes(ticks((first, 100, 1), (second, 100, 2)), MORNING[:1])
+    assert len(shown(bars)) == minutes
+
+
 def test_figures_that_fall_or_lack_cost_nothing_else() -> None:
     rows = [
         {"datetime_ns": int(at(clock).timestamp()) * 10**9, "last_price": price, "volume": lots}

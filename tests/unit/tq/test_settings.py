@@ -22,10 +22,10 @@ def test_account_and_password_are_shown_nowhere(tmp_path: Path) -> None:
             assert given not in shown
 
 
-@pytest.mark.parametrize("name", ["ACCOUNT", "PASSWORD"])
-def test_an_empty_account_counts_as_unset(name: str, tmp_path: Path) -> None:
-    settings = load_settings({f"QUOTEMILL_TQ__{name}": ""}, cwd=tmp_path)
-    assert getattr(settings.tq, name.lower()) is None
+def test_an_empty_account_counts_as_unset(tmp_path: Path) -> None:
+    (tmp_path / "quotemill.toml").write_text('[tq]\naccount = ""\npassword = ""\n')
+    settings = load_settings({}, cwd=tmp_path)
+    assert (settings.tq.account, settings.tq.password) == (None, None)
 
 
 def test_an_error_beside_the_password_does_not_show_it(tmp_path: Path) -> None:
