@@ -3,11 +3,13 @@
 Both give an ActionSet. All amounts are per 10 shares and before tax.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 
+import numpy as np
+import orjson
 import pyarrow as pa
 
 from loaders.landing.rejects import Rejected
@@ -71,6 +73,18 @@ class ActionSet:
 
 class Refused(Exception):
     """A row that cannot be true; args: field, rule, value."""
+
+
+def describe_record(code: str, day: int, category: int, values: Iterable[np.float32]) -> str:
+    """A refused record as JSON, with `ex_date` and `category` as in the rows of a CSV file.
+
+    day: YYYYMMDD, as the source has it
+    """
+    digits = f"{day:08}"
+    ex_date = f"{digits[:4]}-{digits[4:6]}-{digits[6:]}"
+    numbers = [str(value) for value in values]
+    row = {"code": code, "ex_date": ex_date, "category": category, "values": numbers}
+    return orjson.dumps(row).decode()
 
 
 def number_rows(rows: Sequence[CorporateAction]) -> list[CorporateAction]:

@@ -11,7 +11,6 @@ from datetime import date
 from decimal import Decimal
 
 import numpy as np
-import orjson
 
 from loaders.engine.outcome import SourceGone
 from loaders.landing.rejects import Rejected
@@ -54,14 +53,8 @@ def build_actions(code: str, answer: Sequence[Event]) -> ActionSet:
             good.append(_action(code, event))
         except Refused as refused:
             name, rule, value = refused.args
-            day = f"{event.day:08}"
-            record = {
-                "code": code,
-                "ex_date": f"{day[:4]}-{day[4:6]}-{day[6:]}",
-                "category": event.category,
-                "values": [str(np.float32(number)) for number in event.values],
-            }
-            payload = orjson.dumps(record).decode()
+            values = map(np.float32, event.values)
+            payload = actions.describe_record(code, event.day, event.category, values)
             bad.append(Rejected(f"xdxr {code} row {index}", name, rule, str(value), payload))
     return ActionSet(actions.number_rows(good), bad, frozenset([code] if good and not bad else ()))
 

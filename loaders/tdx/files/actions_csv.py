@@ -18,6 +18,7 @@ from loaders.tdx.actions import (
     SPLIT,
     ActionSet,
     CorporateAction,
+    Refused,
     number_rows,
 )
 from loaders.tdx.tables import ACTION_AMOUNTS, ACTION_COUNTS
@@ -49,13 +50,6 @@ NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 YES_NO = {"y": True, "n": False, "": None}
 
 
-class _BadRow(Exception):
-    def __init__(self, field: str, rule: str, value: str) -> None:
-        super().__init__(rule)
-        # text in PostgreSQL cannot hold NUL; the payload has the whole row
-        self.field, self.rule, self.value = field, rule, value[:200].replace("\0", "\\0")
-
-
 def read_actions(source: Path, codes: Sequence[str]) -> ActionSet:
     """Read the actions of `codes` ('sh600000') from a CSV file or a folder of *.csv.
 
@@ -78,10 +72,13 @@ def read_actions(source: Path, codes: Sequence[str]) -> ActionSet:
                 row = _action(record, place)
                 _once_only(row, path.name, places, contents)
                 rows.append(row)
-            except _BadRow as bad:
+            except Refused as refused:
                 doubtful.add(_code_or_none(record.get("code", "")))
                 payload = orjson.dumps(dict(record) or cells, default=str).decode()
-                rejected.append(Rejected(place, bad.field, bad.rule, bad.value, payload))
+                name, rule, value = refused.args
+                # text in PostgreSQL cannot hold NUL; the payload has the whole row
+                shown = value[:200].replace("\0", "\\0")
+                rejected.append(Rejected(place, name, rule, shown, payload))
     wanted = set(codes)
     return ActionSet(
         rows=number_rows([r for r in rows if r.code in wanted]),
@@ -152,23 +149,23 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
 
 def _record(header: Sequence[str], cells: list[str] | str) -> dict[str, str]:
     if isinstance(cells, str):
-        raise _BadRow("row", "must be one line of comma-separated UTF-8 text", cells)
+        raise Refused("row", "must be one line of comma-separated UTF-8 text", cells)
     if len(cells) != len(header):
         rule = f"must have {len(header)} cells as the header has"
-        raise _BadRow("row", rule, f"{len(cells)} cells")
+        raise Refused("row", rule, f"{len(cells)} cells")
     return dict(zip(header, cells, strict=True))
 
 
 def _action(record: Mapping[str, str], place: str) -> CorporateAction:
     code = _code_or_none(record["code"])
     if code is None:
-        raise _BadRow("code", "must look like sh600000, SH600000 or 600000.SH", record["code"])
+        raise Refused("code", "must look like sh600000, SH600000 or 600000.SH", record["code"])
     numbers = {name: _number(record, name) for name in PRECISION}
     category = _category(record)
     _check_sense(record, category, numbers)
     adjusts = record.get("adjusts_price", "")
     if adjusts.lower() not in YES_NO:
-        raise _BadRow("adjusts_price", "must be Y, N or empty", adjusts)
+        raise Refused("adjusts_price", "must be Y, N or empty", adjusts)
     return CorporateAction(
         code=code,
         ex_date=_day(record["ex_date"]),
@@ -195,9 +192,9 @@ def _day(text: str) -> date:
     except ValueError:
         day = None
     if day is None:
-        raise _BadRow("ex_date", "must be a day in the form 2011-06-03", text)
+        raise Refused("ex_date", "must be a day in the form 2011-06-03", text)
     if day < FIRST_CHINESE_DAY:
-        raise _BadRow("ex_date", f"no exchange traded before {FIRST_CHINESE_DAY}", text)
+        raise Refused("ex_date", f"no exchange traded before {FIRST_CHINESE_DAY}", text)
     return day
 
 
@@ -205,18 +202,18 @@ def _number(record: Mapping[str, str], name: str) -> Decimal | None:
     text = record.get(name, "")
     if text == "":
         if name in REQUIRED:
-            raise _BadRow(name, "must not be empty; write 0 for none", text)
+            raise Refused(name, "must not be empty; write 0 for none", text)
         return None
     if not NUMBER.fullmatch(text):
-        raise _BadRow(name, "must be a plain decimal number like 1.5", text)
+        raise Refused(name, "must be a plain decimal number like 1.5", text)
     value = Decimal(text)
     digits, places = PRECISION[name]
     if text.startswith("-"):
-        raise _BadRow(name, "must not be negative", text)
+        raise Refused(name, "must not be negative", text)
     if len(text.partition(".")[2].rstrip("0")) > places:
-        raise _BadRow(name, f"must have at most {places} decimals", text)
+        raise Refused(name, f"must have at most {places} decimals", text)
     if value >= 10 ** (digits - places):
-        raise _BadRow(name, f"must have at most {digits - places} digits before the point", text)
+        raise Refused(name, f"must have at most {digits - places} digits before the point", text)
     return value
 
 
@@ -225,28 +222,28 @@ def _category(record: Mapping[str, str]) -> int:
     if text == "":
         return ADJUSTMENT
     if not (re.fullmatch("[0-9]{1,4}", text) and int(text) in CATEGORIES):
-        raise _BadRow("category", "must be a whole number from 1 to 14", text)
+        raise Refused("category", "must be a whole number from 1 to 14", text)
     return int(text)
 
 
 def _check_sense(
     record: Mapping[str, str], category: int, numbers: Mapping[str, Decimal | None]
 ) -> None:
-    """Check the rules between the fields of one row. Raises _BadRow."""
+    """Check the rules between the fields of one row. Raises Refused."""
     bonus, transfer = numbers["bonus_per10"], numbers["transfer_per10"]
     total = numbers["bonus_total_per10"]
     if bonus is not None and transfer is not None and bonus + transfer != total:
         rule = "must be bonus_per10 + transfer_per10"
-        raise _BadRow("bonus_total_per10", rule, record["bonus_total_per10"])
+        raise Refused("bonus_total_per10", rule, record["bonus_total_per10"])
     if category != ADJUSTMENT:
         for name in ACTION_AMOUNTS:
             if numbers[name]:
                 rule = f"must be 0 in a row of category {category}"
-                raise _BadRow(name, rule, record[name])
+                raise Refused(name, rule, record[name])
     ratio = numbers["split_ratio"]
     if (category == SPLIT) != (ratio is not None) or ratio == 0:
         rule = "must be above 0 in a row of category 11, and empty in any other"
-        raise _BadRow("split_ratio", rule, record.get("split_ratio", ""))
+        raise Refused("split_ratio", rule, record.get("split_ratio", ""))
 
 
 def _once_only(
@@ -255,11 +252,11 @@ def _once_only(
     places: dict[tuple[str, date, int], CorporateAction],
     contents: dict[tuple[object, ...], CorporateAction],
 ) -> None:
-    """Refuse an event read before, as rows of a day add up. Raises _BadRow."""
+    """Refuse an event read before, as rows of a day add up. Raises Refused."""
     twin = contents.setdefault(row.content(), row)
     if twin is not row:
-        raise _BadRow("row", f"repeats {twin.source_ref}", row.source_ref)
+        raise Refused("row", f"repeats {twin.source_ref}", row.source_ref)
     first = places.setdefault((row.code, row.ex_date, row.category), row)
     if first.source_ref.rpartition(":")[0] != file:
         rule = f"{first.source_ref} has this code, day and category already, in another file"
-        raise _BadRow("row", rule, row.source_ref)
+        raise Refused("row", rule, row.source_ref)

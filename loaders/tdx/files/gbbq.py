@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from loaders.landing.rejects import Rejected
+from loaders.tdx.actions import describe_record
 from loaders.tdx.files.vipdoc import read_days
 from loaders.tdx.files.written import State, read_content
 from loaders.tdx.tables import CAPITAL_EVENT
@@ -155,15 +156,12 @@ def _exact(values: NDArray[np.float32], kind: pa.DataType) -> pa.Array:
 
 
 def _refused(record: np.void, place: int, name: str, rule: str) -> Rejected:
-    """A refused record; its payload has `ex_date` and `category` as in other sources."""
-    market, day = int(record["market"]), str(record["day"])
+    market, day = int(record["market"]), int(record["day"])
     prefix = EXCHANGES[market] if market < len(EXCHANGES) else ""
     code = prefix + re.sub(r"[^0-9A-Za-z]", "?", record["code"].decode("latin-1"))
-    ex_date = f"{day[:4]}-{day[4:6]}-{day[6:]}"
-    category, values = int(record["category"]), [str(v) for v in record["values"]]
-    row = {"code": code, "ex_date": ex_date, "category": category, "values": values}
-    shown = {"market": str(market), "code": code, "datetime": day, "values": ", ".join(values)}
-    payload = orjson.dumps(row).decode()
+    values = ", ".join(map(str, record["values"]))
+    shown = {"market": str(market), "code": code, "datetime": str(day), "values": values}
+    payload = describe_record(code, day, int(record["category"]), record["values"])
     return Rejected(f"{ROUTE} {code} record {place}", name, rule, shown[name], payload)
 
 

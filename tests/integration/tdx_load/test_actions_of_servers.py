@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import date
 
 import pytest
 
@@ -9,7 +10,12 @@ from loaders.engine.load import Load
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.client import quote_server as protocol
 from loaders.tdx.client import xdxr
-from tests.integration.tdx_client.test_xdxr_protocol import ONE_ROW, mute_server, quote_server
+from tests.integration.tdx_client.test_xdxr_protocol import (
+    ONE_ROW,
+    mute_server,
+    packed,
+    quote_server,
+)
 from tests.integration.tdx_load.bench import Bench
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
@@ -38,6 +44,28 @@ def test_a_load_lands_what_comes_slice_by_slice_and_names_what_does_not(
         assert failures.keys() == {"sz000001"}
         assert "gbbq" not in failures["sz000001"]
         assert bench.load(datasets=("corporate_actions",)).exit_code == 0
+
+
+def test_a_record_refused_under_another_field_before_is_refused_once(
+    open_bench: OpenBench, small_market: SyntheticMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = packed((1, date(2011, 6, 3), 1, (-1.6, 0.0, 3.0, 0.0)))
+    with (
+        quote_server({(1, b"600000"): answer}) as address,
+        open_bench(small_market, corporate_actions="xdxr") as bench,
+    ):
+        monkeypatch.setattr(protocol, "ADDRESSES", [address])
+        bench.load(datasets=("codes",))
+        bench.execute(
+            "insert into raw_tdx.rejected_row select 'corporate_actions', 'xdxr sh600000 row 0',"
+            " 'fenhong', 'must be a number from 0 to 10^9', '-1.6', '{}', false, 'xdxr',"
+            " '2020-01-01', true"
+        )
+        bench.load(datasets=("corporate_actions",))
+        assert bench.rows(
+            "select field, is_withdrawn, payload::jsonb ->> 'ex_date' from raw_tdx.rejected_row"
+            " where row_key like 'xdxr %' order by 1"
+        ) == [("cash_per10_yuan", False, "2011-06-03"), ("fenhong", True, None)]
 
 
 def test_a_load_that_waits_for_a_mute_server_hears_a_request_to_stop(
