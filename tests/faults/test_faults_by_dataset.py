@@ -1,4 +1,4 @@
-"""The five faults that matter most for each dataset, end to end on the day after a good one.
+"""Every fault of the service, for the datasets where it matters, on the day after a good one.
 
 After a load in their midst either everything is as without them, and the job's log names the route
 that stood in, or exactly the keys that they cost have failed by name. What is stored is never less
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from loaders.engine.result import LoadResult
+from loaders.sandbox.tdx.faults import KINDS
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx import tables
 from loaders.tdx.source import SOURCE
@@ -41,6 +42,16 @@ TABLES = {
     "kline_weekly": tables.KLINE_PERIOD,
     "kline_5m": tables.KLINE_PERIOD,
     "kline_adjusted": tables.KLINE_ADJUSTED,
+}
+BEYOND = "volume must be at most 1000000000000"
+LOW = "high must not be below low"
+# nothing is gained by waiting for an outage
+PATIENCE: dict[str, dict[str, float]] = {
+    "outage": {"retries": 0},
+    "hang": {"retries": 0, "timeout": 0.5, "bulk_timeout": 0.5},
+    "refuse": {"retries": 4},
+    "restart": {"retries": 4},
+    "reset": {"retries": 4},
 }
 # they come first in every load; before the others the day bars of the new day have landed too
 STAND_ALONE = ("codes", "trading_calendar")
@@ -70,12 +81,33 @@ class Case:
         return f"{self.dataset} {' and '.join(self.faults)}"
 
 
+# one after the other on the first calls of a route, fewer than the tries of one call
+PASSING = ("reset:{}:first=1", "html:{}:nth=2", "cut:{}:nth=3", "error:{}:nth=4")
+MAIN_ROUTES = {
+    "codes": "codes",
+    "trading_calendar": "workday/range",
+    "kline_daily": "kline-all",
+    "stock_info": "stock-info",
+    "minute_1m": "kline-history",
+    "index_kline": "index/all",
+    "tick_trade": "trade-history/full",
+    "quote_snapshot": "batch-quote",
+    "market_stats_snapshot": "market-stats",
+    "kline_weekly": "kline-all",
+    "kline_5m": "kline-history",
+    "kline_adjusted": "kline-all/ths",
+}
 CASES = (
+    *(
+        Case(dataset, tuple(fault.format(route) for fault in PASSING))
+        for dataset, route in MAIN_ROUTES.items()
+    ),
     # the list is one moment's whole truth: emptied, halved or cut it would delist securities
     Case("codes", ("empty:codes",), ALL, "success without"),
     Case("codes", ("empty:etf",), ALL, "success without"),
     Case("codes", ("codes-missing:exchange=sz",), ALL, "no code of sz"),
     Case("codes", ("codes-stale:etf:drop=1",), ALL, "codes known before: refused"),
+    Case("codes", (f"codes-vanish:code={STOCK}",), ALL, "codes known before: refused"),
     Case("codes", ("codes-duplicate",)),
     # every other dataset counts by it, and the service is known to lose it to its time zone
     Case("trading_calendar", ("calendar-empty",), frozenset({"SSE"}), "is empty"),
@@ -87,11 +119,23 @@ CASES = (
         "is missing",
     ),
     Case("trading_calendar", ("html:workday/range",), frozenset({"SSE"}), "HTTP 502"),
-    Case("trading_calendar", ("cut:workday/range:first=1",)),
+    Case("trading_calendar", ("calendar-hole:workday/range",)),
     # a code that trades has bars
     Case("kline_daily", (f"empty:kline-all:code={STOCK}",), frozenset({STOCK}), "success without"),
     Case("kline_daily", (f"error:*:code={STOCK}",), frozenset({STOCK}), "上游错误"),
     Case("kline_daily", ("outage:after=1",), None, "TDX service outage"),
+    Case("kline_daily", (f"hang:*:code={STOCK}",), frozenset({STOCK}), "no complete answer"),
+    Case("kline_daily", ("refuse:kline-all:first=1:seconds=0.1",)),
+    Case("kline_daily", ("restart:kline-all:first=1:seconds=0.1",)),
+    Case("kline_daily", ("latency:kline-all:seconds=0.01",)),
+    Case("kline_daily", (f"empty-body:*:code={STOCK}",), frozenset({STOCK}), "an empty body"),
+    Case("kline_daily", ("rate-limit:kline-all:per_second=0",), CODES, "HTTP 429"),
+    Case("kline_daily", (f"string-number:*:code={STOCK}",), frozenset({STOCK}), "a text"),
+    Case("kline_daily", ("extra-field:kline-all",)),
+    Case("kline_daily", ("stale:kline-all",), late=True),
+    Case("kline_daily", ("unfinished:kline-all",), unchecked=True),
+    Case("kline_daily", ("provisional:kline-all",), unchecked=True),
+    Case("kline_daily", ("value:kline-all",), CODES, "was refused", rejected=BEYOND),
     # three sources in one answer, each left out without a word; the third party's can break it
     Case("stock_info", ("ths-down:stock-info",), said="without kline_day", late=True),
     Case("stock_info", ("quote-mismatch:stock-info",), said="without quote", late=True),
@@ -103,6 +147,7 @@ CASES = (
         "minute_1m", ("short:kline-history:keep=100",), said="/api/kline-history → /api/kline-all"
     ),
     Case("minute_1m", ("noon-label:kline-history",)),
+    Case("minute_1m", ("high-below-low:kline-history",), rejected=LOW),
     Case(
         "minute_1m",
         ("error:kline-history", "error:kline-all"),
@@ -158,7 +203,6 @@ CASES = (
         frozenset({"sh", "sz", "bj"}),
         "上游错误",
     ),
-    Case("market_stats_snapshot", ("cut:market-stats:first=1",)),
     # a whole history each time, of which a part can be lost; the newest bar changes every day
     Case("kline_weekly", ("empty:kline-all",), CODES, "success without"),
     Case("kline_weekly", ("short:kline-all:keep=1",), CODES, "nothing was overwritten"),
@@ -181,6 +225,7 @@ CASES = (
     Case("kline_adjusted", ("empty:kline-all/ths",), CODES, "success without"),
     Case("kline_adjusted", ("short:kline-all/ths:keep=10",), CODES, "nothing was overwritten"),
     Case("kline_adjusted", ("ths-unadjusted",), unchecked=True),
+    Case("kline_adjusted", ("ths-missing-action:kline-all/ths",), unchecked=True),
     Case("kline_adjusted", (f"cut:kline-all/ths:code={STOCK}",), frozenset({STOCK}), "broke"),
 )
 
@@ -292,14 +337,18 @@ def assert_same(rows_now: Rows, expected: Rows) -> None:
         assert rows_now.get(key) == expected.get(key), key
 
 
+def test_every_fault_of_the_service_has_a_case() -> None:
+    assert {fault.partition(":")[0] for case in CASES for fault in case.faults} == set(KINDS)
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_fault_costs_what_it_names_and_nothing_after_the_next_load(
     stages: Stages, undisturbed: dict[str, Rows], tmp_path: Path, case: Case
 ) -> None:
     expected = undisturbed[case.dataset]
     start = stages.before if case.dataset in FIRST else stages.today
-    retries = 0 if "outage" in str(case) else 1  # nothing is gained by waiting for it
-    with stages.opened(stages.copy(start), tmp_path, faults=case.faults, retries=retries) as loads:
+    patience = next((p for kind, p in PATIENCE.items() if case.faults[0].startswith(kind)), {})
+    with stages.opened(stages.copy(start), tmp_path, faults=case.faults, **patience) as loads:
         before = stored(loads, case.dataset)
         loads.execute("truncate ops.ingestion_logs")
         result = loads.load(datasets=(case.dataset,), options={"exchange": EXCHANGE})

@@ -73,7 +73,7 @@ def test_prices_of_minutes_that_the_day_bar_contradicts_are_refused(
         assert bench.rows(MINUTES) == []
 
 
-# what only a whole load tells; of the others the client's answers are held in test_fault_matrix.py
+# the others are cases of test_faults_by_dataset.py
 FEW = [
     "duplicate:kline-history:page=300",
     "holiday:kline-history",

@@ -115,6 +115,16 @@ def test_the_connection_test_finds_what_a_load_would_meet(
     assert "calendar starts only at" in warnings if short else warnings == "failed"
 
 
+def test_an_index_asked_for_as_a_stock_is_never_taken_for_minutes(market: SyntheticMarket) -> None:
+    """Success with the first bar of each page right and misaligned bytes for the rest."""
+    minutes, _, _ = asked(market, lambda c: c.intraday("sh000001"))
+    landed = records.from_answer(minutes)
+    with pytest.raises(plausibility.Implausible, match="of 800 bars break a rule"):
+        plausibility.check(
+            "x", landed, minutes.period, calendar(market.end.date(), lambda _: False)
+        )
+
+
 def test_the_actions_of_the_synthetic_market_are_all_read(
     market: SyntheticMarket, tmp_path: Path
 ) -> None:
