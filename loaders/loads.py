@@ -12,12 +12,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from loaders import log, sources
-from loaders.engine import job_list, jobs, load, metrics, signals
-from loaders.engine.load import Load, name_rest
+from loaders.engine import job_list, jobs, metrics, run, signals
+from loaders.engine.load import Load
 from loaders.engine.metrics import Metric
 from loaders.engine.progress import Reporter
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult, not_due, stopped
+from loaders.engine.run import name_rest
 from loaders.settings import Settings
 from loaders.settings.sections import section_types
 from loaders.warehouse.ownership import has_role
@@ -81,10 +82,10 @@ def run_load(
     on_start: Callable[[Load], None] = lambda _: None,
     **options: Unpack[LoadOptions],
 ) -> LoadResult:
-    """Load one registered source, see loaders.engine.load.run_load."""
+    """Load one registered source, see loaders.engine.run.run_load."""
     source = sources.find(request.source)
 
-    return load.run_load(
+    return run.run_load(
         settings,
         source,
         request,

@@ -54,8 +54,8 @@ def selftest_command(
     if source != "tdx":
         raise UsageError(f"unknown source {source}", hint="sources: tdx")
     from loaders import loads
-    from loaders.engine import test_runs
-    from loaders.engine.test_report import failure_page
+    from loaders.engine import check_runs
+    from loaders.engine.check_report import failure_page
     from loaders.tdx.selftest import run as selftest
 
     settings = load_settings()
@@ -77,7 +77,7 @@ def selftest_command(
         )
         recorded = selftest.record(shown, os.environ.get(log.SCHEDULE))
         prepare = partial(loads.prepare_warehouse, settings, Silent())
-        test_runs.record(settings, prepare, recorded, shown_progress.line)
+        check_runs.record(settings, prepare, recorded, shown_progress.line)
         selftest.write(output, dumps(shown, ensure_ascii=False, indent=2) + "\n")
         selftest.write(report, failure_page(shown, source))
     shell.print_answer(
@@ -98,8 +98,8 @@ def selftest_command(
 def _summarise(
     shown: dict[str, Any], checks: Sequence[Check], *, output: Path, report: Path
 ) -> None:
-    from loaders.engine.test_report import may_run
-    from loaders.engine.test_runs import WORDS
+    from loaders.engine.check_report import may_run
+    from loaders.engine.check_runs import WORDS
 
     shown_checks = [
         replace(check, name=f"{no:>2} {check.name}")

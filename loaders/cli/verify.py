@@ -77,7 +77,7 @@ def verify_command(
     if source != "tdx":
         raise UsageError(f"unknown source {source}", hint="sources: tdx, tq")
     from loaders import loads, sources
-    from loaders.engine import test_runs
+    from loaders.engine import check_runs
     from loaders.tdx.verify.spot_checks import verify
     from loaders.warehouse import migrate
 
@@ -98,7 +98,7 @@ def verify_command(
             reporter=progress,
         )
         recorded = replace(verification, schedule=os.environ.get(log.SCHEDULE))
-        test_runs.record(settings, lambda: warehouse, recorded, progress.line)
+        check_runs.record(settings, lambda: warehouse, recorded, progress.line)
     shell.print_answer(verification.document(), json, lambda: _print(verification))
     if verification.status == "failed":
         failed = verification.count("failed")
@@ -189,7 +189,7 @@ def _nothing_to_verify(settings: Settings) -> SettingsError:
 
 
 def _print(verification: "Verification") -> None:
-    from loaders.engine.test_runs import WORDS
+    from loaders.engine.check_runs import WORDS
 
     print(f"seed {verification.options['seed']} drew {', '.join(verification.sample)}")
     print_checks(

@@ -15,7 +15,6 @@ from quotemill.warehouse.schemas import has_rows
 if TYPE_CHECKING:
     import dlt
 
-    from loaders.engine.source import Dataset
     from loaders.landing.load_job import Landed
     from loaders.warehouse.tables import Batch, LandedTable
 
@@ -70,11 +69,12 @@ class Packages:
     def land(
         self,
         warehouse: Warehouse,
-        dataset: "Dataset[Any]",
+        table: "LandedTable",
         batches: "Iterator[Batch]",
         rejects: "LandedTable",
+        beside: "LandedTable | None",
     ) -> "Landed":
-        """Land batches of a dataset as one package."""
+        """Land batches of a table, and of the one beside it, as one package."""
         from loaders.landing import load_job
 
         pipeline = self.open_pipeline()
@@ -83,10 +83,10 @@ class Packages:
                 pipeline,
                 warehouse,
                 self.source,
-                dataset.landed,
+                table,
                 batches,
                 rejects,
-                dataset.beside,
+                beside,
                 copies_early=self.copies_early,
             )
         finally:
@@ -97,20 +97,18 @@ class Packages:
             self._pipeline = self.open()
         return self._pipeline
 
-    def publish(self, warehouse: Warehouse, dataset: "Dataset[Any]", at: datetime) -> None:
-        """Write cursors of a dataset for people to read: all once a load, then those that moved.
+    def publish(
+        self, warehouse: Warehouse, dataset: str, stored: Mapping[str, str], at: datetime
+    ) -> None:
+        """Write `stored` cursors of a dataset for people to read: those that moved in this load.
 
         Raises RestoredMeanwhile: plans of loads read them too.
         """
-        published = self._published.setdefault(dataset.name, {})
-        moved = {
-            key: cursor
-            for key, cursor in self.cursors(dataset.landed.name).items()
-            if published.get(key) != cursor and dataset.has_cursor(key)
-        }
+        published = self._published.setdefault(dataset, {})
+        moved = {key: cursor for key, cursor in stored.items() if published.get(key) != cursor}
 
         def write(conn: psycopg.Connection) -> None:
-            cursors.publish(conn, self.source, dataset.name, moved, at)
+            cursors.publish(conn, self.source, dataset, moved, at)
 
         if moved:
             ask_content(warehouse, self.content, write)

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from loaders.engine.jobs import Task
 from loaders.engine.outcome import NOT_DUE, Outcome, Stopped
-from loaders.engine.source import Dataset, Unit
+from loaders.engine.source import Dataset, Source, Unit
 from loaders.landing import rejects
 from loaders.landing.emptied import list_emptied
 from loaders.landing.rejects import Rejected
@@ -34,28 +34,27 @@ DAY_LENGTH = len("2024-06-28")
 MOST_COMPARED = 20_000  # rows, such as all codes or days of an exchange
 
 
-def run(load: "Load") -> None:
+def run(load: "Load", source: Source[Any]) -> None:
     """Run every task of the load. Outcomes are in the tasks; raises only what stops the load."""
-    source = load.source
     load.reporter.step(f"asking {source.name}")
-    _warn_of_emptied(load)
+    _warn_of_emptied(load, source)
     with source.open(load) as context, contextlib.suppress(Stopped):
         for units in source.plan(context):
-            tasks = [_add_task(load, unit) for unit in units]
+            tasks = [_add_task(load, source, unit) for unit in units]
             _announce(load, units)
             for unit, task in list(zip(units, tasks, strict=True)):
                 if not load.stopping():
                     task.run(context)
                 if unit.follow and not load.stopping() and (more := unit.follow()):
-                    tasks.append(_add_task(load, more))
+                    tasks.append(_add_task(load, source, more))
                     _announce(load, [more])
                     tasks[-1].run(context)
             if load.stopping():
                 return
 
 
-def _warn_of_emptied(load: "Load") -> None:
-    tables = {dataset.landed.qualified: dataset.landed for dataset in load.source.datasets}
+def _warn_of_emptied(load: "Load", source: Source[Any]) -> None:
+    tables = {dataset.landed.qualified: dataset.landed for dataset in source.datasets}
     emptied = load.warehouse.ask(lambda conn: list_emptied(conn, tables.values()))
     for name, rows in emptied.items():
         load.warn(
@@ -65,9 +64,10 @@ def _warn_of_emptied(load: "Load") -> None:
         )
 
 
-def _add_task(load: "Load", unit: Unit) -> "RunningTask":
+def _add_task(load: "Load", source: Source[Any], unit: Unit) -> "RunningTask":
     task = load.add_task(unit.dataset, unit.keys, unit.exchange)
-    return RunningTask(load, task, load.source.dataset(unit.dataset))
+    dataset, size = source.dataset(unit.dataset), source.slice_size(load.settings)
+    return RunningTask(load, task, dataset, size, source.rejected)
 
 
 def _announce(load: "Load", units: Sequence[Unit]) -> None:
@@ -78,7 +78,7 @@ def _announce(load: "Load", units: Sequence[Unit]) -> None:
 
 @dataclass
 class RunningTask:
-    """One task while it runs.
+    """One task while it runs, of at most `size` keys in a package.
 
     `fallbacks`, `skips` and `repeated` (failures) collect keys by reason, `open_rejections` the
     rows that earlier readings rejected, by table.
@@ -87,6 +87,8 @@ class RunningTask:
     load: "Load"
     task: Task
     dataset: Dataset[Any]
+    size: int
+    rejects: LandedTable
     fallbacks: dict[str, list[str]] = field(default_factory=dict)
     skips: dict[str, list[str]] = field(default_factory=dict)
     repeated: dict[str, list[str]] = field(default_factory=dict)
@@ -97,7 +99,7 @@ class RunningTask:
         load, task = self.load, self.task
         task.status = "running"
         load.save(task)
-        size = self.dataset.keys.most or load.source.slice_size(load.settings)
+        size = self.dataset.keys.most or self.size
         while (start := task.reached) < len(task.keys) and not load.stopping():
             outcomes = self.dataset.fetch(context, task.keys[start : start + size])
             try:
@@ -120,7 +122,7 @@ class RunningTask:
         """Land outcomes up to a part, or all; whether more may follow."""
         load, task = self.load, self.task
         self.package += 1
-        reads_files = load.source.slice_size(load.settings) == sys.maxsize
+        reads_files = self.size == sys.maxsize
         load.packages.begin(load.warehouse, self.dataset.landed, reads_files=reads_files)
         before = task.done, task.skipped, dict(task.failures), task.cursor
         parts: list[Outcome] = []
@@ -149,7 +151,9 @@ class RunningTask:
 
         load.warehouse.ask(lambda _: load.lock.confirm())
         try:
-            landed = load.packages.land(load.warehouse, dataset, confirmed(), load.source.rejected)
+            landed = load.packages.land(
+                load.warehouse, dataset.landed, confirmed(), self.rejects, dataset.beside
+            )
         finally:
             load.hold("landing")
         task.rows_read += landed.read
@@ -159,8 +163,10 @@ class RunningTask:
 
     def _publish(self) -> None:
         """Write the current cursors and the task, for people to read."""
-        load = self.load
-        load.packages.publish(load.warehouse, self.dataset, load.clock())
+        load, dataset = self.load, self.dataset
+        stored = load.cursors(dataset.landed.name)
+        own = {key: cursor for key, cursor in stored.items() if dataset.has_cursor(key)}
+        load.packages.publish(load.warehouse, dataset.name, own, load.clock())
         load.save(self.task)
 
     def _counted(self, outcomes: Iterator[Outcome], parts: list[Outcome]) -> Iterator[Outcome]:
@@ -286,7 +292,7 @@ class RunningTask:
         return [lineage | row for row in rows]
 
     def _rejected(self, name: str, refused: Sequence[Rejected]) -> pa.Table:
-        landed, now = self.load.source.rejected, self.load.clock()
+        landed, now = self.rejects, self.load.clock()
         broken = [r.row_key for r in refused if not r.is_withdrawn]
         self.load.counts["refused"] += len(broken)
         self.task.rows_rejected += len(set(broken))
@@ -302,7 +308,7 @@ class RunningTask:
         if name not in self.open_rejections:
             load = self.load
             self.open_rejections[name] = load.warehouse.ask(
-                lambda conn: rejects.open_rejects(conn, load.source.rejected, name)
+                lambda conn: rejects.open_rejects(conn, self.rejects, name)
             )
         return self.open_rejections[name]
 

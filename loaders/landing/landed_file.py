@@ -14,6 +14,7 @@ Of the first file of a table 1 may be over when it comes (loaders/landing/early_
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -114,7 +115,9 @@ def column_types(conn: psycopg.Connection, target: Target) -> dict[str, str]:
 def _write(conn: psycopg.Connection, table: PlainTable, columns: Sequence[str]) -> tuple[int, int]:
     """Bring `_land` into the table: the numbers of rows that are new, and changed."""
     target = table.target
-    deleted = replace_units(conn, table) if target.unit else 0
+    deleted = 0
+    if target.unit:
+        deleted = replace_units(conn, target, table.near(conn), partial(table.delete_rows, conn))
     if not table.keep_differing(conn, columns):
         return 0, deleted
     if target.keeps_history:

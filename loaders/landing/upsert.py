@@ -5,7 +5,6 @@ deleted.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -13,9 +12,6 @@ from loaders.landing import volumes
 from loaders.landing.history import keep_versions_sql
 from loaders.landing.target import Target, names, quote
 from loaders.warehouse.tables import FILE_NO, LOAD_ID, ROUTE_NO, SOURCE_ROUTE
-
-if TYPE_CHECKING:
-    from loaders.landing.editions.plain import PlainTable
 
 # never a reason to rewrite a row: an overlap that is read again would rewrite all of it
 LINEAGE = frozenset({LOAD_ID, FILE_NO, "fetched_at", SOURCE_ROUTE, ROUTE_NO, "source_ref"})
@@ -112,13 +108,15 @@ def upsert_sql(target: Target, columns: Sequence[str], *, distinct: bool = False
     )
 
 
-def replace_units(conn: psycopg.Connection, table: "PlainTable") -> int:
+def replace_units(
+    conn: psycopg.Connection, target: Target, near: str, delete: Callable[[str, str], int]
+) -> int:
     """Delete rows of the units in `_land` that are not in `_land`; the number of rows deleted.
 
+    `near` and `delete` are those of the table's edition (loaders.landing.editions.plain).
     A unit follows the rule of a single row: a provisional one never replaces a final one, nor an
     older answer a newer one. Units that must not land are removed from `_land`.
     """
-    target, near = table.target, table.near(conn)
     # with no statistics the planner would compare each row with each
     conn.execute(b"analyze _land")
     conn.execute(
@@ -162,4 +160,4 @@ def replace_units(conn: psycopg.Connection, table: "PlainTable") -> int:
         conn.execute(f"with {units} {versions}".encode())
     stored = f"stored as materialized (select {names(target.key, 't')} {held})"
     stale = f"select {names(target.key, 't')} from stored as t {gone}"
-    return table.delete_rows(conn, f"{units}, {stored}", stale)
+    return delete(f"{units}, {stored}", stale)

@@ -158,7 +158,7 @@ def _available_codes(ctx: Context, name: str, wanted: Sequence[str]) -> Sequence
 def _read_failed(ctx: Context, dataset: str) -> list[str]:
     """The keys of a dataset whose newest load failed."""
     failed = ctx.ask(failed_keys.read_failures)
-    return [f.key for f in failed if (f.source, f.dataset) == (ctx.load.source.name, dataset)]
+    return [f.key for f in failed if (f.source, f.dataset) == (ctx.load.source, dataset)]
 
 
 def plan_retry(tasks: Sequence[Task]) -> list[Unit] | None:

@@ -14,7 +14,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders import sources, trading_time
-from loaders.engine import test_runs
+from loaders.engine import check_runs
 from loaders.engine.result import LoadResult
 from loaders.settings import Settings
 from loaders.trading_time import format_time
@@ -288,7 +288,7 @@ def _check_report(conn: psycopg.Connection) -> dict[str, Cause | None]:
 
 def _check_selftests(conn: psycopg.Connection, settings: Settings) -> dict[str, Cause | None]:
     causes: dict[str, Cause | None] = {}
-    for run in test_runs.read_newest(conn):
+    for run in check_runs.read_newest(conn):
         if run.kind != "selftest":
             continue
         name, cause = f"selftest:{run.source}", None

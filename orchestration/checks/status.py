@@ -11,7 +11,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders import sources
-from loaders.engine import job_list, test_runs
+from loaders.engine import check_runs, job_list
 from loaders.engine.check import Check
 from loaders.settings import Settings
 from loaders.ticks import store_state
@@ -178,7 +178,7 @@ def _list_idle_jobs(
 
 def _list_failed_tests(conn: psycopg.Connection) -> Iterator[Check]:
     """The newest self-test and verification of each source, where it did not pass."""
-    for run in test_runs.read_newest(conn):
+    for run in check_runs.read_newest(conn):
         if not run.has_passed:
             text = run.describe(sources.find_zone(run.source))
             yield Check("tests", "warn", text, f"loaders {run.kind} {run.source}")

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders.engine import job_list, test_runs
+from loaders.engine import check_runs, job_list
 from orchestration.alerts import book
 from orchestration.run import build_record, history
 from orchestration.schedule import ledger
@@ -61,7 +61,7 @@ def read_runs(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Run
     return Runs(
         loads=loads,
         builds=[build | {"seconds": measure_seconds(build)} for build in builds],
-        tests=test_runs.list_runs(conn, MOST, since, as_of),
+        tests=check_runs.list_runs(conn, MOST, since, as_of),
         failed=[task | {"shown": _describe_failures(task["failures"])} for task in failed],
         runs=_read_runs(conn, since, as_of),
         alerts=sorted(entries.values(), key=lambda entry: (entry.severity, entry.first_at)),

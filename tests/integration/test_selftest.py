@@ -14,9 +14,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.engine import test_runs
+from loaders.engine import check_runs
+from loaders.engine.check_report import failure_page
 from loaders.engine.progress import Silent
-from loaders.engine.test_report import failure_page
 from loaders.loads import prepare_warehouse
 from loaders.sandbox.tdx.calls import Options as ServiceOptions
 from loaders.sandbox.tdx.calls import Task
@@ -263,7 +263,7 @@ def test_the_page_shows_300_bytes_of_a_body(sandbox: TdxSandbox) -> None:
 def recorded(url: str, settings: Settings, say: Callable[[str], object]) -> int | None:
     made_record = record(made(url), "tdx_selftest")
     prepare = partial(prepare_warehouse, settings, Silent())
-    return test_runs.record_if_possible(prepare, made_record, say)
+    return check_runs.record(settings, prepare, made_record, say)
 
 
 def test_a_run_is_recorded_with_all_its_checks(
@@ -275,7 +275,7 @@ def test_a_run_is_recorded_with_all_its_checks(
     assert recorded(sandbox.url, settings, said.append) == 1
     sandbox.faults.clear()
     assert recorded(sandbox.url, settings, said.append) == 2
-    assert said == []
+    assert said == [f"recorded as run {number} of ops.testing_runs" for number in (1, 2)]
     with psycopg.connect(warehouse_dsn) as conn:
         runs = conn.execute(
             "select kind, schedule, status, total, passed, failed, skipped, "

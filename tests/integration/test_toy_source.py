@@ -19,7 +19,7 @@ from loaders.engine import failed_keys, jobs, tasks
 from loaders.engine.load import Load
 from loaders.engine.outcome import Outcome
 from loaders.engine.request import LoadRequest
-from loaders.engine.source import Insight, Keys, Requests
+from loaders.engine.source import Insight, Keys, Requests, Source
 from loaders.settings import Settings
 from loaders.warehouse import lock as locks
 from loaders.warehouse.content import content_id
@@ -196,8 +196,8 @@ def test_a_lock_lost_after_the_last_package_ends_the_recorded_job(
 ) -> None:
     run_tasks = tasks.run
 
-    def lose_lock(load: Load) -> None:
-        run_tasks(load)
+    def lose_lock(load: Load, source: Source[Any]) -> None:
+        run_tasks(load, source)
         load.watch._lost = LockHeldError("taken")
 
     monkeypatch.setattr(tasks, "run", lose_lock)

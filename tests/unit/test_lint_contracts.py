@@ -58,3 +58,14 @@ def test_an_import_of_a_higher_layer_breaks_the_contract(
         assert not contract.check(imports, verbose=False).kept
     finally:
         imports.remove_import(importer=importer, imported=imported)
+
+
+@pytest.mark.parametrize("room", ["loaders.engine", "loaders.landing", "loaders.warehouse"])
+def test_no_modules_of_a_room_import_each_other(room: str) -> None:
+    # also not for their types
+    imports = grimp.build_graph(*ROOTS, cache_dir=None)
+    assert imports.nominate_cycle_breakers(room) == set()
+
+
+def test_no_module_of_the_product_is_named_as_a_test(imports: grimp.ImportGraph) -> None:
+    assert not [name for name in imports.modules if name.rpartition(".")[2].startswith("test_")]

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from loaders.engine.check import Check as Recorded
+from loaders.engine.check_runs import WORDS, Record
 from loaders.engine.progress import Reporter
-from loaders.engine.test_runs import WORDS, Record
 from loaders.files import whole_file
 from loaders.requests.http import (
     NoAnswerInTime,

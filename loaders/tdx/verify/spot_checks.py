@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from loaders.engine.check import Check, CheckFailed, NotApplicable, run_checks
+from loaders.engine.check_runs import Record
 from loaders.engine.progress import Reporter
-from loaders.engine.test_runs import Record
 from loaders.settings import Settings
 from loaders.tdx.bars import records
 from loaders.tdx.bars.records import Records

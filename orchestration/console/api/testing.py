@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse, Response
 from pydantic import Field
 
 from loaders import sources
-from loaders.engine import test_report, test_runs
+from loaders.engine import check_report, check_runs
 from orchestration.console.api.answers import Answer, Call, Limit, StartedAnswer
 from orchestration.console.api.ingestion import Word
 from orchestration.console.api.schedules import (
@@ -98,7 +98,7 @@ def routes(console: Console) -> APIRouter:
     @router.get("/runs")
     def list_runs(limit: Limit = 20) -> TestRuns:
         """The last runs: table ops.testing_runs."""
-        listed = console.read_any(lambda conn: test_runs.list_runs(conn, limit)) or []
+        listed = console.read_any(lambda conn: check_runs.list_runs(conn, limit)) or []
         return TestRuns(runs=[TestRun(**scrub_run(run)) for run in listed])
 
     @router.get("/runs/{run_id}/results")
@@ -118,10 +118,10 @@ def routes(console: Console) -> APIRouter:
     def read_report(run_id: RunNumber) -> Response:
         """The page about its failures as Markdown, as `loaders selftest tdx --report` writes it."""
         run, checks = read_run(console, run_id)
-        shown = test_report.describe_record(
+        shown = check_report.describe_record(
             scrub_run(run) | {"detail": scrub(run["detail"])}, [scrub(check) for check in checks]
         )
-        text = test_report.failure_page(shown, run["source"], run["kind"])
+        text = check_report.failure_page(shown, run["source"], run["kind"])
         named = {"content-disposition": f'attachment; filename="{run["kind"]}-{run_id}.md"'}
         return PlainTextResponse(text, headers=named, media_type="text/markdown")
 
@@ -156,7 +156,7 @@ def routes(console: Console) -> APIRouter:
 
 def read_run(console: Console, run_id: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """A recorded run and its checks. Raises NotThere."""
-    recorded = console.read_any(lambda conn: test_runs.read_run(conn, run_id))
+    recorded = console.read_any(lambda conn: check_runs.read_run(conn, run_id))
     if recorded is None:
         raise NotThere(f"there is no test run {run_id}", hint="GET /api/testing/runs lists them")
     return recorded

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from loaders import sources
-from loaders.engine import job_list, test_runs
+from loaders.engine import check_runs, job_list
 from orchestration.checks import findings as wrong
 from orchestration.console.context import Console
 from orchestration.console.errors import scrub
@@ -117,9 +117,9 @@ def find_chart(finding: Finding) -> str | None:
 def gather_sources(console: Console) -> Mapping[str, Any]:
     """Each source, and the recorded self-tests."""
     settings = console.settings()
-    runs = console.read_any(lambda conn: test_runs.list_runs(conn, SHOWN)) or []
+    runs = console.read_any(lambda conn: check_runs.list_runs(conn, SHOWN)) or []
     newest = (
-        console.read(lambda conn: test_runs.read_run(conn, runs[0]["run_id"])) if runs else None
+        console.read(lambda conn: check_runs.read_run(conn, runs[0]["run_id"])) if runs else None
     )
     checks = [scrub(check) for check in newest[1]] if newest else []
     shown = []

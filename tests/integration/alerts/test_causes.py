@@ -11,9 +11,9 @@ import pytest
 
 from loaders import log
 from loaders.engine.jobs import Task
-from loaders.engine.load import PASSING
 from loaders.engine.metrics import Metric
 from loaders.engine.result import LoadResult
+from loaders.engine.run import PASSING
 from loaders.settings import Settings
 from orchestration.alerts import causes
 from orchestration.alerts import check as alerts

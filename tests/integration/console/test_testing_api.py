@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.engine import test_runs
+from loaders.engine import check_runs
 from loaders.engine.check import Check
 from orchestration.console.limits import Limits
 from tests.integration.console.conftest import NOW, Caller, Open
@@ -40,7 +40,7 @@ def caller(open_console: Open, prepared_dsn: str) -> Caller:
 
 
 def save(dsn: str, kind: str, checks: list[Check]) -> int:
-    record = test_runs.Record(
+    record = check_runs.Record(
         "tdx",
         kind,
         "failed",
@@ -52,7 +52,7 @@ def save(dsn: str, kind: str, checks: list[Check]) -> int:
         {"reference_trading_day": "2026-11-19", "tasks": []},
     )
     with psycopg.connect(dsn) as conn:
-        return test_runs.save(conn, record)
+        return check_runs.save(conn, record)
 
 
 def test_a_recorded_run_is_read_whole(caller: Caller, prepared_dsn: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.engine import test_runs
+from loaders.engine import check_runs
 from loaders.engine.progress import Silent
 from loaders.loads import prepare_warehouse
 from loaders.sandbox.world.market import SyntheticMarket
@@ -224,7 +224,8 @@ def test_a_code_that_a_source_does_not_have_is_not_missed(folder: ClientFolder) 
 
 def test_a_verification_is_recorded(market: Bench) -> None:
     result = verified(market)
-    run_id = test_runs.record_if_possible(lambda: open_warehouse(market.settings), result, print)
+    settings = market.settings
+    run_id = check_runs.record(settings, lambda: open_warehouse(settings), result, print)
     assert run_id is not None
     (run,) = market.rows(
         "select kind, status, total, passed, failed, skipped, (options ->> 'seed')::int, "

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from loaders.engine import load as engine
+from loaders.engine import run as engine
 from loaders.engine.outcome import Outcome
 from loaders.engine.request import LoadRequest
 from loaders.engine.source import Requests

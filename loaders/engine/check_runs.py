@@ -98,31 +98,23 @@ def record(
     open_warehouse: Callable[[], Warehouse],
     run: Record,
     report: Callable[[str], object],
-) -> None:
-    """Record a run and its figures if the warehouse takes them."""
-    run_id = record_if_possible(open_warehouse, run, report)
-    if run_id is None:
-        return
+) -> int | None:
+    """Record a run and its figures, return its number.
+
+    None, and a line for people, if the warehouse does not take it.
+    """
+    try:
+        run_id = open_warehouse().ask(lambda conn: save(conn, run), patient=False)
+    except (QuotemillError, psycopg.Error) as error:
+        report(f"not recorded in ops.testing_runs: {error}".strip())
+        return None
     counts = {f"{status}_checks": run.count(status) for status in ("passed", "failed", "skipped")}
     seconds = round((run.finished_at - run.started_at).total_seconds(), 2)
     requests = request_counts.counted()  # the process does nothing else
     figures = {"seconds": seconds, **counts, **requests}
     metrics.record(settings, metrics.measure_stage(run.kind, run.source, figures))
     report(f"recorded as run {run_id} of ops.testing_runs")
-
-
-def record_if_possible(
-    open_warehouse: Callable[[], Warehouse], record: Record, report: Callable[[str], object]
-) -> int | None:
-    """Record a run, return its number.
-
-    None, and a line for people, if the warehouse does not take it.
-    """
-    try:
-        return open_warehouse().ask(lambda conn: save(conn, record), patient=False)
-    except (QuotemillError, psycopg.Error) as error:
-        report(f"not recorded in ops.testing_runs: {error}".strip())
-        return None
+    return run_id
 
 
 def save(conn: psycopg.Connection, record: Record) -> int:
