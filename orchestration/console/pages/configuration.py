@@ -35,14 +35,14 @@ ABOUT = {
 }
 
 
-def gather_settings(console: Console, chosen: str) -> Mapping[str, Any]:
+def gather_settings(console: Console, section: str = "") -> Mapping[str, Any]:
     """Every setting by its section; the database by its parts."""
     shown = describe_settings(console, console.settings())
     sections: dict[str, list[Mapping[str, Any]]] = {}
     overruled = None
     for row in shown.settings:
-        section = row.name.partition(".")[0] if "." in row.name else TOP
-        sections.setdefault(section, []).append(_describe_row(row))
+        name = row.name.partition(".")[0] if "." in row.name else TOP
+        sections.setdefault(name, []).append(_describe_row(row))
         if row.name == "warehouse_url":
             overruled = row.overruled_by
     return {
@@ -50,7 +50,7 @@ def gather_settings(console: Console, chosen: str) -> Mapping[str, Any]:
         "database": shown.database.model_dump() if shown.database else NO_DATABASE,
         "warehouse_by": overruled,
         "sections": sections,
-        "chosen": chosen,
+        "chosen": section,
         "about": {name: getdoc(kind) for name, kind in section_types().items()} | ABOUT,
     }
 

@@ -19,7 +19,11 @@ SOURCE = "tq"
 
 
 def gather_futures(
-    console: Console, variety: str, freq: Frequency, adjust: Adjustment, end: date | None
+    console: Console,
+    variety: str = "",
+    freq: Frequency = "1d",
+    adjust: Adjustment = "none",
+    end: date | None = None,
 ) -> dict[str, Any]:
     """The main contracts of a variety up to a day, their chart, all rolls."""
     values: dict[str, Any] = {

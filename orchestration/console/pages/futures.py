@@ -21,7 +21,7 @@ KINDS = {"complete": "good", "short": "warn", "to_restamp": "warn", "no_data": "
 
 
 def gather_futures(
-    console: Console, variety: str, until: date | None, *, is_lacking: bool
+    console: Console, variety: str = "", until: date | None = None, lacking: str = ""
 ) -> Mapping[str, Any]:
     """The varieties with their coverage, the days of one, and rolls."""
     values: dict[str, Any] = {
@@ -29,7 +29,7 @@ def gather_futures(
         "missing": sources.find_operations(SOURCE).missing(console.settings()),
         "variety": variety,
         "until": until,
-        "is_lacking": is_lacking,
+        "is_lacking": bool(lacking),
         "kinds": KINDS,
         "varieties": [],
         "days": [],
@@ -52,7 +52,7 @@ def gather_futures(
         shown: dict[str, Any] = {"rolls": rolls}
         if chosen:
             shown["days"] = futures_coverage.read_days(
-                conn, schema, chosen, until=until, is_lacking=is_lacking, limit=SHOWN
+                conn, schema, chosen, until=until, is_lacking=bool(lacking), limit=SHOWN
             )
             if len(shown["days"]) == SHOWN:
                 shown["older"] = shown["days"][-1]["trading_day"] - timedelta(days=1)

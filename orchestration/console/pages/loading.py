@@ -68,14 +68,14 @@ def describe_source(name: str, settings: Settings, *, is_first: bool) -> dict[st
 
 
 def gather_job(
-    console: Console, watch: JobWatch, job_id: int, *, with_all_tasks: bool = False
+    console: Console, watch: JobWatch, job_id: int, tasks: str = ""
 ) -> Mapping[str, Any]:
     """A load with the build after it, some or all of its tasks and failures, the end of its log."""
     view = watch.read(job_id)
     warehouse = console.require_warehouse()
     lines = list(job_status.read_log(warehouse, job_id, last=LINES))[-LINES:]
     job = describe_job(view, job_status.read_tasks(warehouse, job_id))
-    shown = job.tasks if with_all_tasks else choose_tasks(job.tasks)
+    shown = job.tasks if tasks == "all" else choose_tasks(job.tasks)
     command = find_command(console, view.job)
     has_rows = any(task.rows_new or task.rows_changed for task in job.tasks)
     return {
@@ -83,7 +83,7 @@ def gather_job(
         "command": command,
         # no build is of a load without rows
         "build": find_build(console, job.finished_at) if has_rows or command else None,
-        "failures": job.failures if with_all_tasks else job.failures[:FAILURES],
+        "failures": job.failures if tasks == "all" else job.failures[:FAILURES],
         "tasks": shown,
         "more_tasks": len(job.tasks) - len(shown),
         "log": [scrub(line) for line in lines],

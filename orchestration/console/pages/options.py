@@ -19,11 +19,16 @@ from quotemill.readers import option_chains
 
 
 def gather_options(
-    console: Console, symbol: str, day: date | None, slot: str, expiry: date | None, name: str = ""
+    console: Console,
+    symbol: str = "",
+    day: date | None = None,
+    slot: str = "",
+    expiry: date | None = None,
+    class_: str = "",
 ) -> dict[str, Any]:
     """The smile of an expiry in a slot, or at the close; before that in the newest slot.
 
-    Of its classes it is the one of that `name`, else the one with the most contracts.
+    Of its classes it is `class_`, else the one with the most contracts.
     """
     values: dict[str, Any] = {
         "symbol": symbol,
@@ -63,7 +68,7 @@ def gather_options(
         listed = [row for row in shown["rows"] if row["expiry"] == chosen]
         counts = Counter(map(name_class, listed))
         largest = counts.most_common(1)[0][0]
-        own = name if name in counts else largest
+        own = class_ if class_ in counts else largest
         rows = [row for row in listed if name_class(row) == own]
         lines = {"times": False, "joined": True, "series": draw_smile(rows)}
         return {

@@ -94,10 +94,10 @@ def explain_nothing(console: Console, source: str, page: tuple[str, str]) -> dic
 
 def gather_klines(
     console: Console,
-    code: str,
-    freq: Frequency,
-    adjust: Adjustment,
-    end: date | None,
+    code: str = "",
+    freq: Frequency = "1d",
+    adjust: Adjustment = "qfq",
+    end: date | None = None,
     sector: str = "",
 ) -> dict[str, Any]:
     """Bars up to a day, their chart, the actions among all bars.

@@ -1,7 +1,10 @@
 """The addresses of pages, of parts of them, and of the files beside them."""
 
+from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Annotated
+from functools import partial
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
@@ -26,18 +29,21 @@ from orchestration.console.pages import (
 from orchestration.console.pages.site import Site, read_static
 from orchestration.console.security import SIGN_IN
 from orchestration.console.watching import JobWatch
-from quotemill.readers import main_contracts
-from quotemill.readers.klines import Adjustment, Frequency
 
 A_YEAR = "public, max-age=31536000, immutable"
-Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
-# an empty field of a form names no day
-Day = Annotated[date | None, BeforeValidator(lambda value: value or None), Query()]
-StateName = Annotated[str, Query(max_length=20, alias="state")]
-ClassName = Annotated[str, Query(max_length=200, alias="class")]
-BuildId = Annotated[int, Path(ge=1, lt=2**63)]
-JobNumber = Annotated[int | None, Query(ge=1, lt=2**63)]
-RunId = Annotated[str, Path(max_length=40, pattern=r"^[^\x00]*$")]
+# what a parameter of a page takes, by its type, or by its name
+KINDS: dict[Any, Any] = {
+    str: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")],
+    # an empty field of a form names no day
+    date | None: Annotated[date | None, BeforeValidator(lambda value: value or None), Query()],
+    int | None: Annotated[int | None, Query(ge=1, lt=2**63)],
+}
+NAMED: dict[str, Any] = {
+    "job_id": JobId,
+    "build_id": Annotated[int, Path(ge=1, lt=2**63)],
+    "run_id": Annotated[str, Path(max_length=40, pattern=r"^[^\x00]*$")],
+    "class_": Annotated[str, Query(max_length=200, alias="class")],
+}
 
 
 def routes(console: Console, watch: JobWatch, site: Site) -> APIRouter:
@@ -49,189 +55,58 @@ def routes(console: Console, watch: JobWatch, site: Site) -> APIRouter:
         file = read_static(name)
         return Response(file.body, media_type=file.kind, headers={"cache-control": A_YEAR})
 
-    @router.get(SIGN_IN)
-    def show_sign_in(request: Request) -> Response:
-        return site.render(request, "sign_in.html", {})
+    def add(path: str, template: str, gather: Callable[..., Mapping[str, Any]]) -> None:
+        """Add a page, or a part of one, whose queries are the parameters of `gather`."""
+        read = partial(gather, console)
 
-    @router.get("/")
-    def show_overview(request: Request) -> Response:
-        return site.show(request, "overview.html", lambda: overview.gather(console))
+        def show(request: Request, **values: Any) -> Response:
+            return site.show(request, template, partial(read, **values))
 
-    @router.get("/glance")
-    def show_glance(request: Request) -> Response:
-        return site.render(request, "_glance.html", glance.gather(console))
-
-    @router.get("/new")
-    def show_new(request: Request) -> Response:
-        return site.render(request, "_new.html", state.gather_new(console))
-
-    @router.get("/starts")
-    def show_starts(request: Request) -> Response:
-        return site.render(request, "_starts.html", overview.gather_starts(console))
-
-    @router.get("/load")
-    def show_load(request: Request) -> Response:
-        return site.show(request, "load.html", lambda: loading.gather_form(console))
-
-    @router.get("/jobs/{job_id}")
-    def show_job(request: Request, job_id: JobId, tasks: Text = "") -> Response:
-        return site.show(
-            request,
-            "job.html",
-            lambda: loading.gather_job(console, watch, job_id, with_all_tasks=tasks == "all"),
+        queries = [
+            Parameter(
+                known.name,
+                Parameter.KEYWORD_ONLY,
+                default=known.default,
+                annotation=NAMED.get(known.name, KINDS.get(known.annotation, known.annotation)),
+            )
+            for known in signature(read).parameters.values()
+        ]
+        first = Parameter("request", Parameter.POSITIONAL_OR_KEYWORD, annotation=Request)
+        show.__signature__ = Signature(  # type: ignore[attr-defined]  # which FastAPI reads
+            [first, *queries], return_annotation=Response
         )
+        router.get(path)(show)
 
-    @router.get("/jobs/{job_id}/part")
-    def show_job_part(request: Request, job_id: JobId, tasks: Text = "") -> Response:
-        values = loading.gather_job(console, watch, job_id, with_all_tasks=tasks == "all")
-        return site.render(request, "_job.html", values)
+    def gather_job(console: Console, job_id: int, tasks: str = "") -> Mapping[str, Any]:
+        return loading.gather_job(console, watch, job_id, tasks)
 
-    @router.get("/commands/{run_id}")
-    def show_command(request: Request, run_id: RunId) -> Response:
-        return site.show(request, "command.html", lambda: loading.gather_command(console, run_id))
-
-    @router.get("/commands/{run_id}/part")
-    def show_command_part(request: Request, run_id: RunId) -> Response:
-        return site.render(request, "_command.html", loading.gather_command(console, run_id))
-
-    @router.get("/sources")
-    def show_sources(request: Request) -> Response:
-        return site.show(request, "sources.html", lambda: state.gather_sources(console))
-
-    @router.get("/chains")
-    def show_chains(request: Request) -> Response:
-        return site.show(request, "chains.html", lambda: chains.gather_chains(console))
-
-    @router.get("/chains/due")
-    def show_due_chains(request: Request) -> Response:
-        return site.render(request, "_chains_due.html", chains.gather_due(console))
-
-    @router.get("/futures")
-    def show_ticks(
-        request: Request, variety: Text = "", until: Day = None, lacking: Text = ""
-    ) -> Response:
-        return site.show(
-            request,
-            "futures.html",
-            lambda: futures.gather_futures(console, variety, until, is_lacking=bool(lacking)),
-        )
-
-    @router.get("/futures/due")
-    def show_due_ticks(request: Request) -> Response:
-        return site.render(request, "_plan.html", futures.gather_due(console))
-
-    @router.get("/schedules")
-    def show_schedules(request: Request) -> Response:
-        return site.show(request, "schedules.html", lambda: configuration.gather_schedules(console))
-
-    @router.get("/history")
-    def show_history(request: Request, before: JobNumber = None) -> Response:
-        return site.show(request, "history.html", lambda: runs.gather(console, before))
-
-    @router.get("/runs/{run_id}")
-    def show_run(request: Request, run_id: RunId) -> Response:
-        return site.show(request, "record.html", lambda: runs.gather_run(console, run_id))
-
-    @router.get("/runs/{run_id}/part")
-    def show_run_part(request: Request, run_id: RunId) -> Response:
-        return site.render(request, "_record.html", runs.gather_run(console, run_id))
-
-    @router.get("/builds/{build_id}")
-    def show_build(request: Request, build_id: BuildId) -> Response:
-        return site.show(request, "record.html", lambda: runs.gather_build(console, build_id))
-
-    @router.get("/builds/{build_id}/part")
-    def show_build_part(request: Request, build_id: BuildId) -> Response:
-        return site.render(request, "_record.html", runs.gather_build(console, build_id))
-
-    @router.get("/findings")
-    def show_findings(
-        request: Request,
-        severity: Text = "",
-        state_: StateName = "",
-        text: Text = "",
-        code: Text = "",
-        dataset: Text = "",
-    ) -> Response:
-        return site.show(
-            request,
-            "findings.html",
-            lambda: state.gather_findings(
-                console, severity, state_, text, code=code, dataset=dataset
-            ),
-        )
-
-    @router.get("/prices")
-    def show_prices(
-        request: Request,
-        code: Text = "",
-        freq: Frequency = "1d",
-        adjust: Adjustment = "qfq",
-        end: Day = None,
-        sector: Text = "",
-    ) -> Response:
-        return site.show(
-            request,
-            "prices.html",
-            lambda: prices.gather_klines(console, code, freq, adjust, end, sector),
-        )
-
-    @router.get("/prices/search")
-    def show_found(request: Request, text: Text) -> Response:
-        return site.render(request, "_found.html", search.gather_found(console, text))
-
-    @router.get("/prices/bars")
-    def show_bars(
-        request: Request, code: Text, freq: Frequency, adjust: Adjustment, start: date, end: date
-    ) -> Response:
-        values = prices.gather_bars(console, code, freq, adjust, start, end)
-        return site.render(request, "_bars.html", values)
-
-    @router.get("/prices/futures")
-    def show_futures(
-        request: Request,
-        variety: Text = "",
-        freq: main_contracts.Frequency = "1d",
-        adjust: main_contracts.Adjustment = "none",
-        end: Day = None,
-    ) -> Response:
-        return site.show(
-            request,
-            "prices_futures.html",
-            lambda: contracts.gather_futures(console, variety, freq, adjust, end),
-        )
-
-    @router.get("/prices/futures/days")
-    def show_days(
-        request: Request,
-        variety: Text,
-        freq: main_contracts.Frequency,
-        adjust: main_contracts.Adjustment,
-        start: date,
-        end: date,
-    ) -> Response:
-        values = contracts.gather_days(console, variety, freq, adjust, start, end)
-        return site.render(request, "_main_days.html", values)
-
-    @router.get("/prices/options")
-    def show_options(
-        request: Request,
-        symbol: Text = "",
-        day: Day = None,
-        slot: Text = "",
-        expiry: Day = None,
-        class_: ClassName = "",
-    ) -> Response:
-        return site.show(
-            request,
-            "prices_options.html",
-            lambda: options.gather_options(console, symbol, day, slot, expiry, class_),
-        )
-
-    @router.get("/settings")
-    def show_settings(request: Request, section: Text = "") -> Response:
-        return site.show(
-            request, "settings.html", lambda: configuration.gather_settings(console, section)
-        )
-
+    add(SIGN_IN, "sign_in.html", lambda _: {})
+    add("/", "overview.html", overview.gather)
+    add("/glance", "_glance.html", glance.gather)
+    add("/new", "_new.html", state.gather_new)
+    add("/starts", "_starts.html", overview.gather_starts)
+    add("/load", "load.html", loading.gather_form)
+    add("/jobs/{job_id}", "job.html", gather_job)
+    add("/jobs/{job_id}/part", "_job.html", gather_job)
+    add("/commands/{run_id}", "command.html", loading.gather_command)
+    add("/commands/{run_id}/part", "_command.html", loading.gather_command)
+    add("/sources", "sources.html", state.gather_sources)
+    add("/chains", "chains.html", chains.gather_chains)
+    add("/chains/due", "_chains_due.html", chains.gather_due)
+    add("/futures", "futures.html", futures.gather_futures)
+    add("/futures/due", "_plan.html", futures.gather_due)
+    add("/schedules", "schedules.html", configuration.gather_schedules)
+    add("/history", "history.html", runs.gather)
+    add("/runs/{run_id}", "record.html", runs.gather_run)
+    add("/runs/{run_id}/part", "_record.html", runs.gather_run)
+    add("/builds/{build_id}", "record.html", runs.gather_build)
+    add("/builds/{build_id}/part", "_record.html", runs.gather_build)
+    add("/findings", "findings.html", state.gather_findings)
+    add("/prices", "prices.html", prices.gather_klines)
+    add("/prices/search", "_found.html", search.gather_found)
+    add("/prices/bars", "_bars.html", prices.gather_bars)
+    add("/prices/futures", "prices_futures.html", contracts.gather_futures)
+    add("/prices/futures/days", "_main_days.html", contracts.gather_days)
+    add("/prices/options", "prices_options.html", options.gather_options)
+    add("/settings", "settings.html", configuration.gather_settings)
     return router

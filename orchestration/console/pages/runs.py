@@ -40,7 +40,7 @@ class Entry:
         return at
 
 
-def gather(console: Console, before: int | None) -> Mapping[str, Any]:
+def gather(console: Console, before: int | None = None) -> Mapping[str, Any]:
     """The newest runs, loads and builds; with `before`, those from the load of a number back."""
     warehouse = console.find_warehouse()
     listed = console.commands.list_all()[:SHOWN]

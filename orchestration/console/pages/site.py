@@ -179,7 +179,12 @@ class Site:
     def show(
         self, request: Request, template: str, gather: Callable[[], Mapping[str, Any]]
     ) -> Response:
-        """A page of what `gather` reads; an error becomes a page that says what to do."""
+        """A page of what `gather` reads; an error becomes a page that says what to do.
+
+        A part of a page, whose template begins with `_`, raises it.
+        """
+        if template.startswith("_"):
+            return self.render(request, template, gather())
         try:
             return self.render(request, template, gather())
         except Exception as error:

@@ -25,10 +25,9 @@ _VARIETY = re.compile(r"\b(?:CFFEX|CZCE|DCE|GFEX|INE|SHFE)\.[A-Za-z]+")
 
 def gather_findings(
     console: Console,
-    severity: str | None,
-    state: str | None,
-    text: str,
-    *,
+    severity: str = "",
+    state: str = "",
+    text: str = "",
     code: str = "",
     dataset: str = "",
 ) -> Mapping[str, Any]:
@@ -36,10 +35,10 @@ def gather_findings(
 
     A finding is of a code and of a dataset that its subject or evidence names.
     """
-    severity = severity if severity in findings.SEVERITIES else None
+    known = severity if severity in findings.SEVERITIES else None
     states = (state,) if state in findings.STATES else findings.STATES
     shown = wrong.read_wrong(
-        console.find_warehouse(), severity=severity, states=states, as_of=console.at
+        console.find_warehouse(), severity=known, states=states, as_of=console.at
     )
     sought, about = text.strip().lower(), _write_code(code)
     matching = [
@@ -56,13 +55,13 @@ def gather_findings(
         and about in f"{f.key} {f.reason}".lower()
         and dataset in ("", f.dataset)
     ]
-    is_of_failed = severity is None and state not in ("new", "standing")
+    is_of_failed = known is None and state not in ("new", "standing")
     return {
         "counts": str(replace(shown, findings=matching).counts),
         "findings": [(f, find_chart(f)) for f in matching[:MOST]],
         "more": max(0, len(matching) - MOST),
         "failed_keys": failed[:MOST] if is_of_failed else [],
-        "severity": severity,
+        "severity": known,
         "state": state,
         "text": text,
         "code": code,

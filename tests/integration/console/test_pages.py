@@ -252,8 +252,8 @@ def test_a_fault_is_logged_in_the_home_of_the_console(
     def fail(_: object) -> None:
         raise ZeroDivisionError
 
-    caller = open_console()
     monkeypatch.setattr(overview, "gather", fail)
+    caller = open_console()
     answer = caller.get("/")
     assert answer.status_code == 500
     assert "internal error" in answer.text
