@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from enum import Enum
 from typing import Any, get_args
 
@@ -69,7 +70,7 @@ def mask(value: Any) -> Any:
         return [mask(item) for item in value]
     if isinstance(value, Enum):
         return value.value
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int | float | date):
         return value
     return mask_values(mask_logins(str(value), HIDDEN), HIDDEN)
 

@@ -7,7 +7,6 @@ and catalogue are outside its schemas.
 
 import os
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -91,7 +90,7 @@ def inspect_server(conn: psycopg.Connection) -> Server:
 
 
 def _write(warehouse: Warehouse, server: Server, part: Path, *, is_whole: bool) -> None:
-    conninfo, _ = warehouse.without_password()
+    conninfo, secret = warehouse.without_password()
     command: list[str | Path] = [server.tool("pg_dump"), "--format=custom", "--no-password"]
     command += [f"--dbname={conninfo}", "--encoding=UTF8", f"--file={part}"]
     # its transaction ids mean nothing elsewhere
@@ -99,13 +98,7 @@ def _write(warehouse: Warehouse, server: Server, part: Path, *, is_whole: bool) 
     if not is_whole:
         # quoted: no letter of it is a wildcard
         command += [f"--schema={sql.Identifier(name).as_string(None)}" for name in server.schemas]
-    _run(warehouse, command)
-
-
-def _run(warehouse: Warehouse, command: Sequence[str | Path]) -> None:
-    """Run a program of PostgreSQL's."""
-    _, secret = warehouse.without_password()
-    fail = partial(failure, warehouse, Path(command[0]).name)
+    fail = partial(failure, warehouse, "pg_dump")
     with running(command, fail, env=dict(os.environ) | secret, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.read()

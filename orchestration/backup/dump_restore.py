@@ -161,7 +161,7 @@ def _refuse_readers(conn: psycopg.Connection, schemas: Sequence[str]) -> None:
     if names:
         raise SettingsError(
             f"nothing was changed: other relations read ours: {', '.join(names)}",
-            hint="drop them, restore, then create them again",
+            hint="drop them, restore, then create again those that the dump did not have",
         )
 
 

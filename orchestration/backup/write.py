@@ -1,8 +1,8 @@
 """Write a backup, read it back, and remove the oldest."""
 
 import csv
+import io
 import json
-import os
 import platform
 import shutil
 import socket
@@ -11,14 +11,15 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import psycopg
 
 from loaders import log
+from loaders.files import whole_file
 from loaders.settings import Settings
 from loaders.ticks import store_state
-from loaders.warehouse import migrate, timescale
+from loaders.warehouse import migrate, migration_files, timescale
 from orchestration.archive.folder import archive_root
 from orchestration.backup import dump
 from orchestration.backup import folder as folders
@@ -121,10 +122,10 @@ def _write(
             "market_schema": warehouse.market_schema,
             "postgresql": conn.info.server_version,
             "timescale": asdict(timescale.find(conn)),
-            "migrations": _migrations(conn),
+            "migrations": sorted(migration_files.applied(conn)),
         }
     text, secret = without_secrets(settings)
-    _put(part / folders.SETTINGS, text)
+    whole_file.write(part / folders.SETTINGS, text)
     names = (folders.DUMP, folders.SETTINGS, folders.ARCHIVE)
     manifest = {
         "format": folders.FORMAT,
@@ -139,12 +140,9 @@ def _write(
         "tick_store": _tick_store(settings, warehouse),
         "files": {name: folders.describe(part / name) for name in names},
     }
-    _put(part / folders.MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=1, default=str))
-
-
-def _migrations(conn: psycopg.Connection) -> list[str]:
-    rows = conn.execute("select name from ops.schema_migrations order by name")
-    return [name for (name,) in rows]
+    whole_file.write(
+        part / folders.MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=1, default=str)
+    )
 
 
 def _archived(conn: psycopg.Connection, path: Path) -> dict[str, Any] | None:
@@ -154,8 +152,9 @@ def _archived(conn: psycopg.Connection, path: Path) -> dict[str, Any] | None:
     if has_relation(conn, "ops.archive_files"):
         result = conn.execute(_ARCHIVED.encode())
         names, rows = [column.name for column in result.description or ()], result.fetchall()
-    with _private(path) as file:
-        csv.writer(file).writerows([names, *rows])
+    listed = io.StringIO()
+    csv.writer(listed).writerows([names, *rows])
+    whole_file.write(path, listed.getvalue())
     sizes = {"rows": names.index("row_count"), "bytes": names.index("size_bytes")} if rows else {}
     totals = {name: sum(row[at] for row in rows) for name, at in sizes.items()}
     return {"files": len(rows), **totals} if rows else None
@@ -170,13 +169,3 @@ def _tick_store(settings: Settings, warehouse: Warehouse) -> dict[str, Any] | No
         "store": seen.label,
         **(asdict(seen.summary) if seen.summary else {"error": str(seen.error)}),
     }
-
-
-def _put(path: Path, text: str) -> None:
-    with _private(path) as file:
-        file.write(text)
-
-
-def _private(path: Path) -> IO[str]:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    return os.fdopen(descriptor, "w", encoding="utf-8", newline="")

@@ -1,9 +1,7 @@
 """The definition of an export: the rows of a table or query, and the form of its files."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
-from typing import Any, Self
 
 from quotemill.errors import UsageError
 
@@ -43,14 +41,3 @@ class Definition:
     @property
     def is_query(self) -> bool:
         return any(letter.isspace() for letter in self.what.strip())
-
-    def as_json(self) -> dict[str, Any]:
-        """The definition as JSON has it: `read` takes it."""
-        document: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
-        return document
-
-    @classmethod
-    def read(cls, document: dict[str, Any]) -> Self:
-        since = document["since"]
-        given = {"codes": tuple(document["codes"]), "since": since and date.fromisoformat(since)}
-        return cls(**{**document, **given})

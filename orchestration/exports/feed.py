@@ -12,9 +12,7 @@ from datetime import date, timedelta
 
 import psycopg
 
-from loaders.landing.change_feed import move_cursor
 from orchestration.exports.source import Source
-from quotemill.warehouse.postgres import Warehouse
 
 # code (empty: every one), first and last day (None: open)
 Span = tuple[str, date | None, date | None]
@@ -80,13 +78,3 @@ def find_changes(
         for key, days in conn.execute(query, values)
         for span in days
     ]
-
-
-def name_reader(warehouse: Warehouse, folder_id: str) -> str:
-    """The name of a folder's cursor."""
-    return f"{warehouse.market_schema}.export {folder_id}"
-
-
-def keep_position(conn: psycopg.Connection, reader: str, position: Position) -> None:
-    """Move the cursor of a folder to what its manifest says."""
-    move_cursor(conn, reader, position.seen, "")

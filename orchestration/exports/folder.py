@@ -9,9 +9,11 @@ import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Self
+from typing import ClassVar
+
+from pydantic import TypeAdapter
 
 from loaders.files import folder as folders
 from loaders.files import lock, whole_file
@@ -46,17 +48,17 @@ class Manifest:
     definition: what it is a copy of
     folder_id: the random name of the folder's cursor
     change_no: the change of the feed up to which the files are
-    columns: the type of each by name
     parts: the files by month or code; one without rows has none
     written_at: when it was whole
+    columns: the type of each by name
     """
 
     definition: Definition
     folder_id: str
     change_no: int
-    columns: Mapping[str, str]
     parts: Mapping[str, Files]
     written_at: str
+    columns: Mapping[str, str] = field(default_factory=dict)  # format 1 has none: all is written
 
     @property
     def rows(self) -> int:
@@ -70,31 +72,8 @@ class Manifest:
         return {name: file for files in self.parts.values() for name, file in files.items()}
 
     def as_text(self) -> str:
-        document = {
-            "quotemill_export": _FORMAT,
-            **vars(self),
-            "rows": self.rows,
-            "definition": self.definition.as_json(),
-            "parts": {
-                part: {name: asdict(file) for name, file in files.items()}
-                for part, files in self.parts.items()
-            },
-        }
-        return json.dumps(document, indent=1) + "\n"
-
-    @classmethod
-    def read(cls, document: dict[str, Any]) -> Self:
-        return cls(
-            Definition.read(document["definition"]),
-            document["folder_id"],
-            document["change_no"],
-            document.get("columns", {}),  # format 1 has none: all is written again
-            {
-                part: {name: File(**file) for name, file in files.items()}
-                for part, files in document["parts"].items()
-            },
-            document["written_at"],
-        )
+        document = {"quotemill_export": _FORMAT, **asdict(self), "rows": self.rows}
+        return json.dumps(document, indent=1, default=str) + "\n"
 
 
 @dataclass(frozen=True)
@@ -136,8 +115,8 @@ class Folder(folders.Folder):
                 text = self.path(name).read_text("utf-8") if self.path(name).exists() else None
             try:
                 if text is not None:
-                    return Manifest.read(json.loads(text)), name == MANIFEST
-            except (ValueError, KeyError, TypeError, UsageError):
+                    return TypeAdapter(Manifest).validate_json(text), name == MANIFEST
+            except (ValueError, UsageError):
                 raise UsageError(
                     f"{self.path(name)} is of no export of this version",
                     hint="delete the folder, or name another one",

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from loaders.engine.progress import Reporter
+from loaders.landing.change_feed import move_cursor
 from loaders.warehouse.content import require_content
 from orchestration.exports import feed
 from orchestration.exports.definition import Definition
@@ -61,7 +62,8 @@ def export(
     with folder.locked(), hold_snapshot(warehouse) as snapshot, folder.discarding_unfinished():
         before, is_whole = _read_own_manifest(folder, form, wanted)
         folder.discard_unfinished()
-        reader = feed.name_reader(warehouse, before.folder_id if before else secrets.token_hex(6))
+        folder_id = before.folder_id if before else secrets.token_hex(6)
+        reader = f"{warehouse.market_schema}.export {folder_id}"  # the name of its cursor
         spans = None
         with snapshot.reading() as conn:
             position = feed.read_position(conn)
@@ -70,14 +72,8 @@ def export(
                 spans = feed.find_changes(conn, source, reader, before.change_no)
             plan = form.plan(conn, source)
         changed = {part.name for part in choose_changed(plan.parts, source, spans)}
-        manifest = Manifest(
-            wanted,
-            reader.rpartition(" ")[2],
-            position.change_no,
-            source.columns,
-            {},
-            as_of.isoformat(),
-        )
+        at = as_of.isoformat()
+        manifest = Manifest(wanted, folder_id, position.change_no, {}, at, source.columns)
         whole = folder.find_whole(before) if before and is_whole else {}
         names = {part.name for part in plan.parts} - changed
         current = {name: files for name, files in whole.items() if name in names}
@@ -97,7 +93,7 @@ def export(
         if has_feed:
             with warehouse.connect() as other:
                 require_content(other, snapshot.content)
-                feed.keep_position(other, reader, position)
+                move_cursor(other, reader, position.seen, "")
     return ExportResult(
         str(folder.root),
         wanted.form,

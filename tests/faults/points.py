@@ -252,7 +252,7 @@ EXPORT = {
     "all have their names": before(REMOVE_OLD),
     "old files are gone": after(REMOVE_OLD),
     "the manifest is back": after(PUBLISH),
-    "the cursor is not committed": after("orchestration.exports.feed:keep_position"),
+    "the cursor is not committed": after("orchestration.exports.write:move_cursor"),
 }
 
 GROUPS = {

@@ -11,6 +11,7 @@ from loaders.warehouse.ownership import claim_schemas, has_role
 from loaders.warehouse.reader import admit_reader
 from loaders.warehouse.sql_files import read_sql
 from loaders.warehouse.turns import wait_for_turn
+from orchestration.exports.definition import ADJUSTMENTS
 from quotemill.errors import UsageError
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import COMPAT, has_relation
@@ -20,7 +21,6 @@ VIEWS = {
     "vnpy": ("dbbardata", "dbtickdata", "dbbaroverview", "dbtickoverview"),
     "optopsy": ("optopsy_chain",),
 }
-ADJUST = ("none", "qfq", "hfq")
 _EXCHANGE = "case s.exchange when 'sh' then 'SSE' when 'sz' then 'SZSE' when 'bj' then 'BSE' end"
 _PART = re.compile(r"^-- reads (.+)\n", re.MULTILINE)
 
@@ -49,8 +49,8 @@ def make_views(warehouse: Warehouse, program: str, adjust: str = "none") -> list
     where nothing that they read is built, SettingsError where schema `compat` is not ours.
     """
     names = _find_views(program)
-    if adjust not in ADJUST:
-        raise UsageError(f"unknown adjustment {adjust}", hint=f"one of {', '.join(ADJUST)}")
+    if adjust not in ADJUSTMENTS:
+        raise UsageError(f"unknown adjustment {adjust}", hint=f"one of {', '.join(ADJUSTMENTS)}")
     schema = warehouse.inner_schema(COMPAT)
     fields = {
         "market": warehouse.market_schema,
