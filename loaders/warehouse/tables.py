@@ -235,12 +235,13 @@ def complete_tables(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> 
     """
     tables = list(tables)
     rows = conn.execute(
-        # a key of another name is one
+        # a key of another name is one; of a part of the rows, or cut short, none is
         "select t.relnamespace::regnamespace::text, "
         "case when x.indisunique then t.relname || '_pkey' else i.relname end from pg_index as x "
         "inner join pg_class as t on x.indrelid = t.oid "
         "inner join pg_class as i on x.indexrelid = i.oid "
-        "where t.relnamespace::regnamespace::text = any(%s)",
+        "where x.indisvalid and x.indpred is null "
+        "and t.relnamespace::regnamespace::text = any(%s)",
         (sorted({table.dataset for table in tables}),),
     )
     present = set(rows.fetchall())
@@ -262,7 +263,9 @@ def complete_tables(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> 
 def _index_statements(table: LandedTable) -> dict[str, sql.Composed]:
     """The statements that build the key and each further index of a table, by its name."""
     add = sql.SQL("alter table {table} add constraint {name} primary key ({columns})")
-    create = sql.SQL("create index {name} on {table} ({columns})")
+    create = sql.SQL(
+        "drop index if exists {schema}.{name}; create index {name} on {table} ({columns})"
+    )
     statements = {
         table.key_name: (add, table.key),
         **{
@@ -272,6 +275,7 @@ def _index_statements(table: LandedTable) -> dict[str, sql.Composed]:
     }
     return {
         name: statement.format(
+            schema=sql.Identifier(table.dataset),
             name=sql.Identifier(name),
             table=sql.Identifier(table.dataset, table.name),
             columns=sql.SQL(", ").join(map(sql.Identifier, columns)),

@@ -278,6 +278,20 @@ def test_a_command_builds_the_key_and_the_indexes_that_a_table_lacks(
     assert land(bench, bars(3, 0, 30)) == (90, 0, 0)
 
 
+def test_an_index_of_a_part_of_the_rows_stands_for_none(
+    warehouse: Warehouse, conn: psycopg.Connection, whole: list[Any]
+) -> None:
+    [index] = KLINE_DAILY.index_names
+    on = "on raw_tdx.kline_daily (trade_date)"
+    conn.execute("alter table raw_tdx.kline_daily drop constraint kline_daily_pkey")
+    conn.execute(f"drop index raw_tdx.{index}".encode())
+    conn.execute(f"create index {index} {on} where is_final".encode())
+    conn.execute(f"create unique index theirs {on} where code = 'sh600000'".encode())
+    migrate.prepare(warehouse, [KLINE_DAILY])
+    conn.execute("drop index raw_tdx.theirs")
+    assert conn.execute(INDEXES).fetchall() == whole
+
+
 def test_a_key_of_another_name_is_one(
     bench: LandingBench, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
