@@ -14,7 +14,7 @@ from psycopg import sql
 from psycopg.types.multirange import DateMultirange
 from psycopg.types.range import DateRange
 
-from loaders.warehouse.editions import find_edition
+from loaders.warehouse.distribution import relate_codes
 from quotemill.errors import UsageError
 
 if TYPE_CHECKING:  # its module imports pyarrow
@@ -75,7 +75,7 @@ def touch(
     query = sql.SQL(
         "select c.code from {} where exists (select 1 from {} as t where t.{} = c.code)"
     ).format(
-        sql.SQL(find_edition(conn).relate_codes(conn, table.qualified, "%s")),
+        sql.SQL(relate_codes(conn, table.qualified, "%s")),
         sql.Identifier(table.dataset, table.name),
         sql.Identifier(str(table.entity)),
     )

@@ -28,6 +28,7 @@ from loaders.landing.staging import (
     stage_types,
 )
 from loaders.landing.target import ROW_ERRORS, Target, names, quote
+from loaders.warehouse.distribution import relate_codes
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ def _has_rows(conn: psycopg.Connection, table: PlainTable, keys: list[str]) -> b
     row = conn.execute(
         f"""
         select 1
-        from {table.codes_relation()}
+        from {relate_codes(conn, target.qualified, "%s")}
         cross join lateral (
             select 1 from {target.name} as t
             where t.{quote(str(target.entity))} = c.code

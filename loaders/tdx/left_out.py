@@ -10,7 +10,7 @@ from psycopg import sql
 from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
 from loaders.tdx.context import Context
 from loaders.tdx.tables import KLINE_DAILY, REJECTED_ROW
-from loaders.warehouse.editions import find_edition
+from loaders.warehouse.distribution import relate_codes
 from quotemill.instrument_ranges import describe_other_kinds, find_range
 from quotemill.wording import say_count
 
@@ -76,5 +76,5 @@ def find_traded(conn: psycopg.Connection, codes: Collection[str]) -> set[str]:
     query = sql.SQL(
         "select c.code from {} where exists"
         " (select 1 from raw_tdx.kline_daily as t where t.code = c.code and t.volume <> 0)"
-    ).format(sql.SQL(find_edition(conn).relate_codes(conn, KLINE_DAILY.qualified, "%s")))
+    ).format(sql.SQL(relate_codes(conn, KLINE_DAILY.qualified, "%s")))
     return {code for (code,) in conn.execute(query, (list(codes),))}

@@ -57,11 +57,13 @@ def is_distributed(conn: psycopg.Connection, table: str) -> bool:
 def distribute_empty(
     conn: psycopg.Connection, tables: Sequence["LandedTable"], history: Collection[str]
 ) -> None:
-    """Distribute the landed tables that are local and have no row yet.
+    """Distribute the landed tables that are local and have no row yet; none without Citus.
 
     Those with rows stay local: see `warehouse distribute`. In the caller's transaction. Raises
     SettingsError where one is to keep its `history`.
     """
+    if citus.find_version(conn) is None:
+        return
     if both := [t.qualified for t in tables if is_distributable(t) and t.qualified in history]:
         raise SettingsError(
             f"setting history.keep: {', '.join(both)} is distributed by Citus, where old versions "
@@ -111,11 +113,11 @@ def add_codes(conn: psycopg.Connection, codes: Sequence[str]) -> None:
     )
 
 
-def relate_codes(values: str, *, is_distributed: bool) -> str:
-    """The relation c (code) of given codes.
+def relate_codes(conn: psycopg.Connection, table: str, values: str = "%(codes)s") -> str:
+    """The relation c (code) of given codes, from which a statement reads a table by code.
 
     For a distributed table it lacks the codes that no such table has ever had.
     """
-    if is_distributed:
+    if is_distributed(conn, table):
         return f"(select code from {CODES} where code = any({values}::text[])) as c (code)"
     return f"unnest({values}::text[]) as c (code)"

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import psycopg
 
-from loaders.warehouse import migration_files
-from loaders.warehouse.editions import find_edition
+from loaders.warehouse import distribution, hypertables, migration_files
 from loaders.warehouse.history import prepare_history
 from loaders.warehouse.ownership import claim_schemas, owned_schemas
 from loaders.warehouse.tables import LandedTable, complete_tables, create_tables
@@ -40,7 +39,8 @@ def prepare(
             put_setting(conn, key, value)
         create_tables(conn, tables)
         prepare_history(conn, warehouse.history, tables)
-        find_edition(conn).convert_empty(conn, tables, warehouse.history)
+        hypertables.make_of_empty(conn, tables)
+        distribution.distribute_empty(conn, tables, warehouse.history)
         complete_tables(conn, tables)
 
     # a restore at the same moment may end it by a deadlock

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from loaders.settings import Settings
-from loaders.warehouse.editions import find_edition
+from loaders.warehouse import editions
 from loaders.warehouse.embedded import server as embedded
 from quotemill.errors import SettingsError
 from quotemill.warehouse.address import build_address, label_address, parse_address
@@ -45,7 +45,7 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
                 "embedded one",
             )
         refuse_pooler(warehouse, connection)
-        find_edition(connection)
+        editions.describe(connection)  # which may refuse it
         # what libpq took from ~/.pgpass, PG* variables or its defaults must reach dlt and dbt too
         used = {"host": info.host, "port": str(info.port), "user": info.user}
         used |= {"dbname": info.dbname, "password": info.password}

@@ -12,8 +12,7 @@ from loaders.settings import Settings
 from loaders.sources import landed_tables
 from loaders.ticks import store_state
 from loaders.trading_time import format_time
-from loaders.warehouse import migrate
-from loaders.warehouse.editions import find_edition
+from loaders.warehouse import editions, migrate
 from loaders.warehouse.embedded import binaries
 from loaders.warehouse.migration_files import find_current_warehouse
 from loaders.warehouse.ownership import foreign_relations, privileges
@@ -144,12 +143,11 @@ def _list_unsent_causes(conn: psycopg.Connection) -> list[str]:
 def _check_database(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
     with warehouse.connect() as conn:
         [(clock, version)] = conn.execute("select clock_timestamp(), version()")
-        edition = find_edition(conn)
         needed = privileges(conn, warehouse.reader_role)
         foreign = foreign_relations(conn, migrate.schemas(warehouse, landed_tables()))
         others = migrate.other_market_schemas(conn, warehouse, landed_tables())
-        extension = edition.describe(conn)
-        unconverted = list(edition.list_unconverted(conn, landed_tables()))
+        extension = editions.describe(conn)
+        unconverted = list(editions.list_unconverted(conn, landed_tables()))
     yield Check("server", "ok", f"{version.split(' on ')[0]}, {extension}")
     for name, text, fix in unconverted:
         yield Check(name, "ok", text, fix)

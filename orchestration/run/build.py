@@ -17,7 +17,7 @@ from loaders.engine.progress import Silent, print_line
 from loaders.files.folder import NO_ROOM
 from loaders.loads import Display
 from loaders.settings import Settings
-from loaders.warehouse.editions import find_edition
+from loaders.warehouse import editions
 from loaders.warehouse.profiles import write_profile
 from orchestration.run import manifest
 from orchestration.run.build_progress import NodeProgress, recorded
@@ -137,7 +137,7 @@ def _describe(
 def _refuse_lost_nodes(warehouse: Warehouse, failures: str) -> None:
     """Raise UpstreamError where nodes are or were away: that is why the build failed."""
     with warehouse.connect(autocommit=True) as conn:
-        lost = find_edition(conn).list_lost_nodes(conn, failures)
+        lost = editions.list_lost_nodes(conn, failures)
     if lost:
         raise UpstreamError(
             f"the build failed, since nodes of Citus cannot be reached: {', '.join(lost)}",

@@ -31,10 +31,6 @@ class PlainTable:
         """Whether `_land` has rows for the upsert, which itself leaves out what is there."""
         return True
 
-    def codes_relation(self) -> str:
-        """The relation c (code) of the codes of a parameter."""
-        return "unnest(%s::text[]) as c (code)"
-
     def delete_rows(self, conn: psycopg.Connection, ctes: str, keys: str) -> int:
         """Delete rows by the query of their keys, which reads `ctes`; the number deleted."""
         target = self.target

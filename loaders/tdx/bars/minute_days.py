@@ -21,7 +21,7 @@ from loaders.tdx.bars.tick_days import DayBar
 from loaders.tdx.queries import query
 from loaders.tdx.tables import KLINE_MINUTE, KLINE_PERIOD
 from loaders.trading_time import close_of
-from loaders.warehouse.editions import find_edition
+from loaders.warehouse.distribution import relate_codes
 from loaders.warehouse.tables import LandedTable
 
 # share of a day's volume, which is a sum of many single floats
@@ -79,7 +79,7 @@ class _Landed:
             name,
             table=self.table.qualified,
             period=f" and k.period = '{self.period}'" if self.period else "",
-            codes=find_edition(conn).relate_codes(conn, self.table.qualified, place),
+            codes=relate_codes(conn, self.table.qualified, place),
             **parts,
         )
 

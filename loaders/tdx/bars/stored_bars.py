@@ -15,7 +15,7 @@ from psycopg import sql
 from loaders.engine.outcome import SourceGone
 from loaders.tdx.client.answers import Bars
 from loaders.tdx.queries import query
-from loaders.warehouse.editions import find_edition
+from loaders.warehouse.distribution import relate_codes
 from loaders.warehouse.tables import LandedTable
 from quotemill.errors import DataQualityError, UpstreamError
 
@@ -99,7 +99,7 @@ def read_stored(
         period=sql.SQL(" and t.period = {}").format(period) if period else sql.SQL(""),
         order=sql.Identifier(table.key[-1]),
     )
-    relation = find_edition(conn).relate_codes(conn, table.qualified, "%s")
+    relation = relate_codes(conn, table.qualified, "%s")
     first, newest = by_code_query + sql.SQL("asc"), by_code_query + sql.SQL("desc")
     rows = conn.execute(
         query.format(first=first, newest=newest, codes=sql.SQL(relation)),

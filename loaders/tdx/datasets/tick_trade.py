@@ -26,7 +26,7 @@ from loaders.tdx.missing_datasets import Absence, is_empty
 from loaders.tdx.queries import query
 from loaders.tdx.tables import KLINE_DAILY, TICK_TRADE
 from loaders.trading_time import SHANGHAI
-from loaders.warehouse.editions import find_edition
+from loaders.warehouse.distribution import is_distributed, relate_codes
 
 ROUTE = "/api/trade-history/full"
 BY_DAY = "/api/minute-trade-all"
@@ -65,11 +65,8 @@ def read_due_days(
 
     From `again_from` on, days with final ticks are due too.
     """
-    edition = find_edition(conn)
-    text = query(
-        edition.name_query(conn, TICK_TRADE, "due_tick_days"),
-        codes=edition.relate_codes(conn, TICK_TRADE.qualified),
-    )
+    form = "_on_nodes" if is_distributed(conn, TICK_TRADE.qualified) else ""
+    text = query(f"due_tick_days{form}", codes=relate_codes(conn, TICK_TRADE.qualified))
     rows = conn.execute(
         text,
         {
