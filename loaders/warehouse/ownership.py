@@ -41,31 +41,24 @@ def claim_schemas(conn: psycopg.Connection, schemas: Iterable[str]) -> None:
 
     A second call changes nothing. Processes doing so at once wait for each other until their
     transactions end. Needs CREATE on the database, or empty schemas in which the role has CREATE.
-    Raises SettingsError that lists foreign relations, or names the missing grant.
+    Raises SettingsError that lists foreign relations.
     """
     wanted = list(dict.fromkeys(["ops", *schemas]))
     with conn.transaction():
         wait_for_turn(conn, "quotemill:ownership")
         owned = owned_schemas(conn)
-        foreign = {
-            name: relations
-            for name in wanted
-            if name not in owned and (relations := _relations(conn, name))
-        }
-        if foreign:
+        if foreign := foreign_relations(conn, wanted):
             raise _refusal(foreign)
         for name in wanted:
             if not _exists(conn, name):
-                _create(conn, name)
+                conn.execute(sql.SQL("create schema {}").format(sql.Identifier(name)))
         if "ops" not in owned:
-            _require_create(conn, "ops")
             conn.execute(
                 "create table if not exists ops.owned_schema ("
                 "schema_name text primary key, claimed_at timestamptz not null default now())"
             )
         for name in wanted:
             if name not in owned:
-                _require_create(conn, name)
                 conn.execute(
                     "insert into ops.owned_schema (schema_name) values (%s) on conflict do nothing",
                     (name,),
@@ -176,29 +169,6 @@ def _relations(conn: psycopg.Connection, schema: str) -> list[str]:
         (schema, list(_KINDS)),
     )
     return [f"{name} ({_KINDS[kind]})" for name, kind in rows]
-
-
-def _create(conn: psycopg.Connection, schema: str) -> None:
-    role = _role(conn)
-    try:
-        with conn.transaction():
-            conn.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
-    except psycopg.errors.InsufficientPrivilege:
-        database = _quote(conn, conn.info.dbname)
-        raise SettingsError(
-            f"the role {role} may not make the schema {schema} in {conn.info.dbname}",
-            hint=f"as its owner: grant create on database {database} to {role}; "
-            f"or: create schema {_quote(conn, schema)} authorization {role}",
-        ) from None
-
-
-def _require_create(conn: psycopg.Connection, schema: str) -> None:
-    if not _may_create_in(conn, schema):
-        role = _role(conn)
-        raise SettingsError(
-            f"the role {role} may not make relations in the schema {schema}",
-            hint=f"as its owner: grant usage, create on schema {_quote(conn, schema)} to {role}",
-        )
 
 
 def _may_create_in(conn: psycopg.Connection, schema: str) -> bool:

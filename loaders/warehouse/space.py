@@ -7,6 +7,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders.warehouse.sql_files import read_sql
+from quotemill.warehouse.schemas import has_relation
 
 _HYPERTABLE_SIZE = """
     select hypertable_size(%(oid)s) as total_bytes,
@@ -21,7 +22,7 @@ def space(conn: psycopg.Connection, schemas: Sequence[str]) -> list[dict[str, An
     """
     with conn.cursor(row_factory=dict_row) as cursor:
         tables = cursor.execute(_query("relation_sizes"), (list(schemas),)).fetchall()
-        if not _has_timescale(conn):
+        if not has_relation(conn, "timescaledb_information.hypertables"):
             return tables
         by_name = {(table["schema"], table["relation"]): table for table in tables}
         for hyper in cursor.execute(
@@ -41,13 +42,6 @@ def _compression(conn: psycopg.Connection, oid: Any) -> dict[str, Any] | None:
             return cursor.execute(_query("compression"), {"oid": oid}).fetchone()
     except (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFunction):
         return None
-
-
-def _has_timescale(conn: psycopg.Connection) -> bool:
-    row = conn.execute(
-        "select to_regclass('timescaledb_information.hypertables') is not null"
-    ).fetchone()
-    return row == (True,)
 
 
 def _query(name: str) -> bytes:

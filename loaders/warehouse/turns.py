@@ -8,7 +8,6 @@ seed: that role is left with a number that nobody asks for.
 
 import contextlib
 import secrets
-import time
 from collections.abc import Iterator
 
 import psycopg
@@ -20,7 +19,6 @@ from quotemill.warehouse.postgres import Warehouse
 MIGRATE = "quotemill:migrate"  # the lock of who prepares a warehouse
 LIMIT = 60  # seconds that a short turn of another command may last
 BRIEFLY = "1s"  # that we may wait for a table in use, as others wait behind us
-_POLL = 0.1  # seconds between two tries
 # SQL: take the lock `name` until the transaction ends
 TAKE_ROW = (
     "insert into ops.locks (name) values (%(name)s) "
@@ -33,7 +31,7 @@ _ADVISORY = """
     and l.database = (select d.oid from pg_database as d where d.datname = current_database())
     and (l.classid::bigint << 32) | l.objid::bigint
 """
-_FIRST_HOLDERS = f"{_SESSION} {_LOCKS} {_ADVISORY} = hashtextextended(%(name)s, 0)"
+_FIRST_HOLDERS = f"{_SESSION} {_LOCKS} {_ADVISORY} = hashtextextended(%(name)s, 0)".encode()
 _ROW_HOLDERS = (
     f"{_SESSION} {_LOCKS} and l.relation = 'ops.locks'::regclass "
     "and l.mode = 'RowExclusiveLock' and l.pid <> pg_backend_pid()"
@@ -69,7 +67,7 @@ def take(conn: psycopg.Connection, name: str) -> str | None:
         taken = "select pg_try_advisory_lock(hashtextextended(%s, 0))"
         return None if conn.execute(taken, (name,)).fetchone() == (True,) else "another command"
     with conn.transaction():
-        _wait_for_row(conn, name)
+        wait_for_turn(conn, name)
         while True:
             taken = f"select pg_try_advisory_lock({_key_of('%(name)s')})"
             if conn.execute(taken.encode(), {"name": name}).fetchone() == (True,):
@@ -104,15 +102,20 @@ def wait_for_turn(conn: psycopg.Connection, name: str) -> None:
 
     Raises LockHeldError with the holder after LIMIT seconds.
     """
-    if not _is_made(conn):
-        until = time.monotonic() + LIMIT
-        taken = b"select pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
-        while conn.execute(taken, (name,)).fetchone() != (True,):
-            if time.monotonic() >= until:
-                raise _late(conn.execute(_FIRST_HOLDERS.encode(), {"name": name}).fetchone())
-            time.sleep(_POLL)
-    if _is_made(conn):  # the one before may have made it
-        _wait_for_row(conn, name)
+    try:
+        with lock_timeout(conn, f"{LIMIT}s"):
+            if not _is_made(conn):
+                conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
+            if _is_made(conn):  # the one before may have made it
+                conn.execute(TAKE_ROW, {"name": name})
+    except psycopg.errors.LockNotAvailable:
+        holders = _ROW_HOLDERS if _is_made(conn) else _FIRST_HOLDERS
+        holder = conn.execute(holders, {"name": name}).fetchone()
+        raise LockHeldError(
+            f"{_describe(holder)} prepares the warehouse, still after {LIMIT} seconds",
+            hint="wait for it, or end it as a superuser: "
+            f"`select pg_terminate_backend({holder[0] if holder else 'pid'})`",
+        ) from None
 
 
 @contextlib.contextmanager
@@ -144,22 +147,6 @@ def _is_made(conn: psycopg.Connection) -> bool:
         "select 1 from pg_class where relnamespace = to_regnamespace('ops') and relname = 'locks'"
     )
     return conn.execute(query).fetchone() is not None
-
-
-def _wait_for_row(conn: psycopg.Connection, name: str) -> None:
-    try:
-        with lock_timeout(conn, f"{LIMIT}s"):
-            conn.execute(TAKE_ROW, {"name": name})
-    except psycopg.errors.LockNotAvailable:
-        raise _late(conn.execute(_ROW_HOLDERS).fetchone()) from None
-
-
-def _late(holder: TupleRow | None) -> LockHeldError:
-    return LockHeldError(
-        f"{_describe(holder)} prepares the warehouse, still after {LIMIT} seconds",
-        hint="wait for it, or end it as a superuser: "
-        f"`select pg_terminate_backend({holder[0] if holder else 'pid'})`",
-    )
 
 
 def _describe(holder: TupleRow | None) -> str:

@@ -247,10 +247,12 @@ def _start(
         if not places.private_folder(logs, account):
             raise SettingsError(f"{logs} must belong to the server alone", hint="move it away")
         socket_dir = places.socket_folder(base, account)
-        config = sizes.write(data, account)
+        config = places.write_config(data / sizes.FILE, sizes.list_settings(), account)
         port = listen.port if listen else PORT
         postmaster.link_socket(socket_dir, port)
-        rules = access.write_rules(data, account) if listen else None
+        rules = None
+        if listen:
+            rules = places.write_config(data / access.FILE, access.RULES, account)
         start_log = os.open(
             logs / "start.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600
         )
@@ -303,7 +305,7 @@ def _start(
             hint=f"free some space there, then run again: nothing is lost; {hint}",
         )
     if "shared memory" in tail:
-        hint = f"give it less: QUOTEMILL_SERVER__SHARED_BUFFERS=32MB; {hint}"
+        hint = f"give it less: shared_buffers = '32MB' in {data}/postgresql.conf; {hint}"
     raise UpstreamError(f"the embedded PostgreSQL in {data} does not start\n{tail}", hint=hint)
 
 

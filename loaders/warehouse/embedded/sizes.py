@@ -9,7 +9,6 @@ import os
 import sys
 from pathlib import Path
 
-from loaders.warehouse.embedded.binaries import Account
 from loaders.warehouse.embedded.machine import Machine, machine
 
 FILE = "quotemill.conf"
@@ -56,17 +55,10 @@ def shared_memory() -> dict[str, str]:
     return {} if roomy else {"dynamic_shared_memory_type": "sysv"}
 
 
-def write(data: Path, account: Account | None) -> Path:
-    """Write the file for a start; its path."""
+def list_settings() -> str:
+    """The text of the file for a start."""
     lines = ["# written by quotemill at each start; postgresql.conf, which comes after, is yours"]
     lines += [f"{name} = '{value}'" for name, value in by_machine(machine()).items()]
     lines += [f"wal_buffers = '{WAL_BUFFERS}'", "include 'postgresql.conf'"]
     lines += [f"{name} = '{value}'" for name, value in shared_memory().items()]
-    path = data / FILE
-    # never through a link: as root we write into a folder of another user
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write("\n".join([*lines, ""]))
-        if account:
-            os.fchown(handle, account.uid, account.gid)
-    return path
+    return "\n".join([*lines, ""])
