@@ -50,9 +50,9 @@ def check_schedules(
                 continue  # another machine may know it
         causes[f"missed:{row.name}"] = None
         job, last = known.get(row.name), row.last_run_at
-        missed = (row.missed_at, _overdue(row.next_run_at, now))
+        missed = (row.missed_at, row.next_run_at if row.is_overdue(now, LATE) else None)
         late = [at for at in missed if at and (last is None or last < at)]
-        is_on = row.is_enabled and row.next_run_at is not None  # a scheduler promised a start
+        is_on = row.is_enabled and row.next_run_at is not None  # a scheduler knows it
         if late and is_on and job is not None and job.timing is not None:
             start = format_time(max(late), job.zone, "minutes")
             text = f"the scheduled job {row.name} missed its start at {start}"
@@ -88,7 +88,3 @@ def check_lost_settings(
             )
             causes[name] = Cause("error", text, "quotemill doctor")
     return causes
-
-
-def _overdue(at: datetime | None, now: datetime) -> datetime | None:
-    return at if at is not None and at < now - LATE else None

@@ -52,6 +52,7 @@ class Run:
     started_at: datetime
     exit_code: int | None = None
     error: str | None = None
+    finished_at: datetime | None = None
     _where: Settings | Warehouse = field(kw_only=True, repr=False)
     _unwritten: list[Metric] = field(default_factory=list, repr=False)
     _warehouse: Warehouse | None = field(default=None, repr=False)
@@ -62,9 +63,9 @@ class Run:
         self._unwritten += measured
         self._write()
 
-    def end(self, exit_code: int, error: str | None = None) -> None:
-        """Set how the run ended; it is recorded when the block ends."""
-        self.exit_code, self.error = exit_code, error and log.scrub(error)
+    def end(self, exit_code: int, error: str | None = None, at: datetime | None = None) -> None:
+        """Set how the run ended; it is recorded when the block ends, at that time by default."""
+        self.exit_code, self.error, self.finished_at = exit_code, error and log.scrub(error), at
 
     def _write(self, *, last: bool = False) -> None:
         try:
@@ -85,33 +86,21 @@ class Run:
             from loaders import loads  # here, as `status` reads runs and loads nothing
 
             where = loads.prepare_warehouse(where, Silent())
-        warehouse = where
-        lock = warehouse.connect(autocommit=True, application_name=f"quotemill run {self.run_id}")
-        taken = lock.execute(
-            "select pg_try_advisory_lock(hashtextextended(%s, 0))", (LOCK + self.run_id,)
-        ).fetchone()
-        if taken == (True,):
-            self._lock = lock
-        else:
-            lock.close()
-        self._warehouse = warehouse
+        self._lock = take_lock(where, self.run_id)
+        self._warehouse = where
 
     def _update(self, conn: psycopg.Connection, last: bool) -> None:
         metrics.write(conn, self.run_id, self._unwritten)
         if self._lock is None:
             return
         # not after the server's clock, which dates the run's loads
-        conn.execute(
-            "insert into ops.runs (run_id, schedule, command, host, pid, started_at) "
-            "values (%(run_id)s, %(schedule)s, %(command)s, %(host)s, %(pid)s, "
-            "least(%(started_at)s, clock_timestamp())) on conflict (run_id) do nothing",
-            vars(self) | {"host": socket.gethostname(), "pid": os.getpid()},
-        )
+        [(now,)] = conn.execute("select clock_timestamp()")
+        begin(conn, self.run_id, self.schedule, self.command, min(self.started_at, now))
         if last:
             conn.execute(
-                "update ops.runs set finished_at = clock_timestamp(), exit_code = %s, error = %s "
-                "where run_id = %s",
-                (self.exit_code, self.error, self.run_id),
+                "update ops.runs set finished_at = coalesce(%s, clock_timestamp()), "
+                "exit_code = %s, error = %s where run_id = %s",
+                (self.finished_at, self.exit_code, self.error, self.run_id),
             )
             conn.execute(
                 "delete from ops.runs where started_at < now() - %s::interval", (metrics.KEPT,)
@@ -130,8 +119,9 @@ def recorded(
     *,
     run_id: str | None = None,
     schedule: str | None = None,
+    lock: psycopg.Connection | None = None,
 ) -> Iterator[Run]:
-    """Record a run of `command`.
+    """Record a run of `command`; `lock` is its own if it is taken already.
 
     The caller calls `end`; a block that raises has failed. `where` is a prepared warehouse, or the
     settings that name one. Id and schedule are those of this process by default. A process that
@@ -143,6 +133,8 @@ def recorded(
         schedule or os.environ.get(log.SCHEDULE),
         datetime.now(UTC),
         _where=where,
+        _lock=lock,
+        _warehouse=where if lock and isinstance(where, Warehouse) else None,
     )
     run._write()
     try:
@@ -162,16 +154,31 @@ def environment(run_id: str, schedule: str | None = None) -> dict[str, str]:
     return {log.RUN_ID: run_id} | ({log.SCHEDULE: schedule} if schedule else {})
 
 
-def is_running(conn: psycopg.Connection, schedule: str) -> bool:
-    """Check whether a run of a scheduled job is in progress on any machine."""
-    query = f"""
-        select exists (
-            select 1 from ops.runs as r
-            where r.schedule = %s and r.finished_at is null and {STATUS} = 'running'
-        )
-    """
-    [(is_running,)] = conn.execute(query.encode(), (schedule,))
-    return bool(is_running)
+def take_lock(warehouse: Warehouse, run_id: str) -> psycopg.Connection | None:
+    """Take the lock of a run while the connection is open; None if its process holds it."""
+    lock = warehouse.connect(autocommit=True, application_name=f"quotemill run {run_id}")
+    taken = lock.execute(
+        "select pg_try_advisory_lock(hashtextextended(%s, 0))", (LOCK + run_id,)
+    ).fetchone()
+    if taken == (True,):
+        return lock
+    lock.close()
+    return None
+
+
+def begin(
+    conn: psycopg.Connection,
+    run_id: str,
+    schedule: str | None,
+    command: str,
+    started_at: datetime,
+) -> None:
+    """Record the start of a run, unless it is on record."""
+    conn.execute(
+        "insert into ops.runs (run_id, schedule, command, host, pid, started_at) "
+        "values (%s, %s, %s, %s, %s, %s) on conflict (run_id) do nothing",
+        (run_id, schedule, command, socket.gethostname(), os.getpid(), started_at),
+    )
 
 
 def find_command(conn: psycopg.Connection, at: datetime) -> str | None:

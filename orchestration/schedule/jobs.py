@@ -5,7 +5,7 @@ import json
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from loaders import sources
 from loaders.engine.operations import ScheduledJob
@@ -46,27 +46,37 @@ def _is_shipped(settings: Settings, source: str, name: str, job: ScheduledJob) -
 
 @dataclass(frozen=True)
 class Row:
-    """A row of ops.schedules, times in UTC."""
+    """A row of ops.schedules, with the job's newest run; times in UTC.
+
+    is_running: its process is alive, on any machine
+    is_repeat:  the run before the newest was cut off
+    is_ahead:   a clock ahead has dated runs or misses, later than the check
+    """
 
     name: str
     source: str | None = None
     kind: str = "run"
     is_enabled: bool = True
     timing: str | None = None
-    due_through: datetime | None = None
-    queued_at: datetime | None = None
+    next_run_at: datetime | None = None
+    missed_at: datetime | None = None
     last_run_at: datetime | None = None
-    last_finished_at: datetime | None = None
+    last_finished_at: datetime | None = None  # None while it runs, or where it was cut off
     last_exit_code: int | None = None
     last_host: str | None = None
-    attempts: int = 0
-    missed_at: datetime | None = None
-    next_run_at: datetime | None = None
+    is_running: bool = False
+    is_repeat: bool = False
+    is_ahead: bool = False
 
-    @property
-    def is_started(self) -> bool:
-        """Whether its last run has no recorded end: it runs, or was cut off."""
-        return self.last_run_at is not None and self.last_finished_at is None
+    def waits(self, now: datetime) -> bool:
+        """Whether a start has come that waits for the end of the run before it."""
+        return self.is_running and self.next_run_at is not None and self.next_run_at <= now
+
+    def is_overdue(self, now: datetime, by: timedelta) -> bool:
+        """Whether a start passed so long ago without a check."""
+        if self.next_run_at is None or self.is_running:
+            return False
+        return self.next_run_at < now - by
 
 
 @dataclass(frozen=True)
@@ -90,6 +100,11 @@ class Job:
     def kind(self) -> str:
         """The command's own name: run, selftest, archive, …"""
         return self.command[1]
+
+    @property
+    def text(self) -> str:
+        """The command as runs are recorded: one of quotemill without the program."""
+        return " ".join(self.command[self.command[0] == "quotemill" :])
 
     @property
     def rule(self) -> str:

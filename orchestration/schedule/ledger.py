@@ -1,14 +1,13 @@
-"""Table ops.schedules: what was started, queued or missed of each job, and what comes next.
+"""Table ops.schedules: the next start of each job. What it did last is read from ops.runs.
 
 The only state of schedules. Each function is one transaction: of two machines that share a
-warehouse, one claims a start.
+warehouse, one takes a start, and the other leaves no record.
 """
 
 import socket
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import which
 from subprocess import list2cmdline
@@ -16,18 +15,17 @@ from subprocess import list2cmdline
 import psycopg
 from psycopg.rows import class_row
 
+from loaders.warehouse.sql_files import read_sql
 from orchestration.run import history
 from orchestration.schedule import due
 from orchestration.schedule.due import Decision
 from orchestration.schedule.jobs import Job, Row
+from quotemill.errors import INTERRUPTED
 from quotemill.systems import IS_POSIX
 from quotemill.warehouse.schemas import has_relation
 
 TABLE = "ops.schedules"
 OVERDUE = timedelta(minutes=30)
-_NAMES = [column.name for column in fields(Row)]
-_COLUMNS = ", ".join(_NAMES)
-_CHANGES = ", ".join(f"{name} = %({name})s" for name in _NAMES if name != "name")
 
 
 def name_install() -> str:
@@ -53,20 +51,20 @@ def describe_overdue_fix() -> str:
     )
 
 
-def read_rows(conn: psycopg.Connection) -> list[Row]:
-    """Every row; none in a warehouse without the table yet."""
+def read_rows(conn: psycopg.Connection, now: datetime | None = None) -> list[Row]:
+    """Every row, with the newest run that did not start after `now`; none without the table yet."""
     if not has_relation(conn, TABLE):
         return []
+    query = read_sql(__package__, "jobs_on_record").format(status=history.STATUS)
+    until = now + due.TOLERANCE if now else datetime.max.replace(tzinfo=UTC)
     with conn.cursor(row_factory=class_row(Row)) as cursor:
-        return cursor.execute(
-            f"select {_COLUMNS} from ops.schedules order by name".encode()
-        ).fetchall()
+        return cursor.execute(query.encode(), {"until": until}).fetchall()
 
 
 def register_jobs(conn: psycopg.Connection, jobs: Iterable[Job], now: datetime) -> None:
     """Write down jobs that are new or have another rule, and the next start of each."""
     for job in jobs:
-        _lock_row(conn, job, now)
+        _read_row(conn, job, now)
 
 
 def list_overdue(known: Iterable[Row], jobs: Mapping[str, Job], now: datetime) -> list[Row]:
@@ -77,8 +75,7 @@ def list_overdue(known: Iterable[Row], jobs: Mapping[str, Job], now: datetime) -
         if row.name in jobs
         and row.is_enabled
         and row.timing == jobs[row.name].rule
-        and row.next_run_at is not None
-        and row.next_run_at < now - OVERDUE
+        and row.is_overdue(now, OVERDUE)
     ]
     return sorted(late, key=lambda row: (row.next_run_at, row.name))
 
@@ -88,80 +85,148 @@ def claim_start(
     job: Job,
     now: datetime,
     *,
+    run_id: str,
+    dated: datetime | None = None,
     forced: bool = False,
     by_hand: bool = False,
 ) -> Decision:
-    """Claim the start that is due, with `forced` also where none is. The caller holds the lock."""
-    row = _lock_row(conn, job, now, promises=not (forced or by_hand))
-    return _record(conn, due.decide_start(job, row, now, forced=forced, by_hand=by_hand))
+    """Take the start that is due, and record its run. The caller holds the locks of both.
 
-
-def defer_start(conn: psycopg.Connection, job: Job, now: datetime) -> Decision:
-    """Skip or queue a start that is due while the job still runs.
-
-    It stays due where no run is alive: the holder of the job's lock is about to claim it, or dies
-    and leaves it to the next check.
+    A `forced` run is one by hand, and takes no start. If no scheduler has registered the job,
+    none is due after it (`by_hand`). `dated` is the time of the run if `now` was given by hand.
     """
-    row = _lock_row(conn, job, now)
-    if row.is_started and history.is_running(conn, job.name):
-        return _record(conn, due.decide_overlap(job, row, now))
-    return Decision(row, why="it runs already")
+    row = _read_row(conn, job, now, dated=dated, is_check=not (forced or by_hand))
+    if forced:
+        decision = Decision("", now)
+    elif by_hand and row.next_run_at is None:
+        return Decision("")
+    else:
+        decision = due.decide_start(job, row, now)
+        if not _move(conn, row, decision):
+            return Decision("another machine has its start")
+    if decision.start is not None:
+        history.begin(conn, run_id, job.name, job.text, dated or now)
+    return decision
 
 
-def record_end(conn: psycopg.Connection, job: Job, exit_code: int, now: datetime) -> None:
-    """Record how a run ended."""
-    row = _lock_row(conn, job, now, promises=False)
-    _write(conn, due.end_run(job, row, exit_code, now))
+def defer_start(
+    conn: psycopg.Connection, job: Job, now: datetime, *, dated: datetime | None = None
+) -> Decision:
+    """Skip a start that is due while the job still runs, or leave it due until the run ends.
+
+    It stays due if no run is alive: the holder of the job's lock is about to take it, or dies and
+    leaves it to the next check.
+    """
+    row = _read_row(conn, job, now, dated=dated)
+    if not row.waits(now):
+        return Decision("it runs already")
+    decision = due.decide_start(job, row, now)
+    _move(conn, row, decision)
+    return decision
+
+
+def plan_retry(conn: psycopg.Connection, job: Job, exit_code: int, now: datetime) -> None:
+    """Make a run that ended so again, unless a start comes before or nothing schedules the job."""
+    if again := due.find_retry(job, exit_code, now):
+        conn.execute(
+            "update ops.schedules set next_run_at = least(next_run_at, %s) "
+            "where name = %s and next_run_at is not null",
+            (again, job.name),
+        )
 
 
 def enable(conn: psycopg.Connection, job: Job, now: datetime) -> None:
-    """Turn a job on. Starts missed while it was off are not caught up."""
-    _write(conn, due.enable(_lock_row(conn, job, now, promises=False), now))
+    """Turn a job on: the next check counts its starts from then on.
+
+    A run that was cut off before is not repeated: it ends as cancelled.
+    """
+    row = _read_row(conn, job, now, is_check=False)
+    if row.is_enabled:
+        return
+    conn.execute(
+        "update ops.schedules set is_enabled = true, next_run_at = null where name = %s",
+        (job.name,),
+    )
+    if row.last_run_at is not None and not row.is_running:
+        conn.execute(
+            "update ops.runs set finished_at = %s, exit_code = %s, error = 'cut off' "
+            "where schedule = %s and started_at = %s and finished_at is null",
+            (now, INTERRUPTED, job.name, row.last_run_at),
+        )
 
 
 def disable(conn: psycopg.Connection, job: Job, now: datetime) -> bool:
     """Turn a job off and cancel its queued run; return whether there was one.
 
-    A running one goes on; if it is cut off it is not started again, even once the job is on.
+    A running one goes on.
     """
-    row = _lock_row(conn, job, now)
-    _write(conn, due.disable(row))
-    return row.queued_at is not None
+    row = _read_row(conn, job, now, is_check=False)
+    conn.execute(
+        "update ops.schedules set is_enabled = false, next_run_at = null where name = %s",
+        (job.name,),
+    )
+    return job.on_overlap == "queue" and row.next_run_at is not None and row.next_run_at <= now
 
 
 def withdraw_starts(conn: psycopg.Connection, jobs: Iterable[str]) -> list[Row]:
-    """Promise no more starts of jobs, as no scheduler is to make them on this machine.
+    """Expect no more starts of jobs, as no scheduler is to make them on this machine.
 
-    A scheduler that goes on checking promises them again. Returns the rows that keep theirs,
+    A scheduler that goes on checking registers them again. Returns the rows that keep theirs,
     because another machine ran them last.
     """
-    if not has_relation(conn, TABLE):
-        return []
+    rows, names, host = read_rows(conn), set(jobs), socket.gethostname()
+    own = {
+        row.name
+        for row in rows
+        if row.last_host == host or (row.last_host is None and row.name in names)
+    }
+    if own:
+        conn.execute(
+            "update ops.schedules set next_run_at = null where name = any(%s)", (list(own),)
+        )
+    return [row for row in rows if row.name in names - own and row.next_run_at is not None]
+
+
+def _read_row(
+    conn: psycopg.Connection,
+    job: Job,
+    now: datetime,
+    *,
+    dated: datetime | None = None,
+    is_check: bool = True,
+) -> Row:
+    """The job's row, rewritten if the rule changed; a scheduler's check registers the next start.
+
+    Of two machines that register at once the first one's start stands: it may be taken already.
+    """
+    until = None if dated else now
+    row = next((row for row in read_rows(conn, until) if row.name == job.name), None)
+    known = row or Row(job.name)
+    if row and row.timing == job.rule and (due.is_registered(row, job) or not is_check):
+        return row
+    registers = is_check or known.next_run_at is not None
     conn.execute(
-        "update ops.schedules set next_run_at = null "
-        "where (name = any(%(jobs)s) and last_host is null) or last_host = %(host)s",
-        {"jobs": list(jobs), "host": socket.gethostname()},
+        "insert into ops.schedules as s (name, source, kind, timing, next_run_at) "
+        "values (%(name)s, %(source)s, %(kind)s, %(timing)s, %(first)s) "
+        "on conflict (name) do update set source = excluded.source, kind = excluded.kind, "
+        "timing = excluded.timing, next_run_at = excluded.next_run_at "
+        "where s.timing is distinct from excluded.timing or s.next_run_at is null",
+        {
+            "name": job.name,
+            "source": job.source,
+            "kind": job.kind,
+            "timing": job.rule,
+            "first": due.find_first(job, known, now) if registers else None,
+        },
     )
-    return [row for row in read_rows(conn) if row.name in set(jobs) and row.next_run_at is not None]
+    return next(row for row in read_rows(conn, until) if row.name == job.name)
 
 
-def _lock_row(conn: psycopg.Connection, job: Job, now: datetime, *, promises: bool = True) -> Row:
-    """Lock the job's row until the end of the transaction; rewrite it where the rule changed."""
-    conn.execute("insert into ops.schedules (name) values (%s) on conflict do nothing", (job.name,))
-    query = f"select {_COLUMNS} from ops.schedules where name = %s for update".encode()
-    with conn.cursor(row_factory=class_row(Row)) as cursor:
-        [row] = cursor.execute(query, (job.name,))
-    if row.timing != job.rule or (promises and not due.is_registered(row, job)):
-        was_promised = row.next_run_at is not None
-        row = due.register(job, row, now, promises=promises or was_promised)
-        _write(conn, row)
-    return row
-
-
-def _record(conn: psycopg.Connection, decision: Decision) -> Decision:
-    _write(conn, decision.row)
-    return decision
-
-
-def _write(conn: psycopg.Connection, row: Row) -> None:
-    conn.execute(f"update ops.schedules set {_CHANGES} where name = %(name)s".encode(), vars(row))
+def _move(conn: psycopg.Connection, row: Row, decision: Decision) -> bool:
+    """Put down a decision; whether the next start on record was still the one it was made of."""
+    changed = conn.execute(
+        "update ops.schedules set next_run_at = %s, missed_at = %s "
+        "where name = %s and is_enabled and next_run_at is not distinct from %s",
+        (decision.next_run_at, decision.missed_at, row.name, row.next_run_at),
+    )
+    return changed.rowcount == 1 or decision.start is None

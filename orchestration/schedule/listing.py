@@ -83,7 +83,7 @@ def describe_job(job: Job, row: Row | None, now: datetime) -> dict[str, Any]:
     return {
         "job": job.name,
         "source": job.source,
-        "state": "queued" if row and row.queued_at else state,
+        "state": "queued" if row and row.waits(now) else state,
         "rule": job.rule,
         "time_zone": job.zone,
         "command": " ".join(job.command),

@@ -10,9 +10,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
+
+import psycopg
 
 from loaders import log
 from loaders.engine.signals import wait_for_end
@@ -22,7 +24,7 @@ from loaders.warehouse.embedded.places import unusable
 from orchestration.run import history as runs
 from orchestration.schedule import due, ledger, output
 from orchestration.schedule.due import Decision
-from orchestration.schedule.jobs import Job, Row
+from orchestration.schedule.jobs import Job
 from quotemill.errors import INTERRUPTED, LockHeldError, PartialError, SettingsError, most_severe
 from quotemill.installation import install_hint
 from quotemill.settings.folders import make_private
@@ -53,12 +55,11 @@ class Runner:
     _wakes: set[threading.Event] = field(default_factory=set)
 
     def list_due(self, jobs: Iterable[Job]) -> list[Job]:
-        """The jobs that may have something to start now. Raises SettingsError: a wrong clock."""
+        """The jobs that may have something to start now."""
         now = self.clock()
-        known = {row.name: row for row in self.warehouse.ask(ledger.read_rows)}
-        wanted = {job.name: job for job in jobs}
-        due.check_clock([row for row in known.values() if row.name in wanted], now)
-        return [job for name, job in wanted.items() if due.may_be_due(known.get(name), job, now)]
+        rows = self.warehouse.ask(lambda conn: ledger.read_rows(conn, None if self.as_of else now))
+        known = {row.name: row for row in rows}
+        return [job for job in jobs if due.may_be_due(known.get(job.name), job, now)]
 
     def run_all(self, jobs: Iterable[Job]) -> int:
         """Run the due ones of `jobs` in parallel; return the worst exit code at the end."""
@@ -71,12 +72,7 @@ class Runner:
         return most_severe(run.result() for run in runs)
 
     def run_one(self, job: Job, *, forced: bool = False) -> int:
-        """Run a job asked for by name; `forced` runs it even if not due.
-
-        Raises SettingsError where the clock is wrong, unless `forced`.
-        """
-        if not forced:
-            self.list_due([job])
+        """Run a job asked for by name; `forced` runs it even if not due."""
         with ThreadPoolExecutor(1) as pool:
             run = pool.submit(self._run_one, job, forced)
             wait_for_end(run)
@@ -110,39 +106,51 @@ class Runner:
         with self._lock(job) as lock:
             # a forced run is refused; a due start stays due
             if lock is None and forced:
-                return LockHeldError.exit_code, Decision(Row(job.name), why="it runs already")
+                return LockHeldError.exit_code, Decision("it runs already")
             if lock is None:
                 return 0, self._ask(ledger.defer_start, job)
             output.rotate_logs(self.warehouse.home / "logs")
             while not self.stop.is_set():
-                # after a run only a start that a scheduler has promised or queued: not by hand, nor
+                # after a run only a start that a scheduler has written down: not by hand, nor
                 # where an uninstall withdrew it meanwhile
-                now = forced and not codes
-                claim = self._ask(ledger.claim_start, job, forced=now, by_hand=forced or codes)
-                if claim.start is None:
-                    return most_severe(codes), None if codes else claim
-                codes.append(self._start(job, claim, lock))
+                now, by_hand, run_id = forced and not codes, forced or codes, log.new_run_id()
+                # before it is on record, so that nobody takes it for one that was cut off
+                alive = runs.take_lock(self.warehouse, run_id)
+                assert alive is not None, "the id is new"
+                with alive:
+                    claim = self._ask(
+                        ledger.claim_start, job, run_id=run_id, forced=now, by_hand=by_hand
+                    )
+                    if claim.start is None:
+                        return most_severe(codes), None if codes else claim
+                    codes.append(self._start(job, claim, lock, run_id, alive))
         return most_severe(codes), None
 
     def _ask(self, work: Callable[..., Decision], job: Job, **options: object) -> Decision:
-        return self.warehouse.ask(lambda conn: work(conn, job, self.clock(), **options))
+        dated = datetime.now(UTC) if self.as_of else None
+        now = self.clock()
+        return self.warehouse.ask(lambda conn: work(conn, job, now, dated=dated, **options))
 
-    def _start(self, job: Job, claim: Decision, lock: int) -> int:
+    def _start(
+        self, job: Job, claim: Decision, lock: int, run_id: str, alive: psycopg.Connection
+    ) -> int:
         """Run the job once and record how it ended."""
         assert claim.start is not None
         why = f", {claim.why}" if claim.why else ""
         self.say(f"{job.name}: `{' '.join(job.command)}` for {claim.start:%Y-%m-%dT%H:%MZ}{why}")
-        ours = job.command[1:] if job.command[0] == "quotemill" else job.command
-        run_id = log.new_run_id()
-        with runs.recorded(self.warehouse, " ".join(ours), run_id=run_id, schedule=job.name) as run:
+        with runs.recorded(
+            self.warehouse, job.text, run_id=run_id, schedule=job.name, lock=alive
+        ) as run:
             try:
                 code = self._run_process(job, lock, run_id)
             except SettingsError as error:
                 self.say(f"{job.name}: {error}")
                 code = error.exit_code
-            run.end(code)
+            ended = self.clock()
+            run.end(code, at=None if self.as_of else ended)
+            # before the end is on record: a kill between leaves a run that was cut off
+            self.warehouse.ask(lambda conn: ledger.plan_retry(conn, job, code, ended))
         self.say(f"{job.name}: ended with {code}")
-        self.warehouse.ask(lambda conn: ledger.record_end(conn, job, code, self.clock()))
         self.after(job)
         return code
 

@@ -40,7 +40,7 @@ def shown(place: Place, *command: str) -> Any:
 
 
 def promised(place: Place) -> list[str]:
-    """The jobs whose next start a scheduler has promised."""
+    """The jobs whose next start a scheduler has written down."""
     query = "select name from ops.schedules where next_run_at is not null order by name"
     with psycopg.connect(place.settings["QUOTEMILL_WAREHOUSE_URL"]) as conn:
         return [name for (name,) in conn.execute(query).fetchall()]
@@ -105,11 +105,11 @@ def test_due_jobs_are_started_and_recorded(place: Place) -> None:
     again = place.inside("quotemill", "schedule", "run", "hello", "--as-of", "2026-11-21T12:00Z")
     assert "hello: not due before 2026-11-22 12:00:00 UTC" in again.stderr
     with psycopg.connect(place.settings["QUOTEMILL_WAREHOUSE_URL"]) as conn:
-        rows = conn.execute(
-            "select last_run_at::text, last_exit_code, next_run_at::text from ops.schedules "
-            "where name = 'hello'"
-        ).fetchall()
-    assert [row[1] for row in rows] == [0]
+        rows = conn.execute("select exit_code from ops.runs where schedule = 'hello'").fetchall()
+    assert rows == [(0,)]
+    [listed] = [row for row in shown(place, "list") if row["job"] == "hello"]
+    assert (listed["state"], listed["last_exit_code"]) == ("on", 0)
+    assert listed["last_run_at"] is not None
 
 
 def test_a_warehouse_that_is_not_current_is_prepared_first(place: Place) -> None:

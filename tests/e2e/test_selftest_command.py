@@ -100,7 +100,8 @@ def test_the_scheduled_self_test_runs_once_when_it_is_due(
             "select schedule, status from ops.testing_runs order by run_id"
         ).fetchall()
         [stored] = conn.execute(
-            "select last_exit_code from ops.schedules where name = 'tdx_selftest'"
+            "select exit_code from ops.runs where schedule = 'tdx_selftest' "
+            "order by started_at desc limit 1"
         ).fetchall()
     assert runs == [("tdx_selftest", "passed"), ("tdx_selftest", "failed")]
     assert stored == (5,)

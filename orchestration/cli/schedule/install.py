@@ -111,7 +111,7 @@ def uninstall_command(
 def _remove(files: list[Path], folder: Path | None, commands: list[list[str]]) -> list[Path]:
     """Stop what the files start by the first command, delete them, then run the others.
 
-    Stopped first: what still checks would promise the next starts again. Commands that fail, or
+    Stopped first: what still checks would write down the next starts again. Commands that fail, or
     would not mean `folder`, are printed.
     """
     first, *others = commands

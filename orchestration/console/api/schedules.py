@@ -164,7 +164,7 @@ def read_listing(console: Console) -> Listing:
     return list_jobs(console.settings(), console.read_any(read_rows_by_name) or {})
 
 
-def find_promised(listing: Listing, now: datetime) -> set[str]:
-    """The jobs whose next start a scheduler has promised, and of which it has missed none."""
+def find_expected(listing: Listing, now: datetime) -> set[str]:
+    """The jobs whose next start a scheduler has written down, and of which it has missed none."""
     late = {row.name for row in ledger.list_overdue(listing.rows.values(), listing.jobs, now)}
     return {name for name, row in listing.rows.items() if row.next_run_at is not None} - late

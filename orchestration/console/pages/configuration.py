@@ -8,7 +8,7 @@ from typing import Any
 from loaders.settings.sections import section_types
 from orchestration.console.api.schedules import (
     describe_schedules,
-    find_promised,
+    find_expected,
     read_listing,
 )
 from orchestration.console.api.settings import (
@@ -73,7 +73,7 @@ def _write(value: Any) -> str:
 
 def gather_schedules(console: Console) -> Mapping[str, Any]:
     """The jobs; without what starts them, `install` is the command that does."""
-    is_started = bool(find_promised(read_listing(console), console.now))
+    is_started = bool(find_expected(read_listing(console), console.now))
     return {
         "shown": describe_schedules(console),
         "frequencies": FREQUENCIES,

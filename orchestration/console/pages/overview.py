@@ -10,7 +10,7 @@ import psycopg
 from loaders import sources
 from loaders.engine import job_list
 from orchestration.checks import status
-from orchestration.console.api.schedules import find_promised, read_listing
+from orchestration.console.api.schedules import find_expected, read_listing
 from orchestration.console.context import Console
 from orchestration.console.errors import scrub
 from orchestration.console.starting import find_options
@@ -97,16 +97,16 @@ def arrange_spans(rows: Iterable[Row], since: datetime, now: datetime) -> list[R
 
 
 def gather_starts(console: Console) -> Mapping[str, Any]:
-    """The next starts of jobs that a scheduler has promised, or what makes one promise them.
+    """The next starts of jobs that a scheduler has written down, or what makes one do so.
 
     The first page comes without them: calendars take long to import.
     """
     listing = read_listing(console)
-    promised = find_promised(listing, console.now)
-    jobs = [job for job in listing.describe(console.now) if job["job"] in promised]
+    expected = find_expected(listing, console.now)
+    jobs = [job for job in listing.describe(console.now) if job["job"] in expected]
     coming = sorted((job for job in jobs if job["next_start"]), key=lambda job: job["next_start"])
     # a new home has its first load before it
-    lacks_scheduler = console.find_warehouse() is not None and listing.jobs and not promised
+    lacks_scheduler = console.find_warehouse() is not None and listing.jobs and not expected
     return {
         "coming": coming[:SHOWN],
         "install": ledger.name_install() if lacks_scheduler else None,

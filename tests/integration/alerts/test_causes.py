@@ -70,12 +70,12 @@ def test_a_check_that_fails_is_reported_once_and_costs_no_other(
         assert set(first.open) == {"job:weekly_backup", "check:selftests"}
         assert "column r.total does not exist" in hook.received[-1]["message"]
         assert alerts.check_and_notify(settings, {}, now=now).sent == 0
-        conn.execute("alter table ops.schedules rename column last_host to gone")
+        conn.execute("alter table ops.schedules rename column missed_at to gone")
         second = alerts.check_and_notify(settings, {}, now=now)
         assert set(second.open) - set(first.open) == {"check:schedules", "check:settings"}
         assert second.sent == 2
         conn.execute("alter table ops.testing_runs rename column away to total")
-        conn.execute("alter table ops.schedules rename column gone to last_host")
+        conn.execute("alter table ops.schedules rename column gone to missed_at")
     assert alerts.check_and_notify(settings, {}, now=now).open == ("job:weekly_backup",)
 
 

@@ -11,6 +11,7 @@ from loaders.ib.planning.request import TASKS
 from loaders.tdx import plan
 from loaders.tq.request import DATASETS_BY_MODE
 from orchestration.console.pages import overview
+from orchestration.run import history as runs
 from orchestration.schedule import ledger
 from orchestration.schedule.jobs import read_jobs
 from tests.integration.console.conftest import NOW, Open
@@ -190,10 +191,11 @@ def test_times_are_in_the_zone_of_the_exchange_and_of_several_in_one(
             "values ('succeeded', 'by-steps', '', %s, %s)",
             (NOW, NOW),
         )
-        conn.execute("insert into ops.schedules (name, last_run_at) values ('ib_close', %s)", [NOW])
+        conn.execute("insert into ops.schedules (name) values ('ib_close')")
+        runs.begin(conn, "a", "ib_close", "run ib", NOW)
     history = open_page(caller, "/history")
     at = '<time datetime="2026-11-20T12:00:00+00:00">2026-11-20 12:00:00 UTC</time>'
-    for path, count in (("/history", 3), ("/load", 2), ("/", 3)):
+    for path, count in (("/history", 4), ("/load", 2), ("/", 3)):
         assert open_page(caller, path).count(f'<td class="d">{at}</td>') == count
     assert history.count('</th><td><span class="good">succeeded</span></td>') == 3  # by the name
     assert "2026-11-20 20:00:00 Shanghai" in open_page(caller, "/jobs/1")

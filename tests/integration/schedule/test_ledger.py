@@ -1,14 +1,17 @@
-"""ops.schedules: what was started, and who may start it again."""
+"""ops.schedules and ops.runs: what is started, and who may start it again."""
 
 import signal
+import socket
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import pytest
 
+from loaders import log
 from loaders.settings import load_settings
 from loaders.trading_time import SHANGHAI
 from orchestration.checks import doctor
@@ -18,7 +21,7 @@ from orchestration.schedule.due import Decision
 from orchestration.schedule.jobs import Job, Row
 from orchestration.schedule.settings import JobSettings
 from orchestration.schedule.timing import parse_rule
-from quotemill.errors import SettingsError, UpstreamError
+from quotemill.errors import UpstreamError
 from quotemill.warehouse.postgres import Warehouse
 from tests.integration.schedule.conftest import DAILY, FIVE
 
@@ -32,12 +35,14 @@ class Book:
 
     def __init__(self, warehouse: Warehouse) -> None:
         self.warehouse = warehouse
+        self.run_id = ""  # of the start that was taken last
 
     def do(self, work: Callable[..., T], job: Job, now: datetime, **options: Any) -> T:
         return self.warehouse.ask(lambda conn: work(conn, job, now, **options))
 
     def take(self, job: Job, now: datetime, **options: Any) -> Decision:
-        return self.do(ledger.claim_start, job, now, **options)
+        self.run_id = log.new_run_id()
+        return self.do(ledger.claim_start, job, now, run_id=self.run_id, **options)
 
     def ran(self, job: Job, now: datetime) -> datetime | None:
         """Take what is due, and end it at once."""
@@ -47,10 +52,31 @@ class Book:
         return taken.start
 
     def end(self, job: Job, code: int, now: datetime) -> None:
-        self.warehouse.ask(lambda conn: ledger.record_end(conn, job, code, now))
+        """End the newest run of a job that has no end, as the runner does."""
+        with self.warehouse.connect() as conn:
+            ledger.plan_retry(conn, job, code, now)
+            ended = conn.execute(
+                "update ops.runs set finished_at = %s, exit_code = %s where run_id = ("
+                "select run_id from ops.runs where schedule = %s and finished_at is null "
+                "order by started_at desc limit 1)",
+                (now, code, job.name),
+            )
+            assert ended.rowcount == 1
 
-    def row(self, job: Job) -> Row:
-        return {row.name: row for row in self.warehouse.ask(ledger.read_rows)}[job.name]
+    def alive(self, job: Job, taken: Decision) -> AbstractContextManager[history.Run]:
+        """The process of a run."""
+        assert taken.start
+        return history.recorded(self.warehouse, "x", run_id=self.run_id, schedule=job.name)
+
+    def row(self, job: Job, now: datetime | None = None) -> Row:
+        rows = self.warehouse.ask(lambda conn: ledger.read_rows(conn, now))
+        return {row.name: row for row in rows}[job.name]
+
+    def runs(self, job: Job) -> int:
+        with self.warehouse.connect() as conn:
+            query = "select count(*) from ops.runs where schedule = %s"
+            [(count,)] = conn.execute(query, (job.name,))
+        return int(count)
 
 
 @pytest.fixture
@@ -80,11 +106,11 @@ def test_a_run_whose_source_was_away_or_that_was_killed_is_made_again(book: Book
     assert book.row(job).next_run_at == monday + 2 * HOUR
     assert book.take(job, monday + HOUR).start is None
     again = book.take(job, monday + 2 * HOUR)
-    assert (again.start, again.why) == (monday, "its source was away")
+    assert (again.start, again.why) == (monday + 2 * HOUR, "its source was away")
     assert book.row(job).next_run_at == monday + DAY
     book.end(job, 128 + signal.SIGKILL, monday + 2 * HOUR)
     killed = book.take(job, monday + 3 * HOUR)
-    assert (killed.start, killed.why) == (monday + 2 * HOUR, "it was killed")
+    assert (killed.start, killed.why) == (monday + 3 * HOUR, "it was killed")
     # another failure needs a person, and is not made again
     book.end(job, 6, monday + 3 * HOUR)
     assert book.row(job).next_run_at == monday + DAY
@@ -140,6 +166,41 @@ def test_concurrent_claims_of_a_start_give_it_once(warehouse: Warehouse, book: B
         thread.join()
     # to the others the run seems interrupted, which only the holder of the job's lock may judge
     assert [taken.why for taken in claims if taken.start].count("") == 1
+    assert book.runs(DAILY) == sum(taken.start is not None for taken in claims)
+
+
+def test_of_two_machines_one_takes_a_start_and_the_other_leaves_no_record(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = replace(DAILY, retry=60)
+    book.ran(job, FRIDAY - HOUR)
+    read, decide = book.row(job), due.decide_start
+
+    def decide_late(job: Job, row: Row, now: datetime) -> Decision:
+        """Decide by what was read before another machine took the start."""
+        monkeypatch.setattr(due, "decide_start", decide)
+        monkeypatch.setattr(socket, "gethostname", lambda: "beta")
+        book.ran(job, now)
+        monkeypatch.undo()
+        assert decide(job, row, now).start is not None
+        return decide(job, row, now)
+
+    monkeypatch.setattr(due, "decide_start", decide_late)
+    taken = book.take(job, FRIDAY)
+    assert (taken.start, taken.why) == (None, "another machine has its start")
+    assert (read.last_run_at, book.row(job).last_host, book.runs(job)) == (None, "beta", 1)
+    # so it is with a run that is made again
+    monday = FRIDAY + 3 * DAY
+    assert book.take(job, monday).start == monday
+    book.end(job, UpstreamError.exit_code, monday)
+    monkeypatch.setattr(due, "decide_start", decide_late)
+    assert book.take(job, monday + HOUR).why == "another machine has its start"
+    assert book.runs(job) == 3
+    # and a run that was cut off there is not repeated here
+    monkeypatch.setattr(socket, "gethostname", lambda: "beta")
+    assert book.take(job, monday + DAY).start == monday + DAY
+    monkeypatch.undo()
+    assert book.take(job, monday + DAY + HOUR).start is None
 
 
 def test_missed_starts_are_caught_up_once_or_not_at_all(book: Book) -> None:
@@ -163,11 +224,11 @@ def test_a_disabled_job_starts_nothing_and_loses_its_queued_start(book: Book) ->
     queueing = replace(FIVE, on_overlap="queue")
     start_at = FRIDAY - 3 * HOUR
     following = start_at + timedelta(minutes=5)
-    assert book.take(queueing, start_at).start == start_at
-    with history.recorded(book.warehouse, "x", run_id="a", schedule=queueing.name) as run:
+    with book.alive(queueing, book.take(queueing, start_at)) as run:
         assert book.do(ledger.defer_start, queueing, following).why == "queued: it still runs"
-        run.end(0)
-    assert book.row(queueing).queued_at == following
+        assert book.row(queueing).waits(following)
+        run.end(0, at=following)
+    assert book.row(queueing).next_run_at == following
     assert book.do(ledger.disable, queueing, following)
     assert not book.do(ledger.disable, queueing, following)
     assert book.take(queueing, following).start is None
@@ -186,30 +247,65 @@ def test_a_start_during_a_run_is_skipped_or_queued(book: Book) -> None:
         job = replace(FIVE, name=on_overlap, on_overlap=on_overlap, catch_up=True)
         assert book.take(job, start_at).start == start_at
         end = start_at + timedelta(minutes=11)
-        book.warehouse.ask(lambda conn, job=job, end=end: ledger.record_end(conn, job, 6, end))
+        book.end(job, 6, end)
         assert book.take(job, end).start == then
+        assert book.row(job).next_run_at == start_at + timedelta(minutes=15)
         assert book.row(job).last_exit_code == (6 if then is None else None)
+
+
+def test_a_run_whose_source_was_away_is_made_again_after_a_skipped_start(book: Book) -> None:
+    job = replace(FIVE, timing=parse_rule("daily 14:30 14:40 20:00", "Asia/Shanghai"), retry=30)
+    start_at = FRIDAY - 3 * HOUR
+    assert book.take(job, start_at).start == start_at
+    end = start_at + timedelta(minutes=11)
+    book.end(job, UpstreamError.exit_code, end)
+    assert book.take(job, end).why == "skipped: it still ran"
+    assert book.row(job).next_run_at == end + timedelta(minutes=30)
+
+
+def test_a_queued_start_without_catch_up_may_wait_long_but_not_be_late(book: Book) -> None:
+    """What it waits for ends twenty minutes after it: from then on it may be as late as any."""
+    start_at = FRIDAY - 3 * HOUR
+    second, end = start_at + timedelta(minutes=5), start_at + timedelta(minutes=9)
+    for name, after, then in (("in time", MINUTE, second), ("late", 2.5 * MINUTE, None)):
+        timing = parse_rule("daily 14:30 14:35 20:00", "Asia/Shanghai")
+        job = replace(FIVE, name=name, on_overlap="queue", timing=timing)
+        with book.alive(job, book.take(job, start_at)) as run:
+            assert book.do(ledger.defer_start, job, end).why == "queued: it still runs"
+            assert not book.row(job).is_overdue(end + DAY, HOUR)
+            run.end(0, at=end)
+        assert book.take(job, end + after).start == then
+        row = book.row(job)
+        assert row.missed_at == (None if then else second)
+        assert row.next_run_at == FRIDAY + 2.5 * HOUR
 
 
 def test_an_interrupted_run_is_started_again_once(book: Book) -> None:
     book.take(DAILY, FRIDAY)
     again = book.take(DAILY, FRIDAY + HOUR)
     assert (again.start, again.why) == (FRIDAY, "its last run was cut off")
-    assert book.row(DAILY).attempts == 2
     assert book.take(DAILY, FRIDAY + 2 * HOUR).start is None
-    assert book.take(DAILY, FRIDAY + 3 * DAY).start == FRIDAY + 3 * DAY
+    monday = FRIDAY + 3 * DAY
+    assert book.take(DAILY, monday).start == monday
+    assert book.take(DAILY, monday + HOUR).start is None  # the run before was cut off too
+    assert book.ran(DAILY, monday + DAY) == monday + DAY
+    assert book.take(DAILY, monday + 2 * DAY).start == monday + 2 * DAY
+    assert book.take(DAILY, monday + 2 * DAY + HOUR).why == "its last run was cut off"
 
 
 def test_an_interrupted_run_does_not_count_as_running(book: Book) -> None:
     job, start_at = replace(FIVE, on_overlap="skip"), FRIDAY - 3 * HOUR
-    book.take(job, start_at)
-    with history.recorded(book.warehouse, "x", run_id="a", schedule=job.name) as run:
+    taken = book.take(job, start_at)
+    with book.alive(job, taken) as run:
         following = start_at + timedelta(minutes=5)
-        assert book.row(job).is_started
+        assert book.row(job).is_running
         assert book.do(ledger.defer_start, job, following).why == "skipped: it still runs"
-        run.end(0)
+        assert book.row(job).next_run_at == start_at + timedelta(minutes=10)
+        run.end(0, at=following)
     # no end was recorded, as when the machine fails; of two timers that fire together
     # one has the lock
+    with book.warehouse.connect() as conn:
+        conn.execute("update ops.runs set finished_at = null")
     due = start_at + timedelta(minutes=10)
     assert book.do(ledger.defer_start, job, due).why == "it runs already"
     assert book.take(job, due).start == due
@@ -229,29 +325,43 @@ def test_disabling_a_job_ends_the_restart_of_its_interrupted_run(book: Book) -> 
     book.do(ledger.disable, DAILY, FRIDAY + HOUR)
     book.do(ledger.enable, DAILY, FRIDAY + 21 * DAY - HOUR)
     assert book.take(DAILY, FRIDAY + 21 * DAY - HOUR).start is None
+    assert book.row(DAILY).last_exit_code == 130
     assert book.take(DAILY, FRIDAY + 21 * DAY).start == FRIDAY + 21 * DAY
-    assert book.row(DAILY).attempts == 1
+    assert book.take(DAILY, FRIDAY + 21 * DAY + HOUR).why == "its last run was cut off"
 
 
-def test_enabling_a_job_forgets_the_starts_of_a_clock_ahead(book: Book) -> None:
+def test_disabling_a_job_does_not_end_the_run_that_is_alive(book: Book) -> None:
+    with book.alive(DAILY, book.take(DAILY, FRIDAY)) as run:
+        book.do(ledger.disable, DAILY, FRIDAY + MINUTE)
+        book.do(ledger.enable, DAILY, FRIDAY + 2 * MINUTE)
+        assert book.row(DAILY).is_running
+        run.end(0, at=FRIDAY + HOUR)
+    assert book.row(DAILY).last_exit_code == 0
+
+
+def test_a_clock_that_was_ahead_leaves_no_job_without_a_start(book: Book) -> None:
     book.ran(DAILY, FRIDAY - HOUR)
-    assert book.ran(DAILY, FRIDAY + 70 * DAY) is not None
-    with pytest.raises(SettingsError, match="the clock says 2026-11-20 08:30 UTC"):
-        due.check_clock([book.row(DAILY)], FRIDAY - HOUR)
-    assert book.ran(DAILY, FRIDAY) is None
-    book.do(ledger.enable, DAILY, FRIDAY - MINUTE)
+    book.ran(FIVE, FRIDAY - HOUR)
+    ahead = FRIDAY + 70 * DAY
+    assert book.ran(DAILY, ahead) is not None
+    assert book.ran(FIVE, ahead) is None
+    assert book.row(FIVE).missed_at is not None
+    for job, following in ((DAILY, FRIDAY), (FIVE, FRIDAY + 3 * DAY - 8 * HOUR)):
+        now = FRIDAY - HOUR
+        assert due.may_be_due(book.row(job, now), job, now)
+        assert book.take(job, now).start is None
+        assert book.row(job).next_run_at == following
     assert book.ran(DAILY, FRIDAY) == FRIDAY
-    # of one whose starts are right it changes nothing
-    before = book.row(DAILY)
-    book.do(ledger.enable, DAILY, FRIDAY + HOUR)
-    assert book.row(DAILY) == before
+    assert book.ran(DAILY, FRIDAY + HOUR) is None
+    # within the tolerance nothing starts twice
+    assert book.ran(DAILY, FRIDAY - 5 * MINUTE) is None
 
 
 def test_a_manual_run_needs_no_due_start_and_changes_none(book: Book) -> None:
     book.ran(DAILY, FRIDAY - HOUR)
     book.do(ledger.disable, DAILY, FRIDAY - HOUR)
     assert book.take(DAILY, FRIDAY - HOUR, forced=True).start == FRIDAY - HOUR
-    book.warehouse.ask(lambda conn: ledger.record_end(conn, DAILY, 0, FRIDAY - HOUR))
+    book.end(DAILY, 0, FRIDAY - HOUR)
     book.do(ledger.enable, DAILY, FRIDAY - HOUR)
     assert book.ran(DAILY, FRIDAY) == FRIDAY
 
@@ -259,7 +369,7 @@ def test_a_manual_run_needs_no_due_start_and_changes_none(book: Book) -> None:
 def test_a_run_by_hand_promises_no_start_where_nothing_schedules(book: Book) -> None:
     assert book.take(DAILY, FRIDAY - HOUR, forced=True).start == FRIDAY - HOUR
     # its own start passed meanwhile
-    book.warehouse.ask(lambda conn: ledger.record_end(conn, DAILY, 0, FRIDAY + HOUR))
+    book.end(DAILY, 0, FRIDAY + HOUR)
     row = book.row(DAILY)
     assert (row.next_run_at, row.last_exit_code, row.missed_at) == (None, 0, None)
     assert not ledger.list_overdue([row], {DAILY.name: DAILY}, FRIDAY + 30 * DAY)
@@ -294,22 +404,18 @@ def test_withdrawn_starts_are_promised_again_by_who_goes_on_checking(book: Book)
     queueing = replace(FIVE, name="queueing", on_overlap="queue")
     elsewhere = replace(DAILY, name="elsewhere")
     start_at = FRIDAY - 3 * HOUR
-    for job in (DAILY, queueing, elsewhere):
-        book.take(job, start_at)
-    with history.recorded(book.warehouse, "x", run_id="a", schedule="queueing") as run:
-        book.do(ledger.defer_start, queueing, start_at + timedelta(minutes=5))
-        run.end(0)
+    for job in (DAILY, queueing):
+        book.ran(job, start_at)
+    book.ran(elsewhere, FRIDAY - DAY)
     with book.warehouse.connect() as conn:
-        conn.execute("update ops.schedules set last_host = 'beta' where name = 'elsewhere'")
+        conn.execute("update ops.runs set host = 'beta' where schedule = 'elsewhere'")
     assert withdraw() == ["elsewhere"]
     assert book.row(DAILY).next_run_at is None
     assert not ledger.list_overdue([book.row(DAILY)], {"daily": DAILY}, FRIDAY + 30 * DAY)
     assert book.row(elsewhere).next_run_at == FRIDAY
 
-    # a run that ends after it promises nothing, but makes its queued start
-    book.warehouse.ask(lambda c: ledger.record_end(c, queueing, 0, start_at + 6 * MINUTE))
-    ended = book.take(queueing, start_at + 6 * MINUTE, by_hand=True)
-    assert ended.start == start_at + timedelta(minutes=5)
+    # after a run that ends then nothing more is started
+    assert book.take(queueing, start_at + 6 * MINUTE, by_hand=True).start is None
     assert book.row(queueing).next_run_at is None
     # another scheduler, such as `serve`: no start is lost
     assert due.may_be_due(book.row(DAILY), DAILY, FRIDAY)
@@ -334,8 +440,8 @@ def test_may_be_due_is_true_for_jobs_with_a_start_to_make(book: Book) -> None:
     assert waits(DAILY, FRIDAY)
     assert waits(replace(DAILY, timing=None), FRIDAY - HOUR)
     book.take(DAILY, FRIDAY)
-    assert waits(DAILY, FRIDAY + HOUR)  # it runs, or was interrupted
-    book.warehouse.ask(lambda conn: ledger.record_end(conn, DAILY, 0, FRIDAY + HOUR))
+    assert waits(DAILY, FRIDAY + HOUR)  # it was interrupted
+    book.end(DAILY, 0, FRIDAY + HOUR)
     assert not waits(DAILY, FRIDAY + HOUR)
 
 

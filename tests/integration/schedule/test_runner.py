@@ -174,10 +174,10 @@ def test_a_queued_start_runs_after_the_current_run(
     for minutes in (5, 10):
         scene.clock.now = OPEN + minutes * MINUTE
         assert Runner(scene.warehouse, scene.clock, scene.said.append).run(job) == 0
-    assert scene.row(job).queued_at == OPEN + 10 * MINUTE
+    assert scene.row(job).waits(scene.clock.now)
     blocked.release(6)
     blocked.wait()  # the second run has started
-    assert scene.row(job).queued_at is None
+    assert scene.row(job).next_run_at == OPEN + 15 * MINUTE
     blocked.release(0)
     run.join()
     assert codes == [6]
@@ -271,7 +271,7 @@ def test_a_run_that_outlives_its_runner_is_restarted_after_its_end(
         patch.setattr("fcntl.LOCK_NB", 0)
         assert scene.runner.run(again) == 0
     assert "its last run was cut off" in scene.said[0]
-    assert scene.row(job).attempts == 2
+    assert scene.row(job).is_repeat
 
 
 def test_a_named_job_that_is_not_due_says_when_it_is(scene: Scene) -> None:
@@ -299,7 +299,7 @@ def test_a_start_due_during_a_run_by_hand_counts_only_where_scheduled(
     assert scene.runner.run_one(job, forced=True) == 4
     row, following = scene.row(job), FRIDAY + timedelta(days=3)
     assert sum("ended" in text for text in scene.said) == runs
-    assert (row.last_exit_code, row.missed_at, row.queued_at) == (4, None, None)
+    assert (row.last_exit_code, row.missed_at) == (4, None)
     assert row.next_run_at == (following if is_scheduled else None)
 
 

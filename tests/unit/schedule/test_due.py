@@ -3,16 +3,16 @@
 Never twice; never late where that is of no use; caught up where it is.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestration.schedule import due
-from orchestration.schedule.jobs import Row
+from orchestration.schedule.due import Decision
+from orchestration.schedule.jobs import Job, Row
 from orchestration.schedule.timing import Timing, parse_rule
-from quotemill.errors import SettingsError
 
 BEGIN = datetime(2026, 10, 31, 5, tzinfo=UTC)  # a day before New York's clock goes back
 WHENS = ("daily 01:30", "every 30m in session", "cron */20 * * * *", "weekly sat 09:30")
@@ -27,18 +27,23 @@ def timing_of(when: str) -> Timing:
 
 def looked(
     when: str, looks: list[datetime], *, catch_up: bool, since: datetime = BEGIN
-) -> list[tuple[datetime, due.Verdict]]:
-    """Verdicts at some times, one after the other, as a ledger records them."""
-    timing, through, verdicts = timing_of(when), since, []
+) -> list[tuple[datetime, Decision]]:
+    """Decisions at some times, one after the other, as a ledger records them; no run takes long."""
+    timing = timing_of(when)
+    job = Job("job", ("x", "y"), timing, timing.zone.key, None, "skip", 1, catch_up)
+    row, decisions = Row("job", timing=job.rule, next_run_at=timing.next_after(since)), []
     for now in looks:
-        verdict = due.find_due_start(timing, through, now, catch_up=catch_up)
-        through = verdict.through
-        verdicts.append((now, verdict))
-    return verdicts
+        decision = due.decide_start(job, row, now)
+        assert (decision.start is None) or due.may_be_due(row, job, now)
+        row = replace(row, next_run_at=decision.next_run_at, missed_at=decision.missed_at)
+        if decision.start is not None:
+            row = replace(row, last_run_at=now, last_finished_at=now, last_exit_code=0)
+        decisions.append((now, decision))
+    return decisions
 
 
-def started(verdicts: list[tuple[datetime, due.Verdict]]) -> list[datetime]:
-    return [verdict.start for _, verdict in verdicts if verdict.start]
+def started(decisions: list[tuple[datetime, Decision]]) -> list[datetime]:
+    return [decision.start for _, decision in decisions if decision.start]
 
 
 @settings(max_examples=12)
@@ -46,13 +51,13 @@ def started(verdicts: list[tuple[datetime, due.Verdict]]) -> list[datetime]:
 def test_checks_each_minute_make_every_start_once_and_in_time(when: str, minutes: int) -> None:
     begin = BEGIN + timedelta(minutes=minutes)
     looks = [begin + timedelta(minutes=n) for n in range(200)]
-    verdicts = looked(when, looks, catch_up=False, since=begin)
-    assert started(verdicts) == list(timing_of(when).starts(begin, looks[-1]))
-    for now, verdict in verdicts:
-        if verdict.start:
-            late = now - verdict.start
+    decisions = looked(when, looks, catch_up=False, since=begin)
+    assert started(decisions) == list(timing_of(when).starts(begin, looks[-1]))
+    for now, decision in decisions:
+        if decision.start:
+            late = now - decision.start
             assert timedelta() <= late < timedelta(minutes=1)
-            assert verdict.missed == 0
+            assert (decision.why, decision.missed_at) == ("", None)
 
 
 @given(st.sampled_from(WHENS), MINUTES, st.booleans())
@@ -70,32 +75,26 @@ def test_after_a_sleep_one_run_stands_for_all_that_was_missed(
     when: str, minutes: list[int]
 ) -> None:
     timing, through = timing_of(when), BEGIN
-    for now in (BEGIN + timedelta(minutes=n) for n in sorted(minutes)):
+    looks = sorted(BEGIN + timedelta(minutes=n) for n in minutes)
+    for now, decision in looked(when, looks, catch_up=True):
         come = list(timing.starts(through, now))
-        verdict = due.find_due_start(timing, through, now, catch_up=True)
-        assert verdict.start == (come[-1] if come else None)
-        assert verdict.missed == max(len(come) - 1, 0)
-        assert verdict.missed_at is None
-        through = verdict.through
-        assert not list(timing.starts(through, now))
+        assert decision.start == (come[-1] if come else None)
+        if len(come) > 1:
+            assert decision.why == f"with {len(come) - 1} that were missed"
+        assert decision.missed_at is None
+        assert decision.next_run_at == timing.next_after(now)
+        through = now
 
 
 @given(st.sampled_from(WHENS), MINUTES)
-def test_starts_of_no_use_later_are_skipped_and_counted(when: str, minutes: list[int]) -> None:
+def test_starts_of_no_use_later_are_skipped_and_on_record(when: str, minutes: list[int]) -> None:
+    timing, through, missed_at = timing_of(when), BEGIN, None
     looks = sorted(BEGIN + timedelta(minutes=n) for n in minutes)
-    verdicts = looked(when, looks, catch_up=False)
-    for now, verdict in verdicts:
-        if verdict.start:
-            assert now - verdict.start <= due.GRACE
-    passed = sum(verdict.missed + bool(verdict.start) for _, verdict in verdicts)
-    assert passed == len(list(timing_of(when).starts(BEGIN, looks[-1])))
-    missed_at = [verdict.missed_at for _, verdict in verdicts if verdict.missed]
-    assert all(at is not None for at in missed_at)
-
-
-def test_a_clock_behind_the_last_start_on_record_is_refused() -> None:
-    rows = [Row("daily", due_through=BEGIN), Row("five", due_through=BEGIN - due.TOLERANCE)]
-    due.check_clock([*rows, Row("new")], BEGIN - due.TOLERANCE)
-    with pytest.raises(SettingsError, match="starts up to 2026-10-31 05:00 UTC are on") as refused:
-        due.check_clock(rows, BEGIN - due.TOLERANCE - timedelta(seconds=1))
-    assert refused.value.hint.endswith("quotemill schedule enable JOB, for daily")
+    for now, decision in looked(when, looks, catch_up=False):
+        come = list(timing.starts(through, now))
+        in_time = bool(come) and now - come[-1] <= due.GRACE
+        assert decision.start == (come[-1] if in_time else None)
+        late = [at for at in come if at < now - due.GRACE and at != decision.start]
+        missed_at = max(late, default=missed_at)
+        assert decision.missed_at == missed_at
+        through = now

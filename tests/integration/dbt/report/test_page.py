@@ -125,9 +125,7 @@ def used(option_days: str, dbt: Callable[..., Any], conn: psycopg.Connection) ->
     )
     conn.execute("update ops.alerts set recovered_at = now() where cause = 'disk'")
     conn.execute(
-        "insert into ops.schedules (name, source, kind, last_run_at, last_exit_code) "
-        "values ('tdx_selftest', 'tdx', 'selftest', %s, 5)",
-        (AS_OF,),
+        "insert into ops.schedules (name, source, kind) values ('tdx_daily', 'tdx', 'run')"
     )
     return conn
 
@@ -235,7 +233,7 @@ def test_the_numbers_of_the_page_equal_the_tables(opened: Page, used: psycopg.Co
     ]
     assert [row[0] for row in opened.table("alerts-table")] == ["load:tdx"]
     [job] = opened.table("jobs-table")
-    assert job[:5] == ["tdx_selftest", "by hand", "2026-11-28 06:00:00 Shanghai", job[3], "5"]
+    assert job[:5] == ["tdx_daily", "by hand", "2026-11-28 06:00:00 Shanghai", job[3], "5"]
 
     [(bars,)] = used.execute("select count(*) from market.kline_daily")
     lines = opened.table("day-bars-lines")
