@@ -14,7 +14,8 @@ from psycopg.conninfo import make_conninfo
 from psycopg.errors import QueryCanceled
 
 from quotemill.warehouse.postgres import Warehouse
-from tests.conftest import EDITIONS, ROOT
+from tests.conftest import ROOT
+from tests.databases import EDITIONS
 from tests.integration.dbt.aggregates import (
     BARS,
     BUILD,

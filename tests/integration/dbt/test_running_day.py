@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from tests.conftest import EDITIONS
+from tests.databases import EDITIONS
 from tests.integration.dbt.aggregates import (
     BARS,
     BUILD,
