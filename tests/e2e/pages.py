@@ -88,6 +88,12 @@ NOT_RUN = {
 ARCHIVE = [("archive", "quotemill archive"), ("archive", "-- DuckDB"), ("archive", "quotemill res")]
 IN_QUESTDB = [("questdb", "select"), ("futures", "select ts"), ("questdb", "drop")]
 
+QUESTDB = [
+    ("questdb", "make install"),
+    ("questdb", "quotemill questdb stop"),
+]
+OF_A_SERVER = ("questdb", "export QUOTEMILL_QUESTDB_URL")
+
 # run with the other commands of dbt: tests/e2e/test_dbt_commands.py
 DBT = [("dbt", "dbt parse"), ("dbt", "dbt build --prof"), ("dbt", "dbt build --select")]
 

@@ -132,3 +132,9 @@ def _run(caller: socket.socket) -> None:
             os.close(number)
         caller.sendall(f"{fork.pid}\n".encode())
         caller.sendall(f"{fork.wait()}\n".encode())
+
+
+def free_port() -> str:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return str(listener.getsockname()[1])
