@@ -85,42 +85,39 @@ def test_each_day_comes_from_its_minutes_else_from_its_landed_bars_in_any_order(
     assert sources(conn, OTHER) == [(first, 5), (second, 1)]
 
 
-@pytest.mark.parametrize(
-    ("minutes", "minutes_final", "bars", "bars_final", "source"),
-    [
-        (1, False, 48, True, 5),
-        (239, True, 48, True, 1),
-        (238, True, 48, True, 5),
-        (240, False, 48, True, 5),
-        (240, False, 48, False, 1),
-        (100, True, 48, False, 5),
-        (100, False, 20, True, 1),
-        (101, False, 21, False, 5),
-    ],
-)
 def test_minutes_that_are_not_complete_do_not_hide_landed_bars_of_their_day(
-    minutes: int,
-    minutes_final: bool,
-    bars: int,
-    bars_final: bool,
-    source: int,
-    conn: psycopg.Connection,
-    dbt: Dbt,
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
+    # of each code: minutes, final or not, landed bars, final or not, and which of them count
+    cases = {
+        "sh600000": (1, False, 48, True, 5),
+        "sh600001": (239, True, 48, True, 1),
+        "sh600002": (238, True, 48, True, 5),
+        "sh600003": (240, False, 48, True, 5),
+        "sh600004": (240, False, 48, False, 1),
+        "sh600005": (100, True, 48, False, 5),
+        "sh600006": (100, False, 20, True, 1),
+        "sh600007": (101, False, 21, False, 5),
+    }
     first, second, _ = DAYS
-    ends = session_minutes(second)[-minutes:]
-    land_bars(conn, five_minutes(CODE, first, "10"))
-    land_bars(conn, five_minutes(CODE, second, "10", is_final=bars_final)[:bars])
-    land(conn, "kline_minute", [minute(CODE, end, "11", is_final=minutes_final) for end in ends])
+    ends = session_minutes(second)
+    for code, (minutes, minutes_final, bars, bars_final, _) in cases.items():
+        land_bars(conn, five_minutes(code, first, "10"))
+        land_bars(conn, five_minutes(code, second, "10", is_final=bars_final)[:bars])
+        late = [minute(code, end, "11", is_final=minutes_final) for end in ends[-minutes:]]
+        land(conn, "kline_minute", late)
     assert dbt("run", *ROLLUPS).success
-    assert sources(conn) == [(first, 5), (second, source)]
-    count = conn.execute(BY_DAY.format(15), (CODE,)).fetchall()[1][4]
-    assert count == (minutes if source == 1 else 5 * bars)
+    for code, (minutes, _, bars, _, source) in cases.items():
+        assert sources(conn, code) == [(first, 5), (second, source)], code
+        count = conn.execute(BY_DAY.format(15), (code,)).fetchall()[1][4]
+        assert count == (minutes if source == 1 else 5 * bars), code
 
     # the rest of the minutes lands: the day is theirs, in a build of what changed
-    land(conn, "kline_minute", [minute(CODE, end, "11") for end in session_minutes(second)])
+    for code in cases:
+        land(conn, "kline_minute", [minute(code, end, "11") for end in ends])
     assert dbt("run", *ROLLUPS).success
-    assert sources(conn) == [(first, 5), (second, 1)]
+    for code in cases:
+        assert sources(conn, code) == [(first, 5), (second, 1)], code
     as_they_came = {length: built(conn, length) for length in LENGTHS}
     assert dbt("run", "--full-refresh", *ROLLUPS).success
     assert {length: built(conn, length) for length in LENGTHS} == as_they_came

@@ -29,58 +29,54 @@ def stretches(conn: Conn, code: str) -> list[tuple[object, ...]]:
     return conn.execute(query, (code,)).fetchall()
 
 
-def test_a_name_lasts_until_loads_see_another(conn: Conn, dbt: Dbt) -> None:
-    land(conn, "security", [named("sh600000", "浦发银行", DAYS[0])])
-    assert dbt(*NAMES).success
-    land(conn, "security", [named("sh600000", "*ST浦发", DAYS[2])])
-    assert dbt(*NAMES).success
-    land(conn, "security", [named("sh600000", "浦发银行", DAYS[5])])
-    assert dbt(*NAMES).success
-    assert stretches(conn, "sh600000") == [
-        ("浦发银行", BEGIN, DAYS[0], False, "inferred"),
-        ("浦发银行", DAYS[0], DAYS[2], False, "observed"),
-        ("*ST浦发", DAYS[2], DAYS[5], True, "observed"),
-        ("浦发银行", DAYS[5], END, False, "observed"),
-    ]
+def test_names_over_time_are_what_loads_saw_of_each_code(conn: Conn, dbt: Dbt) -> None:
+    # of each code: what a load saw of it before each build
+    pf, vanke, paic = "浦发银行", "万 科Ａ", "平安银行"
+    lands = {
+        "sh600000": [(pf, DAYS[0]), ("*ST浦发", DAYS[2]), (pf, DAYS[5])],
+        "sz000001": [("深发展A", DAYS[0]), (paic, DAYS[4])],
+        # a code without an answer keeps its name, and so does one without a name
+        "sz000002": [(vanke, DAYS[0]), (vanke, DAYS[1]), ("sz000002", DAYS[2])],
+        # a wrong clock leaves no name of the future
+        "sh600001": [("A", DAYS[0]), ("B", date(2035, 1, 1)), ("C", DAYS[3])],
+    }
+    for build in range(3):
+        for code, seen in lands.items():
+            unlisted = {"is_listed": False} if code == "sz000002" and build == 1 else {}
+            rows = [named(code, name, day, **unlisted) for name, day in seen[build : build + 1]]
+            land(conn, "security", rows)
+        assert dbt(*NAMES).success
+    expected = {
+        "sh600000": [
+            (pf, BEGIN, DAYS[0], False, "inferred"),
+            (pf, DAYS[0], DAYS[2], False, "observed"),
+            ("*ST浦发", DAYS[2], DAYS[5], True, "observed"),
+            (pf, DAYS[5], END, False, "observed"),
+        ],
+        "sz000001": [
+            ("深发展A", BEGIN, DAYS[0], False, "inferred"),
+            ("深发展A", DAYS[0], DAYS[4], False, "observed"),
+            (paic, DAYS[4], END, False, "observed"),
+        ],
+        "sz000002": [
+            (vanke, BEGIN, DAYS[0], False, "inferred"),
+            (vanke, DAYS[0], END, False, "observed"),
+        ],
+        "sh600001": [
+            ("A", BEGIN, DAYS[0], False, "inferred"),
+            ("A", DAYS[0], DAYS[3], False, "observed"),
+            ("C", DAYS[3], END, False, "observed"),
+        ],
+    }
+    assert {code: stretches(conn, code) for code in lands} == expected
 
-
-@pytest.mark.long
-def test_a_code_without_an_answer_or_a_name_keeps_its_name(conn: Conn, dbt: Dbt) -> None:
-    land(conn, "security", [named("sz000002", "万 科Ａ", DAYS[0])])
-    assert dbt(*NAMES).success
-    before = stretches(conn, "sz000002")
-
-    land(conn, "security", [named("sz000002", "万 科Ａ", DAYS[1], is_listed=False)])
-    assert dbt(*NAMES).success
-    land(conn, "security", [named("sz000002", "sz000002", DAYS[2])])
-    assert dbt(*NAMES).success
+    # nor does a full refresh or a list without the codes lose a name
+    assert dbt(*NAMES, "--full-refresh").success
+    assert {code: stretches(conn, code) for code in lands} == expected
     conn.execute("delete from raw_tdx.security")
     touch(conn, "security")
     assert dbt(*NAMES).success
-    assert stretches(conn, "sz000002") == before
-    assert len(before) == 2
-
-
-def test_a_wrong_clock_leaves_no_name_of_the_future(conn: Conn, dbt: Dbt) -> None:
-    for name, day in (("A", DAYS[0]), ("B", date(2035, 1, 1)), ("C", DAYS[3])):
-        land(conn, "security", [named("sh600000", name, day)])
-        assert dbt(*NAMES).success
-    assert [row[:3] for row in stretches(conn, "sh600000")] == [
-        ("A", BEGIN, DAYS[0]),
-        ("A", DAYS[0], DAYS[3]),
-        ("C", DAYS[3], END),
-    ]
-
-
-def test_a_full_refresh_loses_no_name(conn: Conn, dbt: Dbt) -> None:
-    for name, day in (("深发展A", DAYS[0]), ("平安银行", DAYS[4])):
-        land(conn, "security", [named("sz000001", name, day)])
-        assert dbt(*NAMES).success
-    before = stretches(conn, "sz000001")
-    outcome = dbt(*NAMES, "--full-refresh")
-    assert outcome.success, outcome.error
-    assert stretches(conn, "sz000001") == before
-    assert [row[0] for row in before] == ["深发展A", "深发展A", "平安银行"]
+    assert {code: stretches(conn, code) for code in lands} == expected
 
 
 def test_a_relation_of_that_name_that_is_not_ours_is_refused(conn: Conn, dbt: Dbt) -> None:
