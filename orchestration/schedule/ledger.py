@@ -85,43 +85,31 @@ def claim_start(
     job: Job,
     now: datetime,
     *,
-    run_id: str,
+    run_id: str | None,
     dated: datetime | None = None,
     forced: bool = False,
-    by_hand: bool = False,
+    is_check: bool = True,
 ) -> Decision:
-    """Take the start that is due, and record its run. The caller holds the locks of both.
+    """Take the start that is due, or is `forced`, and record its run.
 
-    A `forced` run is one by hand, and takes no start. If no scheduler has registered the job,
-    none is due after it (`by_hand`). `dated` is the time of the run if `now` was given by hand.
+    The caller holds the locks of job and run. Without the job's (`run_id` is None) the start stays
+    due: their holder is about to take it, or dies and leaves it to the next check. What is no
+    `is_check` of a scheduler makes no start of a job that none has registered. `dated` is the time
+    of the run if `now` was given by hand.
     """
-    row = _read_row(conn, job, now, dated=dated, is_check=not (forced or by_hand))
+    row = _read_row(conn, job, now, dated=dated, is_check=is_check)
     if forced:
         decision = Decision("", now)
-    elif by_hand and row.next_run_at is None:
+    elif not is_check and row.next_run_at is None:
         return Decision("")
     else:
         decision = due.decide_start(job, row, now)
+        if decision.start is not None and run_id is None:
+            return Decision("it runs already")
         if not _move(conn, row, decision):
             return Decision("another machine has its start")
-    if decision.start is not None:
+    if decision.start is not None and run_id is not None:
         history.begin(conn, run_id, job.name, job.text, dated or now)
-    return decision
-
-
-def defer_start(
-    conn: psycopg.Connection, job: Job, now: datetime, *, dated: datetime | None = None
-) -> Decision:
-    """Skip a start that is due while the job still runs, or leave it due until the run ends.
-
-    It stays due if no run is alive: the holder of the job's lock is about to take it, or dies and
-    leaves it to the next check.
-    """
-    row = _read_row(conn, job, now, dated=dated)
-    if not row.waits(now):
-        return Decision("it runs already")
-    decision = due.decide_start(job, row, now)
-    _move(conn, row, decision)
     return decision
 
 

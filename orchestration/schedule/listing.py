@@ -68,10 +68,7 @@ def describe_unreadable(name: str, row: Row | None) -> dict[str, Any]:
     return {
         **dict.fromkeys(("source", "time_zone", "next_start")),
         **{"job": name, "state": "wrong", "rule": "", "command": ""},
-        "last_run_at": row and row.last_run_at,
-        "last_finished_at": row and row.last_finished_at,
-        "last_exit_code": row and row.last_exit_code,
-        "missed_at": row and row.missed_at,
+        **_describe_record(row),
     }
 
 
@@ -88,11 +85,13 @@ def describe_job(job: Job, row: Row | None, now: datetime) -> dict[str, Any]:
         "time_zone": job.zone,
         "command": " ".join(job.command),
         "next_start": start,
-        "last_run_at": row and row.last_run_at,
-        "last_finished_at": row and row.last_finished_at,
-        "last_exit_code": row and row.last_exit_code,
-        "missed_at": row and row.missed_at,
+        **_describe_record(row),
         "on_overlap": job.on_overlap,
         "deadline": job.deadline,
         "catch_up": job.catch_up,
     }
+
+
+def _describe_record(row: Row | None) -> dict[str, Any]:
+    names = ("last_run_at", "last_finished_at", "last_exit_code", "missed_at")
+    return {name: getattr(row, name, None) for name in names}

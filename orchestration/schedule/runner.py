@@ -61,22 +61,15 @@ class Runner:
         known = {row.name: row for row in rows}
         return [job for job in jobs if due.may_be_due(known.get(job.name), job, now)]
 
-    def run_all(self, jobs: Iterable[Job]) -> int:
-        """Run the due ones of `jobs` in parallel; return the worst exit code at the end."""
+    def run_all(self, jobs: Iterable[Job], *, forced: bool = False, says_why: bool = False) -> int:
+        """Run the due ones of `jobs` in parallel, as `run` does; return the worst exit code."""
         chosen = list(jobs)
         # signals come to the main thread, which therefore only waits
         with ThreadPoolExecutor(max(1, len(chosen))) as pool:
-            runs = [pool.submit(self.run, job) for job in chosen]
+            runs = [pool.submit(self.run, job, forced, says_why) for job in chosen]
             for run in runs:
                 wait_for_end(run)
         return most_severe(run.result() for run in runs)
-
-    def run_one(self, job: Job, *, forced: bool = False) -> int:
-        """Run a job asked for by name; `forced` runs it even if not due."""
-        with ThreadPoolExecutor(1) as pool:
-            run = pool.submit(self._run_one, job, forced)
-            wait_for_end(run)
-        return run.result()
 
     def halt(self) -> None:
         """Start nothing more and end the running jobs; safe in a signal handler."""
@@ -84,52 +77,50 @@ class Runner:
         for wake in tuple(self._wakes):
             wake.set()
 
-    def run(self, job: Job) -> int:
-        """Run a job if it is due, then its queued start; 0 where nothing is due.
+    def run(self, job: Job, forced: bool = False, says_why: bool = False) -> int:
+        """Run a job if it is due or `forced`, then what came meanwhile; return the worst exit code.
 
-        A start that is due while the job still runs is skipped or queued.
+        A start that is due while the job still runs is skipped or waits; a forced one is refused.
+        If nothing is started that is 0, and `says_why` says why.
         """
-        code, idle = self._run(job, forced=False)
-        if idle is not None and not idle.is_idle:
-            self.say(f"{job.name}: {idle.why}")
-        return code
-
-    def _run_one(self, job: Job, forced: bool) -> int:
-        code, idle = self._run(job, forced)
-        if idle is not None:
-            self.say(f"{job.name}: {idle.why}")
-        return code
-
-    def _run(self, job: Job, forced: bool) -> tuple[int, Decision | None]:
-        """The worst exit code, and why nothing was started; None where something was."""
         codes: list[int] = []
         with self._lock(job) as lock:
-            # a forced run is refused; a due start stays due
             if lock is None and forced:
-                return LockHeldError.exit_code, Decision("it runs already")
-            if lock is None:
-                return 0, self._ask(ledger.defer_start, job)
+                self.say(f"{job.name}: it runs already")
+                return LockHeldError.exit_code
             output.rotate_logs(self.warehouse.home / "logs")
             while not self.stop.is_set():
-                # after a run only a start that a scheduler has written down: not by hand, nor
-                # where an uninstall withdrew it meanwhile
-                now, by_hand, run_id = forced and not codes, forced or codes, log.new_run_id()
+                run_id = log.new_run_id()
                 # before it is on record, so that nobody takes it for one that was cut off
                 alive = runs.take_lock(self.warehouse, run_id)
                 assert alive is not None, "the id is new"
                 with alive:
-                    claim = self._ask(
-                        ledger.claim_start, job, run_id=run_id, forced=now, by_hand=by_hand
-                    )
-                    if claim.start is None:
-                        return most_severe(codes), None if codes else claim
+                    claim = self._claim(job, lock, run_id, forced, is_first=not codes)
+                    if claim.start is None or lock is None:
+                        if not codes and (says_why or not claim.is_idle):
+                            self.say(f"{job.name}: {claim.why}")
+                        break
                     codes.append(self._start(job, claim, lock, run_id, alive))
-        return most_severe(codes), None
+        return most_severe(codes)
 
-    def _ask(self, work: Callable[..., Decision], job: Job, **options: object) -> Decision:
-        dated = datetime.now(UTC) if self.as_of else None
+    def _claim(
+        self, job: Job, lock: int | None, run_id: str, forced: bool, *, is_first: bool
+    ) -> Decision:
         now = self.clock()
-        return self.warehouse.ask(lambda conn: work(conn, job, now, dated=dated, **options))
+        dated = datetime.now(UTC) if self.as_of else None
+        return self.warehouse.ask(
+            lambda conn: ledger.claim_start(
+                conn,
+                job,
+                now,
+                run_id=run_id if lock is not None else None,
+                dated=dated,
+                forced=forced and is_first,
+                # after a run only a start that a scheduler has written down: not by hand, nor
+                # where an uninstall withdrew it meanwhile
+                is_check=is_first and not forced,
+            )
+        )
 
     def _start(
         self, job: Job, claim: Decision, lock: int, run_id: str, alive: psycopg.Connection

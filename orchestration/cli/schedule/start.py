@@ -128,7 +128,7 @@ def _run(settings: Settings, job: str | None, now: bool, as_of: str | None) -> i
         return wrong[job].exit_code
     with _ended_by_signals(runner.halt):
         if job:
-            return runner.run_one(get_job(jobs, job), forced=now)
+            return runner.run_all([get_job(jobs, job)], forced=now, says_why=True)
         code = runner.run_all(runner.list_due(jobs.values()))
     return most_severe([code, *(error.exit_code for error in wrong.values())])
 

@@ -41,8 +41,9 @@ class Book:
         return self.warehouse.ask(lambda conn: work(conn, job, now, **options))
 
     def take(self, job: Job, now: datetime, **options: Any) -> Decision:
-        self.run_id = log.new_run_id()
-        return self.do(ledger.claim_start, job, now, run_id=self.run_id, **options)
+        """Take what is due; without the job's lock if there is no `run_id`."""
+        self.run_id = options.setdefault("run_id", log.new_run_id())
+        return self.do(ledger.claim_start, job, now, **options)
 
     def ran(self, job: Job, now: datetime) -> datetime | None:
         """Take what is due, and end it at once."""
@@ -225,7 +226,7 @@ def test_a_disabled_job_starts_nothing_and_loses_its_queued_start(book: Book) ->
     start_at = FRIDAY - 3 * HOUR
     following = start_at + timedelta(minutes=5)
     with book.alive(queueing, book.take(queueing, start_at)) as run:
-        assert book.do(ledger.defer_start, queueing, following).why == "queued: it still runs"
+        assert book.take(queueing, following, run_id=None).why == "queued: it still runs"
         assert book.row(queueing).waits(following)
         run.end(0, at=following)
     assert book.row(queueing).next_run_at == following
@@ -271,7 +272,7 @@ def test_a_queued_start_without_catch_up_may_wait_long_but_not_be_late(book: Boo
         timing = parse_rule("daily 14:30 14:35 20:00", "Asia/Shanghai")
         job = replace(FIVE, name=name, on_overlap="queue", timing=timing)
         with book.alive(job, book.take(job, start_at)) as run:
-            assert book.do(ledger.defer_start, job, end).why == "queued: it still runs"
+            assert book.take(job, end, run_id=None).why == "queued: it still runs"
             assert not book.row(job).is_overdue(end + DAY, HOUR)
             run.end(0, at=end)
         assert book.take(job, end + after).start == then
@@ -299,7 +300,7 @@ def test_an_interrupted_run_does_not_count_as_running(book: Book) -> None:
     with book.alive(job, taken) as run:
         following = start_at + timedelta(minutes=5)
         assert book.row(job).is_running
-        assert book.do(ledger.defer_start, job, following).why == "skipped: it still runs"
+        assert book.take(job, following, run_id=None).why == "skipped: it still runs"
         assert book.row(job).next_run_at == start_at + timedelta(minutes=10)
         run.end(0, at=following)
     # no end was recorded, as when the machine fails; of two timers that fire together
@@ -307,7 +308,7 @@ def test_an_interrupted_run_does_not_count_as_running(book: Book) -> None:
     with book.warehouse.connect() as conn:
         conn.execute("update ops.runs set finished_at = null")
     due = start_at + timedelta(minutes=10)
-    assert book.do(ledger.defer_start, job, due).why == "it runs already"
+    assert book.take(job, due, run_id=None).why == "it runs already"
     assert book.take(job, due).start == due
 
 
@@ -360,14 +361,14 @@ def test_a_clock_that_was_ahead_leaves_no_job_without_a_start(book: Book) -> Non
 def test_a_manual_run_needs_no_due_start_and_changes_none(book: Book) -> None:
     book.ran(DAILY, FRIDAY - HOUR)
     book.do(ledger.disable, DAILY, FRIDAY - HOUR)
-    assert book.take(DAILY, FRIDAY - HOUR, forced=True).start == FRIDAY - HOUR
+    assert book.take(DAILY, FRIDAY - HOUR, forced=True, is_check=False).start == FRIDAY - HOUR
     book.end(DAILY, 0, FRIDAY - HOUR)
     book.do(ledger.enable, DAILY, FRIDAY - HOUR)
     assert book.ran(DAILY, FRIDAY) == FRIDAY
 
 
 def test_a_run_by_hand_promises_no_start_where_nothing_schedules(book: Book) -> None:
-    assert book.take(DAILY, FRIDAY - HOUR, forced=True).start == FRIDAY - HOUR
+    assert book.take(DAILY, FRIDAY - HOUR, forced=True, is_check=False).start == FRIDAY - HOUR
     # its own start passed meanwhile
     book.end(DAILY, 0, FRIDAY + HOUR)
     row = book.row(DAILY)
@@ -380,7 +381,7 @@ def test_a_run_by_hand_promises_no_start_where_nothing_schedules(book: Book) -> 
     assert book.ran(DAILY, later) is None
     assert book.row(DAILY).next_run_at == FRIDAY + 3 * DAY
     # and its promise stays in further runs by hand
-    book.take(DAILY, later + HOUR, forced=True)
+    book.take(DAILY, later + HOUR, forced=True, is_check=False)
     assert book.row(DAILY).next_run_at == FRIDAY + 3 * DAY
 
 
@@ -415,7 +416,7 @@ def test_withdrawn_starts_are_promised_again_by_who_goes_on_checking(book: Book)
     assert book.row(elsewhere).next_run_at == FRIDAY
 
     # after a run that ends then nothing more is started
-    assert book.take(queueing, start_at + 6 * MINUTE, by_hand=True).start is None
+    assert book.take(queueing, start_at + 6 * MINUTE, is_check=False).start is None
     assert book.row(queueing).next_run_at is None
     # another scheduler, such as `serve`: no start is lost
     assert due.may_be_due(book.row(DAILY), DAILY, FRIDAY)
@@ -459,7 +460,7 @@ def test_a_job_that_nothing_starts_is_reported_by_the_doctor(
 
     assert check_result(FRIDAY) == ("ok", "no job starts automatically")
     daily = jobs.read_jobs(settings)["tdx_daily"]
-    book.take(daily, FRIDAY - HOUR, forced=True)
+    book.take(daily, FRIDAY - HOUR, forced=True, is_check=False)
     assert check_result(FRIDAY) == ("ok", "no job starts automatically")
     book.ran(daily, FRIDAY - HOUR)
     assert check_result(FRIDAY + timedelta(minutes=29)) == (

@@ -194,7 +194,7 @@ def test_a_forced_start_during_a_run_is_refused_and_changes_nothing(
     scene.clock.now = OPEN + 5 * MINUTE
     before = scene.row(job)
     other = Runner(scene.warehouse, scene.clock, scene.said.append)
-    assert other.run_one(job, forced=True) == 75
+    assert other.run_all([job], forced=True) == 75
     assert scene.said[-1] == "five: it runs already"
     assert scene.row(job) == before
     blocked.release()
@@ -277,9 +277,9 @@ def test_a_run_that_outlives_its_runner_is_restarted_after_its_end(
 def test_a_named_job_that_is_not_due_says_when_it_is(scene: Scene) -> None:
     scene.clock.now = FRIDAY - MINUTE * 60
     job = exits(DAILY, 5)
-    assert scene.runner.run_one(job) == 0
+    assert scene.runner.run_all([job], says_why=True) == 0
     assert scene.said == ["daily: not due before 2026-11-20 17:30:00 Shanghai"]
-    assert scene.runner.run_one(job, forced=True) == 5
+    assert scene.runner.run_all([job], forced=True) == 5
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_a_start_due_during_a_run_by_hand_counts_only_where_scheduled(
         assert scene.runner.run(job) == 0
     times = iter([early])  # it begins before its own start and ends after it
     scene.runner.clock = lambda: next(times, late)
-    assert scene.runner.run_one(job, forced=True) == 4
+    assert scene.runner.run_all([job], forced=True) == 4
     row, following = scene.row(job), FRIDAY + timedelta(days=3)
     assert sum("ended" in text for text in scene.said) == runs
     assert (row.last_exit_code, row.missed_at) == (4, None)
