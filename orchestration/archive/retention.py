@@ -29,6 +29,7 @@ from orchestration.archive.store import Archive, Result, open_archive
 from orchestration.archive.views import find_view
 from quotemill.errors import DataQualityError, PartialError, most_severe
 from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 VIEW = "chain_intraday"
 # of a retention: the slots, the logs, or the ticks of futures
@@ -120,7 +121,8 @@ def retain(
     """Drop slots older than so many days (`intraday_retain_days`), and logs of errors.
 
     One of VIEWS may be named; `older_than` is that of the slots unless it is `errors`. A dry run
-    checks everything, files included. Raises UsageError before the first build, LockHeldError.
+    checks everything, files included. Where option chains were never built there are no slots to
+    drop; `intraday` raises UsageError then. Raises LockHeldError.
     """
     days_back = older_than or settings.ib.intraday_retain_days
     log_days = settings.ib.error_log_retain_days
@@ -128,7 +130,9 @@ def retain(
         days_back = log_days = older_than or log_days
     before = closed.today(as_of) - timedelta(days=days_back)
     result = RetentionResult(dry_run, before)
-    if view in (None, INTRADAY):
+    qa = warehouse.inner_schema("qa")
+    is_built = warehouse.ask(lambda conn: has_relation(conn, f"{qa}.qa_option_day"))
+    if view == INTRADAY or (view is None and is_built):
         _drop_slots(settings, warehouse, reporter, as_of, result, days_back)
     if view in (None, ERRORS):
         _drop_logs(settings, warehouse, as_of, result, log_days)

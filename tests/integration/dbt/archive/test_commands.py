@@ -138,9 +138,11 @@ def test_bad_input_is_reported(
 
 def test_an_empty_warehouse_is_reported(new_database: Callable[[], str], tmp_path: Path) -> None:
     place = Place(tmp_path, tmp_path / "home", {"QUOTEMILL_WAREHOUSE_URL": new_database()})
-    for command in ("archive", "retention"):
-        done = place.inside("quotemill", command)
+    for command in (("archive",), ("retention", "--view", "intraday")):
+        done = place.inside("quotemill", *command)
         assert (done.returncode, "option chains were never built" in done.stderr) == (2, True)
+    done = place.inside("quotemill", "retention", "--yes")  # of the logs, and of other sources
+    assert (done.returncode, "error:" in done.stderr) == (0, False)
     bare = Place(tmp_path, tmp_path / "home")
     done = bare.inside("quotemill", "archive")
     assert (done.returncode, "no warehouse yet" in done.stderr) == (3, True)
