@@ -3,7 +3,9 @@
 Each command calls what stands for it elsewhere, and does nothing else.
 """
 
+import inspect
 import os
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -48,6 +50,19 @@ class _OlderCommand(TyperCommand):
         if (at := parse_time(context.params.get("as_of"), NEW_YORK)) is not None:
             context.params["as_of"] = at.isoformat()
         return super().invoke(context)
+
+
+def taking(other: Callable[..., object], *names: str) -> Callable[[Any], Any]:
+    """Give a command options of another one in place of its `**given`."""
+    known = inspect.signature(other).parameters
+
+    def take(command: Any) -> Any:
+        own = inspect.signature(command).parameters.values()
+        fixed = [taken for taken in own if taken.kind is not taken.VAR_KEYWORD]
+        command.__signature__ = inspect.Signature([*fixed, *map(known.__getitem__, names)])
+        return command
+
+    return take
 
 
 _OLDER = {"cls": _OlderCommand}

@@ -1,6 +1,5 @@
 """`quotemill options rollup`, `logscan` and `schedule`."""
 
-import functools
 import inspect
 from datetime import date as date_type
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ from loaders.cli.shell import EvaluatedAt, JsonFlag
 from loaders.landing import change_feed
 from loaders.settings import Settings, load_settings
 from orchestration.cli import build, logscan
+from orchestration.cli.options import taking
 from orchestration.cli.options.checks import parse_session
 from quotemill.errors import UsageError
 from quotemill.warehouse.postgres import Warehouse
@@ -65,22 +65,16 @@ def touch_quotes(warehouse: Warehouse, day: date_type) -> list[str]:
     return ["--select", *selected, "--exclude", "resource_type:unit_test"]
 
 
-@functools.wraps(logscan.logscan_command)  # with its options
+@taking(logscan.logscan_command, *list(inspect.signature(logscan.logscan_command).parameters)[1:])
 def logscan_command(**options: Any) -> None:
+    """Count the problems in the log: `quotemill logscan ib`.
+
+    Example: quotemill options logscan --date today --keywords pacing
+    """
     if options["date"] is not None:  # a word means the day that loads have
         as_of = shell.parse_time(options["as_of"])
         options["date"] = f"{parse_session(load_settings(), options['date'], as_of)}"
     logscan.logscan_command("ib", **options)
-
-
-_taken = inspect.signature(logscan.logscan_command)
-logscan_command.__signature__ = _taken.replace(  # type: ignore[attr-defined]
-    parameters=[taken for name, taken in _taken.parameters.items() if name != "source"]
-)
-logscan_command.__doc__ = """Count the problems in the log: `quotemill logscan ib`.
-
-    Example: quotemill options logscan --date today --keywords pacing
-    """
 
 
 def schedule_command(
