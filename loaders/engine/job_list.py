@@ -20,7 +20,7 @@ def recent_jobs(
     source: str | None = None,
     before: int | None = None,
 ) -> list[dict[str, Any]]:
-    """The newest jobs with the sums of their tasks, newest first.
+    """The newest jobs with the sums of their tasks, newest first; none before the first load.
 
     source, before: only those of a source, and with a smaller number
     """
@@ -36,27 +36,8 @@ def recent_jobs(
     return _summed(conn, chosen, {"limit": limit, "source": source, "before": before})
 
 
-def list_recent(
-    warehouse: Warehouse,
-    limit: int,
-    *,
-    source: str | None = None,
-    before: int | None = None,
-) -> list[dict[str, Any]]:
-    """As `recent_jobs`; none before the first load."""
-
-    def read(conn: psycopg.Connection) -> list[dict[str, Any]]:
-        if not has_relation(conn, JOBS):
-            return []
-        return recent_jobs(conn, limit, source=source, before=before)
-
-    return warehouse.ask(read, patient=False)
-
-
 def newest_jobs(conn: psycopg.Connection) -> list[dict[str, Any]]:
     """The newest job of each source with the sums of its tasks; none before the first load."""
-    if not has_relation(conn, JOBS):
-        return []
     return _summed(conn, "select max(k.job_id) from ops.ingestion_jobs as k group by k.source", {})
 
 
@@ -77,6 +58,8 @@ def _summed(
     conn: psycopg.Connection, chosen: str, values: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """The jobs of a query, with the sums of their tasks, newest first."""
+    if not has_relation(conn, JOBS):
+        return []
     with conn.cursor(row_factory=dict_row) as cur:
         return cur.execute(
             f"""

@@ -154,9 +154,8 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
     @router.get("")
     def list_jobs(limit: Limit = 20, before: Before = None) -> Jobs:
         """The last loads, or those before a number: `quotemill jobs`."""
-        warehouse = console.find_warehouse()
-        listed = job_list.list_recent(warehouse, limit, before=before) if warehouse else []
-        return Jobs(jobs=[JobRow(**job) for job in listed])
+        listed = console.read_any(lambda conn: job_list.recent_jobs(conn, limit, before=before))
+        return Jobs(jobs=[JobRow(**job) for job in listed or ()])
 
     @router.get("/{job_id}")
     def read_job(job_id: JobId) -> Job:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 from pydantic import Field
 
+from loaders.engine.failed_keys import FailedKey
 from loaders.settings import Settings
 from orchestration.checks import findings as wrong
 from orchestration.checks import status
@@ -14,6 +15,7 @@ from orchestration.console.api.answers import Answer, Call
 from orchestration.console.context import Console
 from orchestration.console.errors import scrub
 from orchestration.report import gather, page
+from orchestration.run.findings import Finding
 from quotemill.errors import UsageError
 
 Severity = Literal["error", "warning", "info"]
@@ -35,45 +37,14 @@ class Freshness(Answer):
     freshness: list[FreshnessRow]
 
 
-class FindingRow(Answer):
-    """A row of qa.findings; acknowledging takes `number`, or `key` while it has none."""
-
-    number: int | None
-    key: str
-    severity: str
-    check_name: str
-    subject: str
-    trade_date: date | None
-    state: str
-    evidence: str
-    first_seen_at: datetime | None
-    acknowledged_at: datetime | None
-    acknowledged_by: str | None
-    reason: str | None
-
-
-class FailedKeyRow(Answer):
-    """A key that a load could not load, and none did since."""
-
-    source: str
-    dataset: str
-    key: str
-    reason: str
-    job_id: int
-    first_failed_at: datetime
-    acknowledged_at: datetime | None
-    acknowledged_by: str | None
-    acknowledged_because: str | None
-
-
 class Findings(Answer):
     """`counts` are of all that match; `findings` are at most `limit` of them."""
 
     counts: dict[str, int]
     new: dict[str, int]
     acknowledged: dict[str, int]
-    findings: list[FindingRow]
-    failed_keys: list[FailedKeyRow]
+    findings: list[Finding]
+    failed_keys: list[FailedKey]
 
 
 class AckCall(Call):
@@ -141,8 +112,8 @@ def routes(console: Console) -> APIRouter:
             counts=counts.counts,
             new=counts.new,
             acknowledged=counts.acknowledged,
-            findings=[FindingRow.model_validate(row) for row in shown.findings[:limit]],
-            failed_keys=[FailedKeyRow.model_validate(row) for row in shown.failed_keys[:limit]],
+            findings=shown.findings[:limit],
+            failed_keys=shown.failed_keys[:limit],
         )
 
     @router.post("/qa/ack")

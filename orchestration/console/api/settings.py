@@ -153,19 +153,10 @@ def describe_settings(console: Console, settings: Settings) -> SettingsAnswer:
 
 
 def _describe(row: Setting, overruled_by: str | None) -> SettingAnswer:
-    return SettingAnswer(
-        name=row.name,
-        value=None if row.is_secret else row.value,
-        origin=row.origin,
-        variable=row.variable,
-        meaning=row.meaning,
-        allowed=row.allowed,
-        is_secret=row.is_secret,
-        is_set=row.is_set,
-        choices=list(row.choices),
-        overruled_by=overruled_by,
-        is_editable=is_editable(row.name) and overruled_by is None,
-    )
+    known = {**vars(row), "is_set": row.is_set, "overruled_by": overruled_by}
+    known["value"] = None if row.is_secret else row.value
+    is_ours = is_editable(row.name) and overruled_by is None
+    return SettingAnswer(**known, is_editable=is_ours)
 
 
 def _describe_database(settings: Settings) -> DatabaseAnswer | None:

@@ -129,6 +129,6 @@ def gather_loads(console: Console, name: str) -> dict[str, Any]:
         return {"jobs": [], "datasets": []}
     datasets = job_list.report(warehouse, 1)["datasets"]
     return {
-        "jobs": job_list.list_recent(warehouse, SHOWN, source=name),
+        "jobs": console.read(lambda conn: job_list.recent_jobs(conn, SHOWN, source=name)),
         "datasets": [row for row in datasets if row["source"] == name],
     }

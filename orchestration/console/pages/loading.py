@@ -30,7 +30,6 @@ TUNING = ("concurrency", "batch_size")
 
 def gather_form(console: Console) -> Mapping[str, Any]:
     """The sources that can be loaded, and the last loads."""
-    warehouse = console.find_warehouse()
     settings = console.settings()
     configured, missing = sources.configured(settings)
     newest = console.read_any(job_list.newest_jobs) or []
@@ -41,7 +40,7 @@ def gather_form(console: Console) -> Mapping[str, Any]:
         ],
         "missing": missing,
         "sandbox": find_sandbox(console, settings),
-        "jobs": job_list.list_recent(warehouse, SHOWN) if warehouse else [],
+        "jobs": console.read_any(lambda conn: job_list.recent_jobs(conn, SHOWN)) or [],
     }
 
 

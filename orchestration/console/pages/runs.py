@@ -42,12 +42,11 @@ class Entry:
 
 def gather(console: Console, before: int | None = None) -> Mapping[str, Any]:
     """The newest runs, loads and builds; with `before`, those from the load of a number back."""
-    warehouse = console.find_warehouse()
     listed = console.commands.list_all()[:SHOWN]
     commands = [describe_command(console, command) for command in listed]
-    if warehouse is None:
+    loads = console.read_any(lambda conn: job_list.recent_jobs(conn, SHOWN, before=before))
+    if loads is None:
         return {"entries": [], "older": None, "commands": commands}
-    loads = job_list.list_recent(warehouse, SHOWN, before=before)
     has_more = len(loads) == SHOWN
 
     def read(conn: psycopg.Connection) -> list[Entry]:
