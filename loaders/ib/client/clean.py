@@ -84,7 +84,12 @@ def day(text: str) -> date | None:
 
 
 def new_york_day(at: date | datetime) -> date:
-    """The day in New York of a day or a time, as the client library reads either."""
+    """The day in New York of a day or a time, as the client library reads either.
+
+    Raises TypeError for anything else.
+    """
+    if not isinstance(at, date):
+        raise TypeError(f"not a day: {at!r}")
     return date_in_new_york(at) if isinstance(at, datetime) else at
 
 

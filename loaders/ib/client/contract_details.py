@@ -3,9 +3,10 @@
 import asyncio
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from loaders.ib.client import clean
@@ -21,8 +22,7 @@ from loaders.ib.client.error_codes import (
     UNKNOWN,
 )
 from loaders.ib.client.option_terms import read_terms
-from loaders.ib.client.raw_answers import Details, Tick
-from loaders.ib.client.ticker import Patience, read_single
+from loaders.ib.client.ticker import Patience, Ticker, read_single
 from loaders.ib.client.values import (
     SMART,
     BadContract,
@@ -58,7 +58,10 @@ MOST_MULTIPLIER = 10**6
 async def find_underlying(
     connection: "Connection", symbol: str, sec_type: SecType, *, exchange: str, timeout: float
 ) -> Underlying:
-    """A stock, by SMART, or an index, of `exchange` or of the only one that has it."""
+    """A stock, by SMART, or an index, of `exchange` or of the only one that has it.
+
+    Raises what `make_error` makes, UpstreamError for what cannot be read.
+    """
     is_stock = sec_type == "STK"
     rows, failure = await connection.details(
         timeout,
@@ -72,16 +75,24 @@ async def find_underlying(
         raise UnknownUnderlying([symbol], sec_type, exchange)
     if failure is not None:
         raise make_error(failure, f"the contract of {symbol}")
-    listings = _by_number(rows)
-    if len(listings) != 1:
-        places = ", ".join(sorted(row.exchange for row in listings))
-        raise RequestFailed(
-            f"the gateway knows {len(listings)} {'stocks' if is_stock else 'indices'} {symbol}: "
-            f"{places}; name one in the column exchange of the universe",
-            None,
+    with reading(f"the contract of {symbol}", UpstreamError):
+        listings = _by_number(rows)
+        if len(listings) != 1:
+            places = ", ".join(sorted(_exchange(row.contract) for row in listings))
+            kind = "stocks" if is_stock else "indices"
+            raise RequestFailed(
+                f"the gateway knows {len(listings)} {kind} {symbol}: {places}; name one in the column exchange of the universe",
+                None,
+            )
+        row, contract = listings[0], listings[0].contract
+        return Underlying(
+            symbol,
+            int(contract.conId),
+            _exchange(contract),
+            row.longName,
+            contract.currency,
+            sec_type,
         )
-    row = listings[0]
-    return Underlying(symbol, row.conid, row.exchange, row.name, row.currency, sec_type)
 
 
 async def option_params(
@@ -92,17 +103,18 @@ async def option_params(
     )
     if failure is not None:
         raise make_error(failure, f"the option parameters of {underlying.symbol}")
-    is_smart = any(row.exchange == SMART for row in rows)
-    return [
-        ChainParams(
-            trading_class=row.trading_class,
-            multiplier=_multiplier(row.multiplier),
-            expirations=row.expirations,
-            strikes=tuple(s for value in row.strikes if (s := clean.strike(value)) is not None),
-        )
-        for row in sorted(rows, key=lambda row: row.trading_class)
-        if row.exchange == SMART or not is_smart
-    ]
+    with reading(f"the option parameters of {underlying.symbol}", UpstreamError):
+        is_smart = any(row.exchange == SMART for row in rows)
+        return [
+            ChainParams(
+                trading_class=row.tradingClass,
+                multiplier=_multiplier(row.multiplier),
+                expirations=tuple(sorted(filter(None, map(clean.day, row.expirations)))),
+                strikes=tuple(filter(None, map(clean.strike, sorted(map(float, row.strikes))))),
+            )
+            for row in sorted(rows, key=lambda row: row.tradingClass)
+            if row.exchange == SMART or not is_smart
+        ]
 
 
 async def previous_close(
@@ -124,17 +136,20 @@ async def previous_close(
         bars, failure = await connection.bars(
             underlying.conid, "5 D", "1 day", patience.timeout, route=underlying.route
         )
+        try:
+            with reading("a bar", UpstreamError):
+                closes = [(clean.new_york_day(bar.date), _close(bar.close)) for bar in bars]
+        except UpstreamError as error:
+            closes, failure = [], Failure(INVALID_REQUEST, None, str(error))
         today = now.astimezone(NEW_YORK).date()
-        for bar in reversed(bars):
-            price = _close(bar.close)
-            day = clean.new_york_day(bar.at)
+        for day, price in reversed(closes):
             if day < today and price is not None:
                 return PreviousClose(price, day, "history")
         if failure is not None and failure.error_type == GATEWAY_GONE:
             raise make_error(failure, f"the previous close of {underlying.symbol}")
     for data_type in data_types:
         connection.use_data_type(data_type)
-        reading = await read_single(
+        line = await read_single(
             connection,
             underlying.conid,
             _has_close,
@@ -142,10 +157,10 @@ async def previous_close(
             snapshot=True,
             route=underlying.route,
         )
-        price = _close(reading.tick.close)
+        price = _close(line.ticker.close)
         if price is not None:
             return PreviousClose(price, None, "ticker")
-        failure = reading.failure or failure
+        failure = line.failure or failure
         if failure is None or failure.error_type != NO_PERMISSION:
             break
     nothing = Failure(NO_ANSWER, None, "neither a bar nor a quote")
@@ -194,7 +209,7 @@ async def _look_up(
 
 
 def _choose(
-    rows: Sequence[Details], failure: Failure | None, candidate: Candidate
+    rows: Sequence[Any], failure: Failure | None, candidate: Candidate
 ) -> OptionContract | BadContract | Failure:
     fitting = _by_number(row for row in rows if _fits(row, candidate))
     if failure is not None and len(fitting) != 1:
@@ -202,30 +217,32 @@ def _choose(
     if len(fitting) != 1:
         text = f"{len(rows)} contracts came, {len(fitting)} of which fit"
         return Failure(AMBIGUOUS if fitting else INVALID_REQUEST, None, text)
-    row, rule = fitting[0], "must be a number above 0"
-    multiplier = _multiplier(row.multiplier)
-    if row.conid <= 0:
-        return BadContract(candidate, row.local_symbol, "conid", rule, f"{row.conid}")
+    row, contract, rule = fitting[0], fitting[0].contract, "must be a number above 0"
+    conid, multiplier = int(contract.conId), _multiplier(contract.multiplier)
+    if conid <= 0:
+        return BadContract(candidate, contract.localSymbol, "conid", rule, f"{conid}")
     if multiplier is None:
-        return BadContract(candidate, row.local_symbol, "multiplier", rule, row.multiplier)
+        return BadContract(
+            candidate, contract.localSymbol, "multiplier", rule, str(contract.multiplier or "")
+        )
     return OptionContract(
-        conid=row.conid,
-        local_symbol=row.local_symbol,
+        conid=conid,
+        local_symbol=contract.localSymbol,
         symbol=candidate.symbol,
-        underlying_conid=row.underlying_conid or candidate.underlying_conid,
-        trading_class=row.trading_class,
+        underlying_conid=int(row.underConId or 0) or candidate.underlying_conid,
+        trading_class=contract.tradingClass,
         expiry=candidate.expiry,
         strike=candidate.strike,
         right=candidate.right,
         multiplier=multiplier,
         underlying_route=candidate.underlying_route,
         terms=read_terms(
-            row.local_symbol,
+            contract.localSymbol,
             candidate.expiry,
-            trading_class=row.trading_class,
-            real_expiration=row.expiration,
-            liquid_hours=row.liquid_hours,
-            time_zone=row.time_zone,
+            trading_class=contract.tradingClass,
+            real_expiration=clean.day(row.realExpirationDate or ""),
+            liquid_hours=row.liquidHours or "",
+            time_zone=row.timeZoneId or "",
         ),
     )
 
@@ -233,23 +250,30 @@ def _choose(
 async def find_owner(
     connection: "Connection", contracts: Sequence[OptionContract], timeout: float
 ) -> OptionContract | None:
-    """Which of some contracts with one number has it; None where the gateway does not say."""
+    """Which of some contracts with one number has it; None if the gateway does not say."""
     rows, _ = await connection.details(timeout, conId=contracts[0].conid, exchange=SMART)
-    owners = [c for c in contracts if any(_fits(row, c.candidate) for row in rows)]
+    owners: list[OptionContract] = []
+    with suppress(UpstreamError), reading("the owner of a contract's number", UpstreamError):
+        owners = [c for c in contracts if any(_fits(row, c.candidate) for row in rows)]
     return owners[0] if len(owners) == 1 else None
 
 
-def _by_number(rows: Iterable[Details]) -> list[Details]:
+def _by_number(rows: Iterable[Any]) -> list[Any]:
     """The contracts of some rows: a gateway may send one for each of several exchanges."""
-    return list({row.conid: row for row in rows}.values())
+    return list({row.contract.conId: row for row in rows}.values())
 
 
-def _fits(row: Details, candidate: Candidate) -> bool:
+def _exchange(contract: Any) -> str:
+    return str(contract.primaryExchange or contract.exchange)
+
+
+def _fits(row: Any, candidate: Candidate) -> bool:
+    contract = row.contract
     return (
-        row.trading_class == candidate.trading_class
-        and row.expiry == candidate.expiry
-        and row.right == candidate.right
-        and clean.strike(row.strike) == candidate.strike
+        contract.tradingClass == candidate.trading_class
+        and clean.day(contract.lastTradeDateOrContractMonth) == candidate.expiry
+        and str(contract.right or "")[:1] == candidate.right
+        and clean.strike(float(contract.strike or 0)) == candidate.strike
     )
 
 
@@ -264,7 +288,7 @@ async def history_sample(
             samples.append(skip_sample(contract, "not asked: too many requests"))
             continue
         bars, failure = await connection.bars(contract.conid, "5 D", "8 hours", timeout)
-        times = [bar.at for bar in bars if isinstance(bar.at, datetime)]
+        times = [bar.date for bar in bars if isinstance(bar.date, datetime)]
         first, last = (times[0], times[-1]) if times else (None, None)
         samples.append(HistorySample(contract, len(bars), first, last, failure))
     return samples
@@ -300,8 +324,8 @@ def make_error(failure: Failure, about: str) -> QuotemillError:
     return RequestFailed(text, failure.error_code)
 
 
-def _has_close(tick: Tick) -> bool:
-    return not math.isnan(tick.close)
+def _has_close(ticker: Ticker) -> bool:
+    return not math.isnan(ticker.close)
 
 
 def _close(value: float) -> Decimal | None:
@@ -310,9 +334,9 @@ def _close(value: float) -> Decimal | None:
     return None if price is None or price > clean.MOST_PRICE else price
 
 
-def _multiplier(text: str) -> Decimal | None:
+def _multiplier(text: Any) -> Decimal | None:
     try:
-        number = Decimal(text)
+        number = Decimal(str(text or ""))
     except InvalidOperation:
         return None
     return number if number.is_finite() and 0 < number <= MOST_MULTIPLIER else None

@@ -6,18 +6,19 @@ Dividends are tick 59 of the generic tick 456, `0.83,0.92,20130219,0.23`: the pa
 twelve months, the next ex-date and its amount (tick_types.html of the same site).
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from loaders.ib.client import clean
 from loaders.ib.client.contract_details import make_error
 from loaders.ib.client.error_codes import PARTIAL
-from loaders.ib.client.raw_answers import Bar, Tick
-from loaders.ib.client.ticker import Patience, read_single
+from loaders.ib.client.ticker import Patience, Ticker, read_single
 from loaders.ib.client.values import Failure, Underlying
-from quotemill.errors import QuotemillError
+from quotemill.errors import DataQualityError, QuotemillError, UpstreamError
+from quotemill.foreign import reading
 
 if TYPE_CHECKING:
     from loaders.ib.client.ib_client import Connection
@@ -62,10 +63,10 @@ async def read_bars(
 ) -> tuple[list[DailyBar], QuotemillError | None]:
     """A year of day bars, today's included, oldest first; why they lack adjusted closes.
 
-    Raises what `make_error` makes where there are no bars.
+    Raises what `make_error` makes if there are no bars, UpstreamError for what cannot be read.
     """
 
-    async def request(what: str) -> tuple[list[Bar], Failure | None]:
+    async def request(what: str) -> tuple[list[Any], Failure | None]:
         return await connection.bars(
             underlying.conid, DURATION, "1 day", timeout, route=underlying.route, what=what
         )
@@ -76,12 +77,19 @@ async def read_bars(
     adjusted, failure = ([], None) if underlying.is_index else await request("ADJUSTED_LAST")
     about = f"the adjusted closes of {underlying.symbol}"
     error = None if failure is None else make_error(failure, about)
-    closes = {clean.new_york_day(bar.at): clean.traded_price(bar.close) for bar in adjusted}
+    try:
+        with reading(about, UpstreamError):
+            closes = {
+                clean.new_york_day(bar.date): clean.traded_price(bar.close) for bar in adjusted
+            }
+    except UpstreamError as unreadable:
+        closes, error = {}, unreadable
     rows = []
-    for bar in trades:
-        day, prices = clean.new_york_day(bar.at), _read_prices(bar)
-        if prices is not None:
-            rows.append(DailyBar(day, *prices, clean.count(bar.volume), closes.get(day)))
+    with reading(f"the day bars of {underlying.symbol}", UpstreamError):
+        for bar in trades:
+            day, prices = clean.new_york_day(bar.date), _read_prices(bar)
+            if prices is not None:
+                rows.append(DailyBar(day, *prices, clean.count(bar.volume), closes.get(day)))
     return rows, error
 
 
@@ -89,7 +97,7 @@ async def read_dividends(
     connection: "Connection", underlying: Underlying, patience: Patience
 ) -> Dividends | None:
     """The dividends of a stock, None where none is sent. Raises what `make_error` makes."""
-    reading = await read_single(
+    line = await read_single(
         connection,
         underlying.conid,
         _has_dividends,
@@ -98,19 +106,22 @@ async def read_dividends(
         generic=DIVIDENDS,
         linger=False,
     )
-    if reading.tick.dividends is None:
-        if reading.failure is not None and reading.failure.error_type != PARTIAL:
-            raise make_error(reading.failure, f"the dividends of {underlying.symbol}")
+    sent, day = line.ticker.dividends, None
+    if sent is None:
+        if line.failure is not None and line.failure.error_type != PARTIAL:
+            raise make_error(line.failure, f"the dividends of {underlying.symbol}")
         return None
-    past, following, day, amount = reading.tick.dividends
-    return Dividends(clean.price(past), clean.price(following), day, clean.price(amount))
+    with suppress(DataQualityError), reading("the next day of a dividend"):
+        day = clean.new_york_day(sent.nextDate) if sent.nextDate else None
+    past, following = clean.price(sent.past12Months), clean.price(sent.next12Months)
+    return Dividends(past, following, day, clean.price(sent.nextAmount))
 
 
-def _has_dividends(tick: Tick) -> bool:
-    return tick.dividends is not None
+def _has_dividends(ticker: Ticker) -> bool:
+    return ticker.dividends is not None
 
 
-def _read_prices(bar: Bar) -> tuple[Decimal, Decimal, Decimal, Decimal] | None:
+def _read_prices(bar: Any) -> tuple[Decimal, Decimal, Decimal, Decimal] | None:
     """Open, high, low and close; None of a bar that lacks one."""
     opened, high = clean.traded_price(bar.open), clean.traded_price(bar.high)
     low, close = clean.traded_price(bar.low), clean.traded_price(bar.close)

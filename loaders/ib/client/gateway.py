@@ -266,7 +266,7 @@ class Gateway:
                 accounts=len(connection.accounts),
                 symbol=symbol,
                 requested_type=requested,
-                served_type=reading.tick.data_type,
+                served_type=reading.data_type,
                 server_time=server_time,
                 clock_difference=timedelta(seconds=round((server_time - here).total_seconds())),
                 time_zone=connection.time_zone or "unknown",

@@ -1,7 +1,8 @@
 """One connection to a gateway: the only module that knows ib_async, or ib_insync in its place.
 
-None of their types gets out. Every request has its own number, a new contract object, and an end:
-an answer, an error of that number, a lost connection, or a deadline that the caller sets. The
+Answers are the library's own objects, as they came: read them within `foreign.reading`, and with
+the rules of `clean`. Every request has its own number, a new contract object, and an end: an
+answer, an error of that number, a lost connection, or a deadline that the caller sets. The
 library's convenience calls do not distinguish these, and return the values of an earlier request
 again. So requests are made as the library itself makes them (`startReq`, `startTicker`), alike in
 both.
@@ -13,53 +14,40 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from loaders.ib.client.error_codes import (
     GATEWAY_GONE,
-    INVALID_REQUEST,
     NO_ANSWER,
     UNKNOWN,
     classify_code,
 )
 from loaders.ib.client.events import mask
 from loaders.ib.client.health import RESTORED_EMPTY, Farm, Health
-from loaders.ib.client.library_answers import (
-    list_dividends,
-    make_bar,
-    make_chain,
-    make_computation,
-    make_details,
-)
-from loaders.ib.client.option_terms import find_last_day
-from loaders.ib.client.raw_answers import (
+from loaders.ib.client.open_request import (
     ADVISORY,
     BROKE,
     CLIENT_ID_IN_USE,
     ENDS_NOTHING,
     TOO_FAST,
-    Bar,
-    Chain,
-    Details,
     Request,
-    Tick,
 )
+from loaders.ib.client.option_terms import find_last_day
 from loaders.ib.client.values import Failure
 from loaders.ib.errors import GatewayGone, GatewayTimeout
 from loaders.requests.counts import count
-from quotemill.errors import DataQualityError, UpstreamError
-from quotemill.foreign import IB_MESSAGE, check_size, reading
+from quotemill.errors import DataQualityError
+from quotemill.foreign import IB_MESSAGE, check_size
 
 try:
-    from ib_async import IB, Contract
+    from ib_async import IB, Contract, Ticker
 except ImportError:  # its predecessor, which is no longer kept
-    from ib_insync import IB, Contract
+    from ib_insync import IB, Contract, Ticker
 
 # its lines hold positions and account numbers; what matters comes through `_on_error`
 for name in ("ib_insync", "ib_async"):
     logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 OnMessage = Callable[[int, int, str, int | None], None]
 SIGN_OF_LIFE = 5.0  # seconds in which a gateway that answers nothing must send its time
@@ -78,6 +66,8 @@ class Connection:
     on_message  gets (request, code, text, conid) of everything that the gateway says, masked
     outage      seconds that a request waits for a gateway that lost its servers
     """
+
+    nothing = Ticker()  # of a line on which nothing came
 
     def __init__(self, on_message: OnMessage, messages_per_second: int, outage: float) -> None:
         self._outage = outage
@@ -237,22 +227,19 @@ class Connection:
                     self.close()
             return self.is_open
 
-    async def details(
-        self, timeout: float, **contract: Any
-    ) -> tuple[list[Details], Failure | None]:
-        """Contracts that fit a description in the library's own names."""
+    async def details(self, timeout: float, **contract: Any) -> tuple[list[Any], Failure | None]:
+        """`ContractDetails` of what fits a description in the library's own names."""
         described = Contract(**contract)
         send = self._ib.client.reqContractDetails
-        return await self._answer(
-            lambda n: send(n, described), timeout, "contracts", make_details, described
-        )
+        return await self._answer(lambda n: send(n, described), timeout, "contracts", described)
 
     async def chains(
         self, symbol: str, sec_type: str, conid: int, timeout: float
-    ) -> tuple[list[Chain], Failure | None]:
+    ) -> tuple[list[Any], Failure | None]:
+        """An `OptionChain` for each exchange and trading class."""
         send = self._ib.client.reqSecDefOptParams
         return await self._answer(
-            lambda n: send(n, symbol, "", sec_type, conid), timeout, "contracts", make_chain
+            lambda n: send(n, symbol, "", sec_type, conid), timeout, "contracts"
         )
 
     async def bars(
@@ -264,35 +251,20 @@ class Connection:
         *,
         route: str = "SMART",
         what: str = "TRADES",
-    ) -> tuple[list[Bar], Failure | None]:
-        """Bars of regular hours until now, oldest first."""
+    ) -> tuple[list[Any], Failure | None]:
+        """`BarData` of regular hours until now, oldest first."""
         contract, client = Contract(conId=conid, exchange=route), self._ib.client
 
         def send(number: int) -> None:
             # times within a day as seconds: a zone of the log-in such as HKT has no known name
             client.reqHistoricalData(number, contract, "", duration, size, what, True, 2, False, [])
 
-        return await self._answer(send, timeout, "history", make_bar, contract)
+        return await self._answer(send, timeout, "history", contract)
 
     async def _answer(
-        self,
-        send: Callable[[int], object],
-        timeout: float,
-        farm: Farm,
-        make: Callable[[Any], T],
-        contract: Any = None,
-    ) -> tuple[list[T], Failure | None]:
-        """An answer; requested once more where the gateway had lost the servers that it needs."""
-        rows, failure = await self._answer_twice(send, timeout, farm, contract)
-        try:
-            with reading(f"the gateway's answer about {farm}", UpstreamError):
-                return [make(row) for row in rows], failure
-        except UpstreamError as error:
-            return [], Failure(INVALID_REQUEST, None, str(error))
-
-    async def _answer_twice(
-        self, send: Callable[[int], object], timeout: float, farm: Farm, contract: Any
+        self, send: Callable[[int], object], timeout: float, farm: Farm, contract: Any = None
     ) -> tuple[list[Any], Failure | None]:
+        """An answer; requested once more if the gateway had lost the servers that it needs."""
         rows, failure = await self._answer_once(send, timeout, contract)
         unanswered = failure is not None and failure.error_type == NO_ANSWER
         is_lost = unanswered and not self.health.is_good(farm)
@@ -362,33 +334,11 @@ class Connection:
 
 
 class Line:
-    """A market data line that is held until `leave`."""
+    """A market data line that is held until `leave`; its `ticker` takes nothing more then."""
 
     def __init__(self, request: Request, ticker: Any, leave: Callable[[], None]) -> None:
-        self.request, self._ticker, self._leave = request, ticker, leave
-
-    def tick(self) -> Tick:
-        t = self._ticker
-        came = t.time is not None
-        return Tick(
-            arrived=t.time.astimezone(UTC) if came else None,
-            data_type=int(t.marketDataType) if came else None,
-            bid=t.bid,
-            ask=t.ask,
-            last=t.last,
-            close=t.close,
-            bid_size=t.bidSize,
-            ask_size=t.askSize,
-            last_size=t.lastSize,
-            volume=t.volume,
-            call_interest=t.callOpenInterest,
-            put_interest=t.putOpenInterest,
-            model=make_computation(t.modelGreeks),
-            bid_model=make_computation(t.bidGreeks),
-            ask_model=make_computation(t.askGreeks),
-            dividends=list_dividends(t.dividends),
-        )
+        self.request, self.ticker, self._leave = request, ticker, leave
 
     def leave(self) -> None:
-        """Cancel the request if it is under way. Read the tick before: late ones are lost."""
+        """Cancel the request if it is under way."""
         self._leave()

@@ -17,12 +17,12 @@ from loaders.ib.client.error_codes import (
     PARTIAL,
     UNKNOWN,
 )
-from loaders.ib.client.raw_answers import Tick
 from loaders.ib.client.ticker import (
     SILENT,
     Enough,
     Patience,
     Reading,
+    Ticker,
     has_level,
     has_quote,
     has_quote_and_greeks,
@@ -87,9 +87,9 @@ async def open_interest(
         rows.append(
             OpenInterest(
                 contract=contract,
-                open_interest=_own_interest(contract, reading.tick),
+                open_interest=_own_interest(contract, reading.ticker),
                 captured_at=stamp(reading.read_at),
-                market_data_type=reading.tick.data_type,
+                market_data_type=reading.data_type,
                 failure=reading.failure,
             )
         )
@@ -146,7 +146,7 @@ def _may_get_more(reading: Reading) -> bool:
     """Whether more may come: the gateway did not say that it will not."""
     if reading.failure is not None:
         return reading.failure.error_type in (NO_ANSWER, UNKNOWN)
-    return not has_quote_and_greeks(reading.tick)
+    return not has_quote_and_greeks(reading.ticker)
 
 
 def _choose_better(first: Reading, second: Reading) -> Reading:
@@ -155,56 +155,59 @@ def _choose_better(first: Reading, second: Reading) -> Reading:
         return first
     if not first.has_data:
         return second
-    known = [has_quote(r.tick) + (r.tick.model is not None) for r in (first, second)]
+    known = [has_quote(r.ticker) + (r.ticker.modelGreeks is not None) for r in (first, second)]
     best = second if known[1] >= known[0] else first
     return replace(best, hold_s=first.hold_s + second.hold_s)
 
 
-def _has_calls(tick: Tick) -> bool:
-    return not math.isnan(tick.call_interest)
+def _has_calls(ticker: Ticker) -> bool:
+    return not math.isnan(ticker.callOpenInterest)
 
 
-def _has_puts(tick: Tick) -> bool:
-    return not math.isnan(tick.put_interest)
+def _has_puts(ticker: Ticker) -> bool:
+    return not math.isnan(ticker.putOpenInterest)
 
 
-def _own_interest(contract: OptionContract, tick: Tick) -> int | None:
-    return clean.count(tick.call_interest if contract.right == "C" else tick.put_interest)
+def _own_interest(contract: OptionContract, ticker: Ticker) -> int | None:
+    is_call = contract.right == "C"
+    return clean.count(ticker.callOpenInterest if is_call else ticker.putOpenInterest)
 
 
 def _make_quote(
     contract: OptionContract, requested: int, reading: Reading, *, stock: Reading, stamp: Stamp
 ) -> Quote:
-    tick, model, under = reading.tick, reading.tick.model, stock.tick
+    ticker, under = reading.ticker, stock.ticker
+    arrived_at, und_arrived_at = reading.arrived_at, stock.arrived_at
     quote = Quote(
         contract=contract,
         requested_type=requested,
         captured_at=stamp(reading.read_at),
-        asof_at=stamp(tick.arrived) if tick.arrived else None,
-        market_data_type=tick.data_type,
-        bid=clean.price(tick.bid),
-        ask=clean.traded_price(tick.ask),
-        last=clean.traded_price(tick.last),
-        close_prev=clean.traded_price(tick.close),
-        bid_size=clean.count(tick.bid_size),
-        ask_size=clean.count(tick.ask_size),
-        last_size=clean.count(tick.last_size),
-        volume=clean.count(tick.volume),
-        open_interest=_own_interest(contract, tick),
-        iv_bid=clean.volatility(tick.bid_model.iv) if tick.bid_model else None,
-        iv_ask=clean.volatility(tick.ask_model.iv) if tick.ask_model else None,
+        asof_at=stamp(arrived_at) if arrived_at else None,
+        market_data_type=reading.data_type,
+        bid=clean.price(ticker.bid),
+        ask=clean.traded_price(ticker.ask),
+        last=clean.traded_price(ticker.last),
+        close_prev=clean.traded_price(ticker.close),
+        bid_size=clean.count(ticker.bidSize),
+        ask_size=clean.count(ticker.askSize),
+        last_size=clean.count(ticker.lastSize),
+        volume=clean.count(ticker.volume),
+        open_interest=_own_interest(contract, ticker),
+        iv_bid=clean.volatility(ticker.bidGreeks.impliedVol) if ticker.bidGreeks else None,
+        iv_ask=clean.volatility(ticker.askGreeks.impliedVol) if ticker.askGreeks else None,
         und_bid=clean.traded_price(under.bid),
         und_ask=clean.traded_price(under.ask),
         und_last=clean.traded_price(under.last),
-        und_quote_at=stamp(under.arrived) if under.arrived else None,
-        und_market_data_type=under.data_type,
+        und_quote_at=stamp(und_arrived_at) if und_arrived_at else None,
+        und_market_data_type=stock.data_type,
         hold_s=reading.hold_s,
-        is_incomplete=reading.has_data and not has_quote_and_greeks(tick),
+        is_incomplete=reading.has_data and not has_quote_and_greeks(ticker),
         failure=reading.failure,
     )
+    model = ticker.modelGreeks
     if model is None:
         return check_price(quote)
-    iv, delta = clean.volatility(model.iv), clean.greek(model.delta)
+    iv, delta = clean.volatility(model.impliedVol), clean.greek(model.delta)
     quote = replace(
         quote,
         iv=iv,
@@ -212,9 +215,9 @@ def _make_quote(
         gamma=clean.greek(model.gamma),
         vega=clean.greek(model.vega),
         theta=clean.greek(model.theta),
-        opt_price_model=clean.price(model.price),
-        pv_dividend=clean.price(model.dividends),
-        und_price=clean.traded_price(model.underlying),
+        opt_price_model=clean.price(model.optPrice),
+        pv_dividend=clean.price(model.pvDividend),
+        und_price=clean.traded_price(model.undPrice),
         greeks_source=None if iv is None and delta is None else "model",
     )
     return check_price(quote)

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, NO_PERMISSION, PACING, PARTIAL
 from loaders.ib.client.health import LOST
-from loaders.ib.client.raw_answers import ADVISORY, BROKE, Tick
+from loaders.ib.client.open_request import ADVISORY, BROKE
 from loaders.ib.client.values import SMART, Failure
 
 if TYPE_CHECKING:
     from loaders.ib.client.ib_client import Connection, Line
 
 MOST_REQUESTS = 3  # of one contract, while the gateway loses its servers and has them back
-Enough = Callable[[Tick], bool]
-NOTHING = Tick()
+Ticker = Any  # the client library's: NaN and None stand for what did not come
+Enough = Callable[[Ticker], bool]
 SILENT = Failure(GATEWAY_GONE, None, "the connection is open, and the gateway answers nothing")
 
 
@@ -41,30 +41,44 @@ class Patience:
 
 @dataclass(frozen=True)
 class Reading:
-    """A reading of a line. A tick with data has no failure but `partial`."""
+    """A reading of a line. A ticker with data has no failure but `partial`."""
 
-    tick: Tick
+    ticker: Ticker
     failure: Failure | None
     read_at: datetime
     hold_s: float
 
     @property
     def has_data(self) -> bool:
-        return self.tick.data_type is not None
+        return has_data(self.ticker)
+
+    @property
+    def arrived_at(self) -> datetime | None:
+        """When the newest data came, UTC by the machine's clock."""
+        return self.ticker.time.astimezone(UTC) if self.has_data else None
+
+    @property
+    def data_type(self) -> int | None:
+        """The market data type that was served; the library has 1 before anything came."""
+        return int(self.ticker.marketDataType) if self.has_data else None
 
 
-def has_quote(tick: Tick) -> bool:
+def has_data(ticker: Ticker) -> bool:
+    return ticker.time is not None
+
+
+def has_quote(ticker: Ticker) -> bool:
     """Whether bid and ask came; -1 counts: the gateway says that it has no price."""
-    return not (math.isnan(tick.bid) or math.isnan(tick.ask))
+    return not (math.isnan(ticker.bid) or math.isnan(ticker.ask))
 
 
-def has_level(tick: Tick) -> bool:
+def has_level(ticker: Ticker) -> bool:
     """Whether the level of an index came: it has neither bid nor ask."""
-    return not math.isnan(tick.last)
+    return not math.isnan(ticker.last)
 
 
-def has_quote_and_greeks(tick: Tick) -> bool:
-    return has_quote(tick) and tick.model is not None
+def has_quote_and_greeks(ticker: Ticker) -> bool:
+    return has_quote(ticker) and ticker.modelGreeks is not None
 
 
 async def read_line(
@@ -87,27 +101,29 @@ async def read_line(
         try:
             line = connection.open_line(conid, snapshot=snapshot, generic=generic, route=route)
         except OSError:
-            return _make_reading(NOTHING, Failure(GATEWAY_GONE, None, BROKE), started)
+            return _make_reading(
+                connection, connection.nothing, Failure(GATEWAY_GONE, None, BROKE), started
+            )
         try:
             await _wait(line, enough, patience, linger=linger)
-            tick, failure, request = line.tick(), _failure(line), line.request
+            ticker, failure, request = line.ticker, _failure(line), line.request
         finally:
             line.leave()
-        missing = failure is None and not enough(tick)
+        missing = failure is None and not enough(ticker)
         if request.is_forgotten and missing:
             continue
-        if missing and tick.data_type is None and not connection.health.is_good("quotes"):
+        if missing and not has_data(ticker) and not connection.health.is_good("quotes"):
             if await connection.health.wait(patience.connectivity, "quotes"):
                 continue
             failure = Failure("connectivity", LOST, "the gateway has lost its servers")
-            return _make_reading(tick, failure, started)
+            return _make_reading(connection, ticker, failure, started)
         break
-    if failure is None and tick.data_type is None:
+    if failure is None and not has_data(ticker):
         if connection.lost_messages > lost:
             failure = Failure(PACING, 100, "the request may be among those that were too many")
         else:
             failure = request.explain_silence(f"nothing came for {patience.timeout:g} s")
-    return _make_reading(tick, failure, started)
+    return _make_reading(connection, ticker, failure, started)
 
 
 async def read_single(connection: "Connection", *arguments: Any, **options: Any) -> Reading:
@@ -134,7 +150,7 @@ async def _wait(line: "Line", enough: Enough, patience: Patience, *, linger: boo
                 return
         elif request.is_over or request.failure() is not None:
             return
-        if enough(line.tick()):
+        if enough(line.ticker):
             if not linger:
                 return
             complete_since = complete_since or now
@@ -147,7 +163,7 @@ async def _wait(line: "Line", enough: Enough, patience: Patience, *, linger: boo
 
 
 def _failure(line: "Line") -> Failure | None:
-    request, came = line.request, line.tick().data_type is not None
+    request, came = line.request, has_data(line.ticker)
     failure = request.failure()
     if failure is not None and failure.error_code == ADVISORY and came:
         failure = None
@@ -160,7 +176,9 @@ def _failure(line: "Line") -> Failure | None:
     return failure
 
 
-def _make_reading(tick: Tick, failure: Failure | None, started: float) -> Reading:
+def _make_reading(
+    connection: "Connection", ticker: Ticker, failure: Failure | None, started: float
+) -> Reading:
     if failure is not None and failure.error_type != PARTIAL:
-        tick = NOTHING
-    return Reading(tick, failure, datetime.now(UTC), time.monotonic() - started)
+        ticker = connection.nothing
+    return Reading(ticker, failure, datetime.now(UTC), time.monotonic() - started)

@@ -1,23 +1,24 @@
 """Of arbitrary messages of IB, of its socket and of the library: a result or an error of ours."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loaders.ib.client import contract_details, quotes
-from loaders.ib.client.ib_client import Connection, Line
-from loaders.ib.client.library_answers import make_bar, make_chain, make_details
-from loaders.ib.client.ticker import Reading
-from loaders.ib.client.values import Candidate, OptionContract
+from loaders.ib.client import contract_details, daily_bars, quotes
+from loaders.ib.client.ib_client import Connection
+from loaders.ib.client.ticker import Patience, Reading
+from loaders.ib.client.values import Candidate, OptionContract, PreviousClose, Underlying
 from tests.integration.foreign_bytes.arbitrary import (
     TEXTS,
     altered,
+    fails_as_ours,
 )
 
 NOW = datetime(2025, 7, 1, 9, tzinfo=UTC)
@@ -75,34 +76,70 @@ BAR = {"date": date(2026, 1, 5), **dict.fromkeys(("open", "high", "low", "close"
 TIMES = st.datetimes() | st.datetimes(timezones=st.timezones()) | st.dates()
 
 
-@given(altered(CONTRACT), altered(DETAILS), altered(CHAIN), altered(BAR), TIMES)
-def test_answers_of_a_gateway(
-    contract: Any, details: Any, chain: Any, bar: Any, at: datetime | date
-) -> None:
+OPTION = OptionContract(1, "x", "AAPL", 2, "AAPL", LAST, Decimal(1), "C", Decimal(100))
+STOCK = Underlying("AAPL", 265598, "NASDAQ")
+ODD_BARS = st.lists(altered(BAR) | TIMES.map(lambda at: BAR | {"date": at}), max_size=2)
+
+
+@given(altered(CONTRACT), altered(DETAILS))
+def test_contracts_of_a_gateway(contract: Any, details: Any) -> None:
     row = SimpleNamespace(contract=holder(contract), **fields(details))
-    made: list[tuple[Callable[[Any], Any], Any]] = [
-        (make_details, row),
-        (make_chain, holder(chain)),
-        (make_bar, holder(bar)),
-        (make_bar, holder(BAR | {"date": at})),
-    ]
-    asyncio.set_event_loop(asyncio.new_event_loop())
-    for make, answer in made:
-        gateway = connection()
+    gateway = answering(details=[row])
+    request = contract_details.find_underlying(gateway, "AAPL", "STK", exchange="", timeout=1)
+    fails_as_ours(lambda: asyncio.run(request))
+    asyncio.run(contract_details._look_up(gateway, CANDIDATE, 1))
+    asyncio.run(contract_details.find_owner(gateway, [OPTION], 1))
 
-        async def once(*_: Any, answer: Any = answer) -> Any:
-            return [answer], None
 
-        gateway._answer_once = once  # type: ignore[method-assign]
-        rows, failure = asyncio.run(gateway._answer(lambda _: None, 1, "contracts", make))
-        assert len(rows) == 1 or failure is not None
-        if make is make_details and rows:
+@given(altered(CHAIN))
+def test_option_parameters_of_a_gateway(chain: Any) -> None:
+    request = contract_details.option_params(answering(chains=[holder(chain)]), STOCK, 1)
+    fails_as_ours(lambda: asyncio.run(request))
 
-            async def same(*_: Any, rows: Any = rows, **__: Any) -> Any:
-                return rows, None
 
-            gateway.details = same  # type: ignore[method-assign]
-            asyncio.run(contract_details._look_up(gateway, CANDIDATE, 1))
+@given(ODD_BARS, ODD_BARS)
+def test_bars_of_a_gateway(bars: Sequence[Any], adjusted: Sequence[Any]) -> None:
+    gateway = answering(bars=[*map(holder, bars)], adjusted=[*map(holder, adjusted)])
+    fails_as_ours(lambda: asyncio.run(daily_bars.read_bars(gateway, STOCK, 1)))
+
+
+def test_bars_whose_adjusted_ones_cannot_be_read_are_kept() -> None:
+    gateway = answering(bars=[holder(BAR)], adjusted=[holder(BAR | {"date": "x"})])
+    [bar], error = asyncio.run(daily_bars.read_bars(gateway, STOCK, 1))
+    assert (bar.close, bar.adjusted_close) == (Decimal(1), None)
+    assert "the adjusted closes of AAPL cannot be read" in str(error)
+
+
+@given(ODD_BARS)
+def test_a_previous_close_is_a_quote_if_a_bar_cannot_be_read(bars: Sequence[Any]) -> None:
+    gateway = answering(bars=[holder(BAR | {"date": "x"}), *map(holder, bars)])
+    quote = Reading(SimpleNamespace(close=7.0), None, NOW, 0.0)
+    with patch.object(contract_details, "read_single", return_value=quote):
+        close = contract_details.previous_close(
+            gateway, STOCK, NOW, Patience(1, 0, 0), data_types=[1], by_history=True
+        )
+        assert asyncio.run(close) == PreviousClose(Decimal(7), None, "ticker")
+
+
+def answering(**rows: Any) -> Any:
+    """A connection that answers each kind of request with its rows."""
+
+    async def bars(*_: Any, what: str = "TRADES", **__: Any) -> Any:
+        return rows["adjusted" if what == "ADJUSTED_LAST" else "bars"], None
+
+    def give(kind: str) -> Any:
+        async def answer(*_: Any, **__: Any) -> Any:
+            return rows[kind], None
+
+        return answer
+
+    return SimpleNamespace(
+        details=give("details"),
+        chains=give("chains"),
+        bars=bars,
+        health=SimpleNamespace(is_good=lambda _: True),
+        use_data_type=lambda _: None,
+    )
 
 
 def fields(value: Any) -> dict[str, Any]:
@@ -149,13 +186,9 @@ TICKERS = st.builds(
     ),
     **dict.fromkeys(("modelGreeks", "bidGreeks", "askGreeks"), GREEKS),
 )
-OPTION = OptionContract(1, "x", "AAPL", 2, "AAPL", LAST, Decimal(1), "C", Decimal(100))
 
 
 @given(TICKERS, TICKERS)
 def test_ticks_of_a_gateway(ticker: Any, stock: Any) -> None:
-    option, under = (
-        Reading(Line(None, t, lambda: None).tick(), None, NOW, 0.0)  # type: ignore[arg-type]
-        for t in (ticker, stock)
-    )
+    option, under = (Reading(t, None, NOW, 0.0) for t in (ticker, stock))
     quotes._make_quote(OPTION, 1, option, stock=under, stamp=lambda at: at)

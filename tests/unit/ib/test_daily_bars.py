@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from ib_async import BarData, Ticker
 
 from loaders.ib.client import daily_bars
 from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, NO_PERMISSION, PACING, PARTIAL
-from loaders.ib.client.raw_answers import Bar, Tick
 from loaders.ib.client.ticker import Patience, Reading
 from loaders.ib.client.values import Failure, Underlying
 from loaders.ib.errors import GatewayGone, GatewayTimeout, NotPermitted, PacingViolation
@@ -21,10 +21,10 @@ PATIENCE = Patience(1, 1, 1)
 class Connection:
     """Has the bars, but not those adjusted for dividends."""
 
-    async def bars(self, *_: object, what: str, **__: object) -> tuple[list[Bar], Failure | None]:
+    async def bars(self, *_: object, what: str, **__: object) -> tuple[list[Any], Failure | None]:
         if what == "ADJUSTED_LAST":
             return [], Failure(NO_ANSWER, None, "nothing came")
-        return [Bar(date(2026, 11, 19), 100.0, 102.0, 99.0, 101.0, 5.0)], None
+        return [BarData(date(2026, 11, 19), 100.0, 102.0, 99.0, 101.0, 5.0)], None
 
 
 def test_bars_outlive_a_failure_of_the_adjusted_ones() -> None:
@@ -52,7 +52,7 @@ def test_dividends_that_fail_are_not_none(
     why = Failure(failure, None, "it failed") if failure else None
 
     async def read_single(*_: object, **__: object) -> Reading:
-        return Reading(Tick(), why, datetime.now(UTC), 0.1)
+        return Reading(Ticker(), why, datetime.now(UTC), 0.1)
 
     monkeypatch.setattr(daily_bars, "read_single", read_single)
     connection: Any = None

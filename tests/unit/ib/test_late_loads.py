@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from ib_async import Ticker
 
 from loaders.engine import run as engine
 from loaders.engine.outcome import Outcome
@@ -14,7 +15,6 @@ from loaders.engine.request import LoadRequest
 from loaders.engine.source import Requests
 from loaders.ib.capture import outcomes
 from loaders.ib.client.error_codes import classify_code
-from loaders.ib.client.raw_answers import Tick
 from loaders.ib.client.ticker import _failure
 from loaders.ib.client.values import OpenInterest
 from loaders.ib.context import Context
@@ -129,14 +129,14 @@ def test_open_interest_is_complete_from_min_oi_share_on(
 
 @pytest.mark.parametrize("code", [10090, 10091])
 def test_a_partial_answer_without_data_is_a_refusal(code: int) -> None:
-    def kind(tick: Tick) -> str | None:
+    def kind(ticker: Ticker) -> str | None:
         request = SimpleNamespace(failure=lambda: None, codes=[(classify_code(code), "a part")])
-        line: Any = SimpleNamespace(request=request, tick=lambda: tick)
+        line: Any = SimpleNamespace(request=request, ticker=ticker)
         failure = _failure(line)
         return failure.error_type if failure else None
 
-    assert kind(Tick()) == "no_permission"
-    assert kind(Tick(data_type=1)) == "partial"
+    assert kind(Ticker()) == "no_permission"
+    assert kind(Ticker(time=datetime.now(UTC))) == "partial"
 
 
 def test_a_scheduled_load_skips_a_busy_lane(

@@ -1,10 +1,7 @@
-"""Answers to one request as they came: sentinels included, without the library's types."""
+"""A request that is under way, and why it ended."""
 
 import asyncio
-import math
 import time
-from dataclasses import dataclass
-from datetime import date, datetime
 from typing import Any
 
 from loaders.ib.client.error_codes import (
@@ -16,84 +13,10 @@ from loaders.ib.client.error_codes import (
 )
 from loaders.ib.client.values import Failure
 
-NAN = math.nan
 BROKE = "the connection to the gateway broke"
 CLIENT_ID_IN_USE, TOO_FAST = 326, 100
 ADVISORY = 10089  # refused, but data come at times
 ENDS_NOTHING = ("info", "wait")  # actions after which an answer may still come
-
-
-@dataclass(frozen=True)
-class Computation:
-    iv: float | None
-    delta: float | None
-    price: float | None
-    dividends: float | None
-    gamma: float | None
-    vega: float | None
-    theta: float | None
-    underlying: float | None
-
-
-@dataclass(frozen=True)
-class Tick:
-    """The values of one request, NaN where none came; `arrived` is the machine's clock."""
-
-    arrived: datetime | None = None
-    data_type: int | None = None
-    bid: float = NAN
-    ask: float = NAN
-    last: float = NAN
-    close: float = NAN
-    bid_size: float = NAN
-    ask_size: float = NAN
-    last_size: float = NAN
-    volume: float = NAN
-    call_interest: float = NAN
-    put_interest: float = NAN
-    model: Computation | None = None
-    bid_model: Computation | None = None
-    ask_model: Computation | None = None
-    # of a stock: past and next twelve months, next ex-date, its amount
-    dividends: tuple[float | None, float | None, date | None, float | None] | None = None
-
-
-@dataclass(frozen=True)
-class Details:
-    conid: int
-    local_symbol: str
-    trading_class: str
-    multiplier: str
-    expiry: date | None
-    strike: float
-    right: str
-    exchange: str
-    currency: str
-    name: str
-    underlying_conid: int
-    # named apart where it is not the last day of trading
-    expiration: date | None = None
-    liquid_hours: str = ""
-    time_zone: str = ""
-
-
-@dataclass(frozen=True)
-class Chain:
-    exchange: str
-    trading_class: str
-    multiplier: str
-    expirations: tuple[date, ...]
-    strikes: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Bar:
-    at: date | datetime
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
 
 
 class Request:
