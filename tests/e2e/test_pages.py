@@ -57,7 +57,7 @@ IN_THE_DEMO = [
     ("python", "select date_trunc"),
     ("python", "select ex_date"),
     ("timescaledb", "select * from market"),
-    ("schedule", "select name"),
+    ("schedule", "select s.name"),
     ("alerts", "select cause"),
     ("neighbours", "export RUNTIME__DLTHUB_TELEMETRY"),
     ("neighbours", "url="),
