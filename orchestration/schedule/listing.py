@@ -24,16 +24,21 @@ class Listing:
     rows: Mapping[str, Row]
     wrong: Mapping[str, SettingsError]
 
+    def get(self, name: str) -> Job:
+        """A job by its name. Raises UsageError, or the error of one that cannot be read."""
+        if name in self.wrong:
+            raise self.wrong[name]
+        if name not in self.jobs:
+            raise UsageError(
+                f"there is no job {name} of a configured source",
+                hint=f"jobs: {', '.join(self.jobs)}" if self.jobs else "configure a source first",
+            )
+        return self.jobs[name]
+
     def describe(self, now: datetime) -> list[dict[str, Any]]:
         """A document for each job at a time; one that cannot be read has the state `wrong`."""
         shown = [describe_job(job, self.rows.get(name), now) for name, job in self.jobs.items()]
         return shown + [describe_unreadable(name, self.rows.get(name)) for name in self.wrong]
-
-
-def read_rows(settings: Settings) -> dict[str, Row]:
-    """The record of each job by name; empty where there is no warehouse."""
-    warehouse = find_warehouse(settings)
-    return warehouse.ask(read_rows_by_name) if warehouse else {}
 
 
 def read_rows_by_name(conn: psycopg.Connection) -> dict[str, Row]:
@@ -41,26 +46,22 @@ def read_rows_by_name(conn: psycopg.Connection) -> dict[str, Row]:
     return {row.name: row for row in ledger.read_rows(conn)}
 
 
-def list_jobs(settings: Settings, rows: Mapping[str, Row]) -> Listing:
-    """The jobs of configured sources and of settings, and those of rows that are no more."""
+def list_jobs(settings: Settings, rows: Mapping[str, Row] | None = None) -> Listing:
+    """The jobs of configured sources and of settings, and those of rows that are no more.
+
+    The rows are those of the warehouse by default; none is made.
+    """
+    if rows is None:
+        warehouse = find_warehouse(settings)
+        rows = warehouse.ask(read_rows_by_name) if warehouse else {}
     jobs, wrong = survey(settings, rows.values())
-    return Listing({name: job for name, job in jobs.items() if name not in wrong}, rows, wrong)
+    return Listing(jobs, rows, wrong)
 
 
 def list_names(settings: Settings) -> list[str]:
     """The names of jobs."""
     jobs, wrong = survey(settings)
     return [*jobs, *wrong]
-
-
-def get_job(jobs: Mapping[str, Job], name: str) -> Job:
-    """A job by its name. Raises UsageError."""
-    if name not in jobs:
-        raise UsageError(
-            f"there is no job {name} of a configured source",
-            hint=f"jobs: {', '.join(jobs)}" if jobs else "configure a source first",
-        )
-    return jobs[name]
 
 
 def describe_unreadable(name: str, row: Row | None) -> dict[str, Any]:

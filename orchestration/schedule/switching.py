@@ -1,32 +1,37 @@
 """Turn jobs on and off, in a warehouse that is made or brought up to date where it must be."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 from loaders.settings import Settings
 from loaders.warehouse.migration_files import is_current
 from loaders.warehouse.postgres import find_warehouse, open_warehouse
 from orchestration.schedule import ledger
-from orchestration.schedule.jobs import Job, survey
-from orchestration.schedule.listing import NO_JOB, get_job, list_names, read_rows
+from orchestration.schedule.jobs import Job
+from orchestration.schedule.listing import NO_JOB, list_jobs, list_names
 from quotemill.errors import SettingsError
 from quotemill.warehouse.postgres import Warehouse
 
 
-@dataclass(frozen=True)
-class Switched:
-    """A job that was turned on or off, and notes for people about what follows."""
+def switch(
+    settings: Settings,
+    name: str,
+    now: datetime,
+    *,
+    on: bool,
+    check: Callable[[Job], object] = lambda _: None,
+) -> tuple[str, ...]:
+    """Turn a job on, or off and cancel its queued run; what runs goes on.
 
-    job: Job
-    notes: tuple[str, ...] = ()
-
-
-def enable(
-    settings: Settings, name: str, now: datetime, check: Callable[[Job], object] = lambda _: None
-) -> Switched:
-    """Turn a job on; `check` may raise for one that nobody can start."""
-    job, warehouse = _open_job(settings, name, check)
+    `check` may raise for one that nobody can start. Returns notes for people about what follows.
+    """
+    refuse_before_opening(settings, name)
+    warehouse = open_prepared(settings)
+    job = list_jobs(settings).get(name)
+    check(job)
+    if not on:
+        was_queued = warehouse.ask(lambda conn: ledger.disable(conn, job, now))
+        return ("its queued run is cancelled",) if was_queued else ()
     warehouse.ask(lambda conn: ledger.enable(conn, job, now))
     notes = []
     if not any(row.next_run_at for row in warehouse.ask(ledger.read_rows)):
@@ -35,16 +40,7 @@ def enable(
         )
     if job.timing is None:
         notes.append(f"{name} is enabled, but its rule is `off`: set schedule.{name}.when")
-    return Switched(job, tuple(notes))
-
-
-def disable(
-    settings: Settings, name: str, now: datetime, check: Callable[[Job], object] = lambda _: None
-) -> Switched:
-    """Turn a job off, and cancel its queued run; what runs goes on."""
-    job, warehouse = _open_job(settings, name, check)
-    was_queued = warehouse.ask(lambda conn: ledger.disable(conn, job, now))
-    return Switched(job, ("its queued run is cancelled",) if was_queued else ())
+    return tuple(notes)
 
 
 def open_prepared(settings: Settings) -> Warehouse:
@@ -63,19 +59,6 @@ def refuse_before_opening(settings: Settings, name: str | None) -> None:
     if not list_names(settings):
         raise SettingsError(NO_JOB, hint="quotemill doctor")
     if name is not None and find_warehouse(settings) is None:
-        jobs, wrong = survey(settings)
-        if name not in wrong:
-            get_job(jobs, name)
-
-
-def _open_job(
-    settings: Settings, name: str, check: Callable[[Job], object]
-) -> tuple[Job, Warehouse]:
-    refuse_before_opening(settings, name)
-    warehouse = open_prepared(settings)
-    jobs, wrong = survey(settings, read_rows(settings).values())
-    if name in wrong:
-        raise wrong[name]
-    job = get_job(jobs, name)
-    check(job)
-    return job, warehouse
+        listing = list_jobs(settings)
+        if name not in listing.wrong:
+            listing.get(name)

@@ -12,8 +12,8 @@ import typer
 from loaders.cli import shell
 from loaders.settings import Settings
 from orchestration.schedule import ledger
-from orchestration.schedule.jobs import Job, Row, survey
-from orchestration.schedule.listing import NO_JOB, get_job, read_rows
+from orchestration.schedule.jobs import Job, Row
+from orchestration.schedule.listing import NO_JOB, list_jobs
 from quotemill.errors import SettingsError
 from quotemill.systems import require_posix
 
@@ -37,15 +37,13 @@ def read_jobs(settings: Settings, only: str | None = None) -> tuple[dict[str, Jo
     Raises UsageError for an unknown job, SettingsError for one that cannot be read or runs no
     command.
     """
-    rows = read_rows(settings)
-    jobs, wrong = survey(settings, rows.values())
-    for name, error in wrong.items():
-        if only in (None, name):
-            raise error
-    chosen = jobs if only is None else {only: get_job(jobs, only)}
+    listing = list_jobs(settings)
+    for name in listing.wrong if only is None else [only]:
+        listing.get(name)
+    chosen = {name: job for name, job in listing.jobs.items() if only in (None, name)}
     for job in chosen.values():
         find_command(job)
-    return chosen, rows
+    return chosen, dict(listing.rows)
 
 
 def warn_if_no_job(jobs: Sized) -> None:

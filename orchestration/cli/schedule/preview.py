@@ -20,7 +20,7 @@ from orchestration.cli.schedule.jobs import (
     warn_if_no_job,
 )
 from orchestration.schedule import ledger
-from orchestration.schedule.listing import describe_job, list_jobs, read_rows
+from orchestration.schedule.listing import describe_job, list_jobs
 from orchestration.schedule.preview import simulate
 from quotemill.errors import SettingsError, UsageError, most_severe
 
@@ -34,8 +34,7 @@ def list_command(as_of: AsOf = None, json: JsonFlag = False) -> None:
     Example: quotemill schedule list --json
     """
     now = parse_now(as_of)
-    settings = load_settings()
-    listing = list_jobs(settings, read_rows(settings))
+    listing = list_jobs(load_settings())
     wrong = dict(listing.wrong)
     for job in listing.jobs.values():
         try:

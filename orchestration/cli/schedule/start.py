@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from types import FrameType
@@ -27,8 +27,8 @@ from orchestration.cli.schedule.jobs import (
     takes_as_of,
 )
 from orchestration.schedule import switching
-from orchestration.schedule.jobs import Job, survey
-from orchestration.schedule.listing import NO_JOB, get_job, read_rows
+from orchestration.schedule.jobs import Job
+from orchestration.schedule.listing import NO_JOB, Listing, list_jobs
 from orchestration.schedule.runner import Runner
 from orchestration.schedule.switching import open_prepared, refuse_before_opening
 from quotemill.errors import QuotemillError, SettingsError, UsageError, most_severe
@@ -72,11 +72,11 @@ def serve_command() -> None:
     settings = load_settings_or_notify()
     shell.start_logs(settings)
 
-    def jobs() -> dict[str, Job]:
+    def jobs() -> Mapping[str, Job]:
         nonlocal settings
         settings = load_settings()  # read at each check: the alert channels may have changed too
         runner.warehouse = open_prepared(settings)
-        return _readable(settings)[0]
+        return _list_readable(settings).jobs
 
     # a warehouse that is away is asked for at each check: nothing starts this process again
     runner = _runner(lambda: settings, open_warehouse(settings, start=False), None)
@@ -91,9 +91,7 @@ def enable_command(job: JobName) -> None:
 
     Example: quotemill schedule enable tdx_daily
     """
-    switched = switching.enable(load_settings(), job, datetime.now(UTC), find_command)
-    for note in switched.notes:
-        print(note, file=sys.stderr)
+    _switch(job, on=True)
 
 
 def disable_command(job: JobName) -> None:
@@ -101,8 +99,12 @@ def disable_command(job: JobName) -> None:
 
     Example: quotemill schedule disable tdx_daily
     """
-    switched = switching.disable(load_settings(), job, datetime.now(UTC), find_command)
-    for note in switched.notes:
+    _switch(job, on=False)
+
+
+def _switch(job: str, *, on: bool) -> None:
+    now = datetime.now(UTC)
+    for note in switching.switch(load_settings(), job, now, on=on, check=find_command):
         print(note, file=sys.stderr)
 
 
@@ -123,29 +125,30 @@ def _run_due_jobs(job: str | None, now: bool, as_of: str | None) -> int:
 def _run(settings: Settings, job: str | None, now: bool, as_of: str | None) -> int:
     refuse_before_opening(settings, job)
     runner = _runner(lambda: settings, open_prepared(settings), as_of)
-    jobs, wrong = _readable(settings)
-    if job in wrong:
+    listing = _list_readable(settings)
+    jobs, wrong = listing.jobs, listing.wrong
+    if job and job in wrong:
         return wrong[job].exit_code
     with _ended_by_signals(runner.halt):
         if job:
-            return runner.run_all([get_job(jobs, job)], forced=now, says_why=True)
+            return runner.run_all([listing.get(job)], forced=now, says_why=True)
         code = runner.run_all(runner.list_due(jobs.values()))
     return most_severe([code, *(error.exit_code for error in wrong.values())])
 
 
-def _readable(settings: Settings) -> tuple[dict[str, Job], dict[str, SettingsError]]:
+def _list_readable(settings: Settings) -> Listing:
     """The jobs that can be started, and the errors of the others, which are sent at once.
 
     An unknown command fails as a run of its job. Raises SettingsError where there is no job.
     """
-    jobs, wrong = survey(settings, read_rows(settings).values())
-    if not jobs and not wrong:
+    listing = list_jobs(settings)
+    if not listing.jobs and not listing.wrong:
         raise SettingsError(NO_JOB, hint="quotemill doctor")
-    for error in wrong.values():
+    for error in listing.wrong.values():
         _say(f"{error} ({error.hint})")
-    if wrong:
+    if listing.wrong:
         _notify_after_job(settings)
-    return jobs, wrong
+    return listing
 
 
 def _runner(settings: Callable[[], Settings], warehouse: Warehouse, as_of: str | None) -> Runner:

@@ -15,7 +15,7 @@ from orchestration.console.context import Console
 from orchestration.console.errors import describe
 from orchestration.schedule import ledger, switching
 from orchestration.schedule.install import place, state
-from orchestration.schedule.listing import Listing, get_job, list_jobs, read_rows_by_name
+from orchestration.schedule.listing import Listing, list_jobs, read_rows_by_name
 from quotemill.errors import SettingsError, UsageError
 
 JobName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -106,7 +106,7 @@ def routes(console: Console) -> APIRouter:
         call: Call,  # noqa: ARG001 - the body is an empty object
     ) -> StartedAnswer:
         """Start a job now: `quotemill schedule run JOB --now`."""
-        get_job(read_listing(console).jobs, job)
+        read_listing(console).get(job)
         origin = "POST /api/schedules/run"
         command = starting.start_text(console, f"quotemill schedule run {job} --now", origin)
         return StartedAnswer(run_id=command.run_id, command=command.text)
@@ -121,15 +121,14 @@ def change(console: Console, call: ScheduleCall) -> tuple[str, ...]:
         raise UsageError("nothing to change", hint="give `when`, `enabled`, or both")
     listing = read_listing(console)
     if call.job not in listing.wrong:
-        get_job(listing.jobs, call.job)
+        listing.get(call.job)
     if "when" in given:
         name = f"schedule.{call.job}.when"
         save_settings({name: call.when}, console.environ, console.cwd, check_settings)
     if call.enabled is None:
         return ()
     console.open_warehouse()  # making one, or bringing it up to date, is for a command
-    switch = switching.enable if call.enabled else switching.disable
-    return switch(console.settings(), call.job, console.clock()).notes
+    return switching.switch(console.settings(), call.job, console.clock(), on=call.enabled)
 
 
 def describe_schedules(console: Console, notes: tuple[str, ...] = ()) -> SchedulesAnswer:
