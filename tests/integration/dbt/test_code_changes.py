@@ -167,60 +167,73 @@ def counts(conn: psycopg.Connection, exchange: str, column: str = "stock_count")
     return {count for (count,) in conn.execute(query.encode(), (exchange,))}
 
 
+# of each exchange a stock under two codes, and another
+PAIRS = {
+    "bj": ("bj830999", "bj920998", "bj920005"),
+    "sz": ("sz000099", "sz001899", "sz000001"),
+    "sh": ("sh601399", "sh601599", "sh600000"),
+}
+
+
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(
-    ("old", "new", "other"),
-    [
-        ("bj830999", "bj920998", "bj920005"),
-        ("sz000099", "sz001899", "sz000001"),
-        ("sh601399", "sh601599", "sh600000"),
-    ],
-)
 def test_a_stock_with_one_history_under_two_codes_counts_once_by_a_line(
-    conn: psycopg.Connection, dbt: Dbt, old: str, new: str, other: str, shape: str
+    conn: psycopg.Connection, dbt: Dbt, shape: str
 ) -> None:
     days = LONG[SHAPES[shape]]
-    land_walks(conn, walk(old, days), walk(new, LONG), walk(other, LONG, 500))
-    members = [{**MEMBER, "member": code[2:]} for code in (old, new, other)]
+    for old, new, other in PAIRS.values():
+        land_walks(conn, walk(old, days), walk(new, LONG), walk(other, LONG, 500))
+    members = [{**MEMBER, "member": code[2:]} for codes in PAIRS.values() for code in codes]
     land(conn, "sector_member", members)
 
     assert dbt(*COUNTS).success
 
-    exchange = old[:2]
-    assert max(counts(conn, exchange)) == 3
+    assert {exchange: max(counts(conn, exchange)) for exchange in PAIRS} == dict.fromkeys(PAIRS, 3)
     follows = LONG[LAST + 1] if shape == "a part" else None
-    [(check, severity, subject, day, evidence)] = conn.execute("select * from qa.qa_code_changes")
-    assert (check, severity, subject, day) == ("code_change_unknown", "warning", old, follows)
-    assert evidence == (
-        f"{old} and {new} have the same prices and turnover on 40 days from {days[-40]} to "
-        f"{days[-1]}: one stock, counted twice; fix: add {old},{new},"
-        f"{follows or 'the first day of the new code'} and the source to "
-        f"seeds/code_changes_known.csv; if they are two stocks, add {old},none,, and the reason"
-    )
+    findings = conn.execute("select * from qa.qa_code_changes order by subject").fetchall()
+    assert findings == [
+        (
+            "code_change_unknown",
+            "warning",
+            old,
+            follows,
+            f"{old} and {new} have the same prices and turnover on 40 days from {days[-40]} to "
+            f"{days[-1]}: one stock, counted twice; fix: add {old},{new},"
+            f"{follows or 'the first day of the new code'} and the source to "
+            f"seeds/code_changes_known.csv; if they are two stocks, add {old},none,, and the "
+            "reason",
+        )
+        for old, new, _ in sorted(PAIRS.values())
+    ]
 
-    add_line(conn, "code_changes_known", f"{old},{new},2025-03-12,notice")
+    for old, new, _ in PAIRS.values():
+        add_line(conn, "code_changes_known", f"{old},{new},2025-03-12,notice")
     assert dbt(*COUNTS).success
-    assert counts(conn, exchange) == {2}
-    assert counts(conn, exchange, "suspended_count") == {0}
+    for exchange in PAIRS:
+        assert counts(conn, exchange) == {2}
+        assert counts(conn, exchange, "suspended_count") == {0}
     assert conn.execute(
         "select member_count, unlisted_member_count from market.sectors"
-    ).fetchall() == [(2, 0)]
+    ).fetchall() == [(6, 0)]
     # bars of both codes are read as loaded, joined ones have each day once
-    bars = "select code, count(*) from market.{} where code <> %s group by 1 order by 1"
-    loaded = conn.execute(bars.format("kline_daily").encode(), (other,)).fetchall()
-    assert loaded == [(old, len(days)), (new, len(LONG))]
-    joined_bars = conn.execute(bars.format("kline_daily_joined").encode(), (other,)).fetchall()
-    assert joined_bars == [(new, len(LONG))]
+    bars = "select code, count(*) from market.{} group by 1 order by 1"
+    loaded = dict(conn.execute(bars.format("kline_daily").encode()).fetchall())
+    joined_bars = dict(conn.execute(bars.format("kline_daily_joined").encode()).fetchall())
+    for old, new, other in PAIRS.values():
+        assert (loaded[old], loaded[new]) == (len(days), len(LONG))
+        assert old not in joined_bars
+        assert joined_bars[new] == joined_bars[other] == len(LONG)
     severities = "select severity, evidence from qa.qa_code_changes"
     [(severity, evidence)] = conn.execute(severities)
-    assert (severity, evidence.partition(":")[0]) == ("info", f"{old} is {new}")
+    known = ", ".join(f"{old} is {new}" for old, new, _ in sorted(PAIRS.values()))
+    assert (severity, evidence.partition(":")[0]) == ("info", known)
 
-    conn.execute(
-        "delete from quotemill_intermediate.code_changes_known where old_code = %s", (old,)
-    )
-    add_line(conn, "code_changes_known", f"{old},none,,two stocks")
+    for old, _, _ in PAIRS.values():
+        conn.execute(
+            "delete from quotemill_intermediate.code_changes_known where old_code = %s", (old,)
+        )
+        add_line(conn, "code_changes_known", f"{old},none,,two stocks")
     assert dbt(*COUNTS).success
-    assert max(counts(conn, exchange)) == 3
+    assert {exchange: max(counts(conn, exchange)) for exchange in PAIRS} == dict.fromkeys(PAIRS, 3)
     assert conn.execute("select * from qa.qa_code_changes").fetchall() == []
 
 
