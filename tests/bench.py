@@ -1,13 +1,18 @@
 """What the benches of all sources share: a quiet reporter, and queries of the warehouse."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from loaders.engine.load import Load
 from loaders.engine.progress import Silent
+from loaders.engine.request import LoadRequest
+from loaders.engine.result import LoadResult
+from loaders.loads import run_load
 from loaders.settings import Settings, load_settings
 from loaders.warehouse import migrate
 from loaders.warehouse.postgres import open_warehouse
@@ -51,6 +56,27 @@ class WarehouseQueries:
     def execute(self, statement: str) -> None:
         with self.connect() as conn:
             conn.execute(statement.encode())
+
+
+class LoadBench(WarehouseQueries):
+    """A warehouse, and loads into it."""
+
+    heard: Silent
+
+    def run(
+        self,
+        source: str,
+        *,
+        as_of: datetime | None = None,
+        retry: bool = False,
+        on_start: Callable[[Load], None] = lambda _: None,
+        **request: Any,
+    ) -> LoadResult:
+        """Load with this request, at a moment or now."""
+        asked = LoadRequest(source, **request)
+        return run_load(
+            self.settings, asked, self.heard, as_of=as_of, retry=retry, on_start=on_start
+        )
 
 
 def settings_at(

@@ -9,19 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from loaders import sources
 from loaders.cli import main as loaders_command
 from loaders.engine.load import Load
 from loaders.engine.progress import Silent
-from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
-from loaders.loads import run_load
 from loaders.settings import Settings, load_settings
 from loaders.warehouse import lock as locks
-from tests.bench import warehouse_url
+from tests.bench import LoadBench, warehouse_url
 from tests.faults.scene import wait_until
 from tests.forks import Command
 from tests.toy import source as toy
@@ -34,27 +31,22 @@ RECORD = (
 )
 
 
+PRICES = "select symbol, slot, price from raw_toy.price order by 1, 2"
+
+
 @dataclass
-class Toy:
+class Toy(LoadBench):
     dsn: str
     folder: Path
     settings: Settings
     started: list[Load] = field(default_factory=list)
+    heard: Silent = field(default_factory=Silent)
 
-    def load(self, mode: str = "incremental", *, retry: bool = False, **request: Any) -> LoadResult:
-        return run_load(
-            self.settings,
-            LoadRequest("toy", mode=mode, **request),
-            Silent(),
-            retry=retry,
-            on_start=self.started.append,
-        )
+    def load(self, mode: str = "incremental", **request: Any) -> LoadResult:
+        return self.run("toy", mode=mode, on_start=self.started.append, **request)
 
-    def rows(
-        self, query: str = "select symbol, slot, price from raw_toy.price order by 1, 2"
-    ) -> Any:
-        with psycopg.connect(self.dsn) as conn:
-            return conn.execute(query.encode()).fetchall()
+    def rows(self, query: str = PRICES, *values: Any) -> list[Any]:
+        return super().rows(query, *values)
 
     def write(self, symbol: str, text: str) -> None:
         (self.folder / f"{symbol}.csv").write_text(text)

@@ -15,7 +15,7 @@ from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
 from loaders.ib import source
 from loaders.ib.slots import NEW_YORK
-from loaders.loads import run_load, try_load
+from loaders.loads import try_load
 from loaders.sandbox.faults import Rule
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.splits import Split
@@ -23,7 +23,7 @@ from loaders.sandbox.ib.stocks import invent_symbols
 from loaders.sandbox.ib.world import World
 from loaders.settings import Settings, load_settings
 from quotemill.errors import NotDue
-from tests.bench import Heard, WarehouseQueries
+from tests.bench import Heard, LoadBench
 from tests.requirements import require_ib
 
 # two strikes an expiry, of three months; no pause of the real clock
@@ -72,7 +72,7 @@ class SandboxTime:
 
 
 @dataclass
-class Bench(WarehouseQueries):
+class Bench(LoadBench):
     """`load` runs a task at the sandbox's clock, `at` moves it, `rows` asks the warehouse."""
 
     sandbox: IbSandbox
@@ -88,17 +88,15 @@ class Bench(WarehouseQueries):
         self,
         task: str,
         *,
-        retry: bool = False,
         symbols: Sequence[str] | None = None,
         as_of: datetime | None = None,
+        retry: bool = False,
         on_start: Callable[[Load], None] = lambda _: None,
         **options: str,
     ) -> LoadResult:
+        how: dict[str, Any] = {"as_of": as_of, "retry": retry, "on_start": on_start}
         keys = tuple(symbols) if symbols else None
-        request = LoadRequest("ib", mode=task, keys=keys, options=options)
-        return run_load(
-            self.settings, request, self.heard, as_of=as_of, retry=retry, on_start=on_start
-        )
+        return self.run("ib", mode=task, keys=keys, options=options, **how)
 
     def due(self) -> list[LoadResult]:
         """What `loaders run ib` does at this minute."""

@@ -1,23 +1,20 @@
 """A warehouse, a simulated service and the loader between them, for tests to drive."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from loaders.engine.load import Load
-from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
-from loaders.loads import run_load
 from loaders.sandbox.tdx.calls import Options
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.actions import actions_csv
 from loaders.sandbox.world.world import World
 from loaders.settings import Settings, load_settings
 from loaders.trading_time import SHANGHAI
-from tests.bench import Heard, WarehouseQueries
+from tests.bench import Heard, LoadBench
 
 KLINES = """
     select code, trade_date, open, high, low, close, volume, amount, is_final
@@ -30,7 +27,7 @@ CORE = ("codes", "trading_calendar", "kline_daily", "index_kline", "corporate_ac
 
 
 @dataclass
-class Bench(WarehouseQueries):
+class Bench(LoadBench):
     """Loads from the sandbox, and queries of the warehouse.
 
     `load`: run a load with the given request, at the sandbox's clock or another.
@@ -45,23 +42,13 @@ class Bench(WarehouseQueries):
         self,
         *,
         codes: Sequence[str] | None = None,
-        retry: bool = False,
         clock: datetime | None = None,
-        on_start: Callable[[Load], None] = lambda _: None,
         **request: Any,
     ) -> LoadResult:
         as_of = (clock or self.sandbox.clock).replace(tzinfo=SHANGHAI)
         by_code = tuple(name for name in CORE if name != "index_kline")
         request.setdefault("datasets", by_code if codes else CORE)
-        request["keys"] = codes and tuple(codes)
-        return run_load(
-            self.settings,
-            LoadRequest("tdx", **request),
-            self.heard,
-            as_of=as_of,
-            retry=retry,
-            on_start=on_start,
-        )
+        return self.run("tdx", as_of=as_of, keys=codes and tuple(codes), **request)
 
     def klines(self) -> list[tuple[Any, ...]]:
         return self.rows(KLINES)

@@ -1,6 +1,6 @@
 """A warehouse, simulated futures servers and the loader between them, for tests to drive."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from loaders.engine.load import Load
-from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
-from loaders.loads import run_load
 from loaders.sandbox.tq.world import World
 from loaders.settings import Settings, load_settings
 from loaders.tq.client.program.codes import own_code
 from loaders.trading_time import SHANGHAI
-from tests.bench import Heard, WarehouseQueries
+from tests.bench import Heard, LoadBench
 from tests.requirements import require
 from tests.tick_mirror import mirrored, serve
 
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Bench(WarehouseQueries):
+class Bench(LoadBench):
     """`load` runs one lane at the sandbox's clock, or another; `rows` asks the warehouse."""
 
     sandbox: "TqSandbox"
@@ -39,18 +36,10 @@ class Bench(WarehouseQueries):
         mode: str = "mapping",
         *,
         clock: datetime | None = None,
-        retry: bool = False,
-        on_start: Callable[[Load], None] = lambda _: None,
         **request: Any,
     ) -> LoadResult:
-        return run_load(
-            self.settings,
-            LoadRequest("tq", mode=mode, **request),
-            self.heard,
-            as_of=(clock or self.sandbox.clock).replace(tzinfo=SHANGHAI),
-            retry=retry,
-            on_start=on_start,
-        )
+        as_of = (clock or self.sandbox.clock).replace(tzinfo=SHANGHAI)
+        return self.run("tq", mode=mode, as_of=as_of, **request)
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Of the warehouse; of QuestDB's tables as schema `ticks`."""
