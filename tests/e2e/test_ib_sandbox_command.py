@@ -108,10 +108,6 @@ def test_the_control_port_moves_the_clock_and_scripts_faults(running: dict[str, 
         assert [entry["what"] for entry in log][-1] == "reqCurrentTime"
         assert control.delete("/log").json()["requests"] == 0
         assert control.delete("/faults").json()["faults"] == []
-        for wrong in ({"fault": "flood"}, {"clock": "soon"}, {}):
-            route = "/clock" if "clock" in wrong else "/faults"
-            assert control.post(route, json=wrong).status_code == 400
-        assert control.get("/nothing").status_code == 400
         control.post("/drop")
         with pytest.raises(ConnectionError):
             client.read()

@@ -139,6 +139,8 @@ def test_the_control_port_moves_clock_and_faults(sandbox: TdxSandbox, fault: Fau
         bad = control.post("/faults", json={"fault": "explode"})
         assert bad.status_code == 400
         assert "half-init" in bad.json()["hint"]
+        for route, wrong in (("/clock", {"clock": "soon"}), ("/faults", {})):
+            assert control.post(route, json=wrong).status_code == 400
         before = sandbox.clock
         moved = control.post("/clock", json={"clock": "2025-07-01", "restart": True}).json()
         assert moved["clock"] == "2025-07-01T18:00:00"

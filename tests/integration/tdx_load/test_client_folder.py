@@ -238,27 +238,6 @@ def test_misplaced_and_repeated_records_cost_no_day_and_hide_no_stale_folder(
     assert "the client's folder is stale" in str(checked)
 
 
-def test_a_repeated_day_of_minutes_and_one_in_the_future_cost_no_other(
-    folder: ClientFolder, days: list[date]
-) -> None:
-    folder.write(minutes=3)
-    file, day = folder.minute_file(), RECORD * 240
-    whole = file.read_bytes()
-    again = bytearray(whole[-day:])
-    for at in range(0, day, RECORD):  # another volume, and a day of 2030
-        again[at + 24] ^= 0x40
-    late = bytearray(whole[-day:])
-    for at in range(0, day, RECORD):
-        late[at : at + 2] = ((2030 - 2004) * 2048 + 102).to_bytes(2, "little")
-    file.write_bytes(whole + again + late + whole[:day])
-    bench = folder.bench()
-    bench.load(datasets=MINUTES)
-    minutes = f"select count(*) from raw_tdx.kline_minute where code = '{CODE}'"
-    assert bench.rows(minutes) == [(len(whole) // RECORD,)]
-    refused = bench.rows("select rule, count(*) from raw_tdx.rejected_row group by rule order by 1")
-    assert refused == [("records of one minute must not differ", 240)]
-
-
 def test_a_folder_that_cannot_be_read_is_named_and_the_rest_lands(folder: ClientFolder) -> None:
     folder.write()
     unreadable, aside = folder.path / "vipdoc/sz", folder.path / "sz"

@@ -231,13 +231,6 @@ def realtime(answer: Ticks, stored: int = 0, *, began: datetime = MORNING) -> Ou
     return outcome(context(service, bars, mode="realtime", began=began, today=MONDAY))
 
 
-def test_ticks_of_the_running_day_land_as_provisional() -> None:
-    result = realtime(ticks(MONDAY, fetched_at=MORNING, volumes=(100, 80)))
-
-    assert landed(result) == {MONDAY: False}
-    assert result.cursor is None
-
-
 def test_fewer_ticks_than_are_stored_of_the_running_day_are_a_failure() -> None:
     result = realtime(ticks(MONDAY, fetched_at=MORNING, volumes=(100, 80)), stored=200)
 
