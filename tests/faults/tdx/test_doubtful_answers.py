@@ -9,7 +9,6 @@ from tests.integration.tdx_load.bench import Bench
 from tests.integration.tdx_load.conftest import OpenBench
 
 CALENDAR = ("trading_calendar",)
-BARS = ("kline_daily",)  # with the codes and the calendar, which come first
 
 
 def test_a_narrower_answer_never_overwrites_wider_history(loaded_bench: Bench) -> None:

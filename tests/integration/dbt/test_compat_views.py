@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 from orchestration.cli.export import app
 from orchestration.exports.compat.views import VIEWS, drop_views, make_views
 from quotemill.errors import SettingsError, UsageError
-from quotemill.ticks.columns import DayKey
 from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import ROOT
 from tests.integration.dbt.conftest import Dbt
@@ -27,7 +26,6 @@ from tests.integration.dbt.raw_futures import contract
 from tests.peer_packages import require_peer_packages
 
 PAGE = ROOT / "docs" / "how-to" / "backtesters.md"
-TICKS = DayKey("KQ.m@CZCE.TA", "CZCE.TA2409", DAYS[3])
 # what a trader's program does: settings first, then the database by the name in them
 VNPY = """
 import json, sys, types

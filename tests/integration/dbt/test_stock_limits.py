@@ -17,7 +17,6 @@ from tests.real_bars import read_untraded_days
 
 Conn = psycopg.Connection
 LIMITS = ("build", "--select", "+limit_up_pool", *NO_TESTS)
-TABLE = "select * from market.stock_limits order by code, trade_date"
 
 
 def listing(code: str, day: date) -> dict[str, object]:

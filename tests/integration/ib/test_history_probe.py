@@ -9,8 +9,6 @@ from loaders.engine.load import Load
 from loaders.ib.history_probe import ends_week
 from tests.integration.ib.bench import Bench
 
-LANDED = ("chain_close", "slot_run", "contract", "underlying")
-
 
 def probed(
     made: Bench, *faults: str, count: int = 5, day: str = "2026-11-20"

@@ -18,7 +18,6 @@ from tests.integration.landing.conftest import LandingBench
 NOON = datetime(2024, 6, 28, 4, tzinfo=UTC)
 TODAY = date(2024, 6, 28)
 Land = Callable[..., None]
-Changes = list[tuple[str, str]]
 
 
 @pytest.fixture

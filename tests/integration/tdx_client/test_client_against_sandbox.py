@@ -58,11 +58,6 @@ def code(market: SyntheticMarket) -> str:
     return max(stocks(market)[:6], key=lambda c: len(asked(market, lambda x: x.kline_all(c))[0]))
 
 
-@pytest.fixture(scope="module")
-def undisturbed(market: SyntheticMarket, code: str) -> Bars:
-    return asked(market, lambda c: c.kline_all(code))[0]
-
-
 def check(code: str, bars: Bars, today: date, closed: Any = lambda _: False) -> Any:
     return plausibility.check(code, records.from_answer(bars), "day", calendar(today, closed))
 

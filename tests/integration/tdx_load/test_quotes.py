@@ -14,7 +14,6 @@ from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
-FUNDS = {"sh510300", "sz159915"}
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,6 @@ from loaders.tdx.settings import TdxSettings
 
 T = TypeVar("T")
 FETCHED_AT = datetime(2024, 11, 8, 8, 0, tzinfo=UTC)
-Handler = Callable[[httpx.Request], httpx.Response]
 
 
 def bar(day: date, close: int = 10_000, **changes: Any) -> dict[str, Any]:
