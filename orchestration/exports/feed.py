@@ -7,7 +7,6 @@ days of silence leave it where it was. Without that proof all of the table chang
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 import psycopg
@@ -16,18 +15,6 @@ from orchestration.exports.source import Source
 
 # code (empty: every one), first and last day (None: open)
 Span = tuple[str, date | None, date | None]
-
-
-@dataclass(frozen=True)
-class Position:
-    """How much of the feed is in the files.
-
-    change_no: every change up to this number
-    seen: the snapshot
-    """
-
-    change_no: int
-    seen: str
 
 
 def has_feed(conn: psycopg.Connection, source: Source) -> bool:
@@ -48,11 +35,11 @@ def has_feed(conn: psycopg.Connection, source: Source) -> bool:
     return conn.execute(query, {"name": source.relation, "landed": landed}).fetchone() == (True,)
 
 
-def read_position(conn: psycopg.Connection) -> Position:
-    """The position of the transaction's snapshot."""
+def read_position(conn: psycopg.Connection) -> tuple[int, str]:
+    """The position of the transaction's snapshot, and that snapshot."""
     query = "select pg_snapshot_xmin(s)::text::bigint - 1, s::text from pg_current_snapshot() as s"
     [(number, seen)] = conn.execute(query)
-    return Position(number, seen)
+    return number, seen
 
 
 def find_changes(

@@ -66,14 +66,14 @@ def export(
         reader = f"{warehouse.market_schema}.export {folder_id}"  # the name of its cursor
         spans = None
         with snapshot.reading() as conn:
-            position = feed.read_position(conn)
+            change_no, seen = feed.read_position(conn)
             has_feed = feed.has_feed(conn, source)
             if before and is_whole and has_feed and before.columns == source.columns:
                 spans = feed.find_changes(conn, source, reader, before.change_no)
             plan = form.plan(conn, source)
         changed = {part.name for part in choose_changed(plan.parts, source, spans)}
         at = as_of.isoformat()
-        manifest = Manifest(wanted, folder_id, position.change_no, {}, at, source.columns)
+        manifest = Manifest(wanted, folder_id, change_no, {}, at, source.columns)
         whole = folder.find_whole(before) if before and is_whole else {}
         names = {part.name for part in plan.parts} - changed
         current = {name: files for name, files in whole.items() if name in names}
@@ -93,7 +93,7 @@ def export(
         if has_feed:
             with warehouse.connect() as other:
                 require_content(other, snapshot.content)
-                move_cursor(other, reader, position.seen, "")
+                move_cursor(other, reader, seen, "")
     return ExportResult(
         str(folder.root),
         wanted.form,
@@ -103,7 +103,7 @@ def export(
         len(written),
         len(current),
         len(obsolete),
-        position.change_no,
+        change_no,
     )
 
 
