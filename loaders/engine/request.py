@@ -2,9 +2,11 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from quotemill.errors import UsageError
 from quotemill.warehouse.dbt_project import find_project
@@ -38,14 +40,10 @@ class LoadRequest:
 
     def parameters(self) -> dict[str, Any]:
         """As the job's record holds it."""
-        values = asdict(self)
-        if not self.accept_loss:  # jobs of before have no such word, and are compared by all
-            del values["accept_loss"]
-        return values | {
-            "version": VERSION,
-            "since": self.since and self.since.isoformat(),
-            "until": self.until and self.until.isoformat(),
-        }
+        # jobs of before have no word of a loss, and are compared by all
+        left_out = None if self.accept_loss else {"accept_loss"}
+        values = TypeAdapter(LoadRequest).dump_python(self, mode="json", exclude=left_out)
+        return {**values, "version": VERSION}
 
 
 def read_request(parameters: Mapping[str, Any]) -> LoadRequest:
@@ -53,17 +51,12 @@ def read_request(parameters: Mapping[str, Any]) -> LoadRequest:
 
     Raises UsageError for one of another version.
     """
-    stored = dict(parameters)
-    if stored.pop("version", None) != VERSION:
+    if parameters.get("version") != VERSION:
         raise UsageError(
             "the load was recorded by another version of quotemill",
             hint="retry it with that version",
         )
-    for name in ("since", "until"):
-        stored[name] = date.fromisoformat(stored[name]) if stored[name] else None
-    for name in ("datasets", "keys"):
-        stored[name] = None if stored[name] is None else tuple(stored[name])
-    return LoadRequest(**stored)
+    return TypeAdapter(LoadRequest).validate_python(parameters)
 
 
 def unknown_dataset(names: Sequence[str], known: Sequence[str]) -> UsageError:

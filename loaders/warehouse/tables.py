@@ -6,6 +6,7 @@ a full dbt build works for a user of one source, and dlt never has to guess a ty
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
 import pyarrow as pa
@@ -140,19 +141,14 @@ def landed_table(
     key: tuple[str, ...],
     *,
     nullable: Iterable[str] = (),
-    indexes: tuple[tuple[str, ...], ...] = (),
-    whole: tuple[str, ...] = (),
     most: Mapping[str, int] | None = None,
     entity: str | None = "code",
     day: str | None = "trade_date",
-    time: str | None = None,
-    numbered: bool = False,
-    chunk: str = "1 month",
-    time_setting: str | None = None,
+    **others: Any,
 ) -> LandedTable:
     """Declare a table from its own fields; the standard fields are appended.
 
-    `most` may name more columns than the table has, so that tables share one list; an `entity` or
+    others: further fields of LandedTable. `most` may name more columns than the table has, so that tables share one list; an `entity` or
     `day` that is no column of it counts as none.
     """
     names = {name for name, _ in fields}
@@ -160,21 +156,7 @@ def landed_table(
     own = [pa.field(n, t, nullable=n in set(nullable)) for n, t in fields]
     limits = {n: (most or {})[n] for n, _ in fields if n in (most or {})}
     schema = pa.schema(own + STANDARD_FIELDS)
-    return LandedTable(
-        dataset,
-        name,
-        schema,
-        key,
-        indexes,
-        whole,
-        limits,
-        entity,
-        day,
-        time,
-        numbered,
-        chunk,
-        time_setting,
-    )
+    return LandedTable(dataset, name, schema, key, most=limits, entity=entity, day=day, **others)
 
 
 def create_tables(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> None:

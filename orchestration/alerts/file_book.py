@@ -8,23 +8,20 @@ import contextlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from loaders.files import whole_file
 from orchestration.alerts.book import Entry
-
-_TIMES = ("first_at", "last_at", "told_at", "recovered_at", "recovery_told_at")
 
 
 def read_entries(home: Path) -> dict[str, Entry]:
     """Entries by cause; none where the file is absent or damaged: sent twice beats not sent."""
     try:
-        rows = json.loads(_place(home).read_text("utf-8"))
-        for row in rows:
-            row |= {name: row[name] and datetime.fromisoformat(row[name]) for name in _TIMES}
-        return {row["cause"]: Entry(**row) for row in rows}
-    except (OSError, ValueError, TypeError, KeyError):
+        entries = TypeAdapter(list[Entry]).validate_json(_place(home).read_bytes())
+        return {entry.cause: entry for entry in entries}
+    except (OSError, ValueError):
         return {}
 
 

@@ -19,6 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pydantic import TypeAdapter
+
 from loaders import log, sources
 from orchestration.checks.result_file import write_result
 from quotemill.errors import DataQualityError, UsageError
@@ -272,12 +274,8 @@ def _read_stored(home: Path) -> dict[str, Last]:
     Empty if the file is missing or damaged: scanning twice is better than not at all.
     """
     try:
-        stored = json.loads((home / _LAST).read_text("utf-8"))
-        return {
-            name: Last(datetime.fromisoformat(scan["until"]), tuple(map(str, scan["kinds"])))
-            for name, scan in stored.items()
-        }
-    except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        return TypeAdapter(dict[str, Last]).validate_json((home / _LAST).read_bytes())
+    except (OSError, ValueError):
         return {}
 
 

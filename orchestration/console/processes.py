@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import TypeAdapter
+
 from loaders import log
 from loaders.files import lock, whole_file
 from orchestration.console.errors import Busy, NotThere
@@ -54,6 +56,9 @@ class Command:
     @property
     def text(self) -> str:
         return " ".join(self.words)
+
+
+_STORED = TypeAdapter(Command)
 
 
 @dataclass(frozen=True)
@@ -255,17 +260,10 @@ class Commands:
 
     def _read(self, run_id: str) -> Command | None:
         try:
-            stored = json.loads(self._path(run_id, "json").read_text("utf-8"))
-            return Command(
-                run_id,
-                tuple(map(str, stored["words"])),
-                int(stored["pid"]),
-                datetime.fromisoformat(stored["started_at"]),
-                str(stored["origin"]),
-                self._is_running(run_id),
-            )
-        except (OSError, ValueError, KeyError, TypeError):
+            stored = _STORED.validate_json(self._path(run_id, "json").read_bytes())
+        except (OSError, ValueError):
             return None
+        return replace(stored, run_id=run_id, is_running=self._is_running(run_id))
 
     def _is_running(self, run_id: str) -> bool:
         """Whether the process lives: it holds the lock until its end."""
