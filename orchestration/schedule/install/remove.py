@@ -7,7 +7,6 @@ from pathlib import Path
 from orchestration.schedule.install import cron, launchd, systemd, write
 from orchestration.schedule.install.place import MARK, Place
 from orchestration.schedule.install.systemd import PREFIX
-from quotemill.errors import SettingsError
 
 
 def own_units(here: Place, folder: Path) -> list[Path]:
@@ -21,12 +20,8 @@ def own_units(here: Place, folder: Path) -> list[Path]:
     ours = {path: text for path, text in texts.items() if MARK in text}
     for path, text in ours.items():
         other = systemd.folder_of(text)
-        if other not in (own, None):
-            raise SettingsError(
-                f"{path} starts the jobs of {other}, which would not run any more",
-                hint=f"`quotemill schedule uninstall --systemd` in {other}; or leave it, and start "
-                f"those of {own} by `quotemill schedule serve`",
-            )
+        way_out = f"`quotemill schedule uninstall --systemd` in {other}"
+        write.refuse_another(str(path), other, own, way_out)
     return list(ours)
 
 

@@ -59,7 +59,7 @@ def refuse_foreign_agent(path: Path, agent: bytes) -> None:
             f"{path} was not written by an install", hint="rename or remove it"
         ) from None
     way_out = f"launchctl bootout gui/$(id -u)/{launchd.LABEL}; rm {shlex.quote(str(path))}"
-    _refuse_another(str(path), other, launchd.folder_of(agent), way_out)
+    refuse_another(str(path), other, launchd.folder_of(agent), way_out)
 
 
 def crontab(block: str) -> None:
@@ -78,7 +78,7 @@ def read_crontab(block: str) -> str:
         raise SettingsError(f"crontab -l fails: {why}", hint="nothing was changed; fix that first")
     present = listed.stdout if listed.returncode == 0 else ""
     way_out = f"`crontab -e` removes it: from {cron.BEGIN} to {cron.END}"
-    _refuse_another("the crontab", cron.folder_of(present), cron.folder_of(block), way_out)
+    refuse_another("the crontab", cron.folder_of(present), cron.folder_of(block), way_out)
     return present
 
 
@@ -106,8 +106,8 @@ def _crontab(option: str, text: str | None = None) -> subprocess.CompletedProces
         ) from None
 
 
-def _refuse_another(what: str, other: str | None, here: str | None, way_out: str) -> None:
-    """An install takes the place of its own folder's alone."""
+def refuse_another(what: str, other: str | None, here: str | None, way_out: str) -> None:
+    """Refuse the install of another folder: only its own may be replaced or removed."""
     if other is not None and other != here:
         raise SettingsError(
             f"{what} starts the jobs of {other}, which would not run any more",
