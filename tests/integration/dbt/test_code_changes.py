@@ -244,26 +244,25 @@ CHAINS = {
 }
 
 
-@pytest.mark.parametrize("known", [None, "sz000099,sz000199,2025-03-05,notice"])
 @pytest.mark.parametrize("chain", CHAINS)
 def test_a_stock_with_three_codes_counts_once_under_the_last(
-    conn: psycopg.Connection, dbt: Dbt, chain: str, known: str | None
+    conn: psycopg.Connection, dbt: Dbt, chain: str
 ) -> None:
-    """By the lines that the finding proposes."""
-    first, second, last = (LONG[days] for days in CHAINS[chain])
-    codes = ("sz000099", "sz000199", "sz001899")
-    walks = zip(codes, (first, second, last), strict=True)
-    land_walks(conn, *(walk(*each) for each in walks), walk("sz000001", LONG, 500))
-    if known:
-        add_line(conn, "code_changes_known", known)
+    """By the lines that the finding proposes; of the second stock one is there before."""
+    days = [LONG[part] for part in CHAINS[chain]]
+    unknown, known = ("sz000099", "sz000199", "sz001899"), ("sz000098", "sz000198", "sz001898")
+    for codes, start in ((unknown, 900), (known, 1500)):
+        land_walks(conn, *(walk(*each, start) for each in zip(codes, days, strict=True)))
+    land_walks(conn, walk("sz000001", LONG, 500))
+    add_line(conn, "code_changes_known", f"{known[0]},{known[1]},2025-03-05,notice")
 
-    def built(*arguments: str) -> list[object]:
+    def built(*arguments: str) -> list[list[tuple[object, ...]]]:
         assert dbt(*COUNTS, *arguments).success
-        assert counts(conn, "sz") == {2}
+        assert counts(conn, "sz") == {3}
         assert counts(conn, "sz", "suspended_count") == {0}
         queries = (
             "select old_code, new_code, valid_from from market.code_changes "
-            "where new_code = 'sz001899'",
+            "where new_code like 'sz00189_'",
             "select code, current_code, former_code from market.symbol_dim",
             "select * from market.market_stats_snapshot",
             "select code, traded_code, trade_date, close from market.kline_daily_joined",
@@ -271,22 +270,27 @@ def test_a_stock_with_three_codes_counts_once_under_the_last(
         return [conn.execute(f"{query} order by 1, 2, 3".encode()).fetchall() for query in queries]
 
     assert dbt(*COUNTS).success
-    evidences = conn.execute("select evidence from qa.qa_code_changes where severity <> 'info'")
-    lines = [re.findall(r"add (\S+) and the source", text)[0] for (text,) in evidences]
-    assert len(lines) == (1 if known else 2)
-    for line in lines:
+    findings = conn.execute(
+        "select subject, evidence from qa.qa_code_changes where severity <> 'info' order by 1"
+    ).fetchall()
+    assert [subject for subject, _ in findings] == sorted([*known[1:2], *unknown[:2]])
+    for _, text in findings:
+        [line] = re.findall(r"add (\S+) and the source", text)
         add_line(conn, "code_changes_known", f"{line},notice")
 
     after = built()
     changes, dimension, _, joined_bars = after
-    assert [row[:2] for row in changes] == [(code, codes[2]) for code in codes[:2]]
-    assert dimension[1:] == [
-        (codes[0], codes[2], None),
-        (codes[1], codes[2], None),
-        (codes[2], codes[2], codes[1]),
-    ]
-    assert [row[2] for row in joined_bars if row[0] == codes[2]] == LONG
-    assert len(joined_bars) == 2 * len(LONG)
+    for codes in (unknown, known):
+        assert [row[:2] for row in changes if row[1] == codes[2]] == [
+            (code, codes[2]) for code in codes[:2]
+        ]
+        assert [row for row in dimension if row[0] in codes] == [
+            (codes[0], codes[2], None),
+            (codes[1], codes[2], None),
+            (codes[2], codes[2], codes[1]),
+        ]
+        assert [row[2] for row in joined_bars if row[0] == codes[2]] == LONG
+    assert len(joined_bars) == 3 * len(LONG)
     assert conn.execute("select severity from qa.qa_code_changes").fetchall() == [("info",)]
     assert built("--full-refresh") == after
 
