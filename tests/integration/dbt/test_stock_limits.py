@@ -225,8 +225,6 @@ def test_a_bar_before_the_listing_is_none_of_a_new_one(conn: Conn, dbt: Dbt) -> 
     assert dbt(*LIMITS).success
     expected += [("new_listing", "0"), ("new_listing", "1")]
     assert limits(conn, "sh600000", columns) == expected
-    assert dbt(*LIMITS, "--full-refresh").success
-    assert limits(conn, "sh600000", columns) == expected
 
 
 @pytest.mark.usefixtures("models")
