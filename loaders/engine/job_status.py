@@ -66,7 +66,9 @@ class Part:
     """A dataset of a job.
 
     `reached` keys have an answer, which may still land while the dataset runs; `is_held`: none
-    advances now. `seconds` is its run time, None before it starts.
+    advances now. `seconds` is its run time, None before it starts. `rate` is in keys a second,
+    those that were skipped took no time; `left` seconds to its end at this rate, None while it does
+    not run, or is held.
     """
 
     dataset: str
@@ -81,20 +83,8 @@ class Part:
     is_pending: bool
     is_held: bool
     seconds: float | None
-
-    @property
-    def rate(self) -> float | None:
-        """Keys a second; those that were skipped took no time."""
-        asked = self.reached - self.skipped
-        return asked / self.seconds if asked and self.seconds else None
-
-    @property
-    def left(self) -> float | None:
-        """Seconds to its end at this rate; None while it does not run, or is held."""
-        rate = self.rate
-        if not (rate and self.is_running) or self.is_held:
-            return None
-        return (self.keys - self.reached) / rate
+    rate: float | None
+    left: float | None
 
 
 @dataclass(frozen=True)
@@ -125,9 +115,8 @@ class JobView:
     @property
     def rate(self) -> float | None:
         """Keys a second since its start; those that were skipped took no time."""
-        asked = self.reached - sum(part.skipped for part in self.parts)
-        seconds = self.job["seconds"]
-        return asked / seconds if asked and seconds else None
+        skipped = sum(part.skipped for part in self.parts)
+        return _find_rate(self.reached - skipped, self.job["seconds"])
 
     @property
     def left(self) -> float | None:
@@ -140,7 +129,7 @@ class JobView:
         return (self.keys - self.reached) / rate
 
     def as_json(self) -> dict[str, Any]:
-        parts = [asdict(part) | {"rate": part.rate, "left": part.left} for part in self.parts]
+        parts = [asdict(part) for part in self.parts]
         names = ("dataset", "key", "reason")
         failures = [dict(zip(names, failure, strict=True)) for failure in self.failures]
         return {**self.job, "parts": parts, "failures": failures}
@@ -155,10 +144,20 @@ def read_job(warehouse: Warehouse, job_id: int) -> JobView:
             # the tasks of a killed job ended with it
             values = {"job_id": job_id, "is_alive": job["status"] == "running"}
             parts = cur.execute(_PARTS, values | {"is_held": job["held_by"] is not None})
-            shown = tuple(Part(**row) for row in parts)
+            shown = tuple(map(_describe_part, parts))
         return JobView(job, shown, tuple(conn.execute(_FAILED, (job_id,)).fetchall()))
 
     return warehouse.ask(read)
+
+
+def _describe_part(row: Mapping[str, Any]) -> Part:
+    rate = _find_rate(row["reached"] - row["skipped"], row["seconds"])
+    advances = rate and row["is_running"] and not row["is_held"]
+    return Part(**row, rate=rate, left=(row["keys"] - row["reached"]) / rate if advances else None)
+
+
+def _find_rate(asked: int, seconds: float | None) -> float | None:
+    return asked / seconds if asked and seconds else None
 
 
 def read_tasks(warehouse: Warehouse, job_id: int) -> list[dict[str, Any]]:

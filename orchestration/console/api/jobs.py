@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from loaders.engine import job_list, job_status
-from loaders.engine.job_status import JobView
+from loaders.engine.job_status import JobView, Part
 from orchestration.console.api.answers import Answer, JobId, Limit
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere, scrub
@@ -62,25 +62,6 @@ class JobRow(Answer):
     rows_new: int
     rows_changed: int
     rows_unchanged: int
-
-
-class Part(Answer):
-    """A dataset of a load: keys with an answer, a rate in keys a second, seconds left."""
-
-    dataset: str
-    keys: int
-    reached: int
-    done: int
-    skipped: int
-    failed: int
-    rows_new: int
-    rows_changed: int
-    is_running: bool
-    is_pending: bool
-    is_held: bool
-    seconds: float | None
-    rate: float | None
-    left: float | None
 
 
 class Task(Answer):
