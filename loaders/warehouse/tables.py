@@ -148,7 +148,9 @@ def landed_table(
 ) -> LandedTable:
     """Declare a table from its own fields; the standard fields are appended.
 
-    others: further fields of LandedTable. `most` may name more columns than the table has, so that tables share one list; an `entity` or
+    others: further fields of LandedTable
+
+    `most` may name more columns than the table has, so that tables share one list; an `entity` or
     `day` that is no column of it counts as none.
     """
     names = {name for name, _ in fields}

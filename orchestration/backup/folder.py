@@ -77,15 +77,6 @@ def is_on_warehouse_disk(settings: Settings, root: Path) -> bool:
     return existing_parent(root).stat().st_dev == home.stat().st_dev
 
 
-def make(root: Path, home: Path) -> None:
-    """Make the folder of backups, and of those above it at most the home.
-
-    Raises SettingsError as `check_place`.
-    """
-    check_place(root, home)
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
 def check_place(root: Path, home: Path) -> None:
     """Make sure that backups go to the disk that they are meant for.
 

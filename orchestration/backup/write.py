@@ -74,7 +74,8 @@ def back_up(
     own = migrate.warehouse_id(warehouse)
     root = folders.backup_root(settings, folder)
     with folders.usable(root):
-        folders.make(root, settings.home)
+        folders.check_place(root, settings.home)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with folders.lock(root):
             folders.discard_unfinished(root)
             for damaged in folders.scan(root)[1]:
