@@ -207,10 +207,11 @@ class _Work:
         target, tallies = self.target, self.tally_all(result)
         for symbol, chosen in self.chosen.items():
             is_whole = target.run_type != RECAPTURE
+            # a symbol without contracts too: its tally lands, and no source is unavailable
             yield Outcome(
                 make_key(symbol, target.point),
                 self._take_waiting(),
-                cursor=target.cursor if chosen else None,
+                cursor=target.cursor if is_whole or chosen else None,
                 cursor_key=symbol,
                 failure=self._describe_failure(symbol) if is_whole or chosen else None,
                 beside=tallies,

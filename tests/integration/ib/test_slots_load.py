@@ -234,7 +234,7 @@ def test_an_unknown_symbol_costs_the_others_nothing(
         assert due("09:25:00") == [("session_contract", 6)]
         assert any("line 4: unknown form of symbol 'aapl'" in line for line in made.heard.lines)
         assert due("09:26:00") == []
-        captured = [("chain_snapshot", 0), ("session_contract", 6), ("chain_snapshot", 4)]
+        captured = [("chain_snapshot", 0), ("session_contract", 6), ("chain_snapshot", 6)]
         assert due("10:00:05") == captured
         made.sandbox.log.clear()
         assert due("10:01:00") == due("10:20:00") == []
