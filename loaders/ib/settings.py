@@ -75,12 +75,10 @@ class IbSettings(Section):
     settle: Seconds = Field(
         1.0, ge=0, description="how long a complete quote may miss its end before it is cancelled"
     )
-    connectivity_wait: Seconds = Field(
-        60.0, ge=0, description="longest wait of a batch for a gateway that lost its servers"
-    )
     retry_waits: list[Seconds] = Field(
         [30.0, 60.0, 120.0, 240.0],
-        description="pauses before a lost connection is opened again, and after pacing violations",
+        description="pauses before a lost connection is opened again, after pacing violations, and "
+        "while the gateway is without its servers",
     )
     messages_per_second: int = Field(
         40, ge=1, le=50, description="messages on the wire; the gateway takes 50"

@@ -98,7 +98,6 @@ def open_context(
         clock=frozen if as_of else None,
         sleep=pause,
         cancelling=lambda: made[0].must_stop_waiting(),
-        time_left=lambda: made[0].capture_seconds(),
         first_waits=in_grace if is_urgent else (),
     ) as gateway:
         made.append(Context(load, gateway, waits(load.cancelling)))

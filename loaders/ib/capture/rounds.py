@@ -1,9 +1,10 @@
 """Quotes of many contracts at one time: rounds of batches, back-off, no contract silently absent.
 
 A round requests batch after batch. Failures that may pass (pacing, a broken connection, no answer)
-are requested again in a further round, after the next of `retry_waits` and by a new connection; a
-round that got something starts the waits from the first again. What no round got keeps its failure,
-and is `spent`.
+are requested again in a further round, after the next of `retry_waits` and by a new connection, but
+by the old one if the gateway lost its servers: a new one would not know of it. A round that got
+something starts the waits from the first again. What no round got keeps its failure, and is
+`spent`.
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -23,7 +24,7 @@ from quotemill.errors import UpstreamError
 # failures that need a pause; the adapter itself waits for a connection that broke
 PACED = (error_codes.PACING, error_codes.NO_LINES, error_codes.COMPETING_SESSION)
 # failures that may pass at once
-PASSING = (*PACED, error_codes.GATEWAY_GONE, "connectivity")
+PASSING = (*PACED, error_codes.GATEWAY_GONE, error_codes.CONNECTIVITY)
 # and those that may pass later: the slot lacks the contract
 LATER = (
     *PASSING,
@@ -184,12 +185,15 @@ class Capturer:
         if self.now() + timedelta(seconds=seconds) >= self.deadline:
             return False
         is_paced = bool(reasons & set(PACED))
-        when = f"in {seconds:g} s" if is_paced else "by a new connection"
+        waits = is_paced or error_codes.CONNECTIVITY in reasons
+        when = f"in {seconds:g} s" if waits else "by a new connection"
         self.report(f"{', '.join(sorted(reasons))}: {len(left)} contracts again {when}")
         if is_paced:
             self.bucket.slow_down()
+        if waits:
             self.waits.pause(seconds)
-        self.gateway.reconnect()
+        if reasons != {error_codes.CONNECTIVITY}:
+            self.gateway.reconnect()
         count("retries", len(left))
         return True
 

@@ -81,7 +81,8 @@ async def find_underlying(
             places = ", ".join(sorted(_exchange(row.contract) for row in listings))
             kind = "stocks" if is_stock else "indices"
             raise RequestFailed(
-                f"the gateway knows {len(listings)} {kind} {symbol}: {places}; name one in the column exchange of the universe",
+                f"the gateway knows {len(listings)} {kind} {symbol}: {places}; "
+                "name one in the column exchange of the universe",
                 None,
             )
         row, contract = listings[0], listings[0].contract
@@ -128,11 +129,10 @@ async def previous_close(
 ) -> PreviousClose:
     """The close by the newest daily bar before today, else by a quote.
 
-    Without `by_history`, or while that farm is known to be broken, only by a quote: of the first of
-    `data_types` that is permitted.
+    Without `by_history` only by a quote: of the first of `data_types` that is permitted.
     """
     failure: Failure | None = None
-    if by_history and connection.health.is_good("history"):
+    if by_history:
         bars, failure = await connection.bars(
             underlying.conid, "5 D", "1 day", patience.timeout, route=underlying.route
         )

@@ -6,7 +6,6 @@ never sleeps and a test needs no time.
 """
 
 import asyncio
-import math
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -61,15 +60,14 @@ def open_gateway(
     clock: Clock | None = None,
     sleep: Sleep = time.sleep,
     cancelling: Callable[[], bool] = lambda: False,
-    time_left: Callable[[], float] = lambda: math.inf,
     first_waits: Sequence[float] = (),
 ) -> Iterator["Gateway"]:
     """A gateway for as long as the context lasts; nothing is opened before the first request.
 
     `clock` (UTC) and `sleep` stand in for those of the machine. A first connection is tried again
     after each of `first_waits`; one that was lost at once, and then after each of
-    `settings.retry_waits`. `cancelling` ends pauses early; a gateway without its servers is awaited
-    for `time_left` seconds at most. Raises SettingsError without a host, IbMissing.
+    `settings.retry_waits`. `cancelling` ends pauses early. Raises SettingsError without a host,
+    IbMissing.
     """
     if settings.host is None:
         raise SettingsError(
@@ -78,7 +76,7 @@ def open_gateway(
         )
     check_client()
     read_codes()
-    gateway = Gateway(settings, clock, sleep, cancelling, time_left, first_waits)
+    gateway = Gateway(settings, clock, sleep, cancelling, first_waits)
     try:
         yield gateway
     finally:
@@ -100,11 +98,10 @@ class Gateway:
         clock: Clock | None,
         sleep: Sleep,
         cancelling: Callable[[], bool],
-        time_left: Callable[[], float],
         first_waits: Sequence[float],
     ) -> None:
         self._settings, self._clock, self._first_waits = settings, clock, first_waits
-        self._sleep, self._cancelling, self._time_left = sleep, cancelling, time_left
+        self._sleep, self._cancelling = sleep, cancelling
         self._connection: Connection | None = None
         self._was_open = False
         self._client_id: int | None = None
@@ -164,7 +161,7 @@ class Gateway:
         s = self._settings
         ids = dict.fromkeys([self._client_id or s.client_id, s.client_id, *s.client_id_pool])
         for client_id in ids:
-            connection = Connection(self._on_message, self._rate, s.connectivity_wait)
+            connection = Connection(self._on_message, self._rate)
             try:
                 await connection.open(s.host or "", s.port, client_id, s.connect_timeout)
             except ClientIdTaken:
@@ -396,5 +393,4 @@ class Gateway:
         return Batch(connection, self._patience(timeout), lines, self._stamping)
 
     def _patience(self, timeout: float | None) -> Patience:
-        s, left = self._settings, max(0.0, self._time_left())
-        return Patience(timeout or s.quote_timeout, s.settle, min(s.connectivity_wait, left))
+        return Patience(timeout or self._settings.quote_timeout, self._settings.settle)

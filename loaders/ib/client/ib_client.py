@@ -17,13 +17,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from loaders.ib.client.error_codes import (
+    CUT_OFF,
     GATEWAY_GONE,
     NO_ANSWER,
+    RESTORED,
     UNKNOWN,
     classify_code,
 )
 from loaders.ib.client.events import mask
-from loaders.ib.client.health import RESTORED_EMPTY, Farm, Health
 from loaders.ib.client.open_request import (
     ADVISORY,
     BROKE,
@@ -64,13 +65,13 @@ class Connection:
     """A connection.
 
     on_message  gets (request, code, text, conid) of everything that the gateway says, masked
-    outage      seconds that a request waits for a gateway that lost its servers
+    is_cut_off  whether the gateway has lost its servers, by its own words
+    cut_offs    how often it said so
     """
 
     nothing = Ticker()  # of a line on which nothing came
 
-    def __init__(self, on_message: OnMessage, messages_per_second: int, outage: float) -> None:
-        self._outage = outage
+    def __init__(self, on_message: OnMessage, messages_per_second: int) -> None:
         self._ib = IB()
         self._ib.client.MaxRequests = messages_per_second
         self._ib.RaiseRequestErrors = False
@@ -81,7 +82,7 @@ class Connection:
         self.is_silent = False  # left, because the gateway answered nothing any more
         self._data_type: int | None = None
         self.lost_messages = 0  # refused by the gateway, because too many came
-        self.health = Health()
+        self.is_cut_off, self.cut_offs = False, 0
         self.client_id = 0
         self.time_zone: str | None = None  # of the log-in, as the first message names it
         self._greeting = b""
@@ -197,11 +198,11 @@ class Connection:
         if code == TOO_FAST and request is None:
             self.lost_messages += 1
             self.slow_down()
-        self.health.hear(code, text)
-        if code == RESTORED_EMPTY:
-            for other in self._requests.values():
-                other.is_forgotten = True
-                other.changed.set()
+        if code in CUT_OFF:
+            self.is_cut_off = True
+            self.cut_offs += 1
+        elif code in RESTORED:
+            self.is_cut_off = False
 
     async def server_time(self, timeout: float) -> datetime:
         count("requests")
@@ -231,16 +232,14 @@ class Connection:
         """`ContractDetails` of what fits a description in the library's own names."""
         described = Contract(**contract)
         send = self._ib.client.reqContractDetails
-        return await self._answer(lambda n: send(n, described), timeout, "contracts", described)
+        return await self._answer(lambda n: send(n, described), timeout, described)
 
     async def chains(
         self, symbol: str, sec_type: str, conid: int, timeout: float
     ) -> tuple[list[Any], Failure | None]:
         """An `OptionChain` for each exchange and trading class."""
         send = self._ib.client.reqSecDefOptParams
-        return await self._answer(
-            lambda n: send(n, symbol, "", sec_type, conid), timeout, "contracts"
-        )
+        return await self._answer(lambda n: send(n, symbol, "", sec_type, conid), timeout)
 
     async def bars(
         self,
@@ -259,22 +258,19 @@ class Connection:
             # times within a day as seconds: a zone of the log-in such as HKT has no known name
             client.reqHistoricalData(number, contract, "", duration, size, what, True, 2, False, [])
 
-        return await self._answer(send, timeout, "history", contract)
+        return await self._answer(send, timeout, contract)
 
     async def _answer(
-        self, send: Callable[[int], object], timeout: float, farm: Farm, contract: Any = None
+        self, send: Callable[[int], object], timeout: float, contract: Any = None
     ) -> tuple[list[Any], Failure | None]:
-        """An answer; requested once more if the gateway had lost the servers that it needs."""
-        rows, failure = await self._answer_once(send, timeout, contract)
-        unanswered = failure is not None and failure.error_type == NO_ANSWER
-        is_lost = unanswered and not self.health.is_good(farm)
-        if is_lost and await self.health.wait(self._outage, farm):
-            return await self._answer_once(send, timeout, contract)
-        if unanswered and not is_lost:
+        rows, failure = await self._wait_for(send, timeout, contract)
+        # one that is cut off from its servers answers nothing, and is alive
+        is_unanswered = failure is not None and failure.error_type == NO_ANSWER
+        if is_unanswered and not self.is_cut_off:
             await self.is_alive()
         return rows, failure
 
-    async def _answer_once(
+    async def _wait_for(
         self, send: Callable[[int], object], timeout: float, contract: Any
     ) -> tuple[list[Any], Failure | None]:
         request = self._start(contract)

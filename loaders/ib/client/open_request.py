@@ -28,7 +28,6 @@ class Request:
         self.number, self.conid, self.started = number, conid, time.monotonic()
         self.codes: list[tuple[ErrorCode, str]] = []
         self.changed = asyncio.Event()
-        self.is_forgotten = False  # the gateway lost its subscriptions
         self._future = future
         future.add_done_callback(lambda _: self.changed.set())
 

@@ -11,15 +11,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, NO_PERMISSION, PACING, PARTIAL
-from loaders.ib.client.health import LOST
+from loaders.ib.client.error_codes import (
+    CONNECTIVITY,
+    CUT_OFF,
+    GATEWAY_GONE,
+    NO_ANSWER,
+    NO_PERMISSION,
+    PACING,
+    PARTIAL,
+)
 from loaders.ib.client.open_request import ADVISORY, BROKE
 from loaders.ib.client.values import SMART, Failure
 
 if TYPE_CHECKING:
     from loaders.ib.client.ib_client import Connection, Line
 
-MOST_REQUESTS = 3  # of one contract, while the gateway loses its servers and has them back
 Ticker = Any  # the client library's: NaN and None stand for what did not come
 Enough = Callable[[Ticker], bool]
 SILENT = Failure(GATEWAY_GONE, None, "the connection is open, and the gateway answers nothing")
@@ -29,14 +35,12 @@ SILENT = Failure(GATEWAY_GONE, None, "the connection is open, and the gateway an
 class Patience:
     """Longest waits in seconds.
 
-    timeout       for an answer
-    settle        for a complete answer to end
-    connectivity  for a gateway without its servers
+    timeout  for an answer
+    settle   for a complete answer to end
     """
 
     timeout: float
     settle: float
-    connectivity: float
 
 
 @dataclass(frozen=True)
@@ -97,32 +101,25 @@ async def read_line(
     `linger`: wait `settle` for more, or for the end of the snapshot, once there is enough.
     """
     started, lost = time.monotonic(), connection.lost_messages
-    for _ in range(MOST_REQUESTS):
-        try:
-            line = connection.open_line(conid, snapshot=snapshot, generic=generic, route=route)
-        except OSError:
-            return _make_reading(
-                connection, connection.nothing, Failure(GATEWAY_GONE, None, BROKE), started
-            )
-        try:
-            await _wait(line, enough, patience, linger=linger)
-            ticker, failure, request = line.ticker, _failure(line), line.request
-        finally:
-            line.leave()
-        missing = failure is None and not enough(ticker)
-        if request.is_forgotten and missing:
-            continue
-        if missing and not has_data(ticker) and not connection.health.is_good("quotes"):
-            if await connection.health.wait(patience.connectivity, "quotes"):
-                continue
-            failure = Failure("connectivity", LOST, "the gateway has lost its servers")
-            return _make_reading(connection, ticker, failure, started)
-        break
+    # it may be over when the line is: what it met brought nothing all the same
+    is_cut_off, cut_offs = connection.is_cut_off, connection.cut_offs
+    try:
+        line = connection.open_line(conid, snapshot=snapshot, generic=generic, route=route)
+    except OSError:
+        broke = Failure(GATEWAY_GONE, None, BROKE)
+        return _make_reading(connection, connection.nothing, broke, started)
+    try:
+        await _wait(line, enough, patience, linger=linger)
+        ticker, failure = line.ticker, _failure(line)
+    finally:
+        line.leave()
     if failure is None and not has_data(ticker):
-        if connection.lost_messages > lost:
+        if is_cut_off or connection.cut_offs > cut_offs:
+            failure = Failure(CONNECTIVITY, CUT_OFF[0], "the gateway has lost its servers")
+        elif connection.lost_messages > lost:
             failure = Failure(PACING, 100, "the request may be among those that were too many")
         else:
-            failure = request.explain_silence(f"nothing came for {patience.timeout:g} s")
+            failure = line.request.explain_silence(f"nothing came for {patience.timeout:g} s")
     return _make_reading(connection, ticker, failure, started)
 
 
@@ -141,7 +138,7 @@ async def _wait(line: "Line", enough: Enough, patience: Patience, *, linger: boo
     changed_at = time.monotonic()
     while (now := time.monotonic()) < deadline:
         request = line.request
-        if request.is_forgotten or request.is_lost:
+        if request.is_lost:
             return
         until = deadline
         if request.is_advised:

@@ -42,10 +42,6 @@ _KINDS: dict[str, Kind] = {
         "the gateway loses its servers (1100) and recovers (1101, subscriptions lost, or 1102)",
         {**A_WHILE, "code": "1102", **ONCE},
     ),
-    "farm": Kind(
-        "the farm of quotes (2103), history (2105) or contracts (2157) is broken for a while",
-        {**A_WHILE, "code": "2103", **ONCE},
-    ),
     "clock-off": Kind("the gateway's clock is this far ahead of the market's", {"seconds": "90"}),
     # limits
     "rate": Kind("limit of messages a second; the third breach disconnects", {"per_second": "50"}),

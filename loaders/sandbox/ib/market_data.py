@@ -28,18 +28,7 @@ DELAY = timedelta(minutes=15)
 BOOK_STAYS = timedelta(minutes=5)  # after the close the live book empties
 LIVE, FROZEN, DELAYED, DELAYED_FROZEN = 1, 2, 3, 4
 PARTIAL = (10090, 10091)  # codes after which a part of the ticks still flows
-# servers that a notice is about
-LOSSES = {1100: "all", 2110: "all", 2103: "quotes", 2105: "history", 2157: "contracts"}
-RECOVERIES = {
-    1101: "all",
-    1102: "all",
-    2104: "quotes",
-    2106: "history",
-    2107: "history",
-    2108: "quotes",
-    2158: "contracts",
-}
-RECOVERY_CODES = {2103: 2104, 2105: 2106, 2157: 2158}
+CUT_OFF, RESTORED = (1100, 2110), (1101, 1102)  # from the servers, and back
 CALL_INTEREST, PUT_INTEREST = 27, 28
 ABSURD = 1e8  # dollars a share
 
@@ -68,18 +57,12 @@ class MarketData:
         self, world: World, faults: FaultPlan, clock: VirtualClock, zone: ZoneInfo
     ) -> None:
         self.world, self.faults, self.clock, self.zone = world, faults, clock, zone
-        self._lost: set[str] = set()  # servers that do not answer
+        self.is_cut_off = False  # from the servers: nothing is answered
 
     def apply_notice(self, code: int) -> None:
-        """Lose or regain the servers that a notice to the clients is about."""
-        if code in LOSSES:
-            self._lost.add(LOSSES[code])
-        elif code in RECOVERIES:
-            back = RECOVERIES[code]
-            self._lost -= set(self._lost) if back == "all" else {back}
-
-    def has_lost(self, farm: str) -> bool:
-        return bool(self._lost & {farm, "all"})
+        """Lose or regain the servers, if a notice to the clients says so."""
+        if code in (*CUT_OFF, *RESTORED):
+            self.is_cut_off = code in CUT_OFF
 
     def strike(self, kind: str, instrument: Instrument) -> Rule | None:
         """The rule of a kind that strikes a contract now, counted."""

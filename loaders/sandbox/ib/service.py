@@ -118,14 +118,13 @@ class IbSandbox(Sandbox):
     def notice(self, code: int) -> None:
         """Send a message to every client.
 
-        1100 and 2110 stop all answers until 1101, which also drops the subscriptions, or 1102;
-        2103, 2105 and 2157 those of a farm, until 2104, 2106 and 2158.
+        1100 and 2110 stop all answers until 1101, which also drops the subscriptions, or 1102.
         """
         self._thread.call(lambda: self._send_notice(code))
 
     def lose_servers(self, seconds: float) -> None:
         """Send 1100 now and, after some real seconds, the recovery (1102)."""
-        self._thread.call(lambda: self.lose(1100, 1102, seconds=seconds))
+        self._thread.call(lambda: self.lose(1102, seconds))
 
     def drop_all(self) -> None:
         """Break every connection."""
@@ -210,9 +209,9 @@ class IbSandbox(Sandbox):
             if code == 1101:
                 session.forget_lines()
 
-    def lose(self, code: int, back: int, *, seconds: float) -> None:
-        """Send a notice of a loss now, and after some real seconds that of the recovery."""
-        self._send_notice(code)
+    def lose(self, back: int, seconds: float) -> None:
+        """Send the loss of the servers now, and after some real seconds their recovery."""
+        self._send_notice(1100)
 
         async def recover() -> None:
             await asyncio.sleep(seconds)

@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from loaders.sandbox.ib import contracts
-from loaders.sandbox.ib.market_data import RECOVERY_CODES
 from loaders.sandbox.ib.subscriptions import run_subscription
 from loaders.sandbox.ib.wire import (
     AMBIGUOUS,
@@ -109,7 +108,7 @@ class Session:
 
         def ask(fields: list[str]) -> None:
             self._asked[farm] += 1
-            if not self._stalls(farm, self._asked[farm]) and not self.market_data.has_lost(farm):
+            if not self._stalls(farm, self._asked[farm]) and not self.market_data.is_cut_off:
                 self._spawn(answer(self, fields))
 
         return ask
@@ -219,10 +218,7 @@ class Session:
             self._owner.restart(rule.number("seconds"))
             return
         if rule := faults.strike("connectivity", request=count):
-            self._owner.lose(1100, rule.integer("code"), seconds=rule.number("seconds"))
-        if rule := faults.strike("farm", request=count):
-            code = rule.integer("code")
-            self._owner.lose(code, RECOVERY_CODES[code], seconds=rule.number("seconds"))
+            self._owner.lose(rule.integer("code"), rule.number("seconds"))
         if faults.strike("pacing", request=count):
             self.error(request, 100)
             return

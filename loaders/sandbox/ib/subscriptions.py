@@ -30,7 +30,7 @@ async def run_subscription(
     late = data.number("greeks-late", "seconds", 0.0)
     end = data.number("snapshot-end", "seconds", SNAPSHOT_END)
     while True:
-        if not muted and not data.has_lost("quotes"):
+        if not muted and not data.is_cut_off:
             _send_quote(session, request, instrument, service)
             if not snapshot or late <= end:  # otherwise the snapshot ends before they come
                 await asyncio.sleep(late)

@@ -9,7 +9,6 @@ import pytest
 
 from loaders.engine.load import Load
 from loaders.ib.capture.rounds import Capturer
-from loaders.ib.client.gateway import Gateway
 from loaders.ib.slots import NEW_YORK, Session, require_session, within
 from tests.integration.ib.bench import Bench, bench, fifty_symbols
 
@@ -239,16 +238,3 @@ def test_an_older_slot_is_completed_no_more(made: Bench) -> None:
         "where snapshot_error group by 1"
     )
     assert made.rows(errors) == [("10:00", 16)]
-
-
-def test_a_gateway_without_servers_is_awaited_until_the_next_slot_is_near(made: Bench) -> None:
-    def nothing(_: float) -> None: ...
-
-    for left, expected in ((0.5, 0.5), (600.0, 2.0), (-3.0, 0.0)):
-        gateway = Gateway(
-            made.settings.ib, None, nothing, lambda: False, lambda left=left: left, ()
-        )
-        try:
-            assert gateway._patience(None).connectivity == expected
-        finally:
-            gateway.close()

@@ -17,7 +17,6 @@ FAULTS = (
     "restart:after={soon}:seconds=0.2",
     "pacing:after={soon}:times=3",
     "connectivity:after={soon}:seconds=0.2:code=1101",
-    "farm:after={soon}:seconds=0.2",
     "connectivity:after={soon}:seconds=0.2:code=1102",
     "lines:count=4",
     "rate:per_second=12",

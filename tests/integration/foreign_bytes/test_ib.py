@@ -26,7 +26,7 @@ LAST = date(2025, 6, 30)
 
 
 def connection() -> Connection:
-    return Connection(lambda *_: None, 40, 0.0)
+    return Connection(lambda *_: None, 40)
 
 
 @settings(max_examples=200)
@@ -116,7 +116,7 @@ def test_a_previous_close_is_a_quote_if_a_bar_cannot_be_read(bars: Sequence[Any]
     quote = Reading(SimpleNamespace(close=7.0), None, NOW, 0.0)
     with patch.object(contract_details, "read_single", return_value=quote):
         close = contract_details.previous_close(
-            gateway, STOCK, NOW, Patience(1, 0, 0), data_types=[1], by_history=True
+            gateway, STOCK, NOW, Patience(1, 0), data_types=[1], by_history=True
         )
         assert asyncio.run(close) == PreviousClose(Decimal(7), None, "ticker")
 
@@ -137,7 +137,6 @@ def answering(**rows: Any) -> Any:
         details=give("details"),
         chains=give("chains"),
         bars=bars,
-        health=SimpleNamespace(is_good=lambda _: True),
         use_data_type=lambda _: None,
     )
 

@@ -35,7 +35,6 @@ QUICK: dict[str, Any] = {
     "rate_limits": {"snapshot": {"per_minute": 6000}, "open_interest": {"per_minute": 6000}},
     "quote_timeout": 2.0,
     "settle": 0.05,
-    "connectivity_wait": 2.0,
     "connect_timeout": 3.0,
 }
 # a gateway allows 50 messages a second, which costs a test a second for 20 contracts; the tests of

@@ -187,7 +187,7 @@ def test_no_order_message_was_ever_sent(shared: Gateway, sandbox: IbSandbox) -> 
 
 def test_the_zone_of_the_log_in_may_come_in_pieces() -> None:
     async def greet() -> str | None:
-        connection = Connection(lambda *_: None, 50, 1.0)
+        connection = Connection(lambda *_: None, 50)
         for byte in b"\0\0\0\x24176\00020261119 10:00:00 Asia/Shanghai\0":
             connection._on_data(bytes([byte]))
         return connection.time_zone

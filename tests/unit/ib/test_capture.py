@@ -1,5 +1,6 @@
 """Batches, back-off and fallback, against a gateway with scripted answers."""
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -62,6 +63,19 @@ def test_refused_contracts_are_requested_again_after_growing_pauses() -> None:
     assert [p for p in time.pauses if p >= 30] == [30, 60]
     assert gateway.requests[-1] == (1, (3, 17))
     assert gateway.reconnects == 2
+
+
+def test_an_outage_is_waited_out_by_the_connection_that_knows_of_it() -> None:
+    tries = Counter[int]()
+
+    def answer(c: OptionContract, _: int) -> Quote:
+        tries[c.conid] += 1
+        return failed(c, "connectivity", code=1100) if tries[c.conid] <= 2 else quote(c)
+
+    result, gateway, time = capture(answer)
+    assert errors(result) == {}
+    assert [p for p in time.pauses if p >= 30][:2] == [30, 60]
+    assert gateway.reconnects == 0
 
 
 def test_a_contract_that_no_round_got_is_spent_and_keeps_its_failure() -> None:

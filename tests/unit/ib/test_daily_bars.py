@@ -15,7 +15,7 @@ from loaders.ib.client.values import Failure, Underlying
 from loaders.ib.errors import GatewayGone, GatewayTimeout, NotPermitted, PacingViolation
 
 STOCK = Underlying("AAPL", 265598, "NASDAQ")
-PATIENCE = Patience(1, 1, 1)
+PATIENCE = Patience(1, 1)
 
 
 class Connection:
