@@ -51,7 +51,7 @@ def land_futures(conn: psycopg.Connection) -> None:
 class FuturesChanges(SourceChanges):
     """Changes of schema raw_tq."""
 
-    def contract(self) -> str:
+    def _contract(self) -> str:
         return contract_of(self.random.choice(VARIETIES), self.random.choice(DELIVERIES))
 
     def land_futures_days(self) -> None:
@@ -89,24 +89,24 @@ class FuturesChanges(SourceChanges):
         raw.land(self.conn, "raw_tq.contract", [row])
 
     def delete_futures_contract(self) -> None:
-        self.delete("raw_tq.contract", f"contract = '{self.contract()}'")
+        self.delete("raw_tq.contract", f"contract = '{self._contract()}'")
 
     def land_futures_bars(self) -> None:
         price = self.random.choice((None, "70000", "71000.5"))
         held = self.random.randrange(100)
         rows = [
-            raw_futures.day_bar(self.contract(), day, price, held) | {"is_final": self.is_likely()}
+            raw_futures.day_bar(self._contract(), day, price, held) | {"is_final": self.is_likely()}
             for day in self.days_in_a_row(DAYS)
         ]
         raw.land(self.conn, "raw_tq.contract_daily", rows)
 
     def delete_futures_bars(self) -> None:
-        self.delete("raw_tq.contract_daily", f"contract = '{self.contract()}'")
+        self.delete("raw_tq.contract_daily", f"contract = '{self._contract()}'")
 
     def land_settlement(self) -> None:
         price = self.random.choice((None, 70000, 71000))
         rows: list[dict[str, object]] = [
-            {"contract": self.contract(), "trade_date": day, "settlement": price}
+            {"contract": self._contract(), "trade_date": day, "settlement": price}
             for day in self.days_in_a_row(DAYS)
         ]
         raw.land(self.conn, "raw_tq.settlement", rows)
@@ -126,17 +126,3 @@ class FuturesChanges(SourceChanges):
 
     def change_futures_setting(self) -> None:
         self.set("tq_route", ("backtest", "history"))
-
-    kinds = (
-        "land_futures_days",
-        "delete_futures_day",
-        "land_main_mapping",
-        "land_main_mapping",
-        "land_futures_contract",
-        "delete_futures_contract",
-        "land_futures_bars",
-        "delete_futures_bars",
-        "land_settlement",
-        "land_stored_day",
-        "change_futures_setting",
-    )

@@ -28,14 +28,14 @@ def land_market(conn: psycopg.Connection) -> None:
 class MarketChanges(SourceChanges):
     """Changes of schema raw_tdx."""
 
-    def price(self) -> str:
+    def _price(self) -> str:
         return f"{self.random.randrange(900, 1150) / 100:.2f}"
 
     def land_bars(self) -> None:
         codes = self.random.sample(CODES, self.random.randrange(1, len(CODES)))
         untraded = {"volume": 0, "amount": 0}
         bars = [
-            raw.bar(code, day, self.price(), is_final=self.is_likely())
+            raw.bar(code, day, self._price(), is_final=self.is_likely())
             | ({} if self.is_likely() else untraded)
             for day in self.days_in_a_row(DAYS)
             for code in codes
@@ -90,7 +90,7 @@ class MarketChanges(SourceChanges):
     def land_index_days(self) -> None:
         counts = {"up_count": self.random.randrange(9), "down_count": self.random.randrange(9)}
         bars = [
-            raw.bar(INDEX, day, self.price(), is_final=self.is_likely())
+            raw.bar(INDEX, day, self._price(), is_final=self.is_likely())
             | {"period": "day", "bar_end": f"{day} 07:00+00"}
             | counts
             for day in self.days_in_a_row(DAYS)
@@ -103,11 +103,11 @@ class MarketChanges(SourceChanges):
     def land_minutes(self) -> None:
         code, day = self.random.choice(CODES), self.random.choice(DAYS)
         ends = self.random.sample(raw.session_minutes(day), 3)
-        raw.land(self.conn, "kline_minute", [raw.minute(code, e, self.price()) for e in ends])
+        raw.land(self.conn, "kline_minute", [raw.minute(code, e, self._price()) for e in ends])
 
     def land_ticks(self) -> None:
         code, day = self.random.choice(CODES), self.random.choice(DAYS)
-        trades = [("09:31", self.price(), self.random.randrange(1, 2000), 0)]
+        trades = [("09:31", self._price(), self.random.randrange(1, 2000), 0)]
         raw.land(self.conn, "tick_trade", ticks(code, day, trades))
 
     def delete_ticks(self) -> None:
@@ -115,21 +115,3 @@ class MarketChanges(SourceChanges):
 
     def change_market_setting(self) -> None:
         self.set("corporate_actions", ("csv", "gbbq"))
-
-    kinds = (
-        "land_bars",
-        "land_bars",
-        "delete_bars",
-        "land_calendar",
-        "delete_calendar",
-        "land_action",
-        "land_capital",
-        "delete_capital",
-        "land_security",
-        "land_index_days",
-        "delete_index_day",
-        "land_minutes",
-        "land_ticks",
-        "delete_ticks",
-        "change_market_setting",
-    )

@@ -36,24 +36,24 @@ class OptionChanges(SourceChanges):
         day = self.random.choice(SESSIONS).day
         self.delete("raw_ib.session", f"trade_date = '{day}'")
 
-    def option(self) -> Option:
+    def _option(self) -> Option:
         return self.random.choice(OPTIONS)
 
     def land_contract_terms(self) -> None:
-        option = self.option()
+        option = self._option()
         expiry = option.expiry + self.random.choice((0, 7)) * timedelta(days=1)
         terms = {"multiplier": self.random.choice((10, 100)), "expiry": expiry}
         raw.land(self.conn, "raw_ib.contract", [option.row | terms])
 
     def land_former_contract(self) -> None:
-        option, day = self.option(), self.random.choice(SESSIONS).day
+        option, day = self._option(), self.random.choice(SESSIONS).day
         names = ("conid", "symbol", "trading_class", "expiry", "option_right", "local_symbol")
         terms = {name: option.row[name] for name in names}
         changed = {"strike": 2 * option.strike, "multiplier": 100, "valid_to": day}
         raw.land(self.conn, "raw_ib.former_contract", [terms | changed])
 
     def delete_contract(self) -> None:
-        self.delete("raw_ib.contract", f"conid = {self.option().conid}")
+        self.delete("raw_ib.contract", f"conid = {self._option().conid}")
 
     def discover_contracts(self) -> None:
         options = self.random.sample([*AAPL, *ADDED], 3)
@@ -61,7 +61,7 @@ class OptionChanges(SourceChanges):
 
     def delete_session_contract(self) -> None:
         day = self.random.choice(SESSIONS).day
-        condition = f"conid = {self.option().conid} and trade_date = '{day}'"
+        condition = f"conid = {self._option().conid} and trade_date = '{day}'"
         self.delete("raw_ib.session_contract", condition)
 
     def land_quotes(self) -> None:
@@ -76,7 +76,7 @@ class OptionChanges(SourceChanges):
 
     def delete_quotes(self) -> None:
         day = self.random.choice(SESSIONS).day
-        condition = f"conid = {self.option().conid} and trade_date = '{day}'"
+        condition = f"conid = {self._option().conid} and trade_date = '{day}'"
         table = self.random.choice(("raw_ib.chain_snapshot", "raw_ib.chain_close"))
         self.delete(table, condition)
 
@@ -130,21 +130,3 @@ class OptionChanges(SourceChanges):
             )
         )
         self.set(key, values)
-
-    kinds = (
-        "land_sessions",
-        "delete_session",
-        "land_contract_terms",
-        "land_former_contract",
-        "delete_contract",
-        "discover_contracts",
-        "delete_session_contract",
-        "land_quotes",
-        "delete_quotes",
-        "land_close",
-        "land_slot_run",
-        "land_open_interest",
-        "land_enrichment",
-        "land_underlying",
-        "change_option_setting",
-    )

@@ -15,11 +15,14 @@ _TABLES = {table.qualified: table for table in landed_tables()}
 class SourceChanges:
     """What the changes of every source need: chance, and deletions that the feed knows."""
 
-    kinds: tuple[str, ...] = ()  # names of its changes
-
     def __init__(self, conn: psycopg.Connection, chance: random.Random) -> None:
         self.conn = conn
         self.random = chance
+
+    @property
+    def kinds(self) -> list[str]:
+        """The names of its changes: the public methods of its class."""
+        return [name for name in vars(type(self)) if not name.startswith("_")]
 
     def days_in_a_row(self, days: Sequence[date]) -> list[date]:
         first = self.random.randrange(len(days))
