@@ -92,10 +92,13 @@ def is_notice(code: int) -> bool:
 
 def classify_code(code: int, message: str = "") -> ErrorCode:
     """The row of a code: the first whose text is in the message, else the one without a text."""
-    text = message.casefold()
     match = ErrorCode(code, "not in the table", "wait", NOTICE if is_notice(code) else UNKNOWN)
     for row in read_codes():
-        if row.code == code and row.message_has and re.search(row.message_has, text):
+        if (
+            row.code == code
+            and row.message_has
+            and re.search(row.message_has, message, re.IGNORECASE)
+        ):
             return row
         if row.code == code and not row.message_has:
             match = row

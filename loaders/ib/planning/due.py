@@ -211,6 +211,8 @@ def _find_lacking(question: Question, slot: Slot, symbols: Sequence[str]) -> lis
     if conn is not None and symbols:
         missing = landed.read_missing(conn, "chain_snapshot", day, slot.at, symbols, LATER)
     lacking = [symbol for symbol in symbols if missing.get(symbol)]
+    if symbols and not missing:
+        raise NotDue(f"discovery comes first: no contracts of {', '.join(symbols[:5])}")
     if not lacking:
         raise NotDue(f"the slot {slot.label} lacks no contract that may still answer")
     return lacking

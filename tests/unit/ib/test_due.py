@@ -42,7 +42,7 @@ def test_options_become_named_slots_and_days() -> None:
         "date": "2026-11-19",
         "pass": "manual",
     }
-    with pytest.raises(NotDue, match="the slot 10:00 lacks no contract"):
+    with pytest.raises(NotDue, match="discovery comes first: no contracts of AAPL"):
         resolved(make_request("snapshot", retry_missed="yes"), "2026-11-19T10:10:00")
 
 
@@ -90,7 +90,7 @@ def test_what_a_slot_that_is_over_lacks_is_not_asked_for() -> None:
     missed = {"retry_missed": "yes"}
     with pytest.raises(UsageError, match="09:30 is over"):
         resolved(make_request("snapshot", slot="09:30", **missed), "2026-11-19T10:10:00")
-    with pytest.raises(NotDue, match="the slot 10:00 lacks no contract"):
+    with pytest.raises(NotDue, match="discovery comes first: no contracts of AAPL"):
         resolved(make_request("snapshot", slot="10:00", **missed), "2026-11-19T10:10:00")
 
 

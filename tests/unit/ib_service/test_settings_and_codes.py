@@ -90,11 +90,15 @@ def test_the_loader_reads_each_line_of_the_seed(
     monkeypatch.setattr(error_codes, "find_project", lambda: own)
     header, *_ = seed.read_text("utf-8").splitlines()
     copy = folder / seed.name
-    for line, action in (("9876,,a new one,new,skip,,.", "skip"), ("9876,,a,b,jump,,.", None)):
+    for line, action in (
+        ("9876,,a new one,new,skip,,.", "skip"),
+        ("9876,Refused,its text in any case,new,degrade,,.", "degrade"),
+        ("9876,,a,b,jump,,.", None),
+    ):
         copy.write_text(f"{header}\n{line}\n", "utf-8")
         read_codes.cache_clear()
         if action:
-            assert classify_code(9876).action == action
+            assert classify_code(9876, "it was refused").action == action
         else:
             with pytest.raises(SettingsError, match="line 2: unknown action 'jump'"):
                 read_codes()
