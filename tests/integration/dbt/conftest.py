@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+import quotemill
 from loaders.sources import landed_tables
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.profiles import write_profile
@@ -259,3 +260,13 @@ def wait_for_others(conn: psycopg.Connection) -> None:
     )
     while conn.execute(others).fetchone():
         time.sleep(0.01)
+
+
+@pytest.fixture
+def market(
+    price_market: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[quotemill.Reader]:
+    """The Python reader over the small market, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    with quotemill.open(url=price_market, home=tmp_path) as reader:
+        yield reader

@@ -180,37 +180,29 @@ def test_minutes_of_one_day_are_read_from_their_chunk_only(
 
 
 @pytest.mark.parametrize("edition", ["none"], indirect=True)
-def test_dbt_refuses_an_old_version_before_anything_is_built(
-    edition: str, conn: psycopg.Connection, dbt: Dbt
-) -> None:
-    """A stand-in for its entry among the extensions."""
-    conn.execute("set allow_system_table_mods = on")
-    conn.execute(
-        "insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, "
-        "extversion) "
-        "values (99999, 'timescaledb', 10, 'public'::regnamespace, false, '2.17.2')"
-    )
-
-    outcome = dbt(*ONE)
-
-    assert not outcome.success
-    assert "TimescaleDB 2.17.2; the oldest supported version is 2.18.0" in outcome.error
-
-
-@pytest.mark.parametrize("edition", ["none"], indirect=True)
-def test_dbt_refuses_citus_beside_timescaledb_before_anything_is_built(
-    edition: str, conn: psycopg.Connection, dbt: Dbt
+@pytest.mark.parametrize(
+    ("extensions", "says"),
+    [
+        (
+            {"timescaledb": "2.17.2"},
+            "TimescaleDB 2.17.2; the oldest supported version is 2.18.0",
+        ),
+        ({"citus": "13.2-1", "timescaledb": "2.29.2"}, "both Citus and TimescaleDB"),
+    ],
+)
+def test_dbt_refuses_what_it_cannot_build_on_before_anything_is_built(
+    edition: str, conn: psycopg.Connection, dbt: Dbt, extensions: dict[str, str], says: str
 ) -> None:
     """Stand-ins for their entries among the extensions."""
     conn.execute("set allow_system_table_mods = on")
-    conn.execute(
-        "insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, "
-        "extversion) "
-        "values (99998, 'citus', 10, 'public'::regnamespace, false, '13.2-1'), "
-        "(99999, 'timescaledb', 10, 'public'::regnamespace, false, '2.29.2')"
-    )
+    for oid, (name, version) in enumerate(extensions.items(), 99998):
+        conn.execute(
+            "insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, "
+            "extversion) values (%s, %s, 10, 'public'::regnamespace, false, %s)",
+            (oid, name, version),
+        )
 
     outcome = dbt(*ONE)
 
     assert not outcome.success
-    assert "both Citus and TimescaleDB" in outcome.error
+    assert says in outcome.error

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -38,15 +37,6 @@ heavy = [name for name in ("dlt", "dbt", "tqsdk", "ib_insync", "pandas") if name
 peak = int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
 print(json.dumps({"rows": rows, "peak_mb": peak, "heavy": heavy}))
 """
-
-
-@pytest.fixture
-def market(
-    price_market: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[quotemill.Reader]:
-    monkeypatch.chdir(tmp_path)
-    with quotemill.open(url=price_market, home=tmp_path) as reader:
-        yield reader
 
 
 def test_bars_equal_the_tables_whatever_form_a_code_has(

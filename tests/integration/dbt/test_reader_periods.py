@@ -1,10 +1,9 @@
 """`import quotemill`: bars of weeks to years, and those of indices, folded as they are read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, datetime, time
 from decimal import Decimal
 from itertools import groupby, product
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -25,15 +24,6 @@ PERIODS: dict[str, Callable[[date], Any]] = {
     "1y": lambda day: day.year,
 }
 COUNTS = {"up_count": 1, "down_count": 2}
-
-
-@pytest.fixture
-def market(
-    price_market: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[quotemill.Reader]:
-    monkeypatch.chdir(tmp_path)
-    with quotemill.open(url=price_market, home=tmp_path) as reader:
-        yield reader
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """`import quotemill`: each table that users read, by the same filters, and the short methods."""
 
 import warnings
-from collections.abc import Iterator
 from datetime import date, datetime, time
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,15 +15,6 @@ from tests.integration.dbt.raw_futures import VARIETY
 
 OTHER = "sh600004"
 SCHEMAS = ("market", "futures", "options")
-
-
-@pytest.fixture
-def market(
-    price_market: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[quotemill.Reader]:
-    monkeypatch.chdir(tmp_path)
-    with quotemill.open(url=price_market, home=tmp_path) as reader:
-        yield reader
 
 
 def fill(price_market: str, table: str, *rows: tuple[Any, ...]) -> None:
