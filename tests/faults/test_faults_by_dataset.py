@@ -29,19 +29,20 @@ EXCHANGE = "sz"
 STOCK, FUND = "sz000001", "sz159915"
 CODES = frozenset({STOCK, "sz000002", FUND})
 ALL = frozenset({"all"})
+# of each dataset its table, and the route that is asked first
 TABLES = {
-    "codes": tables.SECURITY,
-    "trading_calendar": tables.TRADING_DAY,
-    "kline_daily": tables.KLINE_DAILY,
-    "stock_info": tables.STOCK_INFO,
-    "minute_1m": tables.KLINE_MINUTE,
-    "index_kline": tables.INDEX_KLINE,
-    "tick_trade": tables.TICK_TRADE,
-    "quote_snapshot": tables.QUOTE,
-    "market_stats_snapshot": tables.MARKET_STATS,
-    "kline_weekly": tables.KLINE_PERIOD,
-    "kline_5m": tables.KLINE_PERIOD,
-    "kline_adjusted": tables.KLINE_ADJUSTED,
+    "codes": (tables.SECURITY, "codes"),
+    "trading_calendar": (tables.TRADING_DAY, "workday/range"),
+    "kline_daily": (tables.KLINE_DAILY, "kline-all"),
+    "stock_info": (tables.STOCK_INFO, "stock-info"),
+    "minute_1m": (tables.KLINE_MINUTE, "kline-history"),
+    "index_kline": (tables.INDEX_KLINE, "index/all"),
+    "tick_trade": (tables.TICK_TRADE, "trade-history/full"),
+    "quote_snapshot": (tables.QUOTE, "batch-quote"),
+    "market_stats_snapshot": (tables.MARKET_STATS, "market-stats"),
+    "kline_weekly": (tables.KLINE_PERIOD, "kline-all"),
+    "kline_5m": (tables.KLINE_PERIOD, "kline-history"),
+    "kline_adjusted": (tables.KLINE_ADJUSTED, "kline-all/ths"),
 }
 BEYOND = "volume must be at most 1000000000000"
 LOW = "high must not be below low"
@@ -83,24 +84,10 @@ class Case:
 
 # one after the other on the first calls of a route, fewer than the tries of one call
 PASSING = ("reset:{}:first=1", "html:{}:nth=2", "cut:{}:nth=3", "error:{}:nth=4")
-MAIN_ROUTES = {
-    "codes": "codes",
-    "trading_calendar": "workday/range",
-    "kline_daily": "kline-all",
-    "stock_info": "stock-info",
-    "minute_1m": "kline-history",
-    "index_kline": "index/all",
-    "tick_trade": "trade-history/full",
-    "quote_snapshot": "batch-quote",
-    "market_stats_snapshot": "market-stats",
-    "kline_weekly": "kline-all",
-    "kline_5m": "kline-history",
-    "kline_adjusted": "kline-all/ths",
-}
 CASES = (
     *(
         Case(dataset, tuple(fault.format(route) for fault in PASSING))
-        for dataset, route in MAIN_ROUTES.items()
+        for dataset, (_, route) in TABLES.items()
     ),
     # the list is one moment's whole truth: emptied, halved or cut it would delist securities
     Case("codes", ("empty:codes",), ALL, "success without"),
@@ -278,7 +265,7 @@ def undisturbed(stages: Stages, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 def stored(loads: Bench, dataset: str) -> Rows:
     """The rows and published cursors of a dataset, apart from when and how they came."""
-    table = TABLES[dataset]
+    table, _ = TABLES[dataset]
     period = SOURCE.dataset(dataset).keys.part
     apart = ["_dlt_load_id", "file_no", "fetched_at", "source_route", "route_no", "source_label"]
     stored_rows = loads.rows(
