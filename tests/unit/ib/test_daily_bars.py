@@ -3,10 +3,10 @@
 import asyncio
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ib_async import BarData, Ticker
 
 from loaders.ib.client import daily_bars
 from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, NO_PERMISSION, PACING, PARTIAL
@@ -15,6 +15,9 @@ from loaders.ib.client.values import Failure, Underlying
 from loaders.ib.errors import GatewayGone, GatewayTimeout, NotPermitted, PacingViolation
 
 STOCK = Underlying("AAPL", 265598, "NASDAQ")
+BAR = SimpleNamespace(
+    date=date(2026, 11, 19), open=100.0, high=102.0, low=99.0, close=101.0, volume=5.0
+)
 PATIENCE = Patience(1, 1)
 
 
@@ -24,7 +27,7 @@ class Connection:
     async def bars(self, *_: object, what: str, **__: object) -> tuple[list[Any], Failure | None]:
         if what == "ADJUSTED_LAST":
             return [], Failure(NO_ANSWER, None, "nothing came")
-        return [BarData(date(2026, 11, 19), 100.0, 102.0, 99.0, 101.0, 5.0)], None
+        return [BAR], None
 
 
 def test_bars_outlive_a_failure_of_the_adjusted_ones() -> None:
@@ -52,7 +55,7 @@ def test_dividends_that_fail_are_not_none(
     why = Failure(failure, None, "it failed") if failure else None
 
     async def read_single(*_: object, **__: object) -> Reading:
-        return Reading(Ticker(), why, datetime.now(UTC), 0.1)
+        return Reading(SimpleNamespace(dividends=None), why, datetime.now(UTC), 0.1)
 
     monkeypatch.setattr(daily_bars, "read_single", read_single)
     connection: Any = None
