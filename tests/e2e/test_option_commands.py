@@ -147,7 +147,7 @@ def test_a_check_shows_what_the_account_may_read(place: Place, gateway: IbSandbo
         (("--task", "close", "--run-day"), 2, "--run-day does not go with --task close"),
         (("--date", "2026-11-26"), 2, "no trading day"),
         (("--task", "close"), 0, "the close snapshot is at 17:00"),
-        (("--retry-missed",), 0, "the slot 10:00 lacks no contract"),
+        (("--retry-missed",), 0, "discovery comes first: no contracts of"),
     ],
 )
 def test_bad_input_has_a_message_and_its_exit_code(
