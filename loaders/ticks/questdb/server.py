@@ -14,7 +14,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -71,6 +70,10 @@ w.stdout.level=ADVISORY,CRITICAL,ERROR
 """
 _LISTENS = re.compile(r"http-server listening on 127\.0\.0\.1:(\d+)")
 _REASONS = re.compile(r"could not|cannot|[Ii]nvalid|Exception|NetworkError|No space|^\* ")
+
+
+class PortTaken(SettingsError):
+    """Another program listens on the port."""
 
 
 @dataclass(frozen=True)
@@ -208,18 +211,6 @@ def _write_record(folder: Path, pid: int, address: Address) -> None:
     part.replace(folder / "server.json")
 
 
-def _last_port(folder: Path) -> int:
-    """The port of the last start, which consoles and bookmarks have; 0 if it is taken."""
-    port = int((_read_record(folder) or {}).get("port", 0))
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return 0
-    return port
-
-
 def _read_password(folder: Path, *, create: bool = False) -> str:
     path = folder / "password"
     if create and not path.exists():
@@ -247,13 +238,23 @@ def _start(
 ) -> Address:
     (folder / LOCK).write_text("")  # the number of an earlier server
     password = _read_password(folder, create=True)
-    port = settings.port or _last_port(folder)
-    _configure(folder, settings, password, {"http.net.bind.to": f"{HOST}:{port}", **conf})
-    server = _launch(folder, settings, java, jar, held)
-    (folder / LOCK).write_text(f"{server.pid}\n")  # for `stop` of another process
-    address = _await_ready(folder, server, password)
-    _write_record(folder, server.pid, address)
-    return address
+
+    def serve(port: int) -> Address:
+        _configure(folder, settings, password, {"http.net.bind.to": f"{HOST}:{port}", **conf})
+        server = _launch(folder, settings, java, jar, held)
+        (folder / LOCK).write_text(f"{server.pid}\n")  # for `stop` of another process
+        address = _await_ready(folder, server, password)
+        _write_record(folder, server.pid, address)
+        return address
+
+    # that of the last start, which consoles and bookmarks have
+    port = settings.port or int((_read_record(folder) or {}).get("port", 0))
+    try:
+        return serve(port)
+    except PortTaken:
+        if settings.port:
+            raise
+        return serve(0)
 
 
 def _configure(
@@ -324,7 +325,7 @@ def _await_ready(folder: Path, server: "subprocess.Popen[bytes]", password: str)
 
 def _failure(folder: Path, log: str) -> SettingsError | UpstreamError:
     if "could not bind socket" in log:
-        return SettingsError(
+        return PortTaken(
             "another program uses the port of QuestDB",
             hint="set QUOTEMILL_QUESTDB__PORT to another one, or to 0 for any free one",
         )

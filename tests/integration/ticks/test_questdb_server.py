@@ -106,6 +106,19 @@ def test_a_taken_port_is_a_wrong_setting(home: Path) -> None:
     assert server.find_running(home / "questdb") is None
 
 
+def test_a_home_whose_last_port_is_taken_finds_another(home: Path) -> None:
+    folder = home / "questdb"
+    folder.mkdir()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        record = {"pid": 1, "port": taken.getsockname()[1], "version": "9"}
+        (folder / "server.json").write_text(json.dumps(record))
+        address = server.start(folder, SMALL.model_copy(update={"port": 0}))
+    assert address.url != f"http://127.0.0.1:{record['port']}"
+    assert server.find_running(folder) == address
+
+
 def test_a_server_that_does_not_start_says_why(home: Path) -> None:
     with pytest.raises(UpstreamError, match=r"no\.such\.key") as raised:
         server.start(home / "questdb", SMALL, conf={"no.such.key": "1"})
