@@ -27,7 +27,7 @@ from orchestration.archive.ledger import Partition
 from orchestration.archive.old_days import OldDays
 from orchestration.archive.store import Archive, Result, open_archive
 from orchestration.archive.views import find_view
-from quotemill.errors import DataQualityError, PartialError, most_severe
+from quotemill.errors import DataQualityError, PartialError, QuotemillError, most_severe
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
@@ -60,6 +60,7 @@ class RetentionResult(Result):
     logs:      log files; log_lines: lines of logs in the warehouse
     old_days:  tables whose days before a date were dropped by their `retain`
     tick_partitions, ticks: packed in QuestDB; None: not looked at
+    failure:  what ended it after slots and logs were dropped
     """
 
     dry_run: bool
@@ -74,6 +75,7 @@ class RetentionResult(Result):
     old_days: dict[str, date] = field(default_factory=dict)
     tick_partitions: int = 0
     ticks: int | None = None
+    failure: QuotemillError | None = None
 
     def add_days(self, tables: Sequence[OldDays]) -> None:
         """Add the tables whose days were dropped by `retain`, and those whose days stay."""
@@ -101,11 +103,13 @@ class RetentionResult(Result):
             [
                 DataQualityError.exit_code if self.damaged else 0,
                 PartialError.exit_code if self.remaining else 0,
+                self.failure.exit_code if self.failure else 0,
             ]
         )
 
     def as_json(self) -> dict[str, Any]:
-        return super().as_json() | {"rows": self.rows}
+        failure = str(self.failure) if self.failure else None
+        return super().as_json() | {"rows": self.rows, "failure": failure}
 
 
 def retain(

@@ -12,11 +12,10 @@ from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.ib.slots import NEW_YORK
 from loaders.settings import Settings, load_settings
-from loaders.ticks import store_state
 from loaders.warehouse.postgres import require_warehouse
 from orchestration.run.metrics import measure_command
 from quotemill.codes import read_us_symbol
-from quotemill.errors import QuotemillError, UsageError, most_severe
+from quotemill.errors import UsageError
 from quotemill.warehouse.postgres import Warehouse
 
 if TYPE_CHECKING:  # its module imports pyarrow
@@ -138,9 +137,8 @@ def retention_command(
     Example: quotemill retention --dry-run
     """
     from loaders.cli.progress import reporter
-    from loaders.tq.tick_days.packing import pack_ticks
-    from orchestration.archive.old_days import drop_old_days, find_retained_tables
-    from orchestration.archive.retention import ERRORS, TICKS, VIEWS, retain
+    from orchestration.archive.housekeeping import run_retention
+    from orchestration.archive.retention import ERRORS, TICKS, VIEWS
 
     if view not in (None, *VIEWS):
         raise UsageError(f"--view {view}: unknown", hint=f"one of {', '.join(VIEWS)}")
@@ -154,39 +152,16 @@ def retention_command(
         if view != TICKS:  # which stay
             typer.confirm(f"Drop {what}?", abort=True, err=True)
     with measure_command(settings, "retention", "ib") as figures:
-        days_back, at = older_than or settings.ib.intraday_retain_days, parse_time(as_of)
         with reporter() as shown:
-            result = retain(
+            result = run_retention(
                 settings,
                 warehouse,
                 shown,
-                at,
+                parse_time(as_of),
                 dry_run=dry_run,
                 older_than=older_than,
                 view=view,
             )
-        if view is None:
-            result.add_days(
-                drop_old_days(
-                    warehouse,
-                    find_retained_tables(settings, warehouse),
-                    at,
-                    dry_run=dry_run,
-                )
-            )
-        failure: QuotemillError | None = None
-        if view == TICKS or (view is None and store_state.is_used(settings)):
-            try:
-                with reporter() as shown:
-                    result.add_ticks(
-                        pack_ticks(
-                            settings, warehouse, shown, at, older_than=days_back, dry_run=dry_run
-                        )
-                    )
-            except QuotemillError as error:
-                if view == TICKS:
-                    raise
-                failure = error  # what was dropped, or is damaged, is said all the same
         figures |= {
             "rows_dropped": 0 if dry_run else result.rows,
             "kept_partitions": len(result.remaining),
@@ -194,12 +169,10 @@ def retention_command(
         }
         log("error", "damaged", result.damaged)
         log("warning", "kept", result.remaining)
-        code = most_severe([result.exit_code, failure.exit_code if failure else 0])
-        document = result.as_json() | {"exit_code": code}
-        shell.print_answer(document, json, lambda: _print_retention(result))
-        if failure is not None:
-            shell.print_error(failure)
-        raise typer.Exit(code)
+        shell.print_answer(result.as_json(), json, lambda: _print_retention(result))
+        if result.failure is not None:
+            shell.print_error(result.failure)
+        raise typer.Exit(result.exit_code)
 
 
 def restore_command(

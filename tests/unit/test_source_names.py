@@ -18,7 +18,7 @@ NAMED_IN = {
     "orchestration/checks/selfcheck.py": {"ib"},  # of option chains
     "orchestration/checks/storage.py": {"ib"},
     "orchestration/archive": {"ib", "tq"},
-    "orchestration/cli/archive.py": {"ib", "tq"},
+    "orchestration/cli/archive.py": {"ib"},
     "orchestration/cli/options": {"ib"},
     "orchestration/cli/questdb.py": {"tq"},  # whose ticks are copied
     "orchestration/cli/reconcile.py": {"tdx"},

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import typer
@@ -21,7 +22,7 @@ from loaders.warehouse.postgres import open_warehouse
 from orchestration.archive import old_days, retention
 from orchestration.archive.retention import RetentionResult
 from orchestration.cli import archive as commands
-from quotemill.errors import LockHeldError
+from quotemill.errors import LockHeldError, SettingsError
 from quotemill.ticks.questdb_http import QuestdbHttp, StoreError
 from tests.integration.ticks import servers
 from tests.integration.ticks.test_stores import indexed
@@ -163,6 +164,9 @@ def test_retention_packs_ticks_and_says_what_stays(
             commands.retention_command(view=view, yes=True, older_than=OLD, as_of=AS_OF.isoformat())
         return ended.value.exit_code, capsys.readouterr().out
 
+    def refuse(*_: object) -> NoReturn:
+        raise SettingsError("retain of raw_x.y: days of a table that Citus distributes stay")
+
     with (
         load_lock(open_warehouse(settings), TICK_LANE),
         pytest.raises(LockHeldError, match="holds the lock"),
@@ -174,6 +178,12 @@ def test_retention_packs_ticks_and_says_what_stays(
         patched.setattr(old_days, "find_retained_tables", lambda *_: [])
         code, shown = retain(None)
     assert (code, "1 logs, 0.0 MB dropped" in shown) == (75, True)
+    with pytest.MonkeyPatch.context() as patched:
+        dropped = RetentionResult(False, AS_OF.date(), logs=["old.jsonl"])
+        patched.setattr(retention, "retain", lambda *_, **__: dropped)
+        patched.setattr(old_days, "find_retained_tables", refuse)
+        code, shown = retain(None)
+    assert (code, "1 logs, 0.0 MB dropped" in shown) == (3, True)
     [row] = [row for row in filled.index() if row.key == KEYS[1]]
     filled.put_index([replace(row, hash_a=1, row_hash="1")])
     code, shown = retain()
