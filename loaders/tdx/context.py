@@ -16,9 +16,10 @@ from loaders.landing.ahead import draw_ahead
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.event_loop import EventLoop
 from loaders.tdx.files.file_notes import FileNotes
+from loaders.tdx.losses import refuse_loss
 from loaders.tdx.settings import TdxSettings
 from loaders.warehouse.tables import LandedTable
-from quotemill.errors import DataQualityError, UpstreamError, name_acceptance
+from quotemill.errors import DataQualityError, UpstreamError
 from quotemill.instrument_ranges import classify_code
 from quotemill.warehouse.schemas import has_rows
 
@@ -146,16 +147,9 @@ class Context:
         if self.folder is None or self.folder.hides(name) or not (before and state_in(before)):
             return outcome
         accepted = replace(outcome, cursor=before.partition(" ")[0])
-        hint = ": what is stored stays; is the share mounted?"
         loss = f"{name} was read before and is gone"
-        return self.refuse_loss(dataset, loss, accepted, hint)
-
-    def refuse_loss(self, dataset: str, loss: str, accepted: Outcome, hint: str = "") -> Outcome:
-        """The outcome `accepted` if the request accepts the dataset's losses, else a failure."""
-        if self.load.accepts_loss(dataset, loss):
-            return accepted
-        way_out = name_acceptance("tdx", dataset)
-        return Outcome(accepted.key, failure=f"{loss}{hint} ({way_out})")
+        refusal = refuse_loss(self.load, dataset, loss, "; is the share mounted?")
+        return Outcome(key, failure=refusal) if refusal else accepted
 
     def is_empty(self, table: LandedTable) -> bool:
         """Whether a landed table has no row."""

@@ -12,12 +12,10 @@ from datetime import date
 import psycopg
 
 from loaders.tdx.files.gbbq import Gbbq, count_refused
+from loaders.tdx.losses import is_gross
 from loaders.tdx.tables import CAPITAL_EVENT
-from quotemill.errors import name_acceptance
 
-# The file is refused whole if it lacks more stored records than this number and share.
-MOST, SHARE = 5, 0.05
-WAY_OUT = name_acceptance("tdx", f"{CAPITAL_EVENT.name}s")
+FEW = 5  # records that a vendor takes back at once
 
 
 @dataclass(frozen=True)
@@ -37,26 +35,20 @@ class LostEvents:
 
     @property
     def is_gross(self) -> bool:
-        return self.count > max(MOST, SHARE * self.stored)
+        return is_gross(self.count, self.stored, few=FEW)
 
-    def describe(self, code: str | None = None) -> str | None:
-        """The loss of a code, or of the whole file; None without one."""
+    def describe(self) -> str | None:
+        """The loss in words; None without one."""
         if self.is_gross:
             return f"gbbq lacks {self.count:,} of {self.stored:,} stored records"
-        codes = self.by_code if code is None else self.by_code.keys() & {code}
         lost = sorted(
-            (day, name, category) for name in codes for day, category in self.by_code[name]
+            (day, code, category) for code, gone in self.by_code.items() for day, category in gone
         )
         if not lost:
             return None
-        day, name, category = lost[-1]
+        day, code, category = lost[-1]
         many = f"{len(lost):,} stored events, the newest" if len(lost) > 1 else "1 stored event,"
-        return f"gbbq lacks {many} of {name} on {day} (category {category})"
-
-    def refusal(self, code: str | None = None) -> str | None:
-        """The failure of a code or of the whole file, with its way out; None without a loss."""
-        loss = self.describe(code)
-        return f"{loss}: what is stored stays ({WAY_OUT})" if loss else None
+        return f"gbbq lacks {many} of {code} on {day} (category {category})"
 
 
 def find_lost_events(conn: psycopg.Connection, content: Gbbq) -> LostEvents:

@@ -76,8 +76,7 @@ def check_new_folders(settings: Settings, names: Collection[str]) -> None:
     """Raises SettingsError where a load would refuse a folder that is set now."""
     if "tdx.client" not in names:
         return
-    from loaders.tdx.files.folder import scan_folder  # these take long to import
-    from loaders.tdx.request import check_folder
+    from loaders.tdx.files.folder import check_folder, scan_folder  # takes long to import
 
     check_folder(settings)
     scan_folder(settings.tdx)

@@ -15,8 +15,8 @@ from loaders.tdx.datasets import (
     minute_5m,
     trading_calendar,
 )
+from loaders.tdx.files.folder import check_folder
 from loaders.tdx.operations import missing_settings
-from loaders.tdx.settings import FOLDER_FIX
 from quotemill.codes import read_codes
 from quotemill.errors import SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse
@@ -32,16 +32,6 @@ def require_settings(settings: Settings) -> None:
             f"no TDX service or client's folder is configured: {missing}",
             hint="QUOTEMILL_TDX__BASE_URL=http://host:8080, QUOTEMILL_TDX__CLIENT=/srv/tdx, "
             "or try `loaders sandbox tdx`",
-        )
-
-
-def check_folder(settings: Settings) -> None:
-    """Raises SettingsError if tdx.client is no folder."""
-    folder = settings.tdx.client
-    if folder is not None and not folder.is_dir():
-        raise SettingsError(
-            f"setting tdx.client ({settings.origin('tdx.client')}): {folder} is not a folder",
-            hint=FOLDER_FIX,
         )
 
 

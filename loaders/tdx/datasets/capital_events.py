@@ -24,6 +24,7 @@ from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import gbbq
 from loaders.tdx.files.gbbq import Gbbq
 from loaders.tdx.files.written import Reading, State, state_in
+from loaders.tdx.losses import refuse_loss
 from loaders.tdx.lost_events import find_lost_events
 from loaders.tdx.tables import CAPITAL_EVENT, REJECTED_ROW
 from quotemill.errors import DataQualityError
@@ -61,18 +62,18 @@ def _outcome(ctx: Context) -> Outcome:
     reading = Reading.make(content.state, ctx.clock(), before)
     rows = _add_lineage(ctx.ask(lambda conn: gbbq.keep_refused(conn, content)), reading.known_at)
     lost = ctx.ask(lambda conn: find_lost_events(conn, content))
-    if not (loss := lost.describe()):
-        return Outcome(KEY, rows, rejected, reading.cursor)
-    if ctx.load.accepts_loss(NAME, loss):
+    loss = lost.describe()
+    refusal = refuse_loss(ctx.load, NAME, loss) if loss else None
+    if refusal is None:
         ctx.ask(lambda conn: drop_absent_codes(conn, content, lost.by_code))
         return Outcome(KEY, rows, rejected, reading.cursor)
     if lost.is_gross:
-        return Outcome(KEY, failure=lost.refusal())
+        return Outcome(KEY, failure=refusal)
     is_lost = pc.is_in(rows["code"], pa.array(lost.by_code, pa.string()))
     # a part of it has landed: what is there next is read, also the version of before
     part = Reading.make(replace(content.state, size=READ_IN_PART), ctx.clock(), before)
     rest = rows.filter(pc.invert(is_lost))
-    return Outcome(KEY, rest, rejected, part.cursor, failure=lost.refusal())
+    return Outcome(KEY, rest, rejected, part.cursor, failure=refusal)
 
 
 def drop_absent_codes(conn: psycopg.Connection, content: Gbbq, lost: Collection[str]) -> None:

@@ -32,8 +32,9 @@ from loaders.tdx.files.folder import FOLDERS, HQ_CACHE
 from loaders.tdx.files.vipdoc import has_trade, last_day
 from loaders.tdx.files.written import State
 from loaders.tdx.left_out import LeftOut, find_traded
+from loaders.tdx.losses import is_gross, refuse_loss
 from loaders.tdx.tables import SECURITY
-from quotemill.errors import DataQualityError, UpstreamError, name_acceptance
+from quotemill.errors import DataQualityError
 from quotemill.instrument_ranges import (
     classify_code,
     is_other_kind,
@@ -43,7 +44,6 @@ from quotemill.wording import say_count
 
 NAME = "codes"
 KEY = "all"
-LEAST_SHARE = 0.95
 MOST_DELISTED, DELISTED_SHARE = 5, 0.005  # more than exchanges delist in a day
 
 
@@ -59,8 +59,8 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
 def count_files(ctx: Context, cursor: str) -> tuple[list[int], list[str]]:
     """Count the folder's files of bars by exchange and period, for the end of the cursor.
 
-    Also returns a failure for each of these that lost more files than LEAST_SHARE allows, which
-    keeps its old count, until the loss is accepted. Nothing without the client's folder.
+    Also returns a failure for each of these that lost too many (loaders.tdx.losses), which keeps
+    its old count, until the loss is accepted. Nothing without the client's folder.
 
     cursor: of the last load
     """
@@ -72,13 +72,12 @@ def count_files(ctx: Context, cursor: str) -> tuple[list[int], list[str]]:
     for (exchange, period), had in zip(places, before, strict=True):
         count = sum(code.startswith(exchange) for code in ctx.folder.bars(period))
         place = f"vipdoc/{exchange}/{FOLDERS[period]}"
-        is_lost = count < LEAST_SHARE * had
+        is_lost = is_gross(had - count, had)
         if is_lost and not ctx.folder.hides(place):
             loss = f"{place} has {count:,} files of bars, and had {had:,} in the last load"
-            is_lost = not ctx.load.accepts_loss(NAME, loss)
-            if is_lost:
-                way_out = name_acceptance("tdx", NAME)
-                losses.append(f"{loss}: stored rows stay; is the share mounted? ({way_out})")
+            refusal = refuse_loss(ctx.load, NAME, loss, "; is the share mounted?")
+            is_lost = refusal is not None
+            losses += [refusal] if refusal else []
         counts.append(had if is_lost else count)
     return counts, losses
 
@@ -86,43 +85,49 @@ def count_files(ctx: Context, cursor: str) -> tuple[list[int], list[str]]:
 def _fetched(ctx: Context) -> Iterator[Outcome]:
     before = ctx.ask(known)
     in_folder, faults, untraded = read_folder(ctx, before)
-    vanished: list[str] = []
     if ctx.service is None:
-        vanished += sorted(
-            s.code for s in in_folder.values() if not s.is_listed and _was_listed(before, s.code)
-        )
-        if vanished:
+        if vanished := sorted(_find_vanished(in_folder.values(), before)):
             ctx.load.warn(f"codes: {_listed_no_more(vanished)}")
         outcome = replace(_load_folder_alone(ctx, in_folder), rejected=untraded)
         yield _add_failures(outcome, faults)
         return
-    accepts_loss = ctx.load.request.accepts_loss_of(NAME)
 
-    async def lists() -> Outcome:
-        securities = await listed(
-            ctx.client, ctx.settings.indices, before, accepts_loss=accepts_loss
-        )
-        # The service cannot lose a code that only the folder named.
-        served_before = {c: s for c, s in before.items() if s.is_from_service}
-        merged = merge(securities, served_before, accepts_loss=accepts_loss)
-        named = {s.code for s in securities}
-        merged += [s for s in in_folder.values() if s.code not in named]
-        vanished.extend(s.code for s in merged if not s.is_listed and _was_listed(before, s.code))
-        failure = None
-        is_many = len(vanished) > _count_tolerated(before)
-        if is_many and not accepts_loss:
-            failure = f"{_listed_no_more(vanished)}, …; is the service's list whole?"
-        return Outcome(KEY, build_records(merged, ctx.clock()), cursor=ctx.today, failure=failure)
+    async def ask() -> Outcome:
+        return Outcome(KEY, await listed(ctx.client, ctx.settings.indices))
 
-    [outcome] = ctx.only(KEY, lists())
-    # Not on the event loop, as the warning is written to the warehouse too.
-    if vanished and ctx.load.accepts_loss(NAME, _listed_no_more(vanished)):
-        ctx.load.log("info", f"{NAME}: listed until now", {"codes": vanished})
-    elif vanished and not outcome.failure:
-        ctx.load.warn(f"codes: {_listed_no_more(vanished)}")
+    [outcome] = ctx.only(KEY, ask())
+    if outcome.rows is not None:
+        outcome = _take_list(ctx, outcome.rows, in_folder, before)
     if outcome.rows is None and in_folder and ctx.mode != "realtime":
         outcome = _without_service(ctx, outcome, in_folder, before)
     yield _add_failures(replace(outcome, rejected=untraded), faults)
+
+
+def _take_list(
+    ctx: Context,
+    served: Sequence[Security],
+    in_folder: Mapping[str, Security],
+    before: Mapping[str, Security],
+) -> Outcome:
+    """The service's list with the folder's codes and those that vanished, or its refusal."""
+    # The service cannot lose a code that only the folder named.
+    served_before = {c: s for c, s in before.items() if s.is_from_service}
+    loss = describe_loss(served, served_before)
+    if loss and (refusal := refuse_loss(ctx.load, NAME, loss, f"; {_RESTART}")):
+        return Outcome(KEY, failure=refusal)
+    merged = merge(served, served_before)
+    named = {s.code for s in served}
+    merged += [s for s in in_folder.values() if s.code not in named]
+    failure = None
+    if vanished := _find_vanished(merged, before):
+        gone = _listed_no_more(vanished)
+        if ctx.load.accepts_loss(NAME, gone):
+            ctx.load.log("info", f"{NAME}: listed until now", {"codes": vanished})
+        elif len(vanished) > _count_tolerated(before):
+            failure = f"{gone}, …; is the service's list whole?"
+        else:
+            ctx.load.warn(f"codes: {gone}")
+    return Outcome(KEY, build_records(merged, ctx.clock()), cursor=ctx.today, failure=failure)
 
 
 def _add_failures(outcome: Outcome, reasons: Iterable[str | None]) -> Outcome:
@@ -142,8 +147,10 @@ def _without_service(
     return Outcome(KEY, build_records(new, ctx.clock()) if new else None, failure=failure)
 
 
-def _was_listed(before: Mapping[str, Security], code: str) -> bool:
-    return code in before and before[code].is_listed
+def _find_vanished(now: Iterable[Security], before: Mapping[str, Security]) -> list[str]:
+    """The codes that were listed and are no more."""
+    gone = (s.code for s in now if not s.is_listed)
+    return [code for code in gone if code in before and before[code].is_listed]
 
 
 def read_folder(
@@ -240,8 +247,8 @@ def list_delisted(
             f"the client's list of {exchange} of {day} lacks {len(lost):,} of {len(listed):,}"
             f" listed codes, such as {lost[0]}"
         )
-        if not ctx.load.accepts_loss(NAME, loss):
-            failures.append(f"{loss}: they stay listed ({name_acceptance('tdx', NAME)})")
+        if refusal := refuse_loss(ctx.load, NAME, loss):
+            failures.append(refusal)
             delisted.difference_update(lost)
     return delisted, failures
 
@@ -275,18 +282,10 @@ def _listed_no_more(codes: Sequence[str]) -> str:
     return f"{count} no longer listed: {', '.join(codes[:5])}"
 
 
-async def listed(
-    client: TdxClient,
-    indices: Sequence[str],
-    before: Mapping[str, Security],
-    *,
-    accepts_loss: bool = False,
-) -> list[Security]:
+async def listed(client: TdxClient, indices: Sequence[str]) -> list[Security]:
     """Return the service's codes and the configured indices. Raises UpstreamError."""
     stocks = await client.codes()
-    # A service may have no funds, but it does not lose all the funds that it had.
-    had_funds = any(s.instrument_type == "fund" and s.is_listed for s in before.values())
-    funds = await client.etfs(expect_rows=had_funds and not accepts_loss)
+    funds = await client.etfs(expect_rows=False)  # a service may have none
     securities = {index: Security(index, index, "index", "settings") for index in indices}
     securities |= {x.code: Security(x.code, x.name, "fund", "/api/etf") for x in funds}
     securities |= {x.code: Security(x.code, x.name, "stock", "/api/codes") for x in stocks}
@@ -304,27 +303,22 @@ def known(conn: psycopg.Connection) -> dict[str, Security]:
     }
 
 
-def merge(
-    current: Sequence[Security], before: Mapping[str, Security], *, accepts_loss: bool = False
-) -> list[Security]:
-    """Add vanished securities as not listed. Raises UpstreamError if too many are."""
+def describe_loss(current: Sequence[Security], before: Mapping[str, Security]) -> str | None:
+    """What a list lacks of an exchange, or of all, if that is too much to be true."""
     listed = {s.code for s in before.values() if s.is_listed and s.instrument_type != "index"}
     present = {s.code for s in current if s.instrument_type != "index"}
-    if not present:
-        raise UpstreamError("the service's code list is empty", hint=_RESTART)
     counts, known_counts = (Counter(code[:2] for code in codes) for codes in (present, listed))
     for exchange, count in sorted(known_counts.items()):
-        if not counts[exchange] and not accepts_loss:
-            raise UpstreamError(
-                f"the code list has no code of {exchange}, where {count} were known",
-                hint=f"{_RESTART}; {name_acceptance('tdx', NAME)}",
-            )
+        if not counts[exchange]:
+            return f"the code list has no code of {exchange}, where {count} were known"
     common = len(listed & present)
-    if common < LEAST_SHARE * len(listed) and not accepts_loss:
-        raise UpstreamError(
-            f"the code list has {common} of the {len(listed)} codes known before: refused",
-            hint=f"{_RESTART}; {name_acceptance('tdx', NAME)}",
-        )
+    if is_gross(len(listed) - common, len(listed)):
+        return f"the code list has {common} of the {len(listed)} codes known before"
+    return None
+
+
+def merge(current: Sequence[Security], before: Mapping[str, Security]) -> list[Security]:
+    """Add vanished securities as not listed."""
     named = {s.code for s in current}
     vanished = [
         replace(s, is_listed=False) for code, s in sorted(before.items()) if code not in named

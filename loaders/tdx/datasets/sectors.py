@@ -19,19 +19,20 @@ from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.engine.source import Keys
 from loaders.landing.rejects import open_rejects, withdraw_settled
 from loaders.tdx.context import Context, Dataset
-from loaders.tdx.datasets.codes import LEAST_SHARE
 from loaders.tdx.files import sectors
 from loaders.tdx.files.folder import HQ_CACHE
 from loaders.tdx.files.sectors import Membership, SectorFile
 from loaders.tdx.files.written import Reading, State, state_in
+from loaders.tdx.losses import is_gross, refuse_loss
 from loaders.tdx.tables import REJECTED_ROW, SECTOR_MEMBER
 from loaders.trading_time import SHANGHAI
-from quotemill.errors import DataQualityError, name_acceptance
+from quotemill.errors import DataQualityError
 from quotemill.wording import say_count
 
 NAME = "sectors"
 KEYS = tuple(sectors.KINDS)
-MOST_ENDED = 5  # sectors of a kind at once, or the share of codes that a market loses
+FEW_ENDED = 5  # sectors of a kind at once
+ADVICE = "; the client may be writing it: run again; else let the client download it again"
 _FILE_OF = {kind: name for name, kinds in sectors.KINDS.items() for kind in kinds}
 
 
@@ -70,12 +71,8 @@ def _outcome(ctx: Context, key: str, path: Path) -> Outcome:
     )
     why = describe_cut(file, before) or describe_short(file, before)
     why = why or describe_loss(file.memberships, before)
-    if why and not ctx.load.accepts_loss(NAME, f"{path.name} has {why}"):
-        raise DataQualityError(
-            f"{path} has {why}: the stored rows stay",
-            hint="the client may be writing it: run again; else let the client download it again;"
-            f" {name_acceptance('tdx', NAME)}",
-        )
+    if why and (refusal := refuse_loss(ctx.load, NAME, f"{path} has {why}", ADVICE)):
+        return Outcome(key, failure=refusal)
     rows = list(list_changes(file.memberships, before, reading.known_at))
     return Outcome(key, rows or None, rejected, reading.cursor)
 
@@ -128,13 +125,13 @@ def _by_sector(memberships: Iterable[Membership]) -> Mapping[tuple[str, str], se
 def describe_loss(present: Iterable[Membership], before: Iterable[Membership]) -> str | None:
     """Describe the loss if a file lost more codes or sectors of a kind than a market does."""
     current, known = list(present), list(before)
-    for what, name, most in (("code", "member", 0), ("sector", "sector_name", MOST_ENDED)):
+    for what, name, few in (("code", "member", 0), ("sector", "sector_name", FEW_ENDED)):
         counts, known_counts = (
             Counter(kind for kind, _ in {(it.sector_kind, getattr(it, name)) for it in memberships})
             for memberships in (current, known)
         )
         for kind, count in known_counts.items():
-            if count - counts[kind] > max(most, (1 - LEAST_SHARE) * count):
+            if is_gross(count - counts[kind], count, few=few):
                 return (
                     f"{say_count(counts[kind], what)} of {kind}, where {count:,} were known before"
                 )

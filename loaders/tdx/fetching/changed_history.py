@@ -7,7 +7,6 @@ stored day at most.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -19,6 +18,7 @@ from loaders.tdx.bars import records
 from loaders.tdx.bars.records import Records
 from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.context import Context
+from loaders.tdx.losses import refuse_loss
 from loaders.trading_time import close_of
 from loaders.warehouse.tables import LandedTable
 
@@ -94,5 +94,7 @@ def _judge(
         return outcome
     examples = ", ".join(f"{day}: {new[day]} for {old[day]}" for day in changed[-LEAST:])
     loss = f"{len(changed)} of {compared} final closes are others, such as {examples}"
-    judged = ctx.refuse_loss(name, loss, outcome, "; what is stored stays")
-    return replace(judged, rejected=outcome.rejected, gone=outcome.gone)
+    refusal = refuse_loss(ctx.load, name, loss)
+    if refusal is None:
+        return outcome
+    return Outcome(outcome.key, failure=refusal, rejected=outcome.rejected, gone=outcome.gone)

@@ -29,6 +29,7 @@ from loaders.tdx.bars.stored_bars import LostHistory, Stored
 from loaders.tdx.context import Context
 from loaders.tdx.files import vipdoc
 from loaders.tdx.files.written import State, make_cursor, state_in
+from loaders.tdx.losses import refuse_loss
 from quotemill.errors import DataQualityError
 
 PERIOD = "day"
@@ -166,7 +167,8 @@ class DayFiles:
         if self.ctx.service is not None:  # its bars are taken
             return skip
         loss = f"{name} holds no bar, and had {before.size // vipdoc.SIZE:,} when it was last read"
-        return self.ctx.refuse_loss(self.resource, loss, skip)
+        refusal = refuse_loss(self.ctx.load, self.resource, loss)
+        return Outcome(key, failure=refusal) if refusal else skip
 
     def fill_gaps(self, in_file: Outcome, answer: Outcome, stored: Stored | None) -> Outcome:
         """The bars of a file, and the service's bars of days that the file lacks."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from loaders.settings import Settings
 from loaders.tdx.files.written import State
 from loaders.tdx.settings import FOLDER_FIX, TdxSettings
 from quotemill.errors import SettingsError
@@ -88,6 +89,16 @@ class Folder:
                 if name in files:
                     files.setdefault(code, files.pop(name))
         return by_period
+
+
+def check_folder(settings: Settings) -> None:
+    """Raises SettingsError if tdx.client is no folder."""
+    folder = settings.tdx.client
+    if folder is not None and not folder.is_dir():
+        raise SettingsError(
+            f"setting tdx.client ({settings.origin('tdx.client')}): {folder} is not a folder",
+            hint=FOLDER_FIX,
+        )
 
 
 def scan_folder(settings: TdxSettings) -> Folder | None:

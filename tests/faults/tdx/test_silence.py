@@ -13,6 +13,7 @@ import pytest
 
 from loaders.engine.outcome import SourceGone
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.tdx import losses
 from loaders.tdx.client import xdxr
 from loaders.tdx.datasets import codes
 from loaders.warehouse import lock as locks
@@ -111,7 +112,7 @@ def test_vanished_codes_are_named_and_many_are_a_failure_once(
     market_bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     market_bench.load(datasets=BARS)
-    monkeypatch.setattr(codes, "LEAST_SHARE", 0.5)
+    monkeypatch.setattr(losses, "MOST_LOST", 0.5)
     market_bench.sandbox.faults.add("codes-vanish:code=sh600000")
     result = market_bench.load(datasets=BARS)
     assert result.exit_code == 0
