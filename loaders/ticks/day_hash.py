@@ -1,4 +1,4 @@
-"""The hash of a day: the same number from Arrow and from QuestDB.
+"""The hash of a day: the same from Arrow and, its first half, from QuestDB.
 
 It covers the quoted columns of a row, in the order of HASHED: x = price or volume in
 ten-thousandths, the stamp as it is, a fixed number for null. m = x mod P, made positive; L = Σ m·c
@@ -12,7 +12,7 @@ the coefficients are the hash's version.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,11 +28,6 @@ AT_ONCE = 50_000  # ticks of several days: more of them leave the processor's ca
 NULL = -9_007_199_254_740_991
 HASHED = ("datetime_ns", *(name for name, _ in QUOTED))
 _FLOATS = {name for name, kind in QUOTED if pa.types.is_floating(kind)}
-_DEEPEST = " ".join(
-    f"when bid_price{n} is not null or ask_price{n} is not null then {n}"
-    for n in range(LEVELS, 0, -1)
-)
-_BOOK_LEVELS = f"case {_DEEPEST} else 0 end"
 _DEEP = BOOK[4:]  # the levels that few exchanges give
 _NO_PRICES = " and ".join(f"{name} is null" for name in _DEEP if "price" in name)
 _NO_VOLUMES = " and ".join(f"{name} = 0" for name in _DEEP if "volume" in name)
@@ -77,20 +72,6 @@ def _measure_batch(days: Sequence[pa.Table]) -> Iterator[Measured]:
         yield Measured(day.num_rows, first, last, a, b, row_hash(a, b), levels)
 
 
-def measured_row(row: Mapping[str, Any]) -> Measured:
-    """The measures of an answer to `measure_sql`, by name."""
-    hash_a, hash_b = int(row["hash_a"] or 0), int(row["hash_b"] or 0)
-    return Measured(
-        rows=int(row["rows"]),
-        first_ts=row["first_ts"],
-        last_ts=row["last_ts"],
-        hash_a=hash_a,
-        hash_b=hash_b,
-        row_hash=row_hash(hash_a, hash_b),
-        book_levels=int(row["book_levels"] or 0),
-    )
-
-
 def _row_hashes(rows: pa.Table) -> list[Any]:
     """The hashes of each row, with the coefficients forwards and backwards."""
     lines = [np.zeros(rows.num_rows, np.int64) for _ in range(2)]
@@ -104,31 +85,14 @@ def _row_hashes(rows: pa.Table) -> list[Any]:
 
 
 def measure_sql(relation: str, where: str) -> str:
-    """A query for rows, first_ts, last_ts, hash_a, hash_b and book_levels, in one row."""
-    return f"""
-        select
-            count(*) as rows, min(ts) as first_ts, max(ts) as last_ts,
-            {_total("a")}, {_total("b")}, max(book_levels) as book_levels
-        from (
-            select
-                ts, {_line(COEFFICIENTS)} as line_a,
-                {_line(COEFFICIENTS[::-1])} as line_b,
-                {_BOOK_LEVELS} as book_levels
-            from {relation}
-            where {where}
-        ) as day
-    """
-
-
-def measure_many_sql(relation: str, where: str) -> str:
     """A query for MeasuredTicks: its fields in their order, a row for each."""
     key = "symbol, underlying_contract, trading_day, segment_id, schedule_hash"
     return f"""
         select
             {key}, count(*) as rows, min(ts) as first_ts, max(ts) as last_ts,
-            {_total("a")}
+            cast(sum((line * line) % {P}) as long) as hash_a
         from (
-            select {key}, ts, {_line(COEFFICIENTS)} as line_a
+            select {key}, ts, {_line()} as line
             from {relation}
             where {where} and not is_deleted
         ) as days
@@ -136,18 +100,13 @@ def measure_many_sql(relation: str, where: str) -> str:
     """
 
 
-def _total(line: str) -> str:
-    total = f"sum((line_{line} * line_{line}) % {P})"
-    return f"cast({total} as long) as hash_{line}"
-
-
-def _line(coefficients: list[int]) -> str:
+def _line() -> str:
     """L mod P, or that minus P: their squares are the same mod P.
 
     An engine's time goes by the number of its operations, so levels that an exchange does not give
     are one number, for prices that are missing and volumes of 0 or missing ones.
     """
-    pairs = list(zip(HASHED, coefficients, strict=True))
+    pairs = list(zip(HASHED, COEFFICIENTS, strict=True))
     first, deep = pairs[: -len(_DEEP)], pairs[-len(_DEEP) :]
     zero = sum(0 if "volume" in name else NULL * coefficient for name, coefficient in deep) % P
     missing = sum(NULL * coefficient for _, coefficient in deep) % P

@@ -69,12 +69,11 @@ class ContractDay:
 
 
 @dataclass(frozen=True)
-class VisibleTicks(ContractDay):
-    """The visible ticks of a contract-day with one stamp; a sound day has one."""
+class StampedDay(ContractDay):
+    """A contract-day and the segment that it belongs to, or that its ticks have."""
 
     segment_id: int
     schedule_hash: str
-    rows: int
 
     @property
     def stamp(self) -> "Stamp":
@@ -82,13 +81,14 @@ class VisibleTicks(ContractDay):
 
 
 @dataclass(frozen=True)
-class MeasuredTicks(VisibleTicks):
-    """Visible ticks with their measures, as of Measured; of the hash its first half.
+class MeasuredTicks(StampedDay):
+    """The visible ticks of a contract-day with one stamp; a sound day has one.
 
-    A contract-day may come in several parts: rows and hashes add up. The hash covers all levels, so
-    their number, which costs as much again as a level, is left out.
+    Measures as of Measured; of the hash its first half. Rows and hashes of several parts add up.
+    The hash covers all levels, so their number, which costs as much again as a level, is left out.
     """
 
+    rows: int
     first_ts: datetime
     last_ts: datetime
     hash_a: int
@@ -104,7 +104,7 @@ class Stamp:
 
 
 @dataclass(frozen=True)
-class StoredDay(ContractDay):
+class StoredDay(StampedDay):
     """A day whose ticks are stored, or were until its contract changed.
 
     `status`: short where they hold less than the day bar, or have a hole.
@@ -112,8 +112,6 @@ class StoredDay(ContractDay):
     compared with; None where there was none. The other fields: see Measured.
     """
 
-    segment_id: int
-    schedule_hash: str
     rows: int
     first_ts: datetime
     last_ts: datetime
@@ -146,10 +144,6 @@ class StoredDay(ContractDay):
             for name in _MEASURED
             if getattr(self, name) != getattr(now, name)
         ]
-
-    @property
-    def stamp(self) -> Stamp:
-        return Stamp(self.trading_day, self.segment_id, self.schedule_hash)
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from quotemill.errors import SettingsError
 from quotemill.ticks.questdb_http import Address, QuestdbHttp, StoreAway, StoreError
 
 T = TypeVar("T")
+BYTES_PER_TICK = 800  # while it is written: in QuestDB its file, its log and its partition
+MORE_SPACE = "free some space, or lower QUOTEMILL_QUESTDB__MIN_FREE_GB"
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 class Writer(Protocol):
     """`most_rows`: of a transaction; None: as many as there are."""
-
-    label: str
 
     @property
     def most_rows(self) -> int | None: ...
@@ -102,6 +102,18 @@ class Connection:
         """Free space of the server's disk; None where we do not write to it."""
         writer = self.writer()
         return shutil.disk_usage(writer.disk).free if isinstance(writer, StageWriter) else None
+
+    def find_shortage(self, ticks: int = 0) -> str | None:
+        """Why so many ticks cannot be written in one transaction; None too if that is unknown.
+
+        A full disk kills the server, so no day is started on one that is nearly full.
+        """
+        free = self.free_bytes()
+        if free is None or free >= self._settings.min_free_gb * 2**30 + ticks * BYTES_PER_TICK:
+            return None
+        return (
+            f"{free / 2**30:,.1f} GiB are free under {self._label}, too little for a day of ticks"
+        )
 
     def close(self) -> None:
         http, writer = self._http, self._writer

@@ -18,7 +18,6 @@ _TYPES = MappingProxyType({pa.string(): "string"})
 class IlpWriter:
     """`send` writes rows as one transaction. Not thread-safe."""
 
-    label = "ILP over HTTP"
     most_rows = 500_000  # of a request, which is held in memory
 
     def __init__(self, address: Address) -> None:

@@ -3,18 +3,17 @@
 The server reads a range in one thread, and ends a query after a minute.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from datetime import date, datetime
+from datetime import datetime
 from queue import SimpleQueue
 
-from loaders.ticks.day_hash import measure_many_sql
+from loaders.ticks.day_hash import measure_sql
 from loaders.ticks.questdb.connection import Connection
 from loaders.ticks.questdb.rows import number_to_date
 from loaders.ticks.questdb.server import WORKERS
-from loaders.ticks.store import MeasuredTicks, VisibleTicks
+from loaders.ticks.store import MeasuredTicks
 from quotemill.ticks.questdb_http import QuestdbHttp
 
 ROWS = 3_000_000  # of a range at least, unless it is the last: some seconds
@@ -73,28 +72,5 @@ def measure_ticks(http: QuestdbHttp, table: str, where: str) -> list[MeasuredTic
             datetime.fromisoformat(row["last_ts"]),
             row["hash_a"],
         )
-        for row in http.rows(measure_many_sql(table, where))
+        for row in http.rows(measure_sql(table, where))
     ]
-
-
-def count_visible(http: QuestdbHttp, table: str) -> list[VisibleTicks]:
-    """The visible ticks by series, contract, day and stamp."""
-    counts: Counter[tuple[str, str, date, int, str]] = Counter()
-    for where in _years(http, table):
-        rows = http.rows(
-            "select symbol, underlying_contract, trading_day, segment_id, schedule_hash, "
-            f"count(*) as n from {table} where {where} and not is_deleted "
-            "group by symbol, underlying_contract, trading_day, segment_id, schedule_hash"
-        )
-        for symbol, contract, day, segment, stamp, count in (row.values() for row in rows):
-            counts[symbol, contract, number_to_date(day), segment, stamp] += count
-    return [VisibleTicks(*key, count) for key, count in sorted(counts.items())]
-
-
-def _years(http: QuestdbHttp, table: str) -> list[str]:
-    """Conditions for the ticks of each year: the server ends a query after a minute."""
-    (ends,) = http.rows(f"select min(ts) as first, max(ts) as last from {table}")
-    if ends["first"] is None:
-        return []
-    first, last = (int(ends[name][:4]) for name in ("first", "last"))
-    return [f"ts in '{year}'" for year in range(first, last + 1)]

@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loaders.ticks import index_tables
-from loaders.ticks.day_hash import measured_row
-from loaders.ticks.store import Measured, Span
+from loaders.ticks.store import Span
 from loaders.ticks.tables import MAIN_TICKS, StoreTable
 from quotemill.ticks.columns import DayKey, window
 from quotemill.ticks.questdb_http import literal
@@ -52,13 +51,6 @@ def series_condition(symbols: Collection[str] | None) -> str:
 def number_to_date(number: int) -> date:
     """The day of a number yyyymmdd."""
     return date(number // 10_000, number // 100 % 100, number % 100)
-
-
-def measured_from_row(row: dict[str, Any]) -> Measured:
-    """The answer to `measure_sql`."""
-    for name in ("first_ts", "last_ts"):
-        row[name] = datetime.fromisoformat(row[name]) if row[name] else None
-    return measured_row(row)
 
 
 def with_flag(day: pa.Table) -> pa.Table:

@@ -18,7 +18,6 @@ class StageWriter:
     `folder`: the server's cairo.sql.copy.root. `disk`: a path on the disk of its tables.
     """
 
-    label = "Parquet stage"
     most_rows = None
 
     def __init__(self, http: QuestdbHttp, folder: Path, disk: Path) -> None:

@@ -17,18 +17,17 @@ from typing import Concatenate, Literal, ParamSpec, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.ticks.day_hash import measure_days, measure_sql
+from loaders.ticks.day_hash import measure_days, measured
 from loaders.ticks.frame import key_of
 from loaders.ticks.index_tables import day_rows, day_table, schedule_changes
 from loaders.ticks.questdb import ranges
-from loaders.ticks.questdb.connection import Connection
+from loaders.ticks.questdb.connection import MORE_SPACE, Connection
 from loaders.ticks.questdb.day_writer import as_seen, measure_written, rows_to_write
 from loaders.ticks.questdb.partitions import Partitions, find_parquet_partitions
 from loaders.ticks.questdb.resume import resume_table
 from loaders.ticks.questdb.rows import (
     as_stored,
     day_condition,
-    measured_from_row,
     number_to_date,
     range_condition,
     series_condition,
@@ -36,7 +35,6 @@ from loaders.ticks.questdb.rows import (
 from loaders.ticks.questdb.schema import find_problems, prepare_tables
 from loaders.ticks.questdb.warehouse_mark import WarehouseMark, require_same
 from loaders.ticks.settings import QuestdbSettings
-from loaders.ticks.space import require_space, space_problems
 from loaders.ticks.store import (
     SCHEDULE,
     IndexRow,
@@ -46,7 +44,6 @@ from loaders.ticks.store import (
     Span,
     Stamp,
     StoreSummary,
-    VisibleTicks,
     read_back_error,
     split_days,
 )
@@ -112,7 +109,6 @@ class QuestdbStore:
     ) -> None:
         self.label = label
         self._mark = mark
-        self._settings = settings
         self._connection = Connection(address, settings, label, way)
         self.partitions = Partitions(self._connection)
 
@@ -137,8 +133,8 @@ class QuestdbStore:
         ]
         problems += [f"{problem}: {fix}" for problem, fix in find_problems(http)]
         problems += find_parquet_partitions(http)
-        free = self._connection.free_bytes()
-        return problems + space_problems(self.label, free, self._settings.min_free_gb)
+        shortage = self._connection.find_shortage()
+        return problems + ([f"{shortage}: {MORE_SPACE}"] if shortage else [])
 
     def write_days(self, days: Sequence[pa.Table]) -> list[Measured | StoreError]:
         """Make these days (TICKS, checked) all that readers see of their series on those days.
@@ -154,24 +150,14 @@ class QuestdbStore:
             batches = [*split_days(days, most_rows, lambda day: day.num_rows)]
         return [result for batch in batches for result in self._write_together(batch)]
 
-    @patiently
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured:
-        query = measure_sql(MAIN_TICKS.name, day_condition(symbol, contract, trading_day))
-        (row,) = self._connection.http().rows(query)
-        return measured_from_row(row)
-
-    @patiently
-    def visible_ticks(self) -> list[VisibleTicks]:
-        """The visible ticks, whatever the index says, by series, contract and day.
-
-        One pass over six narrow columns of all ticks.
-        """
-        return ranges.count_visible(self._connection.http(), MAIN_TICKS.name)
+        """All measures of a day, of its ticks as they are read."""
+        return measured(self.read_day(DayKey(symbol, contract, trading_day)))
 
     def measure_all(self) -> Iterator[list[MeasuredTicks]]:
         """All that readers see, whatever the index says, a range of days after the other.
 
-        One pass over all quoted columns: ten times as fast as `measure` for every day.
+        One pass over all quoted columns: far faster than `measure` for every day.
         """
         return ranges.measure_all(self._connection, MAIN_TICKS.name)
 
@@ -290,11 +276,6 @@ class QuestdbStore:
         reasons = self._connection.http().suspended()
         return {name: reasons[name] for name in sorted(reasons) if name in TABLE_NAMES}
 
-    @property
-    def way(self) -> str:
-        """How rows get there, for people."""
-        return self._connection.writer().label
-
     def put_rows(self, table: StoreTable, rows: pa.Table) -> None:
         """Write rows in the store's types as one transaction, and await their visibility."""
         self._send(table, [rows])
@@ -339,9 +320,8 @@ class QuestdbStore:
         self, days: Sequence[pa.Table]
     ) -> tuple[list[Measured], list[list[MeasuredTicks]]]:
         """Write days in one transaction; returns what was sent and what readers see of each."""
-        free = self._connection.free_bytes()
-        ticks = sum(day.num_rows for day in days)
-        require_space(self.label, free, self._settings.min_free_gb, ticks=ticks)
+        if shortage := self._connection.find_shortage(sum(day.num_rows for day in days)):
+            raise StoreError(shortage, hint=MORE_SPACE)
         self._require_sound(MAIN_TICKS)
         self.partitions.unpack_written(days)
         self._send(MAIN_TICKS, rows_to_write(self._connection.http(), days))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 
-from loaders.engine.progress import Reporter
+from loaders.engine.progress import Reporter, Silent
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
 from loaders.settings import Settings
@@ -17,7 +17,7 @@ from loaders.tq.request import TICK_LANE
 from loaders.tq.tick_days.ledger import read_ledger, require_same_store
 from loaders.tq.tick_days.rules import find_repairs
 from loaders.tq.tick_days.schedule import parse_key
-from loaders.tq.tick_days.verify import Verification, is_as_indexed, read_visible_days, verify
+from loaders.tq.tick_days.verify import Verification, is_as_indexed, measure_days, verify
 from loaders.warehouse.lock import load_lock
 from quotemill.errors import UsageError
 from quotemill.ticks.columns import DayKey
@@ -65,7 +65,7 @@ def take_out_unlisted(settings: Settings, warehouse: Warehouse) -> int:
     """
     with load_lock(warehouse, TICK_LANE), closing(open_store(settings, warehouse)) as store:
         store.prepare()
-        visible, rows = read_visible_days(store), store.index()
+        visible, rows = measure_days(store, Silent()), store.index()
         require_same_store(store.label, warehouse.ask(read_ledger), {row.key for row in rows})
         restamped, unlisted = find_repairs(rows, visible)
         for row in restamped:

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.ticks.store import IndexRow, NoDataRow, VisibleTicks
+from loaders.ticks.store import IndexRow, MeasuredTicks, NoDataRow
 from loaders.tq.tick_days.schedule import Scheduled
 from loaders.tq.trading_day import to_time
 from loaders.trading_time import SHANGHAI
@@ -168,7 +168,7 @@ def order_days(
 
 
 def find_repairs(
-    indexed: Collection[IndexRow], visible: Mapping[DayKey, Sequence[VisibleTicks]]
+    indexed: Collection[IndexRow], visible: Mapping[DayKey, Sequence[MeasuredTicks]]
 ) -> tuple[list[IndexRow], list[DayKey]]:
     """What needs no download: rows whose ticks get their stamp, and days without a row, to go."""
     rows = {row.key: row for row in indexed if row.is_visible}

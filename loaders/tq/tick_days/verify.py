@@ -15,7 +15,7 @@ from loaders.settings import Settings
 from loaders.ticks.day_hash import row_hash
 from loaders.ticks.open_store import open_store
 from loaders.ticks.questdb.store import QuestdbStore
-from loaders.ticks.store import IndexRow, MeasuredTicks, VisibleTicks
+from loaders.ticks.store import IndexRow, MeasuredTicks
 from loaders.tq.request import TICK_LANE
 from loaders.tq.tick_days.ledger import find_lagging, read_ledger
 from loaders.tq.tick_days.schedule import Scheduled, key_text, read_schedule
@@ -125,14 +125,6 @@ def find_first_l5_days(held: Sequence[IndexRow]) -> dict[str, date | None]:
             row.trading_day if row.book_levels >= LEVELS else None
         )
     return first
-
-
-def read_visible_days(store: QuestdbStore) -> dict[DayKey, list[VisibleTicks]]:
-    """Visible ticks by contract-day."""
-    days: dict[DayKey, list[VisibleTicks]] = defaultdict(list)
-    for part in store.visible_ticks():
-        days[DayKey(part.symbol, part.contract, part.trading_day)].append(part)
-    return dict(days)
 
 
 def is_as_indexed(store: QuestdbStore, row: IndexRow) -> bool:

@@ -13,6 +13,8 @@ from loaders.ticks import store_state
 from loaders.ticks.day_hash import measured
 from loaders.ticks.questdb import server
 from loaders.ticks.questdb.day_writer import rows_to_write
+from loaders.ticks.questdb.ilp import IlpWriter
+from loaders.ticks.questdb.staging import StageWriter
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.tables import MAIN_TICKS, QUESTDB_TABLES
 from orchestration.checks import doctor
@@ -51,7 +53,7 @@ def test_the_tables_are_created_as_declared(
 
 
 def test_a_server_of_this_machine_gets_rows_by_a_stage(questdb_store: QuestdbStore) -> None:
-    assert questdb_store.way == "Parquet stage"
+    assert isinstance(questdb_store._connection.writer(), StageWriter)
     free = questdb_store._connection.free_bytes()
     assert free is not None
     assert free > 0
@@ -68,7 +70,7 @@ def test_a_server_on_another_disk_gets_rows_over_http(
         return rows(self, sql)
 
     monkeypatch.setattr(QuestdbHttp, "rows", elsewhere)
-    assert questdb_store.way == "ILP over HTTP"
+    assert isinstance(questdb_store._connection.writer(), IlpWriter)
     assert questdb_store._connection.free_bytes() is None
     day = day_of_ticks(100)
     assert write_day(questdb_store, day) == measured(day)
@@ -280,7 +282,7 @@ def test_a_full_disk_is_reported_before_anything_is_written(
     with pytest.raises(StoreError, match="GiB are free") as raised:
         write_day(greedy, day_of_ticks(10))
     assert "MIN_FREE_GB" in raised.value.hint
-    assert "questdb.min_free_gb" in greedy.check()[0]
+    assert "MIN_FREE_GB" in greedy.check()[0]
     greedy.close()
     assert questdb_store.measure(*KEY).rows == 0
 

@@ -78,7 +78,7 @@ def test_the_password_is_shown_nowhere(
     caplog.set_level(logging.DEBUG)
     store = open_at(questdb_folder, way)
     write_day(store, day_of_ticks(50))
-    texts = [repr(store), store.label, store.way, repr(address), caplog.text]
+    texts = [repr(store), store.label, repr(address), caplog.text]
     texts += [repr(vars(part)) for part in (store, store._connection)]
     with pytest.raises(StoreError) as raised:
         store._connection.writer().send(

@@ -20,7 +20,6 @@ from loaders.ticks.store import (
     NoDataRow,
     Stamp,
     StoreSummary,
-    VisibleTicks,
 )
 from quotemill.ticks.columns import BOOK, QUOTED, DayKey
 from quotemill.ticks.questdb_http import StoreError
@@ -181,20 +180,6 @@ def test_a_superseded_day_is_invisible(store: QuestdbStore) -> None:
     assert write_day(store, day_of_ticks(300)) == seen
 
 
-def test_visible_ticks_are_counted_by_day_and_stamp(store: QuestdbStore) -> None:
-    assert store.visible_ticks() == []
-    new_year = MONDAY._replace(trading_day=date(2026, 1, 5))
-    for key, rows in ((KEY, 300), (MONDAY, 200), (new_year, 100)):
-        write_day(store, day_of_ticks(rows, key))
-    store.restamp(KEY.symbol, KEY.contract, [Stamp(MONDAY.trading_day, 7, "f" * 16)])
-    first, second, third = store.visible_ticks()
-    assert first == VisibleTicks(*KEY, segment_id=1, schedule_hash=f"{1:016x}", rows=300)
-    assert second == VisibleTicks(*MONDAY, segment_id=7, schedule_hash="f" * 16, rows=200)
-    assert (third.trading_day, third.rows) == (new_year.trading_day, 100)
-    store.supersede(*KEY)
-    assert store.visible_ticks() == [second, third]
-
-
 def test_all_days_are_measured_in_ranges(
     store: QuestdbStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,6 +190,7 @@ def test_all_days_are_measured_in_ranges(
     days[MONDAY] = day_of_ticks(300, MONDAY, levels=1)
     for day in days.values():
         write_day(store, day)
+    store.restamp(*MONDAY[:2], [Stamp(MONDAY.trading_day, 7, "f" * 16)])
     gone = MONDAY._replace(symbol="KQ.m@SHFE.zn")
     write_day(store, day_of_ticks(50, gone))
     store.supersede(*gone)
@@ -212,7 +198,8 @@ def test_all_days_are_measured_in_ranges(
     assert {part.key for part in parts} == days.keys()
     for key, day in days.items():
         seen, own = measured(day), [part for part in parts if part.key == key]
-        assert {(part.segment_id, part.schedule_hash) for part in own} == {(1, f"{1:016x}")}
+        stamp = (7, "f" * 16) if key == MONDAY else (1, f"{1:016x}")
+        assert {(part.segment_id, part.schedule_hash) for part in own} == {stamp}
         assert sum(part.rows for part in own) == seen.rows
         assert sum(part.hash_a for part in own) == seen.hash_a
         assert min(part.first_ts for part in own) == seen.first_ts

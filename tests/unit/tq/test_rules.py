@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 from typing import Any
 
-from loaders.ticks.store import EmptyStatus, IndexRow, NoDataRow, VisibleTicks
+from loaders.ticks.store import EmptyStatus, IndexRow, MeasuredTicks, NoDataRow
 from loaders.tq.tick_days.ledger import LedgerRow, find_lagging, make_copy
 from loaders.tq.tick_days.records import StoreIndex
 from loaders.tq.tick_days.rules import (
@@ -186,9 +186,7 @@ def test_days_that_gave_nothing_before_come_last() -> None:
 def test_a_repair_stamps_indexed_days_and_takes_out_the_others() -> None:
     rows = [held(13), held(14), held(15)]
     visible = {
-        row.key: [
-            VisibleTicks(*row.key, segment_id=segment, schedule_hash=row.schedule_hash, rows=1)
-        ]
+        row.key: [MeasuredTicks(*row.key, segment, row.schedule_hash, 1, *row.span, row.hash_a)]
         for row, segment in [(rows[0], 1), (rows[1], 2), (held(16), 1)]
     }
     assert find_repairs(rows, visible) == ([rows[1]], [on(16).key])
