@@ -8,7 +8,7 @@ from loaders.ticks import store_state
 from loaders.tq.tick_days.packing import pack_ticks
 from orchestration.archive import old_days, retention
 from orchestration.archive.retention import TICKS, RetentionResult
-from quotemill.errors import QuotemillError
+from quotemill.errors import QuotemillError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 
 
@@ -26,8 +26,10 @@ def run_retention(
 
     With a `view` only that, as of `retain`. A failure after slots and logs were dropped is in the
     result, as what was dropped is reported all the same. Raises as `retain` does, and with the view
-    `ticks` as `pack_ticks` does.
+    `ticks` as `pack_ticks` does, and UsageError if no load of ticks has started a QuestDB.
     """
+    if view == TICKS and not store_state.is_used(settings):
+        raise UsageError("this home has no ticks", hint="loaders run tq")
     days_back = older_than or settings.ib.intraday_retain_days
     result = retention.retain(
         settings, warehouse, reporter, as_of, dry_run=dry_run, older_than=older_than, view=view

@@ -69,8 +69,8 @@ def pack_ticks(
         reporter.start("partitions", len(old))
         for batch in split_days(old, TICKS, rows.__getitem__):
             contents = store.partitions.list_trading_days(batch)
-            seen = _measure(store.partitions, set().union(*contents.values()))
-            trading_days = {key.trading_day for key in seen}
+            trading_days = set[date]().union(*contents.values())
+            seen = _measure(store.partitions, trading_days)
             listed = {key for key in indexed if key.trading_day in trading_days}
             damaged = [
                 key

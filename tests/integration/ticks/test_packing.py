@@ -22,7 +22,7 @@ from loaders.warehouse.postgres import open_warehouse
 from orchestration.archive import old_days, retention
 from orchestration.archive.retention import RetentionResult
 from orchestration.cli import archive as commands
-from quotemill.errors import LockHeldError, SettingsError
+from quotemill.errors import LockHeldError, SettingsError, UsageError
 from quotemill.ticks.questdb_http import QuestdbHttp, StoreError
 from tests.integration.ticks import servers
 from tests.integration.ticks.test_stores import indexed
@@ -120,6 +120,45 @@ def test_partitions_of_a_day_that_is_not_as_indexed_stay(
     done = pack(settings)
     assert done.damaged == ["KQ.m@SHFE.cu SHFE.cu2601 2025-11-11"]
     assert packed_days(empty_questdb) == [date(2025, 11, 9), date(2025, 11, 12)]
+
+
+def test_partitions_of_superseded_ticks_are_packed(
+    settings: Settings, questdb_store: QuestdbStore, empty_questdb: Path
+) -> None:
+    for key in (KEYS[0], KEYS[-1]):
+        day = day_of_ticks(300, key)
+        questdb_store.put_index([indexed(key, write_day(questdb_store, day))])
+    assert questdb_store.supersede(*KEYS[0]) == 300
+    done = pack(settings)
+    assert (done.damaged, packed_days(empty_questdb)) == ([], PACKED[:2])
+    assert done.days == 2
+    assert questdb_store.measure(*KEYS[0]).rows == 0
+
+
+def test_a_day_whose_ticks_were_lost_is_damaged(
+    settings: Settings, questdb_store: QuestdbStore, empty_questdb: Path
+) -> None:
+    for key in (KEYS[0], KEYS[-1]):
+        day = day_of_ticks(300, key)
+        questdb_store.put_index([indexed(key, write_day(questdb_store, day))])
+    [row] = [row for row in questdb_store.index() if row.key == KEYS[0]]
+    questdb_store.supersede(*KEYS[0])
+    questdb_store.put_index([row])
+    done = pack(settings)
+    assert (done.damaged, done.days) == (["KQ.m@SHFE.cu SHFE.cu2601 2025-11-10"], 0)
+    assert packed_days(empty_questdb) == []
+
+
+def test_a_home_without_ticks_starts_no_server(
+    tmp_path: Path, new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings(
+        {"QUOTEMILL_WAREHOUSE_URL": new_database(), "QUOTEMILL_HOME": str(tmp_path)}
+    )
+    monkeypatch.setattr(commands, "load_settings", lambda: settings)
+    with pytest.raises(UsageError, match="this home has no ticks"):
+        commands.retention_command(view="ticks", yes=True)
+    assert not (tmp_path / "questdb").exists()
 
 
 @pytest.mark.parametrize("after", [0.0, 0.02, 0.1])
