@@ -30,10 +30,6 @@
         b.tick_count,
         d.status = 'complete' and coalesce(t.row_hash = d.row_hash, false) as is_complete,
         a.is_roll and s.trading_day = a.first_trading_day as is_roll,
-        a.back_diff,
-        {{ shown_ratio('a.back_numerator', 'a.back_denominator') }} as back_ratio,
-        a.forward_diff,
-        {{ shown_ratio('a.forward_numerator', 'a.forward_denominator') }} as forward_ratio,
         {{ adjusted_prices() | indent }}
     from {{ ref('main_schedule') }} as s
     inner join {{ ref('int_main_segments__adjusted') }} as a

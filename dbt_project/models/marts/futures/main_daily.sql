@@ -28,10 +28,6 @@ select
     r.price_day as roll_price_day,
     r.roll_step as roll_gap,
     {{ shown_ratio('r.new_part', 'r.old_part') }} as roll_ratio,
-    a.back_diff,
-    {{ shown_ratio('a.back_numerator', 'a.back_denominator') }} as back_ratio,
-    a.forward_diff,
-    {{ shown_ratio('a.forward_numerator', 'a.forward_denominator') }} as forward_ratio,
     {{ adjusted_prices() }},
     p.settlement_price,
     q.settlement_price as prev_settlement_price
