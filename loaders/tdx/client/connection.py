@@ -78,6 +78,7 @@ class Connection:
         self._late_routes: set[str] = set()  # those that timed out once
         self._late_subjects: set[str] = set()  # those that timed out since the last answer
         self._is_down = False  # by the newest attempt of a request
+        self._failing_routes: set[str] = set()  # with an outage while the probe answered
         self._gone: SourceGone | None = None
 
     async def __aenter__(self) -> Self:
@@ -99,6 +100,8 @@ class Connection:
         due: str | None = None,
     ) -> T:
         """Send a request, with retries. Raises SourceGone if the service is down after them.
+
+        A route that reports an outage while the service answers others is not waited for again.
 
         bulk: use the time-out of bulk requests
         subject: what the request is about, for messages
@@ -132,10 +135,13 @@ class Connection:
                     )
                 raise
 
+        waited_for = (Unreachable,) if route in self._failing_routes else DOWN
         try:
-            return await retrying(self._patient, attempts, on=DOWN)
+            return await retrying(self._patient, attempts, on=waited_for)
         except DOWN as error:
             await self._end_if_down(error)
+            if isinstance(error, Outage):
+                self._failing_routes.add(route)
             raise
 
     def _check_gone(self) -> None:
@@ -188,6 +194,7 @@ class Connection:
                         " not replace it: restart the TDX service, then `quotemill retry`",
                     )
             raise
+        self._failing_routes.discard(route)
         if subject is not None and upstream:
             self._is_down = False
             self._late_subjects.clear()

@@ -96,6 +96,45 @@ def test_a_service_that_answers_only_probes_fails_each_request_by_itself() -> No
     assert service.time <= 81
 
 
+def test_a_route_with_an_outage_of_its_own_is_waited_for_once() -> None:
+    service = Service(lambda route, *_: LOST if route == "kline-all" else BARS)
+    took: list[float] = []
+
+    async def twice(client: TdxClient) -> list[Any]:
+        results = []
+        for _ in range(2):
+            began = service.time
+            results += await ask_all(client)
+            took.append(service.time - began)
+        return results
+
+    results = asked(service, twice)
+    assert {type(r) for r in results} == {Outage}
+    assert took[0] >= 60
+    assert took[1] < 5
+
+
+def test_a_route_that_answered_again_is_waited_for_again() -> None:
+    lost = [(0, 100), (200, 210)]
+
+    def answer(route: str, *_: Any) -> httpx.Response:
+        is_lost = any(first <= service.time < end for first, end in lost)
+        return LOST if is_lost and route == "kline-all" else BARS
+
+    service = Service(answer)
+
+    async def thrice(client: TdxClient) -> list[Any]:
+        results = []
+        for at in (0, 150, 201):
+            await asyncio.sleep(at - service.time)
+            results += await asyncio.gather(client.kline_all(CODES[0]), return_exceptions=True)
+        return results
+
+    first, *others = asked(service, thrice)
+    assert isinstance(first, Outage)
+    assert [len(r) for r in others] == [3, 3]
+
+
 def test_one_code_that_always_reports_an_outage_fails_alone() -> None:
     def answer(route: str, params: dict[str, str], _n: int) -> httpx.Response:
         if route == "kline-history":
