@@ -129,9 +129,9 @@ def from_points(points: MinutePoints, divisor: int) -> Records:
     return repair_noon(set_source(records, f"/api/{points.source_route}", points.fetched_at))
 
 
-def set_source(bars: Records, route: str, fetched_at: datetime, unit: int = HAND) -> Records:
-    """Set the route, fetch time and unit of bars, and `end` to `day`, in place."""
-    bars["end"], bars["unit"] = bars["day"], unit
+def set_source(bars: Records, route: str, fetched_at: datetime) -> Records:
+    """Set the route and fetch time of bars, `unit` to a hand and `end` to `day`, in place."""
+    bars["end"], bars["unit"] = bars["day"], HAND
     bars["route"], bars["fetched"] = ROUTES.index(route), microseconds(fetched_at)
     return bars
 

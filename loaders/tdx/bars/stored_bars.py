@@ -115,11 +115,9 @@ def read_stored(
     }
 
 
-def newest_days(
-    conn: psycopg.Connection, codes: Sequence[str], until: date = date.max
-) -> dict[str, date]:
-    """Day of the newest day bar up to `until`, finished or not, by code."""
-    return dict(conn.execute(query("newest_day_bars"), (list(codes), until)).fetchall())
+def newest_days(conn: psycopg.Connection, codes: Sequence[str]) -> dict[str, date]:
+    """Day of the newest day bar, finished or not, by code."""
+    return dict(conn.execute(query("newest_day_bars"), (list(codes),)).fetchall())
 
 
 async def join_or_reload(
