@@ -45,7 +45,7 @@ def opened(load: Load) -> Iterator[Context]:
         finally:
             if client is not None:
                 loop.close(client)
-    ctx.file_notes.say_rest(load.warn)
+            ctx.file_notes.say(load.warn)  # of a load that was stopped too
     if client is not None:
         for name, count in sorted((client.unknown_fields + client.oddities).items()):
             load.warn(f"the service's answers: {name} ({count:,} times)")

@@ -121,11 +121,10 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
         return await _load(ctx, key, cursors.get(key), stored.get(key), known)
 
     if ctx.service is None:
-        return files.with_warnings(ctx.at_once(keys, read_file))
-    outcomes = check_history(
+        return ctx.at_once(keys, read_file)
+    return check_history(
         ctx, DATASET.name, INDEX_KLINE, ctx.each(keys, load_key), stored, split_key
     )
-    return files.with_warnings(outcomes)
 
 
 async def _load(

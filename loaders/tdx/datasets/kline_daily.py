@@ -53,9 +53,8 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         return files.fill_gaps(in_file, answer, before)
 
     if ctx.service is None:
-        return files.with_warnings(ctx.at_once(codes, read_file))
-    outcomes = check_history(ctx, DATASET.name, KLINE_DAILY, ctx.each(codes, load_code), stored)
-    return files.with_warnings(outcomes)
+        return ctx.at_once(codes, read_file)
+    return check_history(ctx, DATASET.name, KLINE_DAILY, ctx.each(codes, load_code), stored)
 
 
 async def _load(ctx: Context, code: str, cursor: date | None, stored: Stored | None) -> Outcome:

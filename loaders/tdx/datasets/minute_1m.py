@@ -67,7 +67,7 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     if again:
         stored = {c: INTRADAY for c in codes if wanted[c].oldest}
         outcomes = check_history(ctx, DATASET.name, KLINE_MINUTE, outcomes, stored)
-    return ctx.file_notes.between(absence.settle(outcomes), ctx.load.warn)
+    return absence.settle(outcomes)
 
 
 @dataclass(kw_only=True)

@@ -39,7 +39,7 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
             return Outcome(code, skipped=NO_FILE)
         return _load(ctx, code, wanted[code], cursors.get(DATASET.cursor_key(code)))
 
-    return ctx.file_notes.between(ctx.at_once(codes, load_code), ctx.load.warn)
+    return ctx.at_once(codes, load_code)
 
 
 def _load(ctx: Context, code: str, wanted: Wanted, cursor: str | None) -> Outcome:

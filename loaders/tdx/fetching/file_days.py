@@ -11,7 +11,7 @@ bars, and of volumes that agree the finer one (loaders.landing.volumes). A file'
 known when the file was last written. The service is not asked for days that a file has.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -77,10 +77,6 @@ class DayFiles:
             return self._read_file(key, cursor, stored)
         except DataQualityError as error:
             return Outcome(key, failure=str(error))
-
-    def with_warnings(self, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
-        """Pass the outcomes on and print warnings about files between them."""
-        return self.ctx.file_notes.between(outcomes, self.ctx.load.warn)
 
     def _read_file(self, key: str, cursor: date | None, stored: Stored | None) -> Outcome:
         ctx, window, path = self.ctx, self.ctx.window, self.due[key]
