@@ -14,12 +14,3 @@
         {% endfor -%}
     from {{ relation }} as q
 {%- endmacro %}
-
-{# The years until each of the ex-dates of the row `q`, whose expiry is at 16:00 in New York. #}
-{% macro years_until_ex_dates(q) -%}
-    array(
-        select {{ q }}.years - ({{ q }}.expiry - e.ex_date + 2 / 3.0)::double precision / 365
-        from unnest({{ q }}.ex_dates) as e (ex_date)
-        order by e.ex_date
-    )
-{%- endmacro %}

@@ -37,7 +37,11 @@ asked_of_ours as (
 ),
 
 minutes as (
-    {{ sample_minutes(ref('stg_tdx__kline_minute')) | indent }}
+    {{ sample_rows(
+        ref('stg_tdx__kline_minute'),
+        "k.bar_end >= s.first_date::timestamp at time zone 'Asia/Shanghai'"
+        ~ " and k.bar_end < (s.last_date + 1)::timestamp at time zone 'Asia/Shanghai'"
+    ) | indent }}
 ),
 
 -- days whose 13:01 is part of the bar of 13:00

@@ -50,7 +50,12 @@ chained as (
 
 select
     *,
-    {{ years_until_ex_dates('chained') | indent }} as ex_years,
+    -- expiry is at 16:00 in New York
+    array(
+        select chained.years - (chained.expiry - e.ex_date + 2 / 3.0)::double precision / 365
+        from unnest(chained.ex_dates) as e (ex_date)
+        order by e.ex_date
+    ) as ex_years,
     row_number() over nearest as nearness,
     first_value(half_spreads) over nearest as nearest_half_spreads
 from chained
