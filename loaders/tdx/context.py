@@ -160,7 +160,7 @@ class Context:
         from loaders.tdx.missing_datasets import Absence
 
         if dataset not in self.absences:
-            self.absences[dataset] = Absence(dataset, self.is_empty(landed), self.load.warn)
+            self.absences[dataset] = Absence(dataset, self.is_empty(landed))
         return self.absences[dataset]
 
     def wait(self, work: Coroutine[Any, Any, R]) -> R:

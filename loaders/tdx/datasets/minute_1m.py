@@ -28,7 +28,7 @@ from loaders.tdx.fetching.changed_history import INTRADAY, check_history
 from loaders.tdx.fetching.minute_files import FileReading, days_of_fetch
 from loaders.tdx.fetching.minutes_today import fetch_today
 from loaders.tdx.files.folder import FOLDERS
-from loaders.tdx.missing_datasets import Absence, is_empty
+from loaders.tdx.missing_datasets import NO_ROW, Absence, is_empty
 from loaders.tdx.tables import KLINE_MINUTE
 from quotemill.errors import DataQualityError, UpstreamError
 
@@ -63,11 +63,11 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         )
         return reading.reached(await reading.read_code())
 
-    outcomes = ctx.each(codes, load_code)
+    outcomes = absence.load_codes(ctx, codes, load_code, lambda code: len(wanted[code].traded))
     if again:
         stored = {c: INTRADAY for c in codes if wanted[c].oldest}
         outcomes = check_history(ctx, DATASET.name, KLINE_MINUTE, outcomes, stored)
-    return absence.settle(outcomes)
+    return outcomes
 
 
 @dataclass(kw_only=True)
@@ -96,23 +96,20 @@ class _Reading(FileReading):
         return sorted(self.lacking & (self.wanted.traded | set(records.days_in(self.bars))))
 
     async def read_code(self) -> Outcome:
-        absence, due_count = self.absence, len(self.wanted.traded)
         self.read_file()
         nothing_read = not (len(self.bars) or self.faults or self.rejected)
         if not self.wanted.days and nothing_read:
             return Outcome(self.code, skipped=NOT_DUE)
-        if absence.proven and nothing_read:
-            return absence.skip(self.code, due_count)
+        if self.absence.proven and nothing_read:
+            return Outcome(self.code, skipped=NO_ROW)
         if self.ctx.service is None:
             return self._outcome()
         if self.lacking:
             await self._ask_for_bars()
-        none = self.empty and not len(self.bars)
-        if not (none and absence.is_evidence(due_count)):
-            # Each day costs a request, so only the newest few are requested.
-            await self._ask_for_points(self.lacking_known[-MOST_POINT_DAYS:])
-        if absence.possible and self.empty and not len(self.bars):
-            return absence.skip(self.code, due_count)
+        # Each day costs a request, so only the newest few are requested.
+        await self._ask_for_points(self.lacking_known[-MOST_POINT_DAYS:])
+        if self.absence.possible and self.empty and not len(self.bars):
+            return Outcome(self.code, skipped=NO_ROW)
         return self._outcome()
 
     def refuse_file(self, why: str) -> None:

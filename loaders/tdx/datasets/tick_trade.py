@@ -22,7 +22,7 @@ from loaders.tdx.client.answers_trades import Ticks
 from loaders.tdx.client.routes_trades import LONGEST_RANGE
 from loaders.tdx.context import Context, Dataset, answer_or_fault
 from loaders.tdx.fetching.ticks_today import fetch_today
-from loaders.tdx.missing_datasets import Absence, is_empty
+from loaders.tdx.missing_datasets import NO_ROW, Absence, is_empty
 from loaders.tdx.queries import query
 from loaders.tdx.tables import KLINE_DAILY, TICK_TRADE
 from loaders.trading_time import SHANGHAI
@@ -110,12 +110,12 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
             if not _is_settled(code, d, ctx.service_day)
         ]
         if absence.proven and wanted:
-            return absence.skip(code, len(wanted))
+            return Outcome(code, skipped=NO_ROW)
         if wanted:
             return await _Reading(ctx, code, absence).read_days(wanted)
         return Outcome(code, failure=NO_BARS) if unknown else Outcome(code, skipped=NOT_DUE)
 
-    return absence.settle(ctx.each(codes, load_code))
+    return absence.load_codes(ctx, codes, load_code, lambda code: len(due.get(code, ())))
 
 
 def _is_settled(code: str, due: Due, today: date) -> bool:
@@ -161,14 +161,14 @@ class _Reading:
             ended = [d for d in due if d.day != today]
             for stretch in group_days(ended, self.ctx.window.days):
                 if not await self._read_stretch(stretch, ended):
-                    return self.absence.skip(self.code, len(ended))
+                    return Outcome(self.code, skipped=NO_ROW)
             for due_day in due:
                 if due_day.day == today:
                     await self._read_today(due_day)
         except SourceGone as error:
             gone = error
         if self.absence.possible and self.empty and not gone:
-            return self.absence.skip(self.code, len(due))
+            return Outcome(self.code, skipped=NO_ROW)
         finished = [tick_day.day for tick_day in self.landing if tick_day.is_final]
         return Outcome(
             self.code,
@@ -191,7 +191,7 @@ class _Reading:
         answers, fault = await self._asked(
             client.trades_of_days(self.code, stretch[0].day, stretch[-1].day)
         )
-        if self.absence.is_evidence(len(ended)) and is_empty(answers, fault) and not self.landing:
+        if self.absence.possible and is_empty(answers, fault) and not self.landing:
             newest = client.trades_of_day(self.code, ended[-1].day, expect_rows=False)
             if is_empty(*await answer_or_fault(newest)):
                 return False

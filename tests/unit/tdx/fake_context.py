@@ -26,7 +26,7 @@ def fake_context(**attributes: Any) -> Context:
             yield asyncio.run(work(key))
 
     def absence(dataset: str, _: Any) -> Absence:
-        return Absence(dataset, possible=False, warn=print)
+        return Absence(dataset, possible=False)
 
     own = {"each": each, "wait": asyncio.run, "loop": SimpleNamespace(in_order=in_order)}
     own |= {"absence": absence, "service": attributes.get("client"), "file": lambda *_: None}
