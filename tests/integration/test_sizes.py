@@ -139,7 +139,7 @@ def test_a_message_of_a_gateway_is_refused_by_its_length(caplog: pytest.LogCaptu
         server = await asyncio.start_server(announce, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         try:
-            await Connection(lambda *_: None, 40, 0.0).open("127.0.0.1", port, 1, 1)
+            await Connection(lambda *_: None, 40).open("127.0.0.1", port, 1, 1)
         finally:
             server.close()
 

@@ -5,7 +5,7 @@ where schedule is not null;
 do $$
 begin
     if exists (
-        select from pg_attribute
+        select 1 from pg_attribute
         where attrelid = 'ops.schedules'::regclass and attname = 'due_through' and not attisdropped
     ) then
         -- a start that waited for the end of a run is due
@@ -17,7 +17,7 @@ begin
             s.is_enabled and s.next_run_at is not null
             and s.last_finished_at is null and s.attempts = 1
             and not exists (
-                select from ops.runs as r
+                select 1 from ops.runs as r
                 where r.schedule = s.name and r.started_at >= s.last_run_at - interval '1 minute'
             );
         -- a run that was cut off and is not to be repeated: it was, or its job was disabled
@@ -28,7 +28,7 @@ begin
             r.schedule = s.name and r.finished_at is null and s.last_finished_at is null
             and s.attempts >= 2 and r.started_at >= s.last_run_at - interval '1 minute'
             and not exists (
-                select from pg_locks as l
+                select 1 from pg_locks as l
                 where
                     l.locktype = 'advisory' and l.objsubid = 1 and l.granted
                     and (l.classid::bigint << 32) | l.objid::bigint
