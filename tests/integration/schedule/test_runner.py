@@ -6,12 +6,11 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from loaders.trading_time import SHANGHAI
 from orchestration.run import history
 from orchestration.schedule import ledger, output
 from orchestration.schedule.jobs import Job, Row
@@ -19,11 +18,9 @@ from orchestration.schedule.runner import Runner
 from orchestration.schedule.serve import Server
 from quotemill.errors import UpstreamError
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.schedule.conftest import DAILY, FIVE, BlockedJob
+from tests.integration.schedule.conftest import DAILY, FIVE, FRIDAY, MINUTE, BlockedJob
 
-FRIDAY = datetime(2026, 11, 20, 17, 30, tzinfo=SHANGHAI).astimezone(UTC)
 OPEN = FRIDAY - timedelta(hours=3)  # 14:30, a start in session
-MINUTE = timedelta(minutes=1)
 
 
 class Clock:
