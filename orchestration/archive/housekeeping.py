@@ -28,7 +28,8 @@ def run_retention(
     result, as what was dropped is reported all the same. Raises as `retain` does, and with the view
     `ticks` as `pack_ticks` does, and UsageError if no load of ticks has started a QuestDB.
     """
-    if view == TICKS and not store_state.is_used(settings):
+    has_ticks = store_state.is_used(settings)
+    if view == TICKS and not has_ticks:
         raise UsageError("this home has no ticks", hint="loaders run tq")
     days_back = older_than or settings.ib.intraday_retain_days
     result = retention.retain(
@@ -38,7 +39,7 @@ def run_retention(
         if view is None:
             tables = old_days.find_retained_tables(settings, warehouse)
             result.add_days(old_days.drop_old_days(warehouse, tables, as_of, dry_run=dry_run))
-        if view == TICKS or (view is None and store_state.is_used(settings)):
+        if has_ticks and view in (None, TICKS):
             result.add_ticks(
                 pack_ticks(
                     settings, warehouse, reporter, as_of, older_than=days_back, dry_run=dry_run
