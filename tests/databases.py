@@ -88,7 +88,7 @@ def database_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
         if edition == "tsl":
             name += suffix
             made.add(name)
-        # TimescaleDB's workers use template1 at times, and a database in use is no template
+        # TimescaleDB's workers use template1 at times, and a database in use cannot be a template
         source = conninfo_to_dict(template)["dbname"] if template else "template0"
         with psycopg.connect(server, autocommit=True) as conn:
             conn.execute(f'drop database if exists "{name}" with (force)'.encode())

@@ -67,7 +67,7 @@ class Part:
 
     `reached` keys have an answer, which may still land while the dataset runs; `is_held`: none
     advances now. `seconds` is its run time, None before it starts. `rate` is in keys a second,
-    those that were skipped took no time; `left` seconds to its end at this rate, None while it does
+    as skipped ones took no time; `left` seconds to its end at this rate, None while it does
     not run, or is held.
     """
 

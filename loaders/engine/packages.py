@@ -100,7 +100,7 @@ class Packages:
     def publish(
         self, warehouse: Warehouse, dataset: str, stored: Mapping[str, str], at: datetime
     ) -> None:
-        """Write `stored` cursors of a dataset for people to read: those that moved in this load.
+        """Write the `stored` cursors of a dataset that moved in this load, for people to read.
 
         Raises RestoredMeanwhile: plans of loads read them too.
         """

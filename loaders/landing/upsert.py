@@ -113,7 +113,7 @@ def replace_units(
 ) -> int:
     """Delete rows of the units in `_land` that are not in `_land`; the number of rows deleted.
 
-    `near` and `delete` are those of the table's edition (loaders.landing.editions.plain).
+    `near` and `delete` belong to the table's edition (loaders.landing.editions.plain).
     A unit follows the rule of a single row: a provisional one never replaces a final one, nor an
     older answer a newer one. Units that must not land are removed from `_land`.
     """

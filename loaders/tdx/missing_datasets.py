@@ -37,7 +37,7 @@ class Absence:
         load_code: Callable[[str], Awaitable[Outcome]],
         count_due: Callable[[str], int],
     ) -> Iterator[Outcome]:
-        """Outcomes in the order of the codes; those that can tell are asked for first.
+        """Outcomes in the order of the codes; a few that can tell are asked for first.
 
         load_code: skips a code as NO_ROW if nothing has a row of it and absence is possible
         count_due: the number of due days on which a code traded

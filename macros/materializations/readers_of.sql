@@ -1,4 +1,4 @@
-{# The views that read a relation, or some of its columns, and those that read them. #}
+{# The views that read a relation, or some of its columns, and the views that read these. #}
 {% macro readers_of(existing, columns=[]) -%}
     {{ return(run_query("
         with recursive readers as (

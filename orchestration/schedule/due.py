@@ -19,7 +19,7 @@ GRACE = timedelta(minutes=2)
 # starts of a new job, or of a changed rule, count from this long ago: a timer that fires at the
 # minute of the first start finds it
 LOOK_BACK = timedelta(minutes=10)
-# a clock may be this far behind the runs on record: those of two machines differ
+# a clock may be this far behind the runs on record: the clocks of two machines differ
 TOLERANCE = timedelta(minutes=10)
 AWAY = UpstreamError.exit_code
 # exit codes of a run that the kernel, or its own fault, ended

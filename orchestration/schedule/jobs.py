@@ -61,7 +61,7 @@ class Row:
     next_run_at: datetime | None = None
     missed_at: datetime | None = None
     last_run_at: datetime | None = None
-    last_finished_at: datetime | None = None  # None while it runs, or where it was cut off
+    last_finished_at: datetime | None = None  # None while it runs, or if it was cut off
     last_exit_code: int | None = None
     last_host: str | None = None
     is_running: bool = False

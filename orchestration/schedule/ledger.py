@@ -157,7 +157,7 @@ def disable(conn: psycopg.Connection, job: Job, now: datetime) -> bool:
 
 
 def withdraw_starts(conn: psycopg.Connection, jobs: Iterable[str]) -> list[Row]:
-    """Expect no more starts of jobs, as no scheduler is to make them on this machine.
+    """Stop expecting starts of jobs: no scheduler is to make them on this machine.
 
     A scheduler that goes on checking registers them again. Returns the rows that keep theirs,
     because another machine ran them last.

@@ -47,9 +47,9 @@ def read_rows_by_name(conn: psycopg.Connection) -> dict[str, Row]:
 
 
 def list_jobs(settings: Settings, rows: Mapping[str, Row] | None = None) -> Listing:
-    """The jobs of configured sources and of settings, and those of rows that are no more.
+    """The jobs of configured sources and of settings, and of rows whose job is gone.
 
-    The rows are those of the warehouse by default; none is made.
+    By default the rows are the warehouse's; none is made.
     """
     if rows is None:
         warehouse = find_warehouse(settings)

@@ -81,7 +81,7 @@ def test_a_server_for_ticks_is_run_as_written() -> None:
         # it asks on a terminal
         blocks = [join(block) for block in QUESTDB]
         blocks[-1] = blocks[-1].replace("questdb remove", "questdb remove --yes")
-        # one on another machine is its address alone
+        # one on another machine is only its address
         named = join(OF_A_SERVER).replace(
             "questdb.example:9000", "127.0.0.1:$QUOTEMILL_QUESTDB__PORT"
         )

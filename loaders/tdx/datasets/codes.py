@@ -109,7 +109,7 @@ def _take_list(
     in_folder: Mapping[str, Security],
     before: Mapping[str, Security],
 ) -> Outcome:
-    """The service's list with the folder's codes and those that vanished, or its refusal."""
+    """The service's list with the folder's codes and the vanished ones, or its refusal."""
     # The service cannot lose a code that only the folder named.
     served_before = {c: s for c, s in before.items() if s.is_from_service}
     loss = describe_loss(served, served_before)
@@ -148,7 +148,7 @@ def _without_service(
 
 
 def _find_vanished(now: Iterable[Security], before: Mapping[str, Security]) -> list[str]:
-    """The codes that were listed and are no more."""
+    """The codes that were listed before and are not now."""
     gone = (s.code for s in now if not s.is_listed)
     return [code for code in gone if code in before and before[code].is_listed]
 

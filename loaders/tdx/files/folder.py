@@ -92,7 +92,7 @@ class Folder:
 
 
 def check_folder(settings: Settings) -> None:
-    """Raises SettingsError if tdx.client is no folder."""
+    """Raises SettingsError if tdx.client is not a folder."""
     folder = settings.tdx.client
     if folder is not None and not folder.is_dir():
         raise SettingsError(

@@ -247,7 +247,7 @@ def _start(
         _write_record(folder, server.pid, address)
         return address
 
-    # that of the last start, which consoles and bookmarks have
+    # the port of the last start, which consoles and bookmarks have
     port = settings.port or int((_read_record(folder) or {}).get("port", 0))
     try:
         return serve(port)
