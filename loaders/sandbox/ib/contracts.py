@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from loaders.sandbox.ib.hours import (
@@ -15,11 +14,9 @@ from loaders.sandbox.ib.hours import (
 )
 from loaders.sandbox.ib.listing import Instrument
 from loaders.sandbox.ib.market_data import MarketData
+from loaders.sandbox.ib.session import Session
 from loaders.sandbox.ib.wire import NO_ADJUSTED_BARS, NO_DAILY_BARS, Field, in_zone, query_at
 from loaders.sandbox.ib.world import Query, Quote
-
-if TYPE_CHECKING:
-    from loaders.sandbox.ib.session import Session
 
 UNKNOWN_CODE = 9876
 SECOND = 500_000_000  # numbers of second listings
@@ -28,7 +25,7 @@ EXCHANGES = ("AMEX", "CBOE", "ISE", "SMART")
 HOURS = {"30 mins": 0.5, "1 hour": 1.0, "8 hours": 8.0, "1 day": 24.0}
 
 
-async def contract_details(session: "Session", fields: list[str]) -> None:
+async def contract_details(session: Session, fields: list[str]) -> None:
     request, data = int(fields[2]), session.market_data
     await session.lag()
     session.notify(request, "contracts")
@@ -104,7 +101,7 @@ def _details(
     return fields if old else [*fields, 1, 1, 1 if i.is_option else 100]
 
 
-async def option_parameters(session: "Session", fields: list[str]) -> None:
+async def option_parameters(session: Session, fields: list[str]) -> None:
     """Expiries and strikes of each trading class: the same unions for every exchange."""
     request, symbol, kind, conid = int(fields[1]), fields[2], fields[4], int(fields[5] or 0)
     data = session.market_data
@@ -133,7 +130,7 @@ async def option_parameters(session: "Session", fields: list[str]) -> None:
     session.send(76, request)
 
 
-async def historical_bars(session: "Session", fields: list[str]) -> None:
+async def historical_bars(session: Session, fields: list[str]) -> None:
     """Bars of regular hours up to now; options have none of a day, as at the real one."""
     request, query, size, duration = int(fields[1]), query_at(fields, 2), fields[16], fields[17]
     until, what = fields[15], fields[19]
@@ -167,7 +164,7 @@ def _days(duration: str) -> int:
 
 
 def _bars(
-    session: "Session",
+    session: Session,
     instrument: Instrument,
     now: datetime,
     hours: float,

@@ -13,10 +13,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from loaders.sandbox.faults import FaultPlan, Rule
+from loaders.sandbox.ib import contracts
 from loaders.sandbox.ib.faults import CATALOGUE, is_within_hours
 from loaders.sandbox.ib.hours import VirtualClock, load_calendar
 from loaders.sandbox.ib.market_data import MarketData
 from loaders.sandbox.ib.session import Session
+from loaders.sandbox.ib.subscriptions import run_subscription
 from loaders.sandbox.ib.wire import REQUESTS
 from loaders.sandbox.ib.world import World
 from loaders.sandbox.server.http_server import port_error
@@ -30,6 +32,11 @@ EXAMPLE = "2026-11-19"  # of a clock, in hints
 DEFAULT_CLOCK = "2026-11-19T10:00:00"
 LOG_SIZE = 100_000
 MESSAGES_A_SECOND = 50  # limit of a real gateway
+ANSWERS = {
+    9: (contracts.contract_details, "contracts"),
+    20: (contracts.historical_bars, "history"),
+    78: (contracts.option_parameters, "contracts"),
+}
 
 
 def read_zone(name: str) -> ZoneInfo:
@@ -163,7 +170,7 @@ class IbSandbox(Sandbox):
         self._listening.set()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        session = Session(self, reader, writer)
+        session = Session(self, reader, writer, answers=ANSWERS, subscribe=run_subscription)
         self._all.add(session)
         with contextlib.suppress(asyncio.CancelledError):
             await session.run()

@@ -5,12 +5,11 @@ import random
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from loaders.sandbox.ib import contracts
-from loaders.sandbox.ib.subscriptions import run_subscription
+from loaders.sandbox.ib.market_data import MarketData
 from loaders.sandbox.ib.wire import (
     AMBIGUOUS,
     MESSAGES,
@@ -24,23 +23,48 @@ from loaders.sandbox.ib.wire import (
     read_frame,
 )
 
-if TYPE_CHECKING:
-    from loaders.sandbox.ib.service import IbSandbox
-
 LINES, BREACHES = 100, 3
+
+
+class Gateway(Protocol):
+    """What a connection knows of its gateway."""
+
+    market_data: MarketData
+    account: str
+    messages_a_second: int
+
+    def enter(self, client_id: int, session: "Session") -> bool: ...
+    def leave(self, session: "Session") -> None: ...
+    def log_message(self, client_id: int, fields: list[str]) -> None: ...
+    def count_error(self, code: int) -> None: ...
+    def count_request(self) -> int: ...
+    def record_lines(self, count: int) -> None: ...
+    def report_failure(self, error: BaseException) -> None: ...
+    def lose(self, back: int, seconds: float) -> None: ...
+    def restart(self, seconds: float) -> None: ...
+
+
+Answer = Callable[["Session", list[str]], Coroutine[Any, Any, None]]
 
 
 class Session:
     """A connection.
 
+    answers: by number of a message, what a farm answers, and the farm's name
     data_type: market data type that the client asked for, a switch of the whole connection
     lines: subscriptions by number of the request
     """
 
     def __init__(
-        self, owner: "IbSandbox", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        owner: Gateway,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        answers: Mapping[int, tuple[Answer, str]],
+        subscribe: Callable[..., Coroutine[Any, Any, None]],
     ) -> None:
-        self._owner, self.market_data = owner, owner.market_data
+        self._owner, self.market_data, self._subscribe = owner, owner.market_data, subscribe
         self._reader, self._writer = reader, writer
         self.client_id, self.version, self.data_type = -1, SERVER_VERSION, 1
         self.lines: dict[int, asyncio.Task[None]] = {}
@@ -57,11 +81,9 @@ class Session:
             6: lambda f: self.send(54, 1, f[3]),
             7: lambda f: self.send(55, 1, f[2]),
             8: lambda _: self.send(9, 1, 1),
-            9: self._later(contracts.contract_details, "contracts"),
             15: lambda _: None,
             16: lambda _: self.send(53, 1),
             17: lambda _: self.send(15, 1, self._owner.account),
-            20: self._later(contracts.historical_bars, "history"),
             25: lambda _: None,
             49: lambda _: self.send(49, 1, self._time()),
             59: self._switch,
@@ -71,9 +93,9 @@ class Session:
             64: lambda _: None,
             71: self._log_in,
             76: lambda f: self.send(74, 1, f[2]),
-            78: self._later(contracts.option_parameters, "contracts"),
             99: lambda _: self.send(102),
             104: lambda f: self.send(107, f[1], ""),
+            **{number: self._later(*answer) for number, answer in answers.items()},
         }
 
     async def run(self) -> None:
@@ -101,9 +123,7 @@ class Session:
         else:
             answer(fields)
 
-    def _later(
-        self, answer: Callable[["Session", list[str]], Coroutine[Any, Any, None]], farm: str
-    ) -> Callable[[list[str]], object]:
+    def _later(self, answer: Answer, farm: str) -> Callable[[list[str]], object]:
         """Ask the servers, which do not answer while they are lost."""
 
         def ask(fields: list[str]) -> None:
@@ -236,7 +256,7 @@ class Session:
         if not match.is_option and (rule := self.market_data.strike("slow", match)):
             clock = self.market_data.clock
             clock.set(clock.now() + timedelta(seconds=rule.number("seconds")))
-        line = run_subscription(self, request, match, generic.split(","), snapshot=snapshot)
+        line = self._subscribe(self, request, match, generic.split(","), snapshot=snapshot)
         self.lines[request] = self._spawn(line)
         self._owner.record_lines(len(self.lines))
 

@@ -1,21 +1,18 @@
 """A subscription to market data: a stream or a snapshot of one contract."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from loaders.sandbox.ib.dividends import describe
 from loaders.sandbox.ib.listing import Instrument
 from loaders.sandbox.ib.market_data import Service
-
-if TYPE_CHECKING:
-    from loaders.sandbox.ib.session import Session
+from loaders.sandbox.ib.session import Session
 
 REFRESH = 1.0  # seconds between two rounds of a stream
 SNAPSHOT_END = 0.02  # seconds after its last tick, unless a fault says otherwise
 
 
 async def run_subscription(
-    session: "Session", request: int, instrument: Instrument, generic: list[str], *, snapshot: bool
+    session: Session, request: int, instrument: Instrument, generic: list[str], *, snapshot: bool
 ) -> None:
     data = session.market_data
     await session.lag()
@@ -43,7 +40,7 @@ async def run_subscription(
         await asyncio.sleep(REFRESH)
 
 
-def _send_quote(session: "Session", request: int, instrument: Instrument, service: Service) -> None:
+def _send_quote(session: Session, request: int, instrument: Instrument, service: Service) -> None:
     session.send(81, request, 0.01, "9c0001", 3)
     session.send(58, 1, request, service.type)
     for kind, version, *rest in session.market_data.quote_ticks(instrument, service):
@@ -51,7 +48,7 @@ def _send_quote(session: "Session", request: int, instrument: Instrument, servic
 
 
 def _send_computed(
-    session: "Session", request: int, instrument: Instrument, generic: list[str], service: Service
+    session: Session, request: int, instrument: Instrument, generic: list[str], service: Service
 ) -> None:
     """Greeks, open interest and volatility, which lag behind the quote."""
     for tick, values in session.market_data.computations(instrument, service):

@@ -8,33 +8,36 @@ import socket
 import struct
 import sys
 import traceback
+from collections.abc import Callable
 from datetime import UTC, timedelta
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING
+from threading import Event
+from typing import ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from loaders.sandbox.tdx.calls import LogEntry
+from loaders.sandbox.tdx.calls import LogEntry, ServiceState
 from loaders.sandbox.tdx.routes import answer
 from loaders.sandbox.tdx.wire import TEXT_TYPE, Reply, Request
-
-if TYPE_CHECKING:
-    from loaders.sandbox.tdx.service import TdxSandbox
 
 CHUNKED_ABOVE = 2048
 BEIJING = timedelta(hours=8)
 
 
 class ServiceHandler(BaseHTTPRequestHandler):
+    """Answers from a state, of which a subclass is made for each sandbox."""
+
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    sandbox: "TdxSandbox"
+    state: ServiceState
+    listening: ClassVar[Event]
+    stopped: ClassVar[Event]
+    go_away: ClassVar[Callable[..., None]]
 
     def log_message(self, format: str, *args: object) -> None:
         pass
 
     def serve(self) -> None:
-        sandbox = self.sandbox
-        if not sandbox.listening:
+        if not self.listening.is_set():
             self._reset()
             return
         parts = urlsplit(self.path)
@@ -42,15 +45,15 @@ class ServiceHandler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         request = Request(self.command, unquote(parts.path), params, body)
         try:
-            reply = answer(sandbox.state, request)
+            reply = answer(self.state, request)
         except Exception as error:  # an error of the sandbox must not look like a lost connection
             reply = self._report_failure(request, error)
         if reply.hang:
-            sandbox.stopped.wait()
+            self.stopped.wait()
             self._reset()
         elif reply.reset:
             if reply.closed_for is not None:
-                sandbox.go_away(reply.closed_for, restart=reply.restart)
+                self.go_away(reply.closed_for, restart=reply.restart)
             self._reset()
         elif reply.cut_at is not None:
             self._send_part(reply, reply.cut_at)
@@ -65,14 +68,14 @@ class ServiceHandler(BaseHTTPRequestHandler):
         )
         sys.stderr.write(f"{message}\n{traceback.format_exc()}")
         entry = LogEntry(
-            self.sandbox.clock,
+            self.state.clock,
             self.command,
             route=request.path,
             params=request.params,
             codes=(),
             faults=(message,),
         )
-        self.sandbox.log.append(entry)
+        self.state.log.append(entry)
         return Reply(message.encode(), 500, content_type=TEXT_TYPE)
 
     def _send(self, reply: Reply) -> None:
@@ -91,7 +94,7 @@ class ServiceHandler(BaseHTTPRequestHandler):
     def _head(self, reply: Reply, *, chunked: bool) -> bytes:
         phrase = self.responses.get(reply.status, ("",))[0]
         lines = [f"HTTP/1.1 {reply.status} {phrase}", f"Content-Type: {reply.content_type}"]
-        now = (self.sandbox.clock - BEIJING).replace(tzinfo=UTC)
+        now = (self.state.clock - BEIJING).replace(tzinfo=UTC)
         lines.append(f"Date: {now:%a, %d %b %Y %H:%M:%S} GMT")
         if chunked:
             lines.append("Transfer-Encoding: chunked")

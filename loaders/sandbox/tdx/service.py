@@ -45,7 +45,7 @@ class TdxSandbox(Sandbox):
         super().__init__(plan, self.state.log, control_port)
         self.controls["POST", "restart"] = lambda _: self.restart()
         self.stopped = threading.Event()
-        self.listening = False
+        self.listening = threading.Event()
         self._port = port
         self._server: HttpServer | None = None
         self._lock = threading.Lock()
@@ -80,19 +80,20 @@ class TdxSandbox(Sandbox):
             if not self.stopped.wait(seconds):
                 self.open()
 
-        self.listening = False
+        self.listening.clear()
         threading.Thread(target=run, daemon=True).start()
 
     def open(self) -> None:
         class Handler(ServiceHandler):
-            sandbox = self
+            state, listening, stopped = self.state, self.listening, self.stopped
+            go_away = staticmethod(self.go_away)
 
         with self._lock:
             if self.stopped.is_set():
                 return
             self._server = HttpServer(self._port, Handler)
             self._port, self.url = self._server.port, self._server.url
-            self.listening = True
+            self.listening.set()
 
     def close(self) -> None:
         self.stopped.set()
@@ -100,7 +101,7 @@ class TdxSandbox(Sandbox):
 
     def _stop_listening(self) -> None:
         with self._lock:
-            self.listening = False
+            self.listening.clear()
             if self._server:
                 self._server.stop()
                 self._server = None

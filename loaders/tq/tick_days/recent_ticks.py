@@ -12,7 +12,7 @@ passed while nothing recorded: it lands as short.
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +21,7 @@ from loaders.tq import landed
 from loaders.tq.context import Context, describe
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, UnknownSymbol
 from loaders.tq.live.recorded import Hole, describe_holes, find_holes, merge_ticks, read_recorded
+from loaders.tq.tick_days.records import RecentDay
 from loaders.tq.tick_days.schedule import Scheduled
 from loaders.tq.trading_day import (
     bounds,
@@ -45,13 +46,6 @@ LAST_STAMP = 2**63 - 1
 # key of ops.settings, for dbt and loaders.tq.next_steps: whether the account may, when asked last
 PERMISSION_SETTING = "tq_history"
 NO_ANSWER = (TqAnswerError, TqClientError, TqTimeout)
-
-
-class RecentDay(NamedTuple):
-    """The ticks of a day; `hole`: what passed while nothing recorded, of a recorded day."""
-
-    ticks: pa.Table
-    hole: str | None = None
 
 
 def check_history(ctx: Context) -> bool:

@@ -94,7 +94,7 @@ def test_the_port_is_closed_for_a_while(
     with pytest.raises(httpx.ConnectError):
         get(sandbox, "health")
     over.set()
-    wait_until("it listens again", lambda: sandbox.listening)
+    wait_until("it listens again", sandbox.listening.is_set)
     assert len(data(sandbox, "tasks")) == (0 if kind == "restart" else before)
     assert waited == [0.3]
 

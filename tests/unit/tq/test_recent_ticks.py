@@ -19,9 +19,9 @@ from loaders.tq.tick_days.recent_ticks import (
     LACKING,
     NO_PERMISSION,
     REACH,
-    RecentDay,
     select_obtainable,
 )
+from loaders.tq.tick_days.records import RecentDay
 from quotemill.errors import UpstreamError
 from tests.unit.tq.loads import context, index_row, scheduled
 
