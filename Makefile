@@ -120,7 +120,8 @@ compact: $(STAMP)
 	$(BIN)/quotemill archive --compact
 
 soak: $(TOOLS)
-	$(BIN)/python -m pytest -n 2 --durations=10 --timeout=0 -m soak
+	$(BIN)/python -m pytest -n 2 --durations=10 --timeout=0 \
+		--hypothesis-profile=many -m "soak or hypothesis"
 
 clean:
 	-QUOTEMILL_HOME='$(CURDIR)/var/demo' $(BIN)/quotemill warehouse stop

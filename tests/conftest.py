@@ -44,9 +44,10 @@ for name in ("PYTEST_DEBUG_TEMPROOT", "TMPDIR"):
 tempfile.tempdir = None
 # a busy machine makes an example slow, and no test wrong
 hypothesis.settings.register_profile(
-    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "few", max_examples=20, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
-hypothesis.settings.load_profile("patient")
+hypothesis.settings.load_profile("few")
+hypothesis.settings.register_profile("many", max_examples=400)  # `make soak`
 # each full collection walks all that dlt and dbt hold: by default a sixth of the suite's time
 gc.set_threshold(500_000, 20, 20)
 resident = [0]  # after the last

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders.cli.load import _keys
@@ -83,7 +83,6 @@ def good_files(
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(max_examples=60)
 @given(data=st.data())
 def test_files(
     name: str,

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders.ib.client import contract_details, daily_bars, quotes
@@ -29,7 +29,6 @@ def connection() -> Connection:
     return Connection(lambda *_: None, 40)
 
 
-@settings(max_examples=200)
 @given(st.lists(st.lists(TEXTS, min_size=1, max_size=20) | st.binary(max_size=60), max_size=4))
 def test_the_stream_of_a_gateway(messages: Sequence[list[str] | bytes]) -> None:
     asyncio.set_event_loop(asyncio.new_event_loop())

@@ -14,7 +14,7 @@ from typing import Any
 import httpcore
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders.requests.http import http_client, rate_limit
@@ -96,7 +96,6 @@ def good_answers(market: SyntheticMarket) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", CALLS)
-@settings(max_examples=40)
 @given(data=st.data())
 def test_json_of_the_service(
     name: str, good_answers: dict[str, bytes], data: st.DataObject
@@ -133,7 +132,6 @@ HEADERS = (
 )
 
 
-@settings(max_examples=400)
 @given(
     st.lists(
         st.tuples(st.sampled_from(HEADERS), st.binary(max_size=30) | TEXTS.map(str)), max_size=4

@@ -6,7 +6,7 @@ Never twice; never late where that is of no use; caught up where it is.
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.schedule import due
@@ -46,7 +46,6 @@ def started(decisions: list[tuple[datetime, Decision]]) -> list[datetime]:
     return [decision.start for _, decision in decisions if decision.start]
 
 
-@settings(max_examples=12)
 @given(st.sampled_from(WHENS), st.integers(0, 3800))
 def test_checks_each_minute_make_every_start_once_and_in_time(when: str, minutes: int) -> None:
     begin = BEGIN + timedelta(minutes=minutes)

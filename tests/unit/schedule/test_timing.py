@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders.ib.slots import session_on
@@ -48,7 +48,6 @@ def local(timing: Timing, first: str, last: str) -> list[str]:
     return [f"{at.astimezone(timing.zone):%m-%d %H:%M %Z}" for at in starts]
 
 
-@settings(max_examples=60)
 @given(
     st.sampled_from(RULES), st.sampled_from(ZONES), MOMENTS, st.tuples(*[st.integers(0, 200)] * 2)
 )
@@ -64,7 +63,6 @@ def test_no_start_is_lost_or_doubled_between_two_checks(
     assert all(begin < at <= end for at in parts)
 
 
-@settings(max_examples=60)
 @given(st.sampled_from(ZONES), st.times(), st.dates(date(2015, 1, 1), date(2026, 12, 1)))
 def test_a_daily_job_starts_once_on_each_day_at_any_time_of_day(
     zone: str, clock: time, first: date
@@ -101,7 +99,6 @@ def test_after_the_change_of_clocks_new_york_opens_at_another_utc_time() -> None
     assert [f"{at:%a %H:%M}" for at in starts] == ["Fri 13:25", "Mon 14:25"]
 
 
-@settings(max_examples=80)
 @given(st.dates(date(2024, 1, 1), date(2027, 12, 31)))
 def test_half_hours_in_session_are_the_slots_of_option_chains(day: date) -> None:
     timing = rule("every 30m in session", calendar="XNYS")
@@ -128,7 +125,6 @@ def test_a_chinese_holiday_has_no_start_and_the_weekend_that_is_worked_none_eith
     assert [at[:5] for at in starts] == ["09-26", "09-29", "09-30", "10-09", "10-10", "10-13"]
 
 
-@settings(max_examples=20)
 @given(st.dates(date(2015, 1, 1), date(2025, 6, 1)))
 def test_a_job_of_shanghai_starts_on_its_trading_days(first: date) -> None:
     last = first + timedelta(days=200)
