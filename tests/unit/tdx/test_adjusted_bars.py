@@ -90,7 +90,7 @@ def test_bars_of_one_day_that_contradict_each_other_are_both_refused() -> None:
 
 def test_an_answer_that_is_mostly_impossible_is_refused_as_a_whole() -> None:
     rows = [bar(day, High=0) for day in DAYS if day != DAYS[3]]
-    assert "the whole answer is refused" in (outcome(Vendor(bars_of(rows))).failure or "")
+    assert f"{len(rows)} of {len(rows)} " in (outcome(Vendor(bars_of(rows))).failure or "")
 
 
 @pytest.mark.parametrize("span", [Stored(DAYS[0], DAYS[-1]), Stored(DAYS[5], DAYS[-2])])
@@ -99,7 +99,7 @@ def test_a_series_narrower_than_the_stored_one_changes_nothing(
 ) -> None:
     result = outcome(Vendor(bars_of(series()[5:-2])), span=span)
     assert result.rows is None
-    assert "nothing was overwritten" in (result.failure or "")
+    assert str(span.first) in (result.failure or "")
 
 
 def test_a_series_whose_newest_day_is_stored_is_not_asked_for() -> None:

@@ -75,14 +75,12 @@ def test_a_bar_without_one_of_its_fields_refuses_the_answer(name: str) -> None:
     del rows[1][name]
     with pytest.raises(WrongShape) as caught:
         read(kline_data(rows))
-    error = caught.value
-    assert (error.row, error.field, error.rule) == (1, f"list.{name}", "is missing")
-    assert "kline-all" in str(error)
+    assert str(caught.value) == f"kline-all: row 1 field list.{name}: is missing"
 
 
 @pytest.mark.parametrize("value", [10000.0, "10000", True, None, [1]])
 def test_a_number_in_another_json_type_refuses_the_answer(value: Any) -> None:
-    with pytest.raises(WrongShape, match=r"row 1 field list\.Close: .*not a whole number"):
+    with pytest.raises(WrongShape, match=r"row 1 field list\.Close: "):
         read(kline_data([bar(d, **({"Close": value} if i else {})) for i, d in enumerate(days(2))]))
 
 
@@ -179,7 +177,7 @@ def test_a_half_initialised_service_is_advised_to_be_restarted() -> None:
 
 @pytest.mark.parametrize("status", [200, 404])
 def test_a_page_of_html_is_of_another_service_and_is_not_printed(status: int) -> None:
-    with pytest.raises(UpstreamError, match="it answers, but is not a TDX service") as caught:
+    with pytest.raises(UpstreamError, match="HTML") as caught:
         opened(b"\n<!DOCTYPE html><html><title>My NAS</title></html>", status)
     assert "NAS" not in str(caught.value)
     assert "tdx.base_url" in caught.value.hint
@@ -210,8 +208,9 @@ def test_an_answer_that_is_no_envelope_is_refused_by_its_kind(
 
 
 def test_an_empty_body_has_a_message_of_its_own() -> None:
-    with pytest.raises(PermanentAnswer, match="empty body"):
+    with pytest.raises(PermanentAnswer, match="HTTP 200") as caught:
         opened(b"")
+    assert "index" in caught.value.hint
 
 
 def test_a_code_listed_twice_is_taken_once_with_its_last_name() -> None:
@@ -230,7 +229,7 @@ def test_a_code_listed_twice_is_taken_once_with_its_last_name() -> None:
 @pytest.mark.parametrize("digits", ["60000", "sh600000", "６０００００", "60000x"])
 def test_a_listed_code_is_six_digits(digits: str) -> None:
     data = {"total": 1, "codes": [{"code": digits, "exchange": "sh", "name": "x"}]}
-    with pytest.raises(WrongShape, match="row 0 field code"):
+    with pytest.raises(WrongShape, match=f"row 0 .*{digits}"):
         read_listings(reply("codes", data), "codes")
 
 
@@ -257,7 +256,7 @@ def test_workdays_ascend_and_lie_in_the_range_asked_for() -> None:
 
 def test_a_workday_whose_two_spellings_differ_is_refused() -> None:
     data = {"count": 1, "list": [{"iso": "2019-02-01", "numeric": "20190202"}]}
-    with pytest.raises(WrongShape, match="another day"):
+    with pytest.raises(WrongShape, match="20190202"):
         read_workdays(reply("r", data), date(2019, 1, 1), date(2019, 3, 1))
 
 

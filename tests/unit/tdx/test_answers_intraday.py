@@ -95,13 +95,13 @@ def test_a_label_that_is_no_minute_refuses_the_answer_and_names_its_row(stamp: s
 
 
 def test_days_where_minutes_were_asked_for_are_refused() -> None:
-    with pytest.raises(WrongShape, match="one bar a day is not minute1"):
+    with pytest.raises(WrongShape, match=r"field Time: .* minute1"):
         read([bar(d) for d in days(5)])
 
 
 def test_bars_of_another_period_than_asked_for_are_refused_by_their_meta() -> None:
     shape = BarShape("list", "count", "minute5", "tdx")
-    with pytest.raises(WrongShape, match="must be minute5, not 'day'"):
+    with pytest.raises(WrongShape, match=r"meta\.type: .*minute5, .*'day'"):
         read_timed_bars(reply("kline-all", kline_data([bar(DAY)])), shape)
 
 
@@ -109,7 +109,7 @@ def test_bars_of_another_period_than_asked_for_are_refused_by_their_meta() -> No
 def test_a_minute_without_one_of_its_fields_refuses_the_answer(name: str) -> None:
     rows = whole_day()
     del rows[17][name]
-    with pytest.raises(WrongShape, match=rf"row 17 field List\.{name}: is missing"):
+    with pytest.raises(WrongShape, match=rf"row 17 field List\.{name}: "):
         read(rows)
 
 
@@ -160,17 +160,17 @@ def test_points_of_a_running_session_begin_at_its_first_minute() -> None:
 
 
 @pytest.mark.parametrize(
-    "rows",
+    ("row", "rows"),
     [
-        whole_points()[1:],
-        whole_points()[:100] + whole_points()[101:],
-        [*whole_points(), {"Time": "15:01", "Price": 1, "Number": 0}],
-        [{"Time": "09:31:00", "Price": 1, "Number": 0}],
+        (0, whole_points()[1:]),
+        (100, whole_points()[:100] + whole_points()[101:]),
+        (240, [*whole_points(), {"Time": "15:01", "Price": 1, "Number": 0}]),
+        (0, [{"Time": "09:31:00", "Price": 1, "Number": 0}]),
     ],
     ids=["late start", "gap", "after the close", "with seconds"],
 )
-def test_points_whose_labels_break_the_row_of_minutes_are_refused(rows: Any) -> None:
-    with pytest.raises(WrongShape, match="does not follow the minute before it"):
+def test_points_whose_labels_break_the_row_of_minutes_are_refused(row: int, rows: Any) -> None:
+    with pytest.raises(WrongShape, match=rf"row {row} field List\.Time"):
         points(rows)
 
 
@@ -183,7 +183,7 @@ def test_points_that_cannot_be_true_are_refused(change: dict[str, int]) -> None:
 
 
 def test_points_of_another_day_than_asked_for_are_refused() -> None:
-    with pytest.raises(WrongShape, match="'20241108' is not 2024-11-07"):
+    with pytest.raises(WrongShape, match=r"field .*'20241108' .*2024-11-07"):
         points(whole_points(), day=date(2024, 11, 7))
     assert points(whole_points(), day=None).day == DAY
 

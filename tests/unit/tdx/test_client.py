@@ -9,7 +9,7 @@ import pytest
 from fake_tdx import Service, asked, bar, days, envelope, failing, good, kline_data
 
 from loaders.requests.http import NoAnswerInTime, RetryableAnswer
-from loaders.tdx.client.answers import EmptyAnswer, PermanentAnswer
+from loaders.tdx.client.answers import RESTART, EmptyAnswer, PermanentAnswer
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.reply import WrongShape
 from loaders.tdx.settings import TdxSettings
@@ -188,7 +188,7 @@ def test_a_cancelled_request_frees_its_place() -> None:
 
 def test_an_empty_code_list_is_a_failure() -> None:
     service = always(good({"total": 0, "exchanges": {"sh": 0, "sz": 0, "bj": 0}, "codes": []}))
-    with pytest.raises(EmptyAnswer, match="without a single security"):
+    with pytest.raises(EmptyAnswer, match="codes"):
         asked(service, lambda c: c.codes())
 
 
@@ -196,7 +196,7 @@ def test_an_empty_calendar_is_a_failure_only_where_days_are_expected() -> None:
     service = always(good({"count": 0, "list": []}))
     weekend = date(2019, 2, 2), date(2019, 2, 3)
     assert asked(service, lambda c: c.workdays(*weekend)) == []
-    with pytest.raises(EmptyAnswer, match="calendar is empty") as caught:
+    with pytest.raises(EmptyAnswer, match=r"2019-02-02 .* 2019-02-03") as caught:
         asked(service, lambda c: c.workdays(*weekend, expect_days=True))
     assert "TZ=Asia/Shanghai" in caught.value.hint
 
@@ -241,15 +241,15 @@ def test_a_ready_service_tells_the_ends_of_its_calendar() -> None:
 
 
 def test_a_calendar_without_a_known_trading_day_fails_the_connection_test() -> None:
-    with pytest.raises(UpstreamError, match="lacks the trading day 2019-02-01"):
+    with pytest.raises(UpstreamError, match="2019-02-01"):
         asked(ready([date(1990, 12, 19), date(2019, 2, 11)]), lambda c: c.probe(AS_OF))
-    with pytest.raises(UpstreamError, match="calendar is empty"):
+    with pytest.raises(EmptyAnswer, match=f"1990-12-19 .* {AS_OF}"):
         asked(ready([]), lambda c: c.probe(AS_OF))
 
 
 def test_a_calendar_with_its_beginning_missing_is_a_warning() -> None:
     result = asked(ready([date(2019, 2, 11)]), lambda c: c.probe(AS_OF))
-    assert "starts only at 2019-02-11" in result.warnings[0]
+    assert "2019-02-11" in result.warnings[0]
 
 
 def test_a_service_whose_clock_stands_in_the_past_is_ready() -> None:
@@ -262,16 +262,17 @@ def test_the_connection_test_does_not_wait_for_a_service_that_is_down() -> None:
         raise httpx.ConnectError("[Errno 111] Connection refused")
 
     service = Service(answer)
-    with pytest.raises(UpstreamError, match="no answer at tdx:8080") as caught:
+    with pytest.raises(UpstreamError, match="tdx:8080") as caught:
         asked(service, lambda c: c.probe(AS_OF))
     assert service.time < 1
-    assert caught.value.hint
+    assert "tdx.base_url" in caught.value.hint
 
 
 def test_the_connection_test_tells_a_lost_quote_server_from_a_dead_service() -> None:
     lost = failing("获取K线失败: write tcp a->b: use of closed network connection")
-    with pytest.raises(UpstreamError, match="no connection to its quote server"):
+    with pytest.raises(UpstreamError, match="write tcp a->b") as caught:
         asked(ready([AS_OF], lost), lambda c: c.probe(AS_OF))
+    assert RESTART in caught.value.hint
 
 
 def test_the_services_funds_are_those_that_trade_by_their_ranges() -> None:

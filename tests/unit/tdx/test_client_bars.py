@@ -107,10 +107,10 @@ def test_a_period_that_the_service_would_take_for_days_is_never_sent(period: str
         lambda c: c.kline_all("sh600000", period=period),
         lambda c: c.index_all("sh000001", period=period),
     ):
-        with pytest.raises(ValueError, match="period must be one of"):
+        with pytest.raises(ValueError, match=f"period .* day, .*, not {period!r}"):
             asked(service, call)
     if period != "minute1":
-        with pytest.raises(ValueError, match="period must be one of minute1, minute5"):
+        with pytest.raises(ValueError, match=f"period .* minute1, minute5, .*, not {period!r}"):
             asked(service, lambda c: c.intraday("sh600000", period=period))
     assert not service.requests
 
@@ -123,7 +123,7 @@ def test_a_limit_that_the_service_would_silently_change_is_never_sent(limit: int
         lambda c: c.index_intraday("sh000001", limit=limit),
         lambda c: c.index("sh000001", limit=limit),
     ):
-        with pytest.raises(ValueError, match="limit must lie between 1 and 800"):
+        with pytest.raises(ValueError, match=f"limit .* 800, not {limit}"):
             asked(service, call)
     assert not service.requests
 
@@ -132,7 +132,7 @@ def test_a_limit_that_the_service_would_silently_change_is_never_sent(limit: int
 def test_an_index_is_never_asked_of_the_third_party_page(code: str) -> None:
     service = always(None)
     for call in (lambda c: c.kline_adjusted(code), lambda c: c.stock_info(code)):
-        with pytest.raises(UsageError, match="is an index"):
+        with pytest.raises(UsageError, match=code):
             asked(service, call)
     assert not service.requests
 
@@ -141,7 +141,7 @@ def test_adjusted_prices_below_zero_are_taken_and_another_source_is_not() -> Non
     below = bar(DAY, -1200, Low=-1300, High=-1100, Open=-1200, Amount=0)
     service = always(meta([below], "day", "ths"))
     assert asked(service, lambda c: c.kline_adjusted("sh600000")).close == [-1200]
-    with pytest.raises(WrongShape, match="must be ths, not 'tdx'"):
+    with pytest.raises(WrongShape, match=r"meta\.source: .* ths, .*'tdx'"):
         asked(always(meta([below], "day")), lambda c: c.kline_adjusted("sh600000"))
 
 
@@ -166,14 +166,14 @@ def test_all_there_can_be_or_all_that_was_asked_for_needs_no_second_look(
 
 def test_an_empty_day_of_points_is_requested_again_where_points_are_due() -> None:
     service = always(upper(None, date="20241108"))
-    with pytest.raises(EmptyAnswer, match="without a minute of 2024-11-08"):
+    with pytest.raises(EmptyAnswer, match="2024-11-08"):
         asked(service, lambda c: c.minute_points("sh600000", DAY))
     assert len(service.requests) == 4
 
 
 def test_an_index_asked_for_as_a_stock_is_asked_once() -> None:
     service = Service(lambda *_: httpx.Response(200, content=b""))
-    with pytest.raises(PermanentAnswer, match="empty body"):
+    with pytest.raises(PermanentAnswer, match="sh000001: HTTP 200"):
         asked(service, lambda c: c.intraday_all("sh000001"))
     assert len(service.requests) == 1
 

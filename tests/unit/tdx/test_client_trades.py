@@ -60,7 +60,7 @@ def test_a_range_is_sent_with_both_ends_and_never_with_today_included() -> None:
 @pytest.mark.parametrize("last", [date(2019, 1, 31), date(2019, 3, 1)])
 def test_a_range_that_the_service_would_swap_or_misread_is_never_sent(last: date) -> None:
     service = paged([])
-    with pytest.raises(ValueError, match="no range of a few days"):
+    with pytest.raises(ValueError, match=f"{DAY} .* {last}"):
         asked(service, lambda c: c.trades_of_days("sh600000", DAY, last))
     assert not service.requests
 
@@ -121,7 +121,7 @@ def test_a_whole_day_that_cannot_be_taken_falls_back_to_pages(whole: httpx.Respo
 
 def test_a_day_empty_on_both_routes_is_a_failure_where_ticks_are_due() -> None:
     service = paged([], good(upper(None)))
-    with pytest.raises(EmptyAnswer, match="trade-history sh600000: success without a tick"):
+    with pytest.raises(EmptyAnswer, match="trade-history sh600000: "):
         asked(service, lambda c: c.trades_of_day("sh600000", DAY))
     empty = asked(service, lambda c: c.trades_of_day("sh600000", DAY, expect_rows=False))
     assert (len(empty), empty.source_route) == (0, "minute-trade-all")
@@ -129,7 +129,7 @@ def test_a_day_empty_on_both_routes_is_a_failure_where_ticks_are_due() -> None:
 
 def test_pages_never_start_where_the_service_would_wrap_around() -> None:
     service = paged(ticks(70_000))
-    with pytest.raises(WrongShape, match="more than 65535 ticks"):
+    with pytest.raises(WrongShape, match="65535"):
         asked(service, lambda c: c.trades_of_day("sh600000", DAY), retries=0)
     starts = [int(p["start"]) for route, p in service.requests if route == "trade-history"]
     assert max(starts) == 64_000
@@ -145,7 +145,7 @@ def test_pages_that_do_not_join_in_time_are_refused() -> None:
             return good(upper(rows[2000:2500]))
         return good(upper(rows[2500:4500]))
 
-    with pytest.raises(WrongShape, match="comes after"):
+    with pytest.raises(WrongShape, match=r"row [0-9]+ field Time"):
         asked(Service(answer), lambda c: c.trades_of_day("sh600000", DAY), retries=0)
 
 
@@ -170,7 +170,7 @@ def test_ticks_of_today_are_asked_for_without_a_date_and_must_be_todays() -> Non
     assert len(asked(service, lambda c: c.trades_of_today("sh600000", TODAY))) == 5
     assert service.requests == [("minute-trade-all", {"code": "sh600000"})]
     yesterday = Service(lambda *_: good(upper(ticks(5))))
-    with pytest.raises(WrongShape, match="2019-02-01 is not 2024-11-08"):
+    with pytest.raises(WrongShape, match=r"2019-02-01 .* 2024-11-08"):
         asked(yesterday, lambda c: c.trades_of_today("sh600000", TODAY))
 
 

@@ -1,5 +1,7 @@
 """Codes as people write them."""
 
+import re
+
 import pytest
 
 from quotemill.codes import read_code, read_codes
@@ -25,12 +27,12 @@ def test_the_vendors_name_of_shanghais_index_is_that_index(text: str) -> None:
 
 
 def test_digits_of_two_exchanges_are_refused_with_both_names() -> None:
-    with pytest.raises(UsageError, match="000001 is ambiguous: sh000001 or sz000001") as refused:
+    with pytest.raises(UsageError, match=r"000001 .*: sh000001 .* sz000001") as refused:
         read_code("000001")
     assert "sz000001" in refused.value.hint
 
 
 @pytest.mark.parametrize("text", ["60000", "AAPL", "sh600000.sz", "us600000", "777777", ""])
 def test_what_is_no_code_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="not a code like sh600000"):
+    with pytest.raises(UsageError, match=f"sh600000: {re.escape(text)}"):
         read_code(text)

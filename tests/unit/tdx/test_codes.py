@@ -1,5 +1,6 @@
 """The code list: what a new one keeps of the one before."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -12,6 +13,7 @@ import pytest
 from loaders.tdx.context import Context, Security
 from loaders.tdx.datasets import codes as dataset
 from loaders.tdx.datasets.codes import list_delisted, merge
+from quotemill.errors import name_acceptance
 from tests.unit.tdx.test_vipdoc import day_record
 
 
@@ -71,8 +73,8 @@ def test_a_clients_list_that_lost_many_codes_delists_none_unasked(
     assert accepts == (not failures)
     if failures:
         [failure] = failures
-        assert "of sh of 2025-06-04 lacks 10 of 99 listed codes, such as sh600001" in failure
-        assert "`loaders run tdx --dataset codes --accept-loss`" in failure
+        assert re.search("sh .*2025-06-04 .* 10 of 99 .* sh600001", failure)
+        assert name_acceptance("tdx", "codes") in failure
 
 
 def test_a_clients_list_may_lose_as_few_codes_as_the_services(tmp_path: Path) -> None:
@@ -83,7 +85,7 @@ def test_a_clients_list_may_lose_as_few_codes_as_the_services(tmp_path: Path) ->
     delisted, failures = list_delisted(ctx, codes[:6], {"sh": date(2025, 6, 4)}, before)
 
     assert not delisted
-    assert ["lacks 6 of 200 listed codes" in failure for failure in failures] == [True]
+    assert ["6 of 200" in failure for failure in failures] == [True]
 
 
 def test_codes_that_a_folder_delists_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +106,8 @@ def test_codes_that_a_folder_delists_are_named(monkeypatch: pytest.MonkeyPatch) 
     [outcome] = dataset.fetch(cast(Context, ctx), ["all"])
 
     assert outcome.failure is None
-    assert warnings == [f"codes: 1 code is no longer listed: {gone.code}"]
+    [warning] = warnings
+    assert re.fullmatch(f"codes: 1 [^,]*: {gone.code}", warning)
 
 
 def files_context(counts: dict[str, int], *, hidden: str = "", accepts: bool = False) -> Context:
@@ -127,8 +130,8 @@ def test_files_of_bars_may_vanish_one_by_one_not_many_at_once() -> None:
     for _ in range(2):  # a failure each night
         counts, [loss] = dataset.count_files(files_context({"sh": 86, "sz": 7}), cursor)
         assert counts[0] == 91
-        assert "vipdoc/sh/lday has 86 files of bars, and had 91 in the last load" in loss
-        assert "`loaders run tdx --dataset codes --accept-loss`" in loss
+        assert re.search("vipdoc/sh/lday .* 86 .* 91 ", loss)
+        assert name_acceptance("tdx", "codes") in loss
     counts, losses = dataset.count_files(files_context({"sh": 86}, accepts=True), cursor)
     assert (counts[0], losses) == (86, [])
 

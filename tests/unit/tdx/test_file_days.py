@@ -1,6 +1,7 @@
 """Warnings about day files."""
 
 import os
+import re
 import struct
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -58,11 +59,12 @@ def test_days_in_hands_are_counted_and_hide_no_other_warning(tmp_path: Path) -> 
 
     said = list_warnings(files, shrank)
 
-    assert said == [
-        "sh600007.day shrank from 96 to 64 bytes; the stored rows stay",
+    shrank_note, hands_note = said
+    assert re.match(r"sh600007\.day .* 96 .* 64 ", shrank_note)
+    assert hands_note == (
         "16 days in 8 files, such as sh600000.day: more shares than a file can count, so the"
-        " volume is read as hands, which the turnover proves",
-    ]
+        " volume is read as hands, which the turnover proves"
+    )
 
 
 def test_many_warnings_of_a_kind_hide_none_of_another(tmp_path: Path) -> None:
@@ -74,10 +76,10 @@ def test_many_warnings_of_a_kind_hide_none_of_another(tmp_path: Path) -> None:
 
     said = list_warnings(files, shrank)
 
-    early = [text for text in said if "before its newest day" in text]
-    assert len(early) == 5
-    assert "11 more files were written before their newest day" in said
-    assert "sh600025.day shrank from 96 to 64 bytes; the stored rows stay" in said
+    numbers = [re.findall(r"[0-9]+", text) for text in said]
+    assert len([text for text in said if "2025-06-02" in text]) == 5
+    assert ["11"] in numbers
+    assert ["600025", "96", "64"] in numbers
 
 
 def test_the_end_of_a_load_says_once_that_files_have_hands() -> None:
@@ -94,7 +96,7 @@ def test_the_end_of_a_load_says_once_that_files_have_hands() -> None:
     with opened(load) as ctx:
         ctx.file_notes.in_hands |= {"sh510050.day": 8, "sh510300.day": 1}
     [warning] = warnings
-    assert warning.startswith("9 days in 2 files, such as sh510050.day: more shares")
+    assert re.match(r"9 .* 2 .* sh510050\.day: ", warning)
 
 
 def test_a_word_at_the_end_of_a_cursor_says_nothing_of_the_file() -> None:

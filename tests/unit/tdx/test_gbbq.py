@@ -140,16 +140,16 @@ def test_a_record_that_cannot_be_true_is_refused_and_the_rest_is_read(
 
 def test_what_is_no_gbbq_is_refused_as_a_whole(tmp_path: Path) -> None:
     whole = client_files.encode_gbbq([DIVIDEND] * 40)
+    file = tmp_path / "gbbq"
     for content, said in (
-        (b"", "0 announced records"),
-        (whole[:-1], "40 announced records need 1,164 bytes, and the file has 1,163"),
-        (struct.pack("<I", 40) + bytes(range(256)) * 8, "of 40 records are no corporate action"),
+        (b"", f"{file}: 0 "),
+        (whole[:-1], "40 .* 1,164 .* 1,163"),
+        (struct.pack("<I", 40) + bytes(range(256)) * 8, "of 40 "),
     ):
-        file = tmp_path / "gbbq"
         file.write_bytes(content)
         with pytest.raises(DataQualityError, match=said):
             gbbq.read_events(file)
-    with pytest.raises(DataQualityError, match="cannot be read"):
+    with pytest.raises(DataQualityError, match="absent"):
         gbbq.read_events(tmp_path / "absent")
 
 

@@ -45,19 +45,19 @@ def test_both_calls_make_one_row_of_each_exchange() -> None:
 def test_an_exchange_of_which_no_stock_is_counted_has_no_count() -> None:
     result = outcomes(STATS, COUNT)
     assert counts(result)["bj"] == (None, None, 300)
-    assert "counts no stock of bj" in (result[2].fallback or "")
+    assert str(result[2].fallback).endswith(" bj")
 
 
 def test_a_call_that_fails_leaves_its_columns_null_and_is_said() -> None:
-    without_stats = outcomes(UpstreamError("down"), COUNT)
+    without_stats = outcomes(UpstreamError("503"), COUNT)
     assert counts(without_stats)["sh"] == (None, None, 26_000)
-    assert without_stats[0].fallback == "/api/market-stats → nothing: down"
+    assert without_stats[0].fallback == "/api/market-stats → nothing: 503"
     assert counts(outcomes(STATS, UpstreamError("down")))["sh"] == (2200, 2199, None)
 
 
 def test_two_calls_that_fail_are_a_failure_of_each_exchange() -> None:
-    result = outcomes(UpstreamError("down"), UpstreamError("down too"))
-    assert all("down too" in (o.failure or "") and o.rows is None for o in result)
+    result = outcomes(UpstreamError("503"), UpstreamError("504"))
+    assert all("504" in (o.failure or "") and o.rows is None for o in result)
 
 
 def test_a_service_that_is_gone_fails_what_is_left() -> None:

@@ -140,7 +140,7 @@ def test_a_bar_that_cannot_be_true_is_refused_and_the_rest_is_kept(
 
 def test_bars_of_a_closed_day_and_mostly_impossible_answers_are_refused() -> None:
     closed = calendar(DAY, lambda day: day == DAY)
-    with pytest.raises(Implausible, match=r"240 of 240 bars.*the exchange was closed"):
+    with pytest.raises(Implausible, match=r"240 of 240 .*trade_date: .*closed"):
         plausibility.check("sh600000", records.from_answer(bars(stamps_of(DAY))), "minute1", closed)
 
 
@@ -148,14 +148,14 @@ def test_prices_that_jump_all_the_time_are_no_market() -> None:
     prices = [PRICE if i % 2 else 4 * PRICE for i in range(240)]
     columns = dict.fromkeys(("open", "high", "low", "close"), prices)
     result = records.from_answer(bars(stamps_of(DAY), **columns))
-    with pytest.raises(Implausible, match="jumps by more than a factor 3"):
+    with pytest.raises(Implausible, match=r"sh000001: .* 239 .* 240 "):
         plausibility.check("sh000001", result, "minute1", OPEN)
 
 
 @pytest.mark.parametrize(("asked", "given"), [("minute1", "minute5"), ("minute5", "minute15")])
 def test_bars_of_another_length_than_was_asked_for_are_refused(asked: str, given: str) -> None:
     result = records.from_answer(bars(stamps_of(DAY, given)))
-    with pytest.raises(Implausible, match=f"bars of {asked} were asked for"):
+    with pytest.raises(Implausible, match=f"sh600000: .* {asked} "):
         plausibility.check("sh600000", result, asked, OPEN)
 
 

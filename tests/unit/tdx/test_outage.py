@@ -1,6 +1,7 @@
 """A service that is down: retries in growing steps, one probe, then the load ends."""
 
 import asyncio
+import re
 from typing import Any
 
 import httpx
@@ -9,7 +10,7 @@ from fake_tdx import Service, asked, bar, days, failing, good, kline_data
 
 from loaders.cli import shell
 from loaders.engine.outcome import SourceGone
-from loaders.tdx.client.answers import Outage
+from loaders.tdx.client.answers import RESTART, Outage
 from loaders.tdx.client.client import TdxClient
 from quotemill.errors import UpstreamError
 
@@ -76,8 +77,8 @@ def test_after_the_retries_all_that_is_left_fails_at_once() -> None:
     results = asked(service, all_then_one_more)
     assert {type(r) for r in results} == {SourceGone}
     assert service.routes()["kline-all"] <= 4 * len(CODES)
-    assert "TDX service outage: down after 3 retries (" in str(results[0])
-    assert "quotemill retry" in results[0].hint
+    assert re.search("TDX .* 3 retries", str(results[0]))
+    assert "retry`" in results[0].hint
 
 
 def test_without_retries_nothing_is_waited_for() -> None:
@@ -162,7 +163,7 @@ def test_ten_timeouts_in_a_row_over_different_codes_stop_the_load() -> None:
     service = Service(lambda *_: TIMED_OUT)
     results = asked(service, ask_all, retries=0, concurrency=1)
     assert [type(r).__name__ for r in results] == ["UpstreamTimeout"] * 10 + ["SourceGone"] * 10
-    assert "restart the TDX service" in results[-1].hint
+    assert RESTART in results[-1].hint
 
 
 def test_the_first_time_out_of_a_route_is_logged_at_once_with_its_fix() -> None:
@@ -180,7 +181,7 @@ def test_the_first_time_out_of_a_route_is_logged_at_once_with_its_fix() -> None:
     assert len(heard) > 4
     (line,) = said
     assert "/api/codes" in line
-    assert "restart the TDX service" in line
+    assert RESTART in line
 
 
 def test_timeouts_of_one_code_do_not_stop_the_load() -> None:
@@ -229,5 +230,5 @@ def test_a_service_that_is_down_is_named_at_once_and_once_per_outage() -> None:
     (first, line), (second, again) = said
     assert first < 1
     assert second == pytest.approx(1001, abs=1)
-    assert "no answer at tdx:8080); retries: 3" in line
+    assert re.search("tdx:8080.*: 3", line)
     assert again == line

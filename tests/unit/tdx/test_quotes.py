@@ -11,7 +11,7 @@ import pytest
 from loaders.engine.outcome import Outcome, SourceGone, records
 from loaders.engine.window import Window
 from loaders.landing.screening import screen
-from loaders.tdx.client.answers import NeedsRestart
+from loaders.tdx.client.answers import RESTART, NeedsRestart
 from loaders.tdx.client.answers_quotes import Quote
 from loaders.tdx.context import Context
 from loaders.tdx.datasets import quote_snapshot
@@ -169,13 +169,13 @@ def test_a_half_initialised_service_serves_stocks_and_fails_funds_at_once() -> N
 
     def fails(codes: Sequence[str]) -> None:
         if set(funds) & set(codes):
-            raise NeedsRestart("no cache", hint="restart the TDX service")
+            raise NeedsRestart("no cache", hint=RESTART)
 
     service = Service(fails)
     result = outcomes(context(service, funds))
 
     assert [o.key for o in result if o.failure] == funds
-    assert {o.failure for o in result if o.failure} == {"no cache (restart the TDX service)"}
+    assert {o.failure for o in result if o.failure} == {f"no cache ({RESTART})"}
     assert sorted(service.batches) == [20, 50, 50]
     assert service.singles == []
 

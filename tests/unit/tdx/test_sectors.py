@@ -1,5 +1,6 @@
 """Sectors of the desktop client's files: their members, and since when."""
 
+import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def test_members_of_blocks_have_an_exchange_and_what_has_none_is_refused(tmp_pat
         "infoharbor_block.dat GN_5G概念 2",
         "0#60005",
     )
-    assert result.unknown == ("sectors of an unknown kind are skipped: XX",)
+    assert [text.partition(": ")[2] for text in result.unknown] == ["XX"]
 
 
 def test_a_line_of_industries_tells_three_classifications_and_the_exchange(tmp_path: Path) -> None:
@@ -48,7 +49,7 @@ def test_a_line_of_industries_tells_three_classifications_and_the_exchange(tmp_p
 @pytest.mark.parametrize("name", ["spblock.dat", "infoharbor_block.dat", "tdxhy.cfg"])
 def test_a_file_without_any_sector_is_refused_as_a_whole(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("<html>\n")
-    with pytest.raises(DataQualityError, match="holds no sector"):
+    with pytest.raises(DataQualityError, match=name):
         read_sectors(tmp_path / name, name)
 
 
@@ -112,6 +113,6 @@ def test_a_file_lacks_members_that_has_fewer_of_a_kind_than_a_market_loses() -> 
         describe_loss(members("industry", 50, 95) | members("industry_2", 0, 200), before) is None
     )
     short = describe_loss(members("industry", 0, 100) | members("industry_2", 0, 94), before)
-    assert short == "94 codes of industry_2, where 100 were known before"
+    assert re.match("94 .* industry_2, .* 100 ", short or "")
     assert describe_loss(members("industry", 0, 100), before) is not None
     assert describe_loss(before, set()) is None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from loaders.tdx.selftest.checks import CHECKS, NotPassed
-from loaders.tdx.selftest.conditions import PULL_KLINE, PULL_TRADE, Facts
+from loaders.tdx.selftest.conditions import NEEDS, PULL_KLINE, PULL_TRADE, Facts
 
 TODAY, DAY = date(2024, 11, 8), date(2024, 11, 7)
 KLINE_TASK, TRADE_TASK = (
@@ -271,7 +271,5 @@ def test_what_a_check_needs_is_missing_by_name() -> None:
     needing = {c.name: nothing.missing(c.needs) for c in CHECKS if nothing.missing(c.needs)}
     days = ["kline", "minute", "trade", "trade_history", "minute_trade_all", "trade_history_full"]
     assert list(needing) == [*days, "task_list", "task_get_cancel"]
-    assert {needing[name] for name in days} == {
-        "the calendar (check 25) gave no previous trading day"
-    }
+    assert {needing[name] for name in days} == {NEEDS["day"]}
     assert not any(FACTS.missing(check.needs) for check in CHECKS)

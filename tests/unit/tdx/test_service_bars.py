@@ -86,10 +86,10 @@ def test_a_whole_series_without_stored_days_is_refused() -> None:
         return weeks(*FRIDAYS[1:3])
 
     span = Stored(FRIDAYS[0], FRIDAYS[2])
-    with pytest.raises(LostHistory, match="history starts on 2024-10-25, but 2024-10-18 is stored"):
+    with pytest.raises(LostHistory, match=r"2024-10-25, .* 2024-10-18"):
         asyncio.run(join_or_reload(weeks(*FRIDAYS[1:3]), all_bars, None, span, limited=False))
     span = Stored(FRIDAYS[1], FRIDAYS[3])
-    with pytest.raises(LostHistory, match="answer ends on 2024-11-01, but 2024-11-08 is stored"):
+    with pytest.raises(LostHistory, match=r"2024-11-01, .* 2024-11-08"):
         asyncio.run(join_or_reload(weeks(*FRIDAYS[1:3]), all_bars, None, span, limited=False))
 
 

@@ -129,8 +129,9 @@ def test_a_fund_whose_prices_already_fit_is_left_alone() -> None:
 
 def test_a_stock_is_never_divided() -> None:
     result = to_tick_day(FRIDAY, ticks(price=105_000))
-    with pytest.raises(BrokenRule, match="between low and high of the day bar"):
+    with pytest.raises(BrokenRule, match="105000") as broken:
         scale_to_bar(result, BAR, tenfold=False)
+    assert broken.value.field == "price"
 
 
 def test_one_tick_outside_the_day_bar_refuses_the_divided_day_too() -> None:
@@ -141,7 +142,7 @@ def test_one_tick_outside_the_day_bar_refuses_the_divided_day_too() -> None:
 
 def test_a_tenfold_price_that_ten_does_not_divide_is_refused() -> None:
     result = to_tick_day(FRIDAY, ticks(price=41_255))
-    with pytest.raises(BrokenRule, match="must be a multiple of 10"):
+    with pytest.raises(BrokenRule, match=r"multiple.*41255"):
         scale_to_bar(result, DayBar(4_120, 4_130, 300), tenfold=True)
 
 

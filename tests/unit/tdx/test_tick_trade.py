@@ -1,5 +1,6 @@
 """Ticks of days: which are due, by which route they come, and what of an answer lands."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -121,7 +122,7 @@ def test_a_day_that_the_answer_does_not_cover_is_asked_for_by_itself() -> None:
 
     assert landed(result) == {FRIDAY: True, MONDAY: True}
     assert service.asked == [(FRIDAY, MONDAY), FRIDAY]
-    assert result.fallback == "/api/trade-history/full → /api/minute-trade-all: days are missing"
+    assert "/api/trade-history/full → /api/minute-trade-all: " in str(result.fallback)
 
 
 def test_days_that_fail_are_named_and_the_others_land() -> None:
@@ -153,10 +154,9 @@ def test_ticks_outside_the_day_bar_on_both_routes_refuse_the_day() -> None:
     result = outcome(context(Service({FRIDAY: wrong}, lambda day: wrong), due(FRIDAY)))
 
     assert landed(result) == {}
-    assert "every tick must lie between" in (result.failure or "")
     (refused,) = result.rejected
-    assert refused.row_key == "sh600000 2019-02-01"
-    assert refused.rule == "every tick must lie between low and high of the day bar"
+    assert (refused.row_key, refused.field) == ("sh600000 2019-02-01", "price")
+    assert refused.rule in (result.failure or "")
 
 
 @pytest.mark.parametrize("volumes", [(1_000, 1_000), (1_000,) * 6], ids=["short", "a page twice"])
@@ -169,7 +169,7 @@ def test_a_day_that_lacks_volume_lands_provisional_and_is_a_failure(
 
     assert landed(result) == {FRIDAY: False}
     assert result.cursor is None
-    assert f"{sum(volumes):,} hands of ticks, but 3,000 of the day bar" in (result.failure or "")
+    assert re.search(f"{sum(volumes):,} .* 3,000 ", result.failure or "")
 
 
 def test_a_short_day_never_lands_over_a_fuller_one() -> None:
@@ -179,7 +179,7 @@ def test_a_short_day_never_lands_over_a_fuller_one() -> None:
     result = outcome(context(Service({}, lambda day: short), due(FRIDAY, stored=stored)))
 
     assert landed(result) == {}
-    assert "nothing was overwritten" in (result.failure or "")
+    assert "1,500" in (result.failure or "")
 
 
 def test_of_two_answers_that_are_not_whole_the_fuller_one_stands_in() -> None:
@@ -235,7 +235,7 @@ def test_fewer_ticks_than_are_stored_of_the_running_day_are_a_failure() -> None:
     result = realtime(ticks(MONDAY, fetched_at=MORNING, volumes=(100, 80)), stored=200)
 
     assert landed(result) == {}
-    assert "180 hands of ticks, but 200 are stored" in (result.failure or "")
+    assert re.match("180 .* 200 ", result.failure or "")
 
 
 def test_before_the_opening_auction_nothing_is_asked_for() -> None:
@@ -249,7 +249,7 @@ def test_ticks_of_the_last_session_are_not_taken_for_todays() -> None:
     with pytest.raises(BrokenRule, match="future"):
         check_today(MONDAY, future, BAR, tenfold=False)
     evening = datetime(2019, 2, 11, 7, 30, tzinfo=UTC)
-    with pytest.raises(BrokenRule, match="last session"):
+    with pytest.raises(BrokenRule, match="today"):
         check_today(MONDAY, replace(future, fetched_at=evening), BAR, tenfold=False)
 
 
