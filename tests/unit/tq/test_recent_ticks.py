@@ -1,5 +1,6 @@
 """Accounts without the history of ticks: days whose newest ticks did not come."""
 
+import re
 from datetime import date
 from typing import Any
 
@@ -64,11 +65,10 @@ def test_newest_ticks_that_did_not_come_are_a_failure_of_the_newest_day(
     wanted.append(scheduled(DAYS[0], OLD))
     [newest] = select_obtainable(ctx, wanted)
     assert newest == scheduled(DAYS[-1], NEW)
-    assert f"{len(wanted) - 1} of them until {DAYS[-2]} cannot be had" in said[0]
+    assert re.search(f"{len(wanted) - 1} .* {DAYS[-2]} ", said[0])
     # of this load only: nothing is put on record
-    assert (
-        ticks.check_day(ctx, newest, TqPermissionError(LACKING)).failure == f"newest ticks: {error}"
-    )
+    outcome = ticks.check_day(ctx, newest, TqPermissionError(LACKING))
+    assert str(outcome.failure).endswith(f": {error}")
     assert servers.asked == [NEW]
 
 

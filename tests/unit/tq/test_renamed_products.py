@@ -28,7 +28,7 @@ def test_a_main_contract_is_of_the_variety_that_lists_it() -> None:
     )
     _, _, events = check_answer(ctx, answer(OLD, NEW), "CZCE.ZC", None)
     assert [contract for *_, contract in events] == [OLD, NEW]
-    with pytest.raises(UpstreamError, match=r"CZCE\.MA1605: no contract of CZCE\.ZC"):
+    with pytest.raises(UpstreamError, match=r"CZCE\.MA1605: .* CZCE\.ZC"):
         check_answer(ctx, answer(OLD, "CZCE.MA1605"), "CZCE.ZC", None)
 
 

@@ -44,12 +44,12 @@ def test_varieties_are_separated_by_commas_and_counted_once(tmp_path: Path) -> N
     "name", ["auth_url", "md_url", "holiday_url", "cont_table_url", "settlement_url"]
 )
 def test_an_address_of_another_protocol_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=rf"tq\.{name}.*must start with"):
+    with pytest.raises(SettingsError, match=rf"tq\.{name}.* (http|ws):"):
         load_settings({f"QUOTEMILL_TQ__{name.upper()}": "ftp://there"}, cwd=tmp_path)
     assert getattr(load_settings({}, cwd=tmp_path).tq, name) is None
 
 
 def test_a_check_without_an_account_names_the_setting_and_sends_nothing(tmp_path: Path) -> None:
     settings = load_settings({"QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path)
-    with pytest.raises(SettingsError, match="QUOTEMILL_TQ__ACCOUNT is not set"):
+    with pytest.raises(SettingsError, match="QUOTEMILL_TQ__ACCOUNT"):
         check(settings, datetime(2025, 11, 14, tzinfo=UTC))
