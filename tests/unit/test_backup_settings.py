@@ -1,5 +1,6 @@
 """The settings of a backup: all that was set, and no secret."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def test_what_was_set_comes_back_and_secrets_are_only_named(tmp_path: Path) -> N
 
     assert secret == ["tdx.base_url", "tq.password", "warehouse_url"]
     assert not [s for s in ("hunter2", "planted") if s in text]
-    assert "# tq.password: a secret, from environment QUOTEMILL_TQ__PASSWORD" in text
+    assert re.search("# tq.password: .* QUOTEMILL_TQ__PASSWORD", text)
 
     again = tmp_path / "again"
     again.mkdir()

@@ -37,8 +37,8 @@ def name_node(name: str, materialized: str = "table") -> dict[str, str]:
 
 def test_a_warning_of_a_macro_is_printed() -> None:
     heard = Heard()
-    NodeProgress(heard)(msg_from_base_event(JinjaLogWarning(msg="market.x is no longer built")))
-    assert heard.calls == [("build: market.x is no longer built",)]
+    NodeProgress(heard)(msg_from_base_event(JinjaLogWarning(msg="market.x")))
+    assert heard.calls == [("build: market.x",)]
 
 
 def test_nodes_are_counted_and_the_one_that_runs_longest_is_named() -> None:
@@ -89,9 +89,8 @@ def test_ctrl_c_stops_a_build_with_one_line_and_then_ends_the_process() -> None:
     with pytest.raises(KeyboardInterrupt):
         build()
 
-    assert heard.calls == [
-        ("Stopping the build; the same command completes it. Press Ctrl-C again to end at once",)
-    ]
+    [[line]] = heard.calls
+    assert "Ctrl-C" in line
     assert signal.getsignal(signal.SIGINT) == before
     with pytest.raises(RuntimeError), stoppable(lambda: nullcontext(heard)):
         raise RuntimeError

@@ -9,7 +9,7 @@ from quotemill.errors import UsageError
 
 @pytest.mark.parametrize("words", [[], ["rows"]])
 def test_the_word_rows_may_be_left_out(words: list[str]) -> None:
-    with pytest.raises(UsageError, match="--to ods is unknown"):
+    with pytest.raises(UsageError, match="--to ods "):
         app([*words, "kline_daily", "--to", "ods", "folder"], standalone_mode=False)
 
 

@@ -49,7 +49,7 @@ def test_a_missing_path_of_a_setting_is_reported(
     place = tmp_path / "named"
     [check] = find_problems(settings(tmp_path, **other, **{name: place}))
     assert (check.name, check.status, check.exit_code) == ("files", "fail", 3)
-    assert f"{place} does not exist" in check.text
+    assert str(place) in check.text
     assert name.lower().replace("__", ".") in check.fix
 
     place.mkdir()

@@ -44,7 +44,7 @@ def test_what_dbt_leaves_is_not_collected_at_once_but_later() -> None:
 def test_another_version_of_dbt_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(VERSIONS, "dbt-core", "1.9.")
     with (
-        pytest.raises(SettingsError, match=r"dbt-core 1.* is installed; .* with 1.9.x"),
+        pytest.raises(SettingsError, match=r"dbt-core 1.* 1\.9\.x"),
         quick_dbt(),
     ):
         pass

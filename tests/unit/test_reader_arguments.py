@@ -1,5 +1,6 @@
 """What callers of `import quotemill` write: any kind of a day, codes, words; else an error."""
 
+import re
 from datetime import UTC, date, datetime
 from typing import Any, cast
 
@@ -53,7 +54,7 @@ def test_a_day_may_be_written_in_any_way(given: Any) -> None:
     "given", [np.float64(20261124), np.int64(3), True, b"2026-11-24", np.bool_(True)]
 )
 def test_what_is_no_day_is_not_one_of_1970(given: Any) -> None:
-    with pytest.raises(UsageError, match="is no day and no time"):
+    with pytest.raises(UsageError, match=re.escape(str(given))):
         read_moment(given)
 
 

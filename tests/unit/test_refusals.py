@@ -48,7 +48,7 @@ def test_what_a_warehouse_refuses_is_exit_3_though_it_is_away(error: Exception, 
         assert known.exit_code == 3
         assert str(error) in str(known)
         assert fix in known.hint
-        assert "internal error" not in str(known)
+        assert "internal" not in str(known)
 
 
 def test_a_role_is_named_as_statements_take_it() -> None:
@@ -69,7 +69,7 @@ def test_a_connection_that_breaks_is_exit_4_with_a_fix(error: Exception) -> None
     known = log.explain(error)
     assert known.exit_code == 4
     assert str(error) in str(known)
-    assert "please report it" not in known.hint
+    assert "report" not in known.hint
     assert "secret" not in f"{known} {known.hint}"
 
 
@@ -77,4 +77,4 @@ def test_a_connection_that_breaks_is_exit_4_with_a_fix(error: Exception) -> None
 def test_another_error_of_the_warehouse_stays_internal(error: type[psycopg.Error]) -> None:
     known = log.explain(error("column x does not exist"))
     assert known.exit_code == 1
-    assert "please report it" in known.hint
+    assert "report" in known.hint

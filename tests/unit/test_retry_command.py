@@ -67,7 +67,7 @@ def test_an_option_of_one_load_replaces_a_setting_of_its_source() -> None:
     assert loads.tuning_flags(None, dict.fromkeys(given)) == {}
     with pytest.raises(UsageError, match="--concurrency needs a source"):
         loads.tuning_flags(None, given)
-    with pytest.raises(UsageError, match="--concurrency is not an option of ib"):
+    with pytest.raises(UsageError, match=r"--concurrency .* ib"):
         loads.tuning_flags("ib", given)
-    with pytest.raises(UsageError, match="unknown source"):
+    with pytest.raises(UsageError, match="nothing"):
         loads.tuning_flags("nothing", given)

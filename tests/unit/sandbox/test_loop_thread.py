@@ -17,14 +17,14 @@ def test_it_serves_from_start_to_stop_and_calls_work_in_its_thread() -> None:
         seen.append("closed")
 
     thread = LoopThread("server", serve)
-    with pytest.raises(UsageError, match="does not run"):
+    with pytest.raises(UsageError, match="sandbox"):
         thread.call(lambda: None)
     thread.start()
     thread.call(lambda: seen.append(threading.current_thread().name))
     thread.stop()
     assert seen == ["open", "server", "closed"]
     thread.stop()  # a second stop does nothing
-    with pytest.raises(UsageError, match="does not run"):
+    with pytest.raises(UsageError, match="sandbox"):
         thread.call(lambda: None)
 
 
