@@ -46,8 +46,10 @@ tempfile.tempdir = None
 hypothesis.settings.register_profile(
     "few", max_examples=20, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+hypothesis.settings.register_profile(  # `make soak`
+    "many", parent=hypothesis.settings.get_profile("few"), max_examples=400
+)
 hypothesis.settings.load_profile("few")
-hypothesis.settings.register_profile("many", max_examples=400)  # `make soak`
 # each full collection walks all that dlt and dbt hold: by default a sixth of the suite's time
 gc.set_threshold(500_000, 20, 20)
 resident = [0]  # after the last

@@ -17,7 +17,7 @@ from loaders.tq.client.harvest import Harvest
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, TqTransport, UnknownSymbol
 from loaders.tq.settings import TqSettings
 from loaders.tq.tick_days.ledger import LedgerRow, read_ledger, read_newest_time, read_no_data
-from loaders.tq.tick_days.records import NoDataDays, RecentDay, StoreIndex
+from loaders.tq.tick_days.records import NoDataDays, StoreIndex
 from loaders.tq.tick_days.schedule import Scheduled, read_schedule, read_settled_days
 from loaders.tq.trading_day import close_of, sessions_on, trading_day_of
 from loaders.trading_time import SHANGHAI
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from loaders.engine.load import Load
     from loaders.ticks.questdb.store import QuestdbStore
     from loaders.ticks.store import IndexRow
+    from loaders.tq.live.recorded import RecentDay
     from loaders.tq.live.stretch import Stretch
 
 R = TypeVar("R")
@@ -70,7 +71,7 @@ class Context:
     changes: "dict[DayKey, IndexRow]" = field(default_factory=dict)
     history: bool = True
     history_gave: bool = False
-    recent: dict[str, dict[date, RecentDay] | UpstreamError] = field(default_factory=dict)
+    recent: "dict[str, dict[date, RecentDay] | UpstreamError]" = field(default_factory=dict)
     reconciled: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:

@@ -28,11 +28,11 @@ def test_the_next_item_is_drawn_while_the_reader_has_the_one_before() -> None:
 def test_an_error_comes_in_the_place_of_its_item() -> None:
     def items() -> Iterator[int]:
         yield 1
-        raise ValueError("second")
+        raise ValueError("the second item")
 
     numbers = draw_ahead(items())
     assert next(numbers) == 1
-    with pytest.raises(ValueError, match="second"):
+    with pytest.raises(ValueError, match="the second item"):
         next(numbers)
     assert list(draw_ahead(iter([]))) == []
 

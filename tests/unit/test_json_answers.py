@@ -67,12 +67,16 @@ def test_each_error_of_ours_is_an_object_too(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def toy(json: JsonFlag = False) -> None:
-        raise kind("reason", hint="fix")
+        raise kind("the reason", hint="the fix")
 
     code, out, err = answer(toy, ["--json"], monkeypatch, capsys)
-    assert json.loads(out) == {"exit_code": kind.exit_code, "error": "reason", "hint": "fix"}
+    assert json.loads(out) == {
+        "exit_code": kind.exit_code,
+        "error": "the reason",
+        "hint": "the fix",
+    }
     assert code == kind.exit_code
-    assert err == "error: reason\nhint: fix\n"
+    assert err == "error: the reason\nhint: the fix\n"
     assert answer(toy, [], monkeypatch, capsys)[1] == ""
 
 
@@ -94,18 +98,17 @@ def test_an_interrupt_and_a_fault_of_ours_are_objects(
         raise KeyboardInterrupt
 
     def broken(json: JsonFlag = False) -> None:
-        raise ZeroDivisionError("nought")
+        raise ZeroDivisionError("by nought")
 
     monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
     code, out, _ = answer(stopped, ["--json"], monkeypatch, capsys)
     printed = json.loads(out)
     assert (code, printed["exit_code"]) == (INTERRUPTED, INTERRUPTED)
-    assert printed["error"] == "stopped"
-    assert printed["hint"]
+    assert (printed["error"], printed["hint"]) == ("stopped", "run again to continue")
     code, out, _ = answer(broken, ["--json"], monkeypatch, capsys)
     printed = json.loads(out)
     assert (code, printed["exit_code"]) == (1, 1)
-    assert "ZeroDivisionError: nought" in printed["error"]
+    assert "ZeroDivisionError: by nought" in printed["error"]
     assert str(tmp_path) in printed["hint"]
 
 
@@ -133,7 +136,7 @@ def test_an_exit_code_without_a_word_is_an_object(
 
 def test_a_run_names_the_reason_of_its_gravest_load_in_one_place() -> None:
     locked = stopped("tdx", LockHeldError("held", hint="wait"))
-    down = stopped("toy", UpstreamError("down", hint="start"))
+    down = stopped("toy", UpstreamError("nobody answers", hint="start it"))
     answer = RunResult((locked, down), UpstreamError.exit_code).as_json()
-    assert (answer["error"], answer["hint"]) == ("down", "start")
+    assert (answer["error"], answer["hint"]) == ("nobody answers", "start it")
     assert RunResult((locked,), 0).as_json()["error"] is None

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 # as uv, which says nothing where all is well
 UV = """#!/bin/sh
 echo "$*" >>uv.log
-if test -n "$REFUSED"; then echo 'error: refused' >&2; exit 2; fi
+if test -n "$REFUSED"; then echo 'error: no such index' >&2; exit 2; fi
 """
 # as pip prints: a line for each package, or none; errors in any case
 PIP = """#!/bin/sh
@@ -78,7 +78,7 @@ def test_uv_installs_what_the_lock_names_and_pip_where_it_fails(clone: Path) -> 
     uv.chmod(0o755)
     code, printed = make(clone, REFUSED="yes")
     assert (code, BY_PIP in printed[0]) == (0, True)
-    assert printed[-2:] == ["demo", "error: refused"]
+    assert printed[-2:] == ["demo", "error: no such index"]
 
     (clone / ".venv" / ".installed").unlink()
     code, printed = make(clone, BROKEN="")

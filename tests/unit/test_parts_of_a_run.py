@@ -70,7 +70,7 @@ def run(
     did: list[str], results: dict[str, LoadResult], *names: str, only: tuple[str, ...] = STAGES
 ) -> RunResult:
     def load(request: LoadRequest) -> LoadResult:
-        did.append(f"{request.source}.{request.mode}")
+        did.append(f"{request.source} {request.mode}")
         return results.get(did[-1], loaded(request.source))
 
     requests = [LoadRequest(name) for name in names]
@@ -81,28 +81,28 @@ def run(
 
 def test_tables_are_built_between_the_parts_and_findings_judged_once(did: list[str]) -> None:
     result = run(did, {}, "one", "two")
-    assert did == ["one.first", "two.first", "build", "two.second", "build", "judge"]
+    assert did == ["one first", "two first", "build", "two second", "build", "judge"]
     assert (result.exit_code, len(result.builds), len(result.loads)) == (0, 2, 3)
     assert result.build == result.builds[-1]
 
 
 def test_sources_of_one_part_are_built_once(did: list[str]) -> None:
     run(did, {}, "one")
-    assert did == ["one.first", "build", "judge"]
+    assert did == ["one first", "build", "judge"]
 
 
 def test_a_part_that_fails_ends_its_source_and_nothing_else(did: list[str]) -> None:
     gone = loaded("two", "failed", UpstreamError.exit_code)
-    result = run(did, {"two.first": gone}, "one", "two")
-    assert did == ["one.first", "two.first", "build", "judge"]
+    result = run(did, {"two first": gone}, "one", "two")
+    assert did == ["one first", "two first", "build", "judge"]
     assert result.exit_code == UpstreamError.exit_code
 
 
 def test_a_partial_part_and_a_held_lane_end_nothing(did: list[str]) -> None:
     for status, code in (("partial", 6), ("failed", LockHeldError.exit_code)):
         did.clear()
-        result = run(did, {"two.first": loaded("two", status, code)}, "two")
-        assert did == ["two.first", "build", "two.second", "build", "judge"]
+        result = run(did, {"two first": loaded("two", status, code)}, "two")
+        assert did == ["two first", "build", "two second", "build", "judge"]
         assert result.exit_code == code
 
 
@@ -118,23 +118,23 @@ def test_a_held_build_lock_stops_no_load(did: list[str], monkeypatch: pytest.Mon
 
     monkeypatch.setattr(build, "build", built)
     result = run(did, {}, "two", "one")
-    assert did == ["two.first", "one.first", "held", "two.second", "build", "judge"]
+    assert did == ["two first", "one first", "held", "two second", "build", "judge"]
     assert (result.exit_code, result.error) == (0, None)
     did.clear()
     held += [True, True, True]  # the last one after all loads, with a wait
     result = run(did, {}, "two", "one")
-    assert did == ["two.first", "one.first", "held", "two.second", "held", "held"]
+    assert did == ["two first", "one first", "held", "two second", "held", "held"]
     assert (result.exit_code, result.error_code) == (75, 75)
 
 
 def test_nothing_is_built_if_no_load_started(did: list[str]) -> None:
     refused = loaded("two", "failed", 3, None)
-    assert run(did, {"two.first": refused}, "two").exit_code == 3
-    assert did == ["two.first"]
+    assert run(did, {"two first": refused}, "two").exit_code == 3
+    assert did == ["two first"]
     did.clear()
     held = loaded("two", "failed", LockHeldError.exit_code, None)
-    run(did, {"two.second": held}, "two")
-    assert did == ["two.first", "build", "two.second", "judge"]
+    run(did, {"two second": held}, "two")
+    assert did == ["two first", "build", "two second", "judge"]
 
 
 def test_a_source_that_cannot_name_its_parts_stops_no_other(
@@ -143,7 +143,7 @@ def test_a_source_that_cannot_name_its_parts_stops_no_other(
     find = sources.find
 
     def broken(*_: object) -> Any:
-        raise SettingsError("universe.csv, line 3: weight 'x' is no number", hint="correct")
+        raise SettingsError("universe.csv, line 3: weight 'x' is no number", hint="correct it")
 
     both = SimpleNamespace(parts=broken, now=broken)
 
@@ -152,9 +152,9 @@ def test_a_source_that_cannot_name_its_parts_stops_no_other(
 
     monkeypatch.setattr(sources, "find", find_or_fail)
     result = run(did, {}, "broken", "one")
-    assert did[1:] == ["one.first", "build", "judge"]
-    assert did[0].startswith("broken: universe.csv")
-    assert (result.exit_code, result.as_json()["hint"]) == (SettingsError.exit_code, "correct")
+    assert did[1:] == ["one first", "build", "judge"]
+    assert did[0].startswith("broken: universe.csv, line 3")
+    assert (result.exit_code, result.as_json()["hint"]) == (SettingsError.exit_code, "correct it")
     results = loads.load_parts(Settings(), LoadRequest("broken"), silent, is_only=False)
     assert [r.exit_code for r in results] == [SettingsError.exit_code]
     # of the only source it is an error of the command, and the log has to know whose
@@ -167,7 +167,7 @@ def test_a_refused_build_hides_no_finding(did: list[str], monkeypatch: pytest.Mo
     asked: list[dict[str, Any]] = []
 
     def refuse(*_: object, **__: object) -> None:
-        raise SettingsError("denied", hint="grant")
+        raise SettingsError("permission denied", hint="grant it")
 
     def judge(*_: object, **given: Any) -> Judgement:
         asked.append(given)
@@ -178,7 +178,7 @@ def test_a_refused_build_hides_no_finding(did: list[str], monkeypatch: pytest.Mo
     result = run(did, {}, "one")
     # reported by a night whose exit code can say so
     assert asked == [{"unbuilt": None, "report": False, "lists": True}]
-    assert (result.exit_code, result.error, result.hint) == (3, "denied", "grant")
+    assert (result.exit_code, result.error, result.hint) == (3, "permission denied", "grant it")
     assert result.judgement is not None
     away = WarehouseAway("connection refused")
     monkeypatch.setattr(build, "build", Mock(side_effect=away))
@@ -187,8 +187,8 @@ def test_a_refused_build_hides_no_finding(did: list[str], monkeypatch: pytest.Mo
 
 
 def test_a_cancelled_part_ends_the_run(did: list[str]) -> None:
-    result = run(did, {"two.second": loaded("two", "cancelled", 6)}, "two")
-    assert did == ["two.first", "build", "two.second"]
+    result = run(did, {"two second": loaded("two", "cancelled", 6)}, "two")
+    assert did == ["two first", "build", "two second"]
     assert (result.judgement, len(result.builds)) == (None, 1)
 
 
@@ -196,11 +196,11 @@ def test_the_results_of_loads_survive_an_unreachable_warehouse(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def gone(_: Settings) -> None:
-        raise WarehouseAway("refused")
+        raise WarehouseAway("connection refused")
 
     monkeypatch.setattr(loads, "find_warehouse", gone)
     [line] = loads.remaining_work(Settings(), ["one"])
-    assert "refused" in line
+    assert "connection refused" in line
     assert loads.remaining_work(Settings(), []) == []
 
 
@@ -233,7 +233,7 @@ def test_a_run_is_judged_by_the_clock_of_its_only_source(
 
 def test_stages_run_alone(did: list[str]) -> None:
     run(did, {}, "two", only=("load",))
-    assert did == ["two.first", "two.second"]
+    assert did == ["two first", "two second"]
     for stages, done in (
         (("build",), ["build"]),
         (("qa",), ["judge"]),
@@ -249,22 +249,22 @@ def test_a_resting_source_is_not_loaded_but_built(
     did: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def rests(_: Settings, request: LoadRequest, __: object) -> str | None:
-        return "holiday" if request.source == "one" else None
+        return "no session today: nothing to do" if request.source == "one" else None
 
     monkeypatch.setattr(pipeline, "nothing_to_do", rests)
     result = run(did, {}, "one")
-    assert did == ["one: holiday", "build", "judge"]
-    assert [load.is_resting for load in result.loads] == [True]
+    assert did == ["one: no session today: nothing to do", "build", "judge"]
+    assert [(load.status, load.is_resting) for load in result.loads] == [("not due", True)]
     did.clear()
     run(did, {}, "one", "two")
-    assert did[1:] == ["two.first", "build", "two.second", "build", "judge"]
+    assert did[1:] == ["two first", "build", "two second", "build", "judge"]
     did.clear()
     monkeypatch.setattr(build, "build", lambda *_, **__: None)  # nothing is left of an earlier run
     assert run(did, {}, "one").judgement is None
-    assert did == ["one: holiday"]
+    assert did == ["one: no session today: nothing to do"]
     did.clear()
     run(did, {}, "one", only=("load", "build", "qa"))  # whatever the calendar says
-    assert did == ["one.first", "judge"]
+    assert did == ["one first", "judge"]
 
 
 @pytest.mark.parametrize(

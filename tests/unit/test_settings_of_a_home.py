@@ -51,7 +51,7 @@ def test_a_home_that_holds_the_project_s_files_reads_them_once(home: Path) -> No
     assert (inside.home, inside.log_days) == (home, 3)
     assert load(home).log_days == 3  # the same in another folder
     (home / "quotemill.toml").write_text('home = "/elsewhere"\nlog_days = 3\n')
-    with pytest.raises(SettingsError, match=r"quotemill\.toml"):
+    with pytest.raises(SettingsError, match="names another home"):
         load(home)
 
 
@@ -65,7 +65,7 @@ def test_channels_of_the_home_are_known_when_settings_are_wrong(home: Path) -> N
 def test_a_file_that_others_can_write_is_refused(home: Path) -> None:
     (home / "quotemill.toml").write_text("log_days = 3\n")
     (home / "quotemill.toml").chmod(0o666)
-    with pytest.raises(SettingsError, match=r"quotemill\.toml"):
+    with pytest.raises(SettingsError, match="another user can write it"):
         load(home)
 
 
@@ -172,7 +172,7 @@ def test_what_a_variable_or_the_project_sets_is_not_written(home: Path) -> None:
         ("log_megabytes", ".env QUOTEMILL_LOG_MEGABYTES"),
         ("warehouse_url", "environment DB_HOST"),
     ):
-        with pytest.raises(SettingsError, match=f"{place}, "):
+        with pytest.raises(SettingsError, match=f"{place}, which overrules"):
             save_settings({name: 8}, environ, project)
     assert list(home.iterdir()) == []
 
@@ -208,7 +208,7 @@ def test_a_read_only_file_is_not_replaced(home: Path) -> None:
     path = home / "quotemill.toml"
     path.write_text("log_days = 3\n")
     path.chmod(0o444)
-    with pytest.raises(SettingsError, match="read-only"):
+    with pytest.raises(SettingsError, match="is read-only"):
         save(home, log_days=4)
     assert path.read_text() == "log_days = 3\n"
     path.chmod(0o644)
@@ -248,5 +248,5 @@ def test_the_command_writes_and_takes_out(tmp_path: Path) -> None:
     assert refused.returncode == 3
     taken = place.inside("quotemill", "settings", "--set", "market_schema=pg_catalog")
     assert taken.returncode == 3
-    assert "pg_catalog" in taken.stderr
+    assert "pg_catalog is taken by PostgreSQL" in taken.stderr
     assert "market_schema" not in (place.home / "quotemill.toml").read_text()

@@ -1,6 +1,5 @@
 """`status` prints a line for each dataset: its keys and its freshness together."""
 
-import re
 from contextlib import nullcontext
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -49,7 +48,7 @@ def test_an_error_that_ended_a_load_is_printed_once(capsys: pytest.CaptureFixtur
         "jobs": [JOB | {"job_id": 4, "status": "failed", "error": f"{why} (start it)"}, JOB],
         "tasks": [task | {"done": 0, "skipped": 0, "failed": 1, "cursor_payload": {}}],
         "datasets": (),
-        "failures": {"codes": {"all": why}, "kline_daily": {"sh600000": "empty"}},
+        "failures": {"codes": {"all": why}, "kline_daily": {"sh600000": "no bar"}},
     }
     for fresh, times in ((None, 1), ({}, 0)):  # a status has it among its problems
         jobs.print_jobs(shown, fresh)
@@ -58,40 +57,51 @@ def test_an_error_that_ended_a_load_is_printed_once(capsys: pytest.CaptureFixtur
         assert printed.count(why) == times
         lines = printed.splitlines()
         assert lines[0].startswith("load    4 ")
-        assert lines[1].startswith("  task 1  codes ")
+        assert lines[1] == "  task 1  codes failed: 1 of 1"
         assert lines[2].startswith("load    1 ")
-        assert lines[3:] == ["failed: kline_daily sh600000: empty"]
+        assert lines[3:] == ["failed: kline_daily sh600000: no bar"]
 
 
 def test_a_fix_of_several_checks_is_printed_once_below_them(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    stale = [Check("status", "warn", name, "FIX") for name in "ab"]
-    print_checks([*stale, Check("backup", "ok", "none", "quotemill backup"), stale[0]])
+    stale = [Check("status", "warn", f"{name} is stale", "quotemill run") for name in "ab"]
+    print_checks([*stale, Check("backup", "ok", "none yet", "quotemill backup"), stale[0]])
     printed = [line[14:] for line in capsys.readouterr().out.splitlines()]
-    assert printed == ["a", "b", "fix: FIX", "none: quotemill backup", "a", "fix: FIX"]
+    assert printed == [
+        "a is stale",
+        "b is stale",
+        "fix: quotemill run",
+        "none yet: quotemill backup",
+        "a is stale",
+        "fix: quotemill run",
+    ]
 
 
 def test_lines_break_between_words_on_a_terminal_and_nowhere_else(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "60")
-    text = f"{'some-words ' * 3}quotemill findings --ack 1, or --all of it"
-    check = Check("status", "warn", text, "FIX")
+    text = f"{'some words ' * 3}quotemill findings --ack 1 ends it, or nothing"
+    check = Check("status", "warn", text, "quotemill run")
     print_checks([check])
     assert len(capsys.readouterr().out.splitlines()) == 2
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     print_checks([check])
     first, *rest = capsys.readouterr().out.splitlines()
-    assert first == f"warn  status  {'some-words ' * 3}".rstrip()
-    assert rest == [f"{'':14}quotemill findings --ack 1, or --all of it", f"{'':14}fix: FIX"]
+    assert first == f"warn  status  {'some words ' * 3}".rstrip()
+    assert rest == [
+        f"{'':14}quotemill findings --ack 1 ends it, or nothing",
+        f"{'':14}fix: quotemill run",
+    ]
 
 
 def test_a_chinese_character_takes_two_places_of_a_line() -> None:
-    text = "servers say: 用户权限认证失败 (401, {'error': 'invalid_grant'})"
-    first, rest = shell.wrap_line(text, 37).split("\n")
-    assert (first, rest) == (text[:27], f"    {text[28:]}")
-    assert shell.wrap_line(text, 34).startswith(f"{text[:21]}\n")
+    text = "the servers say 用户权限认证失败 (401, {'error': 'invalid_grant'})"
+    assert shell.wrap_line(text, 40) == (
+        "the servers say 用户权限认证失败 (401,\n    {'error': 'invalid_grant'})"
+    )
+    assert shell.wrap_line(text, 37).startswith("the servers say 用户权限认证失败\n")
 
 
 def test_problems_come_first_and_each_dataset_once(
@@ -117,7 +127,7 @@ def test_problems_come_first_and_each_dataset_once(
         loads=loads,
         freshness=freshness,
         findings=(),
-        problems=(Check("status", "warn", "load 1", "FIX"),),
+        problems=(Check("status", "warn", "load 1 of tdx failed", "quotemill retry 1"),),
         builds=(),
         ticks=None,
         timescale=None,
@@ -128,13 +138,15 @@ def test_problems_come_first_and_each_dataset_once(
     inspect.status_command(limit=5, as_of=None, json=False)
     place, problem, fix, load, *printed = capsys.readouterr().out.splitlines()
     assert place.startswith("warehouse: ")
-    assert problem == "warn  status  load 1"
-    assert fix.strip() == "fix: FIX"
+    assert problem == "warn  status  load 1 of tdx failed"
+    assert fix.strip() == "fix: quotemill retry 1"
     assert load.startswith("load    1 ")
-    [fresh] = [line for line in printed if "kline_daily" in line]
-    assert re.search("12 keys; fresh: .* 2024-06-28", fresh)
-    [stale] = [line for line in printed if "ticks" in line]
-    assert re.search("stale: .* 2024-06-28", stale)
+    assert [line for line in printed if "kline_daily" in line] == [
+        "kline_daily           12 keys; fresh: up to 2024-06-28"
+    ]
+    assert [line for line in printed if "ticks" in line] == [
+        "ticks                 stale: no row, expected 2024-06-28"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -165,10 +177,10 @@ def test_the_first_fix_works(
             fix = f"set tdx.client or tdx.base_url in {tmp_path / 'quotemill.toml'}"
     settings = load_settings(variables, cwd=tmp_path, home=tmp_path / "home")
     [problem] = status.read_status(None, settings=settings).problems
-    assert problem.fix == fix
+    assert (problem.text, problem.fix) == ("nothing was loaded yet", fix)
     jobs.print_report(settings, job_list.report(None))
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == f"{problem.text}: {fix}"
+    assert last == f"nothing was loaded yet: {fix}"
 
 
 def test_a_settings_file_that_does_not_count_is_named(
@@ -189,10 +201,9 @@ def test_a_settings_file_that_does_not_count_is_named(
         jobs.print_place(load_settings(cwd=inner, home=home), "none yet")
         return capsys.readouterr().out.splitlines()
 
-    [unread] = read_lines()[1:]
-    assert f": {outer}: " in unread
+    assert read_lines()[1:] == [f"not read: {outer}: another one counts here"]
     _, unread = read_lines(QUOTEMILL_CONFIG=str(other))
-    assert f": {inner / 'quotemill.toml'}, {outer}: " in unread
+    assert unread == f"not read: {inner / 'quotemill.toml'}, {outer}: another one counts here"
     outer.unlink()
     monkeypatch.delenv("QUOTEMILL_CONFIG")
     assert read_lines()[1:] == []

@@ -32,7 +32,7 @@ EXAMPLE = "2026-11-19"  # of a clock, in hints
 DEFAULT_CLOCK = "2026-11-19T10:00:00"
 LOG_SIZE = 100_000
 MESSAGES_A_SECOND = 50  # limit of a real gateway
-ANSWERS = {
+ANSWERS = {  # by number of the message: the answer, and the farm that gives it
     9: (contracts.contract_details, "contracts"),
     20: (contracts.historical_bars, "history"),
     78: (contracts.option_parameters, "contracts"),

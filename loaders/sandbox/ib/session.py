@@ -51,6 +51,7 @@ class Session:
     """A connection.
 
     answers: by number of a message, what a farm answers, and the farm's name
+    subscribe: sends the quotes of a contract until its task ends
     data_type: market data type that the client asked for, a switch of the whole connection
     lines: subscriptions by number of the request
     """

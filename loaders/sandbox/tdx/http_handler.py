@@ -24,11 +24,11 @@ BEIJING = timedelta(hours=8)
 
 
 class ServiceHandler(BaseHTTPRequestHandler):
-    """Answers from a state, of which a subclass is made for each sandbox."""
+    """Answers from the state of one sandbox, which makes a subclass of its own."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    state: ServiceState
+    state: ClassVar[ServiceState]
     listening: ClassVar[Event]
     stopped: ClassVar[Event]
     go_away: ClassVar[Callable[..., None]]

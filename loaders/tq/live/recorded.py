@@ -43,6 +43,14 @@ class Merged:
     differing: int = 0
 
 
+@dataclass(frozen=True)
+class RecentDay:
+    """The ticks of a day; `hole`: what passed while nothing recorded, of a recorded day."""
+
+    ticks: pa.Table
+    hole: str | None = None
+
+
 def read_recorded(folder: Path, contract: str, columns: list[str] | None = None) -> pa.Table | None:
     """The ticks of a contract, each once and in the order of their numbers; None without any.
 

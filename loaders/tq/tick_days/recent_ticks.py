@@ -20,8 +20,14 @@ import pyarrow.compute as pc
 from loaders.tq import landed
 from loaders.tq.context import Context, describe
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, UnknownSymbol
-from loaders.tq.live.recorded import Hole, describe_holes, find_holes, merge_ticks, read_recorded
-from loaders.tq.tick_days.records import RecentDay
+from loaders.tq.live.recorded import (
+    Hole,
+    RecentDay,
+    describe_holes,
+    find_holes,
+    merge_ticks,
+    read_recorded,
+)
 from loaders.tq.tick_days.schedule import Scheduled
 from loaders.tq.trading_day import (
     bounds,

@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
-from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -19,13 +18,6 @@ from quotemill.ticks.columns import DayKey
 from quotemill.ticks.questdb_http import StoreError
 
 ON_RECORD = ("no_data", "short")  # statuses of days that are asked for again much later
-
-
-class RecentDay(NamedTuple):
-    """The ticks of a day; `hole`: what passed while nothing recorded, of a recorded day."""
-
-    ticks: pa.Table
-    hole: str | None = None
 
 
 class StoreIndex:

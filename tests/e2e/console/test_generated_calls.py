@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
@@ -22,6 +22,7 @@ from tests.e2e.console.conftest import AS_OF
 from tests.homes import clean_environ
 
 pytestmark = [pytest.mark.soak, pytest.mark.long]
+EXAMPLES = 100  # of each call
 NO_LIMIT = Limits(calls=10**6, changes=10**6, processes=10**6)
 # by the name of a field or parameter
 NAMES: Mapping[str, Sequence[Any]] = {
@@ -119,7 +120,7 @@ def try_calls(schema: Any) -> None:
         for mode in GenerationMode:
             cases = operation.as_strategy(generation_mode=mode)
             try:
-                given(cases)(make)()
+                settings(max_examples=EXAMPLES)(given(cases)(make))()
             except Unsatisfiable:  # a call without parameters has no wrong ones
                 assert mode.is_negative
             except Exception as error:

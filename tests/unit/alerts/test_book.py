@@ -49,20 +49,20 @@ def test_an_open_cause_is_sent_once_and_its_end_once() -> None:
 
 def test_another_exit_code_is_sent_again() -> None:
     nights = Nights("a")
-    partial = Cause("error", "3 of 9", "quotemill status", "6")
+    partial = Cause("error", "3 of 9 keys failed", "quotemill status", "6")
     assert [nights.check(x) for x in (DOWN, partial, partial)] == [["a: 4"], ["a: 6"], []]
-    assert nights.entries["load:tdx"].message == "3 of 9"
+    assert nights.entries["load:tdx"].message == "3 of 9 keys failed"
 
 
 def test_a_further_subject_is_sent_until_it_was_not_found_for_a_week() -> None:
     def failed(*symbols: str) -> Cause:
-        return Cause("error", "failed", "quotemill status", "6", subjects=symbols)
+        return Cause("error", "slot failed", "quotemill status", "6", subjects=symbols)
 
     nights = Nights("a")
     assert nights.check(failed("AA", "BRK B")) == ["a: 6; AA 2026-11-20, BRK B 2026-11-20"]
     assert nights.check(failed("AA")) == []
     assert nights.check(failed("AA", "CC"))[0].startswith("a: 6; AA 2026-11-22, BRK B 2026-11-20")
-    assert nights.entries["load:tdx"].message == "failed; further: CC"
+    assert nights.entries["load:tdx"].message == "slot failed; further: CC"
     assert [nights.check(failed("AA")) for _ in range(4)] == [[], [], [], []]
     assert nights.check(failed("AA", "BRK B")) == []  # a week later
     assert [nights.check(failed("AA")) for _ in range(4)] == [[], [], [], []]
@@ -72,8 +72,8 @@ def test_a_further_subject_is_sent_until_it_was_not_found_for_a_week() -> None:
 
 def test_a_state_that_reads_like_subjects_is_sent_once() -> None:
     nights = Nights("a")
-    wrong = Cause("error", "wrong", "quotemill schedule list", "when; 2026-11-20")
-    assert [nights.check(wrong), nights.check(wrong)] == [["a: when; 2026-11-20"], []]
+    wrong = Cause("error", "no such day", "quotemill schedule list", "when; use 2026-11-20")
+    assert [nights.check(wrong), nights.check(wrong)] == [["a: when; use 2026-11-20"], []]
 
 
 def test_a_channel_that_was_down_is_sent_it_later_the_other_not_twice() -> None:

@@ -46,8 +46,7 @@ def test_a_slot_shows_its_contracts_and_its_time_in_the_title_alone() -> None:
         captures={"AAPL": {"12:00": run}},
         kinds={},
     )
-    [title] = part.titles
-    assert "2026-11-25 12:00:00" in title
+    assert part.titles == ["intraday, complete, 2026-11-25 12:00:00 New York"]
     assert "AAPL536 / 536–" in part.text
 
 

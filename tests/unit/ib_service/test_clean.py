@@ -62,8 +62,8 @@ def test_no_function_lets_a_sentinel_through(value: float) -> None:
 
 
 def test_account_numbers_are_masked_and_ordinary_words_are_not() -> None:
-    text = mask("account U1234567,\n DU7654321 (F123456), Joint-9", ["Joint-9"])
-    assert text == "account <account>, <account> (<account>), <account>"
+    text = mask("No data for account U1234567,\n DU7654321 (F123456) or Joint-9", ["Joint-9"])
+    assert text == "No data for account <account>, <account> (<account>) or <account>"
     ordinary = "Can't find EId with tickerId:1234567 of AAPL  261218C00175000, farm usopt"
     assert mask(ordinary) == " ".join(ordinary.split())
 

@@ -114,8 +114,8 @@ def test_a_rule_that_was_removed_starts_over(rule: str, clear: bool) -> None:
 
 
 def test_a_message_may_hold_colons() -> None:
-    rule = TDX.parse("error:quote:first=1:message=tcp a->b:7709: closed")
-    assert rule.option("message") == "tcp a->b:7709: closed"
+    rule = TDX.parse("error:quote:first=1:message=write tcp a->b:7709: closed")
+    assert rule.option("message") == "write tcp a->b:7709: closed"
     assert rule.options["first"] == "1"
 
 

@@ -101,13 +101,12 @@ def test_an_empty_calendar_takes_every_day(tmp_path: Path) -> None:
 def test_a_job_of_ones_own(tmp_path: Path) -> None:
     toml = """
         [schedule.dump]
-        command = "warehouse dump --overwrite '/backup/my own.dump'"
+        command = "warehouse dump --overwrite '/backup/all of it.dump'"
         when = "weekly sat 20:00"
     """
     job = jobs.read_jobs(configured(tmp_path, toml, **TDX))["dump"]
-    assert job.command[-1] == "/backup/my own.dump"
-    assert job.rule.endswith(" 20:00 UTC")
-    assert (job.kind, job.source) == ("warehouse", None)
+    assert job.command[-1] == "/backup/all of it.dump"
+    assert (job.rule, job.kind, job.source) == ("weekly sat 20:00 UTC", "warehouse", None)
 
 
 @pytest.mark.parametrize(
@@ -154,13 +153,13 @@ def test_a_job_that_cannot_be_read_keeps_no_other_from_being_read(tmp_path: Path
 
 def test_a_job_whose_command_there_is_not_is_refused(tmp_path: Path) -> None:
     toml = '[schedule.x]\ncommand = "rnu tdx"\nwhen = "off"'
-    with pytest.raises(SettingsError, match=r"schedule\.x: .* rnu"):
+    with pytest.raises(SettingsError, match=r"schedule\.x: quotemill has no command rnu"):
         find_command(jobs.read_jobs(configured(tmp_path, toml, **TDX))["x"])
 
 
 def test_a_job_whose_command_takes_no_such_option_is_refused(tmp_path: Path) -> None:
     toml = '[schedule.x]\ncommand = "run tdx --json --full"\nwhen = "off"'
-    with pytest.raises(SettingsError, match=r"schedule\.x: .* --full"):
+    with pytest.raises(SettingsError, match=r"schedule\.x: `quotemill run .* takes no --full"):
         find_command(jobs.read_jobs(configured(tmp_path, toml, **TDX))["x"])
 
 
@@ -182,7 +181,8 @@ def test_a_job_of_an_export_by_name_says_what_to_set_instead(tmp_path: Path) -> 
     row = Row(name="export_bars", kind="followed export", timing=command)
     known, wrong = jobs.survey(configured(tmp_path, **TDX), [row])
     assert "export_bars" not in known
-    assert wrong["export_bars"].hint.startswith("[schedule.export_bars]")
+    assert "kept an export fresh by its name" in str(wrong["export_bars"])
+    assert wrong["export_bars"].hint.startswith("[schedule.export_bars] in quotemill.toml")
     said = wrong["export_bars"].hint.rpartition("command = ")[2]
     toml = f'[schedule.export_bars]\nwhen = "daily 06:30"\ncommand = {said}'
     known, wrong = jobs.survey(configured(tmp_path, toml, **TDX), [row])

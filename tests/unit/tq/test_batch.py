@@ -32,7 +32,7 @@ class Writing(Store):
     def write_days(self, days: Sequence[pa.Table]) -> list[Measured | StoreError]:
         self.writes.append(len(days))
         return [
-            StoreError("refused")
+            StoreError("not taken")
             if day["underlying_contract"][0].as_py() in self.refused
             else measured(day)
             for day in days
@@ -53,14 +53,14 @@ def test_days_of_a_trading_day_are_one_write_and_a_refused_one_costs_no_other() 
     empty = scheduled(DAY, "SHFE.al2511")
     gone = scheduled(DAY, "SHFE.pb2511")
     held.add(days[0])
-    held.add(Outcome(key_text(empty.key), skipped="empty"))
+    held.add(Outcome(key_text(empty.key), skipped="no tick"))
     held.add(days[1])
     held.add(days[2])
     held.add(Outcome(key_text(gone.key), failure="away", gone=SourceGone("away")))
     first, skipped, refused, last, end = held.write()
     assert store.writes == [3]
     assert [len(outcome.rows or ()) for outcome in (first, skipped, refused, last)] == [1, 0, 0, 1]
-    assert (skipped.skipped, refused.failure) == ("empty", "refused")
+    assert (skipped.skipped, refused.failure) == ("no tick", "not taken")
     assert end.gone is not None
     assert {key.contract for key in store.indexed} == {CONTRACTS[0], CONTRACTS[2]}
     assert held.write() == []

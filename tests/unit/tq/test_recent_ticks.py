@@ -16,13 +16,13 @@ from loaders.tq.errors import (
     TqTimeout,
     UnknownSymbol,
 )
+from loaders.tq.live.recorded import RecentDay
 from loaders.tq.tick_days.recent_ticks import (
     LACKING,
     NO_PERMISSION,
     REACH,
     select_obtainable,
 )
-from loaders.tq.tick_days.records import RecentDay
 from quotemill.errors import UpstreamError
 from tests.unit.tq.loads import context, index_row, scheduled
 

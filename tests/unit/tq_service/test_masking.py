@@ -50,7 +50,7 @@ def test_an_error_of_the_client_shows_neither(client: Callable[..., ClientProces
 def test_the_last_output_of_a_client_shows_neither(client: Callable[..., ClientProcess]) -> None:
     with pytest.raises(TqTransport) as ended:
         client('echo "$access" >&2; exit 3').ask("login", {})
-    assert '{"account": "***", "password": "***"' in str(ended.value)
+    assert 'exit code 3, {"account": "***", "password": "***"' in str(ended.value)
 
 
 @pytest.mark.parametrize(
