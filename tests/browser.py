@@ -64,9 +64,9 @@ class Page:
         return answer["result"].get("value")
 
     def wait_for(self, expression: str) -> Any:
-        """The value of an expression once it is true; the test's own limit ends the wait."""
+        """The value of an expression once it is true; it may throw while the page changes."""
         for _ in range(1000):
-            if value := self.ask(expression):
+            if value := self.ask(f"(() => {{ try {{ return {expression} }} catch {{}} }})()"):
                 return value
             time.sleep(0.1)
         raise AssertionError(self.ask("document.body.innerText"))
