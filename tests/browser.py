@@ -69,6 +69,7 @@ class Page:
             if value := self.ask(f"(() => {{ try {{ return {expression} }} catch {{}} }})()"):
                 return value
             time.sleep(0.1)
+        self.ask(expression)  # what still throws says why
         raise AssertionError(self.ask("document.body.innerText"))
 
     def texts(self, selector: str) -> list[str]:

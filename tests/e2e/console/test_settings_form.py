@@ -1,6 +1,5 @@
 """Forms in a real browser: saved as a whole or not at all, and each click answered at once."""
 
-import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +34,7 @@ def test_a_section_is_saved_as_a_whole_or_not_at_all(
     file = place.home / "quotemill.toml"
     fill(page, FORM, tdx__timeout="9.5", tdx__concurrency="60", tdx__realtime_when_busy="queue")
     said = save(page, FORM)
-    assert re.search("tdx.concurrency: .* 1 and 6", said)
+    assert said.startswith("setting tdx.concurrency: must be a whole number, between 1 and 6")
     assert not file.exists()
     assert page.ask("document.activeElement.name") == "tdx.concurrency"
     answer = "document.activeElement.nextElementSibling"
@@ -55,7 +54,7 @@ def test_a_section_is_saved_as_a_whole_or_not_at_all(
     database = "document.getElementById('database')"
     fill(page, database, host="no host")
     said = save(page, database)
-    assert said.startswith("database.host ")
+    assert said.startswith("database.host has a form that is not taken here")
     place_of_host = f"{database}.elements.host.closest('label').nextElementSibling"
     assert page.ask(f"{place_of_host}.textContent") == said
     fill(page, database, host="")
@@ -74,7 +73,7 @@ def test_a_section_is_saved_as_a_whole_or_not_at_all(
     assert "very-secret" not in (place.home / ".env").read_text()
     assert "200" not in file.read_text()
     assert page.ask(f"{secret}.elements['tq.timeout'].value") == "300.0"
-    assert [text for text in page.console if "Failed" not in text] == []
+    assert [text for text in page.console if "Failed to load" not in text] == []
 
 
 def test_a_frequency_that_is_chosen_is_the_rule_that_is_saved(
@@ -112,7 +111,7 @@ def test_a_click_is_answered_at_once_and_a_second_one_does_nothing(
     url = start_console(place, "--port", "0", "--as-of", AS_OF).url
     page = chromium.open(f"{url}/settings?section=tdx")
     fill(page, FORM, tdx__timeout="nine")
-    assert save(page, FORM).partition(":")[0].endswith(" tdx.timeout")
+    assert save(page, FORM).startswith("setting tdx.timeout")
     fill(page, FORM, tdx__timeout="9")
     page.ask(
         "void (window.asked = 0, window.send = fetch, window.fetch = (...call) => {"
