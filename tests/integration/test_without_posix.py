@@ -7,6 +7,7 @@ console and paths with backslashes are not tried.
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -175,7 +176,7 @@ def test_futures_without_ticks_are_loaded_and_built(place: Place, prepared_dsn: 
         names |= {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn, "QUOTEMILL_TQ__START": "2025-11-12"}
         done = place("quotemill", "run", "tq", "--as-of", "2025-11-14T18:00", **names)
     assert done.returncode == 3, done.stderr
-    assert "error: a QuestDB of this home needs Linux or macOS" in done.stderr
+    assert re.search("error: .* QuestDB .* Linux ", done.stderr)
     assert "let QUOTEMILL_QUESTDB_URL name a server" in done.stderr
     with psycopg.connect(prepared_dsn) as conn:
         query = "select coverage, count(*) from futures.tick_coverage group by 1"
@@ -197,7 +198,7 @@ def test_futures_without_ticks_are_loaded_and_built(place: Place, prepared_dsn: 
 def test_what_needs_posix_says_so_and_names_the_way(place: Place, command: str, way: str) -> None:
     done = place(*command.split())
     assert done.returncode == 3, done.stderr
-    assert "needs Linux or macOS\nhint: run quotemill in WSL2, where" in done.stderr
+    assert re.search(" Linux .*\nhint: .* WSL2", done.stderr)
     assert "/mnt/c/new_tdx" in done.stderr
     assert way in done.stderr
 
@@ -215,7 +216,7 @@ def test_calls_that_need_posix_say_so(place: Place, code: str, way: str) -> None
         command, env=place.environment(), cwd=place.folder, capture_output=True, text=True
     )
     assert "SettingsError" in done.stderr
-    assert "needs Linux or macOS" in done.stderr
+    assert " Linux " in done.stderr
     assert way in done.stderr
     assert [*place.folder.rglob("*.json")] == []
 

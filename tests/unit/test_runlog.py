@@ -200,7 +200,8 @@ def test_a_log_goes_on_once_it_can_be_written_again(
     torn, *rest = path.read_text().splitlines()
     assert len(torn) == 20
     assert [json.loads(line)["event"] for line in rest] == ["second", "third"]
-    assert [line.partition(": ")[0] for line in said] == [f"the log in {log} cannot be written"]
+    [line] = said
+    assert f" {log} " in line.partition(": ")[0]
 
 
 def test_a_log_that_cannot_be_written_is_reported_once(tmp_path: Path) -> None:
@@ -211,9 +212,8 @@ def test_a_log_that_cannot_be_written_is_reported_once(tmp_path: Path) -> None:
     for _ in range(3):
         runlog.write("info", "x")
     runlog.stop()
-    assert [line.partition(": ")[0] for line in said] == [
-        f"the log in {tmp_path / 'logs'} cannot be written"
-    ]
+    [line] = said
+    assert f" {tmp_path / 'logs'} " in line.partition(": ")[0]
 
 
 def test_errors_of_a_day_are_also_in_a_separate_file(log: Path) -> None:

@@ -100,7 +100,7 @@ def test_a_folder_of_a_client_that_is_not_there_becomes_no_source(
     caller = open_console()
     answer = put(caller, **{"tdx.client": str(tmp_path / "nowhere")})
     assert (answer.status_code, answer.json()["exit_code"]) == (409, 3)
-    assert "nowhere is not a folder" in answer.json()["error"]
+    assert re.search("nowhere .*folder", answer.json()["error"])
     assert not (tmp_path / "home" / "quotemill.toml").exists()
     assert put(caller, **{"tdx.client": str(client_folder)}).status_code == 200
     tmp_path.joinpath("home/quotemill.toml").write_text('[tdx]\nclient = "/away"\n')
@@ -154,7 +154,7 @@ def test_what_a_variable_sets_is_refused_by_its_name(open_console: Open, tmp_pat
     caller = open_console({"DB_HOST": "db.lan", "DB_PASSWORD": "very-secret"})
     refused = caller.call(SETTINGS, {"database": {"host": "other"}}, method="PUT")
     assert refused.status_code == 409
-    assert "environment DB_HOST, which overrules" in refused.json()["error"]
+    assert " DB_HOST, " in refused.json()["error"]
     assert "very-secret" not in refused.text
     assert not (tmp_path / "home" / ".env").exists()
 

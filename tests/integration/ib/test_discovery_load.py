@@ -1,5 +1,6 @@
 """Contracts of a session by the simulated gateway: frozen once, added to, or an older set."""
 
+import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -161,7 +162,7 @@ def test_after_three_symbols_without_parameters_discovery_ends(
         made.sandbox.log.clear()
         result = made.at("2026-11-20T09:25:00").load("discover")
         assert result.exit_code == 4
-        assert "3 symbols in a row" in str(result.error)
+        assert " 3 symbols " in str(result.error)
         assert len(made.sandbox.asked("reqSecDefOptParams")) == 3
         # symbols that hung before come last
         warned = [line.split(":")[1] for line in made.heard.lines if "after 3 symbols" in line]
@@ -187,7 +188,7 @@ def test_contracts_that_do_not_fit_a_slot_are_named_and_taken(
         loaded = made.load("discover")
         assert loaded.exit_code == 0
         [warning] = [text for text in loaded.warnings if "do not fit a slot" in text]
-        assert "fix: lower ib.max_strikes_per_expiry or ib.max_dte, or take fewer" in warning
+        assert re.search("fix: .* ib.max_strikes_per_expiry .* ib.max_dte", warning)
         assert [row[-1] for row in made.rows(SETS, "2026-11-19")] == [28, 16]
 
 

@@ -121,9 +121,9 @@ def test_a_touch_reports_codes_without_rows_and_refuses_bad_input(
     with bench.connect() as conn:
         assert change_feed.touch(conn, KLINE_DAILY, ["sh600000", "sh1"], TODAY) == ["sh1"]
         assert change_feed.touch(conn, TRADING_DAY) == []
-        with pytest.raises(UsageError, match="has no codes"):
+        with pytest.raises(UsageError, match="codes"):
             change_feed.touch(conn, TRADING_DAY, ["sh600000"])
-        with pytest.raises(UsageError, match="has no dates"):
+        with pytest.raises(UsageError, match="dates"):
             change_feed.touch(conn, SECURITY, since=TODAY)
 
     assert bench.take_changes(KLINE_DAILY) == [
@@ -136,6 +136,6 @@ def test_a_touch_reports_codes_without_rows_and_refuses_bad_input(
 def test_a_table_can_be_named_with_or_without_its_schema() -> None:
     assert change_feed.find_table(TABLES, "kline_daily") is KLINE_DAILY
     assert change_feed.find_table(TABLES, "raw_tdx.kline_daily") is KLINE_DAILY
-    with pytest.raises(UsageError, match=r"kline_dayly is no landed table") as error:
+    with pytest.raises(UsageError, match="kline_dayly") as error:
         change_feed.find_table(TABLES, "kline_dayly")
     assert "raw_tdx.kline_daily" in str(error.value.hint)

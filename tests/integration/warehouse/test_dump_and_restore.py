@@ -117,7 +117,7 @@ def test_a_view_of_the_user_on_ours_stops_a_replacement_and_nothing_is_lost(
     with filled.connect() as conn:
         conn.execute("create schema mine")
         conn.execute("create view mine.report as select * from market.bar")
-    with pytest.raises(SettingsError, match=r"nothing was changed: .*: mine\.report$"):
+    with pytest.raises(SettingsError, match=r": mine\.report$"):
         restore(filled, dumped, clean=True)
     assert _checksum(filled) == before
 
@@ -252,7 +252,7 @@ def test_a_leftover_partial_file_does_not_matter(filled: Warehouse, tmp_path: Pa
 
 
 def test_a_failed_dump_leaves_no_file(filled: Warehouse, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be written"):
+    with pytest.raises(UsageError, match="no such folder"):
         dump(filled, tmp_path / "no such folder" / "w.dump")
     assert not list(tmp_path.iterdir())
 

@@ -1,5 +1,6 @@
 """An embedded server of another build of PostgreSQL than the packaged one."""
 
+import re
 from pathlib import Path
 
 import psycopg
@@ -41,9 +42,9 @@ def test_the_server_of_named_programs_sorts_as_the_packaged_one(
 def test_data_of_another_major_need_its_programs(empty_home: Path, debian: ServerSettings) -> None:
     embedded.ensure_running(empty_home)
     embedded.stop(empty_home)
-    with pytest.raises(SettingsError, match="made by PostgreSQL 18; the programs in") as caught:
+    with pytest.raises(SettingsError, match="PostgreSQL 18; ") as caught:
         embedded.ensure_running(empty_home, debian)
-    assert caught.value.hint.startswith("set server.programs to those of PostgreSQL 18")
+    assert re.match("set server.programs .* PostgreSQL 18", caught.value.hint)
     assert embedded.ensure_running(empty_home).major == 18
     embedded.stop(empty_home)
 
@@ -53,12 +54,12 @@ def test_a_folder_without_the_programs_and_an_old_postgresql_are_refused(
 ) -> None:
     assert ServerSettings.model_validate({"programs": ""}).programs is None
     named = ServerSettings(programs=tmp_path)
-    with pytest.raises(SettingsError, match="has no program initdb"):
+    with pytest.raises(SettingsError, match=r" initdb$"):
         embedded.ensure_running(empty_home, named)
     for name in ("initdb", "pg_ctl", "postgres"):
         program = tmp_path / name
         program.write_text(f"#!/bin/sh\necho '{name} (PostgreSQL) 14.3 (Debian 14.3-1)'\n")
         program.chmod(0o755)
-    with pytest.raises(SettingsError, match=r"is of PostgreSQL 14\.3"):
+    with pytest.raises(SettingsError, match=r"PostgreSQL 14\.3"):
         embedded.ensure_running(empty_home, named)
     assert not (empty_home / "postgres").exists()

@@ -1,5 +1,6 @@
 """profiles.yml for plain dbt: content, mode, when it is written, and what dbt reads in it."""
 
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def test_plain_dbt_says_before_a_load_that_nothing_is_loaded() -> None:
     with pytest.raises(psycopg2.OperationalError) as refused:  # as dbt connects
         psycopg2.connect(**{name: before.get(name) for name in names})
     [line] = str(refused.value).splitlines()
-    assert "nothing is loaded yet: type make demo or quotemill run" in line
+    assert re.search("make demo .*quotemill run", line)
 
 
 def test_the_embedded_server_is_named_by_its_socket_folder(

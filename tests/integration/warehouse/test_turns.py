@@ -89,7 +89,7 @@ def test_one_of_two_that_meet_a_stranger_gets_the_lock(
     with warehouse.connect(autocommit=True) as first, warehouse.connect(autocommit=True) as second:
         assert turns.take(first, name) is None
         stranger.execute("select pg_advisory_unlock_all()")
-        assert f"session {first.info.backend_pid} of role" in str(turns.take(second, name))
+        assert f"session {first.info.backend_pid} " in str(turns.take(second, name))
         turns.let_go(first)
         assert turns.take(second, name) is None
 
@@ -109,7 +109,7 @@ def test_a_stranger_at_the_very_first_command_is_named(
     with empty.connect(autocommit=True, application_name="other") as conn:
         seize_all(conn)
         pid = conn.info.backend_pid
-        with pytest.raises(LockHeldError, match=rf"session {pid} of role \w+ \(other") as held:
+        with pytest.raises(LockHeldError, match=rf"session {pid} .* \(other") as held:
             prepare(empty, landed_tables())
     assert f"pg_terminate_backend({pid})" in str(held.value.hint)
     prepare(empty, landed_tables())
@@ -132,7 +132,7 @@ def test_a_writer_that_takes_too_long_is_named(
     with warehouse.connect(application_name="slow") as slow:
         turns.wait_for_turn(slow, MIGRATE)
         pid = slow.info.backend_pid
-        with pytest.raises(LockHeldError, match=rf"session {pid} of role \w+ \(slow since 20"):
+        with pytest.raises(LockHeldError, match=rf"session {pid} .* \(slow since 20"):
             prepare(warehouse, landed_tables())
         slow.rollback()
     prepare(warehouse, landed_tables())
