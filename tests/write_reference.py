@@ -19,7 +19,7 @@ from pydantic_core import PydanticUndefined
 
 import loaders.cli
 import orchestration.cli
-from loaders.ib.settings import IbSettings, OpenInterestRate, SnapshotRate
+from loaders.ib.settings import IbSettings, SnapshotRate
 from loaders.landing.history_settings import HistorySettings
 from loaders.settings import Settings
 from loaders.tdx.settings import TdxSettings
@@ -41,7 +41,6 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "tq": TqSettings,
     "ib": IbSettings,
     "ib.rate_limits.snapshot": SnapshotRate,
-    "ib.rate_limits.open_interest": OpenInterestRate,
     "questdb": QuestdbSettings,
     "schedule.my_job": JobSettings,
     "alerts": AlertSettings,
@@ -71,14 +70,11 @@ EXAMPLES = {
     "tq.account": "somebody",
     "tq.password": "secret",
     "tq.start": date(2025, 1, 2),
-    "tq.auth_url": "http://127.0.0.1:7788",
-    "tq.md_url": "ws://127.0.0.1:7788/md",
-    "tq.holiday_url": "http://127.0.0.1:7788/holidays.json",
-    "tq.cont_table_url": "http://127.0.0.1:7788/cont_table.json",
-    "tq.settlement_url": "http://127.0.0.1:7788/mss",
+    "tq.sandbox": "http://127.0.0.1:7788",
     "ib.host": "127.0.0.1",
     "ib.universe": "/srv/ib/universe.csv",
     "ib.slot_range": "09:30-16:00",
+    "ib.midday_refresh_time": "12:15",
     "ib.archive_folder": "/srv/ib/archive",
     "ib.max_dte": 180,
     "ib.max_strikes_per_expiry": 20,
@@ -111,14 +107,11 @@ DEFAULTS = {
     "tq.account": "none: the source is not loaded",
     "tq.password": "none",
     "tq.start": "a year before the first load",
-    "tq.auth_url": "shinnytech's",
-    "tq.md_url": "shinnytech's",
-    "tq.holiday_url": "shinnytech's",
-    "tq.cont_table_url": "shinnytech's",
-    "tq.settlement_url": "shinnytech's",
+    "tq.sandbox": "none",
     "ib.host": "none: the source is not loaded",
     "ib.universe": "the examples shipped",
     "ib.slot_range": "all slots",
+    "ib.midday_refresh_time": "none",
     "ib.archive_folder": "`archive` below the home",
     "ib.max_dte": "all that are listed",
     "ib.max_strikes_per_expiry": "all in the range",

@@ -18,7 +18,7 @@ app = lazy_app(
         "Every day": {
             "run": "loaders.cli.load:run_command",
             "status": "loaders.cli.jobs:status_command",
-            "retry": "loaders.cli.load:retry_command",
+            "retry": ("loaders.cli.load:retry_command", {"hidden": True}),
             "cancel": "loaders.cli.jobs:cancel_command",
         },
         "Checks": {

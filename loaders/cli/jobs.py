@@ -151,7 +151,7 @@ def cancel_command(
 
     A load of any source; it stops after its current batch, or after a task.
 
-    Example: loaders cancel tdx, or quotemill cancel 12
+    Example: loaders cancel tdx, or loaders cancel 12
     """
     from loaders.engine import jobs
 

@@ -21,7 +21,7 @@ from loaders.ib.pacing import TokenBucket, Waits
 from loaders.ib.planning.timetable import MARGIN, Timetable
 from loaders.ib.queries.landed import Chain, read_chains, read_missing
 from loaders.ib.settings import IbSettings
-from loaders.ib.slots import EVERY, Slot
+from loaders.ib.slots import EVERY, GRACE, Slot
 from loaders.ib.tables import CHAIN_SNAPSHOT
 from quotemill.errors import UpstreamError
 
@@ -76,7 +76,7 @@ class Context:
         self.settings: IbSettings = self.load.settings.ib
         rates = self.settings.rate_limits
         self.bucket = TokenBucket(rates.snapshot.per_minute, self.waits)
-        self.oi_bucket = TokenBucket(rates.open_interest.per_minute, self.waits)
+        self.oi_bucket = TokenBucket(rates.open_interest_per_minute, self.waits)
 
     def ask(self, work: "Callable[[psycopg.Connection], R]") -> R:
         """The result of a query of the warehouse, retried while it is away."""
@@ -107,15 +107,13 @@ class Context:
     def provenance(self) -> Provenance:
         from importlib.metadata import version
 
-        settings = self.settings.model_dump_json(
-            exclude={"host", "port", "client_id", "client_id_pool"}
-        )
+        settings = self.settings.model_dump_json(exclude={"host", "port", "client_id"})
         return Provenance(
             ingest_id=self.ingest_id,
             source=self._source(),
             config_hash=hashlib.sha256(settings.encode()).hexdigest()[:12],
             code_version=version("quotemill"),
-            grace=self.settings.slot_grace_seconds,
+            grace=int(GRACE.total_seconds()),
         )
 
     def _source(self) -> str:

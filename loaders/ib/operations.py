@@ -49,7 +49,6 @@ DBT_SETTINGS = (
     "max_capture_lag_seconds",
     "slot_window_minutes",
     "close_snapshot_until",
-    "open_interest_published_at",
 )
 
 

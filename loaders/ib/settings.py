@@ -11,6 +11,8 @@ from quotemill.settings.allowed import Days, Form, Seconds, TradingDays, Unit
 from quotemill.settings.section import Section
 
 CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+# in New York, by the exchange: open interest of the session before
+OPEN_INTEREST_PUBLISHED_AT = "06:30"
 Clock = Annotated[str, Field(pattern=CLOCK), Form("a time such as 09:30")]
 
 
@@ -18,15 +20,10 @@ class SnapshotRate(Section):
     """Batches of quotes."""
 
     per_minute: float = Field(
-        30, gt=0, description="batches of quotes that may begin in a minute; a sixth may gather"
-    )
-
-
-class OpenInterestRate(Section):
-    """Batches of open interest."""
-
-    per_minute: float = Field(
-        60, gt=0, description="batches of open interest that may begin in a minute"
+        30,
+        gt=0,
+        description="batches of quotes that may begin in a minute, and half of those of open "
+        "interest; a sixth may gather",
     )
 
 
@@ -34,7 +31,11 @@ class RateLimits(Section):
     """A token is a batch."""
 
     snapshot: SnapshotRate = SnapshotRate()
-    open_interest: OpenInterestRate = OpenInterestRate()
+
+    @property
+    def open_interest_per_minute(self) -> float:
+        """Batches of open interest: streams that hold their lines for half as long."""
+        return 2 * self.snapshot.per_minute
 
 
 class IbSettings(Section):
@@ -47,11 +48,10 @@ class IbSettings(Section):
         4002, ge=1, le=65535, description="gateway 4001 live, 4002 paper; TWS 7496 live, 7497 paper"
     )
     client_id: int = Field(
-        101, ge=1, description="number of the connection; 0 would bind manual orders"
-    )
-    client_id_pool: list[int] = Field(
-        [102, 103, 104, 105],
-        description="numbers to try, in this order, where `client_id` is in use",
+        101,
+        ge=1,
+        description="number of the connection; if it is in use, the four after it are tried; "
+        "0 would bind manual orders",
     )
     market_data_type: int = Field(
         1,
@@ -67,7 +67,6 @@ class IbSettings(Section):
         description="clock of the load: this machine's, or the gateway's in whole seconds "
         "(a sandbox's)",
     )
-    connect_timeout: Seconds = Field(10.0, gt=0, description="longest wait for a connection")
     timeout: Seconds = Field(30.0, gt=0, description="longest wait for an answer about contracts")
     quote_timeout: Seconds = Field(
         12.0, gt=0, description="longest wait for the quotes of a batch; a snapshot ends after 11"
@@ -86,7 +85,6 @@ class IbSettings(Section):
     market_data_lines: int = Field(
         100, ge=2, description="contracts that the account may watch at once"
     )
-    qualify_batch_size: int = Field(50, ge=1, description="contracts that are looked up at once")
 
     universe: Path | None = Field(
         None, description="a CSV file: symbol, weight, group, enabled; empty: the examples shipped"
@@ -105,9 +103,6 @@ class IbSettings(Section):
         description="a further slot at 15:45, on an early close at 12:45, when vendors take their "
         "end-of-day greeks",
     )
-    slot_grace_seconds: Annotated[int, Unit("seconds")] = Field(
-        120, ge=0, lt=1800, description="a capture that begins later than this is late"
-    )
     slot_window_minutes: Annotated[int, Unit("minutes")] = Field(
         15,
         ge=1,
@@ -116,10 +111,9 @@ class IbSettings(Section):
         "what fits a slot is counted by it",
     )
     pre_open_time: Clock = Field("09:25", description="discovery, in New York")
-    midday_refresh_enabled: bool = Field(
-        False, description="discover further contracts at `midday_refresh_time`"
+    midday_refresh_time: Clock | None = Field(
+        None, description="a second discovery, of further contracts, in New York; empty: none"
     )
-    midday_refresh_time: Clock = Field("12:15", description="midday's discovery, in New York")
     close_snapshot_time: Clock = Field("17:00", description="close snapshot, in New York")
     close_snapshot_until: Clock = Field(
         "19:00", description="until when the close snapshot requests again what it lacks"
@@ -129,9 +123,6 @@ class IbSettings(Section):
     )
     enrich_confirm_time: Clock = Field(
         "07:30", description="second pass, for what was not published at the first"
-    )
-    open_interest_published_at: Clock = Field(
-        "06:30", description="when the exchange publishes the open interest of the session before"
     )
     expiry_types: list[Literal["monthly", "quarterly", "weekly"]] = Field(
         ["monthly", "quarterly"], description="kinds of expirations that are loaded"
@@ -165,19 +156,6 @@ class IbSettings(Section):
         ge=1,
         description="days that slots stay in the warehouse once they are archived, and ticks "
         "unpacked in QuestDB",
-    )
-    error_log_retain_days: Days = Field(30, ge=1, description="days that logs of errors stay")
-    weekly_compaction_enabled: bool = Field(
-        True, description="`quotemill archive` compacts a week's files once the week is over"
-    )
-    same_day_compaction_enabled: bool = Field(
-        False, description="`quotemill archive` compacts at once what it wrote"
-    )
-    target_file_size_mb: Annotated[int, Unit("MB")] = Field(
-        192,
-        ge=1,
-        le=4096,
-        description="size of compacted files; two thirds of it will do: 128 MB of 192",
     )
     risk_free_rate: float = Field(0.04, description="a year's, of recomputed volatilities")
     min_slot_coverage: float = Field(
@@ -229,11 +207,10 @@ class IbSettings(Section):
                 f"close_snapshot_until ({self.close_snapshot_until}) must be after "
                 f"close_snapshot_time ({self.close_snapshot_time}): else the close is never due"
             )
-        if self.enrich_confirm_time < self.open_interest_published_at:
+        if self.enrich_confirm_time < OPEN_INTEREST_PUBLISHED_AT:
             raise ValueError(
                 f"enrich_confirm_time ({self.enrich_confirm_time}) must not be before "
-                f"open_interest_published_at ({self.open_interest_published_at}): "
-                "what is read earlier confirms nothing"
+                f"{OPEN_INTEREST_PUBLISHED_AT}: what is read earlier confirms nothing"
             )
         return self
 
@@ -253,26 +230,25 @@ class IbSettings(Section):
         return value and value.expanduser()
 
     @field_validator(
-        "host", "universe", "archive_folder", "max_dte", "max_strikes_per_expiry", mode="before"
+        "host",
+        "universe",
+        "archive_folder",
+        "max_dte",
+        "max_strikes_per_expiry",
+        "midday_refresh_time",
+        mode="before",
     )
     @classmethod
     def _none_if_empty(cls, value: Any) -> Any:
         return None if value == "" else value
 
-    @field_validator("client_id_pool", "retry_waits", "expiry_types", mode="before")
+    @field_validator("retry_waits", "expiry_types", mode="before")
     @classmethod
     def _comma_list(cls, value: Any) -> Any:
         values = value.split(",") if isinstance(value, str) else value
         if not isinstance(values, list):
             return values
         return [v.strip() if isinstance(v, str) else v for v in values if v != ""]
-
-    @field_validator("client_id_pool")
-    @classmethod
-    def _no_zero(cls, value: list[int]) -> list[int]:
-        if any(number < 1 for number in value):
-            raise ValueError("a client id is at least 1: 0 would bind manual orders")
-        return value
 
 
 SECTION = IbSettings

@@ -17,6 +17,7 @@ from quotemill.errors import NotDue, UsageError
 
 NEW_YORK = ZoneInfo("America/New_York")
 EVERY = timedelta(minutes=30)
+GRACE = timedelta(seconds=120)  # in which a capture may begin: a later one is late
 BEFORE_CLOSE = timedelta(minutes=15)
 OPEN, CLOSE = time(9, 30), time(16, 0)
 SLOT_NAME = "%Y-%m-%dT%H:%MZ"

@@ -51,6 +51,7 @@ from loaders.ib.planning.request import (
     task_name,
     when_busy,
 )
+from loaders.ib.slots import GRACE
 from loaders.ib.tables import TABLES
 
 SLICE = 50  # symbols in one package of rows
@@ -79,7 +80,7 @@ def open_context(
     ib, as_of = load.settings.ib, load.as_of
     is_urgent = load.request.mode in (SNAPSHOT, CLOSE)
     totals = zip(ib.retry_waits, accumulate(ib.retry_waits), strict=True)
-    in_grace = [wait for wait, total in totals if total <= ib.slot_grace_seconds]
+    in_grace = [wait for wait, total in totals if total <= GRACE.total_seconds()]
 
     def frozen() -> datetime:
         assert as_of is not None

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,13 +16,26 @@ from quotemill.settings import merge
 from quotemill.settings.environment import read_variables
 from quotemill.settings.files import find_dotenv, find_home_files
 from quotemill.settings.merge import Layers, find_home, is_relative, put
+from quotemill.settings.removed import explain_removed
+
+_log = logging.getLogger("loaders")
+_reported: set[str] = set()  # removed settings, once a process
 
 
 def load_settings(
     environ: Mapping[str, str] | None = None, cwd: Path | None = None, **flags: Any
 ) -> Settings:
-    """Read every place once. Raises SettingsError that names the field and what it allows."""
-    return read_layers(environ, cwd, **flags).merge()
+    """Read every place once. Raises SettingsError that names the field and what it allows.
+
+    Warns of removed settings, unless the run that started this command has done so.
+    """
+    layers = read_layers(environ, cwd, **flags)
+    if "QUOTEMILL_RUN_ID" not in os.environ:
+        for name, place in layers.removed.items():
+            if name not in _reported:
+                _log.warning(explain_removed(name, place))
+                _reported.add(name)
+    return layers.merge()
 
 
 def read_layers(

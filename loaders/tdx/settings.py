@@ -36,9 +36,9 @@ class TdxSettings(Section):
     timeout: Seconds = Field(
         10.0,
         gt=0,
-        description="time-out of a request, and first pause for a service that is down",
+        description="time-out of a request, three times as long for a bulk request, and first "
+        "pause for a service that is down",
     )
-    bulk_timeout: Seconds = Field(30.0, gt=0, description="time-out of a bulk request")
     retries: int = Field(3, ge=0, description="retries of a failed request")
     backoff: Seconds = Field(0.5, ge=0, description="first pause before a retry; doubled each time")
     batch_size: int = Field(2000, ge=1, description="codes in one task of a load")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from loaders.tq.live.stretch import Stretch
 
 R = TypeVar("R")
+SETTLE_MARGIN = timedelta(minutes=30)  # after the close: the newest day may still get ticks
 LAST_QUOTE = timedelta(minutes=5)  # before the close: a main contract is quoted until then
 
 
@@ -192,12 +193,11 @@ class Context:
     def last_ended_day(self, variety: str) -> date | None:
         """The newest trading day that is over by the clock, its margin included."""
         versions = self.ask(lambda conn: landed.sessions(conn, variety))
-        margin = timedelta(seconds=self.settings.settle_margin)
         over = (
             day
             for day in reversed(self.days)
             if day <= self.today
-            and close_of(day, sessions_on(day, versions)) + margin <= self.as_of
+            and close_of(day, sessions_on(day, versions)) + SETTLE_MARGIN <= self.as_of
         )
         return next(over, None)
 
@@ -243,7 +243,7 @@ class Context:
         """When the last minutes before a day's close begin, in which a variety is still quoted."""
         versions = self.ask(lambda conn: landed.sessions(conn, variety))
         close = close_of(day, sessions_on(day, versions))
-        return close - min(LAST_QUOTE, timedelta(seconds=self.settings.settle_margin))
+        return close - LAST_QUOTE
 
     def load_each(self, keys: Sequence[str], work: Callable[[str], Outcome]) -> Iterator[Outcome]:
         """The outcomes of keys; ends once the source is gone or the package is full."""

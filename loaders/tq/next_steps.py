@@ -1,7 +1,7 @@
 """Work that a load of China futures leaves, and the command that does it; days that it fetches."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from importlib.resources import files
 
 import psycopg
@@ -75,7 +75,6 @@ def read_due_days(conn: psycopg.Connection, settings: Settings, schema: str) -> 
         {key: row["checked_at"] for key, row in read_no_data(conn).items() if key not in rejudged},
         read_settled_days(conn),
         as_of=as_of,
-        recheck_after=timedelta(days=settings.tq.recheck_after),
     )
 
 

@@ -35,7 +35,7 @@ JOBS = {
 def missing_settings(settings: Settings) -> str | None:
     """Why this source cannot be loaded with these settings, or None."""
     tq = settings.tq
-    if (tq.account and tq.password) or (tq.auth_url and tq.md_url):
+    if (tq.account and tq.password) or tq.sandbox:
         return None
     lacking = "ACCOUNT" if not tq.account else "PASSWORD"
     return f"QUOTEMILL_TQ__{lacking} is not set"

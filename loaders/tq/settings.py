@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from quotemill.settings.allowed import Days, Form, Seconds, TradingDays
-from quotemill.settings.section import Section
+from quotemill.settings.allowed import Form, Seconds, TradingDays
+from quotemill.settings.section import Section, check_web_address
 
 VARIETY = r"^[A-Z]+\.[A-Za-z]+(_[A-Za-z]+)*$"  # DCE.l_f too
 
@@ -44,8 +44,7 @@ class TqSettings(Section):
         description="days of ticks after which a new process of the client replaces one, which "
         "keeps all of them in memory",
     )
-    connect_timeout: Seconds = Field(90.0, gt=0, description="longest wait for a log-in")
-    timeout: Seconds = Field(300.0, gt=0, description="longest wait for any other answer")
+    timeout: Seconds = Field(300.0, gt=0, description="longest wait for an answer")
     retries: int = Field(2, ge=0, description="retries of a failed request, each by a new process")
     backoff: Seconds = Field(2.0, ge=0, description="first pause before a retry; doubled each time")
     wait: Seconds = Field(
@@ -53,15 +52,6 @@ class TqSettings(Section):
         ge=0,
         description="longest wait for servers that are away, as each day from 19:00 to 19:30 in "
         "Beijing",
-    )
-    recheck_after: Days = Field(
-        30,
-        ge=1,
-        description="age in days up to which each load asks again for a day without ticks, or with "
-        "too few; after as many, one on record is asked for again",
-    )
-    settle_margin: Seconds = Field(
-        1800.0, ge=0, description="how long after its close the newest day may still get ticks"
     )
     silence: Seconds = Field(
         600.0,
@@ -72,15 +62,8 @@ class TqSettings(Section):
     stale_after: TradingDays = Field(
         5, ge=0, description="trading days after which late data are an alert; 0: never"
     )
-    auth_url: str | None = Field(None, description="another log-in service: a sandbox's")
-    md_url: str | None = Field(None, description="another market data service: a sandbox's")
-    holiday_url: str | None = Field(None, description="another list of holidays: a sandbox's")
-    cont_table_url: str | None = Field(
-        None, description="another list of main contracts: a sandbox's"
-    )
-
-    settlement_url: str | None = Field(
-        None, description="another service of settlement prices: a sandbox's"
+    sandbox: str | None = Field(
+        None, description="address of `loaders sandbox tq`, which stands for all servers"
     )
 
     @field_validator("varieties", mode="before")
@@ -97,19 +80,7 @@ class TqSettings(Section):
     def _none_if_empty(cls, value: SecretStr | None) -> SecretStr | None:
         return value if value and value.get_secret_value() else None
 
-    @field_validator("auth_url", "holiday_url", "cont_table_url", "settlement_url")
-    @classmethod
-    def _web_address(cls, value: str | None) -> str | None:
-        if value and not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
-        return value or None
-
-    @field_validator("md_url")
-    @classmethod
-    def _socket_address(cls, value: str | None) -> str | None:
-        if value and not value.startswith(("ws://", "wss://")):
-            raise ValueError("must start with ws:// or wss://")
-        return value or None
+    _web_address = field_validator("sandbox")(check_web_address)
 
 
 SECTION = TqSettings

@@ -18,6 +18,7 @@ from loaders.settings import Settings
 from quotemill.errors import SettingsError
 
 _LOGGERS = ("apprise", "urllib3", "requests", "requests_oauthlib", "httpx", "httpcore")
+PING_SECONDS = 10.0  # for the answer of ping_url: an alert waits for it
 _STATUS = re.compile(r"error[=:]\s*(\d{3})")
 _MAIL_ANSWER = re.compile(r"\((\d{3}), b(['\"])(.*?)\2")
 _NO_SOCKS = "Missing dependencies for SOCKS support"  # of requests
@@ -95,7 +96,7 @@ def ping(settings: Settings) -> str:
 
         try:
             with (
-                internet_client(settings.alerts.timeout) as client,
+                internet_client(PING_SECONDS) as client,
                 client.stream("GET", url.get_secret_value()) as answer,  # its text says nothing
             ):
                 pass

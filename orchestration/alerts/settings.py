@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 
-from quotemill.settings.allowed import Seconds, Unit
+from quotemill.settings.allowed import Unit
 from quotemill.settings.section import Section
 
 
@@ -28,7 +28,6 @@ class AlertSettings(Section):
     repeat_after: Annotated[float, Unit("hours")] | None = Field(
         None, gt=0, description="hours after which an open cause is sent again; empty: never"
     )
-    timeout: Seconds = Field(10.0, gt=0, description="longest wait for an answer of `ping_url`")
 
     @field_validator("urls", mode="before")
     @classmethod

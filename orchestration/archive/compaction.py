@@ -21,7 +21,8 @@ from orchestration.archive.ledger import File, New, Partition
 from orchestration.archive.store import Archive
 from orchestration.archive.views import PLACE_FIELDS, Place, View
 
-_MB = 1_000_000
+# a file that readers still open quickly, and that holds about a month of a stage's slots
+TARGET_BYTES = 192_000_000
 _SMALL = 2 / 3  # of the target size: 128 MB of 192
 
 
@@ -45,19 +46,19 @@ def compact(
     is_wanted: bool | None,
     as_of: datetime,
     reporter: Reporter,
+    target_bytes: int = TARGET_BYTES,
 ) -> tuple[list[Compacted], list[Damaged]]:
     """Compact what is due, month by month. Months with a damaged file stay as they are.
 
-    Everything archived where `is_wanted`, or enabled for the same day; else the weeks that are
-    over.
+    Everything archived where `is_wanted`; without a wish (None) the weeks that are over.
     """
     done: list[Compacted] = []
     damaged: list[Damaged] = []
-    months = _list_months(archive, views, _last_day(archive, is_wanted, as_of))
+    months = _list_months(archive, views, _last_day(is_wanted, as_of))
     reporter.start("compact", len(months))
     for (view, month), partitions in months.items():
         try:
-            new = rewrite(archive, view, month, partitions)
+            new = rewrite(archive, view, month, partitions, target_bytes=target_bytes)
         except Damaged as error:
             damaged.append(error)
             reporter.line(f"damaged: {error}")
@@ -79,14 +80,12 @@ def compact(
     return done, damaged
 
 
-def _last_day(archive: Archive, is_wanted: bool | None, as_of: datetime) -> date:
+def _last_day(is_wanted: bool | None, as_of: datetime) -> date:
     """The newest day to compact; the first of all days for nothing."""
-    today, ib = closed.today(as_of), archive.settings.ib
-    if is_wanted or (is_wanted is None and ib.same_day_compaction_enabled):
-        return today
-    if is_wanted is None and ib.weekly_compaction_enabled:
+    today = closed.today(as_of)
+    if is_wanted is None:
         return today - timedelta(days=today.weekday() + 1)
-    return date.min
+    return today if is_wanted else date.min
 
 
 def _list_months(
@@ -113,6 +112,7 @@ def rewrite(
     month: str,
     partitions: Sequence[Partition],
     moved: Mapping[Place, New] | None = None,
+    target_bytes: int = TARGET_BYTES,
 ) -> list[New]:
     """Replace all files of these partitions by new large ones, which are returned.
 
@@ -133,6 +133,7 @@ def rewrite(
                 {"view": view, "month": month},
                 list(rest.values()),
                 (name for name in names if name not in used),
+                target_bytes,
             )
         )
     archive.confirm()
@@ -143,13 +144,17 @@ def rewrite(
 
 
 def _write_large(
-    archive: Archive, facts: dict[str, str], sources: list[list[Partition]], names: Iterator[str]
+    archive: Archive,
+    facts: dict[str, str],
+    sources: list[list[Partition]],
+    names: Iterator[str],
+    target: int,
 ) -> Iterator[New]:
     """Write files of about the target size under their unfinished names; read back and compare.
 
     Rows with other columns, as after a change of the view, go into separate files.
     """
-    folder, target = archive.folder, archive.settings.ib.target_file_size_mb * _MB
+    folder = archive.folder
     by_schema: dict[pa.Schema, list[list[Partition]]] = {}
     for source in sources:
         schema = folders.read_schema(folder.path(source[0].path))

@@ -129,7 +129,7 @@ def retain(
     drop; `intraday` raises UsageError then. Raises LockHeldError.
     """
     days_back = older_than or settings.ib.intraday_retain_days
-    log_days = settings.ib.error_log_retain_days
+    log_days = settings.log_days
     if view == ERRORS:
         days_back = log_days = older_than or log_days
     before = closed.today(as_of) - timedelta(days=days_back)

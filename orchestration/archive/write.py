@@ -27,7 +27,7 @@ _RENAME_BATCH = 100  # files renamed together
 
 @dataclass(frozen=True)
 class Request:
-    """The days to archive; by default everything closed. `compact` None: as the settings say.
+    """The days to archive; by default everything closed. `compact` None: the weeks that are over.
 
     `check` reads every file of the archive.
     """
@@ -39,6 +39,7 @@ class Request:
     compact: bool | None = None
     check: bool = False
     dry_run: bool = False
+    target_bytes: int = compaction.TARGET_BYTES
 
 
 @dataclass
@@ -112,7 +113,7 @@ def archive(
                     reporter.advance(view.name, len(symbols))
                 writing.move_rows()
             result.compacted, lost = compaction.compact(
-                opened, views, request.compact, as_of, reporter
+                opened, views, request.compact, as_of, reporter, request.target_bytes
             )
             damaged |= {str(error): error for error in lost}
             if request.check:

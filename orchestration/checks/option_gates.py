@@ -36,7 +36,7 @@ def decide(
         if action == "open" and row["state"] != "ready" and not force:
             raise DataQualityError(
                 f"stage {stage} may not be opened: {row['reason']}",
-                hint="quotemill options gate list; --force opens it anyway, and is recorded",
+                hint="quotemill gate list; --force opens it anyway, and is recorded",
             )
         figures = {name: value for name, value in row.items() if value is not None}
         conn.execute(

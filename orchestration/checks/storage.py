@@ -11,6 +11,7 @@ import psycopg
 from loaders.engine.check import Check
 from loaders.settings import Settings
 from loaders.warehouse.disks import existing_parent
+from orchestration.archive.compaction import TARGET_BYTES
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
@@ -70,17 +71,14 @@ def _check_archive(
     passes = oldest is None or oldest >= today - timedelta(days=retained) - SLACK
     figures = {"oldest_slots_date": oldest, "retain_days": retained}
     yield _make_check("retention", passes, figures)
-    yield from _check_files(conn, warehouse, settings)
+    yield from _check_files(conn, warehouse)
 
 
-def _check_files(
-    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings
-) -> Iterator[Check]:
+def _check_files(conn: psycopg.Connection, warehouse: Warehouse) -> Iterator[Check]:
     """Check the sizes of the files that the last compaction wrote: 128 to 256 MB of 192.
 
     A smaller one is on record as the rest of its month.
     """
-    target = settings.ib.target_file_size_mb * 10**6
     [(count, rests, small, large, least, most)] = conn.execute(
         """
         select
@@ -94,7 +92,7 @@ def _check_files(
         ) as compacted
         where written_at > newest_at - interval '1 day'
         """,
-        {"target": target, "schema": warehouse.inner_schema("options")},
+        {"target": TARGET_BYTES, "schema": warehouse.inner_schema("options")},
     )
     if count:
         figures = {

@@ -27,7 +27,7 @@ def check(
             [
                 ("version", partial(_check_version, conn)),
                 ("server", partial(_check_writable, conn)),
-                ("connections", partial(_check_connections, conn, settings)),
+                ("connections", partial(_check_connections, conn, warehouse)),
                 ("locks", partial(_check_locks, conn, now)),
                 ("policies", partial(_check_policies, conn)),
                 ("status", partial(_check_status, conn, settings, warehouse, as_of)),
@@ -71,15 +71,15 @@ def _check_writable(conn: psycopg.Connection) -> tuple[Check, ...]:
     return ()
 
 
-def _check_connections(conn: psycopg.Connection, settings: Settings) -> Iterator[Check]:
+def _check_connections(conn: psycopg.Connection, warehouse: Warehouse) -> Iterator[Check]:
     [(most, reserved)] = conn.execute(
         "select current_setting('max_connections')::int, "
         "current_setting('superuser_reserved_connections')::int"
     )
-    needed = settings.pool_size + settings.max_overflow + OTHERS
+    needed = warehouse.pool_size + warehouse.max_overflow + OTHERS
     if needed > most - reserved:
         text = f"one command may open {needed} connections, the server allows {most - reserved}"
-        fix = "lower max_overflow or pool_size, or raise max_connections of the server"
+        fix = "raise max_connections of the server"
         yield Check("connections", "warn", text, fix)
 
 

@@ -24,13 +24,16 @@ app = lazy_app(
             "schedule": "orchestration.cli.schedule:app",
         },
         "Look": {
-            "check": "orchestration.cli.check:app",
-            # the names before `check`
-            "reconcile": ("orchestration.cli.reconcile:reconcile_command", _HIDDEN),
-            "selfcheck": ("orchestration.cli.options.checks:selfcheck_command", _HIDDEN),
-            "logscan": ("orchestration.cli.logscan:logscan_command", _HIDDEN),
+            "reconcile": "orchestration.cli.reconcile:reconcile_command",
+            "selfcheck": "orchestration.cli.options.checks:selfcheck_command",
+            "logscan": "orchestration.cli.logscan:logscan_command",
+            # further names of checks
+            "check": ("orchestration.cli.check:app", _HIDDEN),
             "jobs": "orchestration.cli.jobs:jobs_command",
-            "cancel": ("loaders.cli.jobs:cancel_command", {"same_as": "loaders cancel"}),
+            "cancel": (
+                "loaders.cli.jobs:cancel_command",
+                {"same_as": "loaders cancel", **_HIDDEN},
+            ),
             "report": "orchestration.cli.report:report_command",
             "console": "orchestration.cli.console:console_command",
         },
@@ -49,9 +52,9 @@ app = lazy_app(
             "alerts": "orchestration.cli.alerts:app",
         },
         "Options and futures": {
-            "options": "orchestration.cli.options:app",
-            # the same; the help of `options` has it
-            "gate": ("orchestration.cli.options.gate:app", _HIDDEN),
+            "gate": "orchestration.cli.options.gate:app",
+            # the words of older runbooks; its help is the table of them
+            "options": ("orchestration.cli.options:app", _HIDDEN),
             "archive": "orchestration.cli.archive:archive_command",
             "retention": "orchestration.cli.archive:retention_command",
             "restore": "orchestration.cli.archive:restore_command",

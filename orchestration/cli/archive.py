@@ -127,12 +127,12 @@ def retention_command(
     """Delete archived slots, old logs and old days; pack old ticks.
 
     Slots go after ib.intraday_retain_days, or --older-than, once their files were read again and
-    match the warehouse; logs go after ib.error_log_retain_days, or with --view errors after
-    --older-than; days of a table of the dbt project whose settings have `retain` go after that,
-    once they were built. What was built of them stays. Ticks in QuestDB become Parquet, read like
-    before in a tenth of the bytes, after ib.intraday_retain_days too, once they match the index;
-    --view ticks does just this. Asks first on a terminal. Exit code 6 where old days stay: changed
-    since, not built; 5 where a file or a day of ticks is damaged.
+    match the warehouse; logs go after log_days, or with --view errors after --older-than; days of
+    a table of the dbt project whose settings have `retain` go after that, once they were built.
+    What was built of them stays. Ticks in QuestDB become Parquet, read like before in a tenth of
+    the bytes, after ib.intraday_retain_days too, once they match the index; --view ticks does just
+    this. Asks first on a terminal. Exit code 6 where old days stay: changed since, not built; 5
+    where a file or a day of ticks is damaged.
 
     Example: quotemill retention --dry-run
     """

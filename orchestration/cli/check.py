@@ -39,7 +39,7 @@ app = lazy_app(
             ),
             "gate": (
                 "orchestration.cli.options.gate:list_command",
-                {"same_as": "quotemill options gate list"},
+                {"same_as": "quotemill gate list"},
             ),
         },
     },

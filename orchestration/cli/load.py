@@ -50,7 +50,6 @@ def retry_command(**options: Any) -> None:
 retry_command.__doc__ = """Load what is left of a load, and build what that touched.
 
     Of a load that failed or stopped, for any source; without a number the newest load that failed.
-    `loaders retry` only loads.
 
     Example: quotemill retry 12
     """

@@ -31,6 +31,7 @@ from quotemill.settings.files import (
 )
 from quotemill.settings.folders import refuse_relative
 from quotemill.settings.model import TopSettings
+from quotemill.settings.removed import REMOVED
 from quotemill.settings.section import Section
 
 S = TypeVar("S", bound=TopSettings)
@@ -58,6 +59,12 @@ class Layers(Generic[S]):
     above: tuple[Layer, ...]
     has_file: bool
 
+    @property
+    def removed(self) -> dict[str, str]:
+        """Settings of earlier versions that a place still has, each with that place."""
+        layers = (self.own, *self.above)
+        return {name: layer[name][1] for layer in layers for name in layer if name in REMOVED}
+
     @reading("the settings", SettingsError)
     def merge(self) -> S:
         """The settings. Raises SettingsError that names the field and what it allows."""
@@ -65,6 +72,8 @@ class Layers(Generic[S]):
         origins: dict[str, str] = {}
         for values in (self.own, *self.above):
             for dotted, (value, place) in values.items():
+                if dotted in REMOVED:
+                    continue
                 put(merged, dotted, value)
                 origins[dotted] = place
         drop_foreign_values(merged, origins)

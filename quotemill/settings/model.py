@@ -39,12 +39,6 @@ class TopSettings(Section):
     embedded_server: bool = Field(
         True, description="without warehouse_url use an own server; false: refuse instead"
     )
-    pool_size: int = Field(
-        10, ge=1, le=1000, description="connections to the warehouse that a command keeps open"
-    )
-    max_overflow: int = Field(
-        20, ge=0, le=1000, description="connections beyond pool_size while many readers ask at once"
-    )
     market_schema: Name = Field("market", description="name of the schema `market`")
     reader_role: Name | None = Field(None, description="a role that may read what is built")
     finding_limit: int = Field(

@@ -66,8 +66,6 @@ def name_warehouse(settings: TopSettings) -> Warehouse:
         reader_role=settings.reader_role,
         label=label_address(parse_address(url, origin)),
         home=settings.home,
-        pool_size=settings.pool_size,
-        max_overflow=settings.max_overflow,
     )
 
 
@@ -88,8 +86,6 @@ def build_embedded(
         label=label or f"embedded PostgreSQL ({settings.home})",
         home=settings.home,
         start=start,
-        pool_size=settings.pool_size,
-        max_overflow=settings.max_overflow,
     )
 
 

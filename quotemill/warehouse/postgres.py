@@ -72,7 +72,7 @@ class _Pool:
         if not self._turns.acquire(timeout=PATIENCE):
             raise WarehouseAway(
                 f"all {self._most} connections to the warehouse {label} are in use",
-                hint="raise max_overflow, or let fewer readers work at a time",
+                hint="let fewer readers work at a time",
             )
         try:
             yield

@@ -13,7 +13,7 @@ PLACES = {
     "QUOTEMILL_WAREHOUSE_URL": "postgresql://me:{}@127.0.0.1:9/market",
     "QUOTEMILL_QUESTDB_URL": "http://me:{}@127.0.0.1:9",
     "QUOTEMILL_TDX__BASE_URL": "http://me:{}@127.0.0.1:9",
-    "QUOTEMILL_TQ__MD_URL": "wss://me:{}@127.0.0.1:9",
+    "QUOTEMILL_TQ__SANDBOX": "http://me:{}@127.0.0.1:9",
     "QUOTEMILL_ALERTS__URLS": '["json://me:{}@127.0.0.1:9"]',
     "QUOTEMILL_ALERTS__PING_URL": "http://me:{}@127.0.0.1:9/ping",
 }

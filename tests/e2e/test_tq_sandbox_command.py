@@ -38,7 +38,7 @@ def test_the_sandbox_prints_what_the_loader_needs(
         "SHFE.cu",
         "2025-08-01",
     )
-    assert printed["MD_URL"].startswith("ws://127.0.0.1:")
+    assert printed["SANDBOX"].startswith("http://127.0.0.1:")
     listening = psutil.Process(process.pid).net_connections("inet")
     assert {connection.laddr.ip for connection in listening} == {"127.0.0.1"}
     assert len(listening) == 2
@@ -51,7 +51,7 @@ def test_only_its_account_may_log_in(running: tuple[subprocess.Popen[str], dict[
         "username": printed["ACCOUNT"],
         "password": printed["PASSWORD"],
     }
-    with httpx.Client(base_url=printed["AUTH_URL"], trust_env=False) as web:
+    with httpx.Client(base_url=printed["SANDBOX"], trust_env=False) as web:
         assert web.post(TOKEN, data=given | {"password": "other"}).status_code == 401
         token = web.post(TOKEN, data=given).json()["access_token"]
         upgrade = {
@@ -63,10 +63,10 @@ def test_only_its_account_may_log_in(running: tuple[subprocess.Popen[str], dict[
         assert web.get("/md", headers=upgrade).status_code == 403
         forged = upgrade | {"Authorization": "Bearer " + token[:-4]}
         assert web.get("/md", headers=forged).status_code == 403
-        table = web.get(printed["CONT_TABLE_URL"]).json()
+        table = web.get("/cont_table.json").json()
         assert list(table) == ["SHFE.cu"]
         assert max(day for day, _ in table["SHFE.cu"]) <= "20251114"
-        assert "2025-10-01" in web.get(printed["HOLIDAY_URL"]).json()
+        assert "2025-10-01" in web.get("/holidays.json").json()
 
 
 def test_the_control_port_moves_the_clock_and_scripts_faults(
@@ -81,8 +81,8 @@ def test_the_control_port_moves_the_clock_and_scripts_faults(
         added = control.post("/faults", json={"fault": "main-table:times=1"}).json()
         assert added["faults"][-1] == "main-table:times=1"
         control.delete("/log")
-        assert httpx.get(printed["CONT_TABLE_URL"], trust_env=False).status_code == 404
-        assert httpx.get(printed["CONT_TABLE_URL"], trust_env=False).status_code == 200
+        table = f"{printed['SANDBOX']}/cont_table.json"
+        assert [httpx.get(table, trust_env=False).status_code for _ in range(2)] == [404, 200]
         log = control.get("/log").json()["log"]
         assert [(e["what"], e["faults"]) for e in log] == [
             ("main-table", ["main-table:times=1"]),

@@ -10,7 +10,7 @@ from tests.small_disk import file_system, fill
 
 OpenScene = Callable[..., Scene]
 STUCK = "hang:kline-all:after=7"
-SLICED = {"QUOTEMILL_TDX__SLICE_SIZE": "3", "QUOTEMILL_TDX__BULK_TIMEOUT": "1"}
+SLICED = {"QUOTEMILL_TDX__SLICE_SIZE": "3", "QUOTEMILL_TDX__TIMEOUT": "0.5"}
 
 
 @pytest.fixture

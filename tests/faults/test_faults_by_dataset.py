@@ -49,7 +49,7 @@ LOW = "high must not be below low"
 # nothing is gained by waiting for an outage
 PATIENCE: dict[str, dict[str, float]] = {
     "outage": {"retries": 0},
-    "hang": {"retries": 0, "timeout": 0.5, "bulk_timeout": 0.5},
+    "hang": {"retries": 0, "timeout": 0.5},
     "refuse": {"retries": 4},
     "restart": {"retries": 4},
     "reset": {"retries": 4},

@@ -21,7 +21,7 @@ from tests.integration.tdx_load.bench import Heard, bench
 
 OpenScene = Callable[..., Scene]
 STUCK = "hang:kline-all:after=7"
-SLICED = {"QUOTEMILL_TDX__SLICE_SIZE": "3", "QUOTEMILL_TDX__BULK_TIMEOUT": "2"}
+SLICED = {"QUOTEMILL_TDX__SLICE_SIZE": "3", "QUOTEMILL_TDX__TIMEOUT": "1"}
 SOAK = pytest.mark.soak
 KEY = "select pg_try_advisory_lock(hashtextextended('quotemill:load:tdx', 0))"
 

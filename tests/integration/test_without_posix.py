@@ -100,7 +100,7 @@ def test_a_command_without_a_server_works(place: Place, command: str) -> None:
 
 
 def test_settings_are_written_by_several_commands_at_once(place: Place) -> None:
-    names = ("pool_size=3", "max_overflow=4", "log_days=5")
+    names = ("backups_kept=3", "log_megabytes=4", "log_days=5")
     commands = [
         subprocess.Popen([BIN / "quotemill", "settings", "--set", name], env=place.environment())
         for name in names

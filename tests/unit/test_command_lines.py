@@ -70,6 +70,25 @@ def test_lines_of_cron_may_name_a_check_without_its_family(name: str) -> None:
     assert help_of_both[0] == help_of_both[1]
 
 
+@pytest.mark.parametrize(
+    ("hidden", "shown"),
+    [
+        ("quotemill cancel", "loaders cancel"),
+        ("quotemill options gate list", "quotemill gate list"),
+        ("quotemill check manifest", "quotemill manifest check"),
+        ("loaders retry", "quotemill retry"),
+        ("quotemill schedule next", "quotemill schedule list"),
+    ],
+)
+def test_a_hidden_command_still_runs_and_another_is_shown(hidden: str, shown: str) -> None:
+    assert shown in dict(write_reference.commands())
+    assert hidden not in dict(write_reference.commands())
+    app = {"loaders": loaders.cli.app, "quotemill": orchestration.cli.app}
+    program, *words = hidden.split()
+    done = RUNNER.invoke(app[program], [*words, "--help"])
+    assert (done.exit_code, f"Usage: root {' '.join(words)}" in done.output) == (0, True)
+
+
 def test_help_of_80_columns_is_wrapped_once() -> None:
     done = RUNNER.invoke(orchestration.cli.app, ["schedule", "run", "--help"])
     text = done.output.partition("Arguments")[0]

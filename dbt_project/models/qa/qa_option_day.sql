@@ -18,7 +18,7 @@ limits as (
         {{ setting('ib_min_oi_share', 0.95) | indent }} as min_oi_share,
         {{ setting('ib_max_capture_lag_seconds', 120) | indent }} as max_capture_lag,
         {{ clock_setting('ib_close_snapshot_until', '19:00') | indent }} as close_ends,
-        {{ clock_setting('ib_open_interest_published_at', '06:30') | indent }} as oi_published
+        time '06:30' as oi_published
 ),
 
 -- judged when the close view is no longer asked for; a symbol earlier, once it is complete

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from loaders.ib.client.ib_client import Connection
 
 T = TypeVar("T")
+CONNECT_SECONDS = 10.0  # for a gateway beside the load to let it in
+CLIENT_IDS = 5  # tried from client_id on, one for each lane
 SANDBOX_ACCOUNT = "DUSANDBOX"
 FROZEN, DELAYED_OR_FROZEN = 2, 4  # market data types
 
@@ -159,11 +161,13 @@ class Gateway:
         from loaders.ib.client.ib_client import ClientIdTaken, Connection
 
         s = self._settings
-        ids = dict.fromkeys([self._client_id or s.client_id, s.client_id, *s.client_id_pool])
+        pool = range(s.client_id, s.client_id + CLIENT_IDS)
+        ids = dict.fromkeys([self._client_id or s.client_id, *pool])
         for client_id in ids:
             connection = Connection(self._on_message, self._rate)
             try:
-                await connection.open(s.host or "", s.port, client_id, s.connect_timeout)
+                patience = min(CONNECT_SECONDS, s.timeout)
+                await connection.open(s.host or "", s.port, client_id, patience)
             except ClientIdTaken:
                 continue
             self._client_id = client_id
@@ -181,7 +185,7 @@ class Gateway:
         raise ClientIdInUse(
             f"every configured client id is in use: {taken}",
             hint="another load runs, or one was killed and the gateway still holds its connection: "
-            "wait a minute, or set ib.client_id and ib.client_id_pool",
+            "wait a minute, or set ib.client_id to another number",
         )
 
     def reconnect(self) -> None:
@@ -320,14 +324,12 @@ class Gateway:
         patience = self._patience(None)
         return self._request(lambda c: daily_bars.read_dividends(c, underlying, patience))
 
-    def qualify(self, candidates: Sequence[Candidate]) -> Qualified:
-        """Look candidates up, `qualify_batch_size` at once; each message obeys the wire limit."""
-        s = self._settings
+    def qualify(self, candidates: Sequence[Candidate], *, batch_size: int = 50) -> Qualified:
+        """Look candidates up, so many at once; each message obeys the wire limit."""
+        timeout = self._settings.timeout
 
         def look_up(wanted: Sequence[Candidate]) -> Qualified:
-            return self._request(
-                lambda c: contract_details.qualify(c, wanted, s.timeout, s.qualify_batch_size)
-            )
+            return self._request(lambda c: contract_details.qualify(c, wanted, timeout, batch_size))
 
         first = look_up(candidates)
         if self._connection is None or not self._connection.is_silent:

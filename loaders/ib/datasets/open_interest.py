@@ -24,6 +24,7 @@ from loaders.ib.client.values import OpenInterest, OptionContract
 from loaders.ib.context import Context, Dataset
 from loaders.ib.planning.estimate import INTEREST_BATCH
 from loaders.ib.queries import landed
+from loaders.ib.settings import OPEN_INTEREST_PUBLISHED_AT
 from loaders.ib.slots import (
     date_in_new_york,
     parse_point,
@@ -60,7 +61,7 @@ def _attempt(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
     values = {a.contract.conid: a for a in answers if a.open_interest is not None}
     known = ctx.ask(lambda conn: landed.read_open_interest(conn, [c.conid for c in eligible]))
     now = ctx.now()
-    by_clock = asof_date(now, ctx.settings.open_interest_published_at)
+    by_clock = asof_date(now, OPEN_INTEREST_PUBLISHED_AT)
     shown = compare_sessions(
         {conid: a.open_interest for conid, a in values.items() if a.open_interest is not None},
         known,

@@ -227,7 +227,7 @@ def _find_discovery(question: Question) -> Answer:
         raise NotDue(f"discovery is at {ib.pre_open_time} in New York")
     day = f"{session.trade_date}"
     options, left = {"date": day}, question.lacking("session_contract", day)
-    if ib.midday_refresh_enabled and now >= question.at(ib.midday_refresh_time):
+    if ib.midday_refresh_time and now >= question.at(ib.midday_refresh_time):
         refresh = f"{day} {ib.midday_refresh_time}"
         if behind := question.lacking("session_contract", refresh):
             options, left = options | {"refresh": refresh}, behind

@@ -117,7 +117,7 @@ def estimate_interest(settings: IbSettings, contracts: int) -> Estimate:
     return Estimate(
         contracts=contracts,
         batch_size=min(INTEREST_BATCH, settings.usable_lines),
-        per_minute=settings.rate_limits.open_interest.per_minute,
+        per_minute=settings.rate_limits.open_interest_per_minute,
         hold_s=HOLD,
         messages=2 * contracts,
         messages_per_second=settings.messages_per_second,

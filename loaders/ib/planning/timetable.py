@@ -14,6 +14,7 @@ from datetime import date, datetime, time, timedelta
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import (
     EVERY,
+    GRACE,
     NEW_YORK,
     Session,
     Slot,
@@ -48,10 +49,6 @@ class Timetable:
     def clock(self) -> str:
         """HH:MM in New York."""
         return f"{self.now.astimezone(NEW_YORK):%H:%M}"
-
-    @property
-    def grace(self) -> timedelta:
-        return timedelta(seconds=self.ib.slot_grace_seconds)
 
     def at(self, clock: str) -> datetime:
         """A wall clock of New York, today."""
@@ -96,7 +93,7 @@ class Timetable:
         if slot is None:
             when = f"the first is at {slots[0].label}" if slots else "slot_range lets none through"
             raise NotDue(f"no slot: it is {self.clock} in New York, {when}")
-        if self.now > session.close_at + self.grace:
+        if self.now > session.close_at + GRACE:
             raise NotDue(f"no slot: the session of {self.today} is over")
         following = self.next_slot(self.now)
         is_near = by_clock and following is not None and self.now >= following.at - MARGIN
@@ -139,7 +136,7 @@ class Timetable:
 
     def remaining_slots(self) -> list[Slot]:
         """Today's slots whose grace is not over. Raises NotDue without one."""
-        slots = [slot for slot in self.slots(self.session()) if self.now <= slot.at + self.grace]
+        slots = [slot for slot in self.slots(self.session()) if self.now <= slot.at + GRACE]
         if not slots:
             raise NotDue(f"no slot of {self.today} is left")
         return slots
@@ -157,7 +154,7 @@ class Timetable:
         if following is not None:
             ends.append(following.at)
         elif session is not None:
-            ends.append(max(session.close_at, at) + self.grace)
+            ends.append(max(session.close_at, at) + GRACE)
         return min(ends)
 
     def is_over(self, at: datetime) -> bool:

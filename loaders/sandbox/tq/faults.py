@@ -27,7 +27,10 @@ KINDS: dict[str, Kind] = {
     "backtests": Kind("backtests are refused, from this one on", {"after": "1"}),
     "holidays": Kind("the list of holidays is an error page", {"status": "502", **OFTEN}),
     "main-table": Kind("the table of main contracts is an error page", {"status": "404", **OFTEN}),
-    "settlements": Kind("settlement prices are an error page", {"status": "502", **OFTEN}),
+    "settlements": Kind(
+        "settlement prices are an error page; with status 0 the connection is cut",
+        {"status": "502", **OFTEN},
+    ),
     # the connection
     "maintenance": Kind(
         "no connection between two times of the exchange's clock",

@@ -121,17 +121,12 @@ class TqSandbox(Sandbox):
 
     def settings(self) -> dict[str, Any]:
         """Values of the section [tq] that connect a loader to these servers."""
-        host = self.url.partition("://")[2]
         return {
             "account": self._account,
             "password": self._password,
             "varieties": list(self.world.varieties),
             "start": self.world.first.isoformat(),
-            "auth_url": self.url,
-            "md_url": f"ws://{host}/md",
-            "holiday_url": f"{self.url}/holidays.json",
-            "cont_table_url": f"{self.url}/cont_table.json",
-            "settlement_url": f"{self.url}/mss",
+            "sandbox": self.url,
         }
 
     def schedule(self, variety: str) -> list[tuple[date, str | None]]:
@@ -262,6 +257,8 @@ class TqSandbox(Sandbox):
         self._record("settlements", request.query_string, rule)
         first = datetime.strptime(request.query["start_date"], "%Y%m%d").date()
         days = [day for day in self.market.settled_days() if day >= first]
+        if rule and not rule.integer("status") and request.transport:
+            request.transport.abort()
         return _error_page(rule) or web.json_response(
             {
                 day.strftime("%Y%m%d"): {

@@ -43,6 +43,7 @@ CODE = re.compile(r"(sh|sz|bj)[0-9]{6}")
 PROBE = {"code": "sh600000", "type": "minute1", "limit": "1"}
 DOWN = (Outage, Unreachable)
 TIMEOUTS_IN_A_ROW = 10
+BULK = 3  # times as long as another: the history of a code, 30 s with tdx.timeout = 10
 
 
 class Connection:
@@ -171,7 +172,7 @@ class Connection:
         codes: Sequence[str],
         upstream: bool,
     ) -> Reply:
-        limit = self._settings.bulk_timeout if bulk else self._settings.timeout
+        limit = self._settings.timeout * (BULK if bulk else 1)
         path = f"/api/{route}"
         async with self._rate:
             fetched_at = self._now()

@@ -1,6 +1,6 @@
 """A running client: a process of `program/`, which exchanges lines of JSON.
 
-A process that gives no sign of life for `timeout` seconds (`connect_timeout` until it is let in) is
+A process that gives no sign of life for `timeout` seconds (LOGIN_SECONDS until it is let in) is
 killed with its group, as it is when `stop` says so. It also ends when this process dies in any way,
 because its input ends. Account and password go through its input and are in no error; output of its
 libraries stays in its folder.
@@ -42,6 +42,7 @@ from quotemill.installation import install_hint
 
 PROGRAM = "loaders.tq.client.program"
 HIDDEN = "***"  # in place of account and password
+LOGIN_SECONDS = 90.0  # the client starts in two, and tries its servers again for a minute
 POLL_SECONDS = 0.1  # between two checks of `stop`
 END_SECONDS = 5.0  # for a client to end once its output did
 PASSED_VARIABLES = (
@@ -83,8 +84,7 @@ class ClientProcess:
         access = {
             "account": account,
             "password": password,
-            "md_url": settings.md_url,
-            "settlement_url": settings.settlement_url,
+            "sandbox": settings.sandbox,
         }
         with self._errors.open("wb") as printed:
             self._popen = subprocess.Popen(
@@ -122,7 +122,7 @@ class ClientProcess:
     def items(self, call: str, args: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if not self._has_access and call != "login":
             # a log-in has its own limit
-            for _ in self._exchange("login", {}, self._settings.connect_timeout):
+            for _ in self._exchange("login", {}, min(LOGIN_SECONDS, self._settings.timeout)):
                 pass
         self._has_access = True
         yield from self._exchange(call, args, self._settings.timeout)
@@ -155,7 +155,7 @@ class ClientProcess:
             if left <= 0:
                 raise TqTimeout(
                     f"the futures servers gave no sign of life for {silence:g} s ({call})",
-                    hint="raise tq.timeout or tq.connect_timeout to wait longer",
+                    hint="raise tq.timeout to wait longer",
                 )
             try:
                 line = self._lines.get(timeout=min(POLL_SECONDS, left))
@@ -215,13 +215,13 @@ def _environment(settings: TqSettings, home: Path) -> dict[str, str]:
     """The variables that the client reads: no other setting, no other secret."""
     names = (*PASSED_VARIABLES, *(name.lower() for name in PASSED_VARIABLES))
     passed = {name: os.environ[name] for name in names if name in os.environ}
-    addresses = {
-        "TQ_AUTH_URL": settings.auth_url,
-        "TQ_MD_URL": settings.md_url,
-        "TQ_CHINESE_HOLIDAY_URL": settings.holiday_url,
-        "TQ_CONT_TABLE_URL": settings.cont_table_url,
-    }
-    passed |= {name: url for name, url in addresses.items() if url}
+    if url := settings.sandbox:
+        passed |= {
+            "TQ_AUTH_URL": url,
+            "TQ_MD_URL": f"ws{url.removeprefix('http')}/md",
+            "TQ_CHINESE_HOLIDAY_URL": f"{url}/holidays.json",
+            "TQ_CONT_TABLE_URL": f"{url}/cont_table.json",
+        }
     return passed | {"HOME": str(home), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
 
 

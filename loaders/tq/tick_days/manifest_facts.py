@@ -18,15 +18,7 @@ from quotemill.ticks.columns import DayKey
 from quotemill.warehouse.postgres import Warehouse
 
 PACKAGES = ("quotemill", "tqsdk", "questdb", "dlt", "dbt-core")
-SECRET = {
-    "account",
-    "password",
-    "auth_url",
-    "md_url",
-    "holiday_url",
-    "cont_table_url",
-    "settlement_url",
-}
+SECRET = {"account", "password", "sandbox"}
 
 
 def collect_facts(

@@ -1,8 +1,8 @@
 """Days of the schedule without ticks, or with too few: when they go on record as such.
 
-Each load asks for such a day until it is tq.recheck_after days old. Then it goes on record, and is
-asked for again as many days later. Ticks of the day, even too few, take back the record. A day
-whose bar has no lot goes on record at once: bar and history are two witnesses.
+Each load asks for such a day until it is RECHECK_AFTER old. Then it goes on record, and is asked
+for again as many days later. Ticks of the day, even too few, take back the record. A day whose bar
+has no lot goes on record at once: bar and history are two witnesses.
 
 One load is not enough if it got no tick of any other day, as the whole history may be empty for a
 while, or if a failure came in place of an answer: such a day goes on record after LOADS loads.
@@ -12,12 +12,13 @@ asked for then comes after all others: if the day silences them, others show it.
 """
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 
 from loaders.engine.outcome import Outcome
 from loaders.ticks.store import EmptyStatus, NoDataRow
 from loaders.tq.context import Context
 from loaders.tq.tick_days.records import ON_RECORD
+from loaders.tq.tick_days.rules import RECHECK_AFTER
 from loaders.tq.tick_days.schedule import Scheduled, key_text
 
 LOADS = 5  # that got nothing of a day, none of which shows anything by itself
@@ -45,9 +46,9 @@ def record_failure(ctx: Context, day: Scheduled, why: str, *, is_sure: bool = Fa
     """
     row = _note(ctx, day, why, "no_data", is_sure=is_sure)
     if row.status == "no_data":
-        again = f"asked for again after {ctx.settings.recheck_after} days"
+        again = f"asked for again after {RECHECK_AFTER.days} days"
         return Outcome(key_text(day.key), skipped=f"{why}: {again}")
-    until = _asked_until(ctx, row)
+    until = _asked_until(row)
     patience = f"until {until:%Y-%m-%d}" if ctx.today < until else f"up to {LOADS} times"
     again = f"asked again by each load {patience} ({row.attempts} so far)"
     return Outcome(key_text(day.key), failure=f"{why}: {again}")
@@ -92,7 +93,7 @@ def _note(
     """Write the row of a day that gave nothing, or too little: `status` once it is on record."""
     known, row = ctx.no_data.get(day.key), _next_row(ctx, day, why)
     is_known = known is not None and known.status in ON_RECORD
-    is_old = ctx.today >= _asked_until(ctx, row)
+    is_old = ctx.today >= _asked_until(row)
     if is_known or (is_old and (is_sure or row.attempts >= LOADS)):
         row = replace(row, status=status)
     ctx.no_data.put(row)
@@ -105,5 +106,5 @@ def _next_row(ctx: Context, day: Scheduled, why: str) -> NoDataRow:
     return NoDataRow(*day.key, why, attempts, ctx.load.clock(), status="missing")
 
 
-def _asked_until(ctx: Context, row: NoDataRow) -> date:
-    return row.trading_day + timedelta(days=ctx.settings.recheck_after)
+def _asked_until(row: NoDataRow) -> date:
+    return row.trading_day + RECHECK_AFTER

@@ -10,7 +10,7 @@ What to do is a pure function of the schedule and the store's own records (loade
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 from itertools import chain, groupby
 
@@ -150,7 +150,6 @@ def _requested_days(ctx: Context) -> list[Scheduled]:
         ctx.no_data.checked_at,
         ctx.settled_days,
         as_of=ctx.as_of,
-        recheck_after=timedelta(days=ctx.settings.recheck_after),
         others={day.key for day in schedule} if ctx.refetches else (),
     )
 

@@ -29,6 +29,9 @@ from loaders.tq.trading_day import to_time
 from loaders.trading_time import SHANGHAI
 from quotemill.ticks.columns import DayKey
 
+# age of a day without ticks, or with too few, up to which each load asks again; after as many days
+# one on record is asked for again
+RECHECK_AFTER = timedelta(days=30)
 TOLERANCE = 0.01  # of a day bar's volume that its last tick may lack
 HOLE = 0.1  # of a day's volume that may come with one tick, the first one included
 FEWER = 0.1  # of an answer's ticks that a better one may lack, as where some were sent twice
@@ -51,13 +54,12 @@ def find_due_days(
     settled: Mapping[str, date | None],
     *,
     as_of: datetime,
-    recheck_after: timedelta,
     others: Collection[DayKey] = (),
 ) -> list[Scheduled]:
     """Days to download, by contract and day.
 
     `no_data`: when each day on record as one without ticks, or with too few, was checked last; it
-    is due again `recheck_after` later. `settled`: the newest trading day of each variety that is
+    is due again RECHECK_AFTER later. `settled`: the newest trading day of each variety that is
     over. `others`: days to download whatever is stored or on record.
     """
 
@@ -68,7 +70,7 @@ def find_due_days(
         checked_at = no_data.get(day.key)
         # a check by a later clock does not count, as of a load without `--as-of` in a sandbox's
         # home
-        return checked_at is None or not timedelta(0) <= as_of - checked_at < recheck_after
+        return checked_at is None or not timedelta(0) <= as_of - checked_at < RECHECK_AFTER
 
     return sorted(
         (

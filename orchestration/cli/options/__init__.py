@@ -68,7 +68,7 @@ def taking(other: Callable[..., object], *names: str) -> Callable[[Any], Any]:
 _OLDER = {"cls": _OlderCommand}
 
 app = lazy_app(
-    "Option chains in the words of older runbooks, and their stages.",
+    "Option chains in the words of older runbooks, each with the command that it calls.",
     {
         "Load and build": {
             "snapshot": ("orchestration.cli.options.loads:snapshot_command", _OLDER),

@@ -1,4 +1,4 @@
-"""`quotemill options gate`."""
+"""`quotemill gate`."""
 
 import sys
 from typing import Annotated
@@ -25,7 +25,7 @@ def list_command(json: JsonFlag = False) -> None:
 
     Which are open, which may be opened, what is missing, what goes wrong.
 
-    Example: quotemill options gate list
+    Example: quotemill gate list
     """
     from orchestration.checks import option_gates
 
@@ -52,7 +52,7 @@ def open_command(
 ) -> None:
     """Record that a stage is opened: by whom, when, by which figures. Settings do not change.
 
-    Example: quotemill options gate open 1 --by "data owner"
+    Example: quotemill gate open 1 --by "data owner"
     """
     _decide(stage, "open", by, note, force)
 
@@ -61,7 +61,7 @@ def open_command(
 def close_command(stage: Stage, by: By, note: Note = None) -> None:
     """Record that a stage is closed again.
 
-    Example: quotemill options gate close 1 --by "data owner" --note "pacing"
+    Example: quotemill gate close 1 --by "data owner" --note "pacing"
     """
     _decide(stage, "close", by, note, False)
 

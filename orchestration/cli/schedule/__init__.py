@@ -7,7 +7,8 @@ app = lazy_app(
     {
         "Look": {
             "list": "orchestration.cli.schedule.preview:list_command",
-            "next": "orchestration.cli.schedule.preview:next_command",
+            # the column `next` of the list, the soonest first
+            "next": ("orchestration.cli.schedule.preview:next_command", {"hidden": True}),
             "simulate": "orchestration.cli.schedule.preview:simulate_command",
         },
         "Start": {

@@ -81,7 +81,7 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
 
     @router.post("/ingestion/cancel")
     def cancel_load(call: JobCall) -> CancelledAnswer:
-        """Ask a load to stop after its current batch: `quotemill cancel 12`."""
+        """Ask a load to stop after its current batch: `loaders cancel 12`."""
         if call.source is not None:
             sources.find(call.source)
         job_id = jobs.request_cancel(console.open_warehouse(), call.source, call.job_id)
@@ -93,7 +93,7 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
         task_id: Annotated[str, Path(pattern=r"^[1-9][0-9]{0,17}-[1-9][0-9]{0,8}$")],
         call: Call,  # noqa: ARG001 - the body is an empty object
     ) -> CancelledAnswer:
-        """Let a load end after this task of it, such as 12-3: `quotemill cancel 12 --after-task 3`.
+        """Let a load end after this task of it, such as 12-3: `loaders cancel 12 --after-task 3`.
 
         The task is loaded to its end.
         """

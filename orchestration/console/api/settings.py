@@ -30,8 +30,7 @@ NOT_HERE = frozenset(
         "questdb.jar",
         "questdb.repository",
         "server.listen",
-        "tq.auth_url",
-        "tq.md_url",
+        "tq.sandbox",
     ]
 )
 Name = Annotated[str, Field(max_length=200)]

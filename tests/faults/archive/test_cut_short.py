@@ -183,9 +183,7 @@ def test_rows_that_go_from_one_large_file_to_another_are_never_in_both(
 ) -> None:
     # a file for each partition
     monkeypatch.setattr(folders, "_WAITING", 1)
-    monkeypatch.setattr("orchestration.archive.compaction._MB", 5)
-    small = settings.ib.model_copy(update={"target_file_size_mb": 1})
-    archived(settings.model_copy(update={"ib": small}), warehouse, compact=True)
+    archived(settings, warehouse, compact=True, target_bytes=5)
     before = rows(folder)["chain_intraday"]
     with warehouse.connect() as conn:
         held = ledger.find_partitions(conn, "options", "chain_intraday")

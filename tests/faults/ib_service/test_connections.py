@@ -123,19 +123,21 @@ def test_a_broken_farm_is_only_written_down(tidy: IbSandbox, opened: Opened) -> 
     assert {2103, 2105, 2157} <= {event.code for event in mine.take_events()}
 
 
-def test_a_client_id_that_is_in_use_makes_way_for_the_next_of_the_pool(
+def test_a_client_id_that_is_in_use_makes_way_for_the_four_after_it(
     tidy: IbSandbox, shared: Gateway, opened: Opened
 ) -> None:
     assert shared.probe("AAPL").client_id == 101
-    other = opened({"client_id": 101, "client_id_pool": [42, 43]})
-    assert other.probe("AAPL").client_id == 42
-    full = opened({"client_id": 101, "client_id_pool": [42]})
+    other = opened({"client_id": 101})
+    assert other.probe("AAPL").client_id == 102
+    more = [opened({"client_id": 101}) for _ in range(3)]
+    assert [gateway.probe("AAPL").client_id for gateway in more] == [103, 104, 105]
+    full = opened({"client_id": 101})
     with pytest.raises(ClientIdInUse) as caught:
         full.server_time()
-    assert "101, 42" in str(caught.value)
-    assert "client_id_pool" in caught.value.hint
+    assert "101, 102, 103, 104, 105" in str(caught.value)
+    assert "ib.client_id" in caught.value.hint
     other.reconnect()
-    assert full.probe("AAPL").client_id == 42
+    assert full.probe("AAPL").client_id == 102
 
 
 def test_an_absent_gateway_is_reported_after_the_first_waits() -> None:
@@ -169,14 +171,14 @@ def test_a_silent_port_is_a_timeout() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        settings = IbSettings(host="127.0.0.1", port=silent.getsockname()[1], connect_timeout=0.3)
+        settings = IbSettings(host="127.0.0.1", port=silent.getsockname()[1], timeout=0.3)
         with open_gateway(settings) as mute, pytest.raises(GatewayTimeout, match="did not answer"):
             mute.server_time()
 
 
 def test_an_unanswered_login_is_tried_again(tidy: IbSandbox, opened: Opened) -> None:
     waited: list[float] = []
-    mine = opened({"connect_timeout": 1}, sleep=waited.append, first_waits=(1.0,))
+    mine = opened({"timeout": 1}, sleep=waited.append, first_waits=(1.0,))
     with fault(tidy, "no-login:times=1"):
         assert mine.source() == "SANDBOX"
     assert waited == [1.0]

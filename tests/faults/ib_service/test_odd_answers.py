@@ -151,7 +151,7 @@ def test_a_contract_request_that_hangs_is_not_impossible(tidy: IbSandbox, opened
     contracts = some_contracts(tidy, 6)
     asked = [contract.candidate for contract in contracts]
     with fault(tidy, f"details-hang:conid={contracts[2].conid}"):
-        qualified = opened({"timeout": 1, "qualify_batch_size": 4}).qualify(asked)
+        qualified = opened({"timeout": 1}).qualify(asked, batch_size=4)
     assert [c for c, _ in qualified.failed] == [asked[2]]
     assert qualified.failed[0][1].error_type == "no_answer"
     assert qualified.contracts == [*contracts[:2], *contracts[3:]]

@@ -91,7 +91,7 @@ def test_a_proxy_that_gives_nothing_is_no_maintenance_to_wait_for(
     schedule_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    away = {"auth_url": "http://auth.example", "retries": 0, "wait": 2700}
+    away = {"sandbox": "http://auth.example", "retries": 0, "wait": 2700}
     with bench(world(), schedule_dsn, tmp_path, **away) as made:
         result = made.load("ticks")
         assert (result.status, result.exit_code) == ("failed", 4)

@@ -1,6 +1,6 @@
 """Days of ticks that are empty, short or doubled are never called complete."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import pytest
 
@@ -9,6 +9,7 @@ from loaders.tq.check import check
 from loaders.tq.next_steps import list_next_steps
 from loaders.tq.tick_days import recent_ticks
 from loaders.tq.tick_days.manifest_facts import collect_facts
+from loaders.tq.tick_days.rules import RECHECK_AFTER
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tq.bench import Bench, count_days
 from tests.integration.tq.test_ticks import asked_days, days, stored
@@ -48,7 +49,7 @@ def test_a_traded_day_without_ticks_is_on_record_once_it_is_old(mapped: Bench) -
     assert mapped.load("ticks", clock=old).tasks == ()
     assert mapped.asked() == []
     mapped.sandbox.faults.clear()
-    later = old + timedelta(days=mapped.settings.tq.recheck_after)
+    later = old + RECHECK_AFTER
     assert mapped.load("ticks", clock=later).status == "succeeded"
     assert ("SHFE.cu2511", 15, "complete") in days(mapped)
     for table in ("raw_tq.no_data_day", NO_DATA):
@@ -96,7 +97,7 @@ def test_emptiness_of_all_days_of_a_contract_is_no_evidence(mapped: Bench) -> No
     assert mapped.rows("select * from raw_tq.no_data_day") == []
     assert "days of ticks" in str(list_next_steps(mapped.settings, open_warehouse(mapped.settings)))
     # and after a month of that, and four more loads, it is
-    later = datetime(2025, 10, 22, 18) + timedelta(days=mapped.settings.tq.recheck_after)
+    later = datetime(2025, 10, 22, 18) + RECHECK_AFTER
     mapped.execute("update ticks.ghtrader_no_data_days_v2 set attempts = 4")
     result = mapped.load("ticks", clock=later, since=END)
     assert (result.status, result.total("skipped")) == ("succeeded", 1)

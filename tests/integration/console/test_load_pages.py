@@ -33,7 +33,7 @@ def test_a_running_load_shows_its_tasks_and_which_is_the_last(
         try:
             text = open_page(caller, "/jobs/1")
             assert 'data-call="/api/tasks/1-1/cancel"' in text
-            assert "quotemill cancel 1 --after-task 1" in text
+            assert "loaders cancel 1 --after-task 1" in text
             assert 'id="asked"' not in text
             assert caller.call("/api/tasks/1-1/cancel").json() == {"job_id": 1}
             text = caller.get("/jobs/1/part").text
@@ -46,7 +46,7 @@ def test_a_running_load_shows_its_tasks_and_which_is_the_last(
         load.result()
     ended = open_page(caller, "/jobs/1")
     assert 'data-call="/api/tasks/' not in ended
-    assert "quotemill cancel" not in ended
+    assert "loaders cancel" not in ended
 
 
 def test_a_load_is_shown_with_its_failures_and_the_retry(bench: Toy, open_console: Open) -> None:

@@ -176,7 +176,7 @@ WRONG_CHANGES: list[tuple[str, Any, int]] = [
     ("home", "/elsewhere", 422),
     ("questdb.java", "/bin/sh", 422),
     ("request_log", "/etc/cron.d/x", 422),
-    ("tq.auth_url", "http://evil.example", 422),  # it would get the saved password
+    ("tq.sandbox", "http://evil.example", 422),  # it would get the saved password
     ("schedule.tdx_daily.command", "warehouse dump --overwrite /etc/passwd", 422),
     ("tdx", {"base_url": "http://x"}, 422),
     ("tdx.indices", [["sh000001"]], 422),

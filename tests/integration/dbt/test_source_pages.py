@@ -108,7 +108,7 @@ def test_chains_show_the_checks_and_the_stages(chains: Caller, conn: psycopg.Con
     assert shown == stages
     for command in (
         "quotemill selfcheck ib",
-        "quotemill options gate list",
+        "quotemill gate list",
         "loaders run ib --dry-run",
     ):
         assert f"<code>{command}</code>" in text

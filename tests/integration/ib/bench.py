@@ -32,10 +32,9 @@ QUICK: dict[str, Any] = {
     "max_strikes_per_expiry": 2,
     "max_dte": 60,
     "max_concurrent_snapshots": 14,
-    "rate_limits": {"snapshot": {"per_minute": 6000}, "open_interest": {"per_minute": 6000}},
+    "rate_limits": {"snapshot": {"per_minute": 6000}},
     "quote_timeout": 2.0,
     "settle": 0.05,
-    "connect_timeout": 3.0,
 }
 # a gateway allows 50 messages a second, which costs a test a second for 20 contracts; the tests of
 # the client against the gateway (tests/faults/ib_service) stay below it

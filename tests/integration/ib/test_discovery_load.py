@@ -56,7 +56,7 @@ def test_known_contracts_are_not_requested_again_the_next_day(made: Bench) -> No
 
 def test_a_refresh_at_midday_only_adds(made: Bench) -> None:
     before = made.table("session_contract")
-    later = made.with_settings(midday_refresh_enabled=True, max_strikes_per_expiry=4)
+    later = made.with_settings(midday_refresh_time="12:15", max_strikes_per_expiry=4)
     made.at("2026-11-19T12:20:00")
     assert later.load("discover").exit_code == 0
     after = made.table("session_contract")
@@ -70,7 +70,7 @@ def test_discovery_fails_until_each_contract_is_looked_up(
     new_database: Callable[[], str], tmp_path: Path
 ) -> None:
     runs = "select planned, captured, errors, status from raw_ib.slot_run order by sample_time"
-    few: dict[str, Any] = {"midday_refresh_enabled": True, "stage": 0, "symbols": ["MSFT"]}
+    few: dict[str, Any] = {"midday_refresh_time": "12:15", "stage": 0, "symbols": ["MSFT"]}
     few["universe"] = write_universe(tmp_path, ["MSFT"])
     with bench(new_database(), tmp_path / "home", timeout=0.5, **few) as made:
         world, now = made.sandbox.world, made.sandbox.clock

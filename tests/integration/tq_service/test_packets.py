@@ -25,7 +25,9 @@ def test_a_small_packet_does_not_overtake_a_large_one(world: World) -> None:
         address = f"{sandbox.url}{REALM}/protocol/openid-connect/token"
         token = httpx.post(address, data=form).json()["access_token"]
         headers = {"Authorization": f"Bearer {token}"}
-        with connect(given["md_url"], additional_headers=headers) as client:
+        with connect(
+            f"ws{sandbox.url.removeprefix('http')}/md", additional_headers=headers
+        ) as client:
 
             def ask(**message: Any) -> None:
                 client.send(json.dumps(message))

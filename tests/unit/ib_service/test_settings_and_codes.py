@@ -34,9 +34,9 @@ def test_the_variables_that_users_of_a_gateway_have_are_understood(tmp_path: Pat
 
 
 def test_lists_come_from_a_variable_too(tmp_path: Path) -> None:
-    environ = {"QUOTEMILL_IB__CLIENT_ID_POOL": "11, 12", "QUOTEMILL_IB__RETRY_WAITS": "0.5,1"}
+    environ = {"QUOTEMILL_IB__RETRY_WAITS": "0.5, 1", "QUOTEMILL_IB__EXPIRY_TYPES": "weekly"}
     ib = load_settings(environ, cwd=tmp_path).ib
-    assert (ib.client_id_pool, ib.retry_waits) == ([11, 12], [0.5, 1.0])
+    assert (ib.retry_waits, ib.expiry_types) == ([0.5, 1.0], ["weekly"])
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,6 @@ def test_lists_come_from_a_variable_too(tmp_path: Path) -> None:
     [
         ({"IB_PORT": "gateway"}, "ib.port (environment IB_PORT)"),
         ({"IB_CLIENT_ID": "0"}, "ib.client_id"),
-        ({"QUOTEMILL_IB__CLIENT_ID_POOL": "5,0"}, "manual orders"),
         ({"IB_MARKET_DATA_TYPE": "5"}, "ib.market_data_type"),
         ({"QUOTEMILL_IB__CLOSE_SNAPSHOT_TIME": "19:00"}, "the close is never due"),
         ({"QUOTEMILL_IB__ENRICH_CONFIRM_TIME": "06:00"}, "confirms nothing"),

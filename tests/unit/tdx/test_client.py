@@ -119,8 +119,8 @@ def test_a_silent_service_is_left_after_the_time_limit_of_its_route() -> None:
             return await asyncio.Future()
 
     service = Silent(lambda *_: good(None))
-    with pytest.raises(NoAnswerInTime, match=r"kline-all sh600000 day: .*0\.02 s"):
-        asked(service, lambda c: c.kline_all("sh600000"), bulk_timeout=0.02, retries=1)
+    with pytest.raises(NoAnswerInTime, match=r"kline-all sh600000 day: .*0\.06 s"):
+        asked(service, lambda c: c.kline_all("sh600000"), timeout=0.02, retries=1)
     with pytest.raises(NoAnswerInTime, match=r"0\.01 s"):
         asked(service, lambda c: c.codes(), timeout=0.01, retries=0)
     assert len(service.requests) == 3

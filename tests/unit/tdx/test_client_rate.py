@@ -60,7 +60,5 @@ def test_without_a_limit_nothing_waits() -> None:
 
 
 def test_waiting_for_the_limit_is_not_counted_as_the_services_time() -> None:
-    times = times_of(
-        Service(answer), twenty, requests_per_second=0.5, timeout=1.0, bulk_timeout=1.0
-    )
+    times = times_of(Service(answer), twenty, requests_per_second=0.5, timeout=1.0)
     assert len(times) == 20

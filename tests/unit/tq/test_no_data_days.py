@@ -24,7 +24,7 @@ FIRST = date(2025, 10, 15)
 DAYS = [FIRST + timedelta(n) for n in range(5)]
 CALENDAR = [FIRST - timedelta(1), *DAYS, *(date(2025, 11, 3) + timedelta(n) for n in range(200))]
 START = datetime(2025, 11, 3, 10, tzinfo=UTC)
-OLD = 11  # nights after START: the first day is as old as tq.recheck_after
+OLD = 11  # nights after START: the first day is as old as RECHECK_AFTER
 DAY = scheduled(FIRST)
 
 
@@ -55,7 +55,6 @@ class Nights:
             NoDataDays(self.store, ()).checked_at,  # type: ignore[arg-type]
             {"SHFE.cu": DAYS[-1]},
             as_of=START + timedelta(nights),
-            recheck_after=timedelta(days=30),
         )
         return bool(due)
 

@@ -36,7 +36,6 @@ def backlog(
         days.pop("no_data", {}),
         {"SHFE.cu": date(2025, 10, settled)},
         as_of=NOW,
-        recheck_after=timedelta(days=30),
         **days,
     )
     revised, missing, _ = order_days(due, stored, ())
@@ -57,9 +56,7 @@ def changes(
 def test_a_complete_day_or_one_that_is_not_over_is_not_missing() -> None:
     assert backlog([on(13), on(14), on(15)], held(13), settled=14) == ([], ["A14"])
     assert backlog([on(13)], settled=12) == ([], [])
-    nothing_settled = find_due_days(
-        [on(13)], {}, {}, {}, as_of=NOW, recheck_after=timedelta(days=30)
-    )
+    nothing_settled = find_due_days([on(13)], {}, {}, {}, as_of=NOW)
     assert nothing_settled == []
 
 

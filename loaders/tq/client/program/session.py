@@ -37,8 +37,8 @@ class Session:
 
     def __init__(self, access: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> None:
         self._account, self._password = access["account"], access["password"]
-        self._md_url = access.get("md_url")
-        self._settlement_url = access.get("settlement_url")
+        self._sandbox = access.get("sandbox")
+        self._md_url = self._sandbox and f"ws{self._sandbox.removeprefix('http')}/md"
         self._api: Any = None
         self._has_access = False
         self._listed: set[str] = set()  # codes of products that were asked for
@@ -139,9 +139,9 @@ class Session:
 
     def settlements(self, contract: str, first: date, days: int) -> Any:
         """A frame of datetime, symbol and settlement: of so many trading days from the first."""
-        if self._settlement_url:
-            # the client has a setting for every address but this one
-            http, url = self._http_session(), self._settlement_url
+        if self._sandbox:
+            # the client has a variable for every address but this one
+            http, url = self._http_session(), f"{self._sandbox}/mss"
             get = type(http).get
             http.get = lambda _, **options: get(http, url, **options)
         return self.api.query_symbol_settlement(contract, days=days, start_dt=first)

@@ -126,7 +126,6 @@ class OptionChanges(SourceChanges):
                 ("ib_risk_free_rate", ("0.04", "0.05")),
                 ("ib_slot_window_minutes", ("15", "0.01")),
                 ("ib_min_oi_share", ("0.95", "0.2")),
-                ("ib_open_interest_published_at", ("06:30", "08:00")),
             )
         )
         self.set(key, values)

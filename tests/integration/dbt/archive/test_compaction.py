@@ -30,7 +30,6 @@ from tests.integration.dbt.option_days import (
     files,
     retained,
     rows,
-    settings_in,
 )
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import open_interest
@@ -70,18 +69,15 @@ def test_a_month_of_small_files_becomes_one_that_gives_back_the_same(
     assert (again.compacted, again.damaged, again.files) == ([], [], 0)
 
 
-def test_a_week_is_compacted_when_over_or_the_same_day_by_setting(
-    days: psycopg.Connection, warehouse: Warehouse, tmp_path: Path
+def test_a_week_is_compacted_when_over_or_the_same_day_by_option(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
 ) -> None:
     on_sunday = datetime(2026, 11, 29, 15, tzinfo=UTC)
-    off = settings_in(tmp_path, weekly_compaction_enabled=False)
-    assert archived(off, warehouse, on_sunday, compact=None).compacted == []
-    weekly = settings_in(tmp_path)
-    assert archived(weekly, warehouse, on_sunday, compact=None).compacted == []
-    daily = settings_in(tmp_path, same_day_compaction_enabled=True)
-    chosen: Any = {"views": ("open_interest",), "compact": None}
-    assert len(archived(daily, warehouse, on_sunday, **chosen).compacted) == 1
-    assert len(archived(weekly, warehouse, AFTER, compact=None).compacted) == 2
+    assert archived(settings, warehouse, on_sunday, compact=None).compacted == []
+    chosen: Any = {"views": ("open_interest",), "compact": True}
+    assert len(archived(settings, warehouse, on_sunday, **chosen).compacted) == 1
+    assert archived(settings, warehouse, AFTER, compact=False).compacted == []
+    assert len(archived(settings, warehouse, AFTER, compact=None).compacted) == 2
 
 
 def test_a_changed_day_leaves_the_large_file_until_the_next_compaction(
@@ -144,15 +140,12 @@ def test_files_have_the_size_of_the_setting_and_full_ones_stay(
     before = rows(folder)
     # a row group is a partition, and two of them make a file
     monkeypatch.setattr(folders, "_WAITING", 1)
-    monkeypatch.setattr("orchestration.archive.compaction._MB", 1)
     size = (folder / "view=chain_intraday" / "date=2026-11-24" / "underlying=AAPL").rglob(
         "*.parquet"
     )
     target = int(next(size).stat().st_size * 0.4)
-    few = settings_in(settings.home, target_file_size_mb=4096).model_copy(
-        update={"ib": settings.ib.model_copy(update={"target_file_size_mb": target})}
-    )
-    result = archived(few, warehouse, compact=True, views=("chain_intraday",))
+    few: Any = {"compact": True, "views": ("chain_intraday",), "target_bytes": target}
+    result = archived(settings, warehouse, **few)
     [compacted] = result.compacted
     assert compacted.files_after > 1
     assert rows(folder) == before
@@ -161,7 +154,7 @@ def test_files_have_the_size_of_the_setting_and_full_ones_stay(
     ).fetchall()
     assert small[0] == (False,)
     standing = (folder / "view=chain_intraday/month=2026-11/part-0.parquet").stat().st_mtime_ns
-    assert archived(few, warehouse, compact=True, views=("chain_intraday",)).compacted == []
+    assert archived(settings, warehouse, **few).compacted == []
     assert (
         folder / "view=chain_intraday/month=2026-11/part-0.parquet"
     ).stat().st_mtime_ns == standing
