@@ -6,11 +6,14 @@ it: importing the source takes half a second.
 
 import importlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loaders.check import Check, run_checks
 from loaders.settings.sections import SOURCES
 from quotemill.errors import UsageError
 from quotemill.settings.files import find_files, find_home_files
@@ -64,6 +67,18 @@ def _find_module(name: str) -> str:
     if name not in MODULES:
         raise UsageError(f"unknown source {name}", hint=f"sources: {', '.join(MODULES)}")
     return MODULES[name]
+
+
+def check(name: str, settings: "Settings", now: datetime) -> Iterator[Check]:
+    """Ask a source whether it answers: a check with its figures, and one for each warning."""
+
+    def ask() -> Iterator[Check]:
+        asked = find(name).check(settings, now)
+        yield replace(asked, verdict="ok", sentence=f"{name}: {asked.sentence}")
+        for text in asked.figures["warnings"]:
+            yield Check("service", "warn", text)
+
+    return (replace(check, subject=name) for check in run_checks([("service", ask)]))
 
 
 def configured(settings: "Settings") -> tuple[list[str], dict[str, str]]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 
+from loaders.check import Check
 from loaders.cli import shell
-from loaders.engine.check import Check
 
 
 def print_checks(
@@ -16,7 +16,8 @@ def print_checks(
     in the lines.
     """
     if json:
-        shell.print_json([check.as_json() for check in checks])
+        older = ({"status": check.verdict, "seen": check.sentence} for check in checks)
+        shell.print_json([c.as_json() | names for c, names in zip(checks, older, strict=True)])
     else:
         shell.print_table(list(_list_rows(checks, words or {})))
 
@@ -24,8 +25,8 @@ def print_checks(
 def _list_rows(checks: Sequence[Check], words: Mapping[str, str]) -> Iterable[tuple[str, str, str]]:
     for check, below in zip_longest(checks, checks[1:]):
         # where all is well there is nothing to fix: it is what somebody may want
-        wish = f": {check.fix}" if check.status == "ok" and check.fix else ""
-        yield words.get(check.status, check.status), check.name, f"{check.text}{wish}"
+        wish = f": {check.fix}" if check.verdict == "ok" and check.fix else ""
+        yield words.get(check.verdict, check.verdict), check.name, f"{check.sentence}{wish}"
         if (
             check.fix
             and not wish

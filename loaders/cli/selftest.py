@@ -14,12 +14,12 @@ from typing import Annotated, Any
 import typer
 
 from loaders import log
+from loaders.check import Check
 from loaders.cli import shell
 from loaders.cli.checks import print_checks
 from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag
 from loaders.engine import signals
-from loaders.engine.check import Check
 from loaders.engine.progress import Silent
 from loaders.settings import load_settings
 from quotemill.errors import DataQualityError, UpstreamError, UsageError
@@ -104,7 +104,7 @@ def _summarise(
     shown_checks = [
         replace(check, name=f"{no:>2} {check.name}")
         for no, check in enumerate(checks, 1)
-        if check.status != "ok"
+        if check.verdict != "ok"
     ]
     for task in filter(may_run, shown["tasks"]):
         shown_checks.append(Check(f"task {task['kind']} {task['id']}", "warn", task["end"]))

@@ -193,7 +193,8 @@ def _print(verification: "Verification") -> None:
 
     print(f"seed {verification.options['seed']} drew {', '.join(verification.sample)}")
     print_checks(
-        [replace(c, text=c.text or _describe(c.figures)) for c in verification.checks], WORDS
+        [replace(c, sentence=c.sentence or _describe(c.figures)) for c in verification.checks],
+        WORDS,
     )
     sizes = [
         (

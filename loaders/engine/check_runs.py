@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row, dict_row
 
+from loaders.check import Check
 from loaders.engine import metrics
-from loaders.engine.check import Check
 from loaders.requests import counts as request_counts
 from loaders.settings import Settings
 from loaders.trading_time import format_time
@@ -20,6 +20,7 @@ from quotemill.warehouse.schemas import has_relation
 
 # words of ops.testing_logs by status of a check
 WORDS = {"ok": "passed", "fail": "failed", "unknown": "skipped"}
+VERDICTS = {word: verdict for verdict, word in WORDS.items()}
 _NEWEST = """
     select distinct on (r.source, r.kind)
         r.source, r.kind, r.run_id, r.started_at, r.status, r.failed, r.total, (
@@ -50,21 +51,11 @@ class Record:
     schedule: str | None = None
 
     def count(self, word: str) -> int:
-        return sum(WORDS[check.status] == word for check in self.checks)
+        return sum(WORDS[check.verdict] == word for check in self.checks)
 
     def rows(self) -> list[dict[str, Any]]:
-        """The checks with the columns of ops.testing_logs."""
-        return [
-            {
-                "no": no,
-                "name": check.name,
-                "status": WORDS[check.status],
-                "elapsed_ms": check.elapsed_ms,
-                "reason": check.text or None,
-                "evidence": check.figures,
-            }
-            for no, check in enumerate(self.checks, 1)
-        ]
+        """The checks as rows, with the columns of ops.testing_logs."""
+        return [_describe(no, check) for no, check in enumerate(self.checks, 1)]
 
 
 @dataclass(frozen=True)
@@ -172,7 +163,7 @@ def list_runs(
 def read_run(
     conn: psycopg.Connection, run_id: int
 ) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
-    """A recorded run with its checks; None for an unknown number."""
+    """A recorded run with its checks as `Record.rows` has them; None for an unknown number."""
     if not has_relation(conn, "ops.testing_runs"):
         return None
     cursor = conn.cursor(row_factory=dict_row)
@@ -180,7 +171,30 @@ def read_run(
     if run is None:
         return None
     query = "select * from ops.testing_logs where run_id = %s order by no"
-    return run, cursor.execute(query, (run_id,)).fetchall()
+    return run, [_read_row(row) for row in cursor.execute(query, (run_id,))]
+
+
+def _describe(no: int, check: Check) -> dict[str, Any]:
+    return {
+        "no": no,
+        **check.as_json(),
+        "status": WORDS[check.verdict],
+        "elapsed_ms": check.elapsed_ms,
+        "reason": check.sentence or None,
+        "evidence": check.figures,
+    }
+
+
+def _read_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    verdict, sentence = VERDICTS[row["status"]], row["reason"] or ""
+    check = Check(
+        row["name"],
+        verdict,
+        sentence,
+        elapsed_ms=row["elapsed_ms"],
+        figures=row["evidence"],
+    )
+    return _describe(row["no"], check)
 
 
 def read_newest(conn: psycopg.Connection) -> list[Newest]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 import psycopg
 import pyarrow as pa
 
-from loaders.engine.check import Check
+from loaders.check import Check
 from loaders.engine.coverage import Coverage, Period
 from loaders.engine.outcome import Outcome, records
 from loaders.engine.request import LoadRequest

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import product
 
-from loaders.engine.check import Check, describe_service
+from loaders.check import Check, describe_service
 from loaders.ib.client.clocks import MOST_DIFFERENCE
 from loaders.ib.client.gateway import Gateway, open_gateway
 from loaders.ib.client.library import check_client

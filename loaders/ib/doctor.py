@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from loaders.engine.check import Check, check_paths
+from loaders.check import Check, check_paths
 from loaders.settings import Settings
 from quotemill.warehouse.postgres import Warehouse
 

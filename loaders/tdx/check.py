@@ -6,7 +6,7 @@ from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
 
-from loaders.engine.check import Check, describe_service
+from loaders.check import Check, describe_service
 from loaders.engine.operations import describe_stale_fix
 from loaders.settings import Settings
 from loaders.tdx.client.answers import EXCHANGES
@@ -36,7 +36,7 @@ def check(settings: Settings, now: datetime) -> Check:
         parts.insert(0, asyncio.run(_service(settings, now)))
     figures = {name: value for part in parts for name, value in part.figures.items()}
     return describe_service(
-        "; ".join(part.text for part in parts),
+        "; ".join(part.sentence for part in parts),
         [warning for part in parts for warning in part.figures["warnings"]],
         {name: value for name, value in figures.items() if name != "warnings"},
     )

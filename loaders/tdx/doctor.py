@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from loaders import trading_time
-from loaders.engine.check import Check, check_paths
+from loaders.check import Check, check_holidays, check_paths
 from loaders.settings import Settings
 from loaders.tdx.settings import NO_EVENTS_FIX
 from quotemill.warehouse.postgres import Warehouse
@@ -23,8 +22,4 @@ def check_setup(settings: Settings, _: Warehouse | None, now: datetime) -> Itera
         )
     actions = tdx.corporate_actions if isinstance(tdx.corporate_actions, Path) else None
     yield from check_paths([("tdx.corporate_actions", actions, "a CSV file, or a folder of them")])
-    if trading_time.ends_soon(now):
-        fix = "upgrade pandas-market-calendars once a release has the days of the next year"
-        yield Check("horizon", "warn", trading_time.describe_horizon(), fix)
-    else:
-        yield Check("horizon", "ok", f"announced holidays reach {trading_time.horizon()}")
+    yield check_holidays(now)

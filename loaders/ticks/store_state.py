@@ -4,6 +4,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from loaders.check import Check, failed
 from loaders.settings import Settings
 from quotemill.errors import QuotemillError
 from quotemill.warehouse.postgres import Warehouse
@@ -16,19 +17,19 @@ if TYPE_CHECKING:
 class TickStoreState:
     """The state of a tick store.
 
-    summary   None if the store did not answer
-    problems  pairs of problem and fix
-    error     why the store could not be read; also among the problems
+    summary  None if the store did not answer
+    checks   a row if all is well, else one for each problem
+    error    why the store could not be read; also among the checks
     """
 
     label: str
     summary: "StoreSummary | None"
-    problems: list[tuple[str, str]]
+    checks: list[Check]
     error: QuotemillError | None = None
 
     def as_json(self) -> dict[str, Any]:
         summary = asdict(self.summary) if self.summary else {}
-        problems = [problem for problem, _ in self.problems]
+        problems = [check.sentence for check in self.checks if check.verdict != "ok"]
         return {"store": self.label, **summary, "problems": problems}
 
     def __str__(self) -> str:
@@ -55,11 +56,7 @@ def read_state(settings: Settings, warehouse: Warehouse | None) -> TickStoreStat
     try:
         label = store_label(settings)
         with closing(open_store(settings, warehouse)) as store:
-            problems = [(problem, fix) for problem, _, fix in map(_split, store.check())]
-            return TickStoreState(label, store.summary(), problems)
+            checks = store.check() or [Check("tick store", "ok", label)]
+            return TickStoreState(label, store.summary(), checks)
     except QuotemillError as error:
-        return TickStoreState(label, None, [(str(error), error.hint)], error)
-
-
-def _split(problem: str) -> tuple[str, str, str]:
-    return problem.rpartition(": ")
+        return TickStoreState(label, None, [failed("tick store", error)], error)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from loaders.engine.check import Check, describe_service
+from loaders.check import Check, describe_service
 from loaders.settings import Settings
 from loaders.tq.client.answers import Licence
 from loaders.tq.client.harvest import Harvest

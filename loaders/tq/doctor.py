@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from loaders.engine.check import Check
+from loaders.check import Check
 from loaders.settings import Settings
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation

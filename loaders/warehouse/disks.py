@@ -5,6 +5,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from loaders.check import Check
 from loaders.settings import Settings
 
 LEAST_FREE = 2 * 2**30  # bytes; a year of day bars of the whole market is a fraction of it
@@ -32,11 +33,27 @@ class Disk:
         return self.used / (self.used + self.free)
 
     def is_short(self, percent: float) -> bool:
-        """Whether more than `percent` is used, or less than LEAST_FREE is free.
-
-        The doctor and the alerts use this rule.
-        """
+        """Whether more than `percent` is used, or less than LEAST_FREE is free."""
         return self.free < LEAST_FREE or 100 * self.used_share > percent
+
+    def check(self, percent: float) -> Check:
+        fix = (
+            f"free some space: `du -h -d 2 {self.folder}` names the largest folders; "
+            "or move what lies there (QUOTEMILL_HOME, ib.archive_folder, backup_folder)"
+        )
+        is_short, gib = self.is_short(percent), self.free / 2**30
+        used = 100 * self.used_share
+        return Check(
+            "disk",
+            "warn" if is_short else "ok",
+            f"the disk of {self.folder} is {used:.0f} % full: {gib:,.1f} GiB are free",
+            fix if is_short else "",
+            figures={
+                "folder": self.folder,
+                "free_gib": round(gib, 1),
+                "free_share": round(self.free / self.total, 3),
+            },
+        )
 
 
 def list_disks(settings: Settings) -> list[Disk]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders import sources, trading_time
-from loaders.engine import check_runs
+from loaders import sources
+from loaders.check import check_holidays
 from loaders.engine.result import LoadResult
 from loaders.settings import Settings
 from loaders.trading_time import format_time
@@ -24,6 +24,7 @@ from orchestration.alerts import book, scheduled_jobs
 from orchestration.alerts.book import Cause, Verdicts, check_apart, name_some, on_this_host
 from orchestration.alerts.failed_keys import list_subjects, read_subjects
 from orchestration.alerts.scheduled_jobs import LONGEST, RUN_MEMORY
+from orchestration.checks import records
 from orchestration.run import history
 from orchestration.run.findings import Judgement
 from orchestration.schedule import jobs
@@ -106,10 +107,8 @@ def _check_lags(result: "RunResult", settings: Settings) -> dict[str, Cause | No
     for lag in result.lags:
         section = getattr(settings, lag.source, None)
         limit = getattr(section, "stale_after", 0)
-        text = (
-            f"the data of {lag.source} are late: {lag.dataset} ends {lag.last_date}, "
-            f"{say_count(lag.days, 'trading day')} before {lag.expected_date}"
-        )
+        days = say_count(lag.days, "trading day")
+        text = f"the data of {lag.source} are {days} late: {lag}"
         if lag.source not in gone:
             text += f"; fix: {lag.describe_fix(settings)}"
         is_late = limit and lag.days >= limit
@@ -178,18 +177,16 @@ def check_machine(settings: Settings, ready: list[str], now: datetime) -> dict[s
     causes: dict[str, Cause | None] = {}
     limit = settings.alerts.disk_percent
     for disk in list_disks(settings):
-        if disk.is_short(limit):
-            text = (
-                f"the disk of {disk.folder} is {100 * disk.used_share:.0f} % full: "
-                f"{disk.free / 2**30:,.1f} GiB are free"
-            )
-            causes[on_this_host(f"disk:{disk.name}")] = Cause("error", text, "quotemill doctor")
+        checked = disk.check(limit)
+        if checked.verdict != "ok":
+            cause = Cause("error", checked.sentence, "quotemill doctor")
+            causes[on_this_host(f"disk:{disk.name}")] = cause
         elif not disk.is_short(limit - RECOVERY_MARGIN):
             causes[on_this_host(f"disk:{disk.name}")] = None
     if any(sources.find(name).insight.needs_holidays for name in ready):
-        text = trading_time.describe_horizon()
-        cause = Cause("warning", text, "quotemill doctor")
-        causes[on_this_host("calendar")] = cause if trading_time.ends_soon(now) else None
+        checked = check_holidays(now)
+        cause = Cause("warning", checked.sentence, "quotemill doctor")
+        causes[on_this_host("calendar")] = None if checked.verdict == "ok" else cause
     return causes
 
 
@@ -288,16 +285,12 @@ def _check_report(conn: psycopg.Connection) -> dict[str, Cause | None]:
 
 def _check_selftests(conn: psycopg.Connection, settings: Settings) -> dict[str, Cause | None]:
     causes: dict[str, Cause | None] = {}
-    for run in check_runs.read_newest(conn):
-        if run.kind != "selftest":
-            continue
-        name, cause = f"selftest:{run.source}", None
-        if not run.has_passed:
-            text = run.describe(sources.find_zone(run.source))
-            report = settings.home / "selftest" / f"{run.source}_api_failure_report.md"
-            command, state = f"loaders selftest {run.source}", run.numbers or run.status
-            cause = Cause("error", text, command, state, attachment=report)
-        causes[name] = cause
+    for run in records.judge_tests(conn):
+        if run.figures["kind"] == "selftest":
+            report = settings.home / "selftest" / f"{run.subject}_api_failure_report.md"
+            state = run.figures["failed"]
+            cause = Cause("error", run.sentence, run.fix, state, attachment=report)
+            causes[f"selftest:{run.subject}"] = None if run.verdict == "ok" else cause
     return causes
 
 

@@ -1,5 +1,5 @@
 """Checks behind doctor, status, self-check, reconcile and log scan.
 
-Their type and runner are in loaders.engine.check, because sources have checks too; their printer is
+Their type and runner are in loaders.check, because sources have checks too; their printer is
 loaders.cli.checks.
 """

@@ -1,30 +1,39 @@
-"""Checks of the doctor: files and folders of the settings exist and can be used."""
+"""Checks of this machine: settings, and the files and folders that they name."""
 
 import os
 from collections.abc import Iterator
-from functools import partial
+from datetime import timedelta
 from pathlib import Path
 
-from loaders.engine.check import Check, run_checks
+from loaders import sources
+from loaders.check import Check, failed
 from loaders.settings import Settings
+from loaders.trading_time import format_time
 from loaders.warehouse import profiles
 from loaders.warehouse.disks import existing_parent, list_disks
 from loaders.warehouse.embedded.places import server_account
+from orchestration.checks.place import Place
+from orchestration.checks.settings import is_of_demo
 from quotemill.errors import SettingsError
 from quotemill.warehouse.dbt_project import find_project
-from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
+BACKUP_AGE = timedelta(days=10)  # one a week, and three days for a machine that was off
+SHOWN = 5  # damaged backups in a message
 
-def check(settings: Settings, warehouse: Warehouse | None) -> Iterator[Check]:
-    yield from run_checks(
-        [
-            ("home", partial(_check_home, settings)),
-            ("profile", partial(_check_profile, settings)),
-            ("disk", partial(_check_disks, settings)),
-            ("archive", partial(_check_archive, settings, warehouse)),
-        ]
-    )
+
+def check_settings(place: Place) -> Iterator[Check]:
+    settings = place.settings
+    ready, missing = sources.configured(settings)
+    if not ready and is_of_demo(settings.home):
+        text = "the home of a demo, whose simulated service ran while it was loaded"
+        yield Check("settings", "ok", text, "`quotemill demo` loads again")
+    elif not ready:
+        text = f"no source is configured: {'; '.join(missing.values())}"
+        hint = sources.describe_start(settings, "quotemill run")
+        yield failed("settings", SettingsError(text, hint=hint))
+    else:
+        yield Check("settings", "ok", f"home {settings.home} ({settings.origin('home')})")
 
 
 def require_writable(settings: Settings, folder: Path, setting: str) -> None:
@@ -45,8 +54,9 @@ def _existing_parent(folder: Path, hint: str) -> Path:
         raise SettingsError(f"{folder} cannot be written", hint=hint) from None
 
 
-def _check_home(settings: Settings) -> Iterator[Check]:
+def check_home(place: Place) -> Iterator[Check]:
     """Check that loads can stage, log and lock below the home, and other users cannot enter it."""
+    settings = place.settings
     for folder in (settings.home, settings.home / "logs"):
         hint = "make its user the one who runs this, or set QUOTEMILL_HOME"
         parent = _existing_parent(folder, hint)
@@ -60,8 +70,8 @@ def _check_home(settings: Settings) -> Iterator[Check]:
         yield Check("home", "warn", f"other users may enter {home} and read its files", fix)
 
 
-def _check_profile(settings: Settings) -> tuple[Check, ...]:
-    path = find_project().profiles(settings.home) / "profiles.yml"
+def check_profile(place: Place) -> tuple[Check, ...]:
+    path = find_project().profiles(place.settings.home) / "profiles.yml"
     if path.exists() and not profiles.is_ours(path):
         raise SettingsError(
             f"{path} was not written by quotemill, and loads refuse to replace it",
@@ -70,23 +80,16 @@ def _check_profile(settings: Settings) -> tuple[Check, ...]:
     return ()
 
 
-def _check_disks(settings: Settings) -> Iterator[Check]:
-    for disk in list_disks(settings):
-        text = f"{disk.free / 2**30:,.1f} GiB free at {disk.folder}, {disk.used_share:.0%} used"
-        if disk.is_short(settings.alerts.disk_percent):
-            fix = (
-                f"free some space: `du -h -d 2 {disk.folder}` names the largest folders; "
-                "or move what lies there (QUOTEMILL_HOME, ib.archive_folder, backup_folder)"
-            )
-            yield Check("disk", "warn", text, fix)
-        else:
-            yield Check("disk", "ok", text)
+def check_disks(place: Place) -> Iterator[Check]:
+    limit = place.settings.alerts.disk_percent
+    return (disk.check(limit) for disk in list_disks(place.settings))
 
 
-def _check_archive(settings: Settings, warehouse: Warehouse | None) -> tuple[Check, ...]:
+def check_archive(place: Place) -> tuple[Check, ...]:
     """Check that an archive can be written, and that a used one is ours and has its newest file."""
     from orchestration.archive.folder import archive_folder, archive_root  # they import pyarrow
 
+    settings, warehouse = place.settings, place.warehouse
     require_writable(settings, archive_root(settings), "ib.archive_folder")
     if warehouse is None:
         return ()
@@ -110,3 +113,30 @@ def _check_archive(settings: Settings, warehouse: Warehouse | None) -> tuple[Che
             "`quotemill archive --check` names everything that is lost",
         )
     return ()
+
+
+def check_backups(place: Place) -> Iterator[Check]:
+    from orchestration.backup import folder as backups
+
+    root = backups.backup_root(place.settings)
+    with backups.usable(root):
+        backups.check_place(root, place.settings.home)
+        stored, damaged = backups.scan(root)
+    require_writable(place.settings, root, "backup_folder")
+    if damaged:
+        fix = "quotemill backup; then remove what is damaged"
+        yield Check("backup", "warn", "; ".join(damaged[:SHOWN]), fix)
+    elif not stored:
+        fix = "quotemill backup" if place.warehouse is not None else ""  # yet nothing to back up
+        yield Check("backup", "ok", f"none in {root}", fix)
+    else:
+        made = stored[-1].made_at
+        newest = format_time(made, timespec="minutes")
+        text = f"{len(stored)} in {root}, the newest of {newest}"
+        is_old = place.now - made > BACKUP_AGE
+        yield Check(
+            "backup",
+            "warn" if is_old else "ok",
+            text,
+            fix="quotemill backup" if is_old else "",
+        )

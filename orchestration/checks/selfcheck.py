@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders.engine.check import Check
+from loaders.check import Check
 from loaders.ib.contracts import universe
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import at_new_york
@@ -27,9 +27,9 @@ from quotemill.warehouse.postgres import Warehouse
 
 PASS, FAIL, PENDING = "PASS", "FAIL", "PENDING"
 _LOGS = ("ib", "dbt", "-")  # of the loads, of the builds, of what ended before it had a source
-WORDS = {"ok": PASS, "fail": FAIL, "unknown": PENDING}
+WORDS = {"ok": PASS, "warn": FAIL, "fail": FAIL, "unknown": PENDING}
 # by verdicts of qa.qa_option_day
-_STATUSES = {word.lower(): status for status, word in WORDS.items()}
+_VERDICTS = {"pass": "ok", "fail": "fail", "pending": "unknown"}
 _FIGURES = {
     "coverage": ("slot_coverage", "covered_slot_count", "slot_count", "uncovered_slots"),
     "delayed": ("delayed_share", "delayed_count", "data_count"),
@@ -107,10 +107,13 @@ class Selfcheck:
     @property
     def status(self) -> str:
         """FAIL if a check fails or no symbol has any, else PENDING, else PASS."""
-        statuses = {check.status for check in self.checks}
-        if not any(check.subject for check in self.checks):
-            statuses.add("fail")
-        return next(WORDS[status] for status in ("fail", "unknown", "ok") if status in statuses)
+        if self.failed or not any(check.subject for check in self.checks):
+            return FAIL
+        return PENDING if any(check.verdict == "unknown" for check in self.checks) else PASS
+
+    @property
+    def failed(self) -> list[Check]:
+        return [check for check in self.checks if WORDS[check.verdict] == FAIL]
 
     def keep_figures(self) -> "Selfcheck":
         """The same with the figures of qa.qa_option_day alone."""
@@ -118,10 +121,10 @@ class Selfcheck:
 
     def as_json(self) -> dict[str, Any]:
         checks = [
-            {
-                "name": check.name,
+            check.as_json()
+            | {
                 "symbol": check.subject,
-                "status": WORDS[check.status],
+                "status": WORDS[check.verdict],
                 "figures": check.figures,
             }
             for check in self.checks
@@ -257,7 +260,7 @@ def _read_verdicts(
     checks = [
         Check(
             name,
-            _STATUSES[row[f"{name}_verdict"]],
+            _VERDICTS[row[f"{name}_verdict"]],
             subject=row["symbol"],
             figures={figure: row[figure] for figure in figures},
         )

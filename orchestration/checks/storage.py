@@ -1,45 +1,29 @@
 """Daily checks of storage: disk, archive and retention of option chains."""
 
-import shutil
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from loaders.engine.check import Check
+from loaders.check import Check
 from loaders.settings import Settings
-from loaders.warehouse.disks import existing_parent
+from loaders.warehouse.disks import list_disks
 from orchestration.archive.compaction import TARGET_BYTES
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
 VIEW = "chain_intraday"
-LEAST_SHARE, ENOUGH = 0.2, 100 * 2**30  # free on a disk: share, or bytes
 SLACK = timedelta(days=7)  # a weekly job may not be due until tomorrow
 
 
 def check(
     conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, as_of: datetime
 ) -> Iterator[Check]:
-    """Check the disk, and archive and retention where the archive is used."""
-    yield check_disk(settings.home)
+    """Check the disks, and archive and retention where the archive is used."""
+    yield from (disk.check(settings.alerts.disk_percent) for disk in list_disks(settings))
     if has_relation(conn, "ops.archive_partitions"):
         yield from _check_archive(conn, warehouse, settings, as_of)
-
-
-def check_disk(folder: Path) -> Check:
-    """Check the disk; fails if less than a fifth and less than 100 GiB are free."""
-    parent = existing_parent(folder)
-    usage = shutil.disk_usage(parent)
-    share = usage.free / usage.total
-    figures = {
-        "folder": str(parent),
-        "free_gib": round(usage.free / 2**30, 1),
-        "free_share": round(share, 3),
-    }
-    return _make_check("disk", share >= LEAST_SHARE or usage.free >= ENOUGH, figures)
 
 
 def _check_archive(

@@ -1,63 +1,79 @@
-"""Checks of the doctor in a used warehouse: failures, locks, and server settings."""
+"""Checks of the warehouse: whether it can be used, failures, locks, and server settings."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import timedelta
 
 import psycopg
 
-from loaders.engine import job_list
-from loaders.engine.check import Check, run_checks
-from loaders.settings import Settings
-from loaders.warehouse import migration_files
-from orchestration.checks import status
+from loaders.check import Check, failed
+from loaders.sources import landed_tables
+from loaders.trading_time import format_time
+from loaders.warehouse import editions, migrate, migration_files
+from loaders.warehouse.ownership import foreign_relations, privileges
+from orchestration.checks.place import Place, in_warehouse
 from quotemill.errors import SettingsError
-from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
 LONG_HELD = timedelta(days=1)
+CLOCK_SKEW = timedelta(minutes=2)
+SHOWN = 5  # relations in a message
 OTHERS = 5  # connections that a build opens besides those of our readers
 
 
-def check(
-    settings: Settings, warehouse: Warehouse, now: datetime, as_of: datetime | None = None
-) -> Iterator[Check]:
-    with warehouse.connect(autocommit=True) as conn:
-        yield from run_checks(
-            [
-                ("version", partial(_check_version, conn)),
-                ("server", partial(_check_writable, conn)),
-                ("connections", partial(_check_connections, conn, warehouse)),
-                ("locks", partial(_check_locks, conn, now)),
-                ("policies", partial(_check_policies, conn)),
-                ("status", partial(_check_status, conn, settings, warehouse, as_of)),
-            ]
-        )
+def check_place(place: Place) -> Iterator[Check]:
+    if place.away:
+        yield failed("warehouse", place.away)
+    elif place.warehouse:
+        text = f"{place.warehouse.label} ({place.warehouse.origin})"
+        yield Check("warehouse", "ok", text)
+    else:
+        home = place.settings.home
+        text = f"none yet: the first load creates an embedded PostgreSQL in {home}"
+        yield Check("warehouse", "ok", text)
 
 
-def check_usable(warehouse: Warehouse) -> Iterator[Check]:
-    """Check that this version can use the server, and write to it."""
-    with warehouse.connect(autocommit=True) as conn:
-        yield from _check_version(conn)
-        yield from _check_writable(conn)
+@in_warehouse
+def check_server(place: Place, conn: psycopg.Connection) -> Iterator[Check]:
+    """Version, edition, what is not ours, privileges, clock."""
+    warehouse, tables = place.require_warehouse(), landed_tables()
+    [(clock, version)] = conn.execute("select clock_timestamp(), version()")
+    yield Check("server", "ok", f"{version.split(' on ')[0]}, {editions.describe(conn)}")
+    for name, text, fix in editions.list_unconverted(conn, tables):
+        yield Check(name, "ok", text, fix)
+    foreign = foreign_relations(conn, migrate.schemas(warehouse, tables))
+    for schema, relations in foreign.items():
+        listed = ", ".join(relations[:SHOWN])
+        hint = "QUOTEMILL_MARKET_SCHEMA or QUOTEMILL_WAREHOUSE_URL chooses another place"
+        yield failed("ownership", SettingsError(f"{schema} is not ours: {listed}", hint=hint))
+    if others := migrate.other_market_schemas(conn, warehouse, tables):
+        names = ", ".join(others)
+        text = f"of another market schema, or left from an earlier name of it: {names}"
+        fix = f"if nobody reads them: quotemill warehouse psql -c 'drop schema {names} cascade'"
+        yield Check("schemas", "ok", text, fix)
+    needed = privileges(conn, warehouse.reader_role)
+    for privilege in needed:
+        if not privilege.held:
+            missing = SettingsError(f"missing: {privilege.name}", hint=privilege.fix)
+            yield failed("privileges", missing)
+    if all(privilege.held for privilege in needed):
+        yield Check("privileges", "ok", "everything that loads and builds need")
+    skew = abs(clock - place.now)
+    if skew > CLOCK_SKEW:
+        text = f"this machine and the warehouse differ by {skew}"
+        yield Check("clock", "warn", text, "set both by NTP")
+    else:
+        yield Check("clock", "ok", format_time(place.now, timespec="minutes"))
 
 
-def _check_status(
-    conn: psycopg.Connection, settings: Settings, warehouse: Warehouse, as_of: datetime | None
-) -> Iterator[Check]:
-    """Problems of loads, builds and data, each with its fix."""
-    at = as_of.isoformat() if as_of else None
-    yield from status.read_status(warehouse, as_of=at, fixes=settings).problems
-    yield from status.list_never_loaded(settings, job_list.newest_jobs(conn))
-
-
-def _check_version(conn: psycopg.Connection) -> Iterator[Check]:
+@in_warehouse
+def check_version(_: Place, conn: psycopg.Connection) -> Iterator[Check]:
     if newer := migration_files.newer(migration_files.applied(conn)):
         text = f"the warehouse was used by a newer quotemill: it has {', '.join(newer)}"
         yield Check("version", "warn", text, "install that version of quotemill, or a newer one")
 
 
-def _check_writable(conn: psycopg.Connection) -> tuple[Check, ...]:
+@in_warehouse
+def check_writable(_: Place, conn: psycopg.Connection) -> Iterator[Check]:
     [(standby, read_only, role)] = conn.execute(
         "select pg_is_in_recovery(), current_setting('default_transaction_read_only')::boolean, "
         "quote_ident(current_user)"
@@ -67,15 +83,17 @@ def _check_writable(conn: psycopg.Connection) -> tuple[Check, ...]:
         hint = "name the primary server in QUOTEMILL_WAREHOUSE_URL"
         if not standby:
             hint += f", or: alter role {role} set default_transaction_read_only = off"
-        raise SettingsError(f"the server {why}: nothing can be written", hint=hint)
-    return ()
+        error = SettingsError(f"the server {why}: nothing can be written", hint=hint)
+        yield failed("server", error)
 
 
-def _check_connections(conn: psycopg.Connection, warehouse: Warehouse) -> Iterator[Check]:
+@in_warehouse
+def check_connections(place: Place, conn: psycopg.Connection) -> Iterator[Check]:
     [(most, reserved)] = conn.execute(
         "select current_setting('max_connections')::int, "
         "current_setting('superuser_reserved_connections')::int"
     )
+    warehouse = place.require_warehouse()
     needed = warehouse.pool_size + warehouse.max_overflow + OTHERS
     if needed > most - reserved:
         text = f"one command may open {needed} connections, the server allows {most - reserved}"
@@ -83,12 +101,13 @@ def _check_connections(conn: psycopg.Connection, warehouse: Warehouse) -> Iterat
         yield Check("connections", "warn", text, fix)
 
 
-def _check_locks(conn: psycopg.Connection, now: datetime) -> Iterator[Check]:
+@in_warehouse
+def check_locks(place: Place, conn: psycopg.Connection) -> Iterator[Check]:
     sessions = conn.execute(
         "select pid, application_name, backend_start from pg_stat_activity "
         "where datname = current_database() and application_name like 'quotemill%%lock%%' "
         "and backend_start < %s order by backend_start",
-        (now - LONG_HELD,),
+        (place.now - LONG_HELD,),
     )
     for pid, name, since in sessions:
         text = f"{name} is held since {since:%Y-%m-%d %H:%M} by server process {pid}"
@@ -99,7 +118,8 @@ def _check_locks(conn: psycopg.Connection, now: datetime) -> Iterator[Check]:
         yield Check("locks", "warn", text, fix)
 
 
-def _check_policies(conn: psycopg.Connection) -> Iterator[Check]:
+@in_warehouse
+def check_policies(_: Place, conn: psycopg.Connection) -> Iterator[Check]:
     """Warn about failed jobs of TimescaleDB on our tables: compression, refreshes."""
     if not has_relation(conn, "timescaledb_information.job_stats"):
         return

@@ -1,18 +1,20 @@
 """`quotemill status`, `quotemill findings` and `quotemill doctor`."""
 
 import sys
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
 
 from loaders import sources
+from loaders.check import Check
 from loaders.cli import jobs, shell
 from loaders.cli.checks import print_checks
 from loaders.cli.shell import JsonFlag
 from loaders.settings import load_settings
 from loaders.trading_time import format_time
 from loaders.warehouse.migration_files import find_current_warehouse, keep_current_warehouse
-from quotemill.errors import UsageError, most_severe
+from quotemill.errors import QuotemillError, UsageError, most_severe
 
 FreshnessAt = Annotated[
     str | None, typer.Option("--as-of", help="Evaluate freshness as of this time.")
@@ -36,9 +38,10 @@ def status_command(
     at = shell.parse_time(as_of)
     settings = load_settings()
     with keep_current_warehouse(settings) as warehouse:
-        shown = status.read_status(warehouse, limit, at.isoformat() if at else None, settings)
+        shown = status.read_status(settings, warehouse, limit, at)
     if json:
         shell.print_json(shown.as_json() | jobs.describe_place(settings))
+        _raise_broken(shown.problems)
         return
     jobs.print_place(settings, shown.loads["warehouse"])
     if shown.timescale is not None:
@@ -67,6 +70,13 @@ def status_command(
     if shown.ticks is not None:
         print(f"ticks in {shown.ticks}")
     jobs.print_failures(shown.loads)
+    _raise_broken(shown.problems)
+
+
+def _raise_broken(problems: Iterable[Check]) -> None:
+    """Exit by an internal error if a check broke; problems themselves are what is asked for."""
+    if any(check.exit_code == QuotemillError.exit_code for check in problems):
+        raise typer.Exit(QuotemillError.exit_code)
 
 
 def _describe_build(build: dict[str, Any]) -> str:
@@ -161,8 +171,8 @@ def doctor_command(as_of: FreshnessAt = None, json: JsonFlag = False) -> None:
 
     Example: quotemill doctor
     """
-    from orchestration.checks import doctor
+    from orchestration.checks import gather
 
-    checks = doctor.examine(load_settings(), as_of=shell.parse_time(as_of))
+    checks = gather.examine(load_settings(), as_of=shell.parse_time(as_of))
     print_checks(checks, json=json)
     raise typer.Exit(most_severe(check.exit_code for check in checks))

@@ -7,11 +7,12 @@ import typer
 
 from loaders import loads
 from loaders.cli import shell
+from loaders.cli.checks import print_checks
 from loaders.cli.shell import JsonFlag
 from loaders.settings import load_settings
 from orchestration.run import build as builds
 from orchestration.run import build_record, manifest
-from quotemill.errors import DataQualityError, UsageError
+from quotemill.errors import UsageError, most_severe
 
 app = typer.Typer(help="The result of each completed build, as files.", no_args_is_help=True)
 
@@ -66,15 +67,16 @@ def check_command(
     path = (
         manifest.locate(settings, warehouse, file) if file else manifest.newest(settings, warehouse)
     )
-    comparison = manifest.check(settings, warehouse, path)
+    checks = manifest.check(settings, warehouse, path)
     if json:
-        shell.print_json(comparison.as_json())
+        document = {
+            "path": str(path),
+            "checks": [check.as_json() for check in checks],
+            "sources": list(dict.fromkeys(c.name for c in checks if c.name != "previous")),
+            "differences": [check.sentence for check in checks if check.verdict == "fail"],
+        }
+        shell.print_json(document)
     else:
-        for line in comparison.differences:
-            print(line)
-        print(f"{comparison.path}: {len(comparison.differences)} differences")
-    if comparison.differences:
-        raise DataQualityError(
-            f"{len(comparison.differences)} differences from the manifest",
-            hint="`loaders verify tq` says whether ticks and index still agree",
-        )
+        print(path)
+        print_checks(checks)
+    raise typer.Exit(most_severe(check.exit_code for check in checks))

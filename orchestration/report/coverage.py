@@ -5,7 +5,7 @@ from datetime import date, datetime
 import psycopg
 
 from loaders import sources
-from loaders.engine.check import Check
+from loaders.check import Check
 from loaders.engine.coverage import Period
 from loaders.settings import Settings
 from orchestration.checks.status import Status
@@ -48,5 +48,7 @@ def grids(
             if conn.closed:
                 raise
             text = f"coverage of {name} cannot be read: {' '.join(str(error).split())}"
-            state.problems.append(Check("report", "warn", text, "quotemill findings"))
+            state.problems.append(
+                Check("coverage", "warn", text, "quotemill findings", subject=name)
+            )
     return [filled_grid for filled_grid in filled if filled_grid.wanted]

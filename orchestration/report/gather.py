@@ -62,8 +62,7 @@ def gather(
     still shows what it holds. `listed`: the findings, where a run has just read them.
     """
     now = (as_of or datetime.now(UTC)).astimezone(UTC)
-    judged_at = as_of.isoformat() if as_of else None
-    state = status.read_status(warehouse, 5, judged_at, settings, with_findings=listed is None)
+    state = status.read_status(settings, warehouse, 5, as_of, with_findings=listed is None)
     newest = max((row["last_date"] for row in state.freshness if row["last_date"]), default=None)
     until = now.date() if newest is None or since else min(newest, now.date())
     since = since or until - YEAR

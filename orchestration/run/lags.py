@@ -30,6 +30,10 @@ class Lag:
     late: str = ""
     loaded_at: datetime | None = None  # wholly, up to the newest day, by the clock of the load
 
+    def __str__(self) -> str:
+        ends = f"ends {self.last_date}" if self.last_date else "has no row"
+        return f"{self.dataset} {ends}, expected {self.expected_date}"
+
     @property
     def has_ended(self) -> bool:
         """Whether the source was asked for newer days, after the first of them, and has none."""

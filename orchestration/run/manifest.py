@@ -7,37 +7,24 @@ a chain of files shows whether one was changed or is missing. Build 12 wrote `bu
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from loaders import sources
+from loaders.check import Check, run_checks
 from loaders.files import whole_file
 from loaders.settings import Settings
-from quotemill.errors import UsageError
+from quotemill.errors import DataQualityError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 
 KIND = "quotemill manifest"
 VERSION = 1
+VERIFY = "loaders verify tq"  # compares ticks with their index
 UNCHECKED = "made_with"  # key of facts that are stored but not checked
 NAME = re.compile(r"build-(\d+)(?:-(\d+))?\.json")
-
-
-@dataclass(frozen=True)
-class Check:
-    """A checked manifest.
-
-    `differences` say what is not as in the manifest; empty if nothing differs.
-    """
-
-    path: str
-    sources: tuple[str, ...]
-    differences: tuple[str, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def manifest_folder(settings: Settings, warehouse: Warehouse) -> Path:
@@ -121,24 +108,36 @@ def _write(folder: Path, build_id: int, number: int, facts: dict[str, Any]) -> P
     return path
 
 
-def check(settings: Settings, warehouse: Warehouse, path: Path) -> Check:
+def check(settings: Settings, warehouse: Warehouse, path: Path) -> list[Check]:
     """Compare a manifest with what is stored now for its days.
 
-    Also checks the file before it. Raises UsageError for a file that is not a manifest.
+    Each difference of a source is a failed check; so is a change of the file before it. Raises
+    UsageError for a file that is not a manifest.
     """
     document = _read(path)
-    differences: list[str] = []
-    for name, facts in document["sources"].items():
+
+    def check_source(name: str, facts: Mapping[str, Any]) -> Iterator[Check]:
         current = sources.find(name).insight.facts(settings, warehouse, facts)
-        differences += _compare(name, _checked_part(facts), _checked_part(current))
-    previous = document["previous"]
-    if previous:
-        before = path.parent / previous["file"]
-        if not before.is_file():
-            differences.append(f"previous: {previous['file']} is not there")
-        elif whole_file.hash_file(before) != previous["sha256"]:
-            differences.append(f"previous: {previous['file']} was changed")
-    return Check(str(path), tuple(document["sources"]), tuple(differences))
+        yield from _judge(name, _compare(name, _checked_part(facts), _checked_part(current)))
+
+    own = [(name, partial(check_source, name, it)) for name, it in document["sources"].items()]
+    before = partial(_judge, "previous", _check_previous(path, document["previous"]))
+    return list(run_checks([*own, ("previous", before)] if document["previous"] else own))
+
+
+def _judge(name: str, differences: Iterable[str]) -> list[Check]:
+    """A failed check for each difference; else one that passes."""
+    code = DataQualityError.exit_code
+    failures = [Check(name, "fail", text, VERIFY, exit_code=code) for text in differences]
+    return failures or [Check(name, "ok", "as in the manifest")]
+
+
+def _check_previous(path: Path, previous: Mapping[str, str]) -> Iterator[str]:
+    before = path.parent / previous["file"]
+    if not before.is_file():
+        yield f"previous: {previous['file']} is not there"
+    elif whole_file.hash_file(before) != previous["sha256"]:
+        yield f"previous: {previous['file']} was changed"
 
 
 def _checked_sources(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def test_a_check_shows_what_the_account_may_read(place: Place, gateway: IbSandbo
     done = place.inside("loaders", "check", "ib")
     assert done.returncode == 0, done.stderr
     account = "serves live data of AAPL and live data of its options to client 101"
-    assert (account in done.stdout, "warning" in done.stdout) == (True, False)
+    assert (account in done.stdout, "warn" in done.stdout) == (True, False)
     # the stock is permitted, its options are not
     seen = json.loads(place.inside("loaders", "check", "ib", "--json").stdout)
     rule = gateway.faults.add(f"error:code=354:conid={seen['option_conid']}")
@@ -125,14 +125,14 @@ def test_a_check_shows_what_the_account_may_read(place: Place, gateway: IbSandbo
     gateway.faults.remove(rule)
     assert done.returncode == 0
     assert "serves live data of AAPL and no data of its options" in done.stdout
-    assert "warning  ib  no data of AAPL  26" in done.stdout
+    assert "warn  service  no data of AAPL  26" in done.stdout
     assert "Requested market data is not subscribed" in done.stdout
-    assert "warning  ib  options need a market data subscription of their own" in done.stdout
+    assert "warn  service  options need a market data subscription of their own" in done.stdout
     rule = gateway.faults.add("permission:code=354")
     done = place.inside("loaders", "check", "ib")
     gateway.faults.remove(rule)
     assert done.returncode == 0
-    assert "warning  ib  no data of AAPL came" in done.stdout
+    assert "warn  service  no data of AAPL came" in done.stdout
 
 
 @pytest.mark.parametrize(

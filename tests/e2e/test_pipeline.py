@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from loaders.engine.request import LoadRequest
 from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.postgres import open_warehouse
-from orchestration.checks import doctor, status
+from orchestration.checks import gather, status
 from orchestration.cli.touch import touch_command
 from orchestration.run import build, stages
 from orchestration.run.dbt_commands import run_dbt
@@ -155,7 +155,9 @@ def test_new_errors_end_a_run_with_5_and_open_ones_do_not(
     standing = run(market_bench)
     assert standing.judgement is not None
     assert (standing.exit_code, standing.judgement.counts["error"]) == (0, 1)
-    listed = status.read_status(open_warehouse(market_bench.settings)).findings
+    listed = status.read_status(
+        market_bench.settings, open_warehouse(market_bench.settings)
+    ).findings
     assert [f.state for f in listed if f.severity == "error"] == ["standing"]
 
     market_bench.execute(spoil)
@@ -201,7 +203,7 @@ def test_another_name_of_the_schema_is_built_though_nothing_was_written(
     assert market_bench.rows(query) == [(DAYS[-2],)]
 
     def left_over() -> dict[str, str]:
-        checks = doctor.examine(market_bench.settings)
+        checks = gather.examine(market_bench.settings)
         return {check.name: check.fix.split("'")[1] for check in checks if check.name == "schemas"}
 
     # the earlier name's tables stay until somebody drops them
@@ -336,7 +338,7 @@ def test_a_second_market_schema_is_built_and_judged_by_tables_of_its_own(
         "table market.kline_daily_qfq order by 1, 2"
     )
     market_bench.execute("drop schema qa cascade")
-    assert len(status.read_status(warehouse).freshness) > 1
+    assert len(status.read_status(market_bench.settings, warehouse).freshness) > 1
     assert build.build(settings, warehouse, Silent, only_touched=True) is None
     ours = open_warehouse(market_bench.settings)
     remade = build.build(market_bench.settings, ours, Silent, only_touched=True)
@@ -351,7 +353,9 @@ def test_without_a_source_of_actions_status_and_findings_say_so(
     with opened(warehouse_dsn, tmp_path, corporate_actions=None) as made:
         result = run(made)
         shown = status.read_status(
-            open_warehouse(made.settings), as_of=f"{DAYS[-1]}T20:00:00+08:00"
+            made.settings,
+            open_warehouse(made.settings),
+            as_of=datetime.fromisoformat(f"{DAYS[-1]}T20:00:00+08:00"),
         )
 
         assert result.exit_code == 0
@@ -360,4 +364,4 @@ def test_without_a_source_of_actions_status_and_findings_say_so(
         )
         assert result.unadjusted == why[0]
         first = shown.problems[0]
-        assert f"{first.text}: {first.fix}" == why[0]
+        assert f"{first.sentence}: {first.fix}" == why[0]

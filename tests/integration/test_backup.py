@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from loaders.check import Check
 from loaders.engine.progress import Silent
 from loaders.settings import Settings
 from loaders.sources import landed_tables
@@ -25,7 +26,8 @@ from orchestration.backup import dump_restore
 from orchestration.backup import folder as folders
 from orchestration.backup.restore import restore
 from orchestration.backup.write import BackupResult, back_up
-from orchestration.checks import doctor
+from orchestration.checks import gather
+from orchestration.checks.folders import BACKUP_AGE
 from orchestration.run.build_record import build_lock
 from quotemill.errors import (
     LockHeldError,
@@ -236,8 +238,8 @@ def test_a_damaged_backup_is_named_and_blocks_nothing(bench: Bench) -> None:
     listed = place.inside("quotemill", "backup", "list")
     assert (listed.returncode, listed.stdout.split()[0]) == (0, newest.backup.name)
     assert re.search(f"warning: {damaged.path}/backup.json .*damaged", listed.stderr)
-    [check] = [c for c in doctor.examine(bench.settings) if c.name == "backup"]
-    assert check.status == "warn"
+    [check] = [c for c in gather.examine(bench.settings) if c.name == "backup"]
+    assert check.verdict == "warn"
 
 
 def test_nothing_is_written_below_an_unmounted_disk(bench: Bench, tmp_path: Path) -> None:
@@ -263,8 +265,8 @@ def test_an_empty_folder_that_held_backups_gets_none(
             bench.back_up(folder=root)
         assert list(mount.iterdir()) == []
     there = bench.settings.model_copy(update={"backup_folder": root})
-    [check] = [c for c in doctor.examine(there) if c.name == "backup"]
-    assert (check.status, check.text) == ("fail", str(refused.value))
+    [check] = [c for c in gather.examine(there) if c.name == "backup"]
+    assert (check.verdict, check.sentence) == ("fail", str(refused.value))
     # a new disk
     command = refused.value.hint.partition("a new one: ")[2]
     subprocess.run(["sh", "-c", command], check=True)
@@ -322,15 +324,15 @@ def test_the_backup_commands_create_list_verify_and_restore(bench: Bench, tmp_pa
 
 
 def test_doctor_warns_of_an_old_backup(bench: Bench) -> None:
-    def check(now: datetime) -> doctor.Check:
-        [result] = [c for c in doctor.examine(bench.settings, now) if c.name == "backup"]
+    def check(now: datetime) -> Check:
+        [result] = [c for c in gather.examine(bench.settings, now) if c.name == "backup"]
         return result
 
     now = datetime.now(UTC)
-    assert (check(now).status, check(now).fix) == ("ok", "quotemill backup")
+    assert (check(now).verdict, check(now).fix) == ("ok", "quotemill backup")
     bench.back_up()
-    assert check(now).status == "ok"
-    assert check(now + 2 * doctor.BACKUP_AGE).status == "warn"
+    assert check(now).verdict == "ok"
+    assert check(now + 2 * BACKUP_AGE).verdict == "warn"
 
 
 def test_no_file_of_a_backup_has_a_secret(open_bench: Callable[..., Bench]) -> None:

@@ -10,24 +10,31 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from loaders.engine.check import Check, describe_service
+from loaders import sources
+from loaders.check import Check, describe_service
 from loaders.settings import Settings, load_settings
-from loaders.sources import find, landed_tables
+from loaders.sources import landed_tables
 from loaders.warehouse import migrate
 from loaders.warehouse.postgres import open_warehouse
-from orchestration.checks import doctor, folders
-from orchestration.checks import warehouse as warehouse_checks
+from orchestration.checks import gather
+from orchestration.checks.place import Place
 from orchestration.schedule import jobs, ledger
 from orchestration.schedule.settings import JobSettings
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
 
 NOW = datetime.now(UTC)
+SERVER = ("server", "version", "writable", "connections", "locks", "policies")
+FAILED_LOAD = (
+    "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
+    "as_of, started_at, finished_at) "
+    "values ('ib', 'ib', 'incremental', 'failed', '', '{}', now(), now(), now())"
+)
 
 
 @pytest.fixture
 def settings(warehouse_dsn: str, tmp_path: Path) -> Settings:
-    return settings_at(warehouse_dsn, tmp_path, tq={"account": "somebody"})
+    return settings_at(warehouse_dsn, tmp_path, tq={"account": "somebody", "password": "some"})
 
 
 @pytest.fixture
@@ -40,12 +47,11 @@ def warehouse(settings: Settings) -> Warehouse:
 def find_problems(
     settings: Settings, warehouse: Warehouse, now: datetime = NOW
 ) -> dict[str, Check]:
-    checks = [
-        *warehouse_checks.check(settings, warehouse, now),
-        *find("tq").insight.doctor(settings, warehouse, now),
-    ]
+    checks = gather.gather(Place(settings, warehouse, now), (*SERVER, *gather.RECORDS, "files"))
     # without the problem of every warehouse here: nothing was loaded
-    return {c.name: c for c in checks if c.text != "nothing was loaded yet"}
+    return {
+        c.name: c for c in checks if c.verdict != "ok" and c.sentence != "nothing was loaded yet"
+    }
 
 
 def test_a_new_warehouse_has_no_problems(settings: Settings, warehouse: Warehouse) -> None:
@@ -58,34 +64,37 @@ def test_a_full_disk_and_a_store_that_is_away_come_before_what_they_lead_to(
     away = settings.model_copy(update={"questdb_url": SecretStr("http://127.0.0.1:9")})
     tdx = away.tdx.model_copy(update={"base_url": "http://127.0.0.1:9"})
     away = away.model_copy(update={"tdx": tdx})
-    names = [check.name for check in doctor.examine(away, NOW)]
+    names = [check.name for check in gather.examine(away, NOW)]
     assert names.index("disk") < names.index("tick store") < names.index("service")
-    assert names.index("service") < names.index("status")
+    assert names.index("service") < names.index("load")
 
 
 def test_a_warning_of_a_service_has_no_fix_that_repeats_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warned = describe_service("it answers", ["no quote of X", "no quote of Y"], {})
-    monkeypatch.setattr(doctor.sources, "find", lambda _: SimpleNamespace(check=lambda *_: warned))
-    checks = list(doctor.check_service("tq", settings, NOW))
-    assert [(c.status, c.text, c.fix) for c in checks] == [
+    monkeypatch.setattr(sources, "find", lambda _: SimpleNamespace(check=lambda *_: warned))
+    checks = list(sources.check("tq", settings, NOW))
+    assert [(c.verdict, c.sentence, c.fix) for c in checks] == [
+        ("ok", "tq: it answers", ""),
         ("warn", "no quote of X", ""),
         ("warn", "no quote of Y", ""),
     ]
 
 
 def test_the_doctor_judges_freshness_as_of_a_time(
-    settings: Settings, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
-    asked: list[str | None] = []
-    monkeypatch.setattr(
-        warehouse_checks.status,
-        "read_status",
-        lambda _, as_of, fixes: asked.append(as_of) or SimpleNamespace(problems=[]),
+    conn.execute(FAILED_LOAD)
+    conn.execute(
+        "create schema if not exists qa; create view qa.freshness as "
+        "select 'kline_daily' as dataset, 'tdx' as source, date '2025-06-26' as last_date, "
+        "date '2025-06-27' as expected_date, "
+        "current_setting('quotemill.as_of', true) is not null as is_stale, 1 as lag_trading_days"
     )
-    doctor.examine(settings, NOW, as_of=datetime(2025, 6, 30, 10, tzinfo=UTC))
-    assert asked == ["2025-06-30T10:00:00+00:00"]
+    for as_of, is_stale in ((datetime(2025, 6, 30, 10, tzinfo=UTC), True), (None, False)):
+        checks = gather.examine(settings, NOW, as_of=as_of, names=["freshness"])
+        assert [check.subject for check in checks] == ["kline_daily"] * is_stale
 
 
 def test_a_warehouse_of_a_newer_version_is_reported(
@@ -93,7 +102,7 @@ def test_a_warehouse_of_a_newer_version_is_reported(
 ) -> None:
     conn.execute("insert into ops.schema_migrations (name) values ('9999_later.sql')")
     check = find_problems(settings, warehouse)["version"]
-    assert "9999_later.sql" in check.text
+    assert "9999_later.sql" in check.sentence
     assert check.fix == "install that version of quotemill, or a newer one"
 
 
@@ -104,7 +113,7 @@ def test_a_read_only_server_is_reported(
         f'alter database "{conn.info.dbname}" set default_transaction_read_only = on'.encode()
     )
     check = find_problems(settings, warehouse)["server"]
-    assert (check.status, check.exit_code) == ("fail", 3)
+    assert (check.verdict, check.exit_code) == ("fail", 3)
 
 
 def test_folders_are_checked_before_there_is_a_warehouse(
@@ -115,8 +124,8 @@ def test_folders_are_checked_before_there_is_a_warehouse(
     def list_failures(backups: str, archive: str) -> dict[str, str]:
         given = {"HOME": tmp_path / "home", "BACKUP_FOLDER": backups, "IB__ARCHIVE_FOLDER": archive}
         made = load_settings({f"QUOTEMILL_{name}": str(value) for name, value in given.items()})
-        failures = [check for check in doctor.examine(made) if check.status == "fail"]
-        return {check.name: check.text for check in failures if check.name != "settings"}
+        failures = [check for check in gather.examine(made) if check.verdict == "fail"]
+        return {check.name: check.sentence for check in failures if check.name != "settings"}
 
     relative = list_failures("copies", "days")
     assert set(relative) == {"backup", "archive"}
@@ -144,7 +153,8 @@ def test_a_folder_above_that_may_not_be_entered_is_named(
     given = {"HOME": closed / "home", "IB__ARCHIVE_FOLDER": closed / "days"}
     settings = load_settings({f"QUOTEMILL_{name}": str(value) for name, value in given.items()})
     monkeypatch.setattr(Path, "exists", exists)
-    failures = {check.name: check.text for check in folders.check(settings, None)}
+    checks = gather.examine(settings, names=["home", "archive"])
+    failures = {check.name: check.sentence for check in checks}
     assert failures["home"] == f"{closed / 'home'} cannot be written"
     assert failures["archive"] == f"{closed / 'days'} cannot be written"
 
@@ -156,9 +166,9 @@ def test_a_job_that_cannot_be_read_hides_no_other(settings: Settings, warehouse:
     late = jobs.survey(made)[0]["late"]
     before = NOW - timedelta(days=2)
     warehouse.ask(lambda conn: ledger.register_jobs(conn, [late], before))
-    checks = [check for check in doctor.examine(made) if check.name == "schedule"]
-    texts = [check.text for check in checks]
-    assert [check.status for check in checks] == ["fail", "fail", "warn"]
+    checks = [check for check in gather.examine(made) if check.name == "schedule"]
+    texts = [check.sentence for check in checks]
+    assert [check.verdict for check in checks] == ["fail", "fail", "warn"]
     assert "schedule.a" in texts[0]
     assert "schedule.b" in texts[1]
     assert texts[2].startswith("nothing started late")
@@ -167,7 +177,7 @@ def test_a_job_that_cannot_be_read_hides_no_other(settings: Settings, warehouse:
 def test_too_many_connections_are_reported(settings: Settings, warehouse: Warehouse) -> None:
     many = replace(warehouse, max_overflow=900)
     check = find_problems(settings, many)["connections"]
-    assert "915" in check.text
+    assert "915" in check.sentence
     assert "max_connections" in check.fix
 
 
@@ -176,7 +186,7 @@ def test_a_lock_held_for_days_is_reported(settings: Settings, warehouse: Warehou
         assert find_problems(settings, warehouse) == {}
         check = find_problems(settings, warehouse, NOW + timedelta(days=2))["locks"]
         assert f"pg_terminate_backend({held.info.backend_pid})" in check.fix
-    assert "quotemill build lock" in check.text
+    assert "quotemill build lock" in check.sentence
 
 
 def test_a_self_test_is_reported_until_one_passes(
@@ -207,24 +217,16 @@ def test_a_futures_calendar_that_ends_soon_is_reported(
 def test_a_failed_load_is_reported_with_its_retry(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
-    conn.execute(
-        "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
-        "as_of, started_at, finished_at) "
-        "values ('ib', 'ib', 'incremental', 'failed', '', '{}', now(), now(), now())"
-    )
-    assert find_problems(settings, warehouse)["status"].fix.startswith(
-        ("quotemill retry", "quotemill build")
-    )
-    fixes = [c.fix for c in warehouse_checks.check(settings, warehouse, NOW)]
-    assert "quotemill retry 1" in fixes
+    conn.execute(FAILED_LOAD)
+    assert find_problems(settings, warehouse)["load"].fix == "quotemill retry 1"
 
 
 def test_a_missing_or_foreign_archive_is_reported(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     def list_failures(settings: Settings = settings) -> list[str]:
-        checks = folders.check(settings, warehouse)
-        return [c.text for c in checks if c.name == "archive" and c.status == "fail"]
+        checks = gather.gather(Place(settings, warehouse, NOW), ["archive"])
+        return [check.sentence for check in checks if check.verdict == "fail"]
 
     assert list_failures() == []
     relative = settings.ib.model_copy(update={"archive_folder": Path("copies")})
@@ -254,6 +256,6 @@ def test_a_server_without_its_programs_fails_before_the_first_load(tmp_path: Pat
         "QUOTEMILL_HOME": str(tmp_path / "home"),
     }
     settings = load_settings(environ, cwd=tmp_path)
-    checks = {check.name: check for check in doctor.examine(settings)}
-    assert checks["warehouse"].status == "fail"
-    assert "has no program initdb" in checks["warehouse"].text
+    checks = {check.name: check for check in gather.examine(settings)}
+    assert checks["warehouse"].verdict == "fail"
+    assert "has no program initdb" in checks["warehouse"].sentence

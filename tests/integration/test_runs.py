@@ -320,5 +320,5 @@ def test_a_job_of_every_five_minutes_hides_no_other_job(settings: Settings) -> N
         early = shown_runs.read_runs(conn, begun, begun + timedelta(minutes=5))
         assert (len(early.loads), len(early.runs)) == (2, 2)
         conn.commit()
-    problems = status.read_status(find_warehouse(settings)).problems
-    assert ("load 1 of tdx failed", "quotemill retry 1") in [(c.text, c.fix) for c in problems]
+    problems = status.read_status(settings, find_warehouse(settings)).problems
+    assert ("load 1 of tdx failed", "quotemill retry 1") in [(c.sentence, c.fix) for c in problems]

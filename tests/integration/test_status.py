@@ -13,9 +13,8 @@ from loaders.trading_time import format_time
 from loaders.warehouse.content import content_id
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
-from orchestration.checks import doctor, status
 from orchestration.checks import findings as wrong
-from orchestration.checks import warehouse as warehouse_checks
+from orchestration.checks import gather, status
 from orchestration.report import runs
 from orchestration.run import findings, history
 from orchestration.run.build_record import build_lock
@@ -33,11 +32,11 @@ def made(new_database: Callable[[], str], tmp_path: Path) -> Iterator[Bench]:
 
 
 def fixes(shown: status.Status) -> list[tuple[str, str]]:
-    return [(check.text, check.fix) for check in shown.problems]
+    return [(check.sentence, check.fix) for check in shown.problems]
 
 
 def test_status_of_an_empty_warehouse_says_what_to_type(made: Bench) -> None:
-    shown = status.read_status(open_warehouse(made.settings), settings=made.settings)
+    shown = status.read_status(made.settings, open_warehouse(made.settings))
 
     with open_warehouse(made.settings).connect() as conn:
         assert findings.list_findings(conn, "qa") == []
@@ -60,17 +59,24 @@ def test_a_killed_build_is_shown_as_interrupted(made: Bench) -> None:
             recorded = runs.read_runs(
                 conn, datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC)
             ).builds
-        return [build["status"] for build in (*status.read_status(warehouse).builds, *recorded)]
+        return [
+            build["status"]
+            for build in (*status.read_status(made.settings, warehouse).builds, *recorded)
+        ]
 
     with build_lock(warehouse):
         assert read_statuses() == ["running"] * 2
     assert read_statuses() == ["interrupted"] * 2
-    assert ("build 1 interrupted", "quotemill build") in fixes(status.read_status(warehouse))
+    assert ("build 1 interrupted", "quotemill build") in fixes(
+        status.read_status(made.settings, warehouse)
+    )
     with history.recorded(warehouse, "run tq"):
         made.execute(
             "insert into ops.builds (status, command, fingerprint) values ('running', '', '')"
         )
-    assert ("build 2 interrupted", "quotemill run tq") in fixes(status.read_status(warehouse))
+    assert ("build 2 interrupted", "quotemill run tq") in fixes(
+        status.read_status(made.settings, warehouse)
+    )
 
 
 def test_a_configured_source_without_loads_is_reported(made: Bench) -> None:
@@ -80,9 +86,9 @@ def test_a_configured_source_without_loads_is_reported(made: Bench) -> None:
     settings = made.settings.model_copy(update={"ib": ib})
     problem = ("nothing of ib was loaded yet", "quotemill run ib")
     for read, is_named in ((settings, True), (made.settings, False)):
-        checks = warehouse_checks.check(read, warehouse, datetime.now(UTC))
-        assert (problem in fixes(status.read_status(warehouse, settings=read))) == is_named
-        assert (problem in [(check.text, check.fix) for check in checks]) == is_named
+        checks = gather.examine(read)
+        assert (problem in fixes(status.read_status(read, warehouse))) == is_named
+        assert (problem in [(check.sentence, check.fix) for check in checks]) == is_named
 
 
 def test_status_reports_overdue_jobs_and_disabled_ones_of_stale_data(made: Bench) -> None:
@@ -92,7 +98,7 @@ def test_status_reports_overdue_jobs_and_disabled_ones_of_stale_data(made: Bench
     jobs = scheduled.read_jobs(made.settings)
 
     def list_fixes(as_of: datetime) -> list[tuple[str, str]]:
-        shown = status.read_status(warehouse, as_of=as_of.isoformat(), settings=made.settings)
+        shown = status.read_status(made.settings, warehouse, as_of=as_of)
         return [fix for fix in fixes(shown) if "tdx_daily" in fix[0]]
 
     with warehouse.connect() as conn:
@@ -131,7 +137,7 @@ def test_a_service_that_ended_is_named_in_place_of_a_run(
         f"date '2025-06-26' as last_date, date '{expected}' as expected_date, "
         f"true as is_stale, {lag} as lag_trading_days"
     )
-    shown = status.read_status(open_warehouse(made.settings), settings=made.settings)
+    shown = status.read_status(made.settings, open_warehouse(made.settings))
     [fix] = [fix for text, fix in fixes(shown) if text.startswith("kline_daily ends 2025-06-26")]
     assert fix.startswith("the service itself ends 2025-06-26: ") == is_end
     assert (fix == "quotemill run") == (not is_end)
@@ -165,17 +171,17 @@ def test_cancel_needs_a_job_while_several_sources_load(made: Bench) -> None:
 
 def test_status_without_ticks_shows_no_tick_store(made: Bench) -> None:
     made.load(codes=("sh600000",), datasets=("codes",))
-    shown = status.read_status(open_warehouse(made.settings), settings=made.settings)
+    shown = status.read_status(made.settings, open_warehouse(made.settings))
     assert (shown.ticks, shown.as_json()["tick_store"]) == (None, None)
 
 
 def test_doctor_reports_a_foreign_schema(made: Bench) -> None:
     made.execute("create schema market; create table market.positions (id int)")
 
-    checks = {check.name: check for check in doctor.examine(made.settings)}
+    checks = {check.name: check for check in gather.examine(made.settings)}
 
-    assert checks["ownership"].status == "fail"
-    assert "positions (table)" in checks["ownership"].text
+    assert checks["ownership"].verdict == "fail"
+    assert "positions (table)" in checks["ownership"].sentence
 
 
 def test_a_missing_reader_role_is_reported(made: Bench) -> None:
@@ -187,7 +193,7 @@ def test_a_missing_reader_role_is_reported(made: Bench) -> None:
 
 def test_doctor_checks_shanghai_holidays_only_with_a_source_there(made: Bench) -> None:
     def named() -> set[str]:
-        return {check.name for check in doctor.examine(made.settings)}
+        return {check.name for check in gather.examine(made.settings)}
 
     assert "horizon" in named()
     tdx = made.settings.tdx.model_copy(update={"base_url": None})

@@ -182,8 +182,8 @@ def test_a_retry_without_a_source_takes_the_only_failed_one(
     content = content_id(warehouse)
     other = jobs.start_job(warehouse, content, "b", LoadRequest("b"), "init", datetime.now(UTC))
     jobs.finish_job(warehouse, content, other, "succeeded")
-    shown = status.read_status(warehouse)
-    problems = [(check.text, check.fix) for check in shown.problems]
+    shown = status.read_status(bench.settings, warehouse)
+    problems = [(check.sentence, check.fix) for check in shown.problems]
     assert ("load 1 of toy partial", "quotemill retry 1") in [
         (x.partition(":")[0], y) for x, y in problems
     ]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from loaders.engine.check import describe_service
+from loaders.check import describe_service
 from loaders.engine.load import Load
 from loaders.engine.outcome import NOT_DUE, Outcome, Stopped
 from loaders.engine.source import Dataset, Requests, Source, Unit

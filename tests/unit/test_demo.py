@@ -12,7 +12,7 @@ import pytest
 
 from loaders.settings import Settings, load_settings
 from orchestration import demo
-from orchestration.checks import doctor
+from orchestration.checks import gather
 
 
 def test_a_demo_runs_every_stage_but_alerts_in_a_home_of_its_own(
@@ -41,9 +41,9 @@ def test_a_demo_runs_every_stage_but_alerts_in_a_home_of_its_own(
     [(settings, stages)] = calls
     assert settings.home == tmp_path / "var" / "demo"
     assert settings.warehouse_url is None
-    [first, *_] = doctor.examine(settings.model_copy(update={"tdx": load_settings({}).tdx}))
-    assert (first.status, first.exit_code) == ("ok", 0)
-    assert "demo" in first.text
+    [first, *_] = gather.examine(settings.model_copy(update={"tdx": load_settings({}).tdx}))
+    assert (first.verdict, first.exit_code) == ("ok", 0)
+    assert "demo" in first.sentence
     assert "alerts" not in stages
     assert {"load", "build", "qa"} < {*stages}
 

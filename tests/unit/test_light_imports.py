@@ -106,7 +106,7 @@ console = Console(Path(), os.environ, lambda: None, "2026-11-20T12:00+00:00")
 create_app(console)
 assert overview.gather(console)["status"].problems
 for name in ("httpx", "rich", "yaml", "pandas", "dlt", "dbt", "apprise", "pandas_market_calendars",
-             "orchestration.checks.doctor", "orchestration.alerts.check"):
+             "orchestration.checks.warehouse", "orchestration.alerts.check"):
     if name in sys.modules:
         print("heavy:", name)
 """

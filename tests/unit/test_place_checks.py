@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from loaders import sources
-from loaders.engine.check import Check
+from loaders.check import Check
 from loaders.settings import Settings, load_settings
-from orchestration.checks import folders
+from orchestration.checks import gather
+from orchestration.checks.place import Place
 from quotemill.settings.folders import make_private
 
 NOW = datetime(2025, 6, 30, tzinfo=UTC)
@@ -28,12 +28,9 @@ def settings(home: Path, **environ: Any) -> Settings:
 
 
 def find_problems(settings: Settings) -> list[Check]:
-    ready, _ = sources.configured(settings)
-    by_source = [
-        c for name in ready for c in sources.find(name).insight.doctor(settings, None, NOW)
-    ]
-    checks = [*folders.check(settings, None), *(c for c in by_source if c.name == "files")]
-    return [c for c in checks if c.status != "ok"]
+    names = ("home", "profile", "disk", "archive", "files")
+    checks = gather.gather(Place(settings, None, NOW), names)
+    return [c for c in checks if c.verdict != "ok" and c.name in names]
 
 
 @pytest.mark.parametrize(
@@ -48,8 +45,8 @@ def test_a_missing_path_of_a_setting_is_reported(
 ) -> None:
     place = tmp_path / "named"
     [check] = find_problems(settings(tmp_path, **other, **{name: place}))
-    assert (check.name, check.status, check.exit_code) == ("files", "fail", 3)
-    assert str(place) in check.text
+    assert (check.name, check.verdict, check.exit_code) == ("files", "fail", 3)
+    assert str(place) in check.sentence
     assert name.lower().replace("__", ".") in check.fix
 
     place.mkdir()
@@ -64,8 +61,8 @@ def test_a_home_that_is_not_writable_is_reported(tmp_path: Path) -> None:
     place = tmp_path / "home"
     place.write_text("a file, in which root cannot make anything either")
     [check] = find_problems(settings(place))
-    assert (check.name, check.status, check.exit_code) == ("home", "fail", 3)
-    assert str(place) in check.text
+    assert (check.name, check.verdict, check.exit_code) == ("home", "fail", 3)
+    assert str(place) in check.sentence
 
 
 def test_a_profile_written_by_the_user_is_reported(
@@ -74,7 +71,7 @@ def test_a_profile_written_by_the_user_is_reported(
     monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path))
     (tmp_path / "profiles.yml").write_text("mine: {}\n")
     [check] = find_problems(settings(tmp_path))
-    assert (check.name, check.status, check.exit_code) == ("profile", "fail", 3)
+    assert (check.name, check.verdict, check.exit_code) == ("profile", "fail", 3)
     assert "DBT_PROFILES_DIR" in check.fix
 
 
@@ -88,8 +85,8 @@ def test_a_disk_that_fills_is_reported_before_it_is_full(
     gib = 2**30
     usage = Usage(total * gib, (total - free) * gib, free * gib)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    checks = [c for c in folders.check(settings(tmp_path), None) if c.name == "disk"]
-    assert [check.status for check in checks] == [status]
+    checks = gather.gather(Place(settings(tmp_path), None, NOW), ["disk"])
+    assert [check.verdict for check in checks] == [status]
 
 
 def test_a_home_that_other_users_may_enter_is_named(tmp_path: Path) -> None:
@@ -98,7 +95,7 @@ def test_a_home_that_other_users_may_enter_is_named(tmp_path: Path) -> None:
     home.chmod(0o755)
     away = settings(home, WAREHOUSE_URL="postgresql:///nothing")
     [check] = find_problems(away)
-    assert (check.name, check.status, check.fix) == ("home", "warn", f"chmod o-rwx {home}")
+    assert (check.name, check.verdict, check.fix) == ("home", "warn", f"chmod o-rwx {home}")
     home.chmod(0o750)
     assert find_problems(away) == []
 

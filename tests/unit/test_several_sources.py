@@ -10,10 +10,10 @@ import pytest
 
 import loaders.cli
 from loaders import loads, sources
+from loaders.check import Check, describe_service
 from loaders.cli import check as checks
 from loaders.cli import load as commands
 from loaders.cli import shell
-from loaders.engine.check import Check, describe_service
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
 from loaders.engine.source import Insight, Requests

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from loaders.check import Check
 from loaders.cli import jobs, shell
 from loaders.cli.checks import print_checks
 from loaders.engine import job_list
-from loaders.engine.check import Check
 from loaders.settings import load_settings
 from loaders.trading_time import format_time
 from orchestration.checks import status
@@ -176,8 +176,8 @@ def test_the_first_fix_works(
         if not variables:
             fix = f"set tdx.client or tdx.base_url in {tmp_path / 'quotemill.toml'}"
     settings = load_settings(variables, cwd=tmp_path, home=tmp_path / "home")
-    [problem] = status.read_status(None, settings=settings).problems
-    assert (problem.text, problem.fix) == ("nothing was loaded yet", fix)
+    [problem] = status.read_status(settings, None).problems
+    assert (problem.sentence, problem.fix) == ("nothing was loaded yet", fix)
     jobs.print_report(settings, job_list.report(None))
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == f"nothing was loaded yet: {fix}"

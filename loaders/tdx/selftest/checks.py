@@ -43,8 +43,8 @@ class NotPassed(RetryableAnswer):
 
 
 @dataclass(frozen=True)
-class Check:
-    """One check of the self-test.
+class Route:
+    """A route that the self-test checks: its request, and what its answer must be.
 
     rows: the name of the list in the answer; empty for an answer without one, `.` for the answer.
     says: what the answer must have, in words.
@@ -112,16 +112,16 @@ def _this_year(facts: Facts) -> dict[str, Any]:
 _DAY = ("day",)
 _BARS = fixed(code=STOCK, type="day", limit="50")
 _IN_ORDER = (
-    Check("health", "", "status healthy", lambda seen: seen.data["status"] == "healthy"),
-    Check("server-status", "", "status running", lambda seen: seen.data["status"] == "running"),
-    Check(
+    Route("health", "", "status healthy", lambda seen: seen.data["status"] == "healthy"),
+    Route("server-status", "", "status running", lambda seen: seen.data["status"] == "running"),
+    Route(
         "quote",
         ".",
         "two quotes in the order of the request, K.Last above 0",
         lambda seen: answer.quotes_of(STOCKS[:2], seen),
         fixed(code=",".join(STOCKS[:2])),
     ),
-    Check(
+    Route(
         "batch-quote",
         ".",
         "three quotes in the order of the request, K.Last above 0",
@@ -129,7 +129,7 @@ _IN_ORDER = (
         fixed(codes=list(STOCKS)),
         method="POST",
     ),
-    Check(
+    Route(
         "kline",
         "List",
         "bars in ascending order up to the last five trading days",
@@ -137,14 +137,14 @@ _IN_ORDER = (
         fixed(code=STOCK, type="day"),
         needs=_DAY,
     ),
-    Check(
+    Route(
         "kline-history",
         "List",
         "10 bars",
         lambda seen: len(times(seen.rows)) == 10,
         fixed(code=STOCK, type="minute5", limit="10"),
     ),
-    Check(
+    Route(
         "kline-all",
         "list",
         "1 to 50 bars with turnover, as many as count, and meta.source tdx",
@@ -152,7 +152,7 @@ _IN_ORDER = (
         _BARS,
         bulk=True,
     ),
-    Check(
+    Route(
         "kline-all/tdx",
         "list",
         "1 to 10 bars with turnover, as many as count, and meta.source tdx",
@@ -160,7 +160,7 @@ _IN_ORDER = (
         fixed(code=STOCK, type="week", limit="10"),
         bulk=True,
     ),
-    Check(
+    Route(
         "kline-all/ths",
         "list",
         "1 to 50 bars, as many as count, and meta.source ths",
@@ -168,14 +168,14 @@ _IN_ORDER = (
         _BARS,
         bulk=True,
     ),
-    Check(
+    Route(
         "index",
         "List",
         "10 bars, UpCount + DownCount above 0 on the last full day",
         answer.ten_with_members,
         fixed(code=INDEX, type="day", limit="10"),
     ),
-    Check(
+    Route(
         "index/all",
         "list",
         "12 bars, as many as count",
@@ -183,7 +183,7 @@ _IN_ORDER = (
         fixed(code=INDEX, type="month", limit="12"),
         bulk=True,
     ),
-    Check(
+    Route(
         "minute",
         "List",
         "240 minutes up to 15:00, as many as Count",
@@ -193,7 +193,7 @@ _IN_ORDER = (
         on_day(),
         needs=_DAY,
     ),
-    Check(
+    Route(
         "trade",
         "List",
         "ticks in ascending order",
@@ -201,7 +201,7 @@ _IN_ORDER = (
         on_day(),
         needs=_DAY,
     ),
-    Check(
+    Route(
         "trade-history",
         "List",
         "a page of 200 ticks",
@@ -209,7 +209,7 @@ _IN_ORDER = (
         on_day(count="200"),
         needs=_DAY,
     ),
-    Check(
+    Route(
         "minute-trade-all",
         "List",
         "at least the 200 ticks of a page",
@@ -217,7 +217,7 @@ _IN_ORDER = (
         on_day(),
         needs=_DAY,
     ),
-    Check(
+    Route(
         "trade-history/full",
         "list",
         "at most 500 ticks, as many as count, and the day in covered_dates",
@@ -230,14 +230,14 @@ _IN_ORDER = (
         bulk=True,
         needs=_DAY,
     ),
-    Check(
+    Route(
         "search",
         ".",
         f"the code {STOCK[2:]}",
         lambda seen: STOCK[2:] in [row["code"] for row in seen.rows],
         fixed(keyword=STOCK[2:]),
     ),
-    Check(
+    Route(
         "stock-info",
         "",
         "two parts of quote, kline_day and minute",
@@ -245,28 +245,28 @@ _IN_ORDER = (
         lambda seen: len(seen.data.keys() & {"quote", "kline_day", "minute"}) >= 2,
         fixed(code=STOCK),
     ),
-    Check(
+    Route(
         "codes",
         "codes",
         "codes, as many as total",
         lambda seen: is_whole(seen, "total") and bool(seen.rows),
         fixed(exchange="sh"),
     ),
-    Check(
+    Route(
         "stock-codes",
         "list",
         "10 codes with an exchange, as many as count",
         answer.ten_prefixed,
         fixed(limit="10"),
     ),
-    Check(
+    Route(
         "etf-codes",
         "list",
         "10 codes with an exchange, as many as count",
         answer.ten_prefixed,
         fixed(limit="10"),
     ),
-    Check(
+    Route(
         "etf",
         "list",
         "5 funds of sh, as many as total",
@@ -275,23 +275,23 @@ _IN_ORDER = (
         ),
         fixed(exchange="sh", limit="5"),
     ),
-    Check(
+    Route(
         "market-stats",
         "",
         "sh.total and sz.total above 0",
         lambda seen: seen.data["sh"]["total"] > 0 and seen.data["sz"]["total"] > 0,
     ),
-    Check(
+    Route(
         "market-count", "exchanges", "sh, sz and bj, and total as their sum", answer.sum_of_three
     ),
-    Check(
+    Route(
         CALENDAR,
         "previous",
         "a date and 6 previous trading days",
         lambda seen: len(days(seen.rows)) == 6 and bool(days([seen.data["date"]])),
         fixed(count="6"),
     ),
-    Check(
+    Route(
         "workday/range",
         "list",
         "at least 10 trading days in 30 days",
@@ -299,14 +299,14 @@ _IN_ORDER = (
         _last_days,
         bulk=True,
     ),
-    Check(
+    Route(
         "income",
         "list",
         "returns, as many as count",
         lambda seen: is_whole(seen) and bool(seen.rows),
         _two_months,
     ),
-    Check(
+    Route(
         "tasks/pull-kline",
         "",
         "a UUID as task_id",
@@ -315,7 +315,7 @@ _IN_ORDER = (
         method="POST",
         name=PULL_KLINE,
     ),
-    Check(
+    Route(
         "tasks/pull-trade",
         "",
         "a UUID as task_id",
@@ -324,7 +324,7 @@ _IN_ORDER = (
         method="POST",
         name=PULL_TRADE,
     ),
-    Check(
+    Route(
         "tasks",
         ".",
         "both started tasks",
@@ -332,7 +332,7 @@ _IN_ORDER = (
         needs=(PULL_KLINE, PULL_TRADE),
         name="task_list",
     ),
-    Check(
+    Route(
         "tasks/{task}",
         "",
         "the id of the started task, and a status",

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from loaders.engine.check import Check as Recorded
-from loaders.engine.check_runs import WORDS, Record
+from loaders.check import Check
+from loaders.engine.check_runs import VERDICTS, Record
 from loaders.engine.progress import Reporter
 from loaders.files import whole_file
 from loaders.requests.http import (
@@ -33,7 +33,7 @@ from loaders.requests.http import (
     send,
 )
 from loaders.settings import Settings
-from loaders.tdx.selftest.checks import CHECKS, WRONG_SHAPE, Check, NotPassed
+from loaders.tdx.selftest.checks import CHECKS, WRONG_SHAPE, NotPassed, Route
 from loaders.tdx.selftest.conditions import CALENDAR, PULL_KLINE, PULL_TRADE, Facts
 from loaders.trading_time import SHANGHAI
 from quotemill.errors import UpstreamError
@@ -45,8 +45,8 @@ SCHEMA_VERSION = 1
 RESULTS, REPORT = "tdx_api_test_results.json", "tdx_api_failure_report.md"
 SHOWN_BYTES = 300  # shown from the body of an answer that failed
 ENDED = "任务不存在或已结束"
-# fields of a row that have their own column in ops.testing_logs
-_OWN_COLUMN = ("no", "name", "status", "elapsed_ms", "reason")
+# fields of a row that have their own column in ops.testing_logs, or repeat one
+_OWN_COLUMN = {"no", "status", "elapsed_ms", "reason", *Check("", "").as_json()}
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,12 @@ async def run(
         },
         "status": status,
         "tasks": tasks,
-        "results": rows,
+        "results": [row | _judge(row).as_json() for row in rows],
     }
 
 
 def record(shown: Mapping[str, Any], schedule: str | None) -> Record:
     """The record of a self-test for schema `ops`."""
-    states = {word: state for state, word in WORDS.items()}
     started_at = datetime.fromisoformat(shown["started_at"])
     return Record(
         source="tdx",
@@ -127,21 +126,21 @@ def record(shown: Mapping[str, Any], schedule: str | None) -> Record:
         started_at=started_at,
         finished_at=started_at + timedelta(milliseconds=shown["duration_ms"]),
         base_url=shown["base_url"],
-        checks=[
-            Recorded(
-                row["name"],
-                states[row["status"]],
-                row["reason"] or "",
-                elapsed_ms=row["elapsed_ms"] if row["attempts"] else None,
-                figures={
-                    k: v for k, v in row.items() if k not in _OWN_COLUMN and v not in (None, {})
-                },
-            )
-            for row in shown["results"]
-        ],
+        checks=[_judge(row) for row in shown["results"]],
         options=shown["options"],
         detail={name: shown[name] for name in ("reference_trading_day", "tasks")},
         schedule=schedule,
+    )
+
+
+def _judge(row: Mapping[str, Any]) -> Check:
+    """The verdict of a row; its other fields are the figures."""
+    return Check(
+        row["name"],
+        VERDICTS[row["status"]],
+        row["reason"] or "",
+        elapsed_ms=row["elapsed_ms"] if row["attempts"] else None,
+        figures={k: v for k, v in row.items() if k not in _OWN_COLUMN and v not in (None, {})},
     )
 
 
@@ -178,10 +177,10 @@ class _SelfTest:
             rows.append(await self._make(check, why))
             reporter.advance("selftest", 1)
             if self.options.verbose:
-                reporter.line(_format_line(rows[-1]))
+                reporter.line(str(_judge(rows[-1])))
         return sorted(rows, key=lambda row: row["no"])
 
-    async def _make(self, check: Check, skipped: str | None) -> dict[str, Any]:
+    async def _make(self, check: Route, skipped: str | None) -> dict[str, Any]:
         """Make one check, from its request to its verdict."""
         row = {
             "no": check.no,
@@ -215,7 +214,7 @@ class _SelfTest:
             row |= {"status": "failed", "error": error, "reason": str(failure)}
         return row
 
-    async def _request(self, check: Check, row: dict[str, Any], limit: float) -> Any:
+    async def _request(self, check: Route, row: dict[str, Any], limit: float) -> Any:
         """Send a check's request and learn from its answer. Raises NotPassed."""
         starts = check.name in (PULL_KLINE, PULL_TRADE)
         try:
@@ -315,9 +314,3 @@ def _open_envelope(document: Any, row: dict[str, Any]) -> Any:
 def _is_away(row: Mapping[str, Any]) -> bool:
     """Whether the service could not be reached."""
     return row["error"] is not None and row["error"]["kind"] == "connection"
-
-
-def _format_line(row: Mapping[str, Any]) -> str:
-    """One line about a check, for people."""
-    shown = f"{row['no']:>2} {row['name']:<18} {row['status']:<7} {row['elapsed_ms']:>6} ms"
-    return f"{shown}  {row['reason']}" if row["reason"] else shown

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from loaders.engine.check import Check, CheckFailed, NotApplicable, run_checks
+from loaders.check import Check, CheckFailed, NotApplicable, run_checks
 from loaders.engine.check_runs import Record
 from loaders.engine.progress import Reporter
 from loaders.settings import Settings
@@ -127,7 +127,7 @@ def verify(
     return Verification(
         source="tdx",
         kind="verify",
-        status="failed" if any(check.status == "fail" for check in checks) else "passed",
+        status="failed" if any(check.verdict == "fail" for check in checks) else "passed",
         started_at=started_at,
         finished_at=clock(),
         base_url=settings.tdx.address or str(settings.tdx.client),

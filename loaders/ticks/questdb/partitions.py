@@ -7,7 +7,7 @@ those that it touches to QuestDB's own form first, and `quotemill retention` pac
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, timedelta
 from typing import Literal
 
@@ -28,21 +28,19 @@ AT_ONCE = 20  # partitions in one statement, which is part of an address
 _TABLE = MAIN_TICKS.name
 
 
-def find_parquet_partitions(http: QuestdbHttp) -> list[str]:
-    """Our other tables with such partitions as problems, each with its fix."""
+def find_parquet_partitions(http: QuestdbHttp) -> Iterator[tuple[str, str]]:
+    """Our other tables with such partitions, which double rows, each with its fix."""
     names = {row["table_name"] for row in http.rows("select table_name from tables()")}
-    problems = []
     for name in (table.name for table in QUESTDB_TABLES if table.name in names - {_TABLE}):
         (answer,) = http.rows(
             f"select count() as n from table_partitions('{name}') where isParquet"
         )
         if answer["n"]:
-            problems.append(
+            yield (
                 f"the table {name} has partitions in Parquet ({answer['n']:,}), where QuestDB "
-                "stores revised rows twice: run in QuestDB "
-                f"`ALTER TABLE {name} CONVERT PARTITION TO NATIVE WHERE ts >= 0`"
+                "stores revised rows twice",
+                f"run in QuestDB `ALTER TABLE {name} CONVERT PARTITION TO NATIVE WHERE ts >= 0`",
             )
-    return problems
 
 
 class Partitions:

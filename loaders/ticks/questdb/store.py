@@ -17,6 +17,7 @@ from typing import Concatenate, Literal, ParamSpec, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loaders.check import Check
 from loaders.ticks.day_hash import measure_days, measured
 from loaders.ticks.frame import key_of
 from loaders.ticks.index_tables import day_rows, day_table, schedule_changes
@@ -123,18 +124,23 @@ class QuestdbStore:
             self._require_own_warehouse(self._mark())
 
     @patiently
-    def check(self) -> list[str]:
-        """The problems of the store, each with its fix; empty: sound."""
+    def check(self) -> list[Check]:
+        """A check for each problem of the store, a suspended table as subject; empty: sound."""
         http = self._connection.http()
-        problems = [
-            f"{text}: its writes are stored and not visible; once the cause is fixed, or with "
-            "--skip if its log is damaged: quotemill questdb resume"
-            for text in self.suspended().values()
+        hidden = (
+            "its writes are stored and not visible; once the cause is fixed, or with --skip if "
+            "its log is damaged"
+        )
+        suspended = [
+            Check(
+                "tick store", "warn", f"{text}: {hidden}", "quotemill questdb resume", subject=name
+            )
+            for name, text in self.suspended().items()
         ]
-        problems += [f"{problem}: {fix}" for problem, fix in find_problems(http)]
-        problems += find_parquet_partitions(http)
-        shortage = self._connection.find_shortage()
-        return problems + ([f"{shortage}: {MORE_SPACE}"] if shortage else [])
+        problems = [*find_problems(http), *find_parquet_partitions(http)]
+        if shortage := self._connection.find_shortage():
+            problems.append((shortage, MORE_SPACE))
+        return [*suspended, *(Check("tick store", "warn", text, fix) for text, fix in problems)]
 
     def write_days(self, days: Sequence[pa.Table]) -> list[Measured | StoreError]:
         """Make these days (TICKS, checked) all that readers see of their series on those days.

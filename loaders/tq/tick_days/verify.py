@@ -112,7 +112,8 @@ def require_sound(store: QuestdbStore) -> None:
     """Raise StoreError for a store with problems."""
     if problems := store.check():
         raise StoreError(
-            f"the tick store ({store.label}) is not sound: {problems[0]}", hint="; ".join(problems)
+            f"the tick store ({store.label}) is not sound: {problems[0].sentence}",
+            hint="; ".join(dict.fromkeys(check.fix for check in problems)),
         )
 
 

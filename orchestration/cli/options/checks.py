@@ -117,8 +117,10 @@ def _check(kind: str, date: str | None, file: Path | None, as_of: str | None) ->
         if kind == "metrics":
             result = result.keep_figures()
         figures |= {
-            f"{word.lower()}_checks": sum(check.status == status for check in result.checks)
-            for status, word in selfcheck.WORDS.items()
+            f"{word.lower()}_checks": sum(
+                selfcheck.WORDS[check.verdict] == word for check in result.checks
+            )
+            for word in (selfcheck.PASS, selfcheck.FAIL, selfcheck.PENDING)
         }
         figures["flagged_rows"] = sum(result.flags.values())
         shell.print_json(result.as_json())
@@ -127,9 +129,7 @@ def _check(kind: str, date: str | None, file: Path | None, as_of: str | None) ->
         if file is not None:
             write_result(file, result.as_json())
         if result.status == selfcheck.FAIL:
-            failed = sorted(
-                {f"{c.subject} {c.name}".strip() for c in result.checks if c.status == "fail"}
-            )
+            failed = sorted({f"{c.subject} {c.name}".strip() for c in result.failed})
             raise DataQualityError(
                 f"{result.trade_date or 'option chains'}: {', '.join(failed) or 'no row'}",
                 hint="quotemill findings",

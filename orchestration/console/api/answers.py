@@ -5,8 +5,6 @@ from typing import Annotated, Any
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from loaders.engine.check import Check
-
 # a number that PostgreSQL's bigint holds
 JobId = Annotated[int, Path(ge=1, lt=2**63, description="number of a job")]
 Limit = Annotated[int, Query(ge=1, le=500, description="how many, the newest first")]
@@ -33,13 +31,14 @@ class ErrorAnswer(Answer):
 
 
 class CheckAnswer(Answer):
-    """One check: ok, warn, fail or unknown, and what repairs it."""
+    """One check: its verdict (ok, warn, fail or unknown), the reason, and what repairs it."""
 
     name: str
-    status: str
-    text: str
+    verdict: str
+    sentence: str
     fix: str
-    exit_code: int = 0
+    subject: str
+    exit_code: int
     elapsed_ms: int | None = None
 
 
@@ -56,10 +55,6 @@ class StartedAnswer(Answer):
     exit_code: int | None = Field(None, description="where it has ended already")
     error: str | None = None
     hint: str = ""
-
-
-def describe_check(check: Check) -> CheckAnswer:
-    return CheckAnswer.model_validate(check)
 
 
 # each as a reference to ErrorAnswer, which the description has by an answer of its own: of a model

@@ -1,17 +1,15 @@
 """Test a connection before its settings are saved: the warehouse, or a source."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import Field, SecretStr, StringConstraints
 
 from loaders import sources
-from loaders.engine.check import run_checks
+from loaders.check import Check
 from loaders.settings import Settings, load_settings
-from orchestration.console.api.answers import Answer, Call, CheckAnswer, describe_check
+from orchestration.console.api.answers import Answer, Call, CheckAnswer
 from orchestration.console.context import Console
 from orchestration.console.pages.words import choose_words
 from quotemill.errors import UsageError
@@ -50,12 +48,19 @@ class ConnectionTest(Database):
     source: Text | None = None
 
 
+class ConnectionCheck(CheckAnswer):
+    """One check; `status` and `text` are the older names of verdict and sentence."""
+
+    status: str
+    text: str
+
+
 class Tested(Answer):
     """Whether all is well, or well with warnings, and each check."""
 
     ok: bool
     warned: bool
-    checks: list[CheckAnswer]
+    checks: list[ConnectionCheck]
 
 
 def routes(console: Console) -> APIRouter:
@@ -64,31 +69,34 @@ def routes(console: Console) -> APIRouter:
     @router.post("/connection/test")
     def run_connection_test(call: ConnectionTest, request: Request) -> Tested:
         """Connect and check what loads need: `quotemill doctor`, `loaders check SOURCE`."""
-        from orchestration.checks import doctor  # takes long to import
+        from orchestration.checks import gather  # takes long to import
 
         now = console.clock()
         if call.source is not None:
             if call.model_fields_set - {"source"}:
                 raise UsageError("a source is tested as it is saved", hint="give `source` alone")
             sources.find(call.source)  # an unknown one is a wrong call
-            ask = partial(doctor.check_service, call.source, console.settings(), console.now)
-            checks = list(run_checks([("service", ask)]))
+            checks = list(sources.check(call.source, console.settings(), console.now))
         else:
             settings = console.settings()
-            checks = doctor.examine_connection(_try_values(console, settings, call), now)
-        states = {check.status for check in checks}
+            tried = _try_values(console, settings, call)
+            checks = gather.examine(tried, now, names=gather.CONNECTION)
+        verdicts = {check.verdict for check in checks}
         t = choose_words(request)
-        said = (
-            replace(c, name=t(c.name), status=t(c.status), text=t(c.text), fix=t(c.fix))
-            for c in checks
-        )
         return Tested(
-            ok=states <= {"ok", "warn"},
-            warned="warn" in states,
-            checks=[describe_check(check) for check in said],
+            ok=verdicts <= {"ok", "warn"},
+            warned="warn" in verdicts,
+            checks=[_describe(check, t) for check in checks],
         )
 
     return router
+
+
+def _describe(check: Check, t: Callable[[str], str]) -> ConnectionCheck:
+    row = check.as_json()
+    said = row | {name: t(row[name]) for name in ("name", "verdict", "sentence", "fix")}
+    older = {"status": said["verdict"], "text": said["sentence"]}
+    return ConnectionCheck(**said, **older, elapsed_ms=check.elapsed_ms)
 
 
 def _try_values(console: Console, saved: Settings, call: ConnectionTest) -> Settings:

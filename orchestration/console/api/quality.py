@@ -10,7 +10,7 @@ from pydantic import Field
 from loaders.engine.failed_keys import FailedKey
 from loaders.settings import Settings
 from orchestration.checks import findings as wrong
-from orchestration.checks import status
+from orchestration.checks.place import Place
 from orchestration.console.api.answers import Answer, Call
 from orchestration.console.context import Console
 from orchestration.console.errors import scrub
@@ -90,10 +90,8 @@ def routes(console: Console) -> APIRouter:
     @router.get("/freshness")
     def read_freshness() -> Freshness:
         """How far each dataset is loaded, and how far it should be: `quotemill status`."""
-        shown = status.read_status(
-            console.find_warehouse(), 1, console.as_of, console.settings(), with_findings=False
-        )
-        rows = [FreshnessRow.model_validate(row) for row in shown.freshness]
+        place = Place(console.settings(), console.find_warehouse(), console.now, console.at)
+        rows = [FreshnessRow.model_validate(row) for row in place.freshness]
         return Freshness(freshness=rows)
 
     @router.get("/qa")

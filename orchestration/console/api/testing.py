@@ -10,7 +10,7 @@ from pydantic import Field
 
 from loaders import sources
 from loaders.engine import check_report, check_runs
-from orchestration.console.api.answers import Answer, Call, Limit, StartedAnswer
+from orchestration.console.api.answers import Answer, Call, CheckAnswer, Limit, StartedAnswer
 from orchestration.console.api.ingestion import Word
 from orchestration.console.api.schedules import (
     ScheduleCall,
@@ -57,13 +57,11 @@ class TestRun(Answer):
     skipped: int
 
 
-class TestCheck(Answer):
-    """One check: passed, failed or skipped, and why."""
+class TestCheck(CheckAnswer):
+    """One check by its number; its older names: passed, failed or skipped, and the reason."""
 
     no: int
-    name: str
     status: str
-    elapsed_ms: int | None
     reason: str | None
     evidence: dict[str, Any]
 

@@ -5,8 +5,8 @@ from datetime import date, datetime
 from typing import Any
 
 from loaders import sources
+from loaders.check import Check
 from loaders.engine import job_list
-from loaders.engine.check import Check
 from orchestration.checks import option_gates, selfcheck
 from orchestration.console.api.plans import PlanAnswer, describe_plan
 from orchestration.console.context import Console
@@ -81,7 +81,6 @@ def _arrange_checks(checks: list[Check]) -> dict[str, Any]:
         "names": names,
         "symbols": symbols,
         "storage": [check for check in checks if not check.subject],
-        "failed": [check for check in checks if check.status == "fail"],
     }
 
 

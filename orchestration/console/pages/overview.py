@@ -29,9 +29,8 @@ Row = dict[str, Any]
 
 def gather(console: Console) -> Mapping[str, Any]:
     settings = console.settings()
-    at = console.at
-    as_of = at.isoformat() if at else None
-    shown = status.read_status(console.find_warehouse(), 1, as_of, settings, with_findings=False)
+    warehouse = console.find_warehouse()
+    shown = status.read_status(settings, warehouse, 1, console.at, with_findings=False)
     jobs = shown.loads["jobs"]
     is_first = not (shown.builds or shown.freshness)
     # a server dates loads and builds by its clock, whatever time the state is shown as of

@@ -99,7 +99,7 @@
     if (form.dataset.renew !== undefined && !answer.checks) await renew(form);
     const place = form.querySelector("[data-answer]");
     if (answer.checks) {
-      const lines = answer.checks.map((c) => [c.status, c.name, c.text, c.fix].filter(Boolean).join(" · "));
+      const lines = answer.checks.map((c) => [c.verdict, c.name, c.sentence, c.fix].filter(Boolean).join(" · "));
       say(place, lines.join("\n"), !answer.ok ? "bad" : answer.warned ? "warn" : "good");
     } else {
       const done = form.dataset.done || document.body.dataset.done;

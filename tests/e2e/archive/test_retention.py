@@ -94,7 +94,7 @@ def test_the_daily_list_misses_no_slot_that_was_archived(
 
     def failed(day: date) -> set[str]:
         checks = selfcheck.run(warehouse, day, LATER).checks
-        return {c.name for c in checks if c.subject == "AAPL" and c.status == "fail"}
+        return {c.name for c in checks if c.subject == "AAPL" and c.verdict == "fail"}
 
     assert failed(TUESDAY.day) == set()
     archived(settings, warehouse)

@@ -183,7 +183,11 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
         result = selfcheck.run(warehouse, day, datetime(2026, 11, 27, hour, tzinfo=UTC))
         subjects = {check.subject for check in result.checks}
         assert subjects == (set() if day == MONDAY.day else {"AAPL"})  # nothing came on Monday
-        return result.status, result.trade_date, {c.name for c in result.checks if c.status != "ok"}
+        return (
+            result.verdict,
+            result.trade_date,
+            {c.name for c in result.checks if c.verdict != "ok"},
+        )
 
     assert checked(None) == ("PASS", WEDNESDAY.day, set())
     assert checked(None, 23) == ("PENDING", FRIDAY.day, {"oi"})

@@ -63,7 +63,10 @@ def test_rows_that_no_build_took_are_not_fresh(
     with build_record.build_lock(warehouse):
         run(market_bench)
     assert market_bench.rows("select max(trade_date) from raw_tdx.kline_daily") == [(DAYS[-1],)]
-    shown = {row["dataset"]: row for row in status.read_status(warehouse).freshness}
+    shown = {
+        row["dataset"]: row
+        for row in status.read_status(market_bench.settings, warehouse).freshness
+    }
     assert shown["kline_daily"]["last_date"] == DAYS[-2]
     assert shown["kline_daily"]["is_stale"]
 
@@ -80,8 +83,8 @@ def test_a_failed_build_leaves_the_tables_and_is_repeated(market_bench: Bench) -
     assert not failed.build.succeeded
     assert failed.exit_code == 1
     assert market_bench.rows(ADJUSTED) == before
-    shown = status.read_status(open_warehouse(market_bench.settings))
-    wrong = next(c.text for c in shown.problems if c.fix == "quotemill build")
+    shown = status.read_status(market_bench.settings, open_warehouse(market_bench.settings))
+    wrong = next(c.sentence for c in shown.problems if c.fix == "quotemill build")
     assert wrong.startswith(f"build {failed.build.build_id} failed: ")
     assert "kline_daily_qfq" in wrong
     market_bench.execute("alter table market.kline_daily_qfq drop constraint guard")

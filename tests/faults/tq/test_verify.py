@@ -46,7 +46,7 @@ def test_loaded_ticks_pass_verification(made: Bench) -> None:
         (),
     )
     assert verification.as_json()["first_l5_days"] == {"SHFE.cu": str(TRADED[0])}
-    shown = status.read_status(open_warehouse(made.settings), settings=made.settings)
+    shown = status.read_status(made.settings, open_warehouse(made.settings))
     label = store_label(made.settings)
     expected = f"{label}: {DAYS * 150:,} ticks on {DAYS} days of 1 series, up to {TRADED[-1]}"
     assert (str(shown.ticks), shown.ticks and shown.ticks.problems) == (expected, [])
@@ -216,18 +216,18 @@ def test_a_manifest_lists_the_built_tables_and_is_checked(made: Bench) -> None:
     for secret in ("sandbox-password", '"account"', made.sandbox.url):
         assert secret not in second.read_text()
     assert manifest.newest(made.settings, warehouse) == second
-    assert manifest.check(made.settings, warehouse, second).differences == ()
+    assert {c.verdict for c in manifest.check(made.settings, warehouse, second)} == {"ok"}
 
     made.execute("update raw_tq.symbol_day set rows = rows - 1 where trading_day = '2025-10-22'")
-    differences = manifest.check(made.settings, warehouse, second).differences
+    [differing] = [c for c in manifest.check(made.settings, warehouse, second) if c.verdict != "ok"]
     rows = 150 * len(days_by_contract[NEW])
-    assert differences == (
-        f"tq.varieties.SHFE.cu.segments[1].rows: the manifest says {rows}, now {rows - 1}",
-    )
+    assert (differing.name, differing.verdict, differing.exit_code) == ("tq", "fail", 5)
+    where = "tq.varieties.SHFE.cu.segments[1].rows"
+    assert differing.sentence == f"{where}: the manifest says {rows}, now {rows - 1}"
     first.write_text(first.read_text() + " ")
-    assert "was changed" in manifest.check(made.settings, warehouse, second).differences[-1]
+    assert "was changed" in manifest.check(made.settings, warehouse, second)[-1].sentence
     first.unlink()
-    assert "is not there" in manifest.check(made.settings, warehouse, second).differences[-1]
+    assert "is not there" in manifest.check(made.settings, warehouse, second)[-1].sentence
     second.write_text("{}")
     with pytest.raises(UsageError, match="is not a manifest"):
         manifest.check(made.settings, warehouse, second)
@@ -261,4 +261,4 @@ def test_a_longer_window_changes_no_manifest(made: Bench) -> None:
     assert made.rows("select max(trading_day)::text from futures.main_schedule") == [
         ("2025-10-24",)
     ]
-    assert manifest.check(made.settings, warehouse, path).differences == ()
+    assert {c.verdict for c in manifest.check(made.settings, warehouse, path)} == {"ok"}

@@ -17,7 +17,7 @@ from loaders.settings import Settings
 from orchestration.alerts import causes
 from orchestration.alerts import check as alerts
 from orchestration.alerts.book import on_this_host
-from orchestration.checks import doctor
+from orchestration.checks import gather
 from orchestration.run.stages import RunResult
 from tests.bench import settings_at, warehouse_url
 from tests.planted import SECRETS
@@ -109,8 +109,8 @@ def check(settings: Settings, result: RunResult) -> alerts.CheckResult:
 
 def doctor_check(settings: Settings) -> tuple[str, str]:
     """Status and text of the doctor's check of alerts."""
-    [check] = [check for check in doctor.examine(settings) if check.name == "alerts"]
-    return check.status, check.text
+    [check] = [check for check in gather.examine(settings) if check.name == "alerts"]
+    return check.verdict, check.sentence
 
 
 def log_lines(home: Path) -> str:

@@ -65,8 +65,8 @@ def moments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def problems(toy: Toy) -> list[tuple[str, str]]:
-    shown = status.read_status(open_warehouse(toy.settings))
-    return [(check.text, check.fix) for check in shown.problems if "retry" in check.fix]
+    shown = status.read_status(toy.settings, open_warehouse(toy.settings))
+    return [(check.sentence, check.fix) for check in shown.problems if "retry" in check.fix]
 
 
 def follow(toy: Toy, job_id: int | None) -> int:

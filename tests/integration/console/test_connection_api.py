@@ -8,7 +8,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from loaders import sources
-from loaders.engine.check import describe_service
+from loaders.check import describe_service
 from tests.integration.console.conftest import Open
 
 TEST = "/api/connection/test"
@@ -50,11 +50,11 @@ def test_a_saved_password_is_sent_to_its_own_server_alone(
     caller = open_console({"QUOTEMILL_WAREHOUSE_URL": saved})
     tried: list[str] = []
 
-    def examine(settings: Any, _: Any) -> list[Any]:
+    def examine(settings: Any, _: Any, *, names: Any) -> list[Any]:
         tried.append(settings.warehouse_url.get_secret_value())
         return []
 
-    monkeypatch.setattr("orchestration.checks.doctor.examine_connection", examine)
+    monkeypatch.setattr("orchestration.checks.gather.examine", examine)
     same = {"host": "db.lan", "port": 5433, "user": "quotes", "name": "other"}
     for parts in (
         same,
@@ -97,7 +97,9 @@ def test_a_source_is_judged_by_its_warnings_as_the_doctor_does(
     monkeypatch.setattr(sources, "find", lambda _: SimpleNamespace(check=lambda *_: warned))
     caller = open_console()
     document = caller.call(TEST, {"source": "ib"}).json()
-    assert [(c["status"], c["text"]) for c in document["checks"]] == [("warn", text)]
+    seen = [(c["verdict"], c["sentence"]) for c in document["checks"]]
+    assert seen == [("ok", "ib: the gateway answers"), ("warn", text)]
+    assert [(c["status"], c["text"]) for c in document["checks"]] == seen  # the older names
     assert (document["ok"], document["warned"]) == (True, True)
 
 

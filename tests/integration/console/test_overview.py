@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from loaders.engine.check import Check
+from loaders.check import Check
 from orchestration.checks.status import group_by_fix
 from orchestration.console.pages.overview import WIDTH, arrange_spans
 from tests.integration.console.conftest import NOW, Open, plant_running_load

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from loaders.check import Check
 from loaders.engine import check_runs
-from loaders.engine.check import Check
 from orchestration.console.limits import Limits
 from tests.integration.console.conftest import NOW, Caller, Open
 

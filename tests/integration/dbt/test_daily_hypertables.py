@@ -7,7 +7,7 @@ import pytest
 
 from loaders.sources import landed_tables
 from loaders.warehouse.migrate import prepare
-from orchestration.checks import doctor
+from orchestration.checks import gather
 from orchestration.timescale.upgrade import Conversion, convert, declared
 from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import NO_TESTS, Dbt
@@ -84,8 +84,8 @@ def test_tables_with_rows_follow_the_setting_when_they_are_upgraded(
             QUOTEMILL_WAREHOUSE_URL=warehouse.url,
             QUOTEMILL_TIMESCALE__DAILY=str(is_on).lower(),
         )
-        named = [check for check in doctor.examine(settings) if check.name == "hypertables"]
-        assert [LANDED in check.text for check in named] == [True]
+        named = [check for check in gather.examine(settings) if check.name == "hypertables"]
+        assert [LANDED in check.sentence for check in named] == [True]
         tables = declared(settings, warehouse)
         return convert(settings, warehouse, tables, lambda text: None, dry_run=dry_run)
 

@@ -173,5 +173,5 @@ def test_the_report_has_the_other_sources_and_names_what_it_lacks(
     left = read()
     assert not left.grids
     assert {row["source"] for row in left.status.freshness} >= {"tdx", "tq"}
-    lacking = {c.text.partition(" cannot be read: ")[0] for c in left.status.problems}
+    lacking = {c.sentence.partition(" cannot be read: ")[0] for c in left.status.problems}
     assert "coverage of ib" in lacking

@@ -110,7 +110,7 @@ def test_an_index_has_a_level_and_no_bid(market: Bench) -> None:
         if entry.fields[3] in ("416904", "13455763")
     }
     assert places == {"CBOE"}
-    assert check(market.settings, new_york("2026-11-19T16:00")).status == "ok"
+    assert check(market.settings, new_york("2026-11-19T16:00")).verdict == "ok"
 
 
 def test_options_of_an_index_trade_until_a_quarter_past_the_close(market: Bench) -> None:

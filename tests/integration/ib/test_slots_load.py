@@ -283,4 +283,4 @@ def test_a_load_says_that_the_clock_of_the_gateway_is_off(
         checked = check(made.with_settings(clock=clock).settings, made.sandbox.clock)
         warnings = "".join(checked.figures["warnings"])
         assert ("+90 s" in warnings) == is_warned
-        assert ("+90 s and " in checked.text) != is_warned
+        assert ("+90 s and " in checked.sentence) != is_warned

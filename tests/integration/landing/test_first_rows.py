@@ -20,7 +20,8 @@ from loaders.landing.target import Target
 from loaders.tdx.tables import KLINE_DAILY, REJECTED_ROW
 from loaders.warehouse import migrate
 from loaders.warehouse.tables import Batch
-from orchestration.checks import doctor, status
+from orchestration.checks import gather, status
+from orchestration.checks.place import Place
 from orchestration.report.space import read_space
 from quotemill.errors import LockHeldError, SettingsError
 from quotemill.warehouse.postgres import Warehouse
@@ -163,8 +164,9 @@ def test_who_asks_meanwhile_waits_briefly_and_gets_a_sentence(
                 reading.ask(ask, patient=False)
             said.append(str(error.value))
         # these ask for no row and no size of a landed table
-        assert status.read_status(reading).problems
-        assert [check.text for check in doctor._check_database(reading, datetime.now(UTC))]
+        assert status.read_status(settings, reading).problems
+        place = Place(settings, reading, datetime.now(UTC))
+        assert {check.verdict for check in gather.gather(place, ["server"])} == {"ok"}
 
     monkeypatch.setattr(Changes, "report", report_and_read)
     assert land(bench, bars(3, 0, 30)) == (90, 90, 0)

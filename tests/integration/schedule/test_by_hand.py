@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from loaders.settings import load_settings
-from orchestration.checks import doctor
+from orchestration.checks import gather
 from orchestration.schedule import due, jobs, ledger
 from orchestration.schedule.jobs import Job
 from orchestration.schedule.settings import JobSettings
@@ -110,8 +110,8 @@ def test_a_job_that_nothing_starts_is_reported_by_the_doctor(
 
     def check_result(now: datetime, **more: Any) -> tuple[str, str]:
         changed = settings.model_copy(update=more)
-        [check] = [c for c in doctor.examine(changed, now) if c.name == "schedule"]
-        return check.status, check.text
+        [check] = [c for c in gather.examine(changed, now) if c.name == "schedule"]
+        return check.verdict, check.sentence
 
     idle = check_result(FRIDAY)
     assert (idle[0], " automatically" in idle[1]) == ("ok", True)

@@ -224,7 +224,7 @@ def test_a_check_names_kinds_that_are_not_modelled(warehouse_dsn: str, tmp_path:
     case = shared_folder("cases/tdx/25-convertible-bonds")
     bench = open_folder(case, warehouse_dsn, tmp_path, datetime(2014, 8, 22, 18))
 
-    text = check(bench.settings, datetime(2014, 8, 22, 18, tzinfo=SHANGHAI)).text
+    text = check(bench.settings, datetime(2014, 8, 22, 18, tzinfo=SHANGHAI)).sentence
 
     assert (
         "3 of these codes are not modelled: 2 convertible bonds, 1 repurchase"

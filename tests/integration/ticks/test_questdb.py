@@ -17,7 +17,7 @@ from loaders.ticks.questdb.ilp import IlpWriter
 from loaders.ticks.questdb.staging import StageWriter
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.tables import MAIN_TICKS, QUESTDB_TABLES
-from orchestration.checks import doctor
+from orchestration.checks import gather
 from orchestration.cli import app
 from quotemill.errors import SettingsError, UsageError
 from quotemill.ticks.questdb_http import QuestdbHttp, StoreError, Suspended
@@ -140,7 +140,7 @@ def test_a_table_that_would_lose_rows_is_refused_with_its_fix(
     write_day(questdb_store, day)
     alter(f"alter table {TICKS_NAME} {change}")
     (problem,) = questdb_store.check()
-    assert f"{TICKS_NAME} {why}" in problem
+    assert f"{TICKS_NAME} {why}" in problem.sentence
     with pytest.raises(SettingsError, match=why) as raised:
         questdb_store.prepare()
     statement = raised.value.hint.split("`")[1]
@@ -182,9 +182,8 @@ def test_a_suspended_table_is_named_and_gets_no_rows(
     write_day(store, day)
     _sql(questdb_folder, f"alter table {TICKS_NAME} suspend wal with 28, 'no space'")
     (problem,) = store.check()
-    assert TICKS_NAME in problem
-    assert "no space" in problem
-    assert "quotemill questdb resume" in problem
+    assert (problem.subject, problem.fix) == (TICKS_NAME, "quotemill questdb resume")
+    assert "no space" in problem.sentence
     with pytest.raises(StoreError, match="no space") as raised:
         write_day(store, longer)
     assert raised.value.hint == "quotemill questdb resume"
@@ -213,7 +212,7 @@ def test_a_damaged_log_is_left_out_by_name(
     start(questdb_folder)
     # it meets the damage a moment after its start
     (problem,) = wait_until("the log is read", questdb_store.check)
-    assert "--skip" in problem
+    assert "--skip" in problem.sentence
     with pytest.raises(Suspended, match=f"transaction 2 of {TICKS_NAME}, written 20") as raised:
         questdb_store.resume()
     assert "`quotemill questdb resume --skip`" in raised.value.hint
@@ -282,7 +281,7 @@ def test_a_full_disk_is_reported_before_anything_is_written(
     with pytest.raises(StoreError, match="GiB ") as raised:
         write_day(greedy, day_of_ticks(10))
     assert "MIN_FREE_GB" in raised.value.hint
-    assert "MIN_FREE_GB" in greedy.check()[0]
+    assert "MIN_FREE_GB" in greedy.check()[0].fix
     greedy.close()
     assert questdb_store.measure(*KEY).rows == 0
 
@@ -330,8 +329,8 @@ def test_the_doctor_checks_the_store(
     settings = Settings(home=questdb_folder.parent, questdb_url="local")
 
     def seen() -> tuple[str, str, str]:
-        (check,) = doctor._check_tick_store(settings, None)
-        return check.status, check.text, check.fix
+        (check,) = gather.examine(settings, names=["tick store"])
+        return check.verdict, check.sentence, check.fix
 
     assert seen() == ("ok", f"the QuestDB of {settings.home}", "")
     _sql(questdb_folder, f"alter table {TICKS_NAME} suspend wal")
@@ -339,15 +338,13 @@ def test_the_doctor_checks_the_store(
     assert (status, fix) == ("warn", "quotemill questdb resume")
     assert TICKS_NAME in what
     state = store_state.read_state(settings, None)
-    assert (str(state), state.problems) == (
-        f"the QuestDB of {settings.home}: no ticks yet",
-        [(what, "quotemill questdb resume")],
-    )
+    assert str(state) == f"the QuestDB of {settings.home}: no ticks yet"
+    assert [(check.sentence, check.subject) for check in state.checks] == [(what, TICKS_NAME)]
     questdb_store.resume()
     elsewhere = Settings(home=questdb_folder / "nowhere", questdb_url="local")
     (elsewhere.home / "questdb").mkdir(parents=True)  # a load has started it there
-    [check] = [c for c in doctor.examine(elsewhere) if c.name == "tick store"]
-    assert (check.status, check.fix, check.exit_code) == ("fail", "quotemill questdb start", 4)
+    [check] = [c for c in gather.examine(elsewhere) if c.name == "tick store"]
+    assert (check.verdict, check.fix, check.exit_code) == ("fail", "quotemill questdb start", 4)
     away = store_state.read_state(elsewhere, None)
     assert away.as_json() == {
         "store": f"the QuestDB of {elsewhere.home}",

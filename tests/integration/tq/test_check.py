@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from loaders.engine.check import Check
+from loaders.check import Check
 from loaders.engine.request import LoadRequest
 from loaders.tq import landed
 from loaders.tq.check import check
@@ -25,13 +25,13 @@ def checked(made: Bench) -> Check:
 @pytest.mark.long
 def test_a_check_says_what_the_licence_allows(mapped: Bench) -> None:
     answer = checked(mapped)
-    assert answer.status == "ok"
-    assert re.search(r"\bprofessional .* \(sandbox\) ", answer.text)
+    assert answer.verdict == "ok"
+    assert re.search(r"\bprofessional .* \(sandbox\) ", answer.sentence)
     assert answer.figures["licence_days_left"] == 365
     mapped.sandbox.faults.add("licence:days=5:type=trial")
     mapped.sandbox.faults.add("permission:feature=tq_dl")
     answer = checked(mapped)
-    assert re.search(r"\bfree .* \(trial\) ", answer.text)
+    assert re.search(r"\bfree .* \(trial\) ", answer.sentence)
     no_history, ends = answer.figures["warnings"]
     assert " 8,000 ticks " in no_history
     assert "in 5 days" in ends
@@ -42,7 +42,7 @@ def test_a_check_says_what_the_licence_allows(mapped: Bench) -> None:
     assert answer.figures["licence_days_left"] == left.days
     mapped.sandbox.faults.remove(lacks_days)
     mapped.sandbox.faults.add("licence:status=502")
-    assert "the servers do not say when it ends" in checked(mapped).text
+    assert "the servers do not say when it ends" in checked(mapped).sentence
 
 
 def test_a_new_variety_is_counted_from_the_first_day_of_earlier_loads(mapped: Bench) -> None:

@@ -13,7 +13,7 @@ from loaders.warehouse import timescale
 from loaders.warehouse.hypertables import list_hypertables, make_of_empty
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import open_warehouse
-from orchestration.checks import doctor, status
+from orchestration.checks import gather, status
 from orchestration.cli.inspect import status_command
 from quotemill.errors import SettingsError
 from tests.integration.warehouse.conftest import settings_for
@@ -42,15 +42,15 @@ def test_status_and_doctor_say_which_edition_is_used_and_what_is_off(
     warehouse = open_warehouse(settings)
     prepare(warehouse, landed_tables())
 
-    shown = status.read_status(warehouse).as_json()["timescale"]
-    checks = {check.name: check for check in doctor.examine(settings)}
+    shown = status.read_status(settings, warehouse).as_json()["timescale"]
+    checks = {check.name: check for check in gather.examine(settings)}
     monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", url)
     monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     status_command()
 
     assert shown == {"edition": edition, "version": version, "off": OFF[edition]}
-    assert checks["server"].text.endswith(name)
+    assert checks["server"].sentence.endswith(name)
     assert "hypertables" not in checks
     without = f": no {', '.join(OFF[edition])}" if OFF[edition] else ""
     assert f"edition: {name}{without}\n" in capsys.readouterr().out
@@ -124,8 +124,8 @@ def test_empty_landed_tables_of_minutes_and_ticks_are_hypertables(
                 ("raw_tdx.kline_minute", "30 days"),
                 ("raw_tq.tick_minute", "30 days"),
             ]
-    [check] = [each for each in doctor.examine(settings) if each.name == "hypertables"]
-    assert check.text.endswith(": raw_tdx.tick_trade")
+    [check] = [each for each in gather.examine(settings) if each.name == "hypertables"]
+    assert check.sentence.endswith(": raw_tdx.tick_trade")
     assert check.fix == "quotemill warehouse upgrade-timescale"
 
 

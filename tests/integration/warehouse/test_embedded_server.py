@@ -16,7 +16,7 @@ import pytest
 from loaders.warehouse.embedded import binaries, postmaster
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.migration_files import find_current_warehouse
-from orchestration.checks import doctor
+from orchestration.checks import gather
 from quotemill.errors import SettingsError, UpstreamError
 from quotemill.warehouse import postgres
 from quotemill.warehouse.postgres import Warehouse
@@ -65,10 +65,10 @@ def test_status_and_doctor_answer_at_once_where_all_connections_are_taken(
                 taken.enter_context(psycopg.connect(running_warehouse.url))
         with pytest.raises(UpstreamError, match="too many clients") as away:
             find_current_warehouse(settings)  # of `status`
-        [check] = [c for c in doctor.examine(settings) if c.name == "warehouse"]
+        [check] = [c for c in gather.examine(settings) if c.name == "warehouse"]
     assert away.value.hint == check.fix
     assert "close other connections, or raise max_connections" in check.fix
-    assert (check.status, check.exit_code, tries.call_count) == ("fail", 4, 4)
+    assert (check.verdict, check.exit_code, tries.call_count) == ("fail", 4, 4)
 
 
 def test_a_running_server_is_reused(running_home: Path, open_at: OpenAt) -> None:

@@ -56,7 +56,7 @@ def test_builds_of_the_same_number_have_separate_manifests(
     for place in places:
         path = manifest.locate(*place, Path("build-00000007.json"))
         assert path in names
-        assert manifest.check(*place, path).differences == ()
+        assert {c.verdict for c in manifest.check(*place, path)} == {"ok"}
     assert manifest.locate(*first, Path("build-00000007.json")) != manifest.locate(
         *other, Path("build-00000007.json")
     )
@@ -90,7 +90,7 @@ def test_tables_built_without_a_record_are_shown_last(
         assert path == manifest.newest(*first) == manifest.write_now(*first, build_id)
         assert path.stem == f"build-{int(name[0]):08d}{name[1:]}"
         assert previous(path) == before.name
-        assert manifest.check(*first, path).differences == ()
+        assert {c.verdict for c in manifest.check(*first, path)} == {"ok"}
     assert path is not None
     assert previous(manifest.write(*first, 3)) == path.name
     initial = manifest.write_now(*other, 0)

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from loaders.settings import load_settings
 from loaders.warehouse import migration_files
-from orchestration.checks import doctor
+from orchestration.checks import gather
 from orchestration.cli import app
 from orchestration.run.dbt_commands import run_dbt
 from quotemill.errors import SettingsError
@@ -35,8 +35,8 @@ def test_commands_that_read_an_older_warehouse_name_what_updates_it(
     assert refused.value.exit_code == 3
     assert "`quotemill run`" in refused.value.hint
     assert "`quotemill warehouse migrate`" in refused.value.hint
-    [check] = [c for c in doctor.examine(settings) if c.name == "warehouse"]
-    assert (check.status, check.exit_code) == ("fail", 3)
+    [check] = [c for c in gather.examine(settings) if c.name == "warehouse"]
+    assert (check.verdict, check.exit_code) == ("fail", 3)
     for command in (["test"], ["-q", "show", "--inline", "select 1"], ["docs", "generate"]):
         with pytest.raises(SettingsError, match="of an older version"):
             run_dbt(settings, command)

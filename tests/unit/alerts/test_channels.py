@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from loaders.settings import load_settings
 from orchestration.alerts import channels
-from orchestration.checks import doctor
+from orchestration.checks import gather
 from quotemill.errors import SettingsError
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "alerts.md"
@@ -33,15 +33,16 @@ def test_a_channel_is_called_by_its_place_and_kind(tmp_path: Path) -> None:
 
 
 def test_the_doctor_names_the_channels(tmp_path: Path) -> None:
-    [check] = doctor._check_alerts(load_settings({}, cwd=tmp_path), None)
+    [check] = gather.examine(load_settings({}, cwd=tmp_path, home=tmp_path), names=["alerts"])
     assert check.fix.startswith("[alerts] ")
     configured = {
         "urls": ["json://user:secret-one@h"],
         "ping_url": "https://ping.example/secret-two",
     }
-    [check] = doctor._check_alerts(load_settings({}, cwd=tmp_path, alerts=configured), None)
-    assert re.search("1 json, .* switch;", check.text)
-    assert "secret" not in check.text
+    settings = load_settings({}, cwd=tmp_path, home=tmp_path, alerts=configured)
+    [check] = gather.examine(settings, names=["alerts"])
+    assert re.search("1 json, .* switch;", check.sentence)
+    assert "secret" not in check.sentence
 
 
 def test_a_bad_address_is_refused_without_being_shown(tmp_path: Path) -> None:

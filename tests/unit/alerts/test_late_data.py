@@ -40,7 +40,7 @@ def test_late_data_are_an_alert_whose_fix_can_work(
     settings = load_settings(variables, cwd=tmp_path, home=tmp_path)
     cause = causes.check_run(late(2330), settings)["stale:tdx"]
     assert cause is not None
-    assert re.search("kline_daily .* 2015-01-05, 2,330 .* 2024-08-02", cause.message)
+    assert re.search("2,330 .* kline_daily .* 2015-01-05, .* 2024-08-02", cause.message)
     assert fix in cause.message
     assert ("findings --ack NUMBER --reason" in cause.message) == (variables is CLIENT)
     down = LoadResult(1, "tdx", "failed", 4, (), (), "nobody answers", "start it", 1.0)

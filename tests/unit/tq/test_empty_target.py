@@ -8,8 +8,8 @@ import pytest
 import typer
 
 from loaders import sources
+from loaders.check import describe_service
 from loaders.cli import check as command
-from loaders.engine.check import describe_service
 from loaders.tq.tick_days.verify import measure_days
 from loaders.trading_time import SHANGHAI
 

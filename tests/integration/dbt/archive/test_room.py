@@ -1,5 +1,6 @@
 """Space in the self-check: the disk, and whether archive and retention keep up."""
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -7,7 +8,7 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
-from orchestration.checks import selfcheck, storage
+from orchestration.checks import selfcheck
 from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.option_days import (
     AAPL,
@@ -31,24 +32,6 @@ class Usage(NamedTuple):
 GIB = 2**30
 
 
-@pytest.mark.parametrize(
-    ("total", "free", "passes"),
-    [(1000, 201, True), (1000, 199, True), (400, 81, True), (400, 79, False), (10_000, 99, False)],
-)
-def test_a_disk_is_full_without_free_share_or_space(
-    total: int, free: int, passes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    usage = Usage(total * GIB, (total - free) * GIB, free * GIB)
-    monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: usage)
-    check = storage.check_disk(tmp_path / "home" / "that" / "is" / "not")
-    assert (check.name, check.status) == ("disk", "ok" if passes else "fail")
-    assert check.figures == {
-        "folder": str(tmp_path),
-        "free_gib": free,
-        "free_share": round(free / total, 3),
-    }
-
-
 def test_archive_and_retention_are_checked_once_days_are_archived(
     option_days: str,
     conn: psycopg.Connection,
@@ -57,12 +40,12 @@ def test_archive_and_retention_are_checked_once_days_are_archived(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     roomy = Usage(1000 * GIB, 0, 1000 * GIB)
-    monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: roomy)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: roomy)
     settings = settings_in(tmp_path)
 
     def room(as_of: datetime) -> tuple[str, dict[str, str]]:
         result = selfcheck.run(warehouse, WEDNESDAY.day, as_of, settings)
-        own = {c.name: selfcheck.WORDS[c.status] for c in result.checks if not c.subject}
+        own = {c.name: selfcheck.WORDS[c.verdict] for c in result.checks if not c.subject}
         assert own.pop("exceptions") == "PASS"
         return result.status, own
 
@@ -89,7 +72,7 @@ def test_archive_and_retention_are_checked_once_days_are_archived(
     assert room(datetime(2027, 1, 31, 23, tzinfo=UTC))[1] == passed
 
     full = Usage(100 * GIB, 90 * GIB, 10 * GIB)
-    monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: full)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
     assert room(AFTER) == ("FAIL", passed | {"disk": "FAIL"})
 
 
@@ -99,7 +82,7 @@ def test_delayed_rows_without_their_flag_fail_requested_or_not(
     def unflagged() -> tuple[str, int]:
         result = selfcheck.run(warehouse, TUESDAY.day, AFTER)
         [check] = [c for c in result.checks if (c.name, c.subject) == ("types", "AAPL")]
-        return check.status, check.figures["unflagged_count"]
+        return check.verdict, check.figures["unflagged_count"]
 
     assert unflagged() == ("ok", 0)
     for table, which in (("chain_snapshot", "slot_30m = 3"), ("chain_close", "true")):

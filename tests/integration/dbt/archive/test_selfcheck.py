@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from loaders.engine.check import Check
+from loaders.check import Check
 from loaders.settings import Settings
 from orchestration.checks import selfcheck
 from quotemill.warehouse.postgres import Warehouse
@@ -32,11 +32,11 @@ def test_groups_are_judged_by_their_slowest_symbol_and_all_their_rows(
     universe.write_text(UNIVERSE)
     settings = settings_in(tmp_path, stage=3, universe=universe)
     first, second = (find_checks(warehouse, settings, f"group {n}")[""] for n in (1, 2))
-    assert (first.status, first.figures["symbols"]) == ("ok", "BRK B")
-    assert (second.status, second.figures["symbols"]) == ("ok", "AAPL,MSFT")
+    assert (first.verdict, first.figures["symbols"]) == ("ok", "BRK B")
+    assert (second.verdict, second.figures["symbols"]) == ("ok", "AAPL,MSFT")
     assert second.figures["delayed_share"] == 0
     slower = settings_in(tmp_path, stage=3, universe=universe, max_capture_lag_seconds=1)
-    assert find_checks(warehouse, slower, "group 1")[""].status == "fail"
+    assert find_checks(warehouse, slower, "group 1")[""].verdict == "fail"
     # one group has no other to wait for
     assert find_checks(warehouse, settings_in(tmp_path), "group 1") == {}
 
@@ -47,7 +47,7 @@ def test_open_interest_gained_is_what_missing_oi_lost(
     def judged() -> tuple[str, Any, Any, Any]:
         check = find_checks(warehouse, settings, "open_interest")["AAPL"]
         names = ("gained_count", "lost_count", "filled_count")
-        return (check.status, *(check.figures[name] for name in names))
+        return (check.verdict, *(check.figures[name] for name in names))
 
     assert judged() == ("ok", 6, 6, 6)
     conn = days
@@ -77,7 +77,7 @@ def test_an_exception_in_the_log_of_the_day_in_new_york_fails(
         with path.open("a") as file:
             file.write(json.dumps(line | fields) + "\n")
         check = find_checks(warehouse, settings, "exceptions")[""]
-        return check.status, check.figures["exception_count"]
+        return check.verdict, check.figures["exception_count"]
 
     assert write("2026-11-24T04:59:00Z", source="ib") == ("ok", 0)  # Monday in New York
     assert write("2026-11-24T15:00:00Z", source="tdx") == ("ok", 0)
@@ -99,7 +99,7 @@ def test_files_of_the_last_compaction_have_128_to_256_megabytes(
             (f"file {megabytes}", megabytes * 10**6, rest, days_ago),
         )
         check = find_checks(warehouse, settings, "files")[""]
-        return check.status, check.figures["file_count"]
+        return check.verdict, check.figures["file_count"]
 
     assert judged(192) == ("ok", 1)
     assert judged(20, rest=True) == ("ok", 2)  # what is left of a month

@@ -1,17 +1,17 @@
-"""Result of one check, and the runner of checks.
+"""The verdict on one fact, and the runner of checks.
 
-Every command that answers whether all is well makes these: doctor, status, self-check, self-test,
-verification, check of a source.
+Every command that answers whether all is well makes and prints these.
 """
 
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from loaders import log
+from loaders import log, trading_time
 from quotemill.errors import DataQualityError, QuotemillError, SettingsError
 
 
@@ -19,30 +19,35 @@ from quotemill.errors import DataQualityError, QuotemillError, SettingsError
 class Check:
     """Result of one check.
 
-    status      ok, warn, fail, or unknown if it could not be made
-    text        the state, the problem, or the reason for `unknown`
+    verdict     ok, warn, fail, or unknown if it could not be made
+    sentence    the state, the problem, or the reason for `unknown`
     fix         command or step that repairs it
     exit_code   exit code of the error behind a `fail`
-    subject     the checked symbol; empty if the check is not about one
-    figures     values behind the result, by name
+    subject     the checked symbol, source, job or dataset; empty if the check is not about one
+    figures     values behind the verdict, by name
     elapsed_ms  duration; None if it was not measured
     """
 
     name: str
-    status: str
-    text: str = ""
+    verdict: str
+    sentence: str = ""
     fix: str = ""
     exit_code: int = 0
     subject: str = ""
     figures: Mapping[str, Any] = field(default_factory=dict)
     elapsed_ms: int | None = None
 
+    def __str__(self) -> str:
+        return f"{self.verdict:<7} {self.name}  {self.sentence}".rstrip()
+
     def as_json(self) -> dict[str, Any]:
+        """The row of a check in every document; a command adds the older names of its own."""
         return {
             "name": self.name,
-            "status": self.status,
-            "seen": self.text,
+            "verdict": self.verdict,
+            "sentence": self.sentence,
             "fix": self.fix,
+            "subject": self.subject,
             "exit_code": self.exit_code,
         }
 
@@ -89,6 +94,14 @@ def describe_service(text: str, warnings: Iterable[str], figures: Mapping[str, A
     noted = tuple(warnings)
     status = "warn" if noted else "ok"
     return Check("service", status, text, figures={**figures, "warnings": noted})
+
+
+def check_holidays(now: datetime) -> Check:
+    """Check that the published holidays of China's exchanges reach far enough."""
+    if trading_time.ends_soon(now):
+        fix = "upgrade pandas-market-calendars once a release has the days of the next year"
+        return Check("horizon", "warn", trading_time.describe_horizon(), fix)
+    return Check("horizon", "ok", f"announced holidays reach {trading_time.horizon()}")
 
 
 def check_paths(paths: Iterable[tuple[str, Path | None, str]]) -> Iterator[Check]:
