@@ -2,14 +2,16 @@
 
 import shutil
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from loaders import sources
 from loaders.check import Check
 from loaders.settings import Settings, load_settings
-from orchestration.checks import gather
+from orchestration.checks import folders, gather
 from orchestration.checks.place import Place
 from quotemill.settings.folders import make_private
 
@@ -31,6 +33,29 @@ def find_problems(settings: Settings) -> list[Check]:
     names = ("home", "profile", "disk", "archive", "files")
     checks = gather.gather(Place(settings, None, NOW), names)
     return [c for c in checks if c.verdict != "ok" and c.name in names]
+
+
+def test_every_check_is_there_and_one_that_breaks_is_a_failed_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in gather.CHECKS.values():
+        module, _, function = path.partition(":")
+        assert callable(getattr(import_module(f"orchestration.checks.{module}"), function))
+    monkeypatch.setattr(folders, "existing_parent", lambda _: 1 / 0)
+    checks = gather.gather(Place(settings(tmp_path / "home"), None, NOW), ["home", "alerts"])
+    assert [(c.name, c.verdict, c.exit_code) for c in checks] == [
+        ("home", "fail", 1),
+        ("alerts", "ok", 0),
+    ]
+
+
+def test_a_source_that_is_not_configured_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "check", lambda *_: [Check("service", "ok", subject="ib")])
+    place = Place(settings(tmp_path, IB__HOST="localhost"), None, NOW)
+    checks = gather.gather(place, ["service"])
+    assert {c.subject: c.verdict for c in checks} == {"ib": "ok", "tdx": "unknown", "tq": "unknown"}
 
 
 @pytest.mark.parametrize(
