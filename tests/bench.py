@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from loaders.engine.load import Load
 from loaders.engine.progress import Silent
@@ -92,3 +94,31 @@ def prepared_warehouse(dsn: str, home: Path, tables: Iterable[LandedTable]) -> W
     warehouse = open_warehouse(settings_at(dsn, home))
     migrate.prepare(warehouse, tables)
     return warehouse
+
+
+def put_build(
+    conn: psycopg.Connection,
+    command: str,
+    at: datetime | None = None,
+    *,
+    exit_code: int | None = None,
+    seconds: int = 0,
+    error: str | None = None,
+    figures: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Record a build that began at a time, now by default; it runs if it has no exit code."""
+    conn.execute(
+        "insert into ops.runs (run_id, build_id, command, fingerprint, started_at, finished_at, "
+        "exit_code, error, figures) select 'build-' || n, n, %(command)s, '', at, "
+        "case when %(code)s::integer is not null then at + %(took)s end, %(code)s, %(error)s, "
+        "%(figures)s from (select coalesce(max(build_id), 0) + 1 as n, "
+        "coalesce(%(at)s, clock_timestamp()) as at from ops.runs) as next",
+        {
+            "command": command,
+            "at": at,
+            "code": exit_code,
+            "took": timedelta(seconds=seconds),
+            "error": error,
+            "figures": Jsonb(dict(figures)),
+        },
+    )

@@ -15,5 +15,5 @@ select distinct on (coalesce(r.schedule, r.command))
     ) as error_kinds
 from ops.runs as r
 where r.started_at between %(since)s and %(until)s
-    and r.run_id is distinct from %(run_id)s and {status} <> 'running'
+    and r.build_id is null and r.run_id is distinct from %(run_id)s and {status} <> 'running'
 order by coalesce(r.schedule, r.command), r.started_at desc

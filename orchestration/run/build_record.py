@@ -15,18 +15,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from loaders import log, sources
 from loaders.landing import change_feed
 from loaders.settings import Settings
 from loaders.warehouse import turns
 from loaders.warehouse.content import RestoredMeanwhile, ask_content, find_content
-from quotemill.errors import LockHeldError, UpstreamError, UsageError, innermost
+from quotemill.errors import INTERRUPTED, LockHeldError, UpstreamError, UsageError, innermost
 from quotemill.warehouse.connections import find_process
 from quotemill.warehouse.dbt_project import find_project
 from quotemill.warehouse.postgres import Warehouse
@@ -57,13 +57,13 @@ _OTHER_FAILED = """
             )
     )
 """
-# columns of ops.builds; each may be omitted
+# of ops.builds; each may be omitted
 FIGURES = ("models_built", "rows_written", "tests_passed", "tests_warned", "tests_failed")
 
 
 @dataclass
 class BuildRecord:
-    """A build that holds the lock; ops.builds has it from `begin` on.
+    """A build that holds the lock; ops.runs has it from `begin` on, view ops.builds shows it.
 
     `tables` are the landed tables (raw_tdx.kline_daily) with changes that no good build has seen.
     None: build everything, for the reason `why`.
@@ -88,14 +88,16 @@ class BuildRecord:
         """
         self._is_whole = not part
         with self._locked() as conn:
-            # we hold the lock: any row that still says running was killed
+            # we hold the lock: any build without an end was killed
             conn.execute(
-                "update ops.builds set status = 'interrupted', finished_at = clock_timestamp() "
-                "where status = 'running'"
+                "update ops.runs set finished_at = clock_timestamp() "
+                "where build_id is not null and finished_at is null"
             )
             [(self.build_id,)] = conn.execute(
-                "insert into ops.builds (status, command, fingerprint) "
-                "values ('running', %s, %s) returning build_id",
+                "insert into ops.runs (run_id, build_id, command, fingerprint) "
+                "select 'build-' || n, n, %s, %s "
+                "from (select coalesce(max(build_id), 0) + 1 as n from ops.runs) "
+                "returning build_id",
                 (command, "part" if part else self._fingerprint),
             )
         log.name_build(self.build_id)
@@ -103,12 +105,8 @@ class BuildRecord:
 
     def write_progress(self, done: int, total: int, node: str | None) -> None:
         """Record how many of all nodes are done, and the one that runs."""
-        self._write_own(
-            lambda conn: conn.execute(
-                "update ops.builds set nodes_done = %s, nodes = %s, node = %s where build_id = %s",
-                (done, total, node, self.build_id),
-            )
-        )
+        figures = {"nodes_done": done, "nodes": total, "node": node}
+        self._write_own(lambda conn: self._update(conn, figures))
 
     def end(
         self, succeeded: bool, error: str | None = None, figures: Mapping[str, int] | None = None
@@ -122,8 +120,8 @@ class BuildRecord:
         if self.build_id is None:
             raise UsageError("the build has not begun", hint="call begin() before the build")
         with self._locked() as conn:
-            status = "succeeded" if succeeded else "failed"
-            self._write_end(conn, status, None if succeeded else error, figures or {})
+            code, reason = (0, None) if succeeded else (1, error)
+            self._update(conn, {name: (figures or {}).get(name) for name in FIGURES}, code, reason)
             if succeeded and self._is_whole:
                 reader = _reader(self._warehouse)
                 change_feed.move_cursor(conn, reader, self._seen, self._fingerprint)
@@ -135,12 +133,12 @@ class BuildRecord:
     def fail(self, error: str) -> None:
         """Record a build that began and did not end as failed, with or without the lock."""
         if self.build_id is not None and self.succeeded is None:
-            self._write_own(lambda conn: self._write_end(conn, "failed", error))
+            self._write_own(lambda conn: self._update(conn, {}, 1, error))
 
     def cancel(self) -> None:
         """Record that a build that began was stopped. Raises WarehouseAway."""
         if self.build_id is not None and self.succeeded is None:
-            self._write_own(lambda conn: self._write_end(conn, "cancelled"))
+            self._write_own(lambda conn: self._update(conn, {}, INTERRUPTED))
 
     def _write_own(self, work: Callable[[psycopg.Connection], object]) -> None:
         """Write to the build's record; nothing after a restore, when its number is another's.
@@ -165,17 +163,19 @@ class BuildRecord:
                 hint="run it again: what was built stays",
             ) from None
 
-    def _write_end(
+    def _update(
         self,
         conn: psycopg.Connection,
-        status: str,
+        figures: Mapping[str, Any],
+        exit_code: int | None = None,
         error: str | None = None,
-        figures: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         conn.execute(
-            "update ops.builds set status = %s, finished_at = clock_timestamp(), error = %s, "
-            f"{' = %s, '.join(FIGURES)} = %s where build_id = %s".encode(),
-            (status, error, *map(figures.get, FIGURES), self.build_id),
+            "update ops.runs set figures = figures || %s, exit_code = coalesce(%s, exit_code), "
+            "error = coalesce(%s, error), "
+            "finished_at = case when %s then clock_timestamp() else finished_at end "
+            "where build_id = %s",
+            (Jsonb(figures), exit_code, error, exit_code is not None, self.build_id),
         )
 
 

@@ -28,7 +28,7 @@ select
     case
         when s.acknowledged_at is not null then 'acknowledged'
         when s.first_run < (
-            select max(judgement_id) from ops.judgements where qa_schema = '{qa}'
+            select value::bigint from ops.settings where key = 'judgement:{qa}'
         ) then 'standing'
         else 'new'
     end as state

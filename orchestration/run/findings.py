@@ -72,7 +72,6 @@ class Judgement:
     counts: dict[str, int] = field(default_factory=dict)
     new: dict[str, int] = field(default_factory=dict)
     acknowledged: dict[str, int] = field(default_factory=dict)
-    judgement_id: int | None = None
     ringing: int = 0
     newest: int | None = None
     unread: tuple[str, ...] = ()
@@ -182,12 +181,12 @@ def judge(
         "where check_name = any(%s) and acknowledged_at is null order by subject",
         (list(UNREAD),),
     ).fetchall()
-    [(judgement_id,)] = conn.execute(
-        "insert into ops.judgements (qa_schema, found, found_new) values (%s, %s, %s) "
-        "returning judgement_id",
-        (qa, sum(counts.values()), sum(new.values())),
+    [(number,)] = conn.execute(
+        "insert into ops.settings values (%s, 1) on conflict (key) do update "
+        "set value = ops.settings.value::bigint + 1 returning value::bigint",
+        (f"judgement:{qa}",),
     )
-    _record(conn, qa, judgement_id, unbuilt)
+    _record(conn, qa, number, unbuilt)
     [(newest,)] = conn.execute(
         "select max(finding_id) from ops.seen_findings "
         "where qa_schema = %s and severity = 'error' and not is_told",
@@ -200,7 +199,7 @@ def judge(
         )
     ringing = sum(row[4] for row in rows)
     checks = tuple(check for (check,) in unread)
-    judged = Judgement(counts, new, acknowledged, judgement_id, ringing, newest, checks)
+    judged = Judgement(counts, new, acknowledged, ringing, newest, checks)
     if not lists:
         return judged
     return replace(judged, listed=tuple(_list(conn, _current(qa, _FOUND), None, STATES)))
@@ -267,7 +266,7 @@ def _current(qa: str, findings: str = "") -> str:
 def _record(
     conn: psycopg.Connection,
     qa: str,
-    judgement_id: int | None,
+    judgement: int | None,
     unbuilt: Collection[str] | None = (),
 ) -> None:
     """Make ops.seen_findings agree with the temporary table `matched`."""
@@ -291,12 +290,12 @@ def _record(
         "where m.finding_id = s.finding_id "
         "and (m.seen_hash <> m.evidence_hash or m.seen_model is distinct from m.model "
         "or (s.first_run is null and %s::bigint is not null))",
-        (judgement_id, judgement_id),
+        (judgement, judgement),
     )
     conn.execute(
         "insert into ops.seen_findings "
         "(qa_schema, check_name, severity, subject, trade_date, evidence_hash, model, first_run) "
         "select %s, check_name, severity, subject, key_date, evidence_hash, model, %s from matched "
         "where finding_id is null",
-        (qa, judgement_id),
+        (qa, judgement),
     )

@@ -1,4 +1,4 @@
-"""Recorded runs: ops.runs.
+"""Recorded runs: the rows of ops.runs without a build_id.
 
 A run holds its own advisory lock while its process lives, so a killed run reads as interrupted from
 every machine. A command that another run started (loaders.log.RUN_ID) is a part of that run and has
@@ -103,7 +103,8 @@ class Run:
                 (self.finished_at, self.exit_code, self.error, self.run_id),
             )
             conn.execute(
-                "delete from ops.runs where started_at < now() - %s::interval", (metrics.KEPT,)
+                "delete from ops.runs where build_id is null and started_at < now() - %s::interval",
+                (metrics.KEPT,),
             )
 
     def _close(self) -> None:
@@ -184,8 +185,9 @@ def begin(
 def find_command(conn: psycopg.Connection, at: datetime) -> str | None:
     """The command of the `quotemill run` that was at work at a time, such as `run tq`."""
     row = conn.execute(
-        "select command from ops.runs where command like 'run%%' and started_at <= %s "
-        "and coalesce(finished_at, 'infinity') >= %s order by started_at desc limit 1",
+        "select command from ops.runs where build_id is null and command like 'run%%' "
+        "and started_at <= %s and coalesce(finished_at, 'infinity') >= %s "
+        "order by started_at desc limit 1",
         (at, at),
     ).fetchone()
     return row[0] if row else None
@@ -196,7 +198,10 @@ def find(conn: psycopg.Connection, run_id: str) -> dict[str, Any] | None:
     if not has_relation(conn, "ops.runs"):
         return None
     with conn.cursor(row_factory=dict_row) as cur:
-        query = f"select r.*, {STATUS} as status from ops.runs as r where r.run_id = %s"
+        query = (
+            f"select r.*, {STATUS} as status from ops.runs as r "
+            "where r.build_id is null and r.run_id = %s"
+        )
         return cur.execute(query.encode(), (run_id,)).fetchone()
 
 

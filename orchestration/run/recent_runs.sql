@@ -5,7 +5,8 @@ where r.run_id in (
             partition by coalesce(schedule, command) order by started_at desc, run_id desc
         ) as place
         from ops.runs
-        where started_at >= coalesce(%(since)s::timestamptz, '-infinity')
+        where build_id is null
+            and started_at >= coalesce(%(since)s::timestamptz, '-infinity')
             and started_at <= coalesce(%(until)s::timestamptz, 'infinity')
     ) as k where k.place <= %(limit)s
 )

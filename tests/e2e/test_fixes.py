@@ -64,7 +64,7 @@ STATES = {
     "a killed build": State(
         r"build \d+ interrupted",
         "quotemill build",
-        query="insert into ops.builds (status, command, fingerprint) values ('running', '', '')",
+        query="insert into ops.runs (run_id, command, build_id) values ('build-9', '', 9)",
     ),
     "a reconciliation with differences": State(
         "reconciliation 0: 1 difference of sh600000: unfinished",

@@ -40,9 +40,8 @@ def prepared(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathF
 @pytest.fixture
 def conn(prepared: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(prepared, autocommit=True) as connection:
-        connection.execute(
-            "truncate qa.findings, ops.seen_findings, ops.judgements restart identity"
-        )
+        connection.execute("truncate qa.findings, ops.seen_findings restart identity")
+        connection.execute("delete from ops.settings where key = 'judgement:qa'")
         yield connection
 
 

@@ -113,7 +113,7 @@ def test_the_exit_code_of_a_load_is_that_of_the_run_and_is_reported(
 def test_new_findings_of_severity_error_are_5(
     settings: Settings, builds: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged = Judgement({"error": 1}, {"error": 1}, {}, 9, 1, newest=17)
+    judged = Judgement({"error": 1}, {"error": 1}, {}, 1, newest=17)
     monkeypatch.setattr(findings, "judge", lambda *_, **__: judged)
     assert run(settings, loaded()).exit_code == 5
     assert rows(settings, "select cause, state from ops.alerts") == [("qa", "finding 17")]
@@ -128,7 +128,7 @@ def test_a_check_that_cannot_be_read_is_no_success_and_hides_no_finding(
     ringing: int,
     code: int,
 ) -> None:
-    judged = Judgement({"error": 2}, {}, {}, 9, ringing, newest=17, unread=("qa_options",))
+    judged = Judgement({"error": 2}, {}, {}, ringing, newest=17, unread=("qa_options",))
     monkeypatch.setattr(findings, "judge", lambda *_, **__: judged)
     result = run(settings, loaded())
     assert result.exit_code == code

@@ -51,7 +51,7 @@ def test_status_of_an_empty_warehouse_says_what_to_type(made: Bench) -> None:
 
 def test_a_killed_build_is_shown_as_interrupted(made: Bench) -> None:
     made.load(codes=("sh600000",), datasets=("codes",))
-    made.execute("insert into ops.builds (status, command, fingerprint) values ('running', '', '')")
+    made.execute("insert into ops.runs (run_id, command, build_id) values ('build-1', '', 1)")
     warehouse = open_warehouse(made.settings)
 
     def read_statuses() -> list[str]:
@@ -71,9 +71,7 @@ def test_a_killed_build_is_shown_as_interrupted(made: Bench) -> None:
         status.read_status(made.settings, warehouse)
     )
     with history.recorded(warehouse, "run tq"):
-        made.execute(
-            "insert into ops.builds (status, command, fingerprint) values ('running', '', '')"
-        )
+        made.execute("insert into ops.runs (run_id, command, build_id) values ('build-2', '', 2)")
     assert ("build 2 interrupted", "quotemill run tq") in fixes(
         status.read_status(made.settings, warehouse)
     )

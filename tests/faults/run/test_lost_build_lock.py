@@ -21,7 +21,11 @@ from tests.integration.tdx_load.bench import Bench
 
 pytestmark = pytest.mark.usefixtures("models_alone")
 # the restore takes the numbers of builds back too
-OTHER = "insert into ops.builds (status, command, fingerprint) values ('succeeded', 'another', '')"
+OTHER = (
+    "insert into ops.runs (run_id, command, build_id, fingerprint, finished_at, exit_code) "
+    "select 'build-' || n, 'another', n, '', now(), 0 "
+    "from (select coalesce(max(build_id), 0) + 1 as n from ops.runs) as newest"
+)
 NEWEST_BUILD = "select command, status, error from ops.builds order by build_id desc limit 1"
 NEWEST = "select max(trade_date) from market.kline_daily_qfq"
 

@@ -244,10 +244,13 @@ def test_a_manifest_of_a_plain_dbt_build_is_written_by_command(
     assert (document["build_id"], made_with["versions"]["questdb-server"]) == (None, VERSION)
     monkeypatch.setattr(checks, "load_settings", lambda: made.settings)
     checks.check_command()
-    made.execute("insert into ops.builds (status, command, fingerprint) values ('failed', '', '')")
+    made.execute(
+        "insert into ops.runs (run_id, command, build_id, fingerprint, finished_at, exit_code) "
+        "values ('build-1', '', 1, '', now(), 1)"
+    )
     with pytest.raises(UsageError, match="build 1, the newest, did not succeed"):
         checks.write_command()
-    made.execute("update ops.builds set status = 'succeeded'; drop table futures.main_schedule")
+    made.execute("update ops.runs set exit_code = 0; drop table futures.main_schedule")
     with pytest.raises(UsageError, match="nothing for a manifest is built"):
         checks.write_command()
 

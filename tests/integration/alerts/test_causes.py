@@ -145,7 +145,7 @@ def test_a_failed_self_test_attaches_its_report(settings: Settings, hook: Hook) 
 
 def test_findings_ring_once_and_are_resolved_with_the_last_error(settings: Settings) -> None:
     def judged(ringing: int, standing: int) -> dict[str, Any]:
-        judgement = Judgement({"error": standing}, {}, {}, 7, ringing)
+        judgement = Judgement({"error": standing}, {}, {}, ringing)
         return causes.check_run(RunResult((), 0, judgement=judgement), settings)
 
     assert judged(2, 5)["qa"].command == "quotemill findings --new"
@@ -154,7 +154,7 @@ def test_findings_ring_once_and_are_resolved_with_the_last_error(settings: Setti
 
 
 def test_a_check_that_cannot_be_read_is_reported_below_the_limit(settings: Settings) -> None:
-    unread = Judgement({"error": 1}, {}, {}, 7, 0, None, ("qa_options",))
+    unread = Judgement({"error": 1}, {}, {}, 0, None, ("qa_options",))
     result = RunResult((), 6, judgement=unread)
     assert "qa" not in causes.check_run(result, settings)  # sent when it was new
     lenient = settings.model_copy(update={"finding_limit": 5})

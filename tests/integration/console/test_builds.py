@@ -13,6 +13,7 @@ from loaders.warehouse.postgres import open_warehouse
 from orchestration.run import build_progress
 from orchestration.run.build_progress import NodeProgress, recorded
 from orchestration.run.build_record import recorded_build
+from tests.bench import put_build
 from tests.faults.scene import wait_until
 from tests.integration.console.conftest import NOW, Open
 
@@ -59,12 +60,8 @@ def test_a_failed_build_names_each_failure_and_is_built_again(
         "model kline_daily_qfq: Failing row contains (sh600000, t, f). compiled code; at a.sql"
     )
     with psycopg.connect(prepared_dsn) as conn:
-        conn.execute(
-            "insert into ops.builds (status, command, fingerprint, finished_at, error, "
-            "models_built, rows_written, tests_failed) "
-            "values ('failed', 'build', '', clock_timestamp(), %s, 233, 329, 1)",
-            (error,),
-        )
+        figures = {"models_built": 233, "rows_written": 329, "tests_failed": 1}
+        put_build(conn, "build", exit_code=1, error=error, figures=figures)
     page = caller.get("/builds/1").text
     assert "<li><code>unique_a_b</code>: Got 1 result, configured to fail if != 0</li>" in page
     assert page.count("<li><code>kline_daily_qfq</code>: Database Error") == 1

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import psycopg
 
+from tests.bench import put_build
 from tests.integration.console.conftest import NOW, Open
 from tests.languages import check_languages
 
@@ -41,11 +42,7 @@ def fill(dsn: str) -> None:
                 "values (%s, %s, 'incremental', 'failed', 'me', '{}', now(), %s, %s, %s)",
                 (source, source, NOW - timedelta(hours=2), NOW - timedelta(hours=1), error),
             )
-        conn.execute(
-            "insert into ops.builds (status, command, fingerprint, started_at, finished_at, error) "
-            "values ('failed', 'build', '', %s, %s, 'the caller did not record how it ended')",
-            (NOW, NOW),
-        )
+        put_build(conn, "build", NOW, exit_code=1, error="the caller did not record how it ended")
         conn.execute("create schema if not exists qa")
         conn.execute(
             "create table qa.freshness (source text, dataset text, last_date date, "

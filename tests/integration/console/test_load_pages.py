@@ -11,7 +11,7 @@ import pytest
 from loaders.engine import jobs
 from orchestration.console import watching
 from orchestration.run import build_record
-from tests.bench import warehouse_url
+from tests.bench import put_build, warehouse_url
 from tests.integration.console.conftest import Open, plant_running_load
 from tests.integration.console.pages import open_page
 from tests.toy.bench import Toy, bench  # noqa: F401
@@ -128,11 +128,8 @@ def test_a_load_leads_to_its_command_which_may_run_longer(
     assert "data-poll" in page
     with psycopg.connect(prepared_dsn, autocommit=True) as conn:
         conn.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (build_record.LOCK,))
-        conn.execute(
-            "insert into ops.builds (status, command, fingerprint, nodes_done, nodes, node) values "
-            "('running', 'build --select source:raw_tdx.kline_daily+', '', 12, 1340, "
-            "'kline_daily_qfq')"
-        )
+        figures = {"nodes_done": 12, "nodes": 1340, "node": "kline_daily_qfq"}
+        put_build(conn, "build --select source:raw_tdx.kline_daily+", figures=figures)
         page = open_page(caller, "/jobs/1")
         assert "data-poll" in page
         build = page.partition('<p id="build" data-running>')[2].partition("</p>")[0]
@@ -145,8 +142,8 @@ def test_a_load_leads_to_its_command_which_may_run_longer(
         assert '<span class="warn">running</span> · ' in state
         assert "12 / 1,340 · <code>kline_daily_qfq</code>" in state
         conn.execute(
-            "update ops.builds set status = 'succeeded', models_built = 7, rows_written = 1000, "
-            "finished_at = started_at + interval '90 s'"
+            "update ops.runs set finished_at = started_at + interval '90 s', exit_code = 0, "
+            'figures = \'{"models_built": 7, "rows_written": 1000}\' where build_id = 1'
         )
     ended = open_page(caller, "/jobs/1").partition('<p id="build">')[2].partition("</p>")[0]
     assert '<span class="good">succeeded</span> · started ' in ended

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 
+from tests.bench import put_build
 from tests.integration.console.conftest import NOW, Caller, Open
 from tests.integration.console.pages import NASTY, open_page
 
@@ -51,11 +52,8 @@ def test_a_run_of_the_history_has_its_lines_of_the_log(
     assert "<code>quotemill run tdx --as-of" in re.sub("</?span[^>]*>", "", text)
     with psycopg.connect(prepared_dsn) as conn:
         conn.execute("update ops.runs set command = 'backup' where run_id like '%bb'")
-        conn.execute(
-            "insert into ops.builds (status, command, fingerprint, started_at, finished_at, "
-            "models_built) values ('succeeded', 'build', '', %s, %s, 7)",
-            (NOW - timedelta(minutes=2), NOW),
-        )
+        at, figures = NOW - timedelta(minutes=2), {"models_built": 7}
+        put_build(conn, "build", at, exit_code=0, seconds=120, figures=figures)
     for run_id, count in (("20261120T113000-00aa", 1), ("20261120T113000-00bb", 0)):
         part = open_page(caller, f"/runs/{run_id}/part")
         assert part.count('<a href="/builds/1">1</a></th><td><span class="good">') == count
@@ -86,11 +84,8 @@ def test_a_build_of_the_history_has_its_lines_of_the_log(
     assert "builds/1" not in open_page(caller, "/history")
     assert caller.get("/builds/1").status_code == 404
     with psycopg.connect(prepared_dsn) as conn:
-        conn.execute(
-            "insert into ops.builds (status, command, fingerprint, started_at, finished_at, error) "
-            "values ('failed', 'by-steps', '', %s, %s, 'password=very-secret')",
-            (NOW - timedelta(minutes=3), NOW),
-        )
+        at, error = NOW - timedelta(minutes=3), "password=very-secret"
+        put_build(conn, "by-steps", at, exit_code=1, seconds=180, error=error)
     assert '<a href="/builds/1">1</a>' in open_page(caller, "/history")
     text = open_page(caller, "/builds/1?lang=zh")
     assert "<p>by-steps</p>" in text

@@ -9,6 +9,7 @@ import pytest
 from loaders.check import Check
 from orchestration.checks.status import group_by_fix
 from orchestration.console.pages.overview import WIDTH, arrange_spans
+from tests.bench import put_build
 from tests.integration.console.conftest import NOW, Open, plant_running_load
 
 
@@ -47,11 +48,7 @@ def test_the_page_shows_figures_lanes_and_each_problem_once(
             "values ('tdx', 'tdx', 'init', 'succeeded', 'me', '{}', now(), %s, %s)",
             (NOW - timedelta(days=1), NOW),
         )
-        conn.execute(
-            "insert into ops.builds (status, command, fingerprint, started_at, finished_at) "
-            "values ('succeeded', 'by-steps', '', %s, %s)",
-            (NOW, NOW),
-        )
+        put_build(conn, "by-steps", NOW, exit_code=0)
         conn.execute("create schema if not exists qa")
         conn.execute(
             "create table qa.freshness as select dataset, 'tdx' as source, date '2026-11-18' as "

@@ -14,6 +14,7 @@ from orchestration.console.pages import overview
 from orchestration.run import history as runs
 from orchestration.schedule import ledger
 from orchestration.schedule.jobs import read_jobs
+from tests.bench import put_build
 from tests.integration.console.conftest import NOW, Open
 from tests.integration.console.pages import NASTY, open_page
 
@@ -186,11 +187,7 @@ def test_times_are_in_the_zone_of_the_exchange_and_of_several_in_one(
                 "values (%s, %s, 'init', 'succeeded', 'me', '{}', %s, %s, %s)",
                 (source, source, NOW, NOW, NOW),
             )
-        conn.execute(
-            "insert into ops.builds (status, command, fingerprint, started_at, finished_at) "
-            "values ('succeeded', 'by-steps', '', %s, %s)",
-            (NOW, NOW),
-        )
+        put_build(conn, "by-steps", NOW, exit_code=0)
         conn.execute("insert into ops.schedules (name) values ('ib_close')")
         runs.begin(conn, "a", "ib_close", "run ib", NOW)
     history = open_page(caller, "/history")

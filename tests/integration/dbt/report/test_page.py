@@ -16,7 +16,7 @@ from orchestration.report import gather, page
 from orchestration.report.gather import Report
 from quotemill.warehouse.postgres import Warehouse
 from tests import browser
-from tests.bench import settings_at
+from tests.bench import put_build, settings_at
 from tests.browser import Browser, Page
 from tests.integration.dbt import raw
 from tests.integration.dbt.option_days import AAPL, FRIDAY, TABLES, TUESDAY
@@ -76,12 +76,8 @@ def used(option_days: str, dbt: Callable[..., Any], conn: psycopg.Connection) ->
         "'2026-11-27')"
     )
     for at in (AS_OF - timedelta(days=1), AS_OF):  # two times make a chart
-        conn.execute(
-            "insert into ops.builds (status, command, fingerprint, started_at, finished_at, "
-            "models_built, rows_written) values ('succeeded', 'build', 'x', %(at)s, "
-            "%(at)s + interval '90 seconds', 7, 5678)",
-            {"at": at},
-        )
+        figures = {"models_built": 7, "rows_written": 5678}
+        put_build(conn, "build", at, exit_code=0, seconds=90, figures=figures)
     conn.execute(
         "insert into ops.runs (run_id, command, schedule, host, pid, started_at, finished_at, "
         "exit_code, error) "
