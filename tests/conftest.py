@@ -27,7 +27,7 @@ from loaders.warehouse.embedded.machine import Machine
 from loaders.warehouse.profiles import write_profile
 from orchestration.run import build
 from quotemill.warehouse.postgres import Warehouse
-from tests.dbt_parse import call_in_thread, parse_once
+from tests.dbt_parse import call_in_thread, leave_out_foreign_models, parse_once
 from tests.faults import tally
 from tests.forks import fork_clients
 from tests.homes import scratch
@@ -222,6 +222,7 @@ def parsed_project(
 
     For a database of another name dbt parses everything.
     """
+    leave_out_foreign_models()
     folder = tmp_path_factory.mktemp("dbt")
     url = make_conninfo(server_url, dbname=DBT_DATABASE)
     write_profile(Warehouse(url, "test", False, "market", None, "test", folder), folder)

@@ -101,8 +101,12 @@
             {%- do functions.append((
                 'kline_' ~ name ~ '_qfq', known + [bars],
                 'code text, bar_end timestamp with time zone, trade_date date, ' ~ prices
-                ~ (', bar_count integer' if counts) ~ ', is_price_only boolean, ' ~ marks,
-                adjusted_minutes(schema ~ '.' ~ bars, forward_adjusted(), counts, segments)
+                ~ (', bar_count integer' if counts) ~ ', is_price_only boolean, ' ~ marks
+                ~ (', source_minutes smallint' if counts),
+                adjusted_minutes(
+                    schema ~ '.' ~ bars, forward_adjusted(), counts, segments,
+                    last=['source_minutes'] if counts else []
+                )
                 ~ '\n    where b.trade_date <= as_of_day'
             )) -%}
         {%- endfor -%}

@@ -11,11 +11,13 @@
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
+    {#- dbt compares a contract's types without their precision -#}
+    {%- set typed = as_contracted(sql) if config.get('contract').enforced else sql -%}
     {%- set change = 'query' -%}
     {%- if existing is not none -%}
         {%- if existing.is_view -%}
             {#- 'other columns' are those that `create or replace` would refuse -#}
-            {%- do run_query("create temporary view quotemill_probe as (" ~ sql ~ ")") -%}
+            {%- do run_query("create temporary view quotemill_probe as (" ~ typed ~ ")") -%}
             {%- set change = run_query("
                 select case
                     when pg_get_viewdef('" ~ existing ~ "'::regclass)
@@ -46,7 +48,7 @@
             {%- if config.get('contract').enforced -%}
                 {{ get_assert_columns_equivalent(sql) }}
             {%- endif -%}
-            create or replace view {{ target_relation }} as ({{ sql }})
+            create or replace view {{ target_relation }} as ({{ typed }})
         {%- endif -%}
     {%- endcall %}
 

@@ -69,3 +69,22 @@ def test_a_change_that_no_seed_has_is_found_by_its_bars(tmp_path: Path) -> None:
         assert "add sz000099,sz001899,2025-10-09 and the source" in shenzhen[2]
         assert shanghai[:2] == ("sh601399", None)
         assert "sh601399 and sh601599 have" in shanghai[2]
+
+
+def test_events_under_the_new_code_are_those_of_the_old_one(tmp_path: Path) -> None:
+    with built(shared_folder("cases") / "tdx" / "31-events-under-the-new-code", tmp_path) as market:
+        figures = market.execute(
+            "select round(100 * r.ret_1d, 3)::text, l.previous_close::text, l.up_limit::text, "
+            "l.down_limit::text from market.daily_returns as r "
+            "inner join market.stock_limits as l using (code, trade_date) "
+            "where code = 'sz000022' and trade_date = '2018-05-23'"
+        )
+        assert figures.fetchall() == [("0.411", "24.090", "26.500", "21.680")]
+        breadth = market.execute(
+            "select up_count, down_count from market.market_stats_snapshot "
+            "where exchange = 'sz' and trade_date = '2018-05-23'"
+        )
+        assert breadth.fetchall() == [(1, 0)]
+        for table in ("kline_daily_qfq", "kline_daily_joined_qfq"):
+            closes = f"select close::text from market.{table} where trade_date = '2018-05-22'"
+            assert market.execute(closes.encode()).fetchall() == [("23.980",)], table

@@ -205,3 +205,16 @@ def test_funds_and_b_shares_without_a_trade_are_suspended_and_a_few_shares_are_o
         ]
         monthly = "select sum(bar_count) from market.kline_monthly_qfq where code = 'sh510300'"
         assert market.execute(monthly).fetchone() == (len(days) - 2,)
+
+
+def test_suspended_days_have_no_minute_and_an_index_needs_no_volume(
+    cases: Path, tmp_path: Path
+) -> None:
+    within = "select count(*) from market.{} where trade_date between '2025-05-26' and '2025-06-09'"
+    with built(cases / "30-minutes-of-suspended-days", tmp_path) as market:
+        for table in ("kline_minute_raw", "kline_5m", "kline_15m", "kline_30m", "kline_60m"):
+            inside = market.execute(f"{within.format(table)} and code = 'sh688041'".encode())
+            assert inside.fetchone() == (0,), table
+            assert market.execute(f"select 1 from market.{table} limit 1".encode()).fetchall()
+        days = "select count(*) from market.index_kline_daily where code = 'sz980017'"
+        assert market.execute(days).fetchone() == (29,)

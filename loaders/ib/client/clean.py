@@ -12,10 +12,9 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from loaders.ib.slots import KNOWN_YEARS, date_in_new_york
+from loaders.landing.no_value import is_unset
 
-UNSET_ABOVE = 1e300
 NOTHING_BELOW = 1e-100
-UNSET_INTEGER = 2_147_483_647
 NOT_COMPUTED = -2.0
 PLACES = 6
 MOST_PRICE = 10**7  # no share costs ten million dollars
@@ -24,11 +23,9 @@ _MOMENT = re.compile(r"(\d{8})[ -]+(\d\d:\d\d:\d\d)[ -]+(\S.*)")
 
 def known(value: float | None) -> float | None:
     """The number, unless it stands for one that was not received."""
-    if value is None or math.isnan(value) or abs(value) > UNSET_ABOVE:
+    if value is None or math.isinf(value) or is_unset(value, is_size=True):
         return None
-    if abs(value) < NOTHING_BELOW:
-        return 0.0
-    return None if value == UNSET_INTEGER else float(value)
+    return 0.0 if abs(value) < NOTHING_BELOW else float(value)
 
 
 def price(value: float | None) -> Decimal | None:
@@ -59,9 +56,7 @@ def greek(value: float | None) -> float | None:
 def count(value: float | None) -> int | None:
     """Contracts or shares, 0 included."""
     number = known(value)
-    if number is None or number < 0 or round(number) == UNSET_INTEGER:
-        return None
-    return round(number)
+    return None if number is None or number < 0 else round(number)
 
 
 def day(text: str) -> date | None:

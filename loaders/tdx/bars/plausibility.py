@@ -40,7 +40,9 @@ def check(
 ) -> tuple[Records, list[Rejected]]:
     """The bars that can be true, and a Rejected for each rule that a bar breaks.
 
-    Prices of `adjusted` bars may be negative and may jump. Raises Implausible for an answer that
+    Whole days of minutes without a trade are left out: sources write the last price for each minute
+    of a suspension. An index needs no volume. Prices of `adjusted` bars may be negative and may
+    jump. Raises Implausible for an answer that
     is wrong as a whole: mostly impossible bars, jumps that no market makes (an index read as a
     stock), or minute bars of another length than requested.
     """
@@ -61,6 +63,8 @@ def check(
     if timed:
         _refuse_jumps(subject, good["close"], "{} times in {} bars")
         _refuse_other_spacing(subject, good, period)
+        if not route.startswith("index"):
+            good = records.select(good, ~_untraded(good, period))
     elif not adjusted:
         _refuse_jumps(subject, bars["close"], "on {} of {} days")
     return good, [
@@ -120,6 +124,17 @@ def _shut(code: str, bars: Records, window: Window) -> Mask:
     if len(doubtful) and window.own_days is not None:
         doubtful = doubtful[~np.isin(doubtful, window.own_days(code[:2]))]
     return records.in_days(bars, filter(window.closed, records.to_dates(np.unique(doubtful))))
+
+
+def _untraded(bars: Records, period: str) -> Mask:
+    """Bars of whole days with one price, no volume and no turnover; 13:01 may be missing."""
+    if not len(bars) or bars["volume"].all():
+        return np.zeros(len(bars), np.bool_)
+    _, first, where = np.unique(bars["day"], return_index=True, return_inverse=True)
+    is_flat = (bars["volume"] == 0) & (bars["amount"] <= 0)
+    is_flat &= (bars["low"] == bars["high"]) & (bars["close"] == bars["close"][first][where])
+    whole = np.bincount(where) >= len(records.grid(period)) - 1
+    return np.asarray((whole & (np.bincount(where, ~is_flat) == 0))[where])
 
 
 def _contradicting(bars: Records) -> Mask:

@@ -98,7 +98,8 @@ def read_bars(
     newest: read only that many of the last records.
     before: the state at the last reading; with `newest` its checksum is continued.
 
-    Volumes of an index are hands in day bars, no number of shares in minute bars. Sorts the records
+    The last field of an index's day is its members that rose and fell, 16 bits each. Volumes of
+    an index are hands in day bars, no number of shares in minute bars. Sorts the records
     and refuses those with an impossible day, and all but one of those that differ and have the same
     time. The caller checks plausibility, such as days after `now`. Raises DataQualityError for an
     unreadable file.
@@ -140,6 +141,8 @@ def read_bars(
             written_at = min(max(written_at, records.end_time(come[-1])), now)
     bars = records.set_source(bars, f"vipdoc/{FOLDERS[period]}", written_at)
     days_in_hands = 0
+    if is_days and instrument_type == "index":
+        bars["up"], bars["down"] = good["reserved"] & 0xFFFF, good["reserved"] >> 16
     if instrument_type != "index":
         has_hands = _has_hands(bars) if is_days else np.zeros(len(bars), np.bool_)
         bars["unit"] = np.where(has_hands, records.HAND, 1)

@@ -5,7 +5,6 @@ hours. It is for lying outside of its trading day, from the evening of the day b
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,14 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loaders.landing.no_value import is_unset
 from loaders.landing.rejects import Rejected
 from loaders.ticks.frame import MOST
 from loaders.tq.trading_day import nanoseconds
 from quotemill.ticks.columns import QUOTED, DayKey
 
-UNSET = sys.float_info.max  # trading systems write it for a number that there is not
 AUCTION_S = 900  # before and after a session, when its auctions may be
 SHOWN = 20  # refused rows of a day that are stored one by one for each rule
+PRICES = tuple(n for n, _ in QUOTED if "_price" in n or n in ("highest", "lowest", "average"))
 COUNTS = ("volume", "open_interest", *(n for n, kind in QUOTED if "_volume" in n))
 
 
@@ -47,10 +47,15 @@ def sift_ticks(answer: pa.Table, key: DayKey, start: datetime, end: datetime) ->
     The trading day lies between `start` (included) and `end`, in UTC.
     """
     ticks = answer.select(["datetime_ns", *(name for name, _ in QUOTED)]).combine_chunks()
-    for index, name in enumerate(ticks.column_names[1:], 1):
-        values = ticks[name].cast(pa.float64())
-        is_unset = pc.equal(pc.abs(values), UNSET)
-        ticks = ticks.set_column(index, name, pc.if_else(is_unset, None, values))
+    answered = {name: _read(ticks, name) for name in ticks.column_names[1:]}
+    for index, (name, values) in enumerate(answered.items(), 1):
+        nothing = is_unset(values, is_size=name in COUNTS)
+        if name in PRICES:
+            size = answered.get(name.replace("_price", "_volume"), np.zeros(len(values)))
+            nothing |= (values == 0) & ~(size > 0)  # nobody asks or trades at 0
+        ticks = ticks.set_column(
+            index, name, pa.array(np.where(nothing, np.nan, values), from_pandas=True)
+        )
     stamps = np.asarray(ticks["datetime_ns"])
     first, last = nanoseconds(start), nanoseconds(end)
     is_missing = np.asarray(pc.is_null(ticks["volume"], nan_is_null=True))
@@ -59,7 +64,7 @@ def sift_ticks(answer: pa.Table, key: DayKey, start: datetime, end: datetime) ->
         ("volume", "must not be missing", is_missing),
     ]
     for name, _ in QUOTED:
-        values = ticks[name].cast(pa.float64()).to_numpy(zero_copy_only=False)
+        values = _read(ticks, name)
         rules.append((name, "must be a number of at most 15 digits", np.abs(values) > MOST))
         if name in COUNTS:
             wrong = (values < 0) | (np.floor(values) != values) & ~np.isnan(values)
@@ -78,6 +83,10 @@ def sift_ticks(answer: pa.Table, key: DayKey, start: datetime, end: datetime) ->
             more = f"{len(rows) - SHOWN} more"
             rejected.append(Rejected(f"{key.contract} {key.trading_day}", field, rule, more, "{}"))
     return Sifted(ticks.filter(pa.array(keep)), rejected, int((~keep).sum()))
+
+
+def _read(ticks: pa.Table, name: str) -> Any:
+    return ticks[name].cast(pa.float64()).to_numpy(zero_copy_only=False)
 
 
 def count_outside(stamps: Any, spans: Sequence[tuple[datetime, datetime]]) -> int:

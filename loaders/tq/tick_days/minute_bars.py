@@ -62,7 +62,7 @@ def make_minutes(ticks: pa.Table, hours: Sequence[tuple[datetime, datetime]]) ->
     within = -((starts[place] - day.stamps) // MINUTE) - 1  # a tick at :00 ends a minute
     minute = offsets[place] + np.clip(within, 0, counts[place] - 1)
     # before the first trade of a day the last price is another day's
-    priced = np.isfinite(day.prices) & (day.volumes > 0) & (is_inside | (day.lots > 0))
+    priced = (day.prices > 0) & (day.volumes > 0) & (is_inside | (day.lots > 0))
     first, last = _edges(minute, used & priced)
     _, end_of = _edges(minute, used)
     high, low = (_extremes(minute, day.prices, used & priced, how) for how in (np.fmax, np.fmin))

@@ -35,9 +35,17 @@
     ) -%}
 {%- endmacro %}
 
-{# Indexes, and statistics: the next models are planned before autovacuum gets here. #}
+{#
+    Indexes, one of the key among them, and statistics: the next models are planned before
+    autovacuum gets here.
+#}
 {% macro finish_new_table(target_relation) -%}
     {%- do create_indexes(target_relation) -%}
+    {%- if not has_unique_index(target_relation, key_columns()) -%}
+        {%- do run_query(
+            "create unique index on " ~ target_relation ~ " (" ~ key_columns() | join(', ') ~ ")"
+        ) -%}
+    {%- endif -%}
     {%- do run_query("analyze " ~ target_relation) -%}
 {%- endmacro %}
 

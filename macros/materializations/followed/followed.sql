@@ -94,12 +94,7 @@
     {%- endfor -%}
     {%- if not existing.is_table -%}
         {%- set wrong = ['it is a ' ~ existing.type] -%}
-    {%- elif not run_query("
-        select 1 from pg_index as i where i.indrelid = " ~ oid ~ " and i.indisunique and (
-            select array_agg(a.attname::text order by a.attname::text) from pg_attribute as a
-            where a.attrelid = i.indrelid and a.attnum = any(i.indkey)
-        ) = array['" ~ key | sort | join("', '") ~ "']
-    ").rows -%}
+    {%- elif not has_unique_index(existing, key) -%}
         {%- do wrong.append('key ' ~ key | join(', ')) -%}
     {%- endif -%}
     {%- if wrong -%}
@@ -115,4 +110,15 @@
     {%- set gone = columns | selectattr('is_gone') | map(attribute='name') | list -%}
     {%- if gone -%}{%- do drop_columns(existing, gone) -%}{%- endif -%}
     {{ return(columns | rejectattr('is_gone') | list) }}
+{%- endmacro %}
+
+{# Whether a table has a unique index of these columns, in any order. #}
+{% macro has_unique_index(relation, columns) -%}
+    {{ return(run_query("
+        select 1 from pg_index as i where i.indrelid = '" ~ relation ~ "'::regclass
+        and i.indisunique and (
+            select array_agg(a.attname::text order by a.attname::text) from pg_attribute as a
+            where a.attrelid = i.indrelid and a.attnum = any(i.indkey)
+        ) = array['" ~ columns | sort | join("', '") ~ "']
+    ").rows | length > 0) }}
 {%- endmacro %}

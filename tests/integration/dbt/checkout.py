@@ -6,13 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.dbt_parse import LAYERS
 from tests.integration.dbt.conftest import PROJECT
 
 
 def own_checkout(folder: Path) -> Path:
-    """Copy the project below `folder`; return its dbt_project."""
+    """Copy the project below `folder`, without models of users; return its dbt_project."""
+    models = PROJECT / "models"
+    foreign = {path.name for path in models.iterdir() if path.is_dir()} - set(LAYERS)
+
+    def ignored(copied: str, names: list[str]) -> set[str]:
+        written = {"target", "logs", "profiles.yml"} & set(names)
+        return written | foreign if Path(copied) == models else written
+
     for part in ("dbt_project", "macros", "seeds", "tests/dbt", "docs/dbt"):
-        ignored = shutil.ignore_patterns("target", "logs", "profiles.yml")
         shutil.copytree(PROJECT.parent / part, folder / part, ignore=ignored)
     return folder / "dbt_project"
 

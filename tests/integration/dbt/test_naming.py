@@ -8,8 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.dbt_parse import LAYERS
+
 ROOT = Path(__file__).parents[3]
-LAYERS = ("staging", "core", "intermediate", "marts", "qa")
 
 
 @pytest.fixture

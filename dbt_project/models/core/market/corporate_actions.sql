@@ -4,6 +4,7 @@
     meta={
         'follows': {
             'int_corporate_actions__known': 'day',
+            'int_corporate_actions__inherited': 'day',
             'int_market_day__as_of': 'from_day',
         },
         'by': 'ex_date',
@@ -12,6 +13,8 @@
 
 with actions as (
     select * from {{ changed(ref('int_corporate_actions__known'), by='ex_date') }}
+    union all
+    select * from {{ changed(ref('int_corporate_actions__inherited'), by='ex_date') }}
 )
 
 select

@@ -2,14 +2,24 @@
     materialized='followed',
     unique_key=['code', 'valid_from'],
     meta={
-        'follows': {'raw_tdx.capital_event': 'code'},
+        'follows': {
+            'raw_tdx.capital_event': 'code',
+            'int_capital_events__inherited': 'code',
+        },
         'by': 'valid_from',
     },
 ) }}
 
--- only these categories have the shares before and after, in units of 10,000
-with counts as materialized (
+-- of a code that changed the source has the records under the new one
+with landed as (
     select * from {{ changed(ref('stg_tdx__capital_event'), by='event_date') }}
+    union all
+    select * from {{ changed(ref('int_capital_events__inherited'), by='event_date') }}
+),
+
+-- only these categories have the shares before and after, in units of 10,000
+counts as materialized (
+    select * from landed
     where category in (2, 3, 5, 7, 8, 9, 10) and value3 >= 0 and value4 > 0
 ),
 

@@ -1,6 +1,7 @@
 -- No CTE: see stg_tdx__kline_daily. A bar of an old code is adjusted for the events of the old code
 -- and then for those of the new one; if the source has events of before the change under the new
--- code, it has all of them there, and those of the old code are left out. Rounded once.
+-- code, it has all of them there, and those of the old code are left out, also inherited ones.
+-- Rounded once.
 select
     b.code,
     b.traded_code,
@@ -32,6 +33,10 @@ left join {{ ref('adjustment_segments') }} as o
         and b.traded_code <> b.code
         and b.trade_date >= o.valid_from
         and b.trade_date < o.valid_to
+        and not exists (
+            select 1 from {{ ref('int_corporate_actions__inherited') }} as i
+            where i.code = b.traded_code
+        )
         and not exists (
             select 1 from {{ ref('adjustment_segments') }} as e
             inner join {{ ref('code_changes') }} as c on e.code = c.new_code

@@ -4,6 +4,7 @@ import math
 from datetime import datetime
 from typing import Any
 
+from loaders.landing.no_value import is_unset
 from loaders.tq.client.program.codes import server_code
 from loaders.tq.client.program.session import CST, Session
 
@@ -19,7 +20,7 @@ TERMS = (
     "price_tick",
     "volume_multiple",
 )
-MOST = 1e13  # trading systems write the largest float for a number that there is not
+PRICES = ("upper_limit", "lower_limit", "pre_settlement", "pre_close")
 
 
 def terms(session: Session, contracts: list[str]) -> list[dict[str, Any]]:
@@ -29,7 +30,7 @@ def terms(session: Session, contracts: list[str]) -> list[dict[str, Any]]:
         {
             "contract": contract,
             "quoted_at": stamp(str(quote.get("datetime") or "")),
-            **{name: _number(quote.get(name)) for name in TERMS},
+            **{name: _number(quote.get(name), is_price=name in PRICES) for name in TERMS},
         }
         for contract, quote in zip(contracts, quotes, strict=True)
     ]
@@ -43,7 +44,9 @@ def stamp(text: str) -> int | None:
     return (int(at.timestamp()) * 1_000_000 + at.microsecond) * 1000
 
 
-def _number(value: Any) -> str | None:
-    """A number as its shortest text."""
-    is_number = isinstance(value, int | float) and math.isfinite(value) and abs(value) < MOST
-    return repr(value) if is_number else None
+def _number(value: Any, *, is_price: bool) -> str | None:
+    """A number as its shortest text; 0 is no price."""
+    is_number = isinstance(value, int | float) and math.isfinite(value)
+    if not is_number or is_unset(value, is_size=not is_price):
+        return None
+    return repr(value) if value or not is_price else None

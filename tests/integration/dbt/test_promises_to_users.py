@@ -1,0 +1,191 @@
+"""What dbt's page and the contributor's page promise for models of users holds."""
+
+import functools
+import re
+import textwrap
+from datetime import date
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.integration.dbt.checkout import build_from, own_checkout
+from tests.integration.dbt.conftest import PROJECT, Dbt, wait_for_others
+from tests.integration.dbt.raw import land, minute, session_minutes
+from tests.integration.dbt.two_codes import CODES, DAYS, land_days, oids
+
+ROOT = PROJECT.parent
+FOLLOWED = "{{ config(materialized='followed'KEY) }} select code, max(trade_date) as trade_date "
+FOLLOWED += "from {{ ref('kline_daily') }} group by code"
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: Dbt) -> Path:
+    """The folder for models of a user in a checkout of its own."""
+    project = own_checkout(tmp_path / "checkout")
+    build_from(monkeypatch, project, tmp_path / "target")
+    folder = project / "models" / "mine"
+    folder.mkdir()
+    return folder
+
+
+def written_example(page: str, name: str) -> str:
+    """The example of a page that has this text, without the line that names its file."""
+    [text] = [
+        block
+        for block in re.findall(r"```text\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
+        if name in block
+    ]
+    return re.sub(r"^-- dbt_project.*\n", "", text)
+
+
+@pytest.fixture
+def printed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What dbt's commands print from now on."""
+    from dbt.cli import main
+
+    lines = list[str]()
+    heard = functools.partial(main.dbtRunner, callbacks=[lambda e: lines.append(e.info.msg)])
+    monkeypatch.setattr(main, "dbtRunner", heard)
+    return lines
+
+
+def rows_scanned(conn: psycopg.Connection) -> int:
+    """How many landed minutes were read without an index so far."""
+    wait_for_others(conn)
+    query = "select seq_tup_read from pg_stat_all_tables where relid = %s::regclass"
+    [(rows,)] = conn.execute(query, ("raw_tdx.kline_minute",))
+    return int(rows)
+
+
+def test_a_followed_model_with_only_a_key_keeps_its_table(
+    conn: psycopg.Connection, built: Dbt, mine: Path
+) -> None:
+    (mine / "newest.sql").write_text(FOLLOWED.replace("KEY", ", unique_key='code'"), "utf-8")
+    assert built("run", "-s", "newest").success
+    stored = oids(conn, "market.newest")
+    land_days(conn, DAYS[30:31])
+    again = built("run", "-s", "newest")
+
+    assert again.success, again.error
+    assert oids(conn, "market.newest") == stored
+    assert again.written["newest"] == len(CODES)
+
+
+def test_a_followed_model_without_a_key_says_what_to_write(built: Dbt, mine: Path) -> None:
+    (mine / "newest.sql").write_text(FOLLOWED.replace("KEY", ""), "utf-8")
+
+    assert built("run", "-s", "newest").refuses("newest", "unique_key=['code', 'trade_date']")
+
+
+def test_a_view_has_the_precision_of_its_contract(
+    conn: psycopg.Connection, built: Dbt, mine: Path
+) -> None:
+    (mine / "thirds.sql").write_text(
+        "{{ config(materialized='replaced_view', contract={'enforced': true}) }} "
+        "select code, close / 3 as third from {{ ref('kline_daily') }}",
+        "utf-8",
+    )
+    columns = "[{name: code, data_type: text}, {name: third, data_type: 'numeric(18, 3)'}]"
+    (mine / "_mine.yml").write_text(f"models: [{{name: thirds, columns: {columns}}}]", "utf-8")
+    outcome = built("run", "-s", "thirds")
+
+    assert outcome.success, outcome.error
+    query = "select format_type(atttypid, atttypmod) from pg_attribute where attname = 'third'"
+    assert conn.execute(query).fetchone() == ("numeric(18,3)",)
+    assert conn.execute("select max(scale(third)) from market.thirds").fetchone() == (3,)
+
+
+def test_a_check_that_is_not_listed_is_one_of_the_findings(
+    conn: psycopg.Connection, built: Dbt, mine: Path
+) -> None:
+    (mine / "qa_mine.sql").write_text(
+        "{{ config(schema='qa') }} select 'mine' as check_name, 'warning' as severity, code as "
+        "subject, trade_date, 'a bar' as evidence from {{ ref('kline_daily') }} limit 1",
+        "utf-8",
+    )
+    outcome = built("run", "-s", "qa_mine", "findings")
+
+    assert outcome.success, outcome.error
+    rows = conn.execute("select check_name, model from qa.findings where model = 'qa_mine'")
+    assert rows.fetchall() == [("mine", "qa_mine")]
+
+
+def test_a_test_that_a_selection_leaves_out_is_named(
+    built: Dbt, mine: Path, printed: list[str]
+) -> None:
+    (mine / "held.sql").write_text("select 'sh999998' as code", "utf-8")
+    (mine / "_mine.yml").write_text(
+        "models: [{name: held, columns: [{name: code, data_tests: [{relationships: "
+        "{arguments: {to: ref('symbol_dim'), field: code}}}]}]}]",
+        "utf-8",
+    )
+    name = "relationships_held_code__code__ref_symbol_dim_"
+    outcome = built("build", "-s", "held")
+
+    assert outcome.success, outcome.error
+    assert outcome.statuses.get(name) is None
+    assert [line for line in printed if line.startswith(f"left out: {name}, as symbol_dim is ")]
+    printed.clear()
+    eager = built("build", "-s", "held", "--indirect-selection", "eager")
+    assert eager.statuses[name] == "fail"
+    assert not [line for line in printed if line.startswith("left out")]
+
+
+def test_the_example_of_a_followed_model_is_built(
+    conn: psycopg.Connection, built: Dbt, mine: Path
+) -> None:
+    text = written_example("CONTRIBUTING.md", "materialized='followed'")
+    (mine / "spans.sql").write_text(textwrap.dedent(text), "utf-8")
+    assert (first := built("run", "-s", "spans")).success, first.error
+    land_days(conn, DAYS[30:31])
+    again = built("run", "-s", "spans")
+
+    assert again.success, again.error
+    assert (first.written["spans"], again.written["spans"]) == (60, 2)
+
+
+def test_the_textbook_model_reads_only_new_days(
+    conn: psycopg.Connection, built: Dbt, mine: Path
+) -> None:
+    def land_minutes(*days: date) -> None:
+        for day in days:
+            ends = session_minutes(day)
+            land(conn, "kline_minute", [minute(code, end, "10") for code in CODES for end in ends])
+        conn.execute("analyze raw_tdx.kline_minute")
+
+    text = written_example("docs/how-to/dbt.md", "amount_cny > 1000000")
+    text = text.replace("1000000", "1")
+    (mine / "large_days.sql").write_text(text, "utf-8")
+    minutes = text.replace("kline_daily", "kline_minute_raw")
+    (mine / "large_minutes.sql").write_text(minutes, "utf-8")
+    land_minutes(*DAYS[:29])
+    models = ("run", "-s", "large_days", "+large_minutes")
+    assert (first := built(*models)).success, first.error
+    land_minutes(DAYS[29])
+    land_days(conn, DAYS[30:31])
+    scanned = rows_scanned(conn)
+    again = built(*models)
+
+    assert again.success, again.error
+    assert first.written["large_minutes"] == 2 * 240 * 29
+    assert (first.written["large_days"], again.written["large_days"]) == (60, 2)
+    assert again.written["large_minutes"] == 2 * 240
+    assert rows_scanned(conn) == scanned
+
+
+def test_bars_as_of_a_day_have_the_columns_of_their_tables(models: str) -> None:
+    described = "select * from market.{} limit 0"
+    with psycopg.connect(models) as conn:
+        functions = conn.execute(
+            "select proname from pg_proc where pronamespace = 'market'::regnamespace "
+            "and proname like '%\\_as\\_of' order by 1"
+        ).fetchall()
+        for (function,) in functions:
+            table = function.removesuffix("_as_of")
+            names = [
+                [c.name for c in conn.execute(described.format(read).encode()).description or ()]
+                for read in (table, f"{function}('2024-06-03')")
+            ]
+            assert names[0] == names[1], table
+    assert len(functions) == 8
