@@ -1,7 +1,12 @@
-"""One rule for an answer or a file that lacks what is stored.
+"""One rule for an answer that lacks what is stored of its key.
 
-What lacks more than 5 % of it is refused whole, and what is stored stays. Somebody who knows that
-the rest is right accepts the loss once, with --accept-loss.
+An answer is a list, a file or the reply of a server. If it lacks more than 5 % of what is stored,
+it is refused whole: the stored rows stay, its key fails, and so it does in each load until somebody
+who knows that the answer is right accepts the loss once, with --accept-loss. If it lacks less, it
+is taken, with a warning. What moved or was corrected is not lacking: the numbers are compared.
+
+One may go of however few, as vendors take single records back (1 of 103,857 records of gbbq, but 1
+of 3 events of a code), and exchanges delist single codes. If nothing is left, it is always a loss.
 """
 
 from typing import TYPE_CHECKING
@@ -11,12 +16,35 @@ from quotemill.errors import name_acceptance
 if TYPE_CHECKING:
     from loaders.engine.load import Load
 
-MOST_LOST = 0.05  # of what is stored
+MOST_LOST = 0.05  # of what is stored; whole markets lose less in a week, cut files and lists more
 
 
-def is_gross(lost: int, stored: int, *, few: int = 0) -> bool:
-    """Whether too much is lost; `few` may be lost of however little is stored."""
-    return lost > max(few, MOST_LOST * stored)
+def judge_loss(
+    load: "Load",
+    dataset: str,
+    answer: str,
+    *,
+    lost: int,
+    stored: int,
+    things: str,
+    example: str = "",
+    advice: str = "",
+) -> str | None:
+    """The failure of an answer that lacks too much; None, and a warning, if it is taken.
+
+    things: what is counted, in the plural
+    example: one of the lost
+    advice: the rest of a sentence, what else to look at
+    """
+    if lost <= 0:
+        return None
+    loss = f"{answer} lacks {lost:,} of {stored:,} {things}"
+    if example:
+        loss += f", such as {example}"
+    if lost < stored and lost <= max(1, MOST_LOST * stored):
+        load.warn(f"{dataset}: {loss}")
+        return None
+    return refuse_loss(load, dataset, loss, advice)
 
 
 def refuse_loss(load: "Load", dataset: str, loss: str, advice: str = "") -> str | None:

@@ -25,10 +25,13 @@ Rule: TypeAlias = tuple[str, str, Mask]  # field, what must hold, the bars that 
 
 LATE = "day must not lie in the future"
 ALL_BROKEN = "every bar of the answer broke a rule"
-JUMP = 3
+# real files have one or two stray records (out of order, of a future day, repeated in other words),
+# misaligned bytes and another format break most
 MIN_BROKEN, BROKEN_SHARE = 3, 0.1
-MIN_JUMPS, JUMP_SHARE = 3, 0.02
-MIN_BARS_OF_SPACING = 10
+# reverse splits of four and eight to one are real, each once in a history; an index that is read as
+# a stock jumps every few days
+JUMP, MIN_JUMPS, JUMP_SHARE = 3, 3, 0.02
+MIN_BARS_OF_SPACING = 10  # of fewer, all can lie at multiples by chance
 
 
 class Implausible(DataQualityError):
@@ -73,6 +76,11 @@ def check(
         for name, rule, mask in rules
         if mask[i]
     ]
+
+
+def is_nonsense(broken: int, size: int) -> bool:
+    """Whether so many of the records of an answer or a file are impossible that it is no data."""
+    return broken >= MIN_BROKEN and broken > BROKEN_SHARE * size
 
 
 def _number_rules(bars: Records, least: int, least_amount: int) -> Iterator[Rule]:
@@ -148,7 +156,7 @@ def _refuse_nonsense(subject: str, rules: Sequence[Rule], *, name_worst: bool) -
     """Raise Implausible for an answer of mostly impossible bars."""
     broken = np.logical_or.reduce([mask for _, _, mask in rules])
     count, size = int(broken.sum()), len(broken)
-    if count < max(MIN_BROKEN, BROKEN_SHARE * size):
+    if not is_nonsense(count, size):
         return
     name, rule, _ = max(rules, key=lambda r: int(r[2].sum()))
     worst = f", most of them for {name}: {rule}" if name_worst else ""

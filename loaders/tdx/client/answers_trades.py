@@ -1,4 +1,4 @@
-"""Shapes of ticks: one for three routes, another for the route of many days.
+"""Shapes of ticks: one for the routes of a day, another for the route of many days.
 
 Ticks have no key and equal ones are legitimate, so only their order tells them apart. An answer
 that is not in the order of time is refused, never sorted.
@@ -6,7 +6,6 @@ that is not in the order of time is refused, never sorted.
 
 import itertools
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -49,8 +48,7 @@ class Ticks(Columns):
     volume: hands
     side: 0 buy, 1 sell, 2 auction or neutral; the source may send other values
     order_count: 0 for every day but the current one
-    fetched_at: when the request was sent, UTC; of joined pages the earliest
-    fallback: the route that failed and why, if another replaced it
+    fetched_at: when the request was sent, UTC
     """
 
     stamps: list[str]
@@ -60,7 +58,6 @@ class Ticks(Columns):
     order_count: list[int]
     source_route: str
     fetched_at: datetime
-    fallback: str | None = None
 
     def __len__(self) -> int:
         return len(self.stamps)
@@ -104,17 +101,6 @@ def read_ticks_of_days(reply: Reply, code: str, first: date, last: date) -> dict
         reply.odd("truncated")
         days.discard(max(days, default=last))
     return {day: _select_day(ticks, day) for day in sorted(days)}
-
-
-def join_pages(route: str, pages: Sequence[Ticks], fallback: str) -> Ticks:
-    """Join pages of one day, the oldest first. Raises WrongShape if time goes back."""
-    columns: dict[str, Any] = {
-        name: list(itertools.chain.from_iterable(getattr(page, name) for page in pages))
-        for name in Ticks.columns()
-    }
-    _refuse_disorder(route, columns["stamps"])
-    sent = min(page.fetched_at for page in pages)
-    return Ticks(**columns, source_route=route, fetched_at=sent, fallback=fallback)
 
 
 def _read_covered_day(reply: Reply, index: int, text: Any, first: date, last: date) -> date:

@@ -43,7 +43,7 @@ _NO_AMOUNTS = dict.fromkeys(filter(None, _COLUMNS[actions.ADJUSTMENT]), Decimal(
 
 
 def build_actions(code: str, answer: Sequence[Event]) -> ActionSet:
-    """Corporate actions of a code; it is covered if the answer has rows, all good.
+    """Corporate actions of a code; it is covered if all rows of the answer are good.
 
     A record that cannot be true is rejected, with field and rule.
     """
@@ -56,7 +56,7 @@ def build_actions(code: str, answer: Sequence[Event]) -> ActionSet:
             values = map(np.float32, event.values)
             payload = actions.describe_record(code, event.day, event.category, values)
             bad.append(Rejected(f"xdxr {code} row {index}", name, rule, str(value), payload))
-    return ActionSet(actions.number_rows(good), bad, frozenset([code] if good and not bad else ()))
+    return ActionSet(actions.number_rows(good), bad, frozenset(() if bad else [code]))
 
 
 def _action(code: str, event: Event) -> CorporateAction:

@@ -2,13 +2,13 @@
 
 The file holds dividends, splits and changes of capital of the whole market, so a choice of codes
 has no effect. It is read again when it has changed. All records of a code are replaced together.
-A file that lacks stored records is refused for their codes, or whole
-(loaders.tdx.lost_events). A copy that is older than the one read before does not know the days
-after it was written: their stored records stay. What a record means, SQL says.
+A file that lacks many stored records is refused (loaders.tdx.losses). A copy that is older than the
+one read before does not know the days after it was written: their stored records stay. What a
+record means, SQL says.
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import psycopg
@@ -24,15 +24,13 @@ from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import gbbq
 from loaders.tdx.files.gbbq import Gbbq
 from loaders.tdx.files.written import Reading, State, state_in
-from loaders.tdx.losses import refuse_loss
-from loaders.tdx.lost_events import find_lost_events
+from loaders.tdx.losses import judge_loss
 from loaders.tdx.tables import CAPITAL_EVENT, REJECTED_ROW
 from quotemill.errors import DataQualityError
 from quotemill.wording import say_count
 
 NAME = "capital_events"
 KEY = "all"
-READ_IN_PART = 0  # as the size of a version, which no file that can be read has
 
 
 def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
@@ -60,31 +58,43 @@ def _outcome(ctx: Context) -> Outcome:
         *withdraw_settled(stored, content.rejected, lambda row: row.row_key.startswith(gbbq.ROUTE)),
     ]
     reading = Reading.make(content.state, ctx.clock(), before)
-    rows = _add_lineage(ctx.ask(lambda conn: gbbq.keep_refused(conn, content)), reading.known_at)
-    lost = ctx.ask(lambda conn: find_lost_events(conn, content))
-    loss = lost.describe()
-    refusal = refuse_loss(ctx.load, NAME, loss) if loss else None
-    if refusal is None:
-        ctx.ask(lambda conn: drop_absent_codes(conn, content, lost.by_code))
-        return Outcome(KEY, rows, rejected, reading.cursor)
-    if lost.is_gross:
+    content = ctx.ask(lambda conn: gbbq.keep_refused(conn, content))
+    known, present = ctx.ask(count_stored), count_by_code(content.rows)
+    lost = {code: n - present[code] for code, n in known.items() if n > present[code]}
+    refusal = judge_loss(
+        ctx.load,
+        NAME,
+        gbbq.ROUTE,
+        lost=sum(lost.values()),
+        stored=known.total(),
+        things="stored records",
+        example=f"{min(lost)}'s" if lost else "",
+    )
+    if refusal:
         return Outcome(KEY, failure=refusal)
-    is_lost = pc.is_in(rows["code"], pa.array(lost.by_code, pa.string()))
-    # a part of it has landed: what is there next is read, also the version of before
-    part = Reading.make(replace(content.state, size=READ_IN_PART), ctx.clock(), before)
-    rest = rows.filter(pc.invert(is_lost))
-    return Outcome(KEY, rest, rejected, part.cursor, failure=refusal)
+    if absent := sorted(known.keys() - present.keys()):
+        ctx.ask(lambda conn: drop_codes(conn, absent))
+    return Outcome(KEY, _add_lineage(content, reading.known_at), rejected, reading.cursor)
 
 
-def drop_absent_codes(conn: psycopg.Connection, content: Gbbq, lost: Collection[str]) -> None:
-    """Delete the stored records of the codes with an accepted loss of which a file has none."""
-    absent = set(lost) - set(pc.unique(content.rows["code"]).to_pylist())
-    gone = conn.execute(
-        f"delete from {CAPITAL_EVENT.qualified} where code = any(%s) returning code".encode(),
-        (sorted(absent),),
-    ).fetchall()
-    if codes := sorted({code for (code,) in gone}):
-        touch(conn, CAPITAL_EVENT, codes)
+def count_stored(conn: psycopg.Connection) -> Counter[str]:
+    """Count the stored records of each code."""
+    query = f"select code, count(*) from {CAPITAL_EVENT.qualified} group by code"
+    return Counter(dict(conn.execute(query.encode()).fetchall()))
+
+
+def count_by_code(rows: pa.Table) -> Counter[str]:
+    """Count the records of each code in a file."""
+    counts = pc.value_counts(rows["code"]).to_pylist()
+    return Counter({entry["values"]: entry["counts"] for entry in counts})
+
+
+def drop_codes(conn: psycopg.Connection, codes: Sequence[str]) -> None:
+    """Delete the stored records of codes of which a file that is taken has none."""
+    conn.execute(
+        f"delete from {CAPITAL_EVENT.qualified} where code = any(%s)".encode(), (list(codes),)
+    )
+    touch(conn, CAPITAL_EVENT, codes)
 
 
 def count_unknown(rows: pa.Table) -> dict[int, int]:

@@ -2,18 +2,17 @@
 
 Stocks come from /api/codes, funds from /api/etf. No list names an index, so the configured indices
 are added. The service's list is complete at its time, so codes that it lacks are no longer listed.
-A list with no code of an exchange, or with fewer than 95 % of the known codes, is a fault of the
-service, which leaves out an exchange whose list fails.
+A list that lacks many codes of an exchange (loaders.tdx.losses) is a fault of the service, which
+leaves out an exchange whose list fails.
 
 The client's folder adds the codes in its lists and those with day bars, of the kinds that
 quotemill.instrument_ranges knows; none whose file has no traded share. The folder may be
 incomplete: a smaller folder delists nothing. A code that has day bars and is missing from the list
 of its exchange is no longer listed, unless it has bars since that list was written. Without a list
-that can be read, or with one that lost many codes, an exchange's codes stay listed or not as they
+that can be read, or with one that lacks many codes, an exchange's codes stay listed or not as they
 were.
 """
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date, datetime
@@ -32,7 +31,7 @@ from loaders.tdx.files.folder import FOLDERS, HQ_CACHE
 from loaders.tdx.files.vipdoc import has_trade, last_day
 from loaders.tdx.files.written import State
 from loaders.tdx.left_out import LeftOut, find_traded
-from loaders.tdx.losses import is_gross, refuse_loss
+from loaders.tdx.losses import judge_loss
 from loaders.tdx.tables import SECURITY
 from quotemill.errors import DataQualityError
 from quotemill.instrument_ranges import (
@@ -40,11 +39,9 @@ from quotemill.instrument_ranges import (
     is_other_kind,
     price_decimals,
 )
-from quotemill.wording import say_count
 
 NAME = "codes"
 KEY = "all"
-MOST_DELISTED, DELISTED_SHARE = 5, 0.005  # more than exchanges delist in a day
 
 
 def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
@@ -59,8 +56,8 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
 def count_files(ctx: Context, cursor: str) -> tuple[list[int], list[str]]:
     """Count the folder's files of bars by exchange and period, for the end of the cursor.
 
-    Also returns a failure for each of these that lost too many (loaders.tdx.losses), which keeps
-    its old count, until the loss is accepted. Nothing without the client's folder.
+    Also returns a failure for each of these that lacks too many, which keeps its old count. Nothing
+    without the client's folder.
 
     cursor: of the last load
     """
@@ -72,13 +69,20 @@ def count_files(ctx: Context, cursor: str) -> tuple[list[int], list[str]]:
     for (exchange, period), had in zip(places, before, strict=True):
         count = sum(code.startswith(exchange) for code in ctx.folder.bars(period))
         place = f"vipdoc/{exchange}/{FOLDERS[period]}"
-        is_lost = is_gross(had - count, had)
-        if is_lost and not ctx.folder.hides(place):
-            loss = f"{place} has {count:,} files of bars, and had {had:,} in the last load"
-            refusal = refuse_loss(ctx.load, NAME, loss, "; is the share mounted?")
-            is_lost = refusal is not None
-            losses += [refusal] if refusal else []
-        counts.append(had if is_lost else count)
+        if count < had and ctx.folder.hides(place):
+            counts.append(had)
+            continue
+        refusal = judge_loss(
+            ctx.load,
+            NAME,
+            place,
+            lost=had - count,
+            stored=had,
+            things="files of the last load",
+            advice="; is the share mounted?",
+        )
+        losses += [refusal] if refusal else []
+        counts.append(had if refusal else count)
     return counts, losses
 
 
@@ -86,8 +90,6 @@ def _fetched(ctx: Context) -> Iterator[Outcome]:
     before = ctx.ask(known)
     in_folder, faults, untraded = read_folder(ctx, before)
     if ctx.service is None:
-        if vanished := sorted(_find_vanished(in_folder.values(), before)):
-            ctx.load.warn(f"codes: {_listed_no_more(vanished)}")
         outcome = replace(_load_folder_alone(ctx, in_folder), rejected=untraded)
         yield _add_failures(outcome, faults)
         return
@@ -112,22 +114,44 @@ def _take_list(
     """The service's list with the folder's codes and the vanished ones, or its refusal."""
     # The service cannot lose a code that only the folder named.
     served_before = {c: s for c, s in before.items() if s.is_from_service}
-    loss = describe_loss(served, served_before)
-    if loss and (refusal := refuse_loss(ctx.load, NAME, loss, f"; {_RESTART}")):
-        return Outcome(KEY, failure=refusal)
-    merged = merge(served, served_before)
     named = {s.code for s in served}
+    lost = served_before.keys() - named
+    refusals = [
+        _judge_list(ctx, f"the service's list of {e}", e, lost, served_before, f"; {_RESTART}")
+        for e in EXCHANGES
+    ]
+    if any(refusals):
+        return _add_failures(Outcome(KEY), refusals)
+    merged = merge(served, served_before)
     merged += [s for s in in_folder.values() if s.code not in named]
-    failure = None
-    if vanished := _find_vanished(merged, before):
-        gone = _listed_no_more(vanished)
-        if ctx.load.accepts_loss(NAME, gone):
-            ctx.load.log("info", f"{NAME}: listed until now", {"codes": vanished})
-        elif len(vanished) > _count_tolerated(before):
-            failure = f"{gone}, …; is the service's list whole?"
-        else:
-            ctx.load.warn(f"codes: {gone}")
-    return Outcome(KEY, build_records(merged, ctx.clock()), cursor=ctx.today, failure=failure)
+    return Outcome(KEY, build_records(merged, ctx.clock()), cursor=ctx.today)
+
+
+def _judge_list(
+    ctx: Context,
+    name: str,
+    exchange: str,
+    lost: Collection[str],
+    before: Mapping[str, Security],
+    advice: str = "",
+) -> str | None:
+    """The refusal of a list that lacks too many of the listed codes of an exchange."""
+    listed = {
+        code
+        for code, s in before.items()
+        if s.is_listed and s.instrument_type != "index" and code.startswith(exchange)
+    }
+    lacks = listed.intersection(lost)
+    return judge_loss(
+        ctx.load,
+        NAME,
+        name,
+        lost=len(lacks),
+        stored=len(listed),
+        things="listed codes",
+        example=min(lacks, default=""),
+        advice=advice,
+    )
 
 
 def _add_failures(outcome: Outcome, reasons: Iterable[str | None]) -> Outcome:
@@ -145,12 +169,6 @@ def _without_service(
         failure = f"{failure}{hint}; only what the client's folder has is loaded"
     new = [security for code, security in in_folder.items() if code not in before]
     return Outcome(KEY, build_records(new, ctx.clock()) if new else None, failure=failure)
-
-
-def _find_vanished(now: Iterable[Security], before: Mapping[str, Security]) -> list[str]:
-    """The codes that were listed before and are not now."""
-    gone = (s.code for s in now if not s.is_listed)
-    return [code for code in gone if code in before and before[code].is_listed]
 
 
 def read_folder(
@@ -226,7 +244,7 @@ def list_delisted(
     listed_on: Mapping[str, date],
     before: Mapping[str, Security],
 ) -> tuple[set[str], list[str]]:
-    """The codes that are no longer listed, and a failure for each list that lost too many.
+    """The codes that are no longer listed, and a failure for each list that lacks too many.
 
     unnamed: codes with day bars that no list has
     listed_on: the day on which the list of each exchange was written
@@ -239,17 +257,10 @@ def list_delisted(
     }
     failures = []
     for exchange, day in listed_on.items():
-        listed = {c for c, s in before.items() if s.is_listed and c.startswith(exchange)}
-        lost = sorted(code for code in delisted & listed if classify_code(code) != "index")
-        if len(lost) <= _count_tolerated(listed):
-            continue
-        loss = (
-            f"the client's list of {exchange} of {day} lacks {len(lost):,} of {len(listed):,}"
-            f" listed codes, such as {lost[0]}"
-        )
-        if refusal := refuse_loss(ctx.load, NAME, loss):
+        name = f"the client's list of {exchange} of {day}"
+        if refusal := _judge_list(ctx, name, exchange, delisted, before):
             failures.append(refusal)
-            delisted.difference_update(lost)
+            delisted -= {c for c, s in before.items() if s.is_listed and c.startswith(exchange)}
     return delisted, failures
 
 
@@ -267,19 +278,6 @@ def _load_folder_alone(ctx: Context, securities: Mapping[str, Security]) -> Outc
             " download day bars in the client, then run again",
         )
     return Outcome(KEY, build_records(list(securities.values()), ctx.clock()), cursor=ctx.today)
-
-
-def _count_tolerated(known: Collection[str]) -> float:
-    """How many of its codes a list may lack: one that lacks more fails the load.
-
-    It fails once: the next load compares with this list.
-    """
-    return max(MOST_DELISTED, DELISTED_SHARE * len(known))
-
-
-def _listed_no_more(codes: Sequence[str]) -> str:
-    count = say_count(len(codes), "code is", "codes are")
-    return f"{count} no longer listed: {', '.join(codes[:5])}"
 
 
 async def listed(client: TdxClient, indices: Sequence[str]) -> list[Security]:
@@ -301,20 +299,6 @@ def known(conn: psycopg.Connection) -> dict[str, Security]:
     return {
         s.code: s for s in securities if s.instrument_type != "fund" or not is_other_kind(s.code)
     }
-
-
-def describe_loss(current: Sequence[Security], before: Mapping[str, Security]) -> str | None:
-    """What a list lacks of an exchange, or of all, if that is too much to be true."""
-    listed = {s.code for s in before.values() if s.is_listed and s.instrument_type != "index"}
-    present = {s.code for s in current if s.instrument_type != "index"}
-    counts, known_counts = (Counter(code[:2] for code in codes) for codes in (present, listed))
-    for exchange, count in sorted(known_counts.items()):
-        if not counts[exchange]:
-            return f"the code list has no code of {exchange}, where {count} were known"
-    common = len(listed & present)
-    if is_gross(len(listed) - common, len(listed)):
-        return f"the code list has {common} of the {len(listed)} codes known before"
-    return None
 
 
 def merge(current: Sequence[Security], before: Mapping[str, Security]) -> list[Security]:

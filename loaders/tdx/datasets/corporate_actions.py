@@ -19,6 +19,7 @@ from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
 from loaders.tdx.actions import ActionSet, CorporateAction
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files.actions_csv import read_actions
+from loaders.tdx.losses import judge_loss
 from loaders.tdx.settings import NO_EVENTS_FIX
 from loaders.tdx.tables import CORPORATE_ACTION, REJECTED_ROW
 from loaders.warehouse.tables import STANDARD_FIELDS
@@ -158,10 +159,22 @@ class Stored:
             )
 
         rejected = [*actions.rejected, *withdraw_settled(self.refusals, actions.rejected, is_own)]
+        rejected = [replace(row, source_route=route) for row in rejected]
+        stored = len(self.events.get(code, ())) if code in actions.covers else 0
+        refusal = judge_loss(
+            ctx.load,
+            NAME,
+            f"{self.source} of {code}",
+            lost=stored - len(actions.rows),
+            stored=stored,
+            things="stored events",
+        )
+        if refusal:
+            return Outcome(code, rejected=rejected, failure=refusal)
         return Outcome(
             code,
             [row | lineage for row in rows] or None,
-            [replace(row, source_route=route) for row in rejected],
+            rejected,
             ctx.today,
             cursor_key=self.source,
         )

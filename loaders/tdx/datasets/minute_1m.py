@@ -63,7 +63,7 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         )
         return reading.reached(await reading.read_code())
 
-    outcomes = absence.load_codes(ctx, codes, load_code, lambda code: len(wanted[code].traded))
+    outcomes = absence.judge(ctx, ctx.each(codes, load_code))
     if again:
         stored = {c: INTRADAY for c in codes if wanted[c].oldest}
         outcomes = check_history(ctx, DATASET.name, KLINE_MINUTE, outcomes, stored)

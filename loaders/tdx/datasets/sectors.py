@@ -7,7 +7,6 @@ has changed. If it is an older copy than the one read before, its content holds 
 one on.
 """
 
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -23,7 +22,7 @@ from loaders.tdx.files import sectors
 from loaders.tdx.files.folder import HQ_CACHE
 from loaders.tdx.files.sectors import Membership, SectorFile
 from loaders.tdx.files.written import Reading, State, state_in
-from loaders.tdx.losses import is_gross, refuse_loss
+from loaders.tdx.losses import judge_loss
 from loaders.tdx.tables import REJECTED_ROW, SECTOR_MEMBER
 from loaders.trading_time import SHANGHAI
 from quotemill.errors import DataQualityError
@@ -31,7 +30,6 @@ from quotemill.wording import say_count
 
 NAME = "sectors"
 KEYS = tuple(sectors.KINDS)
-FEW_ENDED = 5  # sectors of a kind at once
 ADVICE = "; the client may be writing it: run again; else let the client download it again"
 _FILE_OF = {kind: name for name, kinds in sectors.KINDS.items() for kind in kinds}
 
@@ -69,10 +67,11 @@ def _outcome(ctx: Context, key: str, path: Path) -> Outcome:
     rejected = file.rejected + withdraw_settled(
         stored, file.rejected, lambda row: sectors.owns_rejected(key, row.row_key)
     )
-    why = describe_cut(file, before) or describe_short(file, before)
-    why = why or describe_loss(file.memberships, before)
-    if why and (refusal := refuse_loss(ctx.load, NAME, f"{path} has {why}", ADVICE)):
-        return Outcome(key, failure=refusal)
+    refusals = [
+        _judge_kind(ctx, key, kind, file.memberships, before) for kind in sectors.KINDS[key]
+    ]
+    if any(refusals):
+        return Outcome(key, failure="; ".join(filter(None, refusals)))
     rows = list(list_changes(file.memberships, before, reading.known_at))
     return Outcome(key, rows or None, rejected, reading.cursor)
 
@@ -81,61 +80,25 @@ def _report(ctx: Context, key: str, file: SectorFile) -> None:
     """Say which file is read, and what of it is not understood."""
     say, count = ctx.load.reporter.line, len({m.member for m in file.memberships})
     say(f"sectors: {', '.join(sectors.KINDS[key])} of {say_count(count, 'code')} from {key}")
-    if file.cut_line:
-        say(f"sectors: {key} ends within line {file.cut_line:,}, which is skipped")
     for sentence in file.unknown:
         say(f"sectors: {key}: {sentence}")
+    if file.incomplete:
+        ctx.load.warn(f"sectors: {key}: {file.incomplete}")
 
 
-def describe_cut(file: SectorFile, before: Iterable[Membership]) -> str | None:
-    """Describe a file that ends within a line, unless it has as many codes as are stored."""
-    known = {m.member for m in before}
-    if file.cut_line is None or (known and len({m.member for m in file.memberships}) >= len(known)):
-        return None
-    return f"only a part of its last line, {file.cut_line:,}"
-
-
-def describe_short(file: SectorFile, before: Iterable[Membership]) -> str | None:
-    """Describe sectors with fewer members than announced, as a file that is cut short has.
-
-    One that has no fewer members than are stored is no loss: it was accepted as it is. Where
-    nothing of the kind is stored, each is one.
-    """
-    stored, present = _by_sector(before), _by_sector(file.memberships)
-    known_kinds = {kind for kind, _ in stored}
-    short = [
-        (name, len(present[kind, name]), count)
-        for (kind, name), count in file.short.items()
-        if kind not in known_kinds or len(present[kind, name]) < len(stored.get((kind, name), ()))
-    ]
-    if not short:
-        return None
-    name, size, count = short[0]
-    more = f" and {len(short) - 1:,} more such sectors" if len(short) > 1 else ""
-    return f"{say_count(size, 'member')} of {name}, where it announces {count:,}{more}"
-
-
-def _by_sector(memberships: Iterable[Membership]) -> Mapping[tuple[str, str], set[str]]:
-    members: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for it in memberships:
-        members[it.sector_kind, it.sector_name].add(it.member)
-    return members
-
-
-def describe_loss(present: Iterable[Membership], before: Iterable[Membership]) -> str | None:
-    """Describe the loss if a file lost more codes or sectors of a kind than a market does."""
-    current, known = list(present), list(before)
-    for what, name, few in (("code", "member", 0), ("sector", "sector_name", FEW_ENDED)):
-        counts, known_counts = (
-            Counter(kind for kind, _ in {(it.sector_kind, getattr(it, name)) for it in memberships})
-            for memberships in (current, known)
-        )
-        for kind, count in known_counts.items():
-            if is_gross(count - counts[kind], count, few=few):
-                return (
-                    f"{say_count(counts[kind], what)} of {kind}, where {count:,} were known before"
-                )
-    return None
+def _judge_kind(
+    ctx: Context,
+    key: str,
+    kind: str,
+    present: Iterable[Membership],
+    before: Iterable[Membership],
+) -> str | None:
+    """The refusal of a file that lacks too many members of sectors of a kind."""
+    count, stored = (sum(it.sector_kind == kind for it in rows) for rows in (present, before))
+    things = f"members of kind {kind}"
+    return judge_loss(
+        ctx.load, NAME, key, lost=stored - count, stored=stored, things=things, advice=ADVICE
+    )
 
 
 def read_current(conn: psycopg.Connection, kinds: Sequence[str]) -> dict[Membership, date]:

@@ -115,7 +115,7 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
             return await _Reading(ctx, code, absence).read_days(wanted)
         return Outcome(code, failure=NO_BARS) if unknown else Outcome(code, skipped=NOT_DUE)
 
-    return absence.load_codes(ctx, codes, load_code, lambda code: len(due.get(code, ())))
+    return absence.judge(ctx, ctx.each(codes, load_code))
 
 
 def _is_settled(code: str, due: Due, today: date) -> bool:
@@ -231,8 +231,6 @@ class _Reading:
         second = self._judge(due, ticks)
         if ticks is None:
             self.failed[due.day] = str(fault)
-        else:
-            self.fallback = ticks.fallback or self.fallback
         candidates = [x for x in (second, first) if isinstance(x, TickDay)]
         if candidates:
             self.failed.pop(due.day, None)

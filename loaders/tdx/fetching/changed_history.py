@@ -23,7 +23,8 @@ from loaders.trading_time import close_of
 from loaders.warehouse.tables import LandedTable
 
 MINUTES = "minute1"  # period of an index
-LEAST = 3  # compared bars: of fewer most is one
+# compared bars: the running day and one that a vendor corrected are no other history
+LEAST = 3
 INTRADAY = Stored(date.min, date.max)  # closes of minutes are looked up
 CENT = 10  # li, to which files round the closes of indices
 

@@ -25,11 +25,11 @@ from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import plausibility, records
 from loaders.tdx.bars.records import Ints, Records
-from loaders.tdx.bars.stored_bars import LostHistory, Stored
+from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.context import Context
 from loaders.tdx.files import vipdoc
 from loaders.tdx.files.written import State, make_cursor, state_in
-from loaders.tdx.losses import refuse_loss
+from loaders.tdx.losses import judge_loss
 from quotemill.errors import DataQualityError
 
 PERIOD = "day"
@@ -125,7 +125,8 @@ class DayFiles:
                 )
             return self._without_bars(key, cursor, before)
         if stored:
-            _refuse_loss(path, good, stored.closes)
+            if refusal := self._judge_days(path.name, good, stored.closes):
+                return Outcome(key, failure=refusal, rejected=rejected)
             others = stored.closes_by(lambda route: route != ROUTE)
             rejected += list_contradictions(key, good, others, ROUTE)
         whole = len(good) + len(file.bars) - len(bars)
@@ -144,7 +145,11 @@ class DayFiles:
         good = between(good, first, window.until or date.max)
         none = f"{path.name} holds no bar of these days"
         outcome = records.outcome(key, good, rejected, skipped=none)
-        outcome = replace(outcome, beside=list_gaps(key, good, window.day_numbers))
+        known = window.day_numbers
+        if stored:  # nobody was suspended on a stored day that the file lacks
+            absent = np.setdiff1d(records.to_numbers(stored.closes), good["day"])
+            known = known[~np.isin(known, absent)] if len(absent) else known
+        outcome = replace(outcome, beside=list_gaps(key, good, known))
         if outcome.cursor is None:
             return outcome
         assert isinstance(outcome.cursor, date)
@@ -162,9 +167,26 @@ class DayFiles:
         skip = replace(skip, cursor=cursor)
         if self.ctx.service is not None:  # its bars are taken
             return skip
-        loss = f"{name} holds no bar, and had {before.size // vipdoc.SIZE:,} when it was last read"
-        refusal = refuse_loss(self.ctx.load, self.resource, loss)
+        had = before.size // vipdoc.SIZE
+        refusal = judge_loss(
+            self.ctx.load, self.resource, name, lost=had, stored=had, things="bars read before"
+        )
         return Outcome(key, failure=refusal) if refusal else skip
+
+    def _judge_days(self, name: str, bars: Records, stored: Iterable[date]) -> str | None:
+        """The refusal of a file that lacks too many of the newest stored days within its span."""
+        first, last = (records.to_date(bars["day"][at]) for at in (0, -1))
+        within = {day for day in stored if first <= day <= last}
+        lost = within.difference(records.to_dates(bars["day"][records.in_days(bars, within)]))
+        return judge_loss(
+            self.ctx.load,
+            self.resource,
+            name,
+            lost=len(lost),
+            stored=len(within),
+            things="stored days",
+            example=str(min(lost, default="")),
+        )
 
     def fill_gaps(self, in_file: Outcome, answer: Outcome, stored: Stored | None) -> Outcome:
         """The bars of a file, and the service's bars of days that the file lacks."""
@@ -230,18 +252,6 @@ def _other_closes(bars: Records, closes: Mapping[date, int]) -> dict[date, int]:
         for day, close in zip(days, near["close"].tolist(), strict=True)
         if closes[day] != close
     }
-
-
-def _refuse_loss(path: Path, bars: Records, stored: Iterable[date]) -> None:
-    """Raise LostHistory for a file that lacks stored days within its own span."""
-    first, last = (records.to_date(bars["day"][at]) for at in (0, -1))
-    held = set(records.to_dates(bars["day"][records.in_days(bars, stored)]))
-    lost = sorted(day for day in stored if first <= day <= last and day not in held)
-    if lost:
-        raise LostHistory(
-            f"{path.name} lacks {len(lost)} stored days, the first {lost[0]};"
-            " nothing was overwritten"
-        )
 
 
 def list_contradictions(

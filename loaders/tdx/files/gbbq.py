@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from loaders.landing.rejects import Rejected
 from loaders.tdx.actions import describe_record
+from loaders.tdx.bars.plausibility import is_nonsense
 from loaders.tdx.files.vipdoc import read_days
 from loaders.tdx.files.written import State, read_content
 from loaders.tdx.tables import CAPITAL_EVENT
@@ -88,7 +89,7 @@ def read_events(path: Path) -> Gbbq:
         ),
     }
     good = np.logical_and.reduce([mask for mask, _ in rules.values()])
-    if 2 * np.count_nonzero(good) < len(raw):
+    if is_nonsense(int(np.count_nonzero(~good)), len(raw)):
         raise DataQualityError(
             f"{path}: {np.count_nonzero(~good):,} of {len(raw):,} records are no corporate"
             " action: it is no gbbq of the TDX desktop client",

@@ -14,8 +14,8 @@ from loaders.tdx.bars.records import Ints, to_dates
 from loaders.tdx.files.vipdoc import list_days
 
 INDEX = {"sh": "sh000001", "sz": "sz399001", "bj": "bj899050"}
-SAMPLE = 30  # codes whose files are read
-LEAST = 3  # codes that have the day
+SAMPLE = 30  # codes whose files are read, of thousands
+LEAST = 3  # codes that have the day: one or two can have a stray record
 
 
 def find_own_days(files: Mapping[str, Path], exchange: str, closed: Callable[[date], bool]) -> Ints:

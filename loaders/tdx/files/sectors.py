@@ -10,9 +10,8 @@ tdxhy.cfg              industries, a line per stock: exchange, code, the client'
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 from loaders.landing.rejects import Rejected
@@ -46,15 +45,13 @@ class SectorFile(NamedTuple):
     """Content of a file of sectors.
 
     unknown: a sentence for each part that is not understood.
-    short: number of announced members of each sector that has fewer, by kind and name.
-    cut_line: number of the line within which the file ends; it is not read.
+    incomplete: a sentence about what a file lacks by its own account, or None.
     """
 
     memberships: set[Membership]
     rejected: list[Rejected]
     unknown: tuple[str, ...] = ()
-    short: Mapping[tuple[str, str], int] = MappingProxyType({})
-    cut_line: int | None = None
+    incomplete: str | None = None
 
 
 @reads_file
@@ -79,8 +76,7 @@ def owns_rejected(key: str, row_key: str) -> bool:
 
 def _blocks(content: bytes, path: Path, key: str) -> SectorFile:
     memberships, rejected = set[Membership](), list[Rejected]()
-    empty, longer, foreign = list[str](), list[str](), set[str]()
-    short: dict[tuple[str, str], int] = {}
+    empty, longer, foreign, short = list[str](), list[str](), set[str](), list[str]()
     for header, members in _split_sectors(content, path):
         if key == SPECIAL:
             kind, count = KINDS[SPECIAL][0], len(members)
@@ -93,7 +89,7 @@ def _blocks(content: bytes, path: Path, key: str) -> SectorFile:
             kind, name, count = _PREFIXES[match[1]], match[2], int(match[3] or len(members))
             sector = f"{match[1]}_{name}"
         if count > len(members):
-            short[kind, name] = count
+            short.append(name)
         elif not members and key == BLOCKS:
             empty.append(name)
         elif count < len(members):
@@ -107,12 +103,12 @@ def _blocks(content: bytes, path: Path, key: str) -> SectorFile:
         unknown.append(f"sectors of an unknown kind are skipped: {', '.join(sorted(foreign)[:5])}")
     if empty:
         unknown.append(f"{len(empty):,} name no member, such as {empty[0]}")
-    if short:
-        names = ", ".join(name for _, name in list(short)[:5])
-        unknown.append(f"{len(short):,} have fewer members than announced: {names}")
     if longer:
         unknown.append(f"{len(longer):,} have more members than announced, such as {longer[0]}")
-    return SectorFile(memberships, rejected, tuple(unknown), short)
+    incomplete = None
+    if short:
+        incomplete = f"{len(short):,} have fewer members than announced, such as {short[0]}"
+    return SectorFile(memberships, rejected, tuple(unknown), incomplete)
 
 
 def _parse_members(
@@ -147,9 +143,9 @@ def _split_sectors(content: bytes, path: Path) -> Iterator[tuple[str, list[str]]
 def _industries(content: bytes, path: Path) -> SectorFile:
     memberships, rejected, longer = set[Membership](), [], 0
     lines = content.decode("gbk", "replace").splitlines()
-    cut_line = None
-    if not content.endswith(b"\n") and not _is_complete(lines):
-        cut_line = len(lines)
+    incomplete = None
+    if not content.endswith(b"\n"):
+        incomplete = f"the file ends within line {len(lines):,}, which is skipped"
         lines.pop()
     for number, line in enumerate(lines, 1):
         exchange, digits, *names = [*line.strip().split("|"), "", ""]
@@ -168,12 +164,4 @@ def _industries(content: bytes, path: Path) -> SectorFile:
     unknown = (f"{lines_with} unknown fields after the sixth",) if longer else ()
     if not memberships:
         raise DataQualityError(f"{path} holds no sector: the stored rows stay")
-    return SectorFile(memberships, rejected, unknown, cut_line=cut_line)
-
-
-def _is_complete(lines: Sequence[str]) -> bool:
-    """Whether the last line has as many fields as the one before, and a known last name."""
-    *others, last = lines
-    name = last.rpartition("|")[2]
-    same_fields = bool(others) and last.count("|") == others[-1].count("|")
-    return bool(name) and same_fields and name in {line.rpartition("|")[2] for line in others}
+    return SectorFile(memberships, rejected, unknown, incomplete)

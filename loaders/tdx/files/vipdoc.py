@@ -48,7 +48,6 @@ _OLD_MINUTE = np.dtype([*_LABEL, *((name, "<u4") for name in PRICES), *_END])
 # their first days: looked up, as numpy computes a calendar for each day that it converts
 _MONTHS = np.arange("1990-01", "10000-02", dtype="M8[M]").astype("M8[D]")
 FIRST_MINUTE_YEAR = 2004
-MIN_REFUSED, REFUSED_SHARE = 3, 0.1
 MOST_SHARES = 2**32 - 1
 SATURDAY = 5
 ROUNDED = 1e-6  # turnover is a single float, and hands are whole
@@ -78,7 +77,7 @@ class File(NamedTuple):
     def nonsense(self) -> str | None:
         """The reason to skip the whole file: too many refused records; else None."""
         count, size = self.noise, len(self.bars) + len(self.rejected)
-        if count < MIN_REFUSED or count <= REFUSED_SHARE * size:
+        if not plausibility.is_nonsense(count, size):
             return None
         return f"{count:,} of {size:,} records are refused: download it again in the client"
 

@@ -13,9 +13,7 @@ import pytest
 
 from loaders.engine.outcome import SourceGone
 from loaders.sandbox.world.market import SyntheticMarket
-from loaders.tdx import losses
 from loaders.tdx.client import xdxr
-from loaders.tdx.datasets import codes
 from loaders.warehouse import lock as locks
 from loaders.warehouse.postgres import open_warehouse
 from tests.faults.tdx.test_frozen import freeze
@@ -108,26 +106,21 @@ def test_an_answer_that_cannot_be_unpacked_costs_its_code_alone(
     assert {code for t in result.tasks for code in t.failures} == {"sh600000"}
 
 
-def test_vanished_codes_are_named_and_many_are_a_failure_once(
-    market_bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_code_that_the_list_lacks_is_named_and_no_longer_listed(market_bench: Bench) -> None:
     market_bench.load(datasets=BARS)
-    monkeypatch.setattr(losses, "MOST_LOST", 0.5)
     market_bench.sandbox.faults.add("codes-vanish:code=sh600000")
     result = market_bench.load(datasets=BARS)
     assert result.exit_code == 0
-    named = "codes: 1 code is no longer listed: sh600000"
-    assert named in result.warnings
+    [named] = [text for text in result.warnings if "sh600000" in text]
     assert (named,) in market_bench.rows(
         "select event from ops.ingestion_logs where job_id = %s", result.job_id
     )
+    unlisted = "select code from raw_tdx.security where not is_listed"
+    assert market_bench.rows(unlisted) == [("sh600000",)]
 
     market_bench.sandbox.faults.clear()
-    market_bench.load(datasets=BARS)
-    market_bench.sandbox.faults.add("codes-vanish:code=sh600000")
-    monkeypatch.setattr(codes, "MOST_DELISTED", 0)
-    assert market_bench.load(datasets=BARS).exit_code == 6
-    assert market_bench.load(datasets=BARS).exit_code == 0
+    assert market_bench.load(datasets=BARS).warnings == ()
+    assert market_bench.rows(unlisted) == []
 
 
 def test_a_retry_means_the_newest_job_that_nothing_made_good(market_bench: Bench) -> None:

@@ -110,8 +110,9 @@ def test_the_servers_answer_becomes_actions() -> None:
         nothing = build_actions("sz000002", servers.ask("sz000002"))
     (row,) = actions.rows
     assert (row.cash_per10_yuan, row.bonus_total_per10) == (Decimal("1.6"), Decimal(3))
-    # an empty answer is no evidence that nothing happened
-    assert (actions.covers, nothing.covers) == ({"sh600000"}, frozenset())
+    # an empty answer is a loss of what is stored
+    assert (nothing.rows, nothing.covers) == ([], {"sz000002"})
+    assert actions.covers == {"sh600000"}
 
 
 def test_a_packed_answer_has_every_count_of_shares_as_it_was_sent() -> None:

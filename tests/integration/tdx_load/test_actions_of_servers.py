@@ -46,6 +46,27 @@ def test_a_load_lands_what_comes_slice_by_slice_and_names_what_does_not(
         assert bench.load(datasets=("corporate_actions",)).exit_code == 0
 
 
+def test_an_empty_answer_is_a_loss_of_stored_events_of_its_code_until_accepted(
+    open_bench: OpenBench, small_market: SyntheticMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events, bonus = ("corporate_actions",), packed((1, date(2011, 6, 3), 1, (0.0, 0.0, 3.0, 0.0)))
+    standing = "select code from raw_tdx.corporate_action where not is_withdrawn order by 1"
+    with open_bench(small_market, corporate_actions="xdxr") as bench:
+        answers = {(1, b"600000"): ONE_ROW, (0, b"000001"): bonus}
+        with quote_server(answers) as address:
+            monkeypatch.setattr(protocol, "ADDRESSES", [address])
+            assert bench.load(datasets=events).exit_code == 0
+        with quote_server({(0, b"000001"): bonus}) as address:
+            monkeypatch.setattr(protocol, "ADDRESSES", [address])
+            for _ in range(2):
+                refused = bench.load(datasets=events)
+                assert {key for task in refused.tasks for key in task.failures} == {"sh600000"}
+                assert bench.rows(standing) == [("sh600000",), ("sz000001",)]
+            assert bench.load(datasets=events, accept_loss=True).exit_code == 0
+            assert bench.rows(standing) == [("sz000001",)]
+            assert bench.load(datasets=events).exit_code == 0
+
+
 def test_a_record_refused_under_another_field_before_is_refused_once(
     open_bench: OpenBench, small_market: SyntheticMarket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,9 +7,11 @@ from contextlib import AbstractContextManager
 from datetime import datetime, time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from loaders.engine.result import LoadResult
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
@@ -212,19 +214,36 @@ def test_without_a_source_of_actions_the_load_says_so(
         ) == [(0,)]
 
 
-def test_an_action_that_leaves_the_file_is_withdrawn(loaded_bench: Bench) -> None:
+def test_actions_that_leave_the_file_are_withdrawn_of_a_code_one_or_accepted(
+    loaded_bench: Bench,
+) -> None:
     path = loaded_bench.settings.tdx.corporate_actions
-    assert path is not None
-    assert not isinstance(path, str)
-    lines = path.read_text("utf-8").splitlines()
-    path.write_text("\n".join(lines[:1] + lines[2:]) + "\n", "utf-8")
+    assert isinstance(path, Path)
+    withdrawn = "select code, ex_date::text from raw_tdx.corporate_action where is_withdrawn"
+    header, *lines = path.read_text("utf-8").splitlines()
+    by_code: dict[str, list[str]] = {}
+    for line in lines:
+        by_code.setdefault(line.split(",")[0].lower(), []).append(line)
+    code, events = next((c, rows) for c, rows in by_code.items() if len(rows) > 1)
 
-    loaded_bench.load()
+    def load_without(*gone: str, **request: Any) -> LoadResult:
+        rest = [line for line in lines if line not in gone]
+        path.write_text("\n".join([header, *rest]) + "\n", "utf-8")
+        return loaded_bench.load(datasets=("corporate_actions",), **request)
 
-    withdrawn = loaded_bench.rows(
-        "select upper(code), ex_date::text from raw_tdx.corporate_action where is_withdrawn"
-    )
-    assert withdrawn == [tuple(lines[1].split(",")[:2])]
+    # one that has another day is no loss
+    corrected = events[0].replace(events[0].split(",")[1], "2009-07-01")
+    lines.append(corrected)
+    assert load_without(events[0]).warnings == ()
+    assert loaded_bench.rows(withdrawn) == [(code, events[0].split(",")[1])]
+
+    for _ in range(2):
+        refused = load_without(*events, corrected)
+        assert {key for task in refused.tasks for key in task.failures} == {code}
+        assert len(loaded_bench.rows(withdrawn)) == 1
+    assert load_without(*events, corrected, accept_loss=True).exit_code == 0
+    assert len(loaded_bench.rows(withdrawn)) == 1 + len(events)
+    assert load_without(*events, corrected).exit_code == 0
 
 
 def test_days_without_a_trade_are_stored_and_lost_bars_are_none_of_them(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fake_tdx import reply, tick, upper
 
-from loaders.tdx.client.answers_trades import Ticks, join_pages, read_ticks, read_ticks_of_days
+from loaders.tdx.client.answers_trades import Ticks, read_ticks, read_ticks_of_days
 from loaders.tdx.client.reply import WrongShape
 
 DAY, NEXT = date(2019, 2, 1), date(2019, 2, 11)
@@ -112,14 +112,6 @@ def test_an_extra_field_of_a_tick_is_counted() -> None:
     unknown: Counter[str] = Counter()
     read([row | {"Ms": 1} for row in ROWS], unknown=unknown)
     assert unknown == {"minute-trade-all.List.Ms": 4}
-
-
-def test_pages_join_into_a_day_and_only_in_order() -> None:
-    first, second = read(ROWS[:2]), read(ROWS[2:])
-    day = join_pages("trade-history", [first, second], "why")
-    assert (day.price, day.fallback) == (read(ROWS).price, "why")
-    with pytest.raises(WrongShape, match="row 2 field Time"):
-        join_pages("trade-history", [second, first], "why")
 
 
 def test_yuan_of_many_days_become_whole_li_by_day() -> None:

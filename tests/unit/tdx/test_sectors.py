@@ -1,13 +1,12 @@
 """Sectors of the desktop client's files: their members, and since when."""
 
-import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
-from loaders.tdx.datasets.sectors import describe_cut, describe_loss, describe_short, list_changes
-from loaders.tdx.files.sectors import KINDS, Membership, read_sectors
+from loaders.tdx.datasets.sectors import list_changes
+from loaders.tdx.files.sectors import Membership, read_sectors
 from quotemill.errors import DataQualityError
 
 EVENING = datetime(2026, 1, 5, 17, tzinfo=UTC)  # 01:00 of the 6th in Shanghai
@@ -54,37 +53,28 @@ def test_a_file_without_any_sector_is_refused_as_a_whole(tmp_path: Path, name: s
 
 
 @pytest.mark.parametrize("name", ["spblock.dat", "infoharbor_block.dat", "tdxhy.cfg"])
-def test_an_empty_file_has_no_sector_which_is_a_loss_of_those_stored(
-    tmp_path: Path, name: str
-) -> None:
+def test_an_empty_file_has_no_sector(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
-    file = read_sectors(tmp_path / name, name)
-    assert file.memberships == set()
-    stored = [Membership(KINDS[name][0], "1", "sh600000")]
-    assert describe_loss(file.memberships, stored)
+    assert read_sectors(tmp_path / name, name).memberships == set()
 
 
-def test_only_a_line_that_is_cut_is_a_loss_until_it_is_accepted(tmp_path: Path) -> None:
+def test_a_line_that_is_cut_is_not_read_and_named(tmp_path: Path) -> None:
     file = tmp_path / "tdxhy.cfg"
-    file.write_text("0|000001|T1001|||X5001\n0|000002|T1001|||X5001")
+    file.write_text("0|000001|T1001|||X5001\n0|000002|T1001|||X5001\n")
     whole = read_sectors(file, file.name)
-    assert (len(whole.memberships), whole.cut_line) == (4, None)
+    assert (len(whole.memberships), whole.incomplete) == (4, None)
     file.write_text("0|000001|T1001|||X5001\n0|000002|T1001|||X50")
     cut = read_sectors(file, file.name)
-    assert (len(cut.memberships), cut.cut_line) == (2, 2)
-    assert describe_cut(cut, []) == describe_cut(cut, whole.memberships) is not None
-    assert describe_cut(cut, cut.memberships) is None
+    assert {m.member for m in cut.memberships} == {"sz000001"}
+    assert "line 2" in (cut.incomplete or "")
 
 
-def test_a_short_sector_that_was_accepted_is_no_loss_again(tmp_path: Path) -> None:
+def test_sectors_with_fewer_members_than_announced_are_named(tmp_path: Path) -> None:
     file = tmp_path / "infoharbor_block.dat"
-    file.write_text("#GN_A,3,\n0#000001,0#000002\n#GN_B,5,\n")
+    file.write_text("#GN_A,3,\n0#000001,0#000002\n#GN_B,5,\n#GN_C,1,\n0#000001\n")
     short = read_sectors(file, file.name)
-    assert describe_short(short, [])
-    assert describe_short(short, short.memberships) is None
-    other = {Membership("concept", "A", code) for code in ("sz000001", "sz000003")}
-    assert describe_short(short, other) is None  # one member was replaced
-    assert describe_short(short, other | short.memberships)
+    assert (short.incomplete or "").startswith("2 ")
+    assert len(short.memberships) == 3
 
 
 def test_a_real_file_of_industries_is_read_whole(real_client: Path) -> None:
@@ -102,17 +92,3 @@ def test_what_is_new_begins_and_what_is_gone_ends_on_the_day_of_the_file() -> No
         ("300750", date(2026, 1, 6), None),
         ("600050", date(2025, 12, 2), date(2026, 1, 6)),
     ]
-
-
-def test_a_file_lacks_members_that_has_fewer_of_a_kind_than_a_market_loses() -> None:
-    def members(kind: str, first: int, count: int) -> set[Membership]:
-        return {Membership(kind, f"{n % 3}", f"{n:06d}") for n in range(first, first + count)}
-
-    before = members("industry", 0, 100) | members("industry_2", 0, 100)
-    assert (
-        describe_loss(members("industry", 50, 95) | members("industry_2", 0, 200), before) is None
-    )
-    short = describe_loss(members("industry", 0, 100) | members("industry_2", 0, 94), before)
-    assert re.match("94 .* industry_2, .* 100 ", short or "")
-    assert describe_loss(members("industry", 0, 100), before) is not None
-    assert describe_loss(before, set()) is None
