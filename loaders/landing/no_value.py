@@ -1,13 +1,13 @@
 """What sources write for a number that there is not.
 
 Not received is NaN; trading systems write the largest float, and for sizes the largest integer of
-32 or 64 bits. An infinite number is refused instead. Whether 0 is a price, each source knows.
+32, 64 or 128 bits. An infinite number is refused instead. Whether 0 is a price, each source knows.
 """
 
 from typing import Any
 
 UNSET_ABOVE = 1e300
-UNSET_SIZES = (2.0**31 - 1, 2.0**63)  # the larger one as a float
+UNSET_SIZES = (2.0**31 - 1, 2.0**63, 2.0**127)  # the larger ones as floats
 
 
 def is_unset(value: Any, *, is_size: bool = False) -> Any:

@@ -22,10 +22,23 @@ class TqMissing(SettingsError):
 class UnknownSymbol(SettingsError):
     """The servers know no such variety or contract; `symbols` names them."""
 
+    reason = "the futures servers know no {}"
+    hint_of_kind = "write them as SHFE.cu and SHFE.cu2601; capitals count"
+
     def __init__(self, symbols: list[str], *, hint: str = "") -> None:
-        hint = hint or "write them as SHFE.cu and SHFE.cu2601; capitals count"
-        super().__init__(f"the futures servers know no {', '.join(symbols)}", hint=hint)
+        text = self.reason.format(", ".join(symbols))
+        super().__init__(text, hint=hint or self.hint_of_kind)
         self.symbols = symbols
+
+
+class UndescribedSymbol(UnknownSymbol):
+    """The servers list contracts whose tick size their query of contracts does not give.
+
+    The client answers nothing about such a contract.
+    """
+
+    reason = "the futures servers list {} without a description"
+    hint_of_kind = "the next load asks again"
 
 
 class TqAnswerError(UpstreamError):

@@ -39,7 +39,7 @@ def archive_command(
         typer.Option(help="Only this view; may be repeated: chain_intraday, chain_daily_clean, …"),
     ] = None,
     since: Annotated[str | None, typer.Option(help="Only days from this one on.")] = None,
-    until: Annotated[str | None, typer.Option(help="Only days up to this month.")] = None,
+    until: Annotated[str | None, typer.Option(help="Only days up to this one.")] = None,
     symbols: Symbols = None,
     compact: Annotated[
         bool | None,
@@ -181,7 +181,7 @@ def restore_command(
     ] = "chain_intraday",
     date: Annotated[str | None, typer.Option(help="The day to restore.")] = None,
     since: Annotated[str | None, typer.Option(help="Or all days from this one on.")] = None,
-    until: Annotated[str | None, typer.Option(help="And up to this month.")] = None,
+    until: Annotated[str | None, typer.Option(help="And up to this one.")] = None,
     symbols: Symbols = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and compare, and write nothing.")

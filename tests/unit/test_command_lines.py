@@ -89,6 +89,13 @@ def test_a_hidden_command_still_runs_and_another_is_shown(hidden: str, shown: st
     assert (done.exit_code, f"Usage: root {' '.join(words)}" in done.output) == (0, True)
 
 
+@pytest.mark.parametrize("name", ["archive", "restore"])
+def test_the_last_of_some_days_is_a_day_in_the_help(name: str) -> None:
+    text = RUNNER.invoke(orchestration.cli.app, [name, "--help"]).output
+    option = " ".join(text.partition("--until")[2].partition("--symbols")[0].split())
+    assert "up to this one" in option.replace("│", "").replace("  ", " ")
+
+
 def test_help_of_80_columns_is_wrapped_once() -> None:
     done = RUNNER.invoke(orchestration.cli.app, ["schedule", "run", "--help"])
     text = done.output.partition("Arguments")[0]

@@ -82,19 +82,26 @@ short as (
         i.symbol as subject,
         min(i.trading_day) as trade_date,
         format(
-            '%s trading days of %s until %s have ticks of %s lots, where their day bars have %s%s',
+            '%s trading days of %s until %s have ticks of %s lots, where their day bars have '
+            '%s%s%s',
             count(*), i.underlying_contract, max(i.trading_day), sum(i.volume_lots),
             coalesce(sum(b.volume_lots)::text, 'nothing'),
             case
-                when bool_or(i.volume_lots >= 0.99 * b.volume_lots) then ', or a hole'
+                when
+                    bool_or(i.volume_lots between 0.99 * b.volume_lots and 1.01 * b.volume_lots)
+                    then ', or a hole'
                 else ''
-            end
+            end,
+            {{ counted_sides('sum(i.volume_lots)', 'sum(b.volume_lots)', 'max(i.trading_day)')
+            | indent(12) }}
         ) as evidence
     from stored as i
     inner join due as d on i.trading_day <= d.trading_day
     left join {{ ref('stg_tq__contract_daily') }} as b
         on i.underlying_contract = b.contract and i.trading_day = b.trading_day and b.is_final
-    where i.status = 'short' or i.volume_lots < 0.99 * b.volume_lots
+    where
+        i.status = 'short'
+        or i.volume_lots not between 0.99 * b.volume_lots and 1.01 * b.volume_lots
     group by i.symbol, i.underlying_contract
 ),
 

@@ -1,8 +1,8 @@
 """Values of the gateway: those that stand for "no value" become None, the others get their type.
 
 Not received is NaN; -1 stands for no price, -2 for a greek that was not computed, the largest
-double and the largest integer for unset. 0 is a price of a bid (nobody buys), and no price of a
-last trade. What a model computes as next to nothing is 0.
+double and the largest integers of 32, 64 and 128 bits for unset. 0 is a price of a bid (nobody
+buys), and no price of a last trade. What a model computes as next to nothing is 0.
 """
 
 import math
@@ -56,7 +56,9 @@ def greek(value: float | None) -> float | None:
 def count(value: float | None) -> int | None:
     """Contracts or shares, 0 included."""
     number = known(value)
-    return None if number is None or number < 0 else round(number)
+    if number is None or number < 0 or is_unset(round(number), is_size=True):
+        return None
+    return round(number)
 
 
 def day(text: str) -> date | None:

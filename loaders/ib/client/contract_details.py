@@ -112,6 +112,7 @@ async def option_params(
                 multiplier=_multiplier(row.multiplier),
                 expirations=tuple(sorted(filter(None, map(clean.day, row.expirations)))),
                 strikes=tuple(filter(None, map(clean.strike, sorted(map(float, row.strikes))))),
+                exchange=row.exchange,
             )
             for row in sorted(rows, key=lambda row: row.tradingClass)
             if row.exchange == SMART or not is_smart

@@ -289,8 +289,9 @@ class Gateway:
         )
 
     def option_params(self, underlying: Underlying) -> list[ChainParams]:
-        """Trading classes on SMART, ordered by name; empty where the gateway names none.
+        """Trading classes on SMART, else those of all other exchanges, ordered by name.
 
+        Empty if the gateway names none.
         Raises GatewayTimeout (it sometimes never answers), RequestFailed.
         """
         return self._request(

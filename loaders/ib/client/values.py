@@ -55,12 +55,16 @@ class PreviousClose:
 
 @dataclass(frozen=True)
 class ChainParams:
-    """Listings of a trading class. The lists are unions: not every pair of them exists."""
+    """Listings of a trading class. The lists are unions: not every pair of them exists.
+
+    `exchange` is another one than SMART only if the gateway names nothing on SMART.
+    """
 
     trading_class: str
     multiplier: Decimal | None
     expirations: tuple[date, ...]
     strikes: tuple[Decimal, ...]
+    exchange: str = SMART
 
 
 @dataclass(frozen=True)

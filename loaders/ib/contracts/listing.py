@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from loaders.ib.client.gateway import Gateway
-from loaders.ib.client.values import ChainParams, Underlying
+from loaders.ib.client.values import SMART, ChainParams, Underlying
 from loaders.ib.context import Context
 from loaders.ib.contracts.discovery import Discovery, Reference, choose_candidates
 from loaders.ib.errors import NotPermitted
@@ -31,6 +31,11 @@ def find_candidates(ctx: Context, symbol: str) -> Discovery:
         discovery.failure = str(error)
         return discovery
     ctx.reset_unanswered()
+    if others := sorted({p.exchange for p in params} - {SMART}):
+        where = ", ".join(others)
+        ctx.load.reporter.line(
+            f"{symbol}: no options on SMART are named; taken are those on {where}"
+        )
     impossible = ctx.ask(lambda conn: landed.read_impossible(conn, day, day, symbol))
     lately = ctx.ask(lambda conn: landed.read_impossible(conn, oldest_set(day), day, symbol))
     discovery.candidates, further = choose_candidates(

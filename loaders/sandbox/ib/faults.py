@@ -75,6 +75,7 @@ _KINDS: dict[str, Kind] = {
     "no-quote": Kind("bid and ask of -1", SHARE),
     "old-last": Kind("the last trade is of an earlier day: volume 0, bid and ask of -1", SHARE),
     "absurd-bid": Kind("a bid of 100,000,000", SHARE),
+    "unset-sizes": Kind("sizes, volume and open interest of 9223372036854775807", SHARE),
     "crossed": Kind("a bid above the ask", SHARE),
     "no-oi": Kind("no open interest", SHARE),
     "frozen-oi": Kind(

@@ -31,6 +31,7 @@ PARTIAL = (10090, 10091)  # codes after which a part of the ticks still flows
 CUT_OFF, RESTORED = (1100, 2110), (1101, 1102)  # from the servers, and back
 CALL_INTEREST, PUT_INTEREST = 27, 28
 ABSURD = 1e8  # dollars a share
+UNSET = 2**63 - 1  # a size that newer gateways have none of
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,8 @@ class MarketData:
             bid, ask = round(ask + 0.05, 2), bid
         elif self.is_hit("absurd-bid", instrument):
             bid = ABSURD
+        if self.is_hit("unset-sizes", instrument):
+            sizes, last_size, volume = (UNSET, UNSET), UNSET, UNSET
         if instrument.stock.is_index and not instrument.is_option:
             yield 1, 6, 68 if late else 4, quote.last, 0, 0
         elif service.code != 10091:
@@ -185,6 +188,7 @@ class MarketData:
         if self.is_hit("no-oi", instrument):
             return
         now = self.clock.now()
+        is_unset = self.is_hit("unset-sizes", instrument)
         if rule := self.find_rule("frozen-oi", instrument):
             now = min(now, datetime.combine(date.fromisoformat(rule.option("since")), time.max, ET))
         if instrument.is_option:
@@ -193,7 +197,8 @@ class MarketData:
             chain = list(self.world.chain(instrument.symbol, now.date()).values())
         for tick, right in ((CALL_INTEREST, "C"), (PUT_INTEREST, "P")):
             side = (row for row in chain if row.right == right)
-            yield tick, sum(self.world.open_interest(row, now) for row in side)
+            known = sum(self.world.open_interest(row, now) for row in side)
+            yield tick, UNSET if is_unset else known
 
 
 def _list_values(made: Computation, *, sentinel: bool) -> tuple[Field, ...]:

@@ -49,6 +49,11 @@ KINDS: dict[str, Kind] = {
     "reach": Kind("a chart of the newest ticks begins with so few", {"ticks": "20"}),
     # what the servers know
     "unknown": Kind("no instrument of that name", {"symbol": ""}, needs=("symbol",)),
+    "undescribed": Kind(
+        "the list of contracts has one that the query by its name leaves out",
+        {"symbol": ""},
+        needs=("symbol",),
+    ),
     "no-series": Kind("a continuous series has no bar", {"variety": ""}, needs=("variety",)),
     "no-mains": Kind(
         "the table of main contracts lacks a variety", {"variety": ""}, needs=("variety",)

@@ -17,17 +17,22 @@ MAIN = "KQ.m@"
 def find_instruments(market: Market, query: str, variables: dict[str, Any]) -> list[Node]:
     """The instruments that a query names, or all that match its other arguments.
 
-    Raises KeyError for a named contract that the servers do not list.
+    Raises KeyError for a named contract of before FIRST_LISTED, and for one that is named in a
+    variable and not listed: so the client names those of its own list.
     """
     arguments = _read_arguments(query, variables)
     symbols = arguments.get("instrument_id")
-    for contract in filter(None, map(market.contract, symbols or ())):
-        if not contract.is_listed:
-            raise KeyError(contract.code)
+    for symbol in symbols or ():
+        contract = market.contract(symbol)
+        is_own = contract is None and variables and not _is_hidden(market, symbol)
+        if is_own or (contract and not contract.is_listed):
+            raise KeyError(symbol)
     if symbols is None:
         varieties = market.world.varieties.values()
         symbols = [c.code for v in varieties for c in market.contracts(v.code) if c.is_listed]
         symbols += [v.series for v in varieties]
+    else:
+        symbols = [symbol for symbol in symbols if not _is_hidden(market, symbol)]
     nodes = [node for node in (describe_instrument(market, symbol) for symbol in symbols) if node]
     for name in ("class", "exchange_id", "product_id"):
         if arguments.get(name):
@@ -39,6 +44,11 @@ def find_instruments(market: Market, query: str, variables: dict[str, Any]) -> l
         wanted = arguments["has_night"][0] == "true"
         nodes = [node for node in nodes if bool(node["trading_time"]["night"]) == wanted]
     return nodes
+
+
+def _is_hidden(market: Market, symbol: str) -> bool:
+    kinds = ("unknown", "undescribed")
+    return any(market.faults.find_rules(kind, symbol=symbol) for kind in kinds)
 
 
 def describe_instrument(market: Market, symbol: str) -> Node | None:

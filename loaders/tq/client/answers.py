@@ -24,12 +24,14 @@ class Instruments:
     contracts  rows of the table contract
     seen_at    the newest quote of each variety's main contract, UTC; None without a quote
     left_out   contracts that lack a number which every contract has
+    undescribed  contracts that the servers list and do not describe
     """
 
     sessions: dict[str, list[tuple[str, int, int, int]]]
     contracts: list[dict[str, Any]]
     seen_at: dict[str, datetime | None]
     left_out: tuple[str, ...] = ()
+    undescribed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def instruments(answer: dict[str, Any]) -> Instruments:
     ]
     sessions = {v: [tuple(row) for row in rows] for v, rows in answer["sessions"].items()}
     seen = {v: None if ns is None else to_time(ns) for v, ns in answer["seen_at"].items()}
-    return Instruments(sessions, contracts, seen, tuple(answer["left_out"]))
+    lacking = tuple(answer["left_out"]), tuple(answer["undescribed"])
+    return Instruments(sessions, contracts, seen, *lacking)
 
 
 @_READING

@@ -34,6 +34,7 @@ from loaders.tq.errors import (
     TqSettlementsAway,
     TqTimeout,
     TqTransport,
+    UndescribedSymbol,
     UnknownSymbol,
 )
 from loaders.tq.settings import TqSettings
@@ -229,6 +230,8 @@ def _to_error(answer: dict[str, Any]) -> Exception:
     kind, message = answer["kind"], answer["message"]
     if kind == "unknown":
         return UnknownSymbol(answer["symbols"])
+    if kind == "undescribed":
+        return UndescribedSymbol(answer["symbols"])
     if kind == "auth":
         hint = "check QUOTEMILL_TQ__ACCOUNT and QUOTEMILL_TQ__PASSWORD (tq.account, tq.password)"
         return TqAuthError(f"the futures servers do not let the account in: {message}", hint=hint)

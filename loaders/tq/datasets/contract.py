@@ -21,6 +21,9 @@ def _load_contracts(ctx: Context, variety: str) -> Outcome:
         names = ", ".join(answer.left_out)
         text = f"{names}: left out, as the source gives no tick size, lot size or delivery month"
         ctx.load.log("info", text, {"contracts": len(answer.left_out)})
+    if answer.undescribed:
+        names = ", ".join(answer.undescribed)
+        ctx.load.warn(f"{names}: left out, as the source lists and does not describe it")
     if not answer.contracts:
         raise UpstreamError(f"the source lists no contract of {variety}")
     lineage = {"source_route": "instruments"} | ctx.lineage

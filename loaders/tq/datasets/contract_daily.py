@@ -16,7 +16,13 @@ import pyarrow.compute as pc
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.tq import landed
 from loaders.tq.context import Context, Dataset, add_columns, concat_rows, describe, load_key
-from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, UnknownSymbol
+from loaders.tq.errors import (
+    TqAnswerError,
+    TqClientError,
+    TqTimeout,
+    UndescribedSymbol,
+    UnknownSymbol,
+)
 from loaders.tq.landed import REPEATS, BarsHarvest, is_due
 from loaders.tq.tables import CONTRACT_DAILY, DAILY_HARVEST
 from loaders.tq.trading_day import night_of
@@ -140,7 +146,7 @@ def _ask(ctx: Context, contracts: Sequence[str], first: date) -> dict[str, Any]:
     try:
         bars = ctx.harvest.daily(contracts, first, ctx.today)
     except UnknownSymbol as error:  # the others are asked for without these
-        failure = f"{error}: not any more"
+        failure = str(error) if isinstance(error, UndescribedSymbol) else f"{error}: not any more"
         answers: dict[str, Any] = {c: Outcome(c, failure=failure) for c in error.symbols}
         rest = [c for c in contracts if c not in answers]
         return answers | (_ask(ctx, rest, first) if rest else {})

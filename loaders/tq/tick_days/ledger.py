@@ -23,7 +23,7 @@ from quotemill.ticks.questdb_http import StoreError
 FOLLOWERS = ("symbol_day", "no_data_day", "tick_revision", "tick_minute_day")
 FEW = 20  # days that a store may lack before it is taken for the wrong one
 BY_NOW = f"where not {CLOCK_AHEAD}"
-# days whose ticks another day bar judges: complete ones that hold too little, and short ones
+# days whose ticks another day bar judges: complete ones that hold other lots, and short ones
 REJUDGED = """
     select s.symbol, s.contract, s.trading_day, d.volume
     from raw_tq.symbol_day as s
@@ -33,7 +33,7 @@ REJUDGED = """
         s.symbol = any(%(symbols)s)
         and d.is_final
         and (
-            (s.status = 'complete' and s.volume < d.volume * %(least)s)
+            (s.status = 'complete' and abs(s.volume - d.volume) > d.volume * %(tolerance)s)
             or (s.status = 'short' and d.volume is distinct from s.day_volume)
         )
 """
@@ -96,7 +96,7 @@ def read_newest_time(conn: psycopg.Connection) -> datetime | None:
 
 def read_rejudged(conn: psycopg.Connection, symbols: Collection[str]) -> dict[DayKey, int]:
     """Lots of the day bar of stored days that it judges otherwise, or for the first time."""
-    rows = conn.execute(REJUDGED, {"symbols": list(symbols), "least": 1 - TOLERANCE})
+    rows = conn.execute(REJUDGED, {"symbols": list(symbols), "tolerance": TOLERANCE})
     return {DayKey(*key): traded for *key, traded in rows.fetchall()}
 
 

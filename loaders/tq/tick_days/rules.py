@@ -5,13 +5,15 @@ Pure functions of the schedule, the store's index, the days without data and the
 due        settled days of the schedule − complete − days on record that are not due again; short
            days are among them, and days that hold the ticks of another contract, which come first
 restamped  stored days of another segment now: no download
-judged     stored days that another day bar makes short, or complete: no download either
+judged     stored days that another day bar makes short (lots that differ from its), or complete:
+           no download either
 outgrown   stored days whose contract the schedule has no more, once the new contract's ticks are
            stored, or on record as none, or the day has no contract
 untrue     records of days without ticks, or with too few, that the store's days contradict
 
 A tick's volume counts from the start of its trading day, so the last tick alone adds up to the day
-bar even where a whole session before it is missing. What is missing shows as one large step.
+bar even where a whole session before it is missing. What is missing shows as one large step. A day
+with more lots than its bar is no better than one with fewer: one of the two counts something else.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -32,7 +34,9 @@ from quotemill.ticks.columns import DayKey
 # age of a day without ticks, or with too few, up to which each load asks again; after as many days
 # one on record is asked for again
 RECHECK_AFTER = timedelta(days=30)
-TOLERANCE = 0.01  # of a day bar's volume that its last tick may lack
+TOLERANCE = 0.01  # of a day bar's volume by which its last tick may differ
+# before, Shanghai, Dalian, Zhengzhou and INE counted both sides of each trade
+ONE_SIDE_SINCE = int(datetime(2020, 1, 1, tzinfo=SHANGHAI).timestamp()) * 10**9
 HOLE = 0.1  # of a day's volume that may come with one tick, the first one included
 FEWER = 0.1  # of an answer's ticks that a better one may lack, as where some were sent twice
 # ticks, or lots, of a day from which on such a step is a hole; thin days are traded in large steps
@@ -124,8 +128,8 @@ def find_untrue(
 
 def judge(row: IndexRow, traded: int) -> IndexRow:
     """The row as a day bar of so many lots judges it; a hole stays one."""
-    has_hole = row.status == "short" and not lacks_lots(row.volume, row.day_volume)
-    is_short = has_hole or lacks_lots(row.volume, traded)
+    has_hole = row.status == "short" and not differs(row.volume, row.day_volume)
+    is_short = has_hole or differs(row.volume, traded)
     return replace(row, status="short" if is_short else "complete", day_volume=traded)
 
 
@@ -183,13 +187,21 @@ def find_repairs(
 
 
 def traded_lots(ticks: pa.Table) -> int:
-    """Lots traded by the end of a day's ticks (column `volume`)."""
-    return int(_volumes(ticks).max(initial=0))
+    """Lots traded by the end of a day's ticks (columns `volume`, `datetime_ns` where known).
+
+    First ticks with more than the last one are left over from the day before.
+    """
+    if "datetime_ns" not in ticks.column_names:
+        return int(_volumes(ticks).max(initial=0))
+    ordered = _volumes(ticks.sort_by("datetime_ns"))
+    ordered = ordered[ordered > 0]
+    own = ordered[np.argmax(ordered <= ordered[-1]) :] if len(ordered) else ordered
+    return int(own.max(initial=0))
 
 
-def lacks_lots(lots: int | None, traded: int | None) -> bool:
-    """Whether lots are too few for those of the day bar."""
-    return traded is not None and (lots or 0) < traded * (1 - TOLERANCE)
+def differs(lots: int | None, traded: int | None) -> bool:
+    """Whether lots are too few or too many for those of the day bar."""
+    return traded is not None and abs((lots or 0) - traded) > traded * TOLERANCE
 
 
 def describe_gap(ticks: pa.Table, traded: int | None, until: int | None = None) -> str | None:
@@ -201,8 +213,9 @@ def describe_gap(ticks: pa.Table, traded: int | None, until: int | None = None) 
     tick is from `until` (ns) or later, as where a session at the end is missing.
     """
     lots = traded_lots(ticks)
-    if lacks_lots(lots, traded):
-        return f"ticks of {lots:,} lots, where the day bar has {traded:,}"
+    if traded is not None and differs(lots, traded):
+        sides = _name_sides(ticks, lots, traded)
+        return f"ticks of {lots:,} lots, where the day bar has {traded:,}{sides}"
     if traded is None and until is not None:
         last = int(pc.max(ticks["datetime_ns"]).as_py())
         if last < until:
@@ -217,6 +230,17 @@ def describe_gap(ticks: pa.Table, traded: int | None, until: int | None = None) 
     if step <= day * (THIN_HOLE if is_thin else HOLE) or (is_thin and step < STEP_LOTS):
         return None
     return f"ticks with a hole of {step:,} lots among the day's {day:,}"
+
+
+def _name_sides(ticks: pa.Table, lots: int, traded: int) -> str:
+    """Which of ticks and day bar counts both sides of each trade, as it seems; "" for neither."""
+    stamps = ticks["datetime_ns"] if "datetime_ns" in ticks.column_names else []
+    if not len(stamps) or int(pc.max(stamps).as_py()) >= ONE_SIDE_SINCE:
+        return ""
+    for which, two_sided, one_sided in (("ticks", lots, traded), ("bar", traded, lots)):
+        if one_sided and not differs(two_sided, 2 * one_sided):
+            return f": the {which} may count both sides of each trade, as was done before 2020"
+    return ""
 
 
 def rank(ticks: pa.Table, traded: int | None, until: int | None = None) -> tuple[bool, int, int]:
@@ -239,7 +263,7 @@ def find_loss(
     and is not one of those that are short; `refetches`: complete days are read again.
     """
     new = rank(ticks, traded, until)
-    is_whole = stored.status == "complete" and not lacks_lots(stored.volume, traded)
+    is_whole = stored.status == "complete" and not differs(stored.volume, traded)
     old = (is_whole, stored.volume or 0, stored.rows)
     came = f"{ticks.num_rows:,} ticks of {traded_lots(ticks):,} lots came"
     # a rank alone does not tell: the last ticks of a day alone have all its lots

@@ -106,3 +106,24 @@ def test_a_slot_that_left_the_calendar_is_skipped_by_a_retry(made: Bench) -> Non
     result = made.at("2026-11-19T10:20:00").load("incremental", retry=True)
     assert result.exit_code == 0
     assert any("no slot at 2026-11-19T15:07Z" in line for line in result.warnings)
+
+
+def test_a_size_that_is_unset_is_null_and_settles_its_quote(made: Bench) -> None:
+    """Nothing better comes: no flag, no rejected row, no other request in this slot.
+
+    A morning of open interest without a number fails, and no row lands.
+    """
+    made.sandbox.faults.add("unset-sizes")
+    assert made.load("snapshot", slot="now").exit_code == 0
+    assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
+    sizes = "coalesce(bid_size, ask_size, last_size, volume)"
+    stored = made.rows(
+        f"select count({sizes}), count(bid), count(*) filter (where snapshot_error or "
+        "data_quality_flag like '%out_of_range%') from raw_ib.chain_snapshot"
+    )
+    assert stored == [(0, 44, 0)]
+    assert made.at("2026-11-19T10:12:00").due() == []
+    result = made.at("2026-11-20T07:30:00").load("enrich")
+    assert (result.exit_code, result.tasks[0].rows_rejected) == (4, 0)
+    assert all("no open interest" in text for text in result.tasks[0].failures.values())
+    assert made.table("open_interest") == []

@@ -27,6 +27,7 @@ from loaders.tq.errors import (
     TqPermissionError,
     TqTimeout,
     TqTransport,
+    UndescribedSymbol,
     UnknownSymbol,
 )
 from quotemill.errors import SettingsError
@@ -124,6 +125,34 @@ def test_symbols_that_the_servers_do_not_know_are_named(
     # known and main, but not a bar of it
     with pytest.raises(TqAnswerError, match=r"KQ.m@SHFE.cu has no bar"):
         harvest.main_events("SHFE.cu", DAYS[0], DAYS[-1], "backtest")
+
+
+def test_a_listed_contract_without_a_description_is_named_at_once(
+    first: "TqSandbox", own_harvest: MakeHarvest, world: World
+) -> None:
+    """Any call of the client about it waits for ever; the others' answers come."""
+    said: list[str] = []
+    harvest = own_harvest(first, {"timeout": 10, "retries": 0}, report=said.append)
+    first.faults.add(f"undescribed:symbol={CONTRACT}")
+    listed = harvest.instruments(["SHFE.cu"])
+    assert listed.undescribed == (CONTRACT,)
+    assert CONTRACT not in {row["contract"] for row in listed.contracts}
+    assert listed.sessions["SHFE.cu"]
+    for ask in (
+        lambda: fetch(harvest, world),
+        lambda: harvest.recent_ticks(CONTRACT, 10),
+        lambda: harvest.daily(["SHFE.cu2512", CONTRACT], DAYS[0], DAYS[-1]),
+        lambda: harvest.minutes(CONTRACT, *day_range(world, DAYS[0])),
+        lambda: harvest.settlements(CONTRACT, DAYS[0], DAYS[-1], days=3),
+    ):
+        with pytest.raises(UndescribedSymbol) as refused:
+            ask()
+        assert refused.value.symbols == [CONTRACT]
+    assert harvest.daily(["SHFE.cu2512"], DAYS[0], DAYS[-1]).num_rows == len(DAYS) + 1
+    first.faults.add("undescribed:symbol=KQ.m@SHFE.cu")
+    with pytest.raises(UnknownSymbol, match=r"SHFE.cu"):
+        harvest.main_events("SHFE.cu", DAYS[0], DAYS[-1], "backtest")
+    assert not any("asking again" in line for line in said)
 
 
 def test_error_pages_are_errors_of_the_servers(

@@ -233,6 +233,21 @@ def test_a_revision_of_the_past_replaces_events_with_a_warning(small: Bench) -> 
     assert days == [(before,)]
 
 
+def test_a_contract_that_nobody_describes_is_one_failed_key(small: Bench) -> None:
+    """The source lists it; its bars and description are there again once it is described."""
+    lacking = "SHFE.cu2601"
+    small.sandbox.faults.add(f"undescribed:symbol={lacking}")
+    again = {"clock": datetime(2025, 10, 27, 18), "datasets": ("contract", "contract_daily")}
+    result = small.load(**again)
+    failed = [f for task in result.tasks for f in task.failures.items()]
+    assert (result.status, [key for key, _ in failed]) == ("partial", [lacking])
+    assert lacking in failed[0][1]
+    assert "without a description" in failed[0][1]
+    assert any(lacking in line and "does not describe" in line for line in result.warnings)
+    small.sandbox.faults.clear()
+    assert small.load(**again).status == "succeeded"
+
+
 def test_an_expired_contract_is_requested_by_some_loads_only(small: Bench) -> None:
     """Its bars are stored, and the record of what was asked for is gone."""
     gone = "SHFE.cu2510"

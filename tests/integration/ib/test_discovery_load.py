@@ -128,6 +128,15 @@ def test_a_symbol_without_parameters_keeps_its_older_set(fault: str, made: Bench
     assert sets == {"AAPL": ("session_freeze", None), "MSFT": ("discovery_stale", "2026-11-19")}
 
 
+def test_options_of_other_exchanges_than_smart_are_taken_and_named(made: Bench) -> None:
+    before = made.rows(SETS, "2026-11-19")
+    made.sandbox.faults.add("secdef-elsewhere:symbol=MSFT")
+    assert made.at("2026-11-20T09:25:00").load("discover").exit_code == 0
+    assert [row[:2] for row in made.rows(SETS, "2026-11-20")] == [row[:2] for row in before]
+    [said] = [line for line in made.heard.lines if "SMART" in line]
+    assert said.startswith("MSFT: ")
+
+
 def test_a_lost_gateway_leaves_older_sets_and_exit_code_4(made: Bench) -> None:
     made.at("2026-11-20T09:25:00")
     made.sandbox.faults.add("secdef-hang")

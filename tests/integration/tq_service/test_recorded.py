@@ -56,6 +56,26 @@ def test_recorded_ticks_come_back_equal(
     assert pc.any(pc.equal(pc.bit_wise_and(pc.divide(ticks["datetime_ns"], 1000), 1), 1)).as_py()
 
 
+def test_every_contract_of_a_replay_s_list_is_described(
+    real_tq_data: Path, own_harvest: Callable[..., Harvest]
+) -> None:
+    """The client itself lists those of before October 2020, some for a later day than the clock."""
+    from loaders.sandbox.tq.service import TqSandbox
+
+    with TqSandbox(Replay(real_tq_data), clock="2019-09-16") as sandbox:
+        harvest = own_harvest(sandbox, {"timeout": 10, "retries": 0})
+        answer = harvest.instruments(["SHFE.cu"])
+        since = [
+            row["contract"]
+            for row in answer.contracts
+            if row["expire_date"] and row["expire_date"] >= date(2019, 1, 1)
+        ]
+        assert {"SHFE.cu1910", "SHFE.cu2002", "SHFE.cu2009"} <= set(since)
+        bars = harvest.daily(since, date(2019, 1, 1), DAY)
+        assert {"SHFE.cu1908", CONTRACT} <= set(bars["contract"].to_pylist())
+        assert answer.undescribed == ()
+
+
 def test_a_day_bar_is_built_from_the_finest_recorded_data(real_tq_data: Path) -> None:
     """Minutes across the holiday of October 2019.
 

@@ -12,7 +12,8 @@ from loaders.ib.client import clean
 from loaders.ib.client.events import mask
 
 LARGEST = 1.7976931348623157e308
-UNSET = (None, math.nan, math.inf, -math.inf, LARGEST, -LARGEST, 2147483647, 2147483647.0)
+INTEGERS = (2**31 - 1, 2**63 - 1, 2**127 - 1)
+UNSET = (None, math.nan, math.inf, -math.inf, LARGEST, -LARGEST, *INTEGERS, *map(float, INTEGERS))
 FUNCTIONS = (
     clean.price,
     clean.traded_price,

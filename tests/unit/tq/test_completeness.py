@@ -2,13 +2,15 @@
 
 import re
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from loaders.tq.tick_days.rules import MANY, describe_gap, rank
+from loaders.tq.tick_days.rules import MANY, describe_gap, rank, traded_lots
 
 COUNT = 10 * MANY
 WHOLE = np.arange(1, COUNT + 1) * 5.0  # lots since the start of the day
@@ -29,6 +31,50 @@ def test_a_day_that_ends_too_early_is_seen_by_its_bar() -> None:
     gap = describe_gap(ticks(WHOLE[: -COUNT // 50]), TRADED)
     assert gap == "ticks of 98,000 lots, where the day bar has 100,000"
     assert " 0 lots, " in str(describe_gap(ticks([]), TRADED))
+
+
+def on(day: str, volumes: Any) -> pa.Table:
+    """Ticks of a day from 9:00 on, one a second."""
+    start = int(datetime.fromisoformat(f"{day}T09:00:00+08:00").timestamp())
+    stamps = (start + np.arange(len(volumes))) * 10**9
+    return ticks(volumes).append_column("datetime_ns", pa.array(stamps, pa.int64()))
+
+
+@pytest.mark.parametrize("day", ["2019-09-26", "2020-01-02"])
+def test_a_day_with_more_lots_than_its_bar_disagrees_with_it(day: str) -> None:
+    """A factor of two is named if either may count both sides of each trade."""
+    was_two_sided = day < "2020"
+    sides = "may count both sides of each trade, as was done before 2020"
+    doubled = "ticks of 200,000 lots, where the day bar has 100,000"
+    expected = f"{doubled}: the ticks {sides}" if was_two_sided else doubled
+    assert describe_gap(on(day, 2 * WHOLE), TRADED) == expected
+    halved = "ticks of 100,000 lots, where the day bar has 200,000"
+    expected = f"{halved}: the bar {sides}" if was_two_sided else halved
+    assert describe_gap(on(day, WHOLE), 2 * TRADED) == expected
+    other = describe_gap(on(day, 1.5 * WHOLE), TRADED)
+    assert other == "ticks of 150,000 lots, where the day bar has 100,000"
+    # a hundredth is the source's own difference, and a leftover of the day before no lot of this
+    assert describe_gap(on(day, 1.005 * WHOLE), TRADED) is None
+    assert describe_gap(on(day, np.concatenate([[3.0 * TRADED], WHOLE])), TRADED) is None
+
+
+def test_ticks_of_both_sides_do_not_fit_recorded_minutes(real_tq_data: Path) -> None:
+    """Ticks made of the recorded minutes of SHFE.cu2001 on 26 September 2019, once and doubled."""
+    bars = pq.read_table(real_tq_data / "klines_60s_SHFE.cu2001.parquet")
+    night = datetime.fromisoformat("2019-09-25T18:00:00+08:00").timestamp() * 1e9
+    inside = [row for row in bars.to_pylist() if night <= row["datetime"] < night + 86_400 * 10**9]
+    volumes = np.cumsum([row["volume"] for row in inside])
+    traded = int(volumes[-1])
+    assert (len(inside), traded) == (465, 8_865)
+    stamps = pa.array([row["datetime"] for row in inside], pa.int64())
+
+    def made(factor: int) -> pa.Table:
+        return ticks(factor * volumes).append_column("datetime_ns", stamps)
+
+    assert describe_gap(made(1), traded) is None
+    assert str(describe_gap(made(2), traded)).startswith(
+        "ticks of 17,730 lots, where the day bar has 8,865: the ticks may count both sides"
+    )
 
 
 def test_a_missing_start_or_middle_shows_though_the_last_tick_adds_up() -> None:
@@ -93,7 +139,10 @@ def test_large_steps_are_holes_only_where_ticks_may_be_missing(
 def test_late_ticks_missing_volumes_and_leftovers_are_no_holes() -> None:
     late = np.concatenate([WHOLE[MANY:], WHOLE[:MANY]])
     assert describe_gap(ticks([None, float("nan"), *late]), TRADED) is None
-    assert describe_gap(ticks([3.0 * TRADED, *WHOLE]), TRADED) is None
+    leftover = on("2025-10-14", [3.0 * TRADED, *WHOLE])
+    assert describe_gap(leftover, TRADED) is None
+    assert traded_lots(leftover) == TRADED
+    assert traded_lots(on("2025-10-14", [*WHOLE, 5.0])) == TRADED  # an early tick again
 
 
 def test_the_better_answer_is_whole_or_longer_or_has_more_ticks() -> None:

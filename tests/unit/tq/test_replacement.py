@@ -88,6 +88,8 @@ def test_a_correction_takes_few_ticks_out_of_a_day_and_only_where_it_is_read_aga
         ("short", 900, 905, 906, "short"),  # a hole
         ("short", 900, None, 906, "short"),
         ("complete", None, None, 906, "short"),
+        ("complete", 900, 900, 450, "short"),  # too many
+        ("short", 900, 450, 905, "complete"),
     ],
 )
 def test_another_day_bar_judges_stored_ticks_without_a_download(

@@ -124,6 +124,7 @@ select
     end as rollup_strategy,
     {{ merged_flags('c.data_quality_flag', {
         'adjusted_contract': contract_term('is_adjusted'),
+        'volume_reset': 'c.volume_contracts < d.volume_contracts',
         'wide_spread': 'c.ask - c.bid > 0.5 * c.mid and c.mid > 0.10',
         'missing_oi': 'o.conid is null',
         'oi_stale': "o.is_final is false or o.conid is null and e.last_status = 'stale'",

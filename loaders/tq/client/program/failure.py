@@ -15,8 +15,8 @@ class Failure(Exception):
     """A failure as the caller gets it.
 
     `kind`: auth, permission, backtests (no further one today), settlements (their host gave none),
-    missing, unknown, answer, timeout, barred (by a proxy or a certificate), transport, or client
-    for any other error, which is one in the client's own code or on this machine.
+    missing, unknown, undescribed, answer, timeout, barred (by a proxy or a certificate), transport,
+    or client for any other error, which is one in the client's own code or on this machine.
     """
 
     def __init__(self, kind: str, message: str, symbols: list[str] | None = None) -> None:

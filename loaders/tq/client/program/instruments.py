@@ -7,9 +7,7 @@ from typing import Any
 from loaders.tq.client.program.codes import own_code
 from loaders.tq.client.program.failure import Failure
 from loaders.tq.client.program.quotes import stamp
-from loaders.tq.client.program.session import Session, cst
-
-SYMBOLS_PER_QUESTION = 100
+from loaders.tq.client.program.session import TOGETHER, Session, cst
 
 
 def instruments(session: Session, varieties: list[str]) -> dict[str, Any]:
@@ -25,26 +23,35 @@ def instruments(session: Session, varieties: list[str]) -> dict[str, Any]:
     unknown = [variety for variety in varieties if not listed[variety] and not expired[variety]]
     if unknown:
         raise Failure("unknown", f"no contract of {', '.join(unknown)}", unknown)
-    contracts, sessions, left_out = [], {}, list[str]()
+    contracts, sessions, left_out, undescribed = [], {}, list[str](), list[str]()
     for variety, codes in listed.items():
         session.send({"progress": f"contracts of {variety}"})
-        rows = [_with_own_code(row) for row in _symbol_rows(session, codes)]
+        lacking = session.undescribed(codes)
+        undescribed += sorted(lacking)
+        described = [code for code in codes if code not in lacking]
+        rows = [_with_own_code(row) for row in _symbol_rows(session, described)]
         known = {row["instrument_id"] for row in rows}
         others = [_with_own_code(row) for row in expired[variety]]
         rows += [row for row in others if row["instrument_id"] not in known]
         complete = [row for row in rows if _has_numbers(row)]
         left_out += [row["instrument_id"] for row in rows if not _has_numbers(row)]
         contracts += [_contract(row, variety) for row in complete]
-        newest = max(rows, key=lambda row: (not row["expired"], row["expire_datetime"]))
+        newest = max(rows, key=lambda row: (not row["expired"], row["expire_datetime"]), default={})
         sessions[variety] = _sessions(newest)
     seen = {variety: _seen_at(session, variety) for variety in varieties}
-    return {"sessions": sessions, "contracts": contracts, "seen_at": seen, "left_out": left_out}
+    return {
+        "sessions": sessions,
+        "contracts": contracts,
+        "seen_at": seen,
+        "left_out": left_out,
+        "undescribed": undescribed,
+    }
 
 
 def _symbol_rows(session: Session, symbols: list[str]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for start in range(0, len(symbols), SYMBOLS_PER_QUESTION):
-        part = symbols[start : start + SYMBOLS_PER_QUESTION]
+    for start in range(0, len(symbols), TOGETHER):
+        part = symbols[start : start + TOGETHER]
         rows += session.api.query_symbol_info(part).to_dict("records")
     return rows
 
@@ -60,7 +67,9 @@ def _seen_at(session: Session, variety: str) -> int | None:
     """The stamp of the newest quote of the main contract."""
     exchange, _, product = variety.partition(".")
     mains = session.api.query_cont_quotes(exchange_id=exchange, product_id=product)
-    return stamp(session.api.get_quote(mains[0]).datetime) if mains else None
+    if not mains or session.undescribed(mains[:1]):
+        return None
+    return stamp(session.api.get_quote(mains[0]).datetime)
 
 
 def exchange_seen_at(session: Session, exchange: str) -> int | None:
@@ -95,7 +104,7 @@ def _contract(row: dict[str, Any], variety: str) -> dict[str, Any]:
 def _sessions(row: dict[str, Any]) -> list[list[Any]]:
     sessions = []
     for session in ("day", "night"):
-        hours = row[f"trading_time_{session}"]
+        hours = row.get(f"trading_time_{session}")
         for number, (start, end) in enumerate(hours if isinstance(hours, list) else ()):
             sessions.append([session, number, _seconds(start), _seconds(end)])
     return sessions

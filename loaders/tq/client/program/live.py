@@ -30,6 +30,8 @@ def live(
     or whose ticks do not come. Ticks that are in a file leave the client's memory.
     """
     mains = current_mains(session, varieties, date.fromisoformat(day))
+    lacking = session.undescribed([server_code(contract) for contract in mains.values()])
+    mains = {v: contract for v, contract in mains.items() if server_code(contract) not in lacking}
     length = min(NEWEST_TICKS, max(ROWS, MOST_TICKS // max(1, len(mains))))
     charts = {}
     for variety, contract in mains.items():

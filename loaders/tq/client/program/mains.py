@@ -15,6 +15,7 @@ from loaders.tq.client.program.session import (
     midnight,
     trading_days,
     underlying,
+    undescribed,
 )
 
 DAY_SECONDS = 86_400
@@ -38,7 +39,7 @@ def _backtest(session: Session, variety: str, first: date, last: date) -> dict[s
     symbol = f"KQ.m@{variety}"
     with session.backtest(first, last) as api:
         days = trading_days(api, first, last)
-        if symbol not in continuous_symbols():
+        if symbol not in continuous_symbols() or undescribed(api, [symbol]):
             raise Failure("unknown", f"no main contracts of {variety}", [variety])
         main = underlying(api, symbol)
         opening = days[0] if days else first

@@ -3,11 +3,12 @@
 No other module imports it or reads a name of it that starts with an underscore.
 """
 
+import json
 import math
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
@@ -18,6 +19,13 @@ from quotemill.foreign import TQ_MESSAGE
 
 CST = timezone(timedelta(hours=8))
 LOGIN_SECONDS = 30
+TOGETHER = 100  # contracts in one question
+FIELDS = "{ ... on basic { instrument_id price_tick } }"
+BY_NAME = f"query {{ multi_symbol_info(instrument_id: %s) {FIELDS} }}"
+BY_VARIABLE = (
+    "query ($instrument_id: [String]) "
+    f"{{ multi_symbol_info(instrument_id: $instrument_id) {FIELDS} }}"
+)
 NO_BACKTEST = "Backtest Permission Denied"  # a header of the refusal
 
 
@@ -42,6 +50,7 @@ class Session:
         self._api: Any = None
         self._has_access = False
         self._listed: set[str] = set()  # codes of products that were asked for
+        self._described: set[str] = set()
         self._paced_at = -math.inf
         self.send = send
 
@@ -101,10 +110,11 @@ class Session:
         }
 
     def check_known(self, symbols: list[str]) -> None:
-        """Raise Failure for symbols that do not exist.
+        """Raise Failure for symbols that do not exist, or that are listed and not described.
 
-        The client waits half a minute for each; so the list of its product is asked first, and the
-        client's own list of old contracts if that leaves it out. One that was listed is known.
+        The client waits half a minute or more for each; so the list of its product is asked first,
+        and the client's own list of old contracts if that leaves it out. One that was listed is
+        known.
         """
         api, unknown = self.api, []
         for symbol in symbols:
@@ -119,6 +129,19 @@ class Session:
                 unknown.append(symbol)
         if unknown:
             raise Failure("unknown", f"no contract {', '.join(unknown)}", unknown)
+        lacking = self.undescribed([server_code(symbol) for symbol in symbols])
+        if named := [symbol for symbol in symbols if server_code(symbol) in lacking]:
+            raise Failure("undescribed", f"no description of {', '.join(named)}", named)
+
+    def undescribed(self, codes: list[str]) -> set[str]:
+        """The codes that the servers' query of contracts answers without, each asked for once.
+
+        Any call of the client about such a code waits for its tick size, which never comes.
+        """
+        asked = [code for code in codes if code not in self._described]
+        lacking = undescribed(self.api, asked)
+        self._described.update(set(asked) - lacking)
+        return lacking
 
     def keep_pace(self, seconds: float) -> None:
         """Wait until the call before this one began so long ago."""
@@ -132,8 +155,10 @@ class Session:
         """
         from tqsdk.exceptions import TqTimeoutError
 
+        lacking = self.undescribed(symbols)
+        known = [symbol for symbol in symbols if symbol not in lacking]
         with suppress(TqTimeoutError):
-            self.api.get_quote_list(symbols)
+            self.api.get_quote_list(known)
         quotes = self.api._data["quotes"]
         return [dict(quotes.get(symbol, {})) for symbol in symbols]
 
@@ -256,6 +281,28 @@ def trading_days(api: Any, first: date, last: date) -> list[date]:
         return []
     frame = api.get_trading_calendar(start, end)
     return [stamp.date() for stamp in frame["date"][frame["trading"]]]
+
+
+def undescribed(api: Any, codes: Sequence[str]) -> set[str]:
+    """The codes that the servers' query of contracts answers without, or without a tick size.
+
+    An error is the answer about a contract of the client's own list, which describes it.
+    """
+    old = [code for code in codes if code in api._pre20_ins_info]
+    new = [code for code in codes if code not in api._pre20_ins_info]
+    questions: list[tuple[list[str], str, dict[str, Any]]] = [
+        ([code], BY_VARIABLE, {"instrument_id": [code]}) for code in old
+    ]
+    parts = [new[start : start + TOGETHER] for start in range(0, len(new), TOGETHER)]
+    questions += [(part, BY_NAME % json.dumps(part), {}) for part in parts]
+    lacking = set[str]()
+    for named, query, variables in questions:
+        answer = api.query_graphql(query, variables)
+        if not answer.get("error"):
+            nodes = answer["result"]["multi_symbol_info"]
+            ticks = {node["instrument_id"]: node["price_tick"] or 0 for node in nodes if node}
+            lacking.update(code for code in named if not ticks.get(code, 0) > 0)
+    return lacking
 
 
 def continuous_symbols() -> set[str]:
