@@ -25,9 +25,11 @@ from loaders.warehouse import profiles
 from loaders.warehouse.embedded import sizes
 from loaders.warehouse.embedded.machine import Machine
 from loaders.warehouse.profiles import write_profile
+from orchestration.archive import old_days
 from orchestration.run import build
+from orchestration.timescale import upgrade
 from quotemill.warehouse.postgres import Warehouse
-from tests.dbt_parse import call_in_thread, leave_out_foreign_models, parse_once
+from tests.dbt_parse import Parsed, call_in_thread, leave_out_foreign_models
 from tests.faults import tally
 from tests.forks import fork_clients
 from tests.homes import scratch
@@ -53,6 +55,11 @@ hypothesis.settings.load_profile("few")
 # each full collection walks all that dlt and dbt hold: by default a sixth of the suite's time
 gc.set_threshold(500_000, 20, 20)
 resident = [0]  # after the last
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    steps = "warehouse(*steps): what fills the warehouse of a test before it, one after another"
+    config.addinivalue_line("markers", steps)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -206,48 +213,33 @@ def real_client() -> Path:
 
 
 @pytest.fixture(scope="session")
-def manifests() -> dict[str, Any]:
-    """Parsed projects by dbt's target folder, for dbt's own runner: `dbtRunner(manifest)`.
-
-    Reading one again is most of the time of a small command.
-    """
-    return {}
-
-
-@pytest.fixture(scope="session")
-def parsed_project(
-    server_url: str, manifests: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Any]:
-    """dbt's target folder for databases named DBT_DATABASE, and the result of its parse.
-
-    For a database of another name dbt parses everything.
-    """
+def parsed(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Parsed:
+    """The project parsed for databases named DBT_DATABASE; for others dbt parses everything."""
     leave_out_foreign_models()
     folder = tmp_path_factory.mktemp("dbt")
     url = make_conninfo(server_url, dbname=DBT_DATABASE)
     write_profile(Warehouse(url, "test", False, "market", None, "test", folder), folder)
-    result = parse_once(folder, tmp_path_factory.getbasetemp())
-    manifests[str(folder)] = result.result
-    return folder, result
+    return Parsed(folder, tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="module")
-def quick_builds(parsed_project: tuple[Path, Any], manifests: dict[str, Any]) -> Iterator[None]:
+def quick_builds(parsed: Parsed) -> Iterator[None]:
     """Builds by our own commands, too, parse nothing again for a database named DBT_DATABASE."""
-    own, invoke, (target, _) = build.dbt_target, build.invoke, parsed_project
+    own, invoke = build.dbt_target, build.invoke
 
     def shared(settings: Settings, warehouse: Warehouse) -> Path:
-        parsed = warehouse.params()["dbname"], warehouse.market_schema
-        return target if parsed == (DBT_DATABASE, "market") else own(settings, warehouse)
+        named = warehouse.params()["dbname"], warehouse.market_schema
+        return parsed.target if named == (DBT_DATABASE, "market") else own(settings, warehouse)
 
     @functools.wraps(invoke)
     def invoke_parsed(settings: Settings, warehouse: Warehouse, *args: Any, **options: Any) -> Any:
-        parsed = manifests.get(str(build.dbt_target(settings, warehouse)))
-        return call_in_thread(invoke, settings, warehouse, *args, manifest=parsed, **options)
+        manifest = parsed.manifests.get(str(build.dbt_target(settings, warehouse)))
+        return call_in_thread(invoke, settings, warehouse, *args, manifest=manifest, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "dbt_target", shared)
-        patch.setattr(build, "invoke", invoke_parsed)
+        for module in (build, old_days, upgrade):
+            patch.setattr(module, "invoke", invoke_parsed)
         yield
 
 

@@ -76,28 +76,20 @@ def new_citus_database() -> Iterator[Callable[..., str]]:
 def database_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
     """Make a database on a server of an edition, with the extension, and return its URL.
 
-    It is empty or a copy of the database of the URL `template`, and replaces one of its name. On a
-    shared server the name gets a suffix, and the database is dropped at the end.
+    Otherwise as `make_database`. On a shared server the name gets a suffix, and the database is
+    dropped at the end.
     """
     servers = {"none": "server_url", "apache": "apache_server", "tsl": "tsl_server"}
     suffix, made = f"_{secrets.token_hex(4)}", set[str]()
 
     def make(edition: str, name: str | None = None, template: str | None = None) -> str:
         server = request.getfixturevalue(servers[edition])
-        name = name or f"t_{secrets.token_hex(4)}"
-        if edition == "tsl":
-            name += suffix
+        if edition != "tsl":
+            url = make_database(server, name, template)
+        else:
+            name = (name or f"t_{secrets.token_hex(4)}") + suffix
             made.add(name)
-        # TimescaleDB's workers use template1 at times, and a database in use cannot be a template
-        source = conninfo_to_dict(template)["dbname"] if template else "template0"
-        with psycopg.connect(server, autocommit=True) as conn:
-            conn.execute(f'drop database if exists "{name}" with (force)'.encode())
-            # half the time of the other way, where a checkpoint waits for no disk
-            strategy = "wal_log" if edition == "tsl" else "file_copy"
-            conn.execute(
-                f'create database "{name}" template "{source}" strategy {strategy}'.encode()
-            )
-        url = _url(server, name)
+            url = make_database(server, name, template, strategy="wal_log")
         if edition != "none" and not template:
             with psycopg.connect(url, autocommit=True) as conn:
                 conn.execute("create extension timescaledb")
@@ -110,18 +102,31 @@ def database_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
                 conn.execute(f'drop database if exists "{name}" with (force)'.encode())
 
 
-def _url(server: str, database: str) -> str:
-    """The URL of another database of a server."""
+def make_database(
+    server: str, name: str | None = None, template: str | None = None, strategy: str = "file_copy"
+) -> str:
+    """Make a database on a server, and return its URL.
+
+    It is empty or a copy of the database of the URL `template`, and replaces one of its name.
+    `strategy` is PostgreSQL's: a copy of files takes half the time where a checkpoint waits for no
+    disk.
+    """
+    name = name or f"t_{secrets.token_hex(4)}"
+    # TimescaleDB's workers use template1 at times, and a database in use cannot be a template
+    source = conninfo_to_dict(template)["dbname"] if template else "template0"
+    with psycopg.connect(server, autocommit=True) as conn:
+        conn.execute(f'drop database if exists "{name}" with (force)'.encode())
+        conn.execute(f'create database "{name}" template "{source}" strategy {strategy}'.encode())
     params: dict[str, Any] = conninfo_to_dict(server)
     host, secret = quote(params["host"], safe=""), params.get("password")
     user = f"{params['user']}:{quote(secret, safe='')}" if secret else params["user"]
-    return f"postgresql://{user}@/{quote(database)}?host={host}&port={params.get('port', 5432)}"
+    return f"postgresql://{user}@/{quote(name)}?host={host}&port={params.get('port', 5432)}"
 
 
 @pytest.fixture(scope="session")
-def new_database(database_of: Callable[..., str]) -> Callable[..., str]:
-    """Make a database of plain PostgreSQL: see `database_of`."""
-    return functools.partial(database_of, "none")
+def new_database(server_url: str) -> Callable[..., str]:
+    """Make a database of plain PostgreSQL: see `make_database`."""
+    return functools.partial(make_database, server_url)
 
 
 @pytest.fixture(params=EDITIONS)

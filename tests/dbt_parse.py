@@ -1,6 +1,7 @@
 """The parse of the project, of which a run makes one."""
 
 import contextvars
+import dataclasses
 import fcntl
 import functools
 import os
@@ -25,6 +26,8 @@ def leave_out_foreign_models() -> None:
     import pathspec
     from dbt.parser import read_files
 
+    if {path.name for path in (PROJECT / "models").iterdir() if path.is_dir()} <= set(LAYERS):
+        return
     foreign = ["models/*/", *(f"!models/{layer}/" for layer in LAYERS)]
     read = read_files.generate_dbt_ignore_spec
 
@@ -46,43 +49,75 @@ def call_in_thread(call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         return thread.submit(context.run, functools.partial(call, *args, **options)).result()
 
 
-def parse_project(folder: Path) -> Any:
-    """Parse the project with the profile in `folder`; any warning or deprecation is an error."""
-    from dbt.cli.main import dbtRunner
+class Parsed:
+    """The project as dbt parsed it: to read it again is most of a small command's time.
 
-    command = ["--warn-error", "parse", "--show-all-deprecations", "--quiet"]
-    command += ["--project-dir", str(PROJECT), "--profiles-dir", str(folder)]
-    return dbtRunner().invoke([*command, "--target-path", str(folder), "--log-path", str(folder)])
+    target: dbt's target folder for databases of the profile in it
+    manifests: by target folder
+    """
 
+    def __init__(self, target: Path, own: Path) -> None:
+        """Parse it with the profile in `target`: any warning or deprecation is an error.
 
-def parse_once(folder: Path, own: Path) -> Any:
-    """Parse from nothing in one worker of a run; the others read what it wrote."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return parse_project(folder)
-    parsed = folder / "partial_parse.msgpack"
-    shared = own.parent / parsed.name
-    with shared.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not shared.exists():
-            result = parse_project(folder)
-            if result.success:
+        One worker of a run parses from nothing; the others, whose folders lie beside `own`, read
+        what it wrote.
+        """
+        self.target = target
+        self.manifests: dict[str, Any] = {}
+        if "PYTEST_XDIST_WORKER" not in os.environ:
+            self._parse()
+            return
+        parsed = target / "partial_parse.msgpack"
+        shared = own.parent / parsed.name
+        with shared.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            is_first = not shared.exists()
+            if is_first:
+                self._parse()
                 shutil.copyfile(parsed, shared)
-            return result
-    adopt_parse(shared, parsed)
-    return parse_project(folder)
+        if not is_first:
+            self._adopt(shared, parsed)
+            self._parse()
 
+    def _parse(self) -> None:
+        from dbt.cli.main import dbtRunner
 
-def adopt_parse(theirs: Path, ours: Path) -> None:
-    """Copy what another worker parsed; dbt compares the address, which is that of our server."""
-    import msgpack
-    from dbt.adapters.postgres.connections import PostgresCredentials
-    from dbt.artifacts.resources import FileHash
+        folder = str(self.target)
+        command = ["--warn-error", "parse", "--show-all-deprecations", "--quiet"]
+        command += ["--project-dir", str(PROJECT), "--profiles-dir", folder]
+        parsed = dbtRunner().invoke([*command, "--target-path", folder, "--log-path", folder])
+        assert parsed.success, parsed.exception
+        self.manifests[folder] = parsed.result
 
-    written = yaml.safe_load(ours.with_name("profiles.yml").read_text("utf-8"))
-    output = PostgresCredentials.translate_aliases(written["quotemill"]["outputs"]["warehouse"])
-    # neither is one of the connection's
-    values = {name: value for name, value in output.items() if name not in ("type", "threads")}
-    address = sorted(PostgresCredentials.from_dict(values).connection_info())
-    saved = msgpack.unpackb(theirs.read_bytes())
-    saved["state_check"]["profile_hash"] = FileHash.from_contents(pprint.pformat(address)).to_dict()
-    ours.write_bytes(msgpack.packb(saved))
+    @staticmethod
+    def _adopt(theirs: Path, ours: Path) -> None:
+        """Copy what another worker parsed; dbt compares the address, which is our server's."""
+        import msgpack
+        from dbt.adapters.postgres.connections import PostgresCredentials
+        from dbt.artifacts.resources import FileHash
+
+        written = yaml.safe_load(ours.with_name("profiles.yml").read_text("utf-8"))
+        output = PostgresCredentials.translate_aliases(written["quotemill"]["outputs"]["warehouse"])
+        # neither is one of the connection's
+        values = {name: value for name, value in output.items() if name not in ("type", "threads")}
+        address = sorted(PostgresCredentials.from_dict(values).connection_info())
+        saved = msgpack.unpackb(theirs.read_bytes())
+        hashed = FileHash.from_contents(pprint.pformat(address)).to_dict()
+        saved["state_check"]["profile_hash"] = hashed
+        ours.write_bytes(msgpack.packb(saved))
+
+    @property
+    def manifest(self) -> Any:
+        return self.manifests[str(self.target)]
+
+    def without_tests(self, target: str) -> Any:
+        """The manifest of a target folder without dbt's tests; None: it is not parsed yet.
+
+        Also a command that runs none of them lists each several times, most of a small one's time.
+        """
+        bare = f"{target} without tests"
+        if bare not in self.manifests and (whole := self.manifests.get(target)):
+            models = {name: n for name, n in whole.nodes.items() if n.resource_type != "test"}
+            self.manifests[bare] = dataclasses.replace(whole, nodes=models, unit_tests={})
+            self.manifests[bare].build_flat_graph()
+        return self.manifests.get(bare)

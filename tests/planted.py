@@ -18,25 +18,20 @@ SECRETS = (
     json.dumps(AWKWARD_PASSWORD)[1:-1],
     make_conninfo(password=AWKWARD_PASSWORD).removeprefix("password=").strip("'"),
 )
-WRITTEN = (".jsonl", ".log", ".html", ".md")  # what people and their tools read
-ELSEWHERE = {
-    "base",
-    "pg_wal",
-    "pipelines",
-    "target",
-    "site-packages",
-}  # nothing of these is for reading
 
 
 def find_secrets(folder: Path) -> list[str]:
     """The files below a folder that hold one of the secrets, with which one."""
+    written = (".jsonl", ".log", ".html", ".md")  # what people and their tools read
+    # nothing of these is for reading
+    elsewhere = {"base", "pg_wal", "pipelines", "target", "site-packages"}
     leaks = []
     for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name not in ELSEWHERE]
+        folders[:] = [name for name in folders if name not in elsewhere]
         for name in names:
             file = Path(place) / name
             # a pipe that a test made would be waited for
-            if (name.endswith(WRITTEN) or name == "alerts.json") and file.is_file():
+            if (name.endswith(written) or name == "alerts.json") and file.is_file():
                 text = file.read_bytes()
                 leaks += [f"{file}: {s}" for s in SECRETS if s.encode() in text]
     return leaks

@@ -73,7 +73,7 @@ NOT_RUN = {
     (
         "timescaledb",
         "quotemill warehouse upgrade-timescale --dry-run",
-    ): "tests/integration/dbt/test_daily_hypertables converts day bars",
+    ): "tests/integration/dbt/editions/test_daily_hypertables converts day bars",
     (
         "warehouse",
         "quotemill warehouse psql -c",

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,6 +17,7 @@ from orchestration.run import build
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import warehouse_url
 from tests.conftest import DBT_DATABASE
+from tests.dbt_parse import Parsed
 from tests.integration.dbt.raw import bar, land, trading_day
 
 MODELS = ["--select", "+trading_calendar,resource_type:model"]
@@ -45,13 +45,13 @@ def days(warehouse: Warehouse) -> list[date]:
 def test_interleaved_builds_of_two_homes_each_land_in_their_own_warehouse(
     tmp_path: Path,
     new_database: Callable[..., str],
-    parsed_project: tuple[Path, Any],
+    parsed: Parsed,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from dbt.cli.main import dbtRunner
 
     first_home, first = home("one", tmp_path, new_database(DBT_DATABASE))
-    shutil.copytree(parsed_project[0], build.dbt_target(first_home, first))
+    shutil.copytree(parsed.target, build.dbt_target(first_home, first))
     two, second = home("two", tmp_path, new_database())
     theirs = os.environ | {
         "QUOTEMILL_HOME": str(two.home),

@@ -13,12 +13,14 @@ from typing import Any
 import psycopg
 import pytest
 
+from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import DBT_DATABASE
 from tests.e2e.commands import Place
 from tests.faults.points import EXPORT
 from tests.faults.scene import drive
-from tests.integration.dbt.conftest import BARS, DbtOn, dbt_on, prepared  # noqa: F401
+from tests.integration.dbt.conftest import Dbt, dbt_on, prepared  # noqa: F401
 from tests.integration.dbt.raw import bar, land, security, trading_day
+from tests.integration.dbt.two_codes import BARS
 
 CODES = ("sh600000", "sz000002")
 # a bar a month, so that there are many files
@@ -39,7 +41,9 @@ KILLS = [
 
 
 @pytest.fixture
-def place(filled_database: Callable[..., str], dbt_on: DbtOn, tmp_path: Path) -> Place:
+def place(
+    filled_database: Callable[..., str], dbt_on: Callable[[Warehouse], Dbt], tmp_path: Path
+) -> Place:
     """Bars of eighty months, built as far as an export needs."""
 
     def fill(dsn: str) -> None:

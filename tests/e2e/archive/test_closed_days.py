@@ -25,11 +25,12 @@ from quotemill.errors import QuotemillError
 from quotemill.readers.arrow import stream_rows
 from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import DBT_DATABASE
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import EMPTY, Dbt
 from tests.integration.dbt.option_days import (
     AAPL,
     AFTER,
     MONDAY,
+    OPTION_DAYS,
     OTHER_FILE,
     TABLES,
     TUESDAY,
@@ -42,9 +43,11 @@ from tests.integration.dbt.option_days import (
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import open_interest, quote, slots
 
+pytestmark = OPTION_DAYS
+
 
 def test_a_closed_day_becomes_a_file_for_each_underlying_once(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
     # Wednesday's open interest is complete, and needs not wait for Friday's open
     on_thursday = archived(
@@ -72,7 +75,7 @@ def test_a_closed_day_becomes_a_file_for_each_underlying_once(
 
 
 def test_the_files_have_exact_prices_utc_and_units(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
     archived(settings, warehouse)
     file = folder / "view=chain_intraday" / OTHER_FILE
@@ -97,7 +100,7 @@ def test_the_files_have_exact_prices_utc_and_units(
     assert [field.name for field in figures if b"unit" not in (field.metadata or {})] == []
     assert pq.ParquetFile(file).metadata.row_group(0).column(0).compression == "SNAPPY"
     rows = pq.ParquetFile(file).read().to_pylist()
-    stored = days.execute(
+    stored = conn.execute(
         "select bid, sample_time, data_quality_flag, volume_contracts, error_type "
         "from options.chain_intraday where symbol = 'BRK B' order by sample_time, conid"
     ).fetchall()
@@ -108,13 +111,13 @@ def test_the_files_have_exact_prices_utc_and_units(
 
 
 def test_pyarrow_and_duckdb_read_the_folder_as_it_lies(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
     archived(settings, warehouse)
     spread = (
         "select trade_date, symbol, count(*), sum(ask - bid) from {} group by 1, 2 order by 1, 2"
     )
-    wanted = days.execute(spread.format("options.chain_intraday").encode()).fetchall()
+    wanted = conn.execute(spread.format("options.chain_intraday").encode()).fetchall()
     assert len(wanted) == 3
     source = f"read_parquet('{folder}/view=chain_intraday/**/*.parquet')"
     assert duckdb.sql(spread.format(source)).fetchall() == wanted
@@ -131,12 +134,12 @@ def test_pyarrow_and_duckdb_read_the_folder_as_it_lies(
 
 
 def test_a_day_that_changed_is_archived_again_and_nothing_else(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path, dbt: Dbt
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path, dbt: Dbt
 ) -> None:
     archived(settings, warehouse)
-    land(days, "raw_ib.open_interest", [open_interest(AAPL[0], WEDNESDAY.day, 10)])
+    land(conn, "raw_ib.open_interest", [open_interest(AAPL[0], WEDNESDAY.day, 10)])
     better = quote(AAPL[0], TUESDAY, 3, 100.5)
-    land(days, "raw_ib.chain_snapshot", [better])
+    land(conn, "raw_ib.chain_snapshot", [better])
     assert dbt(*TABLES).success
     changed = archived(settings, warehouse)
     # the slot, both days of the daily table, the open interest
@@ -150,13 +153,13 @@ def test_a_day_that_changed_is_archived_again_and_nothing_else(
     ]
     assert bids == [Decimal(str(better["bid"]))]
     # rows that were written again as they were are compared, and stay
-    days.execute("insert into ops.changes (table_name) values ('raw_ib.chain_snapshot')")
+    conn.execute("insert into ops.changes (table_name) values ('raw_ib.chain_snapshot')")
     stands = archived(settings, warehouse)
     assert (stands.files, stands.unchanged) == (0, 3)
 
 
 def test_what_commits_while_the_feed_is_read_is_left_to_the_next_run(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings
 ) -> None:
     archived(settings, warehouse)
     view = find_view("open_interest")
@@ -167,29 +170,29 @@ def test_what_commits_while_the_feed_is_read_is_left_to_the_next_run(
         def execute(self, query: Any, *rest: Any, **options: Any) -> Any:
             done = super().execute(query, *rest, **options)
             if "update ops.archive_partitions" in str(query):
-                land(days, "raw_ib.open_interest", [open_interest(AAPL[0], TUESDAY.day, 10)])
+                land(conn, "raw_ib.open_interest", [open_interest(AAPL[0], TUESDAY.day, 10)])
             return done
 
     def changed() -> list[tuple[date, str]]:
-        return days.execute(
+        return conn.execute(
             "select partition_date, underlying from ops.archive_partitions where is_stale"
         ).fetchall()
 
-    with Late.connect(warehouse.url) as conn:
-        mark_changed(conn, warehouse, view, view.fingerprint(conn, warehouse))
+    with Late.connect(warehouse.url) as other:
+        mark_changed(other, warehouse, view, view.fingerprint(other, warehouse))
     assert changed() == []
-    with warehouse.connect() as conn:
-        mark_changed(conn, warehouse, view, view.fingerprint(conn, warehouse))
+    with warehouse.connect() as other:
+        mark_changed(other, warehouse, view, view.fingerprint(other, warehouse))
     assert changed() == [(TUESDAY.day, "AAPL")]
 
 
 def test_days_are_archived_again_where_a_view_shows_something_else(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
     archived(settings, warehouse)
-    query = days.execute("select pg_get_viewdef('options.chain_intraday'::regclass)").fetchone()
+    query = conn.execute("select pg_get_viewdef('options.chain_intraday'::regclass)").fetchone()
     assert query is not None
-    days.execute(
+    conn.execute(
         "create or replace view options.chain_intraday as "
         + query[0].replace(" AS dte", " + 1 AS dte", 1)
     )
@@ -201,25 +204,25 @@ def test_days_are_archived_again_where_a_view_shows_something_else(
 
 
 def test_a_day_without_a_known_session_is_listed_as_waiting(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings
 ) -> None:
-    days.execute("delete from raw_ib.session where trade_date = %s", (TUESDAY.day,))
+    conn.execute("delete from raw_ib.session where trade_date = %s", (TUESDAY.day,))
     result = archived(settings, warehouse, views=("chain_intraday",))
     assert (result.waiting, result.files) == ([TUESDAY.day], 1)
 
 
 def test_slots_deleted_before_they_were_archived_are_not_planned_again(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings
 ) -> None:
-    days.execute("delete from raw_ib.chain_snapshot where symbol = 'BRK B'")
+    conn.execute("delete from raw_ib.chain_snapshot where symbol = 'BRK B'")
     assert archived(settings, warehouse, dry_run=True).planned["chain_intraday"] == 2
 
 
 def test_the_running_day_and_what_was_not_built_wait(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Dbt
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Dbt
 ) -> None:
     for rows in list(slots(MONDAY, AAPL, 101))[:2]:
-        land(days, "raw_ib.chain_snapshot", rows)
+        land(conn, "raw_ib.chain_snapshot", rows)
     assert archived(settings, warehouse).waiting == []
     tomorrow = AFTER + timedelta(days=1)
     assert archived(settings, warehouse, tomorrow).waiting == [MONDAY.day]
@@ -230,11 +233,11 @@ def test_the_running_day_and_what_was_not_built_wait(
 
 
 def test_fewer_rows_than_were_archived_replace_nothing(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
     archived(settings, warehouse)
-    days.execute("delete from raw_ib.chain_snapshot where conid = 100 and slot_30m = 5")
-    days.execute(
+    conn.execute("delete from raw_ib.chain_snapshot where conid = 100 and slot_30m = 5")
+    conn.execute(
         "insert into ops.changes (table_name, key) values ('raw_ib.chain_snapshot', 'AAPL')"
     )
     for _ in range(2):  # reported until it is repaired
@@ -248,26 +251,26 @@ def test_fewer_rows_than_were_archived_replace_nothing(
 
 
 def test_rows_of_a_day_without_statistics_are_compared_once(
-    days: psycopg.Connection, warehouse: Warehouse
+    conn: psycopg.Connection, warehouse: Warehouse
 ) -> None:
-    [(stored,)] = days.execute("select count(*) from raw_ib.chain_snapshot").fetchall()
+    [(stored,)] = conn.execute("select count(*) from raw_ib.chain_snapshot").fetchall()
     read = (
         "select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables "
         "where relid = 'raw_ib.chain_snapshot'::regclass"
     )
-    with warehouse.connect() as conn:
-        arguments = (conn, warehouse, find_view("chain_intraday"), TUESDAY.day, ["AAPL", "BRK B"])
+    with warehouse.connect() as other:
+        arguments = (other, warehouse, find_view("chain_intraday"), TUESDAY.day, ["AAPL", "BRK B"])
         assert count_lossy_rows(*arguments) == {}
         # the landed rows, the view's, and what files have beside it
-        assert conn.execute(read.encode()).fetchall()[0][0] <= 3 * stored
+        assert other.execute(read.encode()).fetchall()[0][0] <= 3 * stored
 
 
 def test_a_view_that_no_longer_shows_what_was_landed_is_refused(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings
 ) -> None:
-    query = days.execute("select pg_get_viewdef('options.chain_intraday'::regclass)").fetchone()
+    query = conn.execute("select pg_get_viewdef('options.chain_intraday'::regclass)").fetchone()
     assert query is not None
-    days.execute(
+    conn.execute(
         "create or replace view options.chain_intraday as "
         + query[0].replace("q.bid,", "(q.bid + 1)::numeric(18, 6) as bid,", 1)
     )
@@ -281,19 +284,19 @@ def test_a_view_that_no_longer_shows_what_was_landed_is_refused(
 
 
 def test_a_server_that_writes_dates_and_doubles_otherwise_is_archived_too(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings
 ) -> None:
     for setting in ("datestyle = 'German'", "extra_float_digits = 0"):
-        days.execute(f'alter database "{DBT_DATABASE}" set {setting}'.encode())
-    days.execute("update raw_ib.chain_snapshot set iv = 0.1::float8 + 0.2::float8")
+        conn.execute(f'alter database "{DBT_DATABASE}" set {setting}'.encode())
+    conn.execute("update raw_ib.chain_snapshot set iv = 0.1::float8 + 0.2::float8")
     assert archived(settings, warehouse).files == 9
-    days.execute("truncate raw_ib.chain_snapshot")
+    conn.execute("truncate raw_ib.chain_snapshot")
     request = restoring.Request("chain_intraday", TUESDAY.day, WEDNESDAY.day)
     assert restoring.restore(settings, warehouse, request, Silent(), AFTER).rows == 196
 
 
 def test_a_chosen_part_alone_is_archived(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
     some = archived(
         settings, warehouse, views=("chain_intraday",), symbols=("AAPL",), until=date(2026, 11, 24)
@@ -304,6 +307,7 @@ def test_a_chosen_part_alone_is_archived(
         archived(settings, warehouse, views=("chain",))
 
 
+@EMPTY
 def test_the_warehouse_and_arrow_hash_odd_values_alike(conn: psycopg.Connection) -> None:
     schema = pa.schema(
         [

@@ -7,11 +7,13 @@ import pytest
 from quotemill.warehouse.postgres import Warehouse
 from tests.e2e.pages import ARCHIVE, find, join
 from tests.e2e.terminal import checkout, run
-from tests.integration.dbt.option_days import AFTER, LATER
+from tests.integration.dbt.option_days import AFTER, LATER, OPTION_DAYS
+
+pytestmark = OPTION_DAYS
 
 
 @pytest.mark.long
-def test_the_archives_page_runs_as_written(days: psycopg.Connection, warehouse: Warehouse) -> None:
+def test_the_archives_page_runs_as_written(conn: psycopg.Connection, warehouse: Warehouse) -> None:
     words = {
         # the days are those of the page, and only one market is there
         "quotemill build": "quotemill dbt run -s chain_daily_clean",
@@ -30,5 +32,5 @@ def test_the_archives_page_runs_as_written(days: psycopg.Connection, warehouse: 
         sql = find(*ARCHIVE[1]).body.replace("'archive/", f"'{home}/archive/")
         assert [rows for _, rows in duckdb.sql(sql).fetchall()] == [84, 84]
     assert "28 rows came back" in printed
-    [(count,)] = days.execute("select count(*) from raw_ib.chain_snapshot").fetchall()
+    [(count,)] = conn.execute("select count(*) from raw_ib.chain_snapshot").fetchall()
     assert count == 14 * 14

@@ -24,6 +24,7 @@ from tests.integration.dbt.option_days import (
     BUILT,
     LANDED,
     LATER,
+    OPTION_DAYS,
     TABLES,
     TUESDAY,
     WEDNESDAY,
@@ -36,6 +37,8 @@ from tests.integration.dbt.option_days import (
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import quote
 
+pytestmark = OPTION_DAYS
+
 WHOLE = (
     "select symbol, trade_date, count(*)::int from raw_ib.chain_snapshot "
     "group by 1, 2 order by 2, 1"
@@ -44,38 +47,38 @@ WHOLE = (
 
 @pytest.mark.parametrize("compact", [False, True])
 def test_old_slots_go_their_days_stay_built_and_come_back_as_they_were(
-    compact: bool, days: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Dbt
+    compact: bool, conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Dbt
 ) -> None:
     # of one contract the close view alone is good, captured when the stock had traded on
-    days.execute(
+    conn.execute(
         "update raw_ib.chain_snapshot set snapshot_error = true, error_type = 'timeout' "
         "where trade_date = %s and conid = %s",
         (TUESDAY.day, AAPL[0].conid),
     )
     assert dbt(*TABLES, "--full-refresh").success
     archived(settings, warehouse, compact=compact)
-    landed, built = tables(days, LANDED), tables(days, BUILT)
+    landed, built = tables(conn, LANDED), tables(conn, BUILT)
     planned = retained(settings, warehouse, dry_run=True)
-    assert tables(days, LANDED) == landed
+    assert tables(conn, LANDED) == landed
     done = retained(settings, warehouse)
     assert (planned.dropped, planned.rows) == (done.dropped, 112)
     assert (done.exit_code, [d.day for d in done.dropped]) == (0, [TUESDAY.day])
-    assert days.execute(WHOLE.encode()).fetchall() == [("AAPL", WEDNESDAY.day, 84)]
+    assert conn.execute(WHOLE.encode()).fetchall() == [("AAPL", WEDNESDAY.day, 84)]
     assert retained(settings, warehouse).dropped == []
 
     # builds of both kinds, and the next archive, leave what was made of them
     for arguments in (TABLES, (*TABLES, "--full-refresh")):
         assert dbt(*arguments).success
-        assert tables(days, BUILT) == built
+        assert tables(conn, BUILT) == built
     again = archived(settings, warehouse, LATER, compact=compact, check=True)
     assert (again.files, again.exit_code) == (0, 0)
     assert read(settings.home / "archive", "chain_intraday").num_rows == 14 * 14
 
     back = restored(settings, warehouse)
     assert (back.exit_code, back.partitions, back.rows, back.standing) == (0, 2, 112, 1)
-    assert tables(days, LANDED) == landed
+    assert tables(conn, LANDED) == landed
     assert dbt(*TABLES).success
-    assert tables(days, BUILT) == built
+    assert tables(conn, BUILT) == built
     back = restored(settings, warehouse)
     assert (back.partitions, back.rows, back.standing) == (0, 0, 3)
     # restored days are not dropped by the next night
@@ -88,9 +91,9 @@ def test_old_slots_go_their_days_stay_built_and_come_back_as_they_were(
 
 
 def test_the_daily_list_misses_no_slot_that_was_archived(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings
 ) -> None:
-    days.execute("delete from raw_ib.chain_close")
+    conn.execute("delete from raw_ib.chain_close")
 
     def failed(day: date) -> set[str]:
         checks = selfcheck.run(warehouse, day, LATER).checks
@@ -100,40 +103,40 @@ def test_the_daily_list_misses_no_slot_that_was_archived(
     archived(settings, warehouse)
     assert retained(settings, warehouse).exit_code == 0
     assert failed(TUESDAY.day) == set()
-    days.execute("delete from raw_ib.chain_snapshot where conid = 100")
+    conn.execute("delete from raw_ib.chain_snapshot where conid = 100")
     assert failed(WEDNESDAY.day) == {"rows"}
 
 
 def test_nothing_goes_that_is_not_archived_as_it_is(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Dbt
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Dbt
 ) -> None:
-    before = tables(days, LANDED)
+    before = tables(conn, LANDED)
     result = retained(settings, warehouse)
     assert (result.exit_code, result.dropped) == (6, [])
     assert result.remaining == [
         f"2026-11-24 {symbol}: not archived; fix: quotemill archive" for symbol in ("AAPL", "BRK B")
     ]
-    assert tables(days, LANDED) == before
+    assert tables(conn, LANDED) == before
 
     archived(settings, warehouse)
-    land(days, "raw_ib.chain_snapshot", [quote(AAPL[0], TUESDAY, 3, 100.5)])
+    land(conn, "raw_ib.chain_snapshot", [quote(AAPL[0], TUESDAY, 3, 100.5)])
     changed = retained(settings, warehouse)
     assert (changed.exit_code, changed.rows) == (6, 28)
     assert changed.remaining == [
         "2026-11-24 AAPL: changed since it was archived; fix: quotemill archive"
     ]
     # where the feed does not report it, retention does
-    days.execute("delete from ops.changes")
+    conn.execute("delete from ops.changes")
     assert dbt(*TABLES).success
     assert archived(settings, warehouse, LATER).files == 1
     assert retained(settings, warehouse).exit_code == 0
 
 
 def test_slots_that_no_build_has_counted_stay(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings
 ) -> None:
     archived(settings, warehouse)
-    days.execute(
+    conn.execute(
         "update quotemill_intermediate.int_option_days__counted set row_count = 83 "
         "where symbol = 'AAPL'"
     )
@@ -145,12 +148,12 @@ def test_slots_that_no_build_has_counted_stay(
 
 
 def test_slots_that_a_model_has_not_read_stay(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Dbt
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Dbt
 ) -> None:
     archived(settings, warehouse)
     # as where its builds have failed since
     smiles = "quotemill_intermediate.int_option_smiles__interpolated"
-    days.execute("update ops.change_cursors set seen = '1:1:' where reader = %s", (smiles,))
+    conn.execute("update ops.change_cursors set seen = '1:1:' where reader = %s", (smiles,))
     result = retained(settings, warehouse)
     assert (result.exit_code, result.rows) == (6, 0)
     assert result.remaining == [
@@ -162,16 +165,16 @@ def test_slots_that_a_model_has_not_read_stay(
 
 
 def test_a_file_that_is_older_than_a_column_gives_its_rows_back(
-    days: psycopg.Connection,
+    conn: psycopg.Connection,
     warehouse: Warehouse,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     archived(settings, warehouse)
-    landed = tables(days, LANDED)
+    landed = tables(conn, LANDED)
     assert retained(settings, warehouse).rows == 112
     # as after an upgrade that lands one more
-    days.execute("alter table raw_ib.chain_snapshot add column rho double precision")
+    conn.execute("alter table raw_ib.chain_snapshot add column rho double precision")
     view = find_view("chain_intraday")
     assert view.landed is not None
     wider = view.landed.schema.append(pa.field("rho", pa.float64()))
@@ -179,25 +182,25 @@ def test_a_file_that_is_older_than_a_column_gives_its_rows_back(
     monkeypatch.setattr(restoring, "find_view", lambda _: younger)
     back = restored(settings, warehouse)
     assert (back.exit_code, back.rows) == (0, 112)
-    days.execute("alter table raw_ib.chain_snapshot drop column rho")
-    assert tables(days, LANDED) == landed
+    conn.execute("alter table raw_ib.chain_snapshot drop column rho")
+    assert tables(conn, LANDED) == landed
 
 
 def test_rows_that_are_others_than_archived_are_left_and_the_rest_comes_back(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings
 ) -> None:
     archived(settings, warehouse)
-    days.execute("delete from raw_ib.chain_snapshot where slot_30m > 2")
-    days.execute("update raw_ib.chain_snapshot set bid = 1 where symbol = 'BRK B' and slot_30m = 0")
+    conn.execute("delete from raw_ib.chain_snapshot where slot_30m > 2")
+    conn.execute("update raw_ib.chain_snapshot set bid = 1 where symbol = 'BRK B' and slot_30m = 0")
     planned = restored(settings, warehouse, dry_run=True)
-    assert days.execute("select count(*) from raw_ib.chain_snapshot").fetchone() == (42,)
+    assert conn.execute("select count(*) from raw_ib.chain_snapshot").fetchone() == (42,)
     back = restored(settings, warehouse)
     assert (back.rows, back.partitions) == (planned.rows, planned.partitions) == (132, 2)
     assert back.exit_code == 5
     assert back.other == [
         "chain_intraday 2026-11-24 BRK B: the warehouse has 6 rows that are not the archived 28"
     ]
-    assert days.execute(WHOLE.encode()).fetchall() == [
+    assert conn.execute(WHOLE.encode()).fetchall() == [
         ("AAPL", TUESDAY.day, 84),
         ("BRK B", TUESDAY.day, 6),
         ("AAPL", WEDNESDAY.day, 84),
@@ -205,13 +208,13 @@ def test_rows_that_are_others_than_archived_are_left_and_the_rest_comes_back(
 
 
 def test_open_interest_comes_back_and_what_dbt_makes_is_refused(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings
 ) -> None:
     archived(settings, warehouse)
-    before = tables(days, LANDED)
-    days.execute("truncate raw_ib.open_interest")
+    before = tables(conn, LANDED)
+    conn.execute("truncate raw_ib.open_interest")
     assert restored(settings, warehouse, view="open_interest").rows == 14
-    assert tables(days, LANDED) == before
+    assert tables(conn, LANDED) == before
     with pytest.raises(UsageError, match="chain_daily_clean is built from the slots"):
         restored(settings, warehouse, view="chain_daily_clean")
     with pytest.raises(UsageError, match="of MSFT is archived from 2026-11-24"):
@@ -219,35 +222,35 @@ def test_open_interest_comes_back_and_what_dbt_makes_is_refused(
 
 
 def test_a_table_that_would_be_dropped_with_days_of_archived_slots_stays_and_says_so(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Dbt
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Dbt
 ) -> None:
     archived(settings, warehouse)
-    built = tables(days, BUILT)
+    built = tables(conn, BUILT)
     assert retained(settings, warehouse).exit_code == 0
     # as after an upgrade to a model of other types
-    days.execute("drop view options.chain_daily_adjusted cascade")
-    days.execute("alter table options.chain_daily_clean alter column dte type bigint")
+    conn.execute("drop view options.chain_daily_adjusted cascade")
+    conn.execute("alter table options.chain_daily_clean alter column dte type bigint")
     for arguments in ((), ("--full-refresh",)):
         refused = dbt("run", "-s", "chain_daily_clean", *arguments)
         assert not refused.success
         assert "8 of its rows come from slots that are only in the archive" in refused.error
         assert "quotemill restore chain_intraday --since 2026-11-24" in refused.error
-    assert tables(days, BUILT) == built
+    assert tables(conn, BUILT) == built
 
     # where somebody dropped it all the same, the days are missed
-    days.execute("drop table options.chain_daily_clean cascade")
+    conn.execute("drop table options.chain_daily_clean cascade")
     assert dbt("run", "-s", "chain_daily_clean+").success
     lost = (
         "select subject, trade_date from qa.findings "
         "where check_name = 'archived_day_lost' order by 1"
     )
-    assert days.execute(lost.encode()).fetchall() == [
+    assert conn.execute(lost.encode()).fetchall() == [
         (symbol, TUESDAY.day) for symbol in ("AAPL", "BRK B")
     ]
     assert restored(settings, warehouse).rows == 112
     assert dbt("run", "-s", "chain_daily_clean+").success
-    assert days.execute(lost.encode()).fetchall() == []
-    assert tables(days, BUILT) == built
+    assert conn.execute(lost.encode()).fetchall() == []
+    assert tables(conn, BUILT) == built
 
 
 def log_lines(conn: psycopg.Connection, source: str, *at: str) -> int:
@@ -273,7 +276,7 @@ def count_lines(conn: psycopg.Connection, job: int) -> int:
 
 
 def test_logs_go_after_their_days_and_other_files_stay(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings
 ) -> None:
     logs = settings.home / "logs"
     logs.mkdir()
@@ -287,15 +290,15 @@ def test_logs_go_after_their_days_and_other_files_stay(
     ):
         (logs / name).write_text("12345")
     jobs = {
-        source: log_lines(days, source, "2026-12-24 23:59", "2026-12-25") for source in ("ib", "tq")
+        source: log_lines(conn, source, "2026-12-24 23:59", "2026-12-25") for source in ("ib", "tq")
     }
     archived(settings, warehouse)
     planned = retained(settings, warehouse, dry_run=True)
     assert len(list(logs.iterdir())) == 6
-    assert count_lines(days, jobs["ib"]) == 2
+    assert count_lines(conn, jobs["ib"]) == 2
     done = retained(settings, warehouse)
     assert (planned.log_lines, done.log_lines) == (1, 1)
-    assert [count_lines(days, job) for job in jobs.values()] == [1, 2]
+    assert [count_lines(conn, job) for job in jobs.values()] == [1, 2]
     assert planned.logs == done.logs == ["error-20261224T101500Z.log", "run-2026-12-24.jsonl"]
     assert done.logs_bytes == 10
     assert len(list(logs.iterdir())) == 4
@@ -307,7 +310,7 @@ def test_logs_go_after_their_days_and_other_files_stay(
     assert [str(logs / "run-2026-12-23.jsonl") in line for line in result.remaining] == [True]
 
 
-def test_one_at_a_time(days: psycopg.Connection, warehouse: Warehouse, settings: Settings) -> None:
+def test_one_at_a_time(conn: psycopg.Connection, warehouse: Warehouse, settings: Settings) -> None:
     with archive_lock(warehouse):
         for work in (archived, retained, restored):
             with pytest.raises(LockHeldError):

@@ -3,14 +3,13 @@
 from datetime import date
 
 import psycopg
-import pytest
 
 from tests.integration.dbt import raw
-from tests.integration.dbt.conftest import REBUILD, UPDATE, Dbt, wait_for_others
+from tests.integration.dbt.conftest import MODELS, REBUILD, UPDATE, Dbt, wait_for_others
 from tests.integration.dbt.raw_intraday import ticks
 
 # all is built; a test lands its rows and builds the tables
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 CODES = [f"sh600{n:03d}" for n in range(60)]
 WITH_MINUTES = CODES[:12]
 HISTORY = 180  # days; with fewer the planner reads whole tables

@@ -6,12 +6,15 @@ import psycopg
 import pytest
 
 from loaders.tdx.fetching.file_days import TWO_CLOSES
-from tests.integration.dbt.conftest import REBUILD, UPDATE, Dbt
+from tests.integration.dbt.conftest import EMPTY, MODELS, REBUILD, UPDATE, Dbt
 from tests.integration.dbt.raw import FETCHED, action, bar, land, security, trading_day, weekdays
+
+pytestmark = MODELS
 
 DAYS = weekdays(date(2024, 1, 1), 12)
 
 
+@EMPTY
 def test_findings_about_single_rows_do_not_fail_a_plain_build(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -70,7 +73,6 @@ def test_findings_about_single_rows_do_not_fail_a_plain_build(
     ]
 
 
-@pytest.mark.usefixtures("models")
 def test_day_bars_of_an_index_are_checked_when_they_change(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -109,7 +111,6 @@ def test_day_bars_of_an_index_are_checked_when_they_change(
     assert [name for name, *_ in findings()] == ["duplicate_bar"]
 
 
-@pytest.mark.usefixtures("models")
 @pytest.mark.parametrize("command", ["run", "build"])
 def test_a_build_of_no_rows_is_refused_and_deletes_none(
     conn: psycopg.Connection, dbt: Dbt, command: str
@@ -135,7 +136,6 @@ def freshness_at(conn: psycopg.Connection, as_of: str) -> tuple[str, bool, int]:
     return row
 
 
-@pytest.mark.usefixtures("models")
 def test_a_split_of_a_fund_is_judged_though_it_was_suspended(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -167,13 +167,11 @@ def test_a_split_of_a_fund_is_judged_though_it_was_suspended(
     ]
 
 
-@pytest.mark.usefixtures("models")
 def test_a_source_without_data_has_no_findings(conn: psycopg.Connection) -> None:
     assert conn.execute("select * from qa.findings").fetchall() == []
     assert conn.execute("select * from qa.freshness").fetchall() == []
 
 
-@pytest.mark.usefixtures("models")
 def test_freshness_is_judged_by_trading_days_that_are_due(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -190,7 +188,6 @@ def test_freshness_is_judged_by_trading_days_that_are_due(
     assert freshness_at(conn, "2024-01-14 12:00+08") == ("2024-01-12", True, 5)
 
 
-@pytest.mark.usefixtures("models")
 def test_closes_that_differ_between_file_and_service_are_findings(
     conn: psycopg.Connection,
 ) -> None:

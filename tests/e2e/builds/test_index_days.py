@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.ib.bench import bench
 
 # all is built; the test loads rows and builds the tables
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 TABLES = ("run", "-s", "forwards", "chain_daily_clean", "int_option_days__counted")
 LAST, EXPIRES = date(2026, 11, 19), date(2026, 11, 20)
 

@@ -11,7 +11,7 @@ from orchestration.alerts import causes
 from orchestration.checks import option_gates, selfcheck
 from quotemill.errors import DataQualityError, UsageError
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.dbt.option_days import DECEMBER, FRIDAY, MONDAY, TUESDAY, WEDNESDAY
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import (
@@ -30,7 +30,7 @@ from tests.integration.dbt.raw_options import (
 )
 
 # all is built; a test lands its rows and builds the tables
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 JANUARY = date(2027, 1, 15)
 AAPL = chain("AAPL", 100, [DECEMBER, JANUARY], [95, 100, 105])
 MSFT = chain("MSFT", 200, [DECEMBER], [400])

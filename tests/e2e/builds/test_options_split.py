@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 
 from loaders.sandbox.ib.splits import Split
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.dbt.raw import add_line, land
 from tests.integration.dbt.raw_options import Session, chain, land_day, land_sessions
 from tests.integration.ib.bench import bench
 
 # all is built; the test loads rows and builds the tables
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 TABLES = ("run", "-s", "forwards", "chain_daily_clean", "int_option_days__counted")
 BEFORE, EX = date(2026, 11, 19), date(2026, 11, 20)
 NOT_FORMER = ("underlying_conid", "exchange", "first_seen_date")

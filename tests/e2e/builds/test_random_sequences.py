@@ -5,6 +5,9 @@ import pytest
 
 from tests.e2e.builds.random_changes import Changes, land_futures, land_market
 from tests.integration.dbt.conftest import REBUILD, UPDATE, Dbt
+from tests.integration.dbt.option_days import OPTION_DAYS
+
+pytestmark = OPTION_DAYS
 
 # it lists every change of the feed: what was built is no part of it
 FEED = "market.changes"
@@ -52,7 +55,7 @@ def check_sequence(conn: psycopg.Connection, dbt: Dbt, seed: int) -> set[str]:
 
 
 @pytest.fixture
-def market(option_days: str, conn: psycopg.Connection) -> psycopg.Connection:
+def market(conn: psycopg.Connection) -> psycopg.Connection:
     """A small market and some futures beside the days of options."""
     land_market(conn)
     land_futures(conn)

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import NO_TESTS, UPDATE, Dbt
+from tests.integration.dbt.conftest import EMPTY, MODELS, NO_TESTS, UPDATE, Dbt
 from tests.integration.dbt.raw import (
     bar,
     land,
@@ -15,6 +15,8 @@ from tests.integration.dbt.raw import (
     session_minutes,
     trading_day,
 )
+
+pytestmark = MODELS
 
 DAY = date(2024, 1, 2)
 
@@ -25,6 +27,7 @@ def land_one_bar(conn: psycopg.Connection) -> None:
     land(conn, "kline_daily", [bar("sh600000", DAY, "10")])
 
 
+@EMPTY
 def test_a_relation_that_is_not_ours_is_never_replaced(conn: psycopg.Connection, dbt: Dbt) -> None:
     conn.execute("create table market.kline_daily (mine integer)")
     conn.execute("insert into market.kline_daily values (1)")
@@ -38,7 +41,6 @@ def test_a_relation_that_is_not_ours_is_never_replaced(conn: psycopg.Connection,
     assert conn.execute("select to_regclass('market.trading_calendar')").fetchone() == (None,)
 
 
-@pytest.mark.usefixtures("models")
 def test_plain_dbt_refuses_while_another_build_holds_the_lock(
     warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,6 +61,7 @@ def test_plain_dbt_refuses_while_another_build_holds_the_lock(
     assert our_own.success
 
 
+@EMPTY
 def test_plain_dbt_on_an_empty_warehouse_says_what_to_do(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -70,7 +73,6 @@ def test_plain_dbt_on_an_empty_warehouse_says_what_to_do(
     assert "loaders run" in outcome.error
 
 
-@pytest.mark.usefixtures("models")
 def test_readers_keep_their_grants_and_views_through_rebuilds(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -104,7 +106,6 @@ def test_readers_keep_their_grants_and_views_through_rebuilds(
         conn.execute("drop role dbt_test_reader")
 
 
-@pytest.mark.usefixtures("models")
 def test_a_view_with_other_columns_says_what_would_go_with_it(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -129,7 +130,6 @@ def test_a_view_with_other_columns_says_what_would_go_with_it(
     assert conn.execute(ours).fetchone() == made
 
 
-@pytest.mark.usefixtures("models")
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "America/New_York"])
 def test_the_time_zone_of_the_session_changes_nothing(
     zone: str, conn: psycopg.Connection, dbt: Dbt

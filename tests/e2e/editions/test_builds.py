@@ -13,9 +13,11 @@ from loaders.settings import load_settings
 from loaders.sources import landed_tables
 from loaders.warehouse.migrate import prepare
 from orchestration.run.build import build
+from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import DBT_DATABASE
+from tests.dbt_parse import PROJECT
 from tests.integration.dbt import raw
-from tests.integration.dbt.conftest import NO_TESTS, PROJECT, DbtOn, prepared
+from tests.integration.dbt.conftest import NO_TESTS, Dbt, prepared
 
 DAYS = raw.weekdays(date(2024, 5, 27), 8)  # over the border of two chunks
 CODES = ("sh600000", "sz000002")
@@ -105,7 +107,10 @@ def objects(conn: psycopg.Connection, edition: str) -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 def played(
-    database_of: Callable[..., str], dbt_on: DbtOn, quick_builds: None, tmp_path: Path
+    database_of: Callable[..., str],
+    dbt_on: Callable[[Warehouse], Dbt],
+    quick_builds: None,
+    tmp_path: Path,
 ) -> Callable[..., list[Rows]]:
     """Play the steps on an edition with builds by both commands, which find the same objects.
 

@@ -18,6 +18,7 @@ from loaders.warehouse.postgres import open_warehouse
 from orchestration.distribute import MODELS, distribute
 from orchestration.run.build import build
 from quotemill.errors import SettingsError
+from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
 from tests.conftest import DBT_DATABASE
 from tests.e2e.editions.built_rows import assert_same_rows, list_built_rows
@@ -36,7 +37,7 @@ from tests.e2e.editions.test_builds import (
     late_and_corrected,
 )
 from tests.e2e.editions.test_loads import CODES, COUNTED, DATASETS, DAYS, FEED, MINUTES, TICKS
-from tests.integration.dbt.conftest import DbtOn, prepared
+from tests.integration.dbt.conftest import Dbt, prepared
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_intraday import ticks
 from tests.integration.tdx_load.bench import bench, days_until
@@ -62,7 +63,7 @@ TABLES = [
 def test_two_days_of_loads_and_builds_make_the_rows_of_one_server(
     new_database: Callable[..., str],
     new_citus_database: Callable[..., str],
-    dbt_on: DbtOn,
+    dbt_on: Callable[[Warehouse], Dbt],
     small_market: SyntheticMarket,
     tmp_path: Path,
 ) -> None:
@@ -103,7 +104,7 @@ def test_two_days_of_loads_and_builds_make_the_rows_of_one_server(
 def test_builds_make_the_rows_of_one_server(
     new_database: Callable[..., str],
     new_citus_database: Callable[..., str],
-    dbt_on: DbtOn,
+    dbt_on: Callable[[Warehouse], Dbt],
     quick_builds: None,
     tmp_path: Path,
 ) -> None:

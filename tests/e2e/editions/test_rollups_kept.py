@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from tests.integration.dbt.conftest import Dbt
-from tests.integration.dbt.hypertables import make_hypertable
+from tests.integration.dbt.editions.hypertables import make_hypertable
 from tests.integration.dbt.raw import land, minute, session_minutes, touch, weekdays
 from tests.integration.dbt.raw_intraday import ticks
 

@@ -29,6 +29,7 @@ from tests.faults.scene import wait_until
 from tests.integration.dbt.option_days import (
     AFTER,
     LANDED,
+    OPTION_DAYS,
     TUESDAY,
     VIEWS,
     archived,
@@ -38,6 +39,8 @@ from tests.integration.dbt.option_days import (
     rows,
     tables,
 )
+
+pytestmark = OPTION_DAYS
 
 WORK = {
     "archive": archived,
@@ -74,7 +77,7 @@ def whole() -> dict[str, dict[str, list[str]]]:
 def test_work_killed_again_and_again_and_files_damaged_leave_the_same_rows(
     turn: int,
     whole: dict[str, dict[str, list[str]]],
-    days: psycopg.Connection,
+    conn: psycopg.Connection,
     warehouse: Warehouse,
     settings: Settings,
     folder: Path,
@@ -83,7 +86,7 @@ def test_work_killed_again_and_again_and_files_damaged_leave_the_same_rows(
     rng = dice(secrets.randbelow(1_000_000))
 
     def held() -> dict[str, list[str]]:
-        return rows(folder) | dict(zip(LANDED, tables(days, LANDED), strict=True))
+        return rows(folder) | dict(zip(LANDED, tables(conn, LANDED), strict=True))
 
     for name, work in WORK.items():
         points = [point for point in ARCHIVE.values() if point.stage == name]
@@ -119,15 +122,15 @@ def damage_some(folder: Path, rng: random.Random) -> None:
 
 @pytest.mark.parametrize("point", ARCHIVE)
 def test_what_a_kill_left_undone_the_same_work_does(
-    point: str, days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+    point: str, conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
-    stage, landed = ARCHIVE[point].stage, tables(days, LANDED)
+    stage, landed = ARCHIVE[point].stage, tables(conn, LANDED)
     for name in list(WORK)[: list(WORK).index(stage)]:
         assert WORK[name](settings, warehouse).exit_code == 0
     assert killed(stage, settings, warehouse, ARCHIVE[point])
     left = rows(folder)
     slots = "select count(*) from raw_ib.chain_snapshot where trade_date = %s"
-    [(count,)] = days.execute(slots.encode(), (TUESDAY.day,))
+    [(count,)] = conn.execute(slots.encode(), (TUESDAY.day,))
     assert count == (0 if stage == "restore" else 112)
 
     assert WORK[stage](settings, warehouse).exit_code == 0
@@ -139,18 +142,18 @@ def test_what_a_kill_left_undone_the_same_work_does(
     if stage in ("retention", "restore"):
         assert left == whole
     assert list(folder.rglob("*.new")) == []
-    assert days.execute("select count(*) from ops.archive_swaps").fetchone() == (0,)
+    assert conn.execute("select count(*) from ops.archive_swaps").fetchone() == (0,)
     if stage == "retention":
-        assert days.execute(slots.encode(), (TUESDAY.day,)).fetchone() == (0,)
+        assert conn.execute(slots.encode(), (TUESDAY.day,)).fetchone() == (0,)
     else:
-        assert tables(days, LANDED) == landed
+        assert tables(conn, LANDED) == landed
     checked = archived(settings, warehouse, check=True)
     assert (checked.exit_code, checked.damaged, checked.files) == (0, [], 0)
 
 
 @pytest.mark.parametrize("stage", ["chain_intraday", "compact"])
 def test_an_archive_that_lost_its_lock_changes_no_file(
-    stage: str, days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+    stage: str, conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
     """Its connection broke, and another archive began: each would remove files of the other."""
     left: list[list[str]] = []
@@ -159,7 +162,7 @@ def test_an_archive_that_lost_its_lock_changes_no_file(
         class Losing(Silent):
             def start(self, what: str, total: int) -> None:
                 if what == stage:
-                    days.execute(
+                    conn.execute(
                         "select pg_terminate_backend(pid, 10000) from pg_stat_activity where "
                         "application_name = 'quotemill archive lock' "
                         "and datname = current_database()"
@@ -178,7 +181,6 @@ def test_rows_that_go_from_one_large_file_to_another_are_never_in_both(
     warehouse: Warehouse,
     settings: Settings,
     folder: Path,
-    days: psycopg.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # a file for each partition

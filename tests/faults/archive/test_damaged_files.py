@@ -12,6 +12,7 @@ from loaders.settings import Settings
 from quotemill.errors import SettingsError
 from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.option_days import (
+    OPTION_DAYS,
     OTHER_FILE,
     PARTS,
     archived,
@@ -21,9 +22,11 @@ from tests.integration.dbt.option_days import (
     rows,
 )
 
+pytestmark = OPTION_DAYS
+
 
 def test_a_damaged_file_is_named_and_rewritten_from_the_warehouse(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
     archived(settings, warehouse)
     gone, other = (
@@ -41,7 +44,7 @@ def test_a_damaged_file_is_named_and_rewritten_from_the_warehouse(
     assert (again.exit_code, again.files) == (0, 1)
     assert pq.ParquetFile(other).read().num_rows == 28
 
-    days.execute("delete from raw_ib.chain_snapshot where symbol = 'BRK B'")
+    conn.execute("delete from raw_ib.chain_snapshot where symbol = 'BRK B'")
     other.write_bytes(b"")
     named = archived(settings, warehouse)
     assert named.exit_code == 5
@@ -49,7 +52,7 @@ def test_a_damaged_file_is_named_and_rewritten_from_the_warehouse(
 
 
 def test_where_no_file_is_there_nothing_is_written(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
     archived(settings, warehouse)
     # its disk is not mounted
@@ -66,7 +69,7 @@ def test_where_no_file_is_there_nothing_is_written(
 
 
 def test_a_file_without_a_record_is_reported(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
     archived(settings, warehouse)
     [part] = (folder / "view=open_interest").glob("date=2026-11-25/*/*/*.parquet")
@@ -79,13 +82,13 @@ def test_a_file_without_a_record_is_reported(
 
 
 def test_the_archive_of_another_warehouse_is_left_alone(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
     archived(settings, warehouse)
     before = {name: (folder / name).read_bytes() for name in files(folder)}
-    days.execute("update ops.settings set value = 'other' where key = 'warehouse_id'")
-    days.execute("delete from ops.archive_partitions")
-    days.execute("delete from ops.archive_files")
+    conn.execute("update ops.settings set value = 'other' where key = 'warehouse_id'")
+    conn.execute("delete from ops.archive_partitions")
+    conn.execute("delete from ops.archive_files")
 
     for dry_run in (True, False):
         with pytest.raises(SettingsError, match="another warehouse") as refused:
@@ -98,11 +101,11 @@ def test_the_archive_of_another_warehouse_is_left_alone(
 
 
 def test_a_damaged_small_file_keeps_its_month_as_it_is(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
     archived(settings, warehouse)
     before = files(folder)
-    days.execute("truncate raw_ib.chain_snapshot")
+    conn.execute("truncate raw_ib.chain_snapshot")
     name = "view=chain_intraday/date=2026-11-24/underlying=AAPL/exchange=SMART/part-0.parquet"
     whole = (folder / name).read_bytes()
     (folder / name).write_bytes(whole[:500] + bytes(100) + whole[600:])
@@ -115,7 +118,7 @@ def test_a_damaged_small_file_keeps_its_month_as_it_is(
 
 @pytest.mark.parametrize("damage", ["gone", "changed"])
 def test_a_damaged_large_file_is_rewritten_from_the_warehouse(
-    damage: str, days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+    damage: str, conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
     archived(settings, warehouse, compact=True)
     before, large = rows(folder), folder / PARTS[1]
@@ -124,7 +127,7 @@ def test_a_damaged_large_file_is_rewritten_from_the_warehouse(
         large.unlink()
     else:
         large.write_bytes(whole[:3000] + bytes(500) + whole[3500:])
-    [(row,)] = days.execute(
+    [(row,)] = conn.execute(
         "with gone as (delete from raw_ib.chain_snapshot where conid = 200 and slot_30m = 0 "
         "returning *) "
         "select to_jsonb(gone) from gone"
@@ -132,7 +135,7 @@ def test_a_damaged_large_file_is_rewritten_from_the_warehouse(
     named = archived(settings, warehouse, check=True)
     assert (named.exit_code, named.files, len(named.damaged)) == (5, 0, 1)
 
-    days.execute(
+    conn.execute(
         "insert into raw_ib.chain_snapshot "
         "select * from jsonb_populate_record(null::raw_ib.chain_snapshot, %s)",
         (Jsonb(row),),
@@ -146,7 +149,7 @@ def test_a_damaged_large_file_is_rewritten_from_the_warehouse(
 
 
 def test_a_folder_that_cannot_be_reached_is_named(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
     archived(settings, warehouse)
     folder.rename(folder.with_name("elsewhere"))
@@ -159,7 +162,7 @@ def test_a_folder_that_cannot_be_reached_is_named(
 @pytest.mark.parametrize("damage", ["gone", "short", "changed", "compacted"])
 def test_a_damaged_file_is_named_and_its_slots_stay(
     damage: str,
-    days: psycopg.Connection,
+    conn: psycopg.Connection,
     warehouse: Warehouse,
     settings: Settings,
     folder: Path,
@@ -179,7 +182,7 @@ def test_a_damaged_file_is_named_and_its_slots_stay(
     assert result.remaining == [f"2026-11-24 {symbol}: its file is damaged" for symbol in symbols]
     assert [str(file) in line for line in result.damaged] == [True]
     # nothing comes of it either
-    days.execute("delete from raw_ib.chain_snapshot where symbol = 'BRK B'")
+    conn.execute("delete from raw_ib.chain_snapshot where symbol = 'BRK B'")
     back = restored(settings, warehouse, symbols=("BRK B",))
     assert (back.exit_code, back.rows) == (5, 0)
     assert [str(file) in line for line in back.damaged] == [True]

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from quotemill.warehouse.postgres import Warehouse
 from tests.e2e.commands import Place
+from tests.integration.dbt.option_days import OPTION_DAYS
 from tests.small_disk import file_system
+
+pytestmark = OPTION_DAYS
 
 
 @pytest.fixture
@@ -20,9 +24,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_named_and_the_next_run_completes_the_archive(
-    option_days: str, small_disk: Path, tmp_path: Path
+    small_disk: Path, tmp_path: Path, warehouse: Warehouse
 ) -> None:
-    place = Place(tmp_path, tmp_path / "home", {"QUOTEMILL_WAREHOUSE_URL": option_days})
+    place = Place(tmp_path, tmp_path / "home", {"QUOTEMILL_WAREHOUSE_URL": warehouse.url})
     archive = partial(place.inside, "quotemill", "archive", "--as-of=2026-11-30T15:00")
     done = archive(QUOTEMILL_IB__ARCHIVE_FOLDER=str(small_disk))
     assert done.returncode == 1

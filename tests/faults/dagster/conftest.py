@@ -18,6 +18,7 @@ from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.run import build_record
 from tests.conftest import DBT_DATABASE
+from tests.dbt_parse import Parsed
 from tests.e2e.commands import Place
 from tests.faults.dagster.cluster import Cluster, open_cluster
 from tests.faults.kills import market_tables
@@ -114,7 +115,7 @@ def undisturbed(
 @pytest.fixture(scope="module")
 def cluster(
     place: tuple[Place, TdxSandbox],
-    parsed_project: tuple[Path, Any],
+    parsed: Parsed,
     undisturbed: Mapping[str, Any],
     first_night: Callable[[], str],
     new_database: Callable[..., str],
@@ -122,7 +123,7 @@ def cluster(
     """Dagster beside a home whose project is parsed: reading it is half of the first build."""
     commands, _ = place
     env = {**commands.environment(), "QUOTEMILL_WAREHOUSE_URL": first_night()}
-    prepare_parsed(load_settings(env, cwd=commands.folder), parsed_project[0])
+    prepare_parsed(load_settings(env, cwd=commands.folder), parsed.target)
     folder = commands.folder / "dagster"
     folder.mkdir()
     with open_cluster(folder, new_database("dagster"), env) as opened:

@@ -3,7 +3,6 @@
 from tests.integration.dbt.conftest import (  # noqa: F401
     dbt,
     dbt_on,
-    models,
+    templates,
     warehouse,
-    warehouse_dsn,
 )

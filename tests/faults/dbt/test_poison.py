@@ -15,12 +15,12 @@ from loaders.tdx.tables import TRADING_DAY
 from loaders.tq.tables import TABLES as FUTURES
 from loaders.warehouse.tables import LandedTable
 from tests.faults.dbt.extremes import Mixed, Row, cases, plain
-from tests.integration.dbt.conftest import REBUILD, Dbt
+from tests.integration.dbt.conftest import MODELS, REBUILD, Dbt
 from tests.integration.dbt.raw import land, security, trading_day, weekdays
 from tests.integration.dbt.raw_options import Session
 
 # all is built; a test lands its rows and builds the tables
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 DAYS = weekdays(date(2024, 1, 1), 30)
 DAY = DAYS[20]
 MIXED = 200  # rows, or keys, with extremes in many columns at once

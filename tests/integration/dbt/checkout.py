@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dbt_parse import LAYERS
-from tests.integration.dbt.conftest import PROJECT
+from tests.dbt_parse import LAYERS, PROJECT
 
 
 def own_checkout(folder: Path) -> Path:
@@ -26,7 +25,7 @@ def own_checkout(folder: Path) -> Path:
 
 def build_from(patch: pytest.MonkeyPatch, project: Path, target: Path) -> None:
     """Let dbt build another project from now on, as it is parsed in `target`."""
-    patch.setattr("tests.integration.dbt.conftest.PROJECT", project)
+    patch.setattr("tests.dbt_parse.PROJECT", project)
     if not target.exists() and Path(os.environ["DBT_TARGET_PATH"]).exists():
         shutil.copytree(os.environ["DBT_TARGET_PATH"], target)
     patch.setenv("DBT_TARGET_PATH", str(target))

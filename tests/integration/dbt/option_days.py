@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pytest
 
 from loaders.engine.progress import Silent
 from loaders.settings import Settings, load_settings
@@ -15,6 +16,7 @@ from orchestration.archive.restore import RestoreResult, restore
 from orchestration.archive.retention import RetentionResult, retain
 from orchestration.archive.write import ArchiveResult, Request, archive
 from quotemill.warehouse.postgres import Warehouse
+from tests.integration.dbt.conftest import Dbt, build_models
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import Session, chain, land_day, land_sessions, open_interest
 
@@ -62,6 +64,15 @@ def land_days(conn: psycopg.Connection) -> None:
         land_day(conn, session, options, spot, und_price=1.02 * spot)
         interest = [open_interest(option, session.day, 9) for option in options]
         land(conn, "raw_ib.open_interest", interest)
+
+
+def build_days(conn: psycopg.Connection, dbt: Dbt) -> None:
+    land_days(conn)
+    outcome = dbt(*TABLES)
+    assert outcome.success, outcome.error
+
+
+OPTION_DAYS = pytest.mark.warehouse.with_args(build_models, build_days)
 
 
 def settings_in(home: Path, **ib: object) -> Settings:

@@ -1,11 +1,12 @@
 """A small market of bars, a dividend and a roll of futures, from which prices are read."""
 
-from collections.abc import Callable
 from datetime import date
-from typing import Any
 
 import psycopg
+import pytest
 
+from tests.integration.dbt.conftest import Dbt, build_models
+from tests.integration.dbt.option_days import build_days
 from tests.integration.dbt.raw import (
     action,
     bar,
@@ -25,7 +26,7 @@ TABLES = ("+symbol_dim", "+kline_daily_hfq", "+kline_weekly_qfq", "+kline_5m_qfq
 FUTURES = ("main_schedule", "main_segments", "main_daily")
 
 
-def fill_market(conn: psycopg.Connection, dbt: Callable[..., Any]) -> None:
+def fill_market(conn: psycopg.Connection, dbt: Dbt) -> None:
     """Two codes with days, minutes of one and a dividend, and a roll of futures, built."""
     land(conn, "security", [security(CODE), security("sh600004")])
     land(conn, "trading_day", [trading_day(day) for day in DAYS])
@@ -45,3 +46,7 @@ def fill_market(conn: psycopg.Connection, dbt: Callable[..., Any]) -> None:
         ]
         land(conn, "raw_tq.contract_daily", bars)
     assert dbt("run", "-s", *TABLES, *FUTURES).success
+
+
+# of option days too
+PRICE_MARKET = pytest.mark.warehouse.with_args(build_models, build_days, fill_market)

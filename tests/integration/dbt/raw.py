@@ -4,7 +4,6 @@ import csv
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from pathlib import Path
 
 import psycopg
 
@@ -14,7 +13,6 @@ from quotemill.instrument_ranges import price_decimals
 
 EXCHANGE = timezone(timedelta(hours=8))
 FETCHED = "2024-01-31 20:00+00"
-_STANDARD = {"source_route": "test", "fetched_at": FETCHED, "is_final": True}
 # those of TDX by their names alone
 _TABLES = {t.qualified.removeprefix("raw_tdx."): t for t in landed_tables()}
 
@@ -22,7 +20,8 @@ _TABLES = {t.qualified.removeprefix("raw_tdx."): t for t in landed_tables()}
 def land(conn: psycopg.Connection, table: str, rows: Iterable[dict[str, object]]) -> None:
     """Upsert rows that differ through a temporary table and record the changes."""
     declared = _TABLES[table]
-    rows = [{**_STANDARD, **row} for row in rows]
+    standard = {"source_route": "test", "fetched_at": FETCHED, "is_final": True}
+    rows = [standard | row for row in rows]
     if not rows:
         return
     if declared.numbered:
@@ -148,44 +147,3 @@ def action(code: str, ex_date: date, **changes: object) -> dict[str, object]:
 def weekdays(first: date, count: int) -> list[date]:
     days = (first + timedelta(days=n) for n in range(2 * count + 7))
     return [day for day in days if day.weekday() < 5][:count]
-
-
-def land_real_market(conn: psycopg.Connection, folder: Path) -> None:
-    """The real bars and actions of the shared data, as a load of them leaves them."""
-    days: set[str] = set()
-    for code in ("SH600000", "SZ000002"):
-        with (folder / f"daily_{code}.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        days.update(row["date"] for row in rows)
-        land(conn, "security", [security(code.lower())])
-        land(conn, "kline_daily", [_real_bar(code.lower(), row) for row in rows])
-    with (folder / "daily_SH000001.csv").open(newline="") as file:
-        days.update(row["date"] for row in csv.DictReader(file))
-    land(conn, "trading_day", [{"trade_date": d, "source": "service"} for d in sorted(days)])
-    with (folder / "corporate_actions.csv").open(newline="") as file:
-        land(
-            conn,
-            "corporate_action",
-            [
-                action(
-                    row["code"].lower(),
-                    date.fromisoformat(row["ex_date"]),
-                    cash_per10_yuan=row["cash_per10_yuan"],
-                    bonus_total_per10=row["bonus_total_per10"],
-                    rights_per10=row["rights_per10"],
-                    rights_price_yuan=row["rights_price_yuan"],
-                    adjusts_price=row["adjusts_price"] == "Y",
-                )
-                for row in csv.DictReader(file)
-            ],
-        )
-
-
-def _real_bar(code: str, row: dict[str, str]) -> dict[str, object]:
-    return {
-        "code": code,
-        "trade_date": row["date"],
-        **{p: int(Decimal(row[p]) * 1000) for p in ("open", "high", "low", "close")},
-        "volume": int(row["volume_hands"]),
-        "amount": int(Decimal(row["amount_yuan"]) * 1000),
-    }

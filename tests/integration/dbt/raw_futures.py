@@ -59,8 +59,10 @@ def evening_before(day: date) -> datetime:
     return datetime.combine(day - timedelta(1), time(21), EXCHANGE)
 
 
-def land_schedule(conn: psycopg.Connection, contracts: Mapping[date, str | None]) -> None:
-    """The main contract of VARIETY on each day, as events."""
+def land_schedule(
+    conn: psycopg.Connection, contracts: Mapping[date, str | None], variety: str = VARIETY
+) -> None:
+    """The main contract of a variety on each day, as events."""
     days = list(contracts)
     events = [
         (after, evening_before(after), contracts[after])
@@ -68,7 +70,7 @@ def land_schedule(conn: psycopg.Connection, contracts: Mapping[date, str | None]
         if contracts[before] != contracts[after]
     ]
     first = (days[0], evening_before(days[0]), contracts[days[0]])
-    land_harvests(conn, [Harvest(VARIETY, days[0], days[-1], [first, *events])])
+    land_harvests(conn, [Harvest(variety, days[0], days[-1], [first, *events])])
 
 
 def contract(

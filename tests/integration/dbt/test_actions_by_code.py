@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.dbt.raw import (
     action,
     add_line,
@@ -18,6 +18,8 @@ from tests.integration.dbt.raw import (
     trading_day,
     weekdays,
 )
+
+pytestmark = MODELS
 
 DAYS = weekdays(date(2024, 6, 3), 30)
 CODES = [*(f"sh60000{n}" for n in range(6)), "sz200002", "sh900901", "sh510300"]
@@ -134,7 +136,6 @@ class Market:
 EVENTS = [name for name in vars(Market) if not name.startswith("_")]
 
 
-@pytest.mark.usefixtures("models")
 @pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.soak)])
 @pytest.mark.long
 def test_building_by_code_equals_building_all_at_once(
@@ -153,7 +154,6 @@ def test_building_by_code_equals_building_all_at_once(
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("models")
 def test_an_event_rebuilds_only_its_code(conn: psycopg.Connection, dbt: Dbt) -> None:
     market = Market(conn, random.Random(0))
     assert dbt(*BUILD).success
@@ -177,7 +177,6 @@ def test_an_event_rebuilds_only_its_code(conn: psycopg.Connection, dbt: Dbt) -> 
     assert outcome.written["adjustment_segments"] == 3
 
 
-@pytest.mark.usefixtures("models")
 def test_actions_before_any_bar_count_with_the_first_bars(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.dbt.raw import (
     action,
     bar,
@@ -36,7 +36,7 @@ ACTIONS = (
     {"bonus_total_per10": "2"},
 )
 DECIMALS = {"sh600000": 2, "sh510300": 3, "sz000002": 2}
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 
 
 def coefficients(code: str, day: date) -> tuple[Fraction, Fraction]:

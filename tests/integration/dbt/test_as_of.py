@@ -9,7 +9,9 @@ from random import Random
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import Dbt
+from quotemill.warehouse.postgres import Warehouse
+from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.integration.dbt.real_market import REAL_MARKET
 from tests.integration.dbt.test_adjusted_minutes import (
     BUILD,
     DAYS,
@@ -19,6 +21,8 @@ from tests.integration.dbt.test_adjusted_minutes import (
     rounded,
 )
 
+pytestmark = REAL_MARKET
+
 TABLES = [
     f"kline_{length}_qfq"
     for length in ("daily", "weekly", "monthly", "minute", "5m", "15m", "30m", "60m")
@@ -27,8 +31,8 @@ PRICES = ("open", "high", "low", "close")
 
 
 @pytest.fixture
-def real_market(real_market_dsn: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(real_market_dsn) as conn:
+def real_market(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(warehouse.url) as conn:
         yield conn
 
 
@@ -108,8 +112,8 @@ def adjust(
     return price
 
 
+@MODELS
 @pytest.mark.long
-@pytest.mark.usefixtures("models")
 def test_minutes_as_of_a_day_follow_from_the_events_up_to_it(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:

@@ -7,10 +7,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from quotemill.warehouse.postgres import Warehouse
 from tests.homes import clean_environ
-from tests.integration.dbt.price_market import CODE, DAYS
+from tests.integration.dbt.price_market import CODE, DAYS, PRICE_MARKET
 from tests.integration.dbt.raw_futures import VARIETY
 from tests.wheels import build_wheel, install_reader, install_wheel
+
+pytestmark = PRICE_MARKET
 
 # reads all that a reader has, then imports every module; argv: URL, home, code, day, variety
 READ = """
@@ -79,9 +82,9 @@ def run(folder: Path, *command: str | Path) -> str:
 
 
 def test_reading_imports_no_module_of_the_working_folder(
-    reader: Path, folder: Path, price_market: str
+    reader: Path, folder: Path, warehouse: Warehouse
 ) -> None:
-    arguments = (price_market, str(folder.parent), CODE, str(DAYS[-1]), VARIETY)
+    arguments = (warehouse.url, str(folder.parent), CODE, str(DAYS[-1]), VARIETY)
     answer = json.loads(run(folder, reader, "-c", READ, *arguments))
     assert (answer["ours"], answer["owners"]) == ([], ["user"])
     assert answer["counts"] == {
@@ -97,9 +100,9 @@ def test_reading_imports_no_module_of_the_working_folder(
 
 
 def test_commands_run_in_a_folder_with_modules_of_their_names(
-    programs: Path, folder: Path, price_market: str
+    programs: Path, folder: Path, warehouse: Warehouse
 ) -> None:
-    url = f"QUOTEMILL_WAREHOUSE_URL={price_market}"
+    url = f"QUOTEMILL_WAREHOUSE_URL={warehouse.url}"
     export = ["env", url, programs / "quotemill", "export", "kline_daily", "bars"]
     run(folder, *export, "--to", "parquet", "--codes", CODE)
     bars = pq.ParquetDataset(folder / "bars" / "kline_daily", partitioning=None).read()

@@ -8,18 +8,18 @@ import psycopg
 import pytest
 
 from loaders.tdx.datasets.trading_calendar import build_records
-from tests.integration.dbt.conftest import REBUILD, Dbt
+from tests.integration.dbt.conftest import MODELS, REBUILD, Dbt
 from tests.integration.dbt.raw import (
     bar,
     land,
-    land_real_market,
     security,
     trading_day,
     weekdays,
 )
+from tests.integration.dbt.real_market import land_real_market
 
 # all is built; a test lands its rows and builds the tables
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 
 
 def land_calendar(conn: psycopg.Connection, served: list[date]) -> None:

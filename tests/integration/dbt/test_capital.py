@@ -5,7 +5,7 @@ from datetime import date
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.dbt.raw import bar, land, security, trading_day, weekdays
 
 DAYS = weekdays(date(2024, 1, 1), 12)
@@ -13,7 +13,7 @@ SEGMENTS = "+adjustment_segments,config.materialized:followed"
 FIGURES = "+daily_basic,config.materialized:followed"
 BUILD = ("run", "--select", "trading_calendar", "symbol_dim", SEGMENTS, FIGURES)
 # all is built; a test lands its rows and builds the tables
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 
 
 def membership(name: str, member: str, first: date, last: date | None = None) -> dict[str, object]:

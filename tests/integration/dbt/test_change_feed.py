@@ -13,16 +13,22 @@ from loaders.tdx.tables import KLINE_DAILY, TABLES
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.profiles import write_profile
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import BARS, BARS_AGAIN, MARTS, Dbt, Outcome
+from tests.integration.dbt.conftest import MARTS, MODELS, Dbt, Outcome
+from tests.integration.dbt.option_days import OPTION_DAYS
 from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day, weekdays
 from tests.integration.dbt.two_codes import (
+    BARS,
+    BARS_AGAIN,
     CODES,
     DAYS,
     TABLES_OF_BARS,
+    TWO_CODES,
     closes,
     land_days,
     recorded_changes,
 )
+
+pytestmark = TWO_CODES
 
 
 def reads(conn: psycopg.Connection, *tables: str) -> int:
@@ -38,16 +44,16 @@ def reads(conn: psycopg.Connection, *tables: str) -> int:
     return int(row[0])
 
 
-def test_an_old_day_and_today_cost_two_days(conn: psycopg.Connection, built: Dbt) -> None:
+def test_an_old_day_and_today_cost_two_days(conn: psycopg.Connection, dbt: Dbt) -> None:
     land_days(conn, weekdays(date(2020, 1, 1), 1000))
-    assert built(*BARS_AGAIN).success
+    assert dbt(*BARS_AGAIN).success
     conn.execute("vacuum analyze")
     conn.execute("truncate ops.changes")
     days = [date(2020, 1, 1), DAYS[29]]
     before = reads(conn, "raw_tdx.kline_daily", "market.kline_daily_qfq")
 
     land(conn, "kline_daily", [bar(CODES[0], day, "11") for day in days])
-    assert built("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 2}
+    assert dbt("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 2}
 
     ranges = ",".join(f"[{day},{date.fromordinal(day.toordinal() + 1)})" for day in days)
     assert recorded_changes(conn, "raw_tdx.kline_daily") == [(CODES[0], f"{{{ranges}}}")]
@@ -57,7 +63,7 @@ def test_an_old_day_and_today_cost_two_days(conn: psycopg.Connection, built: Dbt
     assert reads(conn, "raw_tdx.kline_daily", "market.kline_daily_qfq") - before <= 11
 
 
-@pytest.mark.usefixtures("option_days")
+@OPTION_DAYS
 def test_a_session_that_changes_costs_what_its_symbols_cost(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -78,7 +84,7 @@ def test_a_session_that_changes_costs_what_its_symbols_cost(
 
 
 def test_time_limits_and_compiled_plans_of_the_server_stop_no_build(
-    conn: psycopg.Connection, built: Dbt
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     conn.execute(
         f"alter database {conn.info.dbname} set statement_timeout = '10min'; "
@@ -98,19 +104,19 @@ def test_time_limits_and_compiled_plans_of_the_server_stop_no_build(
     )
     land(conn, "kline_daily", [bar(CODES[0], DAYS[29], "11")])
 
-    outcome = built("build", "-s", "kline_daily_qfq", "test_type:data,kline_daily")
+    outcome = dbt("build", "-s", "kline_daily_qfq", "test_type:data,kline_daily")
 
     assert outcome.success, outcome.error
     assert len(outcome.statuses) > 5
 
 
 @pytest.mark.long
-def test_a_build_with_nothing_new_reads_no_bars(conn: psycopg.Connection, built: Dbt) -> None:
+def test_a_build_with_nothing_new_reads_no_bars(conn: psycopg.Connection, dbt: Dbt) -> None:
     big = ["raw_tdx.kline_daily", *(f"market.{table}" for table in TABLES_OF_BARS)]
-    assert built("build", *MARTS).success
+    assert dbt("build", *MARTS).success
     before = reads(conn, *big[1:]), reads(conn, big[0])
 
-    outcome = built("run", *MARTS)
+    outcome = dbt("run", *MARTS)
 
     assert outcome.success
     assert [n for n in outcome.written.values() if n > 0] == []
@@ -121,16 +127,16 @@ def test_a_build_with_nothing_new_reads_no_bars(conn: psycopg.Connection, built:
 
 
 @pytest.mark.long
-def test_models_built_one_by_one_lose_nothing(conn: psycopg.Connection, built: Dbt) -> None:
+def test_models_built_one_by_one_lose_nothing(conn: psycopg.Connection, dbt: Dbt) -> None:
     land_days(conn, DAYS[30:31], "11")
-    assert built("run", "-s", "kline_weekly_qfq").written == {"kline_weekly_qfq": 0}
-    assert built("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 2}
+    assert dbt("run", "-s", "kline_weekly_qfq").written == {"kline_weekly_qfq": 0}
+    assert dbt("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 2}
     land(conn, "kline_daily", [bar(CODES[0], DAYS[3], "12")])
-    assert built("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 1}
+    assert dbt("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 1}
 
-    assert built("run", "-s", "kline_weekly_qfq").written == {"kline_weekly_qfq": 3}
-    assert built("run", "-s", "int_bars__findings").success
-    assert built(*BARS_AGAIN).success
+    assert dbt("run", "-s", "kline_weekly_qfq").written == {"kline_weekly_qfq": 3}
+    assert dbt("run", "-s", "int_bars__findings").success
+    assert dbt(*BARS_AGAIN).success
 
     assert closes(conn, DAYS[30], table="kline_monthly_qfq") == [11, 11]
     assert closes(conn, DAYS[4], table="kline_weekly_qfq") == [10, 10]
@@ -139,25 +145,25 @@ def test_models_built_one_by_one_lose_nothing(conn: psycopg.Connection, built: D
 
 
 def test_a_change_in_flight_is_neither_skipped_nor_waited_for(
-    warehouse: Warehouse, conn: psycopg.Connection, built: Dbt
+    warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     with warehouse.connect() as slow:
         slow.execute("select 1")  # so the transaction outlives the landing
         land(slow, "kline_daily", [bar(CODES[0], DAYS[2], "12")])
         land_days(conn, DAYS[30:31], "11")
 
-        assert built(*BARS_AGAIN).success
+        assert dbt(*BARS_AGAIN).success
         assert closes(conn, DAYS[30]) == [11, 11]
         assert closes(conn, DAYS[2]) == [10, 10]
         slow.commit()
 
-    assert built(*BARS_AGAIN).success
+    assert dbt(*BARS_AGAIN).success
     assert closes(conn, DAYS[2]) == [12, 10]
 
 
 @pytest.fixture
 def second(
-    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: Dbt
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dbt: Dbt
 ) -> Callable[[str], Dbt]:
     """dbt commands by the name of a second market schema of the database."""
     folder = tmp_path / "second"
@@ -172,7 +178,7 @@ def second(
             with monkeypatch.context() as patch:
                 patch.setenv("DBT_PROFILES_DIR", str(profiles))
                 patch.setenv("DBT_TARGET_PATH", str(profiles / "target"))
-                return built(*args)
+                return dbt(*args)
 
         return run
 
@@ -181,14 +187,14 @@ def second(
 
 @pytest.mark.long
 def test_two_market_schemas_each_see_every_change(
-    conn: psycopg.Connection, built: Dbt, second: Callable[[str], Dbt]
+    conn: psycopg.Connection, dbt: Dbt, second: Callable[[str], Dbt]
 ) -> None:
     research = second("research")
     assert research("build", *BARS).success
     land(conn, "kline_daily", [bar(CODES[0], DAYS[2], "12")])
 
     assert research(*BARS_AGAIN).written["kline_daily_qfq"] == 1
-    assert built(*BARS_AGAIN).written["kline_daily_qfq"] == 1
+    assert dbt(*BARS_AGAIN).written["kline_daily_qfq"] == 1
 
     assert closes(conn, DAYS[2], "research") == closes(conn, DAYS[2]) == [12, 10]
     schemas = conn.execute(
@@ -202,24 +208,24 @@ def test_two_market_schemas_each_see_every_change(
     ]
 
 
-def test_a_touch_reaches_rows_edited_by_hand(conn: psycopg.Connection, built: Dbt) -> None:
+def test_a_touch_reaches_rows_edited_by_hand(conn: psycopg.Connection, dbt: Dbt) -> None:
     conn.execute("update raw_tdx.kline_daily set close = 11000, high = 11000")
-    assert built("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 0}
+    assert dbt("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 0}
 
     change_feed.touch(conn, KLINE_DAILY, ["sh600000"], DAYS[20])
-    assert built("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 10}
+    assert dbt("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 10}
     change_feed.touch(conn, KLINE_DAILY, since=DAYS[19])
-    assert built("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 12}
+    assert dbt("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 12}
     conn.execute("truncate raw_tdx.kline_daily")
     touch(conn, "kline_daily")
-    assert built(*BARS_AGAIN).success
+    assert dbt(*BARS_AGAIN).success
 
     for table in TABLES_OF_BARS:
         assert conn.execute(f"select count(*) from market.{table}").fetchone() == (0,), table
 
 
 def test_a_dump_restored_into_another_cluster_is_read_in_full(
-    warehouse: Warehouse, conn: psycopg.Connection, built: Dbt
+    warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     land(conn, "kline_daily", [bar(CODES[0], DAYS[2], "12")])
     conn.execute("update ops.settings set value = 'another' where key = 'cluster'")
@@ -228,39 +234,39 @@ def test_a_dump_restored_into_another_cluster_is_read_in_full(
 
     for table in ("changes", "change_cursors"):
         assert conn.execute(f"select count(*) from ops.{table}").fetchone() == (0,)
-    assert built("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 1}
+    assert dbt("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 1}
 
 
 @pytest.mark.long
 def test_old_changes_are_merged_and_an_idle_cursor_is_deleted(
-    conn: psycopg.Connection, built: Dbt
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     conn.execute("truncate ops.changes")
     land_days(conn, DAYS[30:31], "11")
     land(conn, "kline_daily", [bar(CODES[0], DAYS[2], "12")])
     conn.execute("update ops.changes set changed_at = changed_at - interval '31 days'")
-    assert built("run", "-s", "trading_calendar").success
+    assert dbt("run", "-s", "trading_calendar").success
     # no model took the bars yet
     assert len(recorded_changes(conn, "raw_tdx.kline_daily")) == 3
 
-    assert built(*BARS_AGAIN).success
+    assert dbt(*BARS_AGAIN).success
     assert closes(conn, DAYS[2]) == [12, 10]
-    assert built(*BARS_AGAIN).success
+    assert dbt(*BARS_AGAIN).success
     assert recorded_changes(conn, "raw_tdx.kline_daily") == [("", "{(,)}")]
 
     conn.execute("update ops.change_cursors set moved_at = moved_at - interval '91 days'")
     conn.execute("update raw_tdx.kline_daily set close = 13000, high = 13000")  # not in the feed
-    assert built("run", "-s", "trading_calendar").success
+    assert dbt("run", "-s", "trading_calendar").success
     assert conn.execute("select count(*) from ops.change_cursors").fetchone() == (0,)
-    assert built(*BARS_AGAIN).success
+    assert dbt(*BARS_AGAIN).success
     assert closes(conn, DAYS[0]) == [13, 13]
 
 
-def test_an_event_is_followed_over_the_whole_code(conn: psycopg.Connection, built: Dbt) -> None:
+def test_an_event_is_followed_over_the_whole_code(conn: psycopg.Connection, dbt: Dbt) -> None:
     conn.execute("truncate ops.changes")
     land(conn, "corporate_action", [action(CODES[0], DAYS[20], cash_per10_yuan="1")])
 
-    outcome = built(*BARS_AGAIN)
+    outcome = dbt(*BARS_AGAIN)
 
     assert outcome.written["kline_daily_qfq"] == 20
     [(code, dates)] = recorded_changes(conn, "market.kline_daily_qfq")
@@ -268,7 +274,7 @@ def test_an_event_is_followed_over_the_whole_code(conn: psycopg.Connection, buil
     assert str(dates).startswith(f"{{[{DAYS[0]},")
 
 
-@pytest.mark.usefixtures("models")
+@MODELS
 def test_a_week_ends_for_a_suspended_code_too(conn: psycopg.Connection, dbt: Dbt) -> None:
     land(conn, "security", [security(code) for code in CODES])
     land(conn, "trading_day", [trading_day(day) for day in DAYS[:3]])
@@ -292,8 +298,8 @@ def test_a_week_ends_for_a_suspended_code_too(conn: psycopg.Connection, dbt: Dbt
     assert final() == [(CODES[0], True), (CODES[1], True)]
 
 
+@MODELS
 @pytest.mark.long
-@pytest.mark.usefixtures("models")
 def test_bars_filled_in_before_a_jump_equal_a_build_from_nothing(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:

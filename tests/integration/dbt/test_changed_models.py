@@ -6,12 +6,22 @@ import psycopg
 import pytest
 
 from tests.integration.dbt.checkout import build_from, own_checkout
-from tests.integration.dbt.conftest import BARS, BARS_AGAIN, Dbt
-from tests.integration.dbt.two_codes import DAYS, TABLES_OF_BARS, closes, oids
+from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.two_codes import (
+    BARS,
+    BARS_AGAIN,
+    DAYS,
+    TABLES_OF_BARS,
+    TWO_CODES,
+    closes,
+    oids,
+)
+
+pytestmark = TWO_CODES
 
 
 def test_a_changed_view_reaches_old_rows_of_a_table_built_alone(
-    conn: psycopg.Connection, built: Dbt
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     row = conn.execute("select pg_get_viewdef('quotemill_staging.stg_tdx__kline_daily')").fetchone()
     assert row is not None
@@ -21,16 +31,16 @@ def test_a_changed_view_reaches_old_rows_of_a_table_built_alone(
     conn.execute(f"create or replace view quotemill_staging.stg_tdx__kline_daily as {other}")
     before = oids(conn, "market.kline_daily_qfq")
 
-    assert built("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 60}
+    assert dbt("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 60}
 
     assert closes(conn, DAYS[0]) == [20, 20]
     assert oids(conn, "market.kline_daily_qfq") == before
-    assert built("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 0}
+    assert dbt("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 0}
 
 
-def test_a_build_with_nothing_new_replaces_no_view(conn: psycopg.Connection, built: Dbt) -> None:
+def test_a_build_with_nothing_new_replaces_no_view(conn: psycopg.Connection, dbt: Dbt) -> None:
     views = ("run", "-s", "+kline_weekly_qfq,config.materialized:replaced_view")
-    assert len(built(*views).written) > 10
+    assert len(dbt(*views).written) > 10
     conn.execute("create table public.made (name text)")
     conn.execute(
         "create function public.note_view() returns event_trigger language plpgsql as $$ begin "
@@ -43,7 +53,7 @@ def test_a_build_with_nothing_new_replaces_no_view(conn: psycopg.Connection, bui
     )
     conn.commit()
 
-    assert built(*views).success
+    assert dbt(*views).success
     made = conn.execute("select distinct name from public.made").fetchall()
     conn.execute("drop event trigger note_views")
 
@@ -51,10 +61,10 @@ def test_a_build_with_nothing_new_replaces_no_view(conn: psycopg.Connection, bui
 
 
 def test_a_view_follows_a_column_that_a_view_below_it_gains(
-    conn: psycopg.Connection, built: Dbt
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     above, below = "int_reconcile__fields", "int_reconcile__adjusted"
-    assert built("run", "-s", f"+{above}").success
+    assert dbt("run", "-s", f"+{above}").success
     query = conn.execute(f"select pg_get_viewdef('quotemill_intermediate.{above}')").fetchone()
     assert query is not None
     row = conn.execute(f"select pg_get_viewdef('quotemill_intermediate.{below}')").fetchone()
@@ -62,10 +72,10 @@ def test_a_view_follows_a_column_that_a_view_below_it_gains(
     widened = f"select q.*, 1 as added from ({row[0].rstrip().rstrip(';')}) as q"
     conn.execute(f"create or replace view quotemill_intermediate.{below} as {widened}".encode())
 
-    outcome = built("run", "-s", above)
+    outcome = dbt("run", "-s", above)
 
     assert not outcome.success  # one of the two that it unites has a column more than the others
-    assert built("run", "-s", f"+{above}").success
+    assert dbt("run", "-s", f"+{above}").success
     assert (
         conn.execute(f"select pg_get_viewdef('quotemill_intermediate.{above}')").fetchone() == query
     )
@@ -73,7 +83,7 @@ def test_a_view_follows_a_column_that_a_view_below_it_gains(
 
 @pytest.mark.long
 def test_a_changed_macro_reaches_old_rows_at_the_next_build(
-    conn: psycopg.Connection, built: Dbt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    conn: psycopg.Connection, dbt: Dbt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = own_checkout(tmp_path / "checkout")
     build_from(monkeypatch, project, tmp_path / "target")
@@ -82,25 +92,25 @@ def test_a_changed_macro_reaches_old_rows_at_the_next_build(
     highs = "select code, week_start, high + %s from market.kline_weekly_qfq order by 1, 2"
     higher = conn.execute(highs, (1,)).fetchall()
 
-    outcome = built(*BARS_AGAIN)
+    outcome = dbt(*BARS_AGAIN)
 
     assert outcome.written["kline_weekly_qfq"] == len(higher)
     assert conn.execute(highs, (0,)).fetchall() == higher
 
 
-def test_a_seed_with_a_new_column_is_loaded_whole(conn: psycopg.Connection, built: Dbt) -> None:
+def test_a_seed_with_a_new_column_is_loaded_whole(conn: psycopg.Connection, dbt: Dbt) -> None:
     table = "quotemill_intermediate.us_corporate_actions"
     query = f"select symbol, source from {table} order by 1, 2".encode()
     rows = conn.execute(query).fetchall()
     conn.execute(f"alter table {table} drop column source cascade".encode())
 
     for arguments in ((), ("--full-refresh",)):
-        assert built("seed", "-s", "us_corporate_actions", *arguments).success
+        assert dbt("seed", "-s", "us_corporate_actions", *arguments).success
         assert conn.execute(query).fetchall() == rows
 
 
 def test_full_refresh_repairs_in_place_and_drops_nothing(
-    conn: psycopg.Connection, built: Dbt
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     conn.execute("create schema research")
     conn.execute("create view research.mine as select * from market.kline_daily_qfq")
@@ -116,22 +126,22 @@ def test_full_refresh_repairs_in_place_and_drops_nothing(
     relations = [f"market.{t}" for t in (*TABLES_OF_BARS, "adjustment_segments", "changes")]
     before = oids(conn, *relations)
 
-    alone = built("run", "--full-refresh", "-s", "kline_daily_qfq")
+    alone = dbt("run", "--full-refresh", "-s", "kline_daily_qfq")
 
     assert alone.written == {"kline_daily_qfq": 4}
     assert conn.execute("select count(*), min(close) from research.mine").fetchone() == (60, 10)
-    everything = built("run", "--full-refresh", *BARS)
+    everything = dbt("run", "--full-refresh", *BARS)
     assert everything.success
     assert [n for n in everything.written.values() if n > 0] == []
     assert oids(conn, *relations) == before
     assert conn.execute("select count(*) from research.days").fetchone() == (30,)
 
 
-def test_a_new_column_is_added_and_filled(conn: psycopg.Connection, built: Dbt) -> None:
+def test_a_new_column_is_added_and_filled(conn: psycopg.Connection, dbt: Dbt) -> None:
     conn.execute("alter table market.kline_daily_qfq drop column amount_cny")
     before = oids(conn, "market.kline_daily_qfq")
 
-    assert built("run", "--full-refresh", "-s", "kline_daily_qfq").success
+    assert dbt("run", "--full-refresh", "-s", "kline_daily_qfq").success
 
     filled = conn.execute("select count(amount_cny) from market.kline_daily_qfq").fetchone()
     assert filled == (60,)
@@ -139,7 +149,7 @@ def test_a_new_column_is_added_and_filled(conn: psycopg.Connection, built: Dbt) 
 
 
 def test_a_column_that_goes_leaves_the_rows_and_names_its_readers(
-    conn: psycopg.Connection, built: Dbt
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     table = "market.kline_daily_qfq"
     conn.execute(f"alter table {table} add column gone integer default 7".encode())
@@ -148,36 +158,36 @@ def test_a_column_that_goes_leaves_the_rows_and_names_its_readers(
     conn.execute(f"create view research.closes as select close from {table}".encode())
     before = oids(conn, table)
 
-    refused = built(*BARS_AGAIN)
+    refused = dbt(*BARS_AGAIN)
 
     assert refused.refuses(table, "loses gone", "research.mine"), refused.error
     assert "research.closes" not in refused.error
     conn.execute("drop view research.mine")
-    assert built(*BARS_AGAIN).success
+    assert dbt(*BARS_AGAIN).success
     assert oids(conn, table) == before
     columns = "select attname from pg_attribute where attrelid = %s::regclass and attname = 'gone'"
     assert conn.execute(columns, (table,)).fetchall() == []
     assert conn.execute("select count(*) from research.closes").fetchone() == (60,)
 
 
-def test_a_table_that_does_not_fit_names_its_readers(conn: psycopg.Connection, built: Dbt) -> None:
+def test_a_table_that_does_not_fit_names_its_readers(conn: psycopg.Connection, dbt: Dbt) -> None:
     conn.execute("create schema research")
     conn.execute("alter table market.kline_daily_qfq alter column close type double precision")
     conn.execute("create view research.mine as select * from market.kline_daily_qfq")
 
-    refused = built(*BARS_AGAIN)
+    refused = dbt(*BARS_AGAIN)
 
     assert refused.refuses(
         "market.kline_daily_qfq", "column close", "research.mine", "--full-refresh"
     ), refused.error
     assert conn.execute("select count(*) from research.mine").fetchone() == (60,)
     conn.execute("drop view research.mine")
-    assert built(*BARS_AGAIN).success
+    assert dbt(*BARS_AGAIN).success
     assert closes(conn, DAYS[0]) == [10, 10]
 
 
 def test_what_an_earlier_version_built_is_dropped_unless_it_is_read(
-    conn: psycopg.Connection, built: Dbt
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     schema, removed = "quotemill_intermediate", "int_reconcile__days"
     conn.execute(f"create view {schema}.{removed} as select 1 as n".encode())
@@ -190,12 +200,12 @@ def test_what_an_earlier_version_built_is_dropped_unless_it_is_read(
     conn.execute(f"create view public.mine as select * from {schema}.{removed}".encode())
     left = "select relnamespace::regnamespace::text from pg_class where relname = %s order by 1"
 
-    assert built("run", "-s", "trading_calendar").success
+    assert dbt("run", "-s", "trading_calendar").success
     everywhere = [("market",), ("other",), (schema,)]
     assert conn.execute(left, (removed,)).fetchall() == everywhere
 
     conn.execute("drop view public.mine")
-    assert built("run", "-s", "trading_calendar").success
+    assert dbt("run", "-s", "trading_calendar").success
     assert conn.execute(left, (removed,)).fetchall() == everywhere[:2]
     records = "select schema_name from ops.managed_relation where relation_name = %s"
     assert conn.execute(records, (removed,)).fetchall() == [("other",)]

@@ -3,17 +3,19 @@
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date
+from itertools import chain
 
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import MODELS, Dbt, build_models
 from tests.integration.dbt.raw import action, add_line, bar, land, security, trading_day, weekdays
 
 DAYS = weekdays(date(2025, 4, 28), 12)
 CHANGED = DAYS.index(date(2025, 5, 6))
 Bar = dict[str, object]
-OLD, NEW, ALONE = "bj833819", "bj920819", "sh600000"
+OLD, NEW, OLD_TOO, NEW_TOO = "bj833819", "bj920819", "bj830799", "bj920799"
+ALONE = "sh600000"
 EVENTS = {
     DAYS[2]: {"cash_per10_yuan": "1.3", "bonus_total_per10": "2"},
     DAYS[CHANGED + 2]: {"cash_per10_yuan": "0.7", "bonus_total_per10": "5"},
@@ -36,25 +38,34 @@ COUNTS = (
     "int_code_changes__found",
 )
 # all is built; a test lands its rows and builds the tables
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
+Conn = psycopg.Connection
 
 
 def prices(code: str, at: int) -> dict[str, object]:
     return bar(code, DAYS[at], f"{9 + at * 0.37:.2f}", high=16_000 + at * 10)
 
 
-def land_market(conn: psycopg.Connection) -> None:
-    """A stock under two codes, and another with the same bars and events under one."""
+def build_changed(conn: Conn, dbt: Dbt) -> None:
+    """Two stocks under two codes each, and another with the same bars and events under one.
+
+    The second stock has its whole history under its new code too.
+    """
     land(conn, "trading_day", [trading_day(day) for day in DAYS])
-    land(conn, "security", [security(code) for code in (OLD, NEW, ALONE)])
+    land(conn, "security", [security(code) for code in (OLD, NEW, OLD_TOO, NEW_TOO, ALONE)])
     for at, _ in enumerate(DAYS):
-        land(conn, "kline_daily", [prices(ALONE, at), prices(NEW if at >= CHANGED else OLD, at)])
+        codes = (NEW, NEW_TOO) if at >= CHANGED else (OLD, OLD_TOO, NEW_TOO)
+        land(conn, "kline_daily", [prices(code, at) for code in (ALONE, *codes)])
     for day, what in EVENTS.items():
-        code = NEW if day >= DAYS[CHANGED] else OLD
-        land(conn, "corporate_action", [action(c, day, **what) for c in (ALONE, code)])
+        codes = (NEW, NEW_TOO) if day >= DAYS[CHANGED] else (OLD, OLD_TOO, NEW_TOO)
+        land(conn, "corporate_action", [action(code, day, **what) for code in (ALONE, *codes)])
+    assert dbt(*BUILD).success
 
 
-def joined(conn: psycopg.Connection, table: str, code: str) -> list[tuple[object, ...]]:
+CHANGED_CODES = pytest.mark.warehouse(build_models, build_changed)
+
+
+def joined(conn: Conn, table: str, code: str) -> list[tuple[object, ...]]:
     return conn.execute(
         "select trade_date, open, high, low, close, volume_shares, is_final "
         f"from market.{table} where code = %s order by trade_date",
@@ -62,17 +73,12 @@ def joined(conn: psycopg.Connection, table: str, code: str) -> list[tuple[object
     ).fetchall()
 
 
-def rows(conn: psycopg.Connection, query: str, code: str) -> list[tuple[object, ...]]:
+def rows(conn: Conn, query: str, code: str) -> list[tuple[object, ...]]:
     return conn.execute(f"{query} where code = %s order by 1".encode(), (code,)).fetchall()
 
 
-def test_a_stock_with_a_new_code_has_the_prices_of_one_that_kept_its(
-    conn: psycopg.Connection, dbt: Dbt
-) -> None:
-    land_market(conn)
-
-    assert dbt(*BUILD).success
-
+@CHANGED_CODES
+def test_a_stock_with_a_new_code_has_the_prices_of_one_that_kept_its(conn: Conn) -> None:
     for table in ("kline_daily", "kline_daily_qfq"):
         whole = joined(conn, table, ALONE)
         name = f"kline_daily_joined{table.removeprefix('kline_daily')}"
@@ -96,7 +102,9 @@ def test_a_stock_with_a_new_code_has_the_prices_of_one_that_kept_its(
     assert codes.fetchall() == [(OLD, CHANGED), (NEW, len(DAYS) - CHANGED)]
     dimension = "select code, current_code, former_code from market.symbol_dim order by 1"
     assert conn.execute(dimension.encode()).fetchall() == [
+        (OLD_TOO, NEW_TOO, None),
         (OLD, NEW, None),
+        (NEW_TOO, NEW_TOO, OLD_TOO),
         (NEW, NEW, OLD),
         (ALONE, ALONE, None),
     ]
@@ -106,28 +114,21 @@ def test_a_stock_with_a_new_code_has_the_prices_of_one_that_kept_its(
     assert known.fetchall() == [(NEW, DAYS[CHANGED])]
     [finding] = conn.execute("select check_name, severity, evidence from qa.qa_code_changes")
     assert finding[:2] == ("code_change_known", "info")
-    assert finding[2].startswith(f"{OLD} is {NEW}: ")
+    assert finding[2].startswith(f"{OLD_TOO} is {NEW_TOO}, {OLD} is {NEW}: ")
 
 
-def test_a_history_that_the_new_code_has_too_counts_once(
-    conn: psycopg.Connection, dbt: Dbt
-) -> None:
-    land_market(conn)
-    land(conn, "kline_daily", [prices(NEW, at) for at in range(CHANGED)])
-    land(conn, "corporate_action", [action(NEW, day, **what) for day, what in EVENTS.items()])
-
-    assert dbt(*BUILD).success
-
+@CHANGED_CODES
+def test_a_history_that_the_new_code_has_too_counts_once(conn: Conn) -> None:
     whole = joined(conn, "kline_daily_qfq", ALONE)
-    assert joined(conn, "kline_daily_joined_qfq", NEW) == whole
+    assert joined(conn, "kline_daily_joined_qfq", NEW_TOO) == whole
     # bars of the old code alone, with all events under the new one
     conn.execute(
-        "delete from raw_tdx.kline_daily where code = %s and trade_date < %s", (NEW, DAYS[2])
+        "delete from raw_tdx.kline_daily where code = %s and trade_date < %s", (NEW_TOO, DAYS[2])
     )
-    assert joined(conn, "kline_daily_joined_qfq", NEW) == whole
+    assert joined(conn, "kline_daily_joined_qfq", NEW_TOO) == whole
 
 
-def test_a_chain_of_changes_leads_to_its_last_code(conn: psycopg.Connection, dbt: Dbt) -> None:
+def test_a_chain_of_changes_leads_to_its_last_code(conn: Conn, dbt: Dbt) -> None:
     seed = "code_changes_known"
     conn.execute(f"delete from quotemill_intermediate.{seed}".encode())
     add_line(conn, seed, "bj430090,none,,another stock")
@@ -155,85 +156,92 @@ def walk(code: str, days: list[date], start: int = 900, **changes: object) -> It
             yield bar(code, day, f"{(start + at) / 100}", **changes)
 
 
-def land_walks(conn: psycopg.Connection, *walks: Iterable[Bar]) -> None:
+def land_walks(conn: Conn, *walks: Iterable[Bar]) -> None:
     land(conn, "trading_day", [trading_day(day) for day in LONG])
     for rows in map(list, walks):
         land(conn, "security", [security(str(rows[0]["code"]))])
         land(conn, "kline_daily", rows)
 
 
-def counts(conn: psycopg.Connection, exchange: str, column: str = "stock_count") -> set[object]:
+def counts(conn: Conn, exchange: str, column: str = "stock_count") -> set[object]:
     query = f"select {column} from market.market_stats_snapshot where exchange = %s"
     return {count for (count,) in conn.execute(query.encode(), (exchange,))}
 
 
-# of each exchange a stock under two codes, and another
+# of each exchange a stock under two codes by the shape of the old one's history, and another
 PAIRS = {
-    "bj": ("bj830999", "bj920998", "bj920005"),
-    "sz": ("sz000099", "sz001899", "sz000001"),
-    "sh": ("sh601399", "sh601599", "sh600000"),
+    "a part": [("bj830999", "bj920998"), ("sz000099", "sz001899"), ("sh601399", "sh601599")],
+    "all": [("bj830997", "bj920996"), ("sz000097", "sz001897"), ("sh601397", "sh601597")],
 }
+OTHERS = {"bj": "bj920005", "sz": "sz000001", "sh": "sh600000"}
 
 
-@pytest.mark.parametrize("shape", SHAPES)
 def test_a_stock_with_one_history_under_two_codes_counts_once_by_a_line(
-    conn: psycopg.Connection, dbt: Dbt, shape: str
+    conn: Conn, dbt: Dbt
 ) -> None:
-    days = LONG[SHAPES[shape]]
-    for old, new, other in PAIRS.values():
-        land_walks(conn, walk(old, days), walk(new, LONG), walk(other, LONG, 500))
-    members = [{**MEMBER, "member": code[2:]} for codes in PAIRS.values() for code in codes]
-    land(conn, "sector_member", members)
+    shape_by_pair = {pair: shape for shape, pairs in PAIRS.items() for pair in pairs}
+    days = {shape: LONG[part] for shape, part in SHAPES.items()}
+    follows = {"a part": LONG[LAST + 1], "all": None}
+    for (old, new), shape in shape_by_pair.items():
+        start = {"a part": 900, "all": 1500}[shape]
+        land_walks(conn, walk(old, days[shape], start), walk(new, LONG, start))
+    land_walks(conn, *(walk(other, LONG, 500) for other in OTHERS.values()))
+    codes = [*chain.from_iterable(shape_by_pair), *OTHERS.values()]
+    land(conn, "sector_member", [{**MEMBER, "member": code[2:]} for code in codes])
 
     assert dbt(*COUNTS).success
 
-    assert {exchange: max(counts(conn, exchange)) for exchange in PAIRS} == dict.fromkeys(PAIRS, 3)
-    follows = LONG[LAST + 1] if shape == "a part" else None
+    assert {exchange: max(counts(conn, exchange)) for exchange in OTHERS} == dict.fromkeys(
+        OTHERS, 5
+    )
     findings = conn.execute("select * from qa.qa_code_changes order by subject").fetchall()
     assert findings == [
         (
             "code_change_unknown",
             "warning",
             old,
-            follows,
-            f"{old} and {new} have the same prices and turnover on 40 days from {days[-40]} to "
-            f"{days[-1]}: one stock, counted twice; fix: add {old},{new},"
-            f"{follows or 'the first day of the new code'} and the source to "
+            follows[shape],
+            f"{old} and {new} have the same prices and turnover on 40 days from "
+            f"{days[shape][-40]} to {days[shape][-1]}: one stock, counted twice; fix: add "
+            f"{old},{new},{follows[shape] or 'the first day of the new code'} and the source to "
             f"seeds/code_changes_known.csv; if they are two stocks, add {old},none,, and the "
             "reason",
         )
-        for old, new, _ in sorted(PAIRS.values())
+        for (old, new), shape in sorted(shape_by_pair.items())
     ]
 
-    for old, new, _ in PAIRS.values():
+    for old, new in shape_by_pair:
         add_line(conn, "code_changes_known", f"{old},{new},2025-03-12,notice")
     assert dbt(*COUNTS).success
-    for exchange in PAIRS:
-        assert counts(conn, exchange) == {2}
+    for exchange in OTHERS:
+        assert counts(conn, exchange) == {3}
         assert counts(conn, exchange, "suspended_count") == {0}
     assert conn.execute(
         "select member_count, unlisted_member_count from market.sectors"
-    ).fetchall() == [(6, 0)]
+    ).fetchall() == [(9, 0)]
     # bars of both codes are read as loaded, joined ones have each day once
     bars = "select code, count(*) from market.{} group by 1 order by 1"
     loaded = dict(conn.execute(bars.format("kline_daily").encode()).fetchall())
     joined_bars = dict(conn.execute(bars.format("kline_daily_joined").encode()).fetchall())
-    for old, new, other in PAIRS.values():
-        assert (loaded[old], loaded[new]) == (len(days), len(LONG))
-        assert old not in joined_bars
-        assert joined_bars[new] == joined_bars[other] == len(LONG)
+    for (old, new), shape in shape_by_pair.items():
+        assert (loaded[old], loaded[new]) == (len(days[shape]), len(LONG)), old
+    assert joined_bars == dict.fromkeys(
+        [*(new for _, new in shape_by_pair), *OTHERS.values()], len(LONG)
+    )
     severities = "select severity, evidence from qa.qa_code_changes"
     [(severity, evidence)] = conn.execute(severities)
-    known = ", ".join(f"{old} is {new}" for old, new, _ in sorted(PAIRS.values()))
-    assert (severity, evidence.partition(":")[0]) == ("info", known)
+    known = ", ".join(f"{old} is {new}" for old, new in sorted(shape_by_pair)[:5])
+    assert (severity, evidence.partition(":")[0]) == ("info", f"{known} and 1 more")
 
-    for old, _, _ in PAIRS.values():
+    for old, _ in shape_by_pair:
         conn.execute(
             "delete from quotemill_intermediate.code_changes_known where old_code = %s", (old,)
         )
         add_line(conn, "code_changes_known", f"{old},none,,two stocks")
     assert dbt(*COUNTS).success
-    assert {exchange: max(counts(conn, exchange)) for exchange in PAIRS} == dict.fromkeys(PAIRS, 3)
+    assert {exchange: max(counts(conn, exchange)) for exchange in OTHERS} == dict.fromkeys(
+        OTHERS, 5
+    )
     assert conn.execute("select * from qa.qa_code_changes").fetchall() == []
 
 
@@ -244,21 +252,29 @@ CHAINS = {
 }
 
 
-@pytest.mark.parametrize("chain", CHAINS)
-def test_a_stock_with_three_codes_counts_once_under_the_last(
-    conn: psycopg.Connection, dbt: Dbt, chain: str
-) -> None:
-    """By the lines that the finding proposes; of the second stock one is there before."""
-    days = [LONG[part] for part in CHAINS[chain]]
-    unknown, known = ("sz000099", "sz000199", "sz001899"), ("sz000098", "sz000198", "sz001898")
-    for codes, start in ((unknown, 900), (known, 1500)):
-        land_walks(conn, *(walk(*each, start) for each in zip(codes, days, strict=True)))
+# of each chain a stock without a known line, and one whose first change is known
+THREE_CODES = {
+    "copies": (("sz000099", "sz000199", "sz001899"), ("sz000098", "sz000198", "sz001898")),
+    "parts": (("sz000097", "sz000197", "sz001897"), ("sz000096", "sz000196", "sz001896")),
+}
+
+
+def test_a_stock_with_three_codes_counts_once_under_the_last(conn: Conn, dbt: Dbt) -> None:
+    """By the lines that the finding proposes."""
+    start = 900
+    for name, stocks in THREE_CODES.items():
+        days = [LONG[part] for part in CHAINS[name]]
+        for codes in stocks:
+            land_walks(conn, *(walk(*each, start) for each in zip(codes, days, strict=True)))
+            start += 600
     land_walks(conn, walk("sz000001", LONG, 500))
-    add_line(conn, "code_changes_known", f"{known[0]},{known[1]},2025-03-05,notice")
+    unknown, known = (list(stocks) for stocks in zip(*THREE_CODES.values(), strict=True))
+    for first, second, _ in known:
+        add_line(conn, "code_changes_known", f"{first},{second},2025-03-05,notice")
 
     def built(*arguments: str) -> list[list[tuple[object, ...]]]:
         assert dbt(*COUNTS, *arguments).success
-        assert counts(conn, "sz") == {3}
+        assert counts(conn, "sz") == {5}
         assert counts(conn, "sz", "suspended_count") == {0}
         queries = (
             "select old_code, new_code, valid_from from market.code_changes "
@@ -273,14 +289,15 @@ def test_a_stock_with_three_codes_counts_once_under_the_last(
     findings = conn.execute(
         "select subject, evidence from qa.qa_code_changes where severity <> 'info' order by 1"
     ).fetchall()
-    assert [subject for subject, _ in findings] == sorted([*known[1:2], *unknown[:2]])
+    proposed = [code for codes in unknown for code in codes[:2]] + [codes[1] for codes in known]
+    assert [subject for subject, _ in findings] == sorted(proposed)
     for _, text in findings:
         [line] = re.findall(r"add (\S+) and the source", text)
         add_line(conn, "code_changes_known", f"{line},notice")
 
     after = built()
     changes, dimension, _, joined_bars = after
-    for codes in (unknown, known):
+    for codes in (*unknown, *known):
         assert [row[:2] for row in changes if row[1] == codes[2]] == [
             (code, codes[2]) for code in codes[:2]
         ]
@@ -289,15 +306,15 @@ def test_a_stock_with_three_codes_counts_once_under_the_last(
             (codes[1], codes[2], None),
             (codes[2], codes[2], codes[1]),
         ]
-        assert [row[2] for row in joined_bars if row[0] == codes[2]] == LONG
-    assert len(joined_bars) == 3 * len(LONG)
+        assert [row[2] for row in joined_bars if row[0] == codes[2]] == LONG, codes
+    assert len(joined_bars) == 5 * len(LONG)
     assert conn.execute("select severity from qa.qa_code_changes").fetchall() == [("info",)]
     assert built("--full-refresh") == after
 
 
-def test_bars_that_are_alike_for_other_reasons_are_no_change(
-    conn: psycopg.Connection, dbt: Dbt
-) -> None:
+def build_alike(conn: Conn, dbt: Dbt) -> None:
+    """Bars alike for other reasons than a change of code, and halves of pairs."""
+    before, after = LONG[: LAST + 1], LONG[LAST + 1 :]
     untraded = [
         bar(c, day, "10", volume=0, amount=0) for c in ("sz000010", "sz000011") for day in LONG
     ]
@@ -313,31 +330,34 @@ def test_bars_that_are_alike_for_other_reasons_are_no_change(
         # a long suspension
         untraded[: len(LONG)],
         untraded[len(LONG) :],
-    )
-
-    assert dbt(*COUNTS).success
-
-    assert conn.execute("select * from qa.qa_code_changes").fetchall() == []
-
-
-def test_one_code_of_two_counts_where_the_other_has_no_bar(
-    conn: psycopg.Connection, dbt: Dbt
-) -> None:
-    """430047 ends where 920047 begins; of 832000 only the old file is there, of 920017 the new."""
-    before, after = LONG[: LAST + 1], LONG[LAST + 1 :]
-    land_walks(
-        conn,
+        # 430047 ends where 920047 begins; of 832000 only the old file is there, of 920017 the new
         walk("bj430047", before),
         walk("bj920047", after),
         walk("bj832000", LONG, 500),
         walk("bj920017", LONG, 300),
     )
-
     assert dbt(*COUNTS).success
 
+
+ALIKE = pytest.mark.warehouse(build_models, build_alike)
+FOUND = "quotemill_intermediate.int_code_changes__found"
+
+
+@ALIKE
+def test_bars_that_are_alike_for_other_reasons_are_no_change(conn: Conn) -> None:
+    assert conn.execute(f"select * from {FOUND}").fetchall() == []
+    # of bj430047
+    assert conn.execute("select severity from qa.qa_code_changes").fetchall() == [("info",)]
+
+
+@ALIKE
+def test_one_code_of_two_counts_where_the_other_has_no_bar(conn: Conn) -> None:
     assert counts(conn, "bj") == {3}
     assert counts(conn, "bj", "suspended_count") == {0}
-    stocks = "select code, count(*) from market.kline_daily_joined group by 1 order by 1"
+    stocks = (
+        "select code, count(*) from market.kline_daily_joined where code like 'bj%' "
+        "group by 1 order by 1"
+    )
     assert conn.execute(stocks).fetchall() == [
         ("bj920000", len(LONG)),
         ("bj920017", len(LONG)),
@@ -345,7 +365,7 @@ def test_one_code_of_two_counts_where_the_other_has_no_bar(
     ]
 
 
-def test_a_pair_is_found_and_left_as_its_bars_change(conn: psycopg.Connection, dbt: Dbt) -> None:
+def test_a_pair_is_found_and_left_as_its_bars_change(conn: Conn, dbt: Dbt) -> None:
     land_walks(conn, walk("sz000099", LONG[:20]), walk("sz001899", LONG))
     pairs = "select old_code, new_code from quotemill_intermediate.int_code_changes__found"
     for days, expected in (([], []), (LONG[20:LAST], [("sz000099", "sz001899")])):
@@ -357,9 +377,7 @@ def test_a_pair_is_found_and_left_as_its_bars_change(conn: psycopg.Connection, d
     assert conn.execute(pairs).fetchall() == []
 
 
-def test_many_codes_that_change_on_a_day_are_one_finding(
-    conn: psycopg.Connection, dbt: Dbt
-) -> None:
+def test_many_codes_that_change_on_a_day_are_one_finding(conn: Conn, dbt: Dbt) -> None:
     pairs = [(f"bj8300{n:02}", f"bj9203{n:02}") for n in range(10, 16)]
     walks = [
         walk(code, LONG if code == new else LONG[:LAST], 900 + 100 * at)
@@ -373,8 +391,5 @@ def test_many_codes_that_change_on_a_day_are_one_finding(
     [finding] = conn.execute("select subject, trade_date, evidence from qa.qa_code_changes")
     assert finding[:2] == ("6 codes", LONG[LAST])
     assert "int_code_changes__found" in finding[2]
-    rows = conn.execute(
-        "select old_code, new_code, valid_from from quotemill_intermediate.int_code_changes__found "
-        "order by 1"
-    )
+    rows = conn.execute(f"select old_code, new_code, valid_from from {FOUND} order by 1")
     assert rows.fetchall() == [(*pair, LONG[LAST]) for pair in pairs]

@@ -1,11 +1,10 @@
 """Tables carry their descriptions as comments; only those that differ are written."""
 
 import psycopg
-import pytest
 
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import MODELS, Dbt
 
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 MODELS = ("run", "--select", "trading_calendar", "suspensions")  # a table and a view
 WRITTEN = """
     select d.objoid::regclass::text, d.objsubid, d.description, d.xmin::text

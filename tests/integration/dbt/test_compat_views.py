@@ -19,8 +19,9 @@ from orchestration.exports.compat.views import VIEWS, drop_views, make_views
 from quotemill.errors import SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import ROOT
-from tests.integration.dbt.conftest import Dbt
-from tests.integration.dbt.price_market import CODE, DAYS
+from tests.integration.dbt.conftest import EMPTY, Dbt, build_models
+from tests.integration.dbt.option_days import build_days
+from tests.integration.dbt.price_market import CODE, DAYS, fill_market
 from tests.integration.dbt.raw import bar, land, security
 from tests.integration.dbt.raw_futures import contract
 from tests.peer_packages import require_peer_packages
@@ -59,10 +60,7 @@ print(json.dumps(answer, default=str))
 """
 
 
-@pytest.fixture
-def filled(
-    price_market: str, dbt: Dbt, conn: psycopg.Connection, warehouse: Warehouse
-) -> Warehouse:
+def build_forms(conn: psycopg.Connection, dbt: Dbt) -> None:
     """A market with minutes, a dividend, an index, an option chain, and futures with ticks."""
     land(conn, "security", [security("sh000001", instrument_type="index")])
     counts: dict[str, object] = {"period": "day", "up_count": 1, "down_count": 2}
@@ -70,7 +68,10 @@ def filled(
     land(conn, "index_kline", [bar("sh000001", DAYS[0], "3000") | counts | {"bar_end": end}])
     land(conn, "raw_tq.contract", [contract("CZCE.TA2409", "CZCE.TA", 2024, 9)])
     assert dbt("run", "-s", "symbol_dim", "+index_kline_daily", "+known_contracts").success
-    return warehouse
+
+
+# of option days too
+pytestmark = pytest.mark.warehouse(build_models, build_days, fill_market, build_forms)
 
 
 def read_block(first_line: str) -> str:
@@ -94,12 +95,12 @@ def run_peer(program: str, folder: Path, *arguments: str, zone: str = "Asia/Shan
 
 
 @pytest.mark.parametrize("zone", ["Asia/Shanghai", "UTC"])
-def test_vnpy_reads_our_bars_and_ticks(filled: Warehouse, tmp_path: Path, zone: str) -> None:
+def test_vnpy_reads_our_bars_and_ticks(warehouse: Warehouse, tmp_path: Path, zone: str) -> None:
     require_peer_packages()
-    assert all(view.is_made for view in make_views(filled, "vnpy"))
+    assert all(view.is_made for view in make_views(warehouse, "vnpy"))
     (tmp_path / ".vntrader").mkdir()
     (tmp_path / "vnpy_quotemill.py").write_text(read_block("# vnpy_quotemill.py"))
-    params = filled.params()
+    params = warehouse.params()
     names = {"host": "host", "port": "port", "user": "user", "database": "dbname"}
     settings = {f"database.{ours}": params[name] for ours, name in names.items()}
     settings |= {"database.name": "quotemill", "database.timezone": "Asia/Shanghai"}
@@ -116,7 +117,7 @@ def test_vnpy_reads_our_bars_and_ticks(filled: Warehouse, tmp_path: Path, zone: 
     naive, aware = read["600000.SSE d"]
     assert naive == aware
     assert [b["datetime"] for b in naive] == [f"{day}T00:00:00+08:00" for day in DAYS]
-    with filled.connect() as conn:
+    with warehouse.connect() as conn:
         expected = conn.execute(
             "select open::float8, high::float8, low::float8, close::float8, "
             "volume_shares::float8, amount_cny::float8 from market.kline_daily "
@@ -138,39 +139,37 @@ def test_vnpy_reads_our_bars_and_ticks(filled: Warehouse, tmp_path: Path, zone: 
     assert (read["ticks"], read["tick overview"]) == ([], [])
 
 
-def test_adjusted_bars_take_the_place_of_raw_ones(filled: Warehouse) -> None:
+def test_adjusted_bars_take_the_place_of_raw_ones(warehouse: Warehouse) -> None:
     closes = (
         "select close_price from compat.dbbardata where symbol = '600000' "
         "and \"interval\" = 'd' order by datetime limit 1"
     )
     for adjust, close in (("qfq", 9.85), ("none", 10.0)):
-        make_views(filled, "vnpy", adjust)
-        with filled.connect() as conn:
+        make_views(warehouse, "vnpy", adjust)
+        with warehouse.connect() as conn:
             assert conn.execute(closes).fetchall() == [(close,)]
 
 
-def test_views_outlive_builds_with_their_rows(filled: Warehouse, dbt: Dbt) -> None:
-    made = [v.name for program in VIEWS for v in make_views(filled, program) if v.is_made]
+def test_views_outlive_builds_with_their_rows(warehouse: Warehouse, dbt: Dbt) -> None:
+    made = [v.name for program in VIEWS for v in make_views(warehouse, program) if v.is_made]
     count = "select count(*) from compat.dbbardata where symbol = '600000'"
-    with filled.connect() as conn:
+    with warehouse.connect() as conn:
         before = conn.execute(count).fetchone()
         land(conn, "kline_daily", [bar(CODE, DAYS[-1] + timedelta(3), "11")])
     tables = ("kline_daily", "kline_daily_qfq", "symbol_dim", "main_daily", "chain_daily_clean")
     for more in ((), ("--full-refresh",)):
         assert dbt("run", "-s", *tables, *more).success
-    with filled.connect() as conn:
+    with warehouse.connect() as conn:
         assert before is not None
         assert conn.execute(count).fetchone() == (before[0] + 1,)
         for name in made:
             conn.execute(f"select * from {name} limit 1".encode())
 
 
-def test_optopsy_computes_with_our_chains(
-    filled: Warehouse, price_market: str, tmp_path: Path
-) -> None:
+def test_optopsy_computes_with_our_chains(tmp_path: Path, warehouse: Warehouse) -> None:
     require_peer_packages()
-    make_views(filled, "optopsy")
-    with filled.connect() as conn:
+    make_views(warehouse, "optopsy")
+    with warehouse.connect() as conn:
         rows = conn.execute(
             "select count(*) from options.chain_daily_clean where symbol = 'AAPL' "
             "and bid is not null and ask is not null and not is_adjusted"
@@ -189,7 +188,7 @@ def test_optopsy_computes_with_our_chains(
         + "trades = trades.sort_values('strike')[['strike', 'entry', 'exit']].values.tolist()\n"
         + "print(json.dumps([len(chain), list(chain.dtypes.astype(str)), trades]))\n"
     )
-    environ = {"QUOTEMILL_WAREHOUSE_URL": price_market, "QUOTEMILL_HOME": str(tmp_path)}
+    environ = {"QUOTEMILL_WAREHOUSE_URL": warehouse.url, "QUOTEMILL_HOME": str(tmp_path)}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environ.items():
             patch.setenv(name, value)
@@ -201,18 +200,16 @@ def test_optopsy_computes_with_our_chains(
 
 
 def test_optopsy_gets_no_open_interest_of_perhaps_the_session_before(
-    filled: Warehouse, conn: psycopg.Connection
+    warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
-    make_views(filled, "optopsy")
+    make_views(warehouse, "optopsy")
     flags = "data_quality_flag = case option_right when 'C' then '{oi_stale}' else '{}' end::text[]"
     conn.execute(f"update options.chain_daily_clean set open_interest = 7, {flags}".encode())
     sides = "select distinct option_type, open_interest from compat.optopsy_chain order by 1"
     assert conn.execute(sides).fetchall() == [("c", None), ("p", 7)]
 
 
-def test_backtrader_trades_on_our_frame(
-    filled: Warehouse, price_market: str, tmp_path: Path
-) -> None:
+def test_backtrader_trades_on_our_frame(tmp_path: Path, warehouse: Warehouse) -> None:
     require_peer_packages()
     program = (
         "import json\n"
@@ -220,11 +217,12 @@ def test_backtrader_trades_on_our_frame(
         + "print(json.dumps([len(feed), feed.datetime.date(0).isoformat(), feed.close[0]]))\n"
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("QUOTEMILL_WAREHOUSE_URL", price_market)
+        patch.setenv("QUOTEMILL_WAREHOUSE_URL", warehouse.url)
         patch.setenv("QUOTEMILL_HOME", str(tmp_path))
         assert run_peer(program, tmp_path) == [len(DAYS), str(DAYS[-1]), 10.11]
 
 
+@EMPTY
 def test_views_of_what_is_not_built_are_left_out(warehouse: Warehouse, dbt: Dbt) -> None:
     with pytest.raises(UsageError, match=r"nothing .* optopsy read is built: options.chain_daily"):
         make_views(warehouse, "optopsy")
@@ -237,18 +235,18 @@ def test_views_of_what_is_not_built_are_left_out(warehouse: Warehouse, dbt: Dbt)
         make_views(warehouse, "vnpy", "back")
 
 
-def test_views_are_dropped_and_a_schema_of_others_is_left_alone(filled: Warehouse) -> None:
-    make_views(filled, "vnpy")
-    make_views(filled, "optopsy")
-    with filled.connect() as conn:
+def test_views_are_dropped_and_a_schema_of_others_is_left_alone(warehouse: Warehouse) -> None:
+    make_views(warehouse, "vnpy")
+    make_views(warehouse, "optopsy")
+    with warehouse.connect() as conn:
         conn.execute("create view public.mine as select symbol from compat.dbbardata")
     with pytest.raises(UsageError, match="dbbardata is read by others: view mine"):
-        drop_views(filled, "vnpy")
-    with filled.connect() as conn:
+        drop_views(warehouse, "vnpy")
+    with warehouse.connect() as conn:
         conn.execute("drop view public.mine")
-    assert drop_views(filled, "vnpy") == [f"compat.{name}" for name in VIEWS["vnpy"]]
-    assert drop_views(filled, "vnpy") == []
-    with filled.connect() as conn:
+    assert drop_views(warehouse, "vnpy") == [f"compat.{name}" for name in VIEWS["vnpy"]]
+    assert drop_views(warehouse, "vnpy") == []
+    with warehouse.connect() as conn:
         assert conn.execute("select count(*) > 0 from compat.optopsy_chain").fetchone() == (True,)
         conn.execute("drop schema compat cascade")
         conn.execute("delete from ops.owned_schema where schema_name = 'compat'")
@@ -256,13 +254,13 @@ def test_views_are_dropped_and_a_schema_of_others_is_left_alone(filled: Warehous
         conn.execute("create schema compat")
         conn.execute("alter table public.x set schema compat")
     with pytest.raises(SettingsError, match="did not create"):
-        make_views(filled, "vnpy")
+        make_views(warehouse, "vnpy")
 
 
 def test_the_command_names_what_each_view_reads(
-    filled: Warehouse, price_market: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warehouse: Warehouse
 ) -> None:
-    monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", price_market)
+    monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", warehouse.url)
     monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
 

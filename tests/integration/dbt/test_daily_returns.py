@@ -11,8 +11,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import Dbt
+from quotemill.warehouse.postgres import Warehouse
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day, weekdays
+from tests.integration.dbt.real_market import REAL_MARKET
+
+pytestmark = MODELS
 
 CODES = ("sh600000", "sz000002", "sh510300")
 DAYS = weekdays(date(2022, 1, 3), 560)
@@ -177,7 +181,6 @@ def change(market: Market, random: Random, at: int) -> None:
 @pytest.mark.parametrize(
     "seeds", [pytest.param(1, id="few"), pytest.param(40, marks=pytest.mark.soak, id="many")]
 )
-@pytest.mark.usefixtures("models")
 def test_any_changes_in_any_order_give_the_figures_of_those_stored(
     seeds: int, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -211,10 +214,9 @@ def test_any_changes_in_any_order_give_the_figures_of_those_stored(
         assert built(conn) == as_they_came
 
 
-def test_real_returns_and_yields_are_those_computed_by_hand(
-    real_market_dsn: str,
-) -> None:
-    with psycopg.connect(real_market_dsn) as conn:
+@REAL_MARKET
+def test_real_returns_and_yields_are_those_computed_by_hand(warehouse: Warehouse) -> None:
+    with psycopg.connect(warehouse.url) as conn:
 
         def figures(day: str) -> Row:
             [row] = conn.execute(

@@ -8,7 +8,9 @@ import pytest
 from tests.integration.dbt.checkout import build_from, own_checkout
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.raw import bar, land, touch
-from tests.integration.dbt.two_codes import CODES, DAYS, land_days, oids
+from tests.integration.dbt.two_codes import CODES, DAYS, TWO_CODES, land_days, oids
+
+pytestmark = TWO_CODES
 
 DAY_BARS = "select code, trade_date, close from {{ ref('kline_daily') }}"
 NEW_ALONE = (
@@ -36,7 +38,7 @@ MODELS = {
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: Dbt) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dbt: Dbt) -> Path:
     """A checkout with models of a user's own."""
     project = own_checkout(tmp_path / "checkout")
     build_from(monkeypatch, project, tmp_path / "target")
@@ -55,19 +57,19 @@ def count_rows(conn: psycopg.Connection) -> dict[str, int]:
 
 
 def test_a_model_of_a_user_with_the_name_of_a_removed_one_stays(
-    conn: psycopg.Connection, built: Dbt, project: Path
+    conn: psycopg.Connection, dbt: Dbt, project: Path
 ) -> None:
     (project / "models" / "mine" / "second_main_daily.sql").write_text(MODELS["as_table"], "utf-8")
-    outcome = built("run", "-s", "second_main_daily")
+    outcome = dbt("run", "-s", "second_main_daily")
     assert outcome.success, outcome.error
     [(rows,)] = conn.execute("select count(*) from market.second_main_daily")
     assert rows == 60
 
 
 def test_a_model_of_each_strategy_keeps_its_rows_over_runs(
-    conn: psycopg.Connection, built: Dbt, project: Path
+    conn: psycopg.Connection, dbt: Dbt, project: Path
 ) -> None:
-    first = built("run", "-s", "path:models/mine")
+    first = dbt("run", "-s", "path:models/mine")
     assert first.success, first.error
     by_day = {"by_one_column": 30}
     assert count_rows(conn) == dict.fromkeys(MODELS, 60) | by_day
@@ -77,7 +79,7 @@ def test_a_model_of_each_strategy_keeps_its_rows_over_runs(
     conn.execute("delete from raw_tdx.kline_daily where trade_date < %s", (DAYS[10],))
     touch(conn, "kline_daily", *CODES)
     built_again = oids(conn, *(f"market.{name}" for name in (*STRATEGIES, "by_one_column")))
-    second = built("run", "-s", "kline_daily_qfq", "path:models/mine")
+    second = dbt("run", "-s", "kline_daily_qfq", "path:models/mine")
 
     assert second.success, second.error
     assert {name: second.written[name] for name in STRATEGIES} == dict.fromkeys(STRATEGIES, 2)
@@ -90,7 +92,7 @@ def test_a_model_of_each_strategy_keeps_its_rows_over_runs(
 
 
 def test_a_followed_model_over_a_table_without_a_feed_is_refused(
-    conn: psycopg.Connection, built: Dbt, project: Path
+    conn: psycopg.Connection, dbt: Dbt, project: Path
 ) -> None:
     (project / "models/mine/above.sql").write_text(
         "{{ config(materialized='followed', unique_key=['code', 'trade_date'], "
@@ -100,11 +102,11 @@ def test_a_followed_model_over_a_table_without_a_feed_is_refused(
         "utf-8",
     )
 
-    assert built("run", "-s", "of_append", "above").refuses("above", "of_append", "no feed")
+    assert dbt("run", "-s", "of_append", "above").refuses("above", "of_append", "no feed")
 
 
 def test_a_view_of_a_reader_outlives_a_changed_view_below_it(
-    conn: psycopg.Connection, built: Dbt, project: Path
+    conn: psycopg.Connection, dbt: Dbt, project: Path
 ) -> None:
     conn.execute("create schema research")
     conn.execute("create view research.mine as select close from market.kline_daily")
@@ -112,13 +114,13 @@ def test_a_view_of_a_reader_outlives_a_changed_view_below_it(
     text = model.read_text("utf-8")
     model.write_text(f"select * from (\n{text}\n) as bars where close > 10", "utf-8")
     land(conn, "kline_daily", [bar(CODES[0], DAYS[0], "11")])
-    assert built("run", "-s", "kline_daily").success
+    assert dbt("run", "-s", "kline_daily").success
 
     assert conn.execute("select * from research.mine").fetchall() == [(11,)]
 
 
 def test_a_followed_model_of_a_user_has_a_key_of_one_name_and_grants(
-    conn: psycopg.Connection, built: Dbt, project: Path
+    conn: psycopg.Connection, dbt: Dbt, project: Path
 ) -> None:
     conn.execute("create role analyst")
     (project / "models/mine/newest.sql").write_text(
@@ -133,11 +135,11 @@ def test_a_followed_model_of_a_user_has_a_key_of_one_name_and_grants(
         "utf-8",
     )
     try:
-        first = built("run", "-s", "newest", "newest_view")
+        first = dbt("run", "-s", "newest", "newest_view")
         assert first.success, first.error
         stored = oids(conn, "market.newest")
         land_days(conn, DAYS[30:31])
-        second = built("run", "-s", "newest", "newest_view")
+        second = dbt("run", "-s", "newest", "newest_view")
 
         assert second.success, second.error
         assert second.written["newest"] == 2
@@ -150,15 +152,15 @@ def test_a_followed_model_of_a_user_has_a_key_of_one_name_and_grants(
 
 
 def test_models_of_a_user_read_no_private_model_and_have_sources_of_their_own(
-    built: Dbt, project: Path
+    dbt: Dbt, project: Path
 ) -> None:
     (project / "models/mine/_sources.yml").write_text(
         "sources: [{name: mine, tables: [{name: prices, columns: [{name: not_there}]}]}]", "utf-8"
     )
-    built_with_source = built("run", "-s", "as_view")
+    built_with_source = dbt("run", "-s", "as_view")
     assert built_with_source.success, built_with_source.error
 
     (project / "models/mine/inner.sql").write_text(
         "select * from {{ ref('stg_tdx__kline_daily') }}", "utf-8"
     )
-    assert "private" in str(built("run", "-s", "inner").error)
+    assert "private" in str(dbt("run", "-s", "inner").error)

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.dbt.raw import action, bar, land, security, trading_day, weekdays
 
 DAYS = weekdays(date(2024, 6, 3), 12)
 PRICES = ("open", "high", "low", "close")
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 
 # round terms put many prices on half a unit, long ones next to none
 ROUND = st.sampled_from((0, 2, 3, 5, 6, 10))

@@ -22,16 +22,19 @@ from orchestration.exports.write import export
 from quotemill.errors import LockHeldError, SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse, WarehouseAway
 from tests.conftest import ROOT
-from tests.integration.dbt.conftest import BARS_AGAIN, Dbt
+from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.copier import NOW, Copier, stored
+from tests.integration.dbt.option_days import OPTION_DAYS
 from tests.integration.dbt.raw import bar, land
-from tests.integration.dbt.two_codes import CODES, DAYS
+from tests.integration.dbt.two_codes import BARS_AGAIN, CODES, DAYS, TWO_CODES
+
+pytestmark = TWO_CODES
 
 BY_MONTH = [f"month={month}/part-0.parquet" for month in ("2023-12", "2024-01")]
 
 
 @pytest.fixture
-def copy(built: Dbt, warehouse: Warehouse, tmp_path: Path) -> Copier:
+def copy(dbt: Dbt, warehouse: Warehouse, tmp_path: Path) -> Copier:
     return Copier(warehouse, tmp_path / "exports")
 
 
@@ -57,9 +60,9 @@ def test_an_export_has_the_rows_of_its_table_by_month(
 
 
 def test_codes_days_and_adjustment_choose_the_rows(
-    copy: Copier, conn: psycopg.Connection, built: Dbt
+    copy: Copier, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
-    assert built("run", "-s", "kline_daily", "kline_daily_hfq").success
+    assert dbt("run", "-s", "kline_daily", "kline_daily_hfq").success
     options = {"codes": ("600000.SH",), "since": DAYS[15], "adjust": "hfq"}
     assert copy("kline_daily", **options).rows == 15
     assert read(copy.root / "copy" / "kline_daily_hfq") == stored(
@@ -149,7 +152,7 @@ def test_only_one_export_writes_a_folder(copy: Copier) -> None:
 
 
 def test_until_all_new_files_are_whole_the_folder_stays_as_it_is(
-    copy: Copier, conn: psycopg.Connection, built: Dbt
+    copy: Copier, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     class Cut(Silent):
         def advance(self, dataset: str, keys: int) -> None:
@@ -169,7 +172,7 @@ def test_until_all_new_files_are_whole_the_folder_stays_as_it_is(
     assert copy.files() == copy.files("fresh")
     before = copy.manifest()
     land(conn, "kline_daily", [bar(CODES[0], DAYS[0], "12")])
-    assert built(*BARS_AGAIN).success
+    assert dbt(*BARS_AGAIN).success
     cut()
     assert (copy.files(), copy.manifest()) == (copy.files("fresh"), before)
     assert copy("kline_daily_qfq").written == 1
@@ -234,10 +237,10 @@ def test_duckdb_and_sqlite_take_the_files_as_the_page_says(
     assert rows == [(code, str(day), float(close)) for code, day, close in expected]
 
 
+@OPTION_DAYS
 def test_option_chains_are_exported_by_day_and_by_symbol(
-    option_days: str, warehouse: Warehouse, conn: psycopg.Connection, tmp_path: Path
+    warehouse: Warehouse, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
-    assert option_days
     copy = Copier(warehouse, tmp_path)
     table = "options.chain_intraday"
     [(rows,)] = stored(conn, f"select count(*) from {table}")

@@ -1,18 +1,17 @@
 """A table created from its whole query is the table that its contract declares."""
 
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 from psycopg import sql
 
-from tests.integration.dbt.conftest import Dbt
+from tests.dbt_parse import Parsed
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.dbt.raw import bar, land, security, trading_day
 
 # all is built; a test lands its rows and builds the tables
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 DAY = date(2024, 6, 3)
 CATALOG = {
     "columns": """
@@ -67,12 +66,12 @@ def declared(conn: psycopg.Connection, model: Any) -> str:
 
 
 def test_new_tables_are_what_their_contracts_declare(
-    conn: psycopg.Connection, parsed_project: tuple[Path, Any]
+    conn: psycopg.Connection, parsed: Parsed
 ) -> None:
     conn.execute("create schema declared")
     tables = [
         node
-        for node in parsed_project[1].result.nodes.values()
+        for node in parsed.manifest.nodes.values()
         if node.resource_type == "model"
         and node.config.materialized in ("followed", "continuous_aggregate")
         and node.config.contract.enforced

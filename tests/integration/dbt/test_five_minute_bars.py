@@ -5,13 +5,12 @@ from datetime import date
 from typing import Any
 
 import psycopg
-import pytest
 
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.dbt.raw import land, minute, session_minutes, touch
 from tests.integration.dbt.test_rollups import DAYS, LENGTHS, ROLLUPS, built
 
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 CODE, OTHER = "sh600000", "sz000001"
 BY_DAY = """
     select trade_date, source_minutes, count(*), sum(volume_shares), sum(bar_count),

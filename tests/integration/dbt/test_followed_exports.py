@@ -13,10 +13,13 @@ from orchestration.backup.dump_restore import restore
 from orchestration.exports.folder import Folder
 from quotemill.errors import UsageError
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import BARS_AGAIN, Dbt
+from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.copier import Copier, stored
 from tests.integration.dbt.raw import action, bar, land, security
-from tests.integration.dbt.two_codes import CODES, DAYS
+from tests.integration.dbt.real_market import REAL_MARKET
+from tests.integration.dbt.two_codes import BARS_AGAIN, CODES, DAYS, TWO_CODES
+
+pytestmark = TWO_CODES
 
 OF_THE_REAL_MARKET = {
     "bars": ("kline_daily_qfq", "parquet"),
@@ -26,19 +29,15 @@ OF_THE_REAL_MARKET = {
 
 
 @pytest.fixture
-def copy(built: Dbt, warehouse: Warehouse, tmp_path: Path) -> Copier:
+def copy(dbt: Dbt, warehouse: Warehouse, tmp_path: Path) -> Copier:
     return Copier(warehouse, tmp_path / "exports")
 
 
+@REAL_MARKET
 @pytest.mark.long
 def test_after_each_event_a_followed_export_equals_a_fresh_one(
-    real_market_dsn: str,
-    conn: psycopg.Connection,
-    dbt: Dbt,
-    warehouse: Warehouse,
-    tmp_path: Path,
+    conn: psycopg.Connection, dbt: Dbt, warehouse: Warehouse, tmp_path: Path
 ) -> None:
-    assert real_market_dsn
     copy = Copier(warehouse, tmp_path)
     for name, (what, form) in OF_THE_REAL_MARKET.items():
         copy(what, name, form=form)
@@ -94,9 +93,9 @@ def test_a_change_in_flight_is_in_the_next_export(
 
 
 def test_a_view_or_a_query_is_read_as_a_whole_and_equal_files_stay(
-    copy: Copier, conn: psycopg.Connection, built: Dbt
+    copy: Copier, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
-    assert built("run", "-s", "kline_daily").success
+    assert dbt("run", "-s", "kline_daily").success
     query = "select * from market.kline_daily_qfq where trade_date < current_date"
     for what, folder in (("kline_daily", "view"), (query, "query")):
         copy(what, folder)
@@ -111,14 +110,14 @@ def test_a_view_or_a_query_is_read_as_a_whole_and_equal_files_stay(
 @pytest.mark.parametrize("is_late", [False, True], ids=["before its rows", "before its cursor"])
 def test_an_export_that_a_restore_overtook_does_not_count(
     copy: Copier,
-    built: Dbt,
+    dbt: Dbt,
     warehouse: Warehouse,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     is_late: bool,
 ) -> None:
     """Tables that the restore made have no row for it; the next one would find no change."""
-    assert built("run", "-s", "kline_daily_qfq").success
+    assert dbt("run", "-s", "kline_daily_qfq").success
     dump(warehouse, tmp_path / "dump")
     name = "publish" if is_late else "discard_unfinished"
     own = getattr(Folder, name)
@@ -148,7 +147,7 @@ def test_an_export_that_a_restore_overtook_does_not_count(
     ],
 )
 def test_where_the_feed_counts_from_the_start_all_is_read_again(
-    copy: Copier, conn: psycopg.Connection, built: Dbt, loss: str
+    copy: Copier, conn: psycopg.Connection, dbt: Dbt, loss: str
 ) -> None:
     copy("kline_daily_qfq")
     before = copy.files()
@@ -158,7 +157,7 @@ def test_where_the_feed_counts_from_the_start_all_is_read_again(
     assert copy.files() == before
     if "truncate" not in loss:
         land(conn, "kline_daily", [bar(CODES[0], DAYS[0], "12")])
-        assert built(*BARS_AGAIN).success
+        assert dbt(*BARS_AGAIN).success
         assert copy("kline_daily_qfq").written == 1
 
 

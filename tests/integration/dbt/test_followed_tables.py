@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
+from tests.dbt_parse import Parsed
 from tests.integration.dbt.checkout import build_from, own_checkout
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.dbt.option_days import (
     AAPL,
     BUILT,
     FRIDAY,
+    OPTION_DAYS,
     TABLES,
     TUESDAY,
     WEDNESDAY,
@@ -21,6 +22,8 @@ from tests.integration.dbt.option_days import (
 )
 from tests.integration.dbt.raw import land, touch
 from tests.integration.dbt.raw_options import Session, enrichment, land_sessions, open_interest
+
+pytestmark = OPTION_DAYS
 
 THURSDAY = Session(date(2026, 11, 26))
 
@@ -50,7 +53,7 @@ def count_flags(flag: str, day: date) -> str:
 
 
 def test_other_terms_of_a_contract_reach_all_days_with_its_quotes(
-    option_days: str, conn: psycopg.Connection, dbt: Dbt
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     assert_reached(
         conn,
@@ -62,7 +65,7 @@ def test_other_terms_of_a_contract_reach_all_days_with_its_quotes(
 
 @pytest.mark.long
 def test_a_contract_that_is_found_out_later_reaches_the_counts_of_days(
-    option_days: str, conn: psycopg.Connection, dbt: Dbt
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     assert_reached(
         conn,
@@ -74,7 +77,7 @@ def test_a_contract_that_is_found_out_later_reaches_the_counts_of_days(
 
 
 def test_a_session_put_in_later_makes_the_open_interest_before_it_late(
-    option_days: str, conn: psycopg.Connection, dbt: Dbt
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     late = {"captured_at": "2026-11-26 16:00+00"}
     interest = [open_interest(option, WEDNESDAY.day, 9) | late for option in AAPL]
@@ -86,7 +89,7 @@ def test_a_session_put_in_later_makes_the_open_interest_before_it_late(
 
 
 def test_a_morning_in_vain_reaches_the_sessions_after_it(
-    option_days: str, conn: psycopg.Connection, dbt: Dbt
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     conn.execute("delete from raw_ib.open_interest where symbol = 'AAPL'")
     touch(conn, "raw_ib.open_interest", "AAPL")
@@ -106,7 +109,7 @@ def test_a_morning_in_vain_reaches_the_sessions_after_it(
 
 
 def test_an_expected_session_leaves_the_tables_once_a_calendar_drops_it(
-    option_days: str, conn: psycopg.Connection, dbt: Dbt
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     late = {"captured_at": "2026-11-27 13:00+00"}
     interest = [open_interest(option, WEDNESDAY.day, 9) | late for option in AAPL]
@@ -132,7 +135,7 @@ def test_an_expected_session_leaves_the_tables_once_a_calendar_drops_it(
 
 @pytest.mark.long
 def test_another_setting_that_the_query_names_builds_everything(
-    option_days: str, conn: psycopg.Connection, dbt: Dbt
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     def set_range(value: str) -> None:
         conn.execute(
@@ -151,7 +154,7 @@ def test_another_setting_that_the_query_names_builds_everything(
 
 
 def test_a_model_that_does_not_follow_what_it_reads_is_refused(
-    option_days: str, dbt: Dbt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dbt: Dbt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = own_checkout(tmp_path / "checkout")
     build_from(monkeypatch, project, tmp_path / "target")
@@ -182,19 +185,19 @@ inner join pg_namespace as n on c.relnamespace = n.oid
 """
 
 
+@MODELS
 def test_models_follow_the_tables_that_their_queries_read(
-    models: str, conn: psycopg.Connection, dbt: Dbt, parsed_project: tuple[Path, Any]
+    conn: psycopg.Connection, dbt: Dbt, parsed: Parsed
 ) -> None:
     """By PostgreSQL, which sees a table that a macro reads by its name too."""
-    folder, parsed = parsed_project
     assert dbt("compile", "--select", "config.materialized:followed").success
-    nodes = [n for n in parsed.result.nodes.values() if n.resource_type == "model"]
-    seeds = {n.name for n in parsed.result.nodes.values() if n.resource_type == "seed"}
+    nodes = [n for n in parsed.manifest.nodes.values() if n.resource_type == "model"]
+    seeds = {n.name for n in parsed.manifest.nodes.values() if n.resource_type == "seed"}
     followers = {n.name: n for n in nodes if n.config.meta.get("follows")}
     assert len(followers) > 20
     missing, needless = {}, {}
     for name, node in followers.items():
-        query = (folder / "compiled/quotemill" / node.original_file_path).read_text("utf-8")
+        query = (parsed.target / "compiled/quotemill" / node.original_file_path).read_text("utf-8")
         conn.execute(f"create temporary view query as {query}".encode())
         read = {
             f"{schema}.{table}" if schema.startswith("raw_") or schema == "ops" else table

@@ -6,13 +6,16 @@ from typing import Any
 import psycopg
 
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import BARS_AGAIN, PROJECT, Dbt
+from tests.dbt_parse import PROJECT
+from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.raw import action, bar, land, touch
-from tests.integration.dbt.two_codes import CODES, DAYS
+from tests.integration.dbt.two_codes import BARS_AGAIN, CODES, DAYS, TWO_CODES
+
+pytestmark = TWO_CODES
 
 
 def test_numbers_for_outside_readers_never_skip_a_late_commit(
-    warehouse: Warehouse, conn: psycopg.Connection, built: Dbt
+    warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     def numbers(since: int) -> list[int]:
         rows = conn.execute(
@@ -46,7 +49,7 @@ def test_numbers_for_outside_readers_never_skip_a_late_commit(
 
 
 def test_the_reader_of_the_how_to_follows_corrections_and_adjustments(
-    conn: psycopg.Connection, built: Dbt
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     page = (PROJECT.parent / "docs" / "how-to" / "follow-changes.md").read_text("utf-8")
     names: dict[str, Any] = {"psycopg": psycopg, "sqlite3": sqlite3}
@@ -64,10 +67,10 @@ def test_the_reader_of_the_how_to_follows_corrections_and_adjustments(
     assert follow() > 0
     assert follow() == 0
     land(conn, "kline_daily", [bar(CODES[0], day, "12") for day in (DAYS[0], DAYS[29])])
-    assert built(*BARS_AGAIN).success
+    assert dbt(*BARS_AGAIN).success
     assert follow() == 2
     land(conn, "corporate_action", [action(CODES[1], DAYS[20], cash_per10_yuan="1")])
     conn.execute("delete from raw_tdx.kline_daily where trade_date = %s", (DAYS[3],))
     touch(conn, "kline_daily", *CODES)
-    assert built(*BARS_AGAIN).success
+    assert dbt(*BARS_AGAIN).success
     assert follow() > 0

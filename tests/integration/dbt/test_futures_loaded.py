@@ -11,12 +11,12 @@ import pytest
 
 from loaders.sandbox.tq.world import World
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.tq.bench import bench
 from tests.requirements import require
 
 # all is built; the tests land rows and build the tables
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 TABLES = (
     "run",
     "-s",

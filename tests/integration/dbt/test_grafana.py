@@ -10,9 +10,11 @@ import psycopg
 import pytest
 
 from tests.conftest import ROOT
-from tests.integration.dbt.conftest import NO_TESTS, Dbt
+from tests.integration.dbt.conftest import MODELS, NO_TESTS, Dbt
 from tests.integration.dbt.raw import bar, land, security, trading_day
 from tests.integration.dbt.test_prices_api import CODE, DAYS
+
+pytestmark = MODELS
 
 BOARD = json.loads((ROOT / "docs" / "grafana" / "quotemill.json").read_text("utf-8"))
 PAGE = ROOT / "docs" / "how-to" / "grafana.md"
@@ -97,7 +99,6 @@ def fill_in(text: str) -> str:
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("models")
 def test_each_query_runs_as_a_reader_and_shows_what_is_there(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:

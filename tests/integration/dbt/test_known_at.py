@@ -27,8 +27,10 @@ from tests.integration.console.conftest import (  # noqa: F401
     _needs_the_extra,
     open_console,
 )
-from tests.integration.dbt.price_market import CODE, DAYS
+from tests.integration.dbt.price_market import CODE, DAYS, PRICE_MARKET
 from tests.integration.dbt.raw import bar
+
+pytestmark = PRICE_MARKET
 
 
 def correct(warehouse: Warehouse, close: str, fetched: datetime) -> None:
@@ -41,9 +43,7 @@ def correct(warehouse: Warehouse, close: str, fetched: datetime) -> None:
 
 
 @pytest.fixture
-def corrected(
-    price_market: str, conn: psycopg.Connection, warehouse: Warehouse
-) -> tuple[Warehouse, datetime]:
+def corrected(conn: psycopg.Connection, warehouse: Warehouse) -> tuple[Warehouse, datetime]:
     """A market whose first close was 10, then 10.5 after 10 minutes, then 11 after 20."""
     keeping = replace(warehouse, history=frozenset({"raw_tdx.kline_daily"}))
     prepare(keeping, landed_tables())
@@ -63,13 +63,13 @@ def first_close(market: quotemill.Reader, at: datetime | str | None) -> Decimal:
 
 def test_bars_are_read_as_they_were_known(
     corrected: tuple[Warehouse, datetime],
-    price_market: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    warehouse: Warehouse,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     _, since = corrected
-    with quotemill.open(url=price_market, home=tmp_path) as market:
+    with quotemill.open(url=warehouse.url, home=tmp_path) as market:
         for minutes, close in ((0, "10"), (9, "10"), (10, "10.5"), (19, "10.5"), (20, "11")):
             at = since + timedelta(minutes=minutes)
             assert first_close(market, at) == first_close(market, at.isoformat()) == Decimal(close)
@@ -108,12 +108,10 @@ def test_versions_go_into_a_dump_and_come_back(
 
 
 def test_the_console_answers_with_bars_as_they_were_known(
-    corrected: tuple[Warehouse, datetime],
-    price_market: str,
-    open_console: Callable[..., Caller],
+    corrected: tuple[Warehouse, datetime], open_console: Callable[..., Caller], warehouse: Warehouse
 ) -> None:
     _, since = corrected
-    caller = open_console({"QUOTEMILL_WAREHOUSE_URL": price_market})
+    caller = open_console({"QUOTEMILL_WAREHOUSE_URL": warehouse.url})
     path, at = f"/api/klines/{CODE}", since + timedelta(minutes=15)
     asked = {"known_at": at.isoformat()}
     answer = caller.json(path, params=asked)
@@ -139,11 +137,11 @@ def test_the_console_answers_with_bars_as_they_were_known(
 
 
 def test_without_the_setting_the_error_says_what_keeps_versions(
-    price_market: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warehouse: Warehouse
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with (
-        quotemill.open(url=price_market, home=tmp_path) as market,
+        quotemill.open(url=warehouse.url, home=tmp_path) as market,
         pytest.raises(quotemill.Error, match="kline_daily are not kept") as no,
     ):
         market.klines(CODE, known_at="2026-11-24T10:00:00+08:00")

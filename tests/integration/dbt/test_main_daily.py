@@ -1,7 +1,7 @@
 """futures.main_daily against a series computed in fractions, and against a real contract."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 from psycopg.rows import dict_row
 
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.dbt.raw import land, weekdays
 from tests.integration.dbt.raw_futures import (
     day_bar,
@@ -22,7 +21,7 @@ from tests.integration.dbt.raw_futures import (
 )
 
 # all is built; a test lands its rows and builds the tables
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 DAILY = ("run", "-s", "main_schedule", "main_daily")
 PRICES = ("open", "high", "low", "close")
 Row = dict[str, Any]
@@ -85,18 +84,20 @@ def common_closes(old: str, new: str, roll: date, bars: Bars) -> tuple[Fraction,
     return None
 
 
-def random_case(seed: int) -> tuple[dict[date, str | None], dict[tuple[str, date], Row]]:
+def random_case(
+    variety: str, seed: int
+) -> tuple[dict[date, str | None], dict[tuple[str, date], Row]]:
     """Days with rolls, rolls back, days without a contract, bar or trade."""
-    rng = random.Random(seed)
+    rng, names = random.Random(seed), [f"{variety}{name}" for name in "ABCD"]
     days = weekdays(date(2025, 3, 3), 40)
     contracts: dict[date, str | None] = {}
-    current: str | None = "A"
+    current: str | None = names[0]
     for day in days:
         if rng.random() < 0.2:
-            current = rng.choice(["A", "B", "C", "D", None])
+            current = rng.choice([*names, None])
         contracts[day] = current
     bars = {}
-    for name in ("A", "B", "C", "D"):
+    for name in names:
         for day in days:
             if rng.random() < 0.15:
                 continue
@@ -110,34 +111,32 @@ def random_case(seed: int) -> tuple[dict[date, str | None], dict[tuple[str, date
     return contracts, bars
 
 
-@pytest.mark.parametrize("seed", [1, 2])
 def test_day_by_day_and_from_nothing_equal_the_exact_series(
-    conn: psycopg.Connection, dbt: Dbt, seed: int
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
-    contracts, bars = random_case(seed)
-    days = list(contracts)
+    cases = {variety: random_case(variety, seed) for variety, seed in (("X.a", 1), ("X.b", 2))}
+    [days] = {tuple(contracts) for contracts, _ in cases.values()}
     land_days(conn, days)
-    ends = (5, 20, 21, len(days)) if seed == 1 else (12, len(days))
-    for first, end in pairwise((0, *ends)):
+    for first, end in pairwise((0, 5, 12, 20, 21, len(days))):
         until = set(days[:end])
-        land(
-            conn,
-            "raw_tq.contract_daily",
-            [bar for (_, day), bar in bars.items() if day in days[first:end]],
-        )
-        land_schedule(conn, {day: name for day, name in contracts.items() if day in until})
+        for variety, (contracts, bars) in cases.items():
+            new = [bar for (_, day), bar in bars.items() if day in days[first:end]]
+            land(conn, "raw_tq.contract_daily", new)
+            land_schedule(conn, {d: n for d, n in contracts.items() if d in until}, variety)
         assert dbt(*DAILY).success
-        known = {key: bar for key, bar in bars.items() if key[1] in until}
-        expected = oracle({day: contracts[day] for day in days[:end]}, known)
-        assert [{name: row[name] for name in expected[0]} for row in daily(conn)] == expected
-    assert any(row["is_roll"] for row in expected)
+        series = daily(conn)
+        for variety, (contracts, bars) in cases.items():
+            known = {key: bar for key, bar in bars.items() if key[1] in until}
+            expected = oracle({day: contracts[day] for day in days[:end]}, known)
+            made = [row for row in series if row["variety"] == variety]
+            assert [{n: row[n] for n in expected[0]} for row in made] == expected, variety
+    assert {row["variety"] for row in series if row["is_roll"]} == cases.keys()
 
-    day_by_day = daily(conn)
     again = dbt(*DAILY)
     assert {name: count for name, count in again.written.items() if count > 0} == {}
     conn.execute("drop table futures.main_daily")
     assert dbt(*DAILY).success
-    assert daily(conn) == day_by_day
+    assert daily(conn) == series
 
 
 def real_bars(folder: Path) -> Sequence[Row]:
@@ -152,19 +151,21 @@ def real_bars(folder: Path) -> Sequence[Row]:
     ]
 
 
-@pytest.mark.parametrize("way", ["diff", "ratio"])
+# of each way the gaps by which a contract is moved from the one after it; the newest is a real one
+MOVES: dict[str, dict[str, Callable[[Decimal], Decimal]]] = {
+    "diff": {"X.d1": lambda p: p - 3, "X.d2": lambda p: p + Decimal("1.55")},
+    "ratio": {"X.r1": lambda p: p * Decimal("0.96"), "X.r2": lambda p: p * Decimal("1.03")},
+}
+
+
 def test_a_series_of_parts_is_the_real_contract_that_they_were_made_of(
-    conn: psycopg.Connection, dbt: Dbt, real_tq_data: Path, way: str
+    conn: psycopg.Connection, dbt: Dbt, real_tq_data: Path
 ) -> None:
     """Three contracts: the newest a real one, each before it the same moved by a gap of its own."""
-    real = real_bars(real_tq_data)
+    real, newest = real_bars(real_tq_data), "SHFE.au1912"
     days = [bar["day"] for bar in real]
     land_days(conn, days)
-    moved: Mapping[str, Any] = {
-        "SHFE.au1906": lambda price: price - 3 if way == "diff" else price * Decimal("0.96"),
-        "SHFE.au1909": lambda p: p + Decimal("1.55") if way == "diff" else p * Decimal("1.03"),
-        "SHFE.au1912": lambda price: price,
-    }
+    moved = {newest: lambda price: price} | MOVES["diff"] | MOVES["ratio"]
     for name, move in moved.items():
         bars = [
             day_bar(name, bar["day"], None, 1)
@@ -173,14 +174,16 @@ def test_a_series_of_parts_is_the_real_contract_that_they_were_made_of(
             for bar in real
         ]
         land(conn, "raw_tq.contract_daily", bars)
-    parts = dict.fromkeys(days[:90], "SHFE.au1906") | dict.fromkeys(days[90:170], "SHFE.au1909")
-    land_schedule(conn, parts | dict.fromkeys(days[170:], "SHFE.au1912"))
+    for way, (first, second) in MOVES.items():
+        parts = dict.fromkeys(days[:90], first) | dict.fromkeys(days[90:170], second)
+        land_schedule(conn, parts | dict.fromkeys(days[170:], newest), f"X.{way}")
     assert dbt(*DAILY).success
 
-    series = daily(conn)
-    assert [row["trading_day"] for row in series] == days
-    assert [row["trading_day"] for row in series if row["is_roll"]] == [days[90], days[170]]
-    for price in PRICES:
-        assert [row[f"{price}_back_{way}"] for row in series] == [bar[price] for bar in real]
-        first = [moved["SHFE.au1906"](bar[price]) for bar in real]
-        assert [row[f"{price}_forward_{way}"] for row in series] == first
+    for way, (first, _) in MOVES.items():
+        series = [row for row in daily(conn) if row["variety"] == f"X.{way}"]
+        assert [row["trading_day"] for row in series] == days
+        assert [row["trading_day"] for row in series if row["is_roll"]] == [days[90], days[170]]
+        for price in PRICES:
+            assert [row[f"{price}_back_{way}"] for row in series] == [bar[price] for bar in real]
+            oldest = [moved[first](bar[price]) for bar in real]
+            assert [row[f"{price}_forward_{way}"] for row in series] == oldest, way

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import Dbt, build_models
 from tests.integration.dbt.raw import EXCHANGE, land
 from tests.integration.dbt.raw_futures import (
     Harvest,
@@ -20,7 +20,6 @@ from tests.integration.dbt.raw_futures import (
     stored_day,
 )
 
-pytestmark = pytest.mark.usefixtures("models")
 MONDAY, TUESDAY = date(2025, 11, 17), date(2025, 11, 18)
 OLD, NEW, VARIETY = "SHFE.cu2601", "SHFE.cu2602", "SHFE.cu"
 ROW_HASH = "0000000100000002"
@@ -68,8 +67,7 @@ def clocks(rows: Sequence[Row]) -> list[str]:
 DAY_SESSIONS = [("09:00", 75), ("10:30", 60), ("13:30", 90)]
 
 
-@pytest.fixture
-def landed(conn: psycopg.Connection, dbt: Dbt) -> psycopg.Connection:
+def build_roll(conn: psycopg.Connection, dbt: Dbt) -> None:
     """Two days with a roll between them; Friday's night belongs to Monday."""
     land_days(conn, [date(2025, 11, 14), MONDAY, TUESDAY])
     night = [(at(date(2025, 11, 14), "21:00"), 240)]
@@ -93,11 +91,14 @@ def landed(conn: psycopg.Connection, dbt: Dbt) -> psycopg.Connection:
     schedule = conn.cursor(row_factory=dict_row).execute("select * from futures.main_schedule")
     days = [stored_day(row, row_hash=ROW_HASH) for row in schedule.fetchall()]
     land(conn, "raw_tq.symbol_day", days)
-    return conn
+    assert dbt("run", "-s", "main_daily").success
 
 
-def test_bars_of_clock_stretches_never_go_across_a_break(landed: psycopg.Connection) -> None:
-    by_length = {n: read(landed, f"main_{n}m") for n in (1, 5, 15, 30, 60)}
+pytestmark = pytest.mark.warehouse(build_models, build_roll)
+
+
+def test_bars_of_clock_stretches_never_go_across_a_break(conn: psycopg.Connection) -> None:
+    by_length = {n: read(conn, f"main_{n}m") for n in (1, 5, 15, 30, 60)}
     counts = [len(rows) for rows in by_length.values()]
     assert counts == [465 + 225, 138, 46, 24, 16]
     hours = ("09:00", "10:00", "10:30", "11:00", "13:30", "14:00")
@@ -117,16 +118,15 @@ def test_bars_of_clock_stretches_never_go_across_a_break(landed: psycopg.Connect
 
 
 def test_bars_are_adjusted_by_the_gaps_of_the_daily_series(
-    landed: psycopg.Connection, dbt: Dbt
+    conn: psycopg.Connection,
 ) -> None:
-    assert dbt("run", "-s", "main_daily").success
     query = "select * from futures.main_daily order by trading_day"
     daily = {
         row["trading_day"]: row
-        for row in landed.cursor(row_factory=dict_row).execute(query.encode()).fetchall()
+        for row in conn.cursor(row_factory=dict_row).execute(query.encode()).fetchall()
     }
     for name in ("main_1m", "main_5m", "main_60m"):
-        for row in read(landed, name):
+        for row in read(conn, name):
             day = daily[row["trading_day"]]
             for factor in ("back_diff", "back_ratio", "forward_diff", "forward_ratio", "is_roll"):
                 assert row[factor] == day[factor]
@@ -141,47 +141,47 @@ def test_bars_are_adjusted_by_the_gaps_of_the_daily_series(
     assert daily[TUESDAY]["is_roll"] is True
 
 
-def test_days_that_are_taken_out_of_the_store_have_no_bars(landed: psycopg.Connection) -> None:
-    landed.execute(
+def test_days_that_are_taken_out_of_the_store_have_no_bars(conn: psycopg.Connection) -> None:
+    conn.execute(
         "update raw_tq.symbol_day set status = case contract when %s then 'short' "
         "else 'superseded' end",
         (OLD,),
     )
     for name in ("main_1m", "main_60m"):
-        rows = read(landed, name)
+        rows = read(conn, name)
         assert {(row["trading_day"], row["is_complete"]) for row in rows} == {(MONDAY, False)}
 
 
-def test_minutes_of_ticks_that_were_replaced_are_not_complete(landed: psycopg.Connection) -> None:
+def test_minutes_of_ticks_that_were_replaced_are_not_complete(conn: psycopg.Connection) -> None:
     findings = "select check_name, severity, subject, trade_date from qa.qa_main_minutes"
-    assert landed.execute(findings).fetchall() == []
-    landed.execute("update raw_tq.symbol_day set row_hash = 'other' where contract = %s", (NEW,))
+    assert conn.execute(findings).fetchall() == []
+    conn.execute("update raw_tq.symbol_day set row_hash = 'other' where contract = %s", (NEW,))
     for name in ("main_1m", "main_60m"):
-        days = {(row["trading_day"], row["is_complete"]) for row in read(landed, name)}
+        days = {(row["trading_day"], row["is_complete"]) for row in read(conn, name)}
         assert days == {(MONDAY, True), (TUESDAY, False)}
-    assert landed.execute(findings).fetchall() == [("minutes_not_made", "info", VARIETY, TUESDAY)]
+    assert conn.execute(findings).fetchall() == [("minutes_not_made", "info", VARIETY, TUESDAY)]
 
 
 def test_a_bar_begins_with_the_first_trade_and_lacks_what_ticks_lack(
-    landed: psycopg.Connection,
+    conn: psycopg.Connection,
 ) -> None:
-    landed.execute(
+    conn.execute(
         "update raw_tq.tick_minute set open = null, high = null, low = null, close = null, "
         "volume = 0, amount = null, close_oi = null, tick_count = 0 "
         "where contract = %s and start_at < %s",
         (NEW, at(TUESDAY, "09:07")),
     )
-    first, second = read(landed, "main_5m")[-45:-43]
+    first, second = read(conn, "main_5m")[-45:-43]
     lacking = ("open", "close", "amount_cny", "close_oi")
     assert ([first[name] for name in lacking], first["volume_lots"]) == ([None] * 4, 0)
     assert (second["open"], second["close"], second["volume_lots"]) == (107, 110, 6)
 
 
-def test_only_days_of_a_filter_are_read(landed: psycopg.Connection) -> None:
-    landed.execute("set enable_seqscan = off")
+def test_only_days_of_a_filter_are_read(conn: psycopg.Connection) -> None:
+    conn.execute("set enable_seqscan = off")
     plan = "\n".join(
         line
-        for (line,) in landed.execute(
+        for (line,) in conn.execute(
             "explain select * from futures.main_5m "
             "where variety = 'SHFE.cu' and trading_day = '2025-11-18'"
         )
@@ -189,7 +189,7 @@ def test_only_days_of_a_filter_are_read(landed: psycopg.Connection) -> None:
     assert "Index Cond: ((contract = " in plan, plan
 
 
-def test_differences_from_the_vendors_minutes_are_findings(landed: psycopg.Connection) -> None:
+def test_differences_from_the_vendors_minutes_are_findings(conn: psycopg.Connection) -> None:
     own = "select contract, trading_day, start_at, open, high, low, close, volume, close_oi"
     copied = (
         "insert into raw_tq.contract_minute (contract, trading_day, start_at, open, high, low, "
@@ -197,15 +197,15 @@ def test_differences_from_the_vendors_minutes_are_findings(landed: psycopg.Conne
         f"{own}, 0, 'minutes', now(), true, '1' from raw_tq.tick_minute where contract = %s"
     )
     findings = "select severity, subject, trade_date, evidence from qa.qa_main_minutes"
-    landed.execute(copied.encode(), (OLD,))
-    assert landed.execute(findings).fetchall() == []
+    conn.execute(copied.encode(), (OLD,))
+    assert conn.execute(findings).fetchall() == []
     change = "update raw_tq.contract_minute set volume = volume + %s where start_at = %s"
-    landed.execute(change, (1, at(MONDAY, "10:00")))
-    [(severity, subject, day, evidence)] = landed.execute(findings).fetchall()
+    conn.execute(change, (1, at(MONDAY, "10:00")))
+    [(severity, subject, day, evidence)] = conn.execute(findings).fetchall()
     assert (severity, subject, day) == ("info", VARIETY, MONDAY)
     assert evidence.startswith(
         "SHFE.cu2601: 1 of 465 minutes made of its ticks differ from the source's own, the first "
         "at 02:00 UTC; 930 lots, where those have 931: `loaders run tq --date 2025-11-17"
     )
-    landed.execute(change, (500, at(MONDAY, "10:00")))
-    assert [row[0] for row in landed.execute(findings)] == ["warning"]
+    conn.execute(change, (500, at(MONDAY, "10:00")))
+    assert [row[0] for row in conn.execute(findings)] == ["warning"]

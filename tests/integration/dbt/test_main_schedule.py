@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,7 +13,9 @@ from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
 from orchestration.cli import inspect
-from tests.integration.dbt.conftest import PROJECT, Dbt
+from quotemill.warehouse.postgres import Warehouse
+from tests.dbt_parse import PROJECT, Parsed
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.dbt.raw import EXCHANGE, land, touch, weekdays
 from tests.integration.dbt.raw_futures import (
     Harvest,
@@ -27,7 +28,7 @@ from tests.integration.dbt.raw_futures import (
 )
 
 # all is built; a test lands its rows and builds the tables
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 Event = tuple[date, datetime, str | None]
 Row = dict[str, Any]
 SPAN = 30  # days of the calendar that cases are made of
@@ -84,13 +85,11 @@ def oracle(variety: str, first: date, last: date, events: Sequence[Event]) -> li
 
 
 @pytest.fixture
-def schedule(
-    conn: psycopg.Connection, dbt: Dbt, parsed_project: tuple[Path, Any]
-) -> Callable[[], list[Row]]:
+def schedule(conn: psycopg.Connection, dbt: Dbt, parsed: Parsed) -> Callable[[], list[Row]]:
     """The rows of the query of main_schedule, over what is landed."""
     from dbt.cli.main import dbtRunner
 
-    made = dbtRunner(parsed_project[1].result).invoke(
+    made = dbtRunner(parsed.manifest).invoke(
         ["compile", "-s", "main_schedule", "--project-dir", str(PROJECT), "--quiet"]
     )
     assert made.success
@@ -274,7 +273,7 @@ def test_findings_and_freshness_show_due_ticks_and_late_datasets(
     dbt: Dbt,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    warehouse_dsn: str,
+    warehouse: Warehouse,
 ) -> None:
     land_days(conn, CALENDAR)
     land(conn, "raw_tq.contract", NAMES[CU])
@@ -324,7 +323,7 @@ def test_findings_and_freshness_show_due_ticks_and_late_datasets(
         shown = json.loads(capsys.readouterr().out)["findings"]
         return [f["severity"] for f in shown if "futures" in f["subject"]]
 
-    monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", warehouse_dsn)
+    monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", warehouse.url)
     asked = [CALENDAR[-1] - timedelta(day) for day in (15, 14, -1)]
     assert [listed(day) for day in asked] == [[], ["warning"], ["error"]]
 

@@ -8,21 +8,23 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.dbt_parse import LAYERS
+from quotemill.warehouse.postgres import Warehouse
+from tests.dbt_parse import LAYERS, Parsed
+from tests.integration.dbt.conftest import MODELS
+
+pytestmark = MODELS
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
-def manifest(parsed_project: tuple[Path, Any]) -> Any:
+def manifest(parsed: Parsed) -> Any:
     """The parsed project; any warning or deprecation of dbt is an error."""
-    _, result = parsed_project
-    assert result.success, result.exception
-    return result.result
+    return parsed.manifest
 
 
 @pytest.fixture
-def column_types(models: str) -> list[tuple[str, str, str]]:
+def column_types(warehouse: Warehouse) -> list[tuple[str, str, str]]:
     """Relation, column and type of everything that is built."""
     query = """
         select relation.relname, attname, format_type(atttypid, atttypmod)
@@ -33,7 +35,7 @@ def column_types(models: str) -> list[tuple[str, str, str]]:
             and relnamespace::regnamespace::text = any(%s)
     """
     schemas = ["market", "futures", "options", "qa", "quotemill_staging", "quotemill_intermediate"]
-    with psycopg.connect(models) as conn:
+    with psycopg.connect(warehouse.url) as conn:
         return conn.execute(query, (schemas,)).fetchall()
 
 

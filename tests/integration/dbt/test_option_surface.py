@@ -8,7 +8,7 @@ from statistics import NormalDist
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import (
     RATE,
@@ -22,7 +22,7 @@ from tests.integration.dbt.raw_options import (
     quote,
 )
 
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 DAY, SPOT, SLOT = Session(date(2026, 11, 25)), 5000.0, 13
 # by expiry: ln(strike / forward) and the volatility there
 SMILES = {

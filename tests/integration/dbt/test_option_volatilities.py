@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from scipy.special import ndtr
 
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import (
     NEW_YORK,
@@ -25,7 +25,7 @@ from tests.integration.dbt.raw_options import (
     quote,
 )
 
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 DAY = Session(date(2026, 11, 16))
 RATE, VOLATILITY, SPOT = 0.04, 0.22, 5000.0  # so that prices of six digits are exact
 DAYS = (2, 7, 30, 91, 365, 730)

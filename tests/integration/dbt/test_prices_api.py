@@ -9,16 +9,19 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.console.conftest import Caller, open_console  # noqa: F401
-from tests.integration.dbt.price_market import CODE, DAYS
+from tests.integration.dbt.price_market import CODE, DAYS, PRICE_MARKET
+
+pytestmark = PRICE_MARKET
 
 
 @pytest.fixture
 def caller(
-    price_market: str,
     open_console: Callable[..., Caller],  # noqa: F811
+    warehouse: Warehouse,
 ) -> Caller:
-    return open_console({"QUOTEMILL_WAREHOUSE_URL": price_market})
+    return open_console({"QUOTEMILL_WAREHOUSE_URL": warehouse.url})
 
 
 def test_bars_equal_the_tables_in_each_format(caller: Caller, conn: psycopg.Connection) -> None:

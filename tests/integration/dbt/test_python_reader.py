@@ -19,10 +19,13 @@ import pyarrow as pa
 import pytest
 
 import quotemill
+from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import ROOT
-from tests.integration.dbt.price_market import CODE, DAYS
+from tests.integration.dbt.price_market import CODE, DAYS, PRICE_MARKET
 from tests.integration.dbt.raw_futures import VARIETY
 from tests.requirements import require
+
+pytestmark = PRICE_MARKET
 
 STREAM = """
 import json, re, sys
@@ -91,12 +94,12 @@ def test_a_whole_market_comes_in_batches(market: quotemill.Reader) -> None:
 
 @pytest.mark.long
 def test_a_stream_takes_the_same_memory_however_long_it_is(
-    market: quotemill.Reader, price_market: str, tmp_path: Path
+    market: quotemill.Reader, tmp_path: Path, warehouse: Warehouse
 ) -> None:
     peaks = {}
     for rows in (1_000_000, 3_000_000):  # the first hundreds of thousands warm allocators up
         done = subprocess.run(
-            [sys.executable, "-c", STREAM, price_market, str(tmp_path), str(rows)],
+            [sys.executable, "-c", STREAM, warehouse.url, str(tmp_path), str(rows)],
             capture_output=True,
             text=True,
             env=os.environ,
@@ -196,7 +199,7 @@ def test_a_frame_of_pandas_works_as_those_of_other_libraries(market: quotemill.R
 
 
 def test_decimals_stay_exact_where_they_are_asked_for(
-    price_market: str, market: quotemill.Reader, tmp_path: Path
+    market: quotemill.Reader, tmp_path: Path, warehouse: Warehouse
 ) -> None:
     first = Decimal("9.850")
     assert market.klines(CODE, adjust="qfq", exact=True).to_pandas()["close"][0] == first
@@ -205,7 +208,7 @@ def test_decimals_stay_exact_where_they_are_asked_for(
         (True, Decimal, Decimal),
         (False, float, float),
     ):
-        with quotemill.open(url=price_market, home=tmp_path, exact=exact) as opened:
+        with quotemill.open(url=warehouse.url, home=tmp_path, exact=exact) as opened:
             rows = opened.klines(CODE, adjust="qfq")
             assert isinstance(rows.to_arrow()["close"][0].as_py(), in_arrow)
             assert isinstance(rows.to_pandas()["close"][0], in_pandas)
@@ -270,11 +273,11 @@ def read_python_blocks(page: str) -> list[str]:
 
 def test_the_readme_and_the_page_answer_their_questions_as_written(
     market: quotemill.Reader,
-    price_market: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    warehouse: Warehouse,
 ) -> None:
-    monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", price_market)
+    monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", warehouse.url)
     [block] = read_python_blocks("README.md")
     exec(block, {})
     assert f"{DAYS[0]}   9.85" in capsys.readouterr().out.replace("  ", " ").replace("  ", "   ")

@@ -13,10 +13,10 @@ import pytest
 from quotemill.errors import UsageError
 from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import ROOT
-from tests.integration.dbt.conftest import BARS_AGAIN, Dbt
+from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.copier import Copier, stored
 from tests.integration.dbt.raw import action, bar, land, security
-from tests.integration.dbt.two_codes import CODES, DAYS
+from tests.integration.dbt.two_codes import BARS_AGAIN, CODES, DAYS, build_bars
 from tests.requirements import require
 
 LATE = "sz000004"  # listed on the eleventh day, and suspended on the fifteenth
@@ -42,15 +42,22 @@ print(json.dumps({
 """
 
 
-@pytest.fixture
-def copy(built: Dbt, conn: psycopg.Connection, warehouse: Warehouse, tmp_path: Path) -> Copier:
+def build_late(conn: psycopg.Connection, dbt: Dbt) -> None:
+    """A code more that starts ten days later and pauses on one, and a dividend of the first."""
     land(conn, "security", [security(LATE)])
     days = [day for number, day in enumerate(DAYS[:30]) if number >= 10 and number != 14]
     land(conn, "kline_daily", [bar(LATE, day, f"{9 + n / 100:.2f}") for n, day in enumerate(days)])
     land(conn, "corporate_action", [action(CODES[0], DAYS[20], cash_per10_yuan="2.5")])
     land(conn, "index_kline", [])
-    assert built(*BARS_AGAIN).success
-    assert built("run", "-s", "kline_daily", "index_kline_daily", "trading_calendar").success
+    assert dbt(*BARS_AGAIN).success
+    assert dbt("run", "-s", "kline_daily", "index_kline_daily", "trading_calendar").success
+
+
+pytestmark = pytest.mark.warehouse(build_bars, build_late)
+
+
+@pytest.fixture
+def copy(warehouse: Warehouse, tmp_path: Path) -> Copier:
     return Copier(warehouse, tmp_path / "exports")
 
 
@@ -102,7 +109,7 @@ def test_the_files_are_those_of_the_format(copy: Copier, conn: psycopg.Connectio
 
 
 def test_a_dump_that_is_written_again_equals_a_fresh_one(
-    copy: Copier, conn: psycopg.Connection, built: Dbt
+    copy: Copier, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     def follow() -> None:
         before = {path: path.stat().st_ino for path in (copy.root / "copy").rglob("*.day.bin")}
@@ -124,7 +131,7 @@ def test_a_dump_that_is_written_again_equals_a_fresh_one(
     follow()
     # an event
     land(conn, "corporate_action", [action(CODES[1], DAYS[25], bonus_total_per10="5")])
-    assert built(*BARS_AGAIN).success
+    assert dbt(*BARS_AGAIN).success
     follow()
     # a day before all others moves each start
     land(conn, "kline_daily", [bar(LATE, date(2023, 12, 11), "9")])
@@ -135,7 +142,7 @@ def test_a_dump_that_is_written_again_equals_a_fresh_one(
 
 
 def test_members_of_an_index_are_a_pool_from_the_day_they_are_known(
-    copy: Copier, conn: psycopg.Connection, built: Dbt
+    copy: Copier, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     pools = copy.root / "copy" / "instruments"
     copy("kline_daily", form="qlib")
@@ -149,7 +156,7 @@ def test_members_of_an_index_are_a_pool_from_the_day_they_are_known(
         {"sector_name": "上证50", "member": LATE},
     ]
     land(conn, "sector_member", [member | own for own in members])
-    assert built("run", "-s", "+sectors").success
+    assert dbt("run", "-s", "+sectors").success
     copy("kline_daily", form="qlib")
     assert sorted(path.name for path in pools.iterdir()) == ["all.txt", "csi300.txt", "csi500.txt"]
     assert (pools / "csi300.txt").read_text().splitlines() == [

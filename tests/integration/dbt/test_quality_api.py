@@ -6,9 +6,12 @@ from datetime import date
 import psycopg
 import pytest
 
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.console.conftest import Caller, open_console  # noqa: F401
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.dbt.raw import bar, land, security, trading_day, weekdays
+
+pytestmark = MODELS
 
 DAYS = weekdays(date(2024, 6, 3), 5)
 CODE = "sh600000"
@@ -19,10 +22,10 @@ NASTY = "'; drop table ops.seen_findings; --"
 
 @pytest.fixture
 def caller(
-    models: str,
     dbt: Dbt,
     conn: psycopg.Connection,
     open_console: Callable[..., Caller],  # noqa: F811
+    warehouse: Warehouse,
 ) -> Caller:
     land(conn, "security", [security(CODE)])
     land(conn, "trading_day", [trading_day(day) for day in DAYS])
@@ -42,7 +45,7 @@ def caller(
         (AS_OF,),
     )
     conn.commit()
-    return open_console({"QUOTEMILL_WAREHOUSE_URL": models}, as_of=AS_OF)
+    return open_console({"QUOTEMILL_WAREHOUSE_URL": warehouse.url}, as_of=AS_OF)
 
 
 def test_findings_are_filtered_and_acknowledged(caller: Caller, conn: psycopg.Connection) -> None:

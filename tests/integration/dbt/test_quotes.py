@@ -6,12 +6,12 @@ from decimal import Decimal
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import REBUILD, Dbt
+from tests.integration.dbt.conftest import MODELS, REBUILD, Dbt
 from tests.integration.dbt.raw import action, bar, land, security, trading_day, weekdays
 from tests.integration.dbt.raw_intraday import at, quote
 
 # all is built; a test lands its rows and builds the tables
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 DAYS = weekdays(date(2024, 6, 3), 6)
 MOMENT = at(DAYS[4], "10:30")
 

@@ -11,9 +11,12 @@ import pytest
 
 import quotemill
 from quotemill.readers import bar_sources
+from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import ROOT
-from tests.integration.dbt.price_market import CODE, DAYS
+from tests.integration.dbt.price_market import CODE, DAYS, PRICE_MARKET
 from tests.integration.dbt.raw import EXCHANGE, bar, land, minute, session_minutes, weekdays
+
+pytestmark = PRICE_MARKET
 
 INDEX, OTHER = "sh000001", "sh600004"
 LONG = weekdays(date(2023, 11, 27), 145)  # to 2024-06-14, two days before the last of DAYS
@@ -27,9 +30,9 @@ COUNTS = {"up_count": 1, "down_count": 2}
 
 
 @pytest.fixture
-def landed(price_market: str) -> None:
+def landed(warehouse: Warehouse) -> None:
     """A year's turn of days of a share and an index, and a day of its minutes."""
-    with psycopg.connect(price_market, autocommit=True) as conn:
+    with psycopg.connect(warehouse.url, autocommit=True) as conn:
         prices = [f"{7 + n % 11 / 10:.2f}" for n in range(len(LONG))]
         ends = [datetime.combine(day, time(15), EXCHANGE) for day in LONG]
         bars = [

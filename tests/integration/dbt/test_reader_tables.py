@@ -9,17 +9,20 @@ import pyarrow as pa
 import pytest
 
 import quotemill
-from tests.integration.dbt.price_market import CODE, DAYS
+from quotemill.warehouse.postgres import Warehouse
+from tests.integration.dbt.price_market import CODE, DAYS, PRICE_MARKET
 from tests.integration.dbt.raw import bar, land
 from tests.integration.dbt.raw_futures import VARIETY
+
+pytestmark = PRICE_MARKET
 
 OTHER = "sh600004"
 SCHEMAS = ("market", "futures", "options")
 
 
-def fill(price_market: str, table: str, *rows: tuple[Any, ...]) -> None:
+def fill(url: str, table: str, *rows: tuple[Any, ...]) -> None:
     """Write rows into a built table."""
-    with psycopg.connect(price_market, autocommit=True) as conn:
+    with psycopg.connect(url, autocommit=True) as conn:
         for row in rows:
             places = ", ".join(["%s"] * len(row))
             conn.execute(f"insert into {table} values ({places})".encode(), row)
@@ -90,9 +93,9 @@ def test_the_last_rows_are_those_of_the_newest_changes(market: quotemill.Reader)
 
 
 def test_the_last_bars_of_each_code_come_in_order(
-    market: quotemill.Reader, price_market: str
+    market: quotemill.Reader, warehouse: Warehouse
 ) -> None:
-    with psycopg.connect(price_market, autocommit=True) as conn:
+    with psycopg.connect(warehouse.url, autocommit=True) as conn:
         land(conn, "kline_daily", [bar(OTHER, day, "7") for day in DAYS[:6]])
     both = market.klines([CODE, OTHER], adjust="none", count=2)
     assert get_column(both, "code") == [CODE, CODE, OTHER, OTHER]
@@ -130,17 +133,17 @@ def test_words_of_other_libraries_mean_the_same(market: quotemill.Reader) -> Non
 
 
 def test_what_holds_for_a_time_is_read_as_of_a_day(
-    market: quotemill.Reader, price_market: str
+    market: quotemill.Reader, warehouse: Warehouse
 ) -> None:
     forever = date(9999, 12, 31)
     fill(
-        price_market,
+        warehouse.url,
         "market.sectors",
         ("concept:芯片", "concept", "芯片", 1, 0, DAYS[0], forever),
         ("index:沪深300", "index", "沪深300", 1, 0, DAYS[0], forever),
     )
     fill(
-        price_market,
+        warehouse.url,
         "market.sector_members",
         ("concept:芯片", CODE, DAYS[0], DAYS[4]),
         ("concept:芯片", OTHER, DAYS[2], forever),
@@ -165,26 +168,26 @@ def test_what_holds_for_a_time_is_read_as_of_a_day(
         with pytest.raises(quotemill.Error, match=says):
             market.sector_members(sector, kind="index" if sector else "style")
     assert len(market.table("sector_members")) == 3
-    fill(price_market, "market.share_capital", (CODE, DAYS[0], DAYS[4], 5, 9))
-    fill(price_market, "market.share_capital", (CODE, DAYS[4], forever, 6, 9))
+    fill(warehouse.url, "market.share_capital", (CODE, DAYS[0], DAYS[4], 5, 9))
+    fill(warehouse.url, "market.share_capital", (CODE, DAYS[4], forever, 6, 9))
     assert get_column(market.capital(CODE, on=DAYS[3]), "float_shares") == [5]
     assert get_column(market.capital(CODE, on=DAYS[4]), "float_shares") == [6]
     assert get_column(market.capital(start=DAYS[3], end=DAYS[5]), "float_shares") == [5, 6]
-    with psycopg.connect(price_market, autocommit=True) as conn:
+    with psycopg.connect(warehouse.url, autocommit=True) as conn:
         conn.execute("drop view market.suspensions cascade")
         conn.execute(
             "create table market.suspensions (code text, last_bar_date date, trade_date date)"
         )
-    fill(price_market, "market.suspensions", (CODE, DAYS[2], DAYS[5]))
+    fill(warehouse.url, "market.suspensions", (CODE, DAYS[2], DAYS[5]))
     there = [day for day in DAYS if len(market.suspensions(on=day))]
     assert there == DAYS[3:5]
-    fill(price_market, "market.suspensions", (OTHER, DAYS[4], None))  # which goes on
+    fill(warehouse.url, "market.suspensions", (OTHER, DAYS[4], None))  # which goes on
     there = [day for day in DAYS if len(market.suspensions(OTHER, on=day))]
     assert there == DAYS[5:]
     for exchange in ("sh", "SH", "XSHG"):
         assert get_column(market.symbols(exchange=exchange), "code") == [CODE, OTHER]
     assert len(market.factors(CODE)) == 2
-    fill(price_market, "market.symbol_dim", ("sh510300", "sh", "300ETF", "fund"))
+    fill(warehouse.url, "market.symbol_dim", ("sh510300", "sh", "300ETF", "fund"))
     for kind in ("fund", "etf"):
         assert list(market.symbols(columns="code", kind=kind)) == [{"code": "sh510300"}]
 
@@ -201,12 +204,12 @@ def test_numbers_of_any_precision_are_decimals_and_doubles(market: quotemill.Rea
 
 
 def test_bars_that_lack_a_refused_event_are_warned_about(
-    market: quotemill.Reader, price_market: str
+    market: quotemill.Reader, warehouse: Warehouse
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         market.klines(CODE, adjust="qfq")
-        with psycopg.connect(price_market, autocommit=True) as conn:
+        with psycopg.connect(warehouse.url, autocommit=True) as conn:
             conn.execute(
                 "update market.adjustment_segments set has_refused_action = code = %s", (CODE,)
             )

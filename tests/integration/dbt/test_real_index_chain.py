@@ -12,7 +12,7 @@ import pytest
 from scipy.optimize import brentq
 
 from tests.conftest import shared_folder
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import (
     NEW_YORK,
@@ -24,7 +24,7 @@ from tests.integration.dbt.raw_options import (
     quote,
 )
 
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 DAY, RATE = Session(date(2011, 1, 3)), 0.003
 INDEX: Row = {"symbol": "SPX", "conid": 1, "exchange": "CBOE", "currency": "USD", "sec_type": "IND"}
 _cdf = NormalDist().cdf

@@ -8,12 +8,16 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from quotemill.warehouse.postgres import Warehouse
+from tests.integration.dbt.real_market import REAL_MARKET
 from tests.real_bars import read_untraded_days
+
+pytestmark = REAL_MARKET
 
 
 @pytest.fixture
-def real_market(real_market_dsn: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(real_market_dsn) as conn:
+def real_market(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(warehouse.url) as conn:
         yield conn
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import REBUILD, Dbt
+from tests.integration.dbt.conftest import MODELS, REBUILD, Dbt
 from tests.integration.dbt.raw import (
     action,
     bar,
     land,
-    land_real_market,
     security,
     touch,
     trading_day,
@@ -21,9 +20,10 @@ from tests.integration.dbt.raw import (
 )
 from tests.integration.dbt.raw_comparison import compare, day_of, period_bars, real_vendor_bars
 from tests.integration.dbt.raw_intraday import at, minutes
+from tests.integration.dbt.real_market import land_real_market
 
 # all is built; a test lands its rows and builds the tables
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 CODE, OTHER = "sh600000", "sz000002"
 DAYS = weekdays(date(2024, 6, 3), 10)
 # the views are there once built: afterwards these tables are all that changes

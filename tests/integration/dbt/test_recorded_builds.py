@@ -1,6 +1,7 @@
 """Builds by another orchestrator: on record, under the lock, with what to build."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,13 +28,14 @@ from quotemill.errors import (
 )
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
+from tests.dbt_parse import PROJECT, Parsed
 from tests.integration.dbt.checkout import own_checkout
-from tests.integration.dbt.conftest import PROJECT, Dbt
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.dbt.raw import bar, land, security
 from tests.integration.dbt.two_codes import CODES, DAYS, land_days
 from tests.small_disk import file_system, fill
 
-pytestmark = pytest.mark.usefixtures("models", "models_alone")
+pytestmark = [MODELS, pytest.mark.usefixtures("models_alone")]
 BARS = "raw_tdx.kline_daily"
 NEWEST = (
     "select status, command, error, models_built from ops.builds order by build_id desc limit 1"
@@ -260,6 +262,7 @@ def test_a_full_disk_and_a_server_that_dies_in_a_build_are_exit_4(
 
 
 def test_a_home_without_room_is_exit_4_and_prints_no_traceback(
+    parsed: Parsed,
     warehouse: Warehouse,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -271,6 +274,8 @@ def test_a_home_without_room_is_exit_4_and_prints_no_traceback(
         settings = settings_at(warehouse.url, home)
         monkeypatch.setattr("orchestration.run.build.dbt_target", lambda *_: home / "target")
         write_profile(warehouse, home / "target")
+        # each command would parse everything
+        shutil.copy(parsed.target / "partial_parse.msgpack", home / "target")
         (home / "logs").mkdir()
         filler = fill(home)
 

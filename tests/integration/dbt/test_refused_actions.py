@@ -10,12 +10,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import REBUILD, UPDATE, Dbt
+from tests.integration.dbt.conftest import MODELS, REBUILD, UPDATE, Dbt
 from tests.integration.dbt.raw import FETCHED, action, bar, land, security, trading_day, weekdays
 from tests.integration.dbt.raw_intraday import quote
 
 # all is built; a test lands its rows and builds the tables
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 DAYS = weekdays(date(2024, 1, 1), 60)
 PRICES = [f"kline_{name}" for name in ("daily_qfq", "daily_hfq", "weekly_qfq", "monthly_qfq")]
 

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from loaders.sandbox.world.market import SyntheticMarket
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.dbt.raw import (
     EXCHANGE,
     action,
@@ -40,7 +40,7 @@ MINUTES = [end for day in DAYS for end in session_minutes(day)]
 LABELS = cache(session_minutes)
 LENGTHS = (5, 15, 30, 60)
 # all is built over no row; a test lands its minutes and builds the tables
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 ROLLUPS = ("-s", "kline_5m", "kline_15m", "kline_30m")
 
 

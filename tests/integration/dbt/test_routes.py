@@ -5,10 +5,11 @@ from datetime import date
 import psycopg
 import pytest
 
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import land, minute, session_minutes
 from tests.integration.dbt.raw_intraday import ticks
 
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 DAY = date(2024, 6, 3)
 
 

@@ -1,7 +1,6 @@
 """Seeds are typed by dbt; a line that breaks a rule stops what reads it, and is named."""
 
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -10,11 +9,11 @@ from orchestration.run import build
 from orchestration.run.build_result import summarize
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import MODELS, Dbt
 from tests.integration.dbt.raw import add_line
 
 # all is built; a test writes lines into the tables of seeds
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 AMOUNTS = ("cash_per10_yuan", "bonus_total_per10", "rights_per10", "rights_price_yuan")
 OVERRIDE_CELLS = ("code", "ex_date", "action", "category", *AMOUNTS, "split_ratio", "reason")
 # a line that counts, and what breaks one rule in a cell of it
@@ -141,8 +140,7 @@ def test_a_build_names_the_line_that_breaks_a_rule(
     conn: psycopg.Connection,
     warehouse: Warehouse,
     tmp_path: Path,
-    manifests: dict[str, Any],
-    dbt: Dbt,
+    quick_builds: None,
 ) -> None:
     add_line(conn, "price_limits", "main,2027-01-04,101,5,5,notice")
     settings = settings_at(warehouse.url, tmp_path)

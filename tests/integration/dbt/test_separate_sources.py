@@ -13,8 +13,9 @@ from orchestration.report.gather import Report
 from orchestration.run import findings
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
-from tests.integration.dbt.conftest import Dbt
-from tests.integration.dbt.option_days import WEDNESDAY
+from tests.dbt_parse import Parsed
+from tests.integration.dbt.conftest import Dbt, build_models
+from tests.integration.dbt.option_days import WEDNESDAY, build_days
 from tests.integration.dbt.raw import bar, land, security, trading_day, weekdays
 from tests.integration.dbt.raw_futures import Harvest, evening_before, land_days, land_harvests
 from tests.integration.dbt.raw_options import slot_run
@@ -25,13 +26,12 @@ UNREAD = "check_failed"
 
 
 @pytest.fixture
-def manifest(parsed_project: tuple[Path, Any]) -> Any:
+def manifest(parsed: Parsed) -> Any:
     """The parsed project."""
-    return parsed_project[1].result
+    return parsed.manifest
 
 
-@pytest.fixture
-def three_sources(option_days: str, conn: psycopg.Connection, dbt: Dbt) -> psycopg.Connection:
+def build_sources(conn: psycopg.Connection, dbt: Dbt) -> None:
     """A warehouse with rows of all sources, judged late enough that each has findings."""
     land(conn, "security", [security("sh600000")])
     land(conn, "trading_day", [trading_day(day) for day in DAYS])
@@ -44,6 +44,14 @@ def three_sources(option_days: str, conn: psycopg.Connection, dbt: Dbt) -> psyco
     )
     tables = "config.materialized:followed"
     assert dbt("run", "-s", f"+qa_bars,{tables}", f"+main_schedule,{tables}").success
+
+
+# days of options, and of the other sources
+pytestmark = pytest.mark.warehouse(build_models, build_days, build_sources)
+
+
+@pytest.fixture
+def three_sources(conn: psycopg.Connection) -> psycopg.Connection:
     conn.execute(f"set quotemill.as_of = '{AS_OF}'".encode())
     return conn
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.console.conftest import Caller, open_console  # noqa: F401
-from tests.integration.dbt.conftest import Dbt
-from tests.integration.dbt.option_days import TUESDAY, WEDNESDAY
+from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.integration.dbt.option_days import OPTION_DAYS, TUESDAY, WEDNESDAY
 from tests.integration.dbt.raw import land, weekdays
 from tests.integration.dbt.raw_futures import (
     VARIETY,
@@ -25,6 +26,8 @@ from tests.integration.dbt.raw_futures import (
 )
 from tests.integration.dbt.raw_options import slot_run
 from tests.languages import check_languages
+
+pytestmark = OPTION_DAYS
 
 Open = Callable[..., Caller]
 DAYS = weekdays(date(2024, 6, 3), 10)
@@ -47,10 +50,7 @@ def strip_tags(text: str) -> str:
 
 @pytest.fixture
 def chains(
-    option_days: str,
-    conn: psycopg.Connection,
-    tmp_path: Path,
-    open_console: Open,
+    conn: psycopg.Connection, tmp_path: Path, open_console: Open, warehouse: Warehouse
 ) -> Caller:
     """Two symbols, of which one was captured in the first slot of Wednesday."""
     run = slot_run("AAPL", WEDNESDAY) | {"planned": 6, "captured": 5, "status": "partial"}
@@ -66,7 +66,7 @@ def chains(
         "symbol,weight,group,enabled\nAAPL,2,a,yes\nBRK B,1,b,yes\n"
     )
     settings = {
-        "QUOTEMILL_WAREHOUSE_URL": option_days,
+        "QUOTEMILL_WAREHOUSE_URL": warehouse.url,
         "QUOTEMILL_IB__HOST": "127.0.0.1",
         "QUOTEMILL_IB__PORT": "9",
         "QUOTEMILL_IB__STAGE": "3",
@@ -126,12 +126,7 @@ def test_a_plan_that_cannot_be_made_says_why(open_console: Open, prepared_dsn: s
 
 
 @pytest.fixture
-def futures(
-    models: str,
-    dbt: Dbt,
-    conn: psycopg.Connection,
-    open_console: Open,
-) -> Caller:
+def futures(dbt: Dbt, conn: psycopg.Connection, open_console: Open, warehouse: Warehouse) -> Caller:
     """Ten days of a variety with a roll; six have ticks, one of them is short."""
     land_days(conn, DAYS)
     land_schedule(conn, {day: OLD if n < 7 else NEW for n, day in enumerate(DAYS)})
@@ -158,7 +153,7 @@ def futures(
     land(conn, "raw_tq.symbol_day", ticks)
     conn.commit()
     settings = {
-        "QUOTEMILL_WAREHOUSE_URL": models,
+        "QUOTEMILL_WAREHOUSE_URL": warehouse.url,
         "QUOTEMILL_TQ__ACCOUNT": "me",
         "QUOTEMILL_TQ__PASSWORD": "secret",
         "QUOTEMILL_TQ__VARIETIES": VARIETY,
@@ -166,6 +161,7 @@ def futures(
     return open_console(settings)
 
 
+@MODELS
 def test_futures_show_varieties_days_and_rolls(futures: Caller, conn: psycopg.Connection) -> None:
     first = futures.get("/futures").text
     assert '<select name="variety" required><option value="">choose one</option>' in first
@@ -193,10 +189,12 @@ def test_futures_show_varieties_days_and_rolls(futures: Caller, conn: psycopg.Co
     assert 'id="varieties"' in unknown  # what there is stays to choose from
 
 
+@MODELS
 def test_pages_of_futures_are_in_one_language(futures: Caller) -> None:
     check_languages(futures.client)
 
 
+@MODELS
 def test_futures_show_what_is_missing_and_the_load_of_it(futures: Caller) -> None:
     plan = futures.json("/api/ingestion/plan?source=tq")
     assert plan["detail"]["days"] == {VARIETY: 5}

@@ -10,10 +10,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import NO_TESTS, Dbt
+from quotemill.warehouse.postgres import Warehouse
+from tests.integration.dbt.conftest import MODELS, NO_TESTS, Dbt
 from tests.integration.dbt.raw import bar, land, security, trading_day, weekdays
 from tests.integration.dbt.raw_intraday import at, quote
+from tests.integration.dbt.real_market import REAL_MARKET
 from tests.real_bars import read_untraded_days
+
+pytestmark = MODELS
 
 Conn = psycopg.Connection
 LIMITS = ("build", "--select", "+limit_up_pool", *NO_TESTS)
@@ -47,11 +51,12 @@ def days_with_last_close(folder: Path, code: str) -> Iterator[tuple[str, Decimal
             yield row["date"], Decimal(before["close"]), row
 
 
+@REAL_MARKET
 def test_real_stocks_closed_at_limits_that_python_computes_too(
-    real_market_dsn: str, real_tdx_data: Path
+    real_tdx_data: Path, warehouse: Warehouse
 ) -> None:
     cent, counts = Decimal("0.01"), {}
-    with psycopg.connect(real_market_dsn) as conn:
+    with psycopg.connect(warehouse.url) as conn:
         for code in ("SH600000", "SZ000002"):
             query = """
                 select
@@ -79,8 +84,9 @@ def test_real_stocks_closed_at_limits_that_python_computes_too(
     }
 
 
-def test_a_real_ex_date_and_a_real_row_of_boards(real_market_dsn: str) -> None:
-    with psycopg.connect(real_market_dsn) as conn:
+@REAL_MARKET
+def test_a_real_ex_date_and_a_real_row_of_boards(warehouse: Warehouse) -> None:
+    with psycopg.connect(warehouse.url) as conn:
         # 35.29 went ex with 1.60 yuan and 3 shares for 10: (35.29 - 0.16) / 1.3 = 27.02, more 10 %
         # 29.722; 20.15 more 10 % is 22.165
         query = """
@@ -152,7 +158,6 @@ BOUNDARIES = {
 }
 
 
-@pytest.mark.usefixtures("models")
 def test_each_rule_holds_from_its_day_on(conn: Conn, dbt: Dbt) -> None:
     listed = {day for _, day in BOUNDARIES}
     shown = {date.fromisoformat(day) for rows in BOUNDARIES.values() for day, _ in rows}
@@ -172,7 +177,6 @@ def test_each_rule_holds_from_its_day_on(conn: Conn, dbt: Dbt) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("models")
 def test_limits_follow_the_names_that_loads_saw(conn: Conn, dbt: Dbt) -> None:
     days = weekdays(date(2024, 6, 3), 7)
     land(conn, "trading_day", [trading_day(day) for day in days])
@@ -207,7 +211,6 @@ def test_limits_follow_the_names_that_loads_saw(conn: Conn, dbt: Dbt) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("models")
 def test_a_bar_before_the_listing_is_none_of_a_new_one(conn: Conn, dbt: Dbt) -> None:
     days = weekdays(date(2024, 6, 3), 8)
     land(conn, "security", [security("sh600000")])
@@ -227,7 +230,6 @@ def test_a_bar_before_the_listing_is_none_of_a_new_one(conn: Conn, dbt: Dbt) -> 
     assert limits(conn, "sh600000", columns) == expected
 
 
-@pytest.mark.usefixtures("models")
 def test_the_tables_of_an_earlier_version_become_views(conn: Conn, dbt: Dbt) -> None:
     views = ("daily_basic", "stock_limits")
     for name in views:
@@ -254,7 +256,6 @@ def test_the_tables_of_an_earlier_version_become_views(conn: Conn, dbt: Dbt) -> 
     assert conn.execute("select from ops.change_cursors where fingerprint = ''").fetchall() == []
 
 
-@pytest.mark.usefixtures("models")
 def test_a_change_of_the_stored_figures_is_one_of_both_views(conn: Conn, dbt: Dbt) -> None:
     days = weekdays(date(2024, 6, 3), 3)
     land(conn, "security", [security("sh600000")])
@@ -281,6 +282,6 @@ def test_quotes_of_days_without_a_limit_are_at_none(conn: Conn, dbt: Dbt) -> Non
         land(conn, "security", [security(code)])
         land(conn, "capital_event", [listing(code, day)])
         land(conn, "quote", [quote(code, at(days[1], "10:30"), "10", "12")])
-    assert dbt("build", "--select", "+market_stats_snapshot", *NO_TESTS).success
+    assert dbt("run", "--select", "+market_stats_snapshot,config.materialized:followed").success
     query = "select up_count, limit_up_count, basis from market.market_stats_snapshot"
     assert conn.execute(query).fetchall() == [(2, 1, "quotes")]

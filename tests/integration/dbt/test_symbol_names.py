@@ -3,13 +3,12 @@
 from datetime import date
 
 import psycopg
-import pytest
 
-from tests.integration.dbt.conftest import NO_TESTS, Dbt
+from tests.integration.dbt.conftest import MODELS, NO_TESTS, Dbt
 from tests.integration.dbt.raw import bar, land, security, touch, trading_day, weekdays
 
 # all is built; a test lands its rows and builds the tables
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 DAYS = weekdays(date(2024, 6, 3), 8)
 NAMES = ("build", "--select", "+symbol_names", *NO_TESTS)
 DATES = ("run", "--select", "int_listings__dated", "symbol_dim")

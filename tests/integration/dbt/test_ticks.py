@@ -9,12 +9,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import NO_TESTS, Dbt
+from tests.integration.dbt.conftest import MODELS, NO_TESTS, Dbt
 from tests.integration.dbt.raw import bar, land, security, touch, trading_day, weekdays
 from tests.integration.dbt.raw_intraday import at, ticks
 
 # all is built; a test lands its rows and builds the tables
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = MODELS
 TICKS = (
     "--select",
     "int_ticks__days",

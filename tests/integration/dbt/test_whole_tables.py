@@ -5,8 +5,8 @@ from datetime import date
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import UPDATE, Dbt
-from tests.integration.dbt.option_days import AAPL, TUESDAY
+from tests.integration.dbt.conftest import MODELS, UPDATE, Dbt
+from tests.integration.dbt.option_days import AAPL, OPTION_DAYS, TUESDAY
 from tests.integration.dbt.raw import action, bar, land, minute, security, trading_day, weekdays
 from tests.integration.dbt.raw_futures import (
     Harvest,
@@ -17,7 +17,10 @@ from tests.integration.dbt.raw_futures import (
 )
 from tests.integration.dbt.raw_futures import land_days as land_futures_days
 from tests.integration.dbt.raw_intraday import at, quote, ticks
+from tests.integration.dbt.real_market import REAL_MARKET
 from tests.integration.dbt.test_capital import membership
+
+pytestmark = MODELS
 
 CODE, INDEX = "sh600000", "sh000001"
 DAYS = weekdays(date(2024, 6, 3), 6)
@@ -34,9 +37,7 @@ def failed_tests(dbt: Dbt, folder: str) -> list[str]:
 
 
 @pytest.mark.long
-def test_rows_of_a_code_or_day_that_no_list_has_fail(
-    models: str, conn: psycopg.Connection, dbt: Dbt
-) -> None:
+def test_rows_of_a_code_or_day_that_no_list_has_fail(conn: psycopg.Connection, dbt: Dbt) -> None:
     land(conn, "security", [security(CODE), security(INDEX, "index")])
     land(conn, "trading_day", [trading_day(day) for day in DAYS])
     land(conn, "kline_daily", [bar(CODE, day, "10") for day in DAYS])
@@ -101,9 +102,8 @@ def test_rows_of_a_code_or_day_that_no_list_has_fail(
     )
 
 
-def test_option_rows_without_a_contract_or_session_fail(
-    option_days: str, conn: psycopg.Connection, dbt: Dbt
-) -> None:
+@OPTION_DAYS
+def test_option_rows_without_a_contract_or_session_fail(conn: psycopg.Connection, dbt: Dbt) -> None:
     gone = AAPL[0].row["conid"]
     # it had another multiplier before that day
     columns = (
@@ -141,7 +141,7 @@ def test_option_rows_without_a_contract_or_session_fail(
 
 @pytest.mark.long
 def test_futures_rows_without_a_contract_or_a_value_fail(
-    models: str, conn: psycopg.Connection, dbt: Dbt
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     name, variety = "SHFE.cu2407", "SHFE.cu"
     land_futures_days(conn, DAYS)
@@ -173,5 +173,6 @@ def test_futures_rows_without_a_contract_or_a_value_fail(
     ]
 
 
-def test_the_tables_of_the_real_market_are_whole(real_market_dsn: str, dbt: Dbt) -> None:
+@REAL_MARKET
+def test_the_tables_of_the_real_market_are_whole(dbt: Dbt) -> None:
     assert failed_tests(dbt, "market") == []

@@ -3,17 +3,45 @@
 from datetime import date
 
 import psycopg
+import pytest
 
-from tests.integration.dbt.raw import bar, land, trading_day, weekdays
+from tests.integration.dbt.conftest import NO_TESTS, Dbt
+from tests.integration.dbt.raw import bar, land, security, trading_day, weekdays
 
 DAYS = weekdays(date(2023, 12, 18), 40)
 CODES = ("sh600000", "sz000002")
 TABLES_OF_BARS = [f"kline_{length}_qfq" for length in ("daily", "weekly", "monthly")]
 
+# from the day bars to those of weeks and months, and the findings about them
+BARS = (
+    "--select",
+    "+kline_weekly_qfq",
+    "+kline_monthly_qfq",
+    "+int_bars__findings",
+    "corporate_actions",
+    "+symbol_dim",
+    "+changes",
+    # a seed that no bar needs, but `dbt run` of all that follows
+    "us_corporate_actions",
+    *NO_TESTS,
+)
+# the tables among them, where the views stand already
+BARS_AGAIN = ("run", "--select", *(f"{part},config.materialized:followed" for part in BARS[1:6]))
+
 
 def land_days(conn: psycopg.Connection, days: list[date], close: str = "10") -> None:
     land(conn, "trading_day", [trading_day(day) for day in days])
     land(conn, "kline_daily", [bar(code, day, close) for code in CODES for day in days])
+
+
+def build_bars(conn: psycopg.Connection, dbt: Dbt) -> None:
+    """Thirty days of both codes."""
+    land(conn, "security", [security(code) for code in CODES])
+    land_days(conn, DAYS[:30])
+    assert dbt("build", *BARS).success
+
+
+TWO_CODES = pytest.mark.warehouse.with_args(build_bars)
 
 
 def closes(

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from loaders.settings import Settings
@@ -17,8 +16,3 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def folder(settings: Settings) -> Path:
     return settings.home / "archive"
-
-
-@pytest.fixture
-def days(option_days: str, conn: psycopg.Connection) -> psycopg.Connection:
-    return conn

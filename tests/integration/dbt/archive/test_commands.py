@@ -10,7 +10,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from quotemill.warehouse.postgres import Warehouse
+from tests.conftest import DBT_DATABASE
 from tests.e2e.commands import Place
+from tests.integration.dbt.option_days import OPTION_DAYS
+
+pytestmark = [OPTION_DAYS, pytest.mark.usefixtures("quick_builds")]
 
 AFTER, LATER = "--as-of=2026-11-30T15:00", "--as-of=2027-01-24T15:00"
 Quotemill = Callable[..., subprocess.CompletedProcess[str]]
@@ -24,8 +29,8 @@ class Person(io.StringIO):
 
 
 @pytest.fixture
-def place(option_days: str, tmp_path: Path) -> Place:
-    return Place(tmp_path, tmp_path / "home", {"QUOTEMILL_WAREHOUSE_URL": option_days})
+def place(tmp_path: Path, warehouse: Warehouse) -> Place:
+    return Place(tmp_path, tmp_path / "home", {"QUOTEMILL_WAREHOUSE_URL": warehouse.url})
 
 
 @pytest.fixture
@@ -136,8 +141,10 @@ def test_bad_input_is_reported(
     assert (done.returncode, says in done.stderr) == (code, True), done.stderr
 
 
-def test_an_empty_warehouse_is_reported(new_database: Callable[[], str], tmp_path: Path) -> None:
-    place = Place(tmp_path, tmp_path / "home", {"QUOTEMILL_WAREHOUSE_URL": new_database()})
+def test_an_empty_warehouse_is_reported(new_database: Callable[[str], str], tmp_path: Path) -> None:
+    place = Place(
+        tmp_path, tmp_path / "home", {"QUOTEMILL_WAREHOUSE_URL": new_database(DBT_DATABASE)}
+    )
     for command in (("archive",), ("retention", "--view", "intraday")):
         done = place.inside("quotemill", *command)
         assert (done.returncode, "option chains were never built" in done.stderr) == (2, True)

@@ -22,6 +22,7 @@ from tests.integration.dbt.option_days import (
     AAPL,
     AFTER,
     LATER,
+    OPTION_DAYS,
     PARTS,
     TABLES,
     TUESDAY,
@@ -34,9 +35,11 @@ from tests.integration.dbt.option_days import (
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import open_interest
 
+pytestmark = OPTION_DAYS
+
 
 def test_a_month_of_small_files_becomes_one_that_gives_back_the_same(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
     archived(settings, warehouse)
     before = rows(folder)
@@ -52,7 +55,7 @@ def test_a_month_of_small_files_becomes_one_that_gives_back_the_same(
     assert part.schema_arrow.field("bid").metadata[b"unit"] == b"USD per share"
     # too few rows for the size that is aimed at: that is recorded
     assert [c.below_target for c in result.compacted] == [1, 1, 1]
-    recorded = days.execute(
+    recorded = conn.execute(
         "select path, codec, is_below_target, row_count from ops.archive_files order by path"
     ).fetchall()
     assert recorded == [(p, "zstd", True, c) for p, c in zip(PARTS, (14, 196, 14), strict=True)]
@@ -70,7 +73,7 @@ def test_a_month_of_small_files_becomes_one_that_gives_back_the_same(
 
 
 def test_a_week_is_compacted_when_over_or_the_same_day_by_option(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+    warehouse: Warehouse, settings: Settings
 ) -> None:
     on_sunday = datetime(2026, 11, 29, 15, tzinfo=UTC)
     assert archived(settings, warehouse, on_sunday, compact=None).compacted == []
@@ -81,11 +84,11 @@ def test_a_week_is_compacted_when_over_or_the_same_day_by_option(
 
 
 def test_a_changed_day_leaves_the_large_file_until_the_next_compaction(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path, dbt: Dbt
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path, dbt: Dbt
 ) -> None:
     archived(settings, warehouse, compact=True)
     before = rows(folder)
-    land(days, "raw_ib.open_interest", [open_interest(AAPL[0], TUESDAY.day, 10)])
+    land(conn, "raw_ib.open_interest", [open_interest(AAPL[0], TUESDAY.day, 10)])
     assert dbt(*TABLES).success
     assert archived(settings, warehouse).files == 2
     changed = rows(folder)
@@ -104,7 +107,7 @@ def test_a_changed_day_leaves_the_large_file_until_the_next_compaction(
 
 
 def test_days_stay_where_a_restore_overtakes_the_check_of_their_file(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path, dbt: Dbt
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path, dbt: Dbt
 ) -> None:
     """The file is read once for both days, and the ledger may be another since."""
     archived(settings, warehouse, compact=True)
@@ -112,25 +115,25 @@ def test_days_stay_where_a_restore_overtakes_the_check_of_their_file(
 
     class Overtaken(Silent):
         def advance(self, what: str, count: int) -> None:
-            days.rollback()
-            days.execute(
+            conn.rollback()
+            conn.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity "
                 "where application_name = 'quotemill archive lock'"
             )
-            days.rollback()
+            conn.rollback()
             restore(warehouse, settings.home / "dump", clean=True)
             super().advance(what, count)
 
     late = LATER + timedelta(days=1)  # both days are old
     with pytest.raises(RestoredMeanwhile):
         retain(settings, warehouse, Overtaken(), late, dry_run=False)
-    assert days.execute("select count(*) from raw_ib.chain_snapshot").fetchone() == (196,)
+    assert conn.execute("select count(*) from raw_ib.chain_snapshot").fetchone() == (196,)
     assert dbt(*TABLES).success
     assert len(retained(settings, warehouse, late).dropped) == 2
 
 
 def test_files_have_the_size_of_the_setting_and_full_ones_stay(
-    days: psycopg.Connection,
+    conn: psycopg.Connection,
     warehouse: Warehouse,
     settings: Settings,
     folder: Path,
@@ -149,7 +152,7 @@ def test_files_have_the_size_of_the_setting_and_full_ones_stay(
     [compacted] = result.compacted
     assert compacted.files_after > 1
     assert rows(folder) == before
-    small = days.execute(
+    small = conn.execute(
         "select is_below_target from ops.archive_files where codec = 'zstd' order by path"
     ).fetchall()
     assert small[0] == (False,)

@@ -14,6 +14,7 @@ from tests.integration.dbt.option_days import (
     AAPL,
     AFTER,
     MONDAY,
+    OPTION_DAYS,
     TUESDAY,
     WEDNESDAY,
     archived,
@@ -21,6 +22,8 @@ from tests.integration.dbt.option_days import (
 )
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import slots
+
+pytestmark = OPTION_DAYS
 
 
 class Usage(NamedTuple):
@@ -33,11 +36,7 @@ GIB = 2**30
 
 
 def test_archive_and_retention_are_checked_once_days_are_archived(
-    option_days: str,
-    conn: psycopg.Connection,
-    warehouse: Warehouse,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    conn: psycopg.Connection, warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     roomy = Usage(1000 * GIB, 0, 1000 * GIB)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: roomy)
@@ -77,7 +76,7 @@ def test_archive_and_retention_are_checked_once_days_are_archived(
 
 
 def test_delayed_rows_without_their_flag_fail_requested_or_not(
-    option_days: str, conn: psycopg.Connection, warehouse: Warehouse
+    conn: psycopg.Connection, warehouse: Warehouse
 ) -> None:
     def unflagged() -> tuple[str, int]:
         result = selfcheck.run(warehouse, TUESDAY.day, AFTER)

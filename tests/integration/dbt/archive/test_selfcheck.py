@@ -10,7 +10,9 @@ from loaders.check import Check
 from loaders.settings import Settings
 from orchestration.checks import selfcheck
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.option_days import AFTER, TUESDAY, archived, settings_in
+from tests.integration.dbt.option_days import AFTER, OPTION_DAYS, TUESDAY, archived, settings_in
+
+pytestmark = OPTION_DAYS
 
 UNIVERSE = """symbol,weight,group,enabled
 AAPL,2,tech,true
@@ -26,7 +28,7 @@ def find_checks(warehouse: Warehouse, settings: Settings, name: str) -> dict[str
 
 
 def test_groups_are_judged_by_their_slowest_symbol_and_all_their_rows(
-    days: psycopg.Connection, warehouse: Warehouse, tmp_path: Path
+    conn: psycopg.Connection, warehouse: Warehouse, tmp_path: Path
 ) -> None:
     universe = tmp_path / "universe.csv"
     universe.write_text(UNIVERSE)
@@ -42,7 +44,7 @@ def test_groups_are_judged_by_their_slowest_symbol_and_all_their_rows(
 
 
 def test_open_interest_gained_is_what_missing_oi_lost(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings
 ) -> None:
     def judged() -> tuple[str, Any, Any, Any]:
         check = find_checks(warehouse, settings, "open_interest")["AAPL"]
@@ -50,7 +52,6 @@ def test_open_interest_gained_is_what_missing_oi_lost(
         return (check.verdict, *(check.figures[name] for name in names))
 
     assert judged() == ("ok", 6, 6, 6)
-    conn = days
     # a figure that came, and which the last build has not put on its row
     conn.execute(
         "update options.chain_daily_clean set open_interest = null, "
@@ -68,7 +69,7 @@ def test_open_interest_gained_is_what_missing_oi_lost(
 
 
 def test_an_exception_in_the_log_of_the_day_in_new_york_fails(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings
 ) -> None:
     def write(at: str, **fields: object) -> tuple[str, int]:
         line = {"at": at, "level": "critical", "event": "internal error", "traceback": "File x"}
@@ -87,13 +88,13 @@ def test_an_exception_in_the_log_of_the_day_in_new_york_fails(
 
 
 def test_files_of_the_last_compaction_have_128_to_256_megabytes(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings
 ) -> None:
     archived(settings, warehouse)
     assert find_checks(warehouse, settings, "files") == {}  # nothing was compacted
 
     def judged(megabytes: int, *, rest: bool = False, days_ago: int = 0) -> tuple[str, int]:
-        days.execute(
+        conn.execute(
             "insert into ops.archive_files values ('options', %s, 'chain_intraday', 'zstd', 1, '', "
             "%s, %s, now() - make_interval(days => %s))",
             (f"file {megabytes}", megabytes * 10**6, rest, days_ago),
@@ -105,5 +106,5 @@ def test_files_of_the_last_compaction_have_128_to_256_megabytes(
     assert judged(20, rest=True) == ("ok", 2)  # what is left of a month
     assert judged(300, days_ago=7) == ("ok", 2)  # an earlier compaction
     assert judged(127) == ("fail", 3)
-    days.execute("delete from ops.archive_files where size_bytes = 127000000")
+    conn.execute("delete from ops.archive_files where size_bytes = 127000000")
     assert judged(257) == ("fail", 3)

@@ -13,9 +13,11 @@ from orchestration.report import coverage
 from orchestration.report.grid import MOST_COLUMNS, MOST_LINES, WORST, Grid
 from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt import raw
-from tests.integration.dbt.conftest import Dbt
-from tests.integration.dbt.option_days import AAPL, FRIDAY, MONDAY, TUESDAY
+from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.integration.dbt.option_days import AAPL, FRIDAY, MONDAY, OPTION_DAYS, TUESDAY
 from tests.integration.dbt.raw_options import NEW_YORK, land_day
+
+pytestmark = MODELS
 
 DAYS = raw.weekdays(date(2024, 1, 2), 30)
 EVENING = datetime(2024, 2, 12, 12, tzinfo=UTC)
@@ -61,7 +63,7 @@ SHARES = (
 
 
 def test_gaps_are_missing_but_not_suspensions_or_days_before_a_listing(
-    models: str, dbt: Dbt, conn: psycopg.Connection, read_grids: ReadGrids
+    dbt: Dbt, conn: psycopg.Connection, read_grids: ReadGrids
 ) -> None:
     days_of = {
         "sh600000": DAYS,
@@ -99,7 +101,7 @@ def test_gaps_are_missing_but_not_suspensions_or_days_before_a_listing(
 
 
 def test_a_day_without_any_row_is_missing_for_all_codes(
-    models: str, dbt: Dbt, conn: psycopg.Connection, read_grids: ReadGrids
+    dbt: Dbt, conn: psycopg.Connection, read_grids: ReadGrids
 ) -> None:
     land_bars(conn, {"sh600000": DAYS[:-1], "sz000001": DAYS[:-1]}, DAYS[:-1])
     published = [raw.trading_day(day, "exchange_calendar") for day in DAYS]
@@ -112,7 +114,7 @@ def test_a_day_without_any_row_is_missing_for_all_codes(
 
 
 def test_a_large_market_is_binned_and_counts_every_bar(
-    models: str, dbt: Dbt, conn: psycopg.Connection, read_grids: ReadGrids
+    dbt: Dbt, conn: psycopg.Connection, read_grids: ReadGrids
 ) -> None:
     days = raw.weekdays(date(2023, 1, 2), 250)
     codes = [f"sh60{n:04}" for n in range(130)]
@@ -131,7 +133,7 @@ def test_a_large_market_is_binned_and_counts_every_bar(
 
 
 def test_minutes_and_ticks_are_wanted_where_a_code_traded(
-    models: str, dbt: Dbt, conn: psycopg.Connection, read_grids: ReadGrids
+    dbt: Dbt, conn: psycopg.Connection, read_grids: ReadGrids
 ) -> None:
     days = DAYS[:4]
     land_bars(conn, {"sh600000": days, "sz000001": days}, days)
@@ -178,8 +180,9 @@ def test_minutes_and_ticks_are_wanted_where_a_code_traded(
     assert [line.cells for line in by_key["trades"].lines] == [((1, 1), (1, 0), (1, 0), (1, 1))]
 
 
+@OPTION_DAYS
 def test_contracts_by_slots_and_symbols_by_sessions(
-    option_days: str, conn: psycopg.Connection, read_grids: ReadGrids
+    conn: psycopg.Connection, read_grids: ReadGrids
 ) -> None:
     land_day(conn, FRIDAY, AAPL, 102)
     [gone] = conn.execute(
@@ -213,9 +216,8 @@ def test_contracts_by_slots_and_symbols_by_sessions(
     assert MONDAY.day not in by_day.columns
 
 
-def test_unwanted_slots_have_no_column(
-    option_days: str, conn: psycopg.Connection, read_grids: ReadGrids
-) -> None:
+@OPTION_DAYS
+def test_unwanted_slots_have_no_column(conn: psycopg.Connection, read_grids: ReadGrids) -> None:
     as_of = TUESDAY.at(20)
     grid = read_grids(
         {"chain_snapshot": TUESDAY.day}, TUESDAY.day, as_of, QUOTEMILL_IB__SLOT_RANGE="10:00-11:00"
@@ -223,7 +225,7 @@ def test_unwanted_slots_have_no_column(
     assert [column[-5:] for column in grid.columns] == ["10:00", "10:30", "11:00"]
 
 
-def test_varieties_by_days(models: str, conn: psycopg.Connection, read_grids: ReadGrids) -> None:
+def test_varieties_by_days(conn: psycopg.Connection, read_grids: ReadGrids) -> None:
     # the two views, as tables of a test: what they say is tested where they are built
     conn.execute("drop view futures.tick_coverage cascade")
     conn.execute(
@@ -251,7 +253,7 @@ def test_varieties_by_days(models: str, conn: psycopg.Connection, read_grids: Re
     ]
 
 
-def test_an_empty_warehouse_has_no_grid(models: str, read_grids: ReadGrids) -> None:
+def test_an_empty_warehouse_has_no_grid(read_grids: ReadGrids) -> None:
     assert read_grids({}) == {}
     everything = ("kline_daily", "minute_1m", "tick_trade", "ticks", "chain_snapshot")
     assert read_grids(dict.fromkeys(everything, DAYS[-1])) == {}

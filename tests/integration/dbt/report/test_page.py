@@ -1,6 +1,6 @@
 """The page in a real browser: no errors, no requests, and the figures of the tables."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -19,7 +19,8 @@ from tests import browser
 from tests.bench import put_build, settings_at
 from tests.browser import Browser, Page
 from tests.integration.dbt import raw
-from tests.integration.dbt.option_days import AAPL, FRIDAY, TABLES, TUESDAY
+from tests.integration.dbt.conftest import Dbt, build_models
+from tests.integration.dbt.option_days import AAPL, FRIDAY, TABLES, TUESDAY, build_days
 from tests.integration.dbt.raw_options import chain, land_day
 from tests.integration.dbt.report.test_coverage import SHARES, land_bars
 
@@ -39,8 +40,7 @@ def settings(tmp_path: Path, warehouse: Warehouse) -> Settings:
     return settings_at(warehouse.url, tmp_path)
 
 
-@pytest.fixture
-def used(option_days: str, dbt: Callable[..., Any], conn: psycopg.Connection) -> psycopg.Connection:
+def build_used(conn: psycopg.Connection, dbt: Dbt) -> None:
     """A warehouse of shares and option chains with loads, builds and findings on record."""
     january = chain("AAPL", 300, [date(2027, 1, 15)], [95, 100, 105])
     land_day(conn, FRIDAY, [*AAPL, *january], 102)
@@ -123,11 +123,13 @@ def used(option_days: str, dbt: Callable[..., Any], conn: psycopg.Connection) ->
     conn.execute(
         "insert into ops.schedules (name, source, kind) values ('tdx_daily', 'tdx', 'run')"
     )
-    return conn
+
+
+pytestmark = pytest.mark.warehouse(build_models, build_days, build_used)
 
 
 @pytest.fixture
-def report(used: psycopg.Connection, settings: Settings, warehouse: Warehouse) -> Report:
+def report(settings: Settings, warehouse: Warehouse) -> Report:
     return gather.gather(settings, warehouse, TUESDAY.day, AS_OF)
 
 
@@ -178,9 +180,7 @@ def test_what_to_do_is_never_nothing_beside_an_alert(report: Report) -> None:
     assert "load of tdx failed" in what_to_do(report.runs.alerts)
 
 
-def test_the_window_ends_at_the_newest_data(
-    used: psycopg.Connection, settings: Settings, warehouse: Warehouse
-) -> None:
+def test_the_window_ends_at_the_newest_data(settings: Settings, warehouse: Warehouse) -> None:
     years_later = AS_OF + timedelta(days=3650)
     late = gather.gather(settings, warehouse, None, years_later)
     newest = max(row["last_date"] for row in late.status.freshness if row["last_date"])
@@ -189,10 +189,10 @@ def test_the_window_ends_at_the_newest_data(
     assert all(grid.there for grid in late.grids)
 
 
-def test_the_numbers_of_the_page_equal_the_tables(opened: Page, used: psycopg.Connection) -> None:
-    used.execute("select set_config('quotemill.as_of', %s, false)", (AS_OF.isoformat(),))
+def test_the_numbers_of_the_page_equal_the_tables(opened: Page, conn: psycopg.Connection) -> None:
+    conn.execute("select set_config('quotemill.as_of', %s, false)", (AS_OF.isoformat(),))
 
-    fresh = used.execute(
+    fresh = conn.execute(
         "select source, dataset, case when is_stale then 'stale' else 'fresh' end, "
         "coalesce(last_date::text, '–'), "
         "expected_date::text, coalesce(lag_trading_days::text, '–') from qa.freshness order by "
@@ -201,14 +201,14 @@ def test_the_numbers_of_the_page_equal_the_tables(opened: Page, used: psycopg.Co
     assert opened.table("freshness-table") == [list(row) for row in fresh]
     assert fresh
 
-    findings = used.execute(
+    findings = conn.execute(
         "select check_name, severity, to_char(count(*), 'FM999,999') from qa.findings group by 1, 2"
     ).fetchall()
     shown = {tuple(row[:3]) for row in opened.table("findings-table")}
     assert shown == set(findings)
     assert {severity for _, severity, _ in shown} == {"error", "warning"}
 
-    loads = used.execute(
+    loads = conn.execute(
         "select job_id::text, source, status from ops.ingestion_jobs order by 1 desc"
     )
     # the lock of one that runs is held; of these none is
@@ -231,25 +231,25 @@ def test_the_numbers_of_the_page_equal_the_tables(opened: Page, used: psycopg.Co
     [job] = opened.table("jobs-table")
     assert job[:5] == ["tdx_daily", "by hand", "2026-11-28 06:00:00 Shanghai", job[3], "5"]
 
-    [(bars,)] = used.execute("select count(*) from market.kline_daily")
+    [(bars,)] = conn.execute("select count(*) from market.kline_daily")
     lines = opened.table("day-bars-lines")
     assert sum(int(row[2]) for row in lines) == bars
     assert opened.table("day-bars-worst") == [["sz000001", "1", "75.0 %", f"{DAYS[-1]}"]]
-    [(quotes,)] = used.execute(
+    [(quotes,)] = conn.execute(
         "select count(*) from options.chain_intraday where not snapshot_error "
         "and coalesce(bid, ask, last) is not null"
     )
     assert sum(int(row[2].replace(",", "")) for row in opened.table("contracts-lines")) == quotes
     assert quotes
 
-    [(largest,)] = used.execute(
+    [(largest,)] = conn.execute(
         "select n.nspname || '.' || c.relname from pg_class as c join pg_namespace as n on "
         "n.oid = c.relnamespace where c.relkind = 'r' and n.nspname in (select schema_name from "
         "ops.owned_schema) order by pg_total_relation_size(c.oid) desc, 1 limit 1"
     )
     sizes = opened.table("space-table")
     assert sizes[0][0] == largest
-    [(size,)] = used.execute("select pg_total_relation_size('raw_ib.chain_snapshot')")
+    [(size,)] = conn.execute("select pg_total_relation_size('raw_ib.chain_snapshot')")
     grown = {row[0]: row[2] for row in sizes}
     assert grown.pop("raw_ib.chain_snapshot") == f"+{(size - 8192) / 1024:,.1f} kiB"
     assert set(grown.values()) == {"–"}

@@ -11,9 +11,10 @@ from loaders.sources import landed_tables
 from orchestration.timescale.upgrade import convert, declared
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
+from tests.dbt_parse import PROJECT, Parsed
 from tests.integration.dbt.checkout import build_from, own_checkout
-from tests.integration.dbt.conftest import NO_TESTS, PROJECT, Dbt
-from tests.integration.dbt.hypertables import MINUTES, ONE, table_settings
+from tests.integration.dbt.conftest import NO_TESTS, Dbt
+from tests.integration.dbt.editions.hypertables import MINUTES, ONE, table_settings
 from tests.integration.dbt.raw import land, minute, security
 from tests.integration.dbt.two_codes import CODES, DAYS, closes, land_days, oids
 
@@ -30,11 +31,11 @@ def jobs(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
     ).fetchall()
 
 
-def test_every_landed_table_of_many_rows_has_settings(parsed_project: tuple[Path, Any]) -> None:
+def test_every_landed_table_of_many_rows_has_settings(parsed: Parsed) -> None:
     made = {table.qualified: table for table in landed_tables() if table.time}
     wanted = {
         f"{source.schema}.{source.identifier}": source.config.meta["hypertable"]
-        for source in parsed_project[1].result.sources.values()
+        for source in parsed.manifest.sources.values()
         if "hypertable" in source.config.meta
     }
 
@@ -75,7 +76,7 @@ def test_a_span_of_chunks_and_a_retention_policy_set_by_hand_stay(
     edition: str,
     conn: psycopg.Connection,
     dbt: Dbt,
-    parsed_project: tuple[Path, Any],
+    parsed: Parsed,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     from dbt.cli.main import dbtRunner
@@ -89,7 +90,7 @@ def test_a_span_of_chunks_and_a_retention_policy_set_by_hand_stay(
         ours["policies"].append(("policy_retention", "10 years"))
 
     as_our_builds = ["--quiet", *ONE, "--project-dir", str(PROJECT)]
-    assert dbtRunner(parsed_project[1].result).invoke(as_our_builds).success
+    assert dbtRunner(parsed.manifest).invoke(as_our_builds).success
     log = capsys.readouterr().out
 
     assert table_settings(conn, edition) == ours | {"chunk": "3 days"}

@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -15,9 +14,10 @@ from orchestration.archive.old_days import (
     list_retained_tables,
 )
 from quotemill.warehouse.postgres import Warehouse
+from tests.dbt_parse import Parsed
 from tests.integration.dbt.checkout import build_from, own_checkout
 from tests.integration.dbt.conftest import Dbt
-from tests.integration.dbt.hypertables import MINUTES, ONE, make_plain
+from tests.integration.dbt.editions.hypertables import MINUTES, ONE, make_plain
 from tests.integration.dbt.raw import land, minute, touch
 from tests.integration.dbt.two_codes import CODES
 
@@ -41,17 +41,17 @@ def retained(
     dbt: Dbt,
     warehouse: Warehouse,
     retaining_project: Path,
-    manifests: dict[str, Any],
+    parsed: Parsed,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Minutes are dropped after a year. Parsed once for each name of a database."""
     target = retaining_project.parent / f"target_{warehouse.params()['dbname']}"
     build_from(monkeypatch, retaining_project, target)
-    if str(target) not in manifests:
+    if str(target) not in parsed.manifests:
         from dbt.cli.main import dbtRunner
 
-        parsed = dbtRunner().invoke(["--quiet", "parse", "--project-dir", str(retaining_project)])
-        manifests[str(target)] = parsed.result
+        done = dbtRunner().invoke(["--quiet", "parse", "--project-dir", str(retaining_project)])
+        parsed.manifests[str(target)] = done.result
 
 
 NEW = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0)
@@ -147,11 +147,11 @@ def test_old_days_wait_for_another_market_in_the_database_too(
 
 
 def test_retention_finds_what_the_yaml_retains_and_who_reads_it(
-    retaining_project: Path, retained: None, manifests: dict[str, Any], warehouse: Warehouse
+    retaining_project: Path, retained: None, parsed: Parsed, warehouse: Warehouse
 ) -> None:
     target = retaining_project.parent / f"target_{warehouse.params()['dbname']}"
 
-    [minutes] = list_retained_tables(manifests[str(target)])
+    [minutes] = list_retained_tables(parsed.manifests[str(target)])
 
     assert minutes == RETAINED
 

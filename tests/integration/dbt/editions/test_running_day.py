@@ -6,7 +6,8 @@ import psycopg
 import pytest
 
 from tests.databases import EDITIONS
-from tests.integration.dbt.aggregates import (
+from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.editions.aggregates import (
     BARS,
     BUILD,
     DAYS,
@@ -14,8 +15,7 @@ from tests.integration.dbt.aggregates import (
     one_day,
     policies,
 )
-from tests.integration.dbt.conftest import Dbt
-from tests.integration.dbt.hypertables import make_hypertable
+from tests.integration.dbt.editions.hypertables import make_hypertable
 from tests.integration.dbt.raw import bar, land, minute, session_minutes
 from tests.integration.dbt.test_rollups import Stored, assert_built, built, expected
 

@@ -16,7 +16,8 @@ from psycopg.errors import QueryCanceled
 from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import ROOT
 from tests.databases import EDITIONS
-from tests.integration.dbt.aggregates import (
+from tests.integration.dbt.conftest import Dbt, wait_for_others
+from tests.integration.dbt.editions.aggregates import (
     BARS,
     BUILD,
     DAYS,
@@ -26,8 +27,7 @@ from tests.integration.dbt.aggregates import (
     one_day,
     policies,
 )
-from tests.integration.dbt.conftest import Dbt, wait_for_others
-from tests.integration.dbt.hypertables import make_hypertable, make_plain
+from tests.integration.dbt.editions.hypertables import make_hypertable, make_plain
 from tests.integration.dbt.raw import EXCHANGE, land, minute, session_minutes
 from tests.integration.dbt.test_rollups import Stored, assert_built
 from tests.integration.dbt.two_codes import oids
