@@ -45,9 +45,11 @@ def warehouse(settings: Settings) -> Warehouse:
 
 
 def find_problems(
-    settings: Settings, warehouse: Warehouse, now: datetime = NOW
+    settings: Settings, warehouse: Warehouse, now: datetime | None = None
 ) -> dict[str, Check]:
-    checks = gather.gather(Place(settings, warehouse, now), (*SERVER, *gather.RECORDS, "files"))
+    checks = gather.gather(
+        Place(settings, warehouse, now or datetime.now(UTC)), (*SERVER, *gather.RECORDS, "files")
+    )
     # without the problem of every warehouse here: nothing was loaded
     return {
         c.name: c for c in checks if c.verdict != "ok" and c.sentence != "nothing was loaded yet"

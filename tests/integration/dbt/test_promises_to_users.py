@@ -9,10 +9,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.dbt_parse import PROJECT
 from tests.integration.dbt.checkout import build_from, own_checkout
-from tests.integration.dbt.conftest import PROJECT, Dbt, wait_for_others
+from tests.integration.dbt.conftest import MODELS, Dbt, wait_for_others
 from tests.integration.dbt.raw import land, minute, session_minutes
-from tests.integration.dbt.two_codes import CODES, DAYS, land_days, oids
+from tests.integration.dbt.two_codes import CODES, DAYS, TWO_CODES, land_days, oids
+
+pytestmark = TWO_CODES
 
 ROOT = PROJECT.parent
 FOLLOWED = "{{ config(materialized='followed'KEY) }} select code, max(trade_date) as trade_date "
@@ -20,7 +23,7 @@ FOLLOWED += "from {{ ref('kline_daily') }} group by code"
 
 
 @pytest.fixture
-def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: Dbt) -> Path:
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dbt: Dbt) -> Path:
     """The folder for models of a user in a checkout of its own."""
     project = own_checkout(tmp_path / "checkout")
     build_from(monkeypatch, project, tmp_path / "target")
@@ -59,27 +62,27 @@ def rows_scanned(conn: psycopg.Connection) -> int:
 
 
 def test_a_followed_model_with_only_a_key_keeps_its_table(
-    conn: psycopg.Connection, built: Dbt, mine: Path
+    conn: psycopg.Connection, dbt: Dbt, mine: Path
 ) -> None:
     (mine / "newest.sql").write_text(FOLLOWED.replace("KEY", ", unique_key='code'"), "utf-8")
-    assert built("run", "-s", "newest").success
+    assert dbt("run", "-s", "newest").success
     stored = oids(conn, "market.newest")
     land_days(conn, DAYS[30:31])
-    again = built("run", "-s", "newest")
+    again = dbt("run", "-s", "newest")
 
     assert again.success, again.error
     assert oids(conn, "market.newest") == stored
     assert again.written["newest"] == len(CODES)
 
 
-def test_a_followed_model_without_a_key_says_what_to_write(built: Dbt, mine: Path) -> None:
+def test_a_followed_model_without_a_key_says_what_to_write(dbt: Dbt, mine: Path) -> None:
     (mine / "newest.sql").write_text(FOLLOWED.replace("KEY", ""), "utf-8")
 
-    assert built("run", "-s", "newest").refuses("newest", "unique_key=['code', 'trade_date']")
+    assert dbt("run", "-s", "newest").refuses("newest", "unique_key=['code', 'trade_date']")
 
 
 def test_a_view_has_the_precision_of_its_contract(
-    conn: psycopg.Connection, built: Dbt, mine: Path
+    conn: psycopg.Connection, dbt: Dbt, mine: Path
 ) -> None:
     (mine / "thirds.sql").write_text(
         "{{ config(materialized='replaced_view', contract={'enforced': true}) }} "
@@ -88,7 +91,7 @@ def test_a_view_has_the_precision_of_its_contract(
     )
     columns = "[{name: code, data_type: text}, {name: third, data_type: 'numeric(18, 3)'}]"
     (mine / "_mine.yml").write_text(f"models: [{{name: thirds, columns: {columns}}}]", "utf-8")
-    outcome = built("run", "-s", "thirds")
+    outcome = dbt("run", "-s", "thirds")
 
     assert outcome.success, outcome.error
     query = "select format_type(atttypid, atttypmod) from pg_attribute where attname = 'third'"
@@ -97,14 +100,14 @@ def test_a_view_has_the_precision_of_its_contract(
 
 
 def test_a_check_that_is_not_listed_is_one_of_the_findings(
-    conn: psycopg.Connection, built: Dbt, mine: Path
+    conn: psycopg.Connection, dbt: Dbt, mine: Path
 ) -> None:
     (mine / "qa_mine.sql").write_text(
         "{{ config(schema='qa') }} select 'mine' as check_name, 'warning' as severity, code as "
         "subject, trade_date, 'a bar' as evidence from {{ ref('kline_daily') }} limit 1",
         "utf-8",
     )
-    outcome = built("run", "-s", "qa_mine", "findings")
+    outcome = dbt("run", "-s", "qa_mine", "findings")
 
     assert outcome.success, outcome.error
     rows = conn.execute("select check_name, model from qa.findings where model = 'qa_mine'")
@@ -112,7 +115,7 @@ def test_a_check_that_is_not_listed_is_one_of_the_findings(
 
 
 def test_a_test_that_a_selection_leaves_out_is_named(
-    built: Dbt, mine: Path, printed: list[str]
+    dbt: Dbt, mine: Path, printed: list[str]
 ) -> None:
     (mine / "held.sql").write_text("select 'sh999998' as code", "utf-8")
     (mine / "_mine.yml").write_text(
@@ -121,32 +124,32 @@ def test_a_test_that_a_selection_leaves_out_is_named(
         "utf-8",
     )
     name = "relationships_held_code__code__ref_symbol_dim_"
-    outcome = built("build", "-s", "held")
+    outcome = dbt("build", "-s", "held")
 
     assert outcome.success, outcome.error
     assert outcome.statuses.get(name) is None
     assert [line for line in printed if line.startswith(f"left out: {name}, as symbol_dim is ")]
     printed.clear()
-    eager = built("build", "-s", "held", "--indirect-selection", "eager")
+    eager = dbt("build", "-s", "held", "--indirect-selection", "eager")
     assert eager.statuses[name] == "fail"
     assert not [line for line in printed if line.startswith("left out")]
 
 
 def test_the_example_of_a_followed_model_is_built(
-    conn: psycopg.Connection, built: Dbt, mine: Path
+    conn: psycopg.Connection, dbt: Dbt, mine: Path
 ) -> None:
     text = written_example("CONTRIBUTING.md", "materialized='followed'")
     (mine / "spans.sql").write_text(textwrap.dedent(text), "utf-8")
-    assert (first := built("run", "-s", "spans")).success, first.error
+    assert (first := dbt("run", "-s", "spans")).success, first.error
     land_days(conn, DAYS[30:31])
-    again = built("run", "-s", "spans")
+    again = dbt("run", "-s", "spans")
 
     assert again.success, again.error
     assert (first.written["spans"], again.written["spans"]) == (60, 2)
 
 
 def test_the_textbook_model_reads_only_new_days(
-    conn: psycopg.Connection, built: Dbt, mine: Path
+    conn: psycopg.Connection, dbt: Dbt, mine: Path
 ) -> None:
     def land_minutes(*days: date) -> None:
         for day in days:
@@ -161,11 +164,11 @@ def test_the_textbook_model_reads_only_new_days(
     (mine / "large_minutes.sql").write_text(minutes, "utf-8")
     land_minutes(*DAYS[:29])
     models = ("run", "-s", "large_days", "+large_minutes")
-    assert (first := built(*models)).success, first.error
+    assert (first := dbt(*models)).success, first.error
     land_minutes(DAYS[29])
     land_days(conn, DAYS[30:31])
     scanned = rows_scanned(conn)
-    again = built(*models)
+    again = dbt(*models)
 
     assert again.success, again.error
     assert first.written["large_minutes"] == 2 * 240 * 29
@@ -174,18 +177,18 @@ def test_the_textbook_model_reads_only_new_days(
     assert rows_scanned(conn) == scanned
 
 
-def test_bars_as_of_a_day_have_the_columns_of_their_tables(models: str) -> None:
+@MODELS
+def test_bars_as_of_a_day_have_the_columns_of_their_tables(conn: psycopg.Connection) -> None:
     described = "select * from market.{} limit 0"
-    with psycopg.connect(models) as conn:
-        functions = conn.execute(
-            "select proname from pg_proc where pronamespace = 'market'::regnamespace "
-            "and proname like '%\\_as\\_of' order by 1"
-        ).fetchall()
-        for (function,) in functions:
-            table = function.removesuffix("_as_of")
-            names = [
-                [c.name for c in conn.execute(described.format(read).encode()).description or ()]
-                for read in (table, f"{function}('2024-06-03')")
-            ]
-            assert names[0] == names[1], table
+    functions = conn.execute(
+        "select proname from pg_proc where pronamespace = 'market'::regnamespace "
+        "and proname like '%\\_as\\_of' order by 1"
+    ).fetchall()
+    for (function,) in functions:
+        table = function.removesuffix("_as_of")
+        names = [
+            [c.name for c in conn.execute(described.format(read).encode()).description or ()]
+            for read in (table, f"{function}('2024-06-03')")
+        ]
+        assert names[0] == names[1], table
     assert len(functions) == 8

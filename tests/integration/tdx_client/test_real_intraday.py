@@ -49,18 +49,16 @@ def recorded(path: Path) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("day", DAYS, ids=str)
 @pytest.mark.parametrize("code", ["SH600000", "SZ000002"])
-def test_recorded_ticks_come_whole_and_page_by_page_in_their_order(
+def test_recorded_ticks_come_whole_and_in_their_order(
     ask: Callable[..., Any], real_tdx_data: Path, code: str, day: date
 ) -> None:
     rows = recorded(real_tdx_data / f"ticks_{code}.csv")
     mine = [row for row in rows if row["date"] == str(day)]
-    for fault in ((), ("error:minute-trade-all",)):
-        ticks = ask(lambda c: c.trades_of_day(code.lower(), day), *fault)
-        assert bool(ticks.fallback) == bool(fault)
-        assert ticks.volume == [int(row["volume_hands"]) for row in mine]
-        assert ticks.price == [round(float(row["price_yuan"]) * 1000) for row in mine]
-        assert ticks.stamps == [f"{day}T{row['minute']}:00" for row in mine]
-        assert ticks.side == [int(row["side"]) for row in mine]
+    ticks = ask(lambda c: c.trades_of_day(code.lower(), day))
+    assert ticks.volume == [int(row["volume_hands"]) for row in mine]
+    assert ticks.price == [round(float(row["price_yuan"]) * 1000) for row in mine]
+    assert ticks.stamps == [f"{day}T{row['minute']}:00" for row in mine]
+    assert ticks.side == [int(row["side"]) for row in mine]
 
 
 @pytest.mark.parametrize("code", ["SH600000", "SZ000002", "SH000001"])

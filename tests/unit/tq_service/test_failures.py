@@ -84,6 +84,10 @@ class Servers:
     def query_quotes(self, **_: Any) -> list[str]:
         return ["SHFE.cu2601", "SHFE.cu0001"]
 
+    def query_graphql(self, *_: Any) -> dict[str, Any]:
+        nodes = [{"instrument_id": code, "price_tick": 1.0} for code in self.query_quotes()]
+        return {"result": {"multi_symbol_info": nodes}}
+
     def query_symbol_info(self, symbols: list[str]) -> Any:
         rows = [
             {
