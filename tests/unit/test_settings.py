@@ -1,5 +1,6 @@
 """Where a setting comes from, what a mistake in one says, and that a secret stays one."""
 
+import os
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from orchestration.backup.folder import backup_root
 from quotemill import settings as readers
 from quotemill.errors import SettingsError
 from quotemill.settings import files
+from quotemill.settings import load as reading
 from quotemill.settings.allowed import find_field
 from quotemill.settings.removed import REMOVED
 from tests.bench import warehouse_url
@@ -74,6 +76,8 @@ def test_another_settings_file_can_be_named(folder: Path, tmp_path: Path) -> Non
     assert load_settings({"QUOTEMILL_CONFIG": str(other)}, cwd=folder).market_schema == "from_other"
     with pytest.raises(SettingsError, match="QUOTEMILL_CONFIG names"):
         load_settings({"QUOTEMILL_CONFIG": str(tmp_path / "absent.toml")}, cwd=folder)
+    with pytest.raises(SettingsError, match="QUOTEMILL_CONFIG names"):
+        load_settings({"QUOTEMILL_CONFIG": "x" * 5_000}, cwd=folder)  # no system has such a name
 
 
 def test_settings_are_those_of_the_nearest_folder_above(folder: Path) -> None:
@@ -128,6 +132,36 @@ def test_a_file_above_that_others_can_write_is_refused(tmp_path: Path, name: str
         load_settings({}, cwd=inner)
     assert f" {tmp_path}" in refused.value.hint
     assert load_settings({}, cwd=tmp_path).home == Path("/srv/q")
+
+
+@pytest.mark.parametrize(("owner", "is_refused"), [(0, False), (1_000, False), (1_001, True)])
+def test_a_file_above_counts_if_it_is_the_users_or_root_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: int, is_refused: bool
+) -> None:
+    (tmp_path / "quotemill.toml").write_text('home = "/srv/q"\n')
+    (tmp_path / "inner").mkdir()
+    stat = Path.stat
+
+    def owned(path: Path, **options: bool) -> os.stat_result:
+        state = stat(path, **options)
+        return os.stat_result((*state[:4], owner, *state[5:10]))
+
+    monkeypatch.setattr(Path, "stat", owned)
+    monkeypatch.setattr(os, "getuid", lambda: 1_000)
+    if is_refused:
+        with pytest.raises(SettingsError, match="another user can write it"):
+            load_settings({}, cwd=tmp_path / "inner")
+    else:
+        assert load_settings({}, cwd=tmp_path / "inner").home == Path("/srv/q")
+
+
+def test_a_file_that_looks_as_if_it_counted_is_listed(folder: Path, tmp_path: Path) -> None:
+    inner, home = folder / "inner", tmp_path / "home"
+    for place in (inner, home):
+        place.mkdir()
+        (place / "quotemill.toml").write_text("log_days = 3\n")
+    assert files.list_unread({}, inner, home) == [folder / "quotemill.toml"]
+    assert files.list_unread({}, folder, home) == []
 
 
 def test_the_users_settings_file_comes_last(
@@ -207,6 +241,22 @@ def test_relative_folders_of_variables_are_refused_where_they_are_used(
     assert load_settings(actions).tdx.corporate_actions == Path("actions.csv")
 
 
+def test_paths_of_flags_and_of_a_user_become_absolute(tmp_path: Path) -> None:
+    settings = load_settings(
+        {}, cwd=tmp_path, home="x/../y", questdb={"java": "~/java", "min_free_gb": 0}
+    )
+    assert settings.home == Path.cwd() / "y"
+    assert settings.questdb.java == Path.home() / "java"
+    with pytest.raises(SettingsError, match=r"questdb\.min_free_gb .* at least 0"):
+        load_settings({}, cwd=tmp_path, questdb={"min_free_gb": -0.1})
+
+
+def test_readers_read_no_section(tmp_path: Path) -> None:
+    (tmp_path / "quotemill.toml").write_text("log_days = 3\n[theirs]\nname = 1\n")
+    environ = {"QUOTEMILL_TDX__RETRIES": "many"}
+    assert reading.load_settings(environ, cwd=tmp_path).log_days == 3
+
+
 def test_a_refused_relative_home_is_not_written_to(tmp_path: Path) -> None:
     environ = {"QUOTEMILL_HOME": "var/demo", "QUOTEMILL_ALERTS__URLS": '["http://127.0.0.1:9"]'}
     settings = read_environment_settings(("home", "alerts.urls"), environ, tmp_path)
@@ -252,8 +302,13 @@ def test_a_mistake_names_the_field_where_it_stands_and_what_is_allowed(
 
 
 def test_a_dotenv_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    file = tmp_path / ".env"
+    file, inner = tmp_path / ".env", tmp_path / "inner"
     file.write_bytes(b"QUOTEMILL_HOME=/srv/\xff\n")
+    inner.mkdir()
+    assert load_settings({}, cwd=inner).origin("home") == "default"  # it is another project's
+    (tmp_path / "quotemill.toml").write_text("log_days = 3\n")
+    with pytest.raises(SettingsError, match=re.escape(str(file))):
+        load_settings({}, cwd=inner)
     with pytest.raises(SettingsError) as refused:
         load_settings({}, cwd=tmp_path)
     assert re.search(f"{file} .* UTF-8: ", str(refused.value))
@@ -273,6 +328,13 @@ def test_a_typo_in_the_settings_file_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"tdx\.base_urls .* base_url\?") as caught:
         load_settings({}, cwd=tmp_path)
     assert str(path) in str(caught.value)
+    path.write_text("log_day = 3\n")
+    with pytest.raises(SettingsError, match=r"log_day .* log_days\?") as caught:
+        load_settings({}, cwd=tmp_path)
+    assert "origins" not in str(caught.value)
+    path.write_text('origins = "x"\n')
+    with pytest.raises(SettingsError, match="origins is unknown"):
+        load_settings({}, cwd=tmp_path)
     path.write_text("[tdx\n")
     with pytest.raises(SettingsError, match="TOML"):
         load_settings({}, cwd=tmp_path)
@@ -319,11 +381,16 @@ def test_variables_that_users_of_the_service_have_come_after_ours(tmp_path: Path
 def test_a_socket_folder_is_a_host(tmp_path: Path) -> None:
     settings = load_settings({"DB_HOST": "/run/postgresql", "DB_USER": "me"}, cwd=tmp_path)
     assert warehouse_url(settings) == ("postgresql://me@:5432/postgres?host=%2Frun%2Fpostgresql")
+    environ = {"DB_HOST": "/run/pg", "DB_USER": "me", "DB_SSLMODE": "disable"}
+    assert warehouse_url(load_settings(environ, cwd=tmp_path)) == (
+        "postgresql://me@:5432/postgres?sslmode=disable&host=%2Frun%2Fpg"
+    )
 
 
 def test_an_empty_address_in_the_settings_file_means_the_embedded_server(tmp_path: Path) -> None:
-    (tmp_path / "quotemill.toml").write_text('warehouse_url = ""\n')
-    assert load_settings({}, cwd=tmp_path).warehouse_url is None
+    (tmp_path / "quotemill.toml").write_text('warehouse_url = ""\nquestdb_url = ""\n')
+    settings = load_settings({}, cwd=tmp_path)
+    assert (settings.warehouse_url, settings.has_own_questdb) == (None, True)
 
 
 @pytest.mark.parametrize(

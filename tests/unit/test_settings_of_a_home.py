@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from loaders.settings import load as load_module
 from loaders.settings import load_settings, read_environment_settings
-from loaders.settings.listing import is_secret, list_settings
-from loaders.settings.saving import change_dotenv, change_toml, save_settings
+from loaders.settings.listing import has_login, is_secret, list_settings, mask
+from loaders.settings.load import read_layers
+from loaders.settings.saving import change_dotenv, change_toml, find_overruling, save_settings
 from quotemill.errors import SettingsError, UsageError
 from tests.e2e.commands import Place
 
@@ -60,6 +62,15 @@ def test_channels_of_the_home_are_known_when_settings_are_wrong(home: Path) -> N
     environ = {"QUOTEMILL_HOME": str(home), "QUOTEMILL_LOG_DAYS": "many"}
     known = read_environment_settings(("home", "alerts.urls"), environ, home.parent / "cwd")
     assert [url.get_secret_value() for url in known.alerts.urls] == ["json://somewhere/x"]
+
+
+def test_a_home_that_names_another_is_the_home_all_the_same(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load_module, "find_home", lambda _: home)  # as by default
+    (home / ".env").write_text("QUOTEMILL_HOME=/elsewhere\nQUOTEMILL_LOG_DAYS=3\n")
+    known = read_environment_settings(("home", "log_days"), {}, home.parent / "cwd")
+    assert (known.home == Path("/elsewhere"), known.log_days) == (False, 3)
 
 
 def test_a_file_that_others_can_write_is_refused(home: Path) -> None:
@@ -150,7 +161,7 @@ def test_a_value_that_is_not_valid_writes_nothing(
         ("tq.password", "a\0b"),
         ("log_days", {"a": 1}),
         ("tdx.indices", [None]),
-        ("log_days", 2**80),
+        ("log_days", 2**63),
         ("alerts.repeat_after", float("nan")),
     ],
 )
@@ -175,6 +186,33 @@ def test_what_a_variable_or_the_project_sets_is_not_written(home: Path) -> None:
         with pytest.raises(SettingsError, match=f"{place}, which overrules"):
             save_settings({name: 8}, environ, project)
     assert list(home.iterdir()) == []
+
+
+def test_the_nearest_place_that_sets_a_setting_or_a_part_of_it_is_named(home: Path) -> None:
+    (home.parent / "cwd" / "quotemill.toml").write_text("[tdx]\nretries = 3\n")
+    variable = "QUOTEMILL_TDX__RETRIES"
+    environ = {"QUOTEMILL_HOME": str(home), variable: "4", "QUOTEMILL_TQ": "x"}
+    layers = read_layers(environ, home.parent / "cwd")
+    for name in ("tdx.retries", "tdx"):
+        assert find_overruling(layers, name) == f"environment {variable}"
+    assert find_overruling(layers, "tq.start") == "environment QUOTEMILL_TQ"
+    assert find_overruling(layers, "tdx.ret") is None
+
+
+def test_the_files_of_a_home_do_not_overrule_themselves(home: Path) -> None:
+    (home / "quotemill.toml").write_text(f'home = "{home}"\nlog_days = 3\n')
+    (home / ".env").write_text("QUOTEMILL_LOG_MEGABYTES=7\n")
+    save_settings({"log_days": 4, "log_megabytes": None}, {}, home)
+    settings = load_settings({}, home)
+    assert (settings.log_days, settings.log_megabytes) == (4, 500)
+
+
+def test_a_login_in_a_list_is_seen_and_masked() -> None:
+    for logins in (["json://u:hunter2@h"], ("json://u:hunter2@h",)):
+        assert has_login(logins)
+        assert isinstance(masked := mask(logins), list)
+        assert "hunter2" not in masked[0]
+    assert not has_login(["json://h"])
 
 
 def test_comments_and_other_lines_stay(home: Path) -> None:

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.archive.content import Content, content, row_hashes, runs, sum_hashes
+from orchestration.archive.content import (
+    Content,
+    content,
+    content_from_sums,
+    difference,
+    row_hashes,
+    runs,
+    sum_hashes,
+)
 from orchestration.archive.units import UNITS
 
 SCHEMA = pa.schema(
@@ -117,10 +125,20 @@ def test_contents_by_key_are_those_of_the_rows_with_that_key(pairs: list[tuple[s
     )
 
 
-def test_a_numeric_that_arrow_would_write_with_an_exponent_is_refused() -> None:
-    column = pa.table({"x": pa.array([Decimal("0.00000001")], pa.decimal128(18, 8))})
-    with pytest.raises(ValueError, match="8 decimals"):
+@pytest.mark.parametrize("decimals", [7, 8])
+def test_a_numeric_that_arrow_would_write_with_an_exponent_is_refused(decimals: int) -> None:
+    tiny = Decimal(1).scaleb(-decimals)
+    column = pa.table({"x": pa.array([tiny], pa.decimal128(18, decimals))})
+    with pytest.raises(ValueError, match=f"{decimals} decimals"):
         content(column)
+
+
+def test_the_first_key_that_differs_is_named_whichever_side_has_it() -> None:
+    one, none = Content(1, 2, 3), content_from_sums(0, None, None)
+    assert none == Content()
+    assert difference({("b", 1): one}, {("b", 1): one}) is None
+    assert difference({("b", 1): one}, {("b", 1): one, ("a", 2): one}) == "a 2"
+    assert difference({("b", 1): one, ("a", 2): one}, {}) == "a 2"
 
 
 def test_units_are_words_of_few_kinds() -> None:

@@ -1,7 +1,7 @@
 """What a landed table cannot hold is refused row by row, and the rest is cast to its schema."""
 
 import functools
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loaders.landing.rejects import withdrawn
+from loaders.landing.rejects import Rejected, shown, withdraw_settled, withdrawn
 from loaders.landing.screening import Screened, limits, screen
 from loaders.sources import landed_tables
 from loaders.tdx.tables import TICK_TRADE
@@ -64,6 +64,14 @@ def with_bad(**changes: Any) -> Screened:
         ("maker", "中" * 167, "longer than 500 bytes"),
         ("grade", "ABCD", "longer than 3 bytes"),
         ("name", 5, None),  # a number has a text
+        ("name", "b" * 500, None),
+        ("grade", "ABC", None),
+        ("day", date(1900, 1, 1), None),
+        ("day", date(2999, 12, 31), None),
+        ("day", date(1899, 12, 31), "between 1900-01-01 and 2999-12-31"),
+        ("day", date(3000, 1, 1), "between 1900-01-01 and 2999-12-31"),
+        ("size", 1000, None),
+        ("size", -1000, None),
         ("day", date(1, 1, 1), "between 1900-01-01 and 2999-12-31"),
         ("day", "soon", "must be a day"),
         ("count", 3_000_000_000, "whole number of 32 bits"),
@@ -213,3 +221,13 @@ def test_a_reject_is_withdrawn_by_its_row_or_by_any_of_its_unit() -> None:
     assert fields(refused, tick | {"ordinal": 1}, TICK_TRADE) == ["price"]
     other_day = {"ordinal": 7, "trade_date": date(2024, 6, 27)}
     assert fields(refused, tick | other_day, TICK_TRADE) == []
+
+
+def test_what_a_reading_covers_and_rejects_no_longer_is_withdrawn() -> None:
+    stored = [Rejected(key, "price", "must be a number", "x", "{}") for key in "abc"]
+    settled = withdraw_settled(stored, stored[:1], lambda reject: reject.row_key != "c")
+    assert [(reject.row_key, reject.is_withdrawn) for reject in settled] == [("b", True)]
+
+
+def test_an_instant_is_named_alike_in_every_zone() -> None:
+    assert shown(NOON.astimezone(timezone(timedelta(hours=8)))) == shown(NOON)

@@ -71,6 +71,19 @@ def test_the_newest_days_are_finished_and_lie_within_the_bounds(
 
 
 @pytest.mark.parametrize(
+    ("stored", "within"),
+    [
+        (False, DAYS[5:9]),
+        (True, DAYS[:9]),  # a day left out beside stored ones would be a gap
+    ],
+)
+def test_days_are_taken_within_both_bounds(stored: bool, within: list[date]) -> None:
+    bounded = window(since=MONDAY, until=DAYS[8])
+    assert [DAYS[i] for i in bounded.within(DAYS, stored=stored)] == within
+    assert window().within(DAYS, stored=stored) == list(range(len(DAYS)))
+
+
+@pytest.mark.parametrize(
     ("clock", "size"),
     [
         ((0, 0), 480),  # 08:00 in Shanghai: two finished days

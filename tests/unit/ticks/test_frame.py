@@ -2,14 +2,14 @@
 
 import math
 from collections import Counter
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from loaders.ticks.frame import TickError, checked, day_frame, key_of
-from quotemill.ticks.columns import TICKS
+from quotemill.ticks.columns import TICKS, window
 from tests.ticks import KEY, day_of_ticks, quoted
 
 
@@ -64,12 +64,15 @@ def test_what_is_not_a_number_is_missing() -> None:
         ("volume", 10.5, "row 3, volume: must be a whole number"),
         ("seq", 0.5, "row 3, seq: must be a whole number"),
         ("seq", -1, "row 3, seq: must lie between"),
+        ("seq", 2**31, "row 3, seq: must lie between"),
         ("volume", 10**18, "row 3, volume: must lie between"),
         ("amount", 1e300, "row 3, amount: must lie between"),
         ("last_price", math.inf, "row 3, last_price: must be a finite number"),
         ("underlying_contract", "SHFE.cu2602", "row 3, underlying_contract: must be SHFE.cu2601"),
         ("trading_day", date(2025, 11, 17), "row 3, trading_day: must be 2025-11-14"),
+        ("symbol", "KQ.m@SHFE.al", "row 3, symbol: must be KQ.m@SHFE.cu"),
         ("segment_id", 9, "row 3, segment_id: must be the same in all rows"),
+        ("schedule_hash", "9", "row 3, schedule_hash: must be the same in all rows"),
         ("datetime_ns", 5, "row 3, ts: must be datetime_ns cut to microseconds"),
         ("last_price", "dear", "row 3, last_price: must be double, is dear"),
     ],
@@ -86,6 +89,26 @@ def test_a_row_that_would_be_stored_wrong_is_named(name: str, value: object, rul
     assert rule in str(raised.value)
 
 
+def test_the_largest_numbers_are_stored() -> None:
+    day = day_of_ticks(10)
+    for name, most in (("seq", 2**31 - 1), ("volume", 9 * 10**14), ("volume", -9 * 10**14)):
+        assert checked(_with(day, name, 3, most))[name][3].as_py() == most
+
+
+def test_a_stamp_that_is_missing_or_has_lost_digits_is_refused() -> None:
+    ticks = quoted(3)
+    stamps = ticks["datetime_ns"].to_pylist()
+    rounded = pa.array([float(stamp) for stamp in stamps])
+    for column, rule in (
+        (pa.array([*stamps[:2], None]), "row 2, datetime_ns: must not be missing"),
+        (rounded, "row 0, datetime_ns: must be a whole number"),
+    ):
+        with pytest.raises(TickError, match=rule):
+            day_frame(
+                ticks.set_column(0, "datetime_ns", column), KEY, segment_id=1, schedule_hash="0"
+            )
+
+
 def test_two_rows_of_one_stamp_and_seq_are_refused() -> None:
     day = day_of_ticks(10)
     twice = pa.concat_tables([day, day.slice(4, 1)])
@@ -98,6 +121,21 @@ def test_ticks_of_another_week_are_refused() -> None:
         day_frame(
             quoted(5), KEY._replace(trading_day=date(2025, 12, 5)), segment_id=1, schedule_hash="0"
         )
+
+
+@pytest.mark.parametrize(
+    ("end", "later", "is_near"), [(0, 0, True), (0, -1, False), (1, -1, True), (1, 0, False)]
+)
+def test_ticks_lie_between_the_ends_of_their_window(end: int, later: int, is_near: bool) -> None:
+    at = window(KEY.trading_day)[end] + timedelta(microseconds=later)
+    micros = (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    ticks = quoted(1).set_column(0, "datetime_ns", pa.array([micros * 1000]))
+    if is_near:
+        [stored] = day_frame(ticks, KEY, segment_id=1, schedule_hash="0")["ts"].to_pylist()
+        assert stored == at
+    else:
+        with pytest.raises(TickError, match="row 0, ts: "):
+            day_frame(ticks, KEY, segment_id=1, schedule_hash="0")
 
 
 def test_an_empty_day_and_a_lacking_column_are_refused() -> None:

@@ -72,6 +72,12 @@ PRICES = ("open", "high", "low", "close")
 MORNING = hours("9:00-9:03", "9:20-9:22")
 
 
+@pytest.mark.parametrize("clock", ["9:20:00", "9:22:00"])
+def test_a_session_with_one_tick_at_its_end_was_held(clock: str) -> None:
+    bars = make_minutes(ticks(("9:00:30", 100, 7), (clock, 101, 9)), MORNING)
+    assert [bar[0] for bar in shown(bars)] == ["09:00", "09:01", "09:02", "09:20", "09:21"]
+
+
 def test_the_auction_is_of_the_first_minute_and_late_ticks_of_the_last() -> None:
     bars = make_minutes(
         ticks(
