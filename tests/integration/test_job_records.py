@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from loaders.engine import jobs
+from loaders.engine import failed_keys, jobs
 from loaders.engine.jobs import Task
 from loaders.engine.request import LoadRequest
 from loaders.warehouse.content import content_id
@@ -104,6 +104,29 @@ def test_a_task_settles_the_keys_that_it_has_reached(
     jobs.save_task(warehouse, content, job, running)
     assert bench.rows(started, job) == first
     assert bench.rows("select key from ops.failed_keys") == [("b",)]
+
+
+def test_a_key_that_fails_again_is_known_until_its_reason_changes(
+    bench: Toy, warehouse: Warehouse, begin: Begin
+) -> None:
+    def failing(why: str) -> Task:
+        return Task(1, "price", keys=("a",), status="failed", failures={"a": why})
+
+    def known(job: int) -> list[int]:
+        with warehouse.connect() as conn:
+            return [failure.first_job_id for failure in failed_keys.read_known(conn, job)]
+
+    first = begin(failing("lacks 3 rows"))
+    assert known(first) == []
+    assert known(begin(failing("no answer"))) == [first]
+    with warehouse.connect() as conn:
+        assert failed_keys.acknowledge(conn, "price a", "it comes later", "me") == 1
+    assert known(begin(failing("no answer"))) == [first]
+    newest = begin(failing("lacks 4 rows"))  # nobody has acknowledged that
+    assert known(newest) == []
+    jobs.save_task(warehouse, content_id(warehouse), newest, failing("lacks 5 rows"))
+    reasons = "select reason, acknowledged_at from ops.failed_keys"
+    assert bench.rows(reasons) == [("lacks 5 rows", None)]
 
 
 def test_a_load_stops_after_a_task_that_has_not_ended(

@@ -42,6 +42,7 @@ def test_a_load_lands_everything_and_the_next_one_only_new_rows(bench: Toy) -> N
     bench.write("AA", FILES["AA"] + "3,12\n")
     second = bench.load()
     assert (second.total("done"), second.total("skipped"), second.total("rows_new")) == (1, 3, 1)
+    assert second.warnings == ()  # nothing new is no reason for one
     # the keys keep their capitals, and a cursor is any text that ascends
     assert bench.rows(
         "select key, cursor, last_success_date from ops.ingestion_state order by 1"
@@ -219,6 +220,16 @@ def test_a_load_that_raises_records_its_error_and_ends_its_tasks(
     with pytest.raises(Exception, match="has no price"):
         bench.load()
     assert bench.rows(RECORD) == [("failed", "ValueError: http://db/x has no price", "failed")]
+
+
+def test_keys_that_did_not_land_are_not_done(bench: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    def table(_: Any) -> Any:
+        raise UpstreamError("half of it is missing")
+
+    broken = replace(toy.SOURCE.dataset("price"), table=table)
+    monkeypatch.setattr(toy, "SOURCE", replace(toy.SOURCE, datasets=(broken,)))
+    result = bench.load()
+    assert (result.status, result.total("done"), result.exit_code) == ("failed", 0, 4)
 
 
 def test_keys_without_an_outcome_have_failed(bench: Toy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,9 +53,8 @@ def test_a_time_left_comes_after_enough_keys_in_units_that_people_use(
         "kline_daily: 9 of 2,000 (0.9/s)",
         "kline_daily: 10 of 2,000 (0.5/s, 1 h 6 min left)",
     ]
-    assert [*map(format_duration, (0.4, 59.6, 3_599, 3_600))] == [
-        *("0 s", "1 min 0 s", "59 min 59 s", "1 h 0 min")
-    ]
+    durations = map(format_duration, (0.4, 59.6, 3_599, 3_600))
+    assert [*durations] == ["0 s", "1 min 0 s", "59 min 59 s", "1 h 0 min"]
 
 
 def test_a_line_of_a_build_names_what_runs_and_for_how_long(

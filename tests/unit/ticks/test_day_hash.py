@@ -73,6 +73,9 @@ def test_a_day_is_measured() -> None:
     assert seen.first_ts is not None
     assert seen.first_ts.date() < KEY.trading_day
     assert seen.row_hash == f"{seen.hash_a % 2**31:08x}{seen.hash_b % 2**31:08x}"
+    for side, level in (("bid", 3), ("ask", 4)):  # one price of one side makes a level
+        deep = _with(day, f"{side}_price{level}", [80_000.0, *[None] * 99])
+        assert measured(deep).book_levels == level
     nothing = measured(day.slice(0, 0))
     assert (nothing.rows, nothing.first_ts, nothing.row_hash) == (0, None, "0" * 16)
 
