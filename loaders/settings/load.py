@@ -16,7 +16,7 @@ from quotemill.settings import merge
 from quotemill.settings.environment import read_variables
 from quotemill.settings.files import find_dotenv, find_home_files
 from quotemill.settings.merge import Layers, find_home, is_relative, put
-from quotemill.settings.removed import explain_removed
+from quotemill.settings.removed import ADDRESSES, explain_removed
 
 _log = logging.getLogger("loaders")
 _reported: set[str] = set()  # removed settings, once a process
@@ -27,9 +27,12 @@ def load_settings(
 ) -> Settings:
     """Read every place once. Raises SettingsError that names the field and what it allows.
 
-    Warns of removed settings, unless the run that started this command has done so.
+    Warns of removed settings, unless the run that started this command has done so, and refuses
+    those without which secrets would go elsewhere.
     """
     layers = read_layers(environ, cwd, **flags)
+    for name in layers.removed.keys() & {*ADDRESSES}:
+        raise SettingsError(explain_removed(name, layers.removed[name]))
     if "QUOTEMILL_RUN_ID" not in os.environ:
         for name, place in layers.removed.items():
             if name not in _reported:

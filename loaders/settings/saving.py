@@ -27,6 +27,7 @@ from quotemill.settings.environment import PREFIX
 from quotemill.settings.files import DOTENV, TOML
 from quotemill.settings.folders import make_private
 from quotemill.settings.merge import Layers, flatten
+from quotemill.settings.removed import REMOVED
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62}){0,3}")
 LOCK = ".settings.lock"
@@ -163,10 +164,12 @@ def _put(table: Any, names: list[str], value: Any) -> None:
 
 def _clean(name: str, value: Any) -> Any:
     """A value that a file can hold. Raises UsageError."""
+    if name in REMOVED and value is None:
+        return None
     if not NAME.fullmatch(name) or name == "home" or find_field(Settings, name) is None:
         raise UsageError(
             f"there is no setting {name[:100]} that the home's files can hold",
-            hint="`quotemill settings` lists all",
+            hint=REMOVED.get(name) or "`quotemill settings` lists all",
         )
     items = value if isinstance(value, list) else [value]
     if not all(isinstance(item, str | bool | int | float | None) for item in items) or (

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.tdx.client.answers import EmptyAnswer, NoRoute
 from loaders.tdx.context import Context
+from quotemill.wording import say_count
 
 ENOUGH = 3  # codes: one can be missing for many reasons, and each of thousands costs requests
 NO_ROW = "no route has any of its due days"
@@ -54,6 +55,11 @@ class Absence:
                     " the remaining codes are skipped, and the next load asks again"
                 )
             yield replace(outcome, skipped=NOT_DUE)
+        if self.possible and 0 < self.empty < ENOUGH:
+            ctx.load.warn(
+                f"the service has no {self.dataset} of {say_count(self.empty, 'code')} on days that"
+                " they traded; the next load asks again"
+            )
 
 
 def is_empty(answer: Sized | None, fault: Exception | None) -> bool:

@@ -72,7 +72,7 @@ def newer(names: Iterable[str]) -> list[str]:
 
 
 def migrate(conn: psycopg.Connection) -> None:
-    """Apply what the warehouse lacks."""
+    """Apply what the warehouse lacks. Raises SettingsError if a relation of a user is in the way."""
     conn.execute(
         "create table if not exists ops.schema_migrations "
         "(name text primary key, applied_at timestamptz not null default now())"
@@ -80,5 +80,10 @@ def migrate(conn: psycopg.Connection) -> None:
     names = applied(conn)
     for name in shipped():
         if name not in names:
-            conn.execute((folder() / name).read_text("utf-8").encode())
+            try:
+                conn.execute((folder() / name).read_text("utf-8").encode())
+            except psycopg.errors.DependentObjectsStillExist as error:
+                what = f"{error.diag.message_primary}: {error.diag.message_detail}"
+                hint = "drop it with `quotemill warehouse psql`, and create it again afterwards"
+                raise SettingsError(what, hint=hint) from None
             conn.execute("insert into ops.schema_migrations (name) values (%s)", (name,))

@@ -8,6 +8,7 @@ from pathlib import Path
 from loaders import sources
 from loaders.check import Check, failed
 from loaders.settings import Settings
+from loaders.settings.load import read_layers
 from loaders.trading_time import format_time
 from loaders.warehouse import profiles
 from loaders.warehouse.disks import existing_parent, list_disks
@@ -15,6 +16,7 @@ from loaders.warehouse.embedded.places import server_account
 from orchestration.checks.place import Place
 from orchestration.checks.settings import is_of_demo
 from quotemill.errors import SettingsError
+from quotemill.settings.removed import explain_removed
 from quotemill.warehouse.dbt_project import find_project
 from quotemill.warehouse.schemas import has_relation
 
@@ -24,6 +26,8 @@ SHOWN = 5  # damaged backups in a message
 
 def check_settings(place: Place) -> Iterator[Check]:
     settings = place.settings
+    for name, where in read_layers().removed.items():
+        yield Check("settings", "warn", explain_removed(name, where), f"remove {name}")
     ready, missing = sources.configured(settings)
     if not ready and is_of_demo(settings.home):
         text = "the home of a demo, whose simulated service ran while it was loaded"

@@ -1,5 +1,7 @@
 """Settings of earlier versions: found in a file or a variable they are left out, not refused."""
 
+# without one of these the account's password would go to other servers: they are refused
+ADDRESSES = ("tq.auth_url", "tq.md_url", "tq.holiday_url", "tq.cont_table_url", "tq.settlement_url")
 # what to do instead, if there is anything
 REMOVED = {
     "pool_size": "",
@@ -8,10 +10,7 @@ REMOVED = {
     "tq.connect_timeout": "",
     "tq.recheck_after": "",
     "tq.settle_margin": "",
-    **dict.fromkeys(
-        ["tq.auth_url", "tq.md_url", "tq.holiday_url", "tq.cont_table_url", "tq.settlement_url"],
-        "set tq.sandbox to the address of `loaders sandbox tq`",
-    ),
+    **dict.fromkeys(ADDRESSES, "set tq.sandbox to the address of `loaders sandbox tq`"),
     "ib.client_id_pool": "set ib.client_id: the four numbers after it are tried too",
     "ib.connect_timeout": "",
     "ib.qualify_batch_size": "",

@@ -424,7 +424,7 @@ def test_a_removed_setting_is_left_out_with_one_warning(
     (tmp_path / "quotemill.toml").write_text(
         "pool_size = 3\n[ib.rate_limits.open_interest]\nper_minute = 9\n"
     )
-    (tmp_path / ".env").write_text("QUOTEMILL_TQ__AUTH_URL=http://127.0.0.1:1\n")
+    (tmp_path / ".env").write_text("QUOTEMILL_TQ__SETTLE_MARGIN=1\n")
     environ = {"QUOTEMILL_IB__SLOT_GRACE_SECONDS": "many"}
     with caplog.at_level("WARNING", "loaders"):
         settings = [load_settings(environ, cwd=tmp_path) for _ in range(2)]
@@ -435,11 +435,20 @@ def test_a_removed_setting_is_left_out_with_one_warning(
     assert said == [
         f"pool_size is no longer a setting; remove it from {toml}",
         f"ib.rate_limits.open_interest.per_minute is no longer a setting; remove it from {toml}",
-        f"tq.auth_url is no longer a setting; remove it from {dotenv} QUOTEMILL_TQ__AUTH_URL",
+        f"tq.settle_margin is no longer a setting; remove it from {dotenv} "
+        "QUOTEMILL_TQ__SETTLE_MARGIN",
         "ib.slot_grace_seconds is no longer a setting; remove it from environment "
         "QUOTEMILL_IB__SLOT_GRACE_SECONDS",
     ]
     assert readers.load_settings(environ, cwd=tmp_path).home == settings[0].home
+
+
+def test_an_address_that_secrets_went_to_is_refused_and_not_left_out(tmp_path: Path) -> None:
+    environ = {"QUOTEMILL_TQ__AUTH_URL": "http://user:hunter2@127.0.0.1:1"}
+    with pytest.raises(SettingsError, match=r"^tq\.auth_url .*tq\.sandbox") as refused:
+        load_settings(environ, cwd=tmp_path)
+    assert "hunter2" not in str(refused.value)
+    assert readers.load_settings(environ, cwd=tmp_path).home
 
 
 def test_no_removed_setting_is_one() -> None:

@@ -22,7 +22,7 @@ from loaders.tdx.files import sectors
 from loaders.tdx.files.folder import HQ_CACHE
 from loaders.tdx.files.sectors import Membership, SectorFile
 from loaders.tdx.files.written import Reading, State, state_in
-from loaders.tdx.losses import judge_loss
+from loaders.tdx.losses import judge_loss, refuse_loss
 from loaders.tdx.tables import REJECTED_ROW, SECTOR_MEMBER
 from loaders.trading_time import SHANGHAI
 from quotemill.errors import DataQualityError
@@ -70,6 +70,8 @@ def _outcome(ctx: Context, key: str, path: Path) -> Outcome:
     refusals = [
         _judge_kind(ctx, key, kind, file.memberships, before) for kind in sectors.KINDS[key]
     ]
+    if file.incomplete and not any(refusals) and before.keys() - set(file.memberships):
+        refusals.append(refuse_loss(ctx.load, NAME, f"{key}: {file.incomplete}", ADVICE))
     if any(refusals):
         return Outcome(key, failure="; ".join(filter(None, refusals)))
     rows = list(list_changes(file.memberships, before, reading.known_at))

@@ -125,7 +125,7 @@ class DayFiles:
                 )
             return self._without_bars(key, cursor, before)
         if stored:
-            if refusal := self._judge_days(path.name, good, stored.closes):
+            if refusal := self._judge_days(path, before, good, stored.closes):
                 return Outcome(key, failure=refusal, rejected=rejected)
             others = stored.closes_by(lambda route: route != ROUTE)
             rejected += list_contradictions(key, good, others, ROUTE)
@@ -173,15 +173,19 @@ class DayFiles:
         )
         return Outcome(key, failure=refusal) if refusal else skip
 
-    def _judge_days(self, name: str, bars: Records, stored: Iterable[date]) -> str | None:
+    def _judge_days(
+        self, path: Path, before: State | None, bars: Records, stored: Iterable[date]
+    ) -> str | None:
         """The refusal of a file that lacks too many of the newest stored days within its span."""
         first, last = (records.to_date(bars["day"][at]) for at in (0, -1))
         within = {day for day in stored if first <= day <= last}
         lost = within.difference(records.to_dates(bars["day"][records.in_days(bars, within)]))
+        if lost and before is not None and before.begins(path):
+            return None  # of a file that grew since: this was judged then
         return judge_loss(
             self.ctx.load,
             self.resource,
-            name,
+            path.name,
             lost=len(lost),
             stored=len(within),
             things="stored days",

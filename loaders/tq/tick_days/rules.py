@@ -245,7 +245,13 @@ def _name_sides(ticks: pa.Table, lots: int, traded: int) -> str:
 
 def rank(ticks: pa.Table, traded: int | None, until: int | None = None) -> tuple[bool, int, int]:
     """A value that is higher for the better of two answers for a day."""
-    return describe_gap(ticks, traded, until) is None, traded_lots(ticks), ticks.num_rows
+    is_whole = describe_gap(ticks, traded, until) is None
+    return is_whole, _closeness(traded_lots(ticks), traded), ticks.num_rows
+
+
+def _closeness(lots: int, traded: int | None) -> int:
+    """Higher for lots nearer to the day bar's; without a bar, for more lots."""
+    return lots if traded is None else -abs(lots - traded)
 
 
 def find_loss(
@@ -264,7 +270,7 @@ def find_loss(
     """
     new = rank(ticks, traded, until)
     is_whole = stored.status == "complete" and not differs(stored.volume, traded)
-    old = (is_whole, stored.volume or 0, stored.rows)
+    old = (is_whole, _closeness(stored.volume or 0, traded), stored.rows)
     came = f"{ticks.num_rows:,} ticks of {traded_lots(ticks):,} lots came"
     # a rank alone does not tell: the last ticks of a day alone have all its lots
     if ticks.num_rows < stored.rows * (1 - FEWER):

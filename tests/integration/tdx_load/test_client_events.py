@@ -128,14 +128,21 @@ def test_an_event_that_moved_or_went_is_the_vendors_and_a_bad_record_hides_none(
     assert (moved.exit_code, moved.warnings) == (0, ())
     assert ("sh600000", "2025-06-03", 1) not in client_bench.rows(RECORDS)
 
-    # a code's only record goes, too
-    write(cache / "gbbq", encode_gbbq([event(2, math.nan), event(6, 2), *rest]), 8)
+    # a code's only record goes, too, from a version that brings others
+    newer = [event(2, math.nan), event(6, 2), *rest, event(7, 5)]
+    write(cache / "gbbq", encode_gbbq(newer), 8)
     fewer = client_bench.load(datasets=EVENTS)
     assert fewer.exit_code == 0
     [warning] = fewer.warnings
     assert "1 of 5" in warning
     assert "sz000001" in warning
-    assert [code for code, *_ in client_bench.rows(RECORDS)] == ["sh600000"] * 4
+    assert [code for code, *_ in client_bench.rows(RECORDS)] == ["sh600000"] * 5
+
+    # one that only lacks is an older copy, whatever its time
+    stored = client_bench.rows(RECORDS)
+    write(cache / "gbbq", encode_gbbq(newer[:-1]), 9)
+    assert client_bench.load(datasets=EVENTS).exit_code == 6
+    assert client_bench.rows(RECORDS) == stored
 
 
 @pytest.mark.long
@@ -235,9 +242,8 @@ def test_a_file_that_is_no_gbbq_fails_alone_and_a_bad_record_costs_itself(
 
     good = ("sh600000", 20250602, 1, (1.0, 0.0, 3.0, 0.0))
     no_day = ("sh600000", 20250231, 1, (1.0, 0.0, 3.0, 0.0))
-    write(
-        cache / "gbbq", encode_gbbq([good, no_day, ("sz000001", 20250602, 99, (1.0, 0, 0, 0))]), 5
-    )
+    unknown = ("sz000001", 20250602, 99, (1.0, 0.0, 0.0, 0.0))
+    write(cache / "gbbq", encode_gbbq([good, no_day, unknown]), 5)
     assert client_bench.load(datasets=EVENTS).exit_code == 0
     open_ones = (
         "select dataset, row_key, field from raw_tdx.rejected_row where is_withdrawn is not true"
@@ -246,7 +252,7 @@ def test_a_file_that_is_no_gbbq_fails_alone_and_a_bad_record_costs_itself(
     assert client_bench.rows(open_ones) == [refused]
     assert any("unknown category 99" in line for line in client_bench.heard.lines)
 
-    write(cache / "gbbq", encode_gbbq([good]), 6)
+    write(cache / "gbbq", encode_gbbq([good, unknown]), 6)
     client_bench.load(datasets=EVENTS)
     assert client_bench.rows(open_ones) == []
 

@@ -10,6 +10,7 @@ from loaders.warehouse import migration_files
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.run import build_record, findings, history
+from quotemill.errors import SettingsError
 from quotemill.warehouse.postgres import Warehouse
 
 FIRST = "0011"  # the first migration that moves records
@@ -35,6 +36,17 @@ def upgrade(warehouse: Warehouse, *, again: bool = False) -> None:
         with warehouse.connect() as conn:
             conn.execute("delete from ops.schema_migrations where name >= %s", (FIRST,))
         prepare(warehouse, [])
+
+
+def test_a_view_of_a_user_on_an_older_table_is_named(old: Warehouse) -> None:
+    with old.connect() as conn:
+        conn.execute("create view public.mine as select build_id from ops.builds")
+    with pytest.raises(SettingsError, match=r"view mine") as refused:
+        upgrade(old)
+    assert "quotemill warehouse psql" in refused.value.hint
+    with old.connect() as conn:
+        conn.execute("drop view public.mine")
+    upgrade(old)
 
 
 @pytest.mark.parametrize("again", [False, True])

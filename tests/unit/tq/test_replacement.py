@@ -70,6 +70,13 @@ def test_no_answer_that_is_less_replaces_stored_ticks(
     assert (loss is None) == lands
 
 
+def test_ticks_of_both_sides_replace_none_that_nearly_add_up() -> None:
+    row = index_row(SCHEDULED, rows=2, volume=8_700, status="short", day_volume=8_865)
+    for came, lands in ((17_730, False), (8_800, True)):
+        table = pa.table({"volume": pa.array([1, 2, came], pa.float64())})
+        assert (find_loss(table, row, 8_865, by_name=False, refetches=False) is None) == lands
+
+
 def test_a_correction_takes_few_ticks_out_of_a_day_and_only_where_it_is_read_again() -> None:
     row = index_row(SCHEDULED, rows=20, status="complete", day_volume=900)
     table = pa.table({"volume": pa.array([*range(18), 900], pa.float64())})

@@ -9,7 +9,7 @@ import pytest
 
 from loaders.tq.client.program.failure import Failure, classify
 from loaders.tq.client.program.instruments import instruments
-from loaders.tq.client.program.session import Session
+from loaders.tq.client.program.session import Session, undescribed
 
 NUMBERS = (
     "expire_datetime",
@@ -105,6 +105,16 @@ class Servers:
 
     def query_cont_quotes(self, **_: Any) -> list[str]:
         return []
+
+
+def test_one_contract_with_an_error_hides_no_undescribed_one_of_its_batch() -> None:
+    class Failing(Servers):
+        def query_graphql(self, query: str, *_: Any) -> dict[str, Any]:
+            if "cu0001" in query:
+                return {"error": "boom"}
+            return {"result": {"multi_symbol_info": []}}
+
+    assert undescribed(Failing(), ["SHFE.cu0001", "SHFE.cu2601"]) == {"SHFE.cu2601"}
 
 
 def test_a_contract_without_its_numbers_costs_no_other() -> None:

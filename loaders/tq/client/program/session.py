@@ -302,6 +302,9 @@ def undescribed(api: Any, codes: Sequence[str]) -> set[str]:
             nodes = answer["result"]["multi_symbol_info"]
             ticks = {node["instrument_id"]: node["price_tick"] or 0 for node in nodes if node}
             lacking.update(code for code in named if not ticks.get(code, 0) > 0)
+        elif len(named) > 1:  # one of them may be the reason
+            for code in named:
+                lacking |= undescribed(api, [code])
     return lacking
 
 
