@@ -1,19 +1,28 @@
 """Find tables of QuestDB that apply no writes."""
 
+from contextlib import closing
+
 from loaders.settings import Settings
 from loaders.ticks import store_state
 from orchestration.alerts.book import Cause, Verdicts
+from quotemill.errors import QuotemillError
 
 
 def check_tick_store(settings: Settings) -> Verdicts:
     """Verdict on suspended tables; none where the store is away, as its loads say so."""
     if not store_state.is_used(settings):
         return {}
-    state = store_state.read_state(settings, None)
-    if state.error is not None:
+    from loaders.ticks.open_store import open_store  # imports pyarrow
+
+    try:
+        with closing(open_store(settings)) as store:
+            suspended = store.suspended()
+    except QuotemillError:
         return {}
-    suspended = [check for check in state.checks if check.subject]
-    said = "; ".join(f"{check.sentence}; fix: `{check.fix}`" for check in suspended)
-    names = " ".join(check.subject for check in suspended)
-    cause = Cause("error", said, "quotemill doctor", names)
+    text = (
+        f"{'; '.join(suspended.values())}; no tick is loaded meanwhile; fix: `quotemill questdb "
+        "resume`; if its log is damaged `quotemill questdb resume --skip`, then "
+        "`loaders verify tq --repair`"
+    )
+    cause = Cause("error", text, "quotemill doctor", " ".join(suspended))
     return {"tick_store": cause if suspended else None}

@@ -1,5 +1,6 @@
 """The place that checks are about: settings, warehouse, time; what several checks read."""
 
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -111,6 +112,13 @@ class Place:
         if self.warehouse is None or not self.records.newest:
             return []
         return read_freshness(self.warehouse, self.as_of)
+
+    @property
+    def known_freshness(self) -> list[Row] | None:
+        """As `freshness`; None if it cannot be read, of which its own check is a failed row."""
+        with contextlib.suppress(Exception):
+            return self.freshness
+        return None
 
     @cached_property
     def ticks(self) -> TickStoreState | None:

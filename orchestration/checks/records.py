@@ -88,7 +88,9 @@ def check_builds(place: Place) -> Iterator[Check]:
         # a run that was stopped may have more to do than its build, such as ticks
         fix = f"quotemill {records.stopped or 'build'}"
         yield Check("build", "warn", _add_reason(text, newest["error"]), fix)
-    elif records.loads["datasets"] and not newest and not place.freshness and not is_loading:
+    elif (
+        records.loads["datasets"] and not newest and place.known_freshness == [] and not is_loading
+    ):
         # a retry builds too
         retries = [check.fix for check in check_loads(place) if "quotemill retry" in check.fix]
         fix = retries[0] if retries else "quotemill build"

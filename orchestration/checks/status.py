@@ -1,5 +1,6 @@
 """Status: the last loads and builds, freshness of datasets, problems and fixes."""
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -60,6 +61,9 @@ def read_status(
     place = Place(settings, warehouse, as_of or datetime.now(UTC), as_of, limit)
     records = place.records
     problems = [check for check in gather(place, STATUS) if check.verdict != "ok"]
+    ticks: TickStoreState | None = None
+    with contextlib.suppress(Exception):  # a failed check above
+        ticks = place.ticks
     listed: list[Finding] = []
     if with_findings and warehouse is not None and records.newest:
         with warehouse.lend(warehouse.connect) as conn:
@@ -68,10 +72,10 @@ def read_status(
     return Status(
         records.loads,
         records.builds,
-        place.freshness,
+        place.known_freshness or [],
         listed,
         problems,
-        place.ticks,
+        ticks,
         records.timescale,
     )
 

@@ -26,7 +26,7 @@ def check_schedule(place: Place) -> Iterator[Check]:
         start = format_time(row.next_run_at, known[row.name].zone, "minutes")
         text, fix = f"nothing started {row.name} of {start}", ledger.describe_overdue_fix()
         yield Check("schedule", "warn", text, fix, subject=row.name)
-    if any(row["is_stale"] for row in place.freshness):
+    if any(row["is_stale"] for row in place.known_freshness or ()):
         for row in rows:
             if row.name in known and not row.is_enabled:
                 fix = f"quotemill schedule enable {row.name}"

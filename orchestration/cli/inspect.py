@@ -16,6 +16,7 @@ from loaders.trading_time import format_time
 from loaders.warehouse.migration_files import find_current_warehouse, keep_current_warehouse
 from quotemill.errors import QuotemillError, UsageError, most_severe
 
+PROBLEMS = ("tick store", "schedule")  # checks whose failures do not fail `status`
 FreshnessAt = Annotated[
     str | None, typer.Option("--as-of", help="Evaluate freshness as of this time.")
 ]
@@ -74,9 +75,18 @@ def status_command(
 
 
 def _raise_broken(problems: Iterable[Check]) -> None:
-    """Exit by an internal error if a check broke; problems themselves are what is asked for."""
-    if any(check.exit_code == QuotemillError.exit_code for check in problems):
-        raise typer.Exit(QuotemillError.exit_code)
+    """Exit by the most severe error of checks that could not be made.
+
+    A store that is away and a job that cannot be read are problems, which are what is asked for.
+    """
+    codes = [
+        check.exit_code
+        for check in problems
+        if check.verdict == "fail"
+        and (check.name not in PROBLEMS or check.exit_code == QuotemillError.exit_code)
+    ]
+    if broken := most_severe(codes):
+        raise typer.Exit(broken)
 
 
 def _describe_build(build: dict[str, Any]) -> str:

@@ -43,7 +43,9 @@ class Lag:
         return day > self.expected_date or (day == self.expected_date and self.days > 1)
 
     def describe_fix(self, settings: Settings) -> str:
-        """What brings the dataset up to date."""
+        """What brings the dataset up to date; empty for a source that this version has not."""
+        if self.source not in sources.MODULES:  # its row must hide no other
+            return ""
         ended = self.last_date if self.has_ended else None
         return sources.find_operations(self.source).stale_fix(settings, self.dataset, ended)
 

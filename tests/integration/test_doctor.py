@@ -99,6 +99,27 @@ def test_the_doctor_judges_freshness_as_of_a_time(
         assert [check.subject for check in checks] == ["kline_daily"] * is_stale
 
 
+def test_a_stale_dataset_of_an_unknown_source_hides_none_below(
+    settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    conn.execute(FAILED_LOAD)
+    conn.execute(
+        "create schema if not exists qa; create view qa.freshness as "
+        "select dataset, source, date '2025-06-26' as last_date, "
+        "date '2025-06-27' as expected_date, true as is_stale, 1 as lag_trading_days "
+        "from (values ('a_table', 'nobody'), ('kline_daily', 'tdx')) as v (dataset, source)"
+    )
+    checks = gather.examine(settings, NOW, names=["freshness"])
+    assert [(check.verdict, check.subject, check.fix) for check in checks] == [
+        ("warn", "a_table", ""),
+        (
+            "warn",
+            "kline_daily",
+            "set QUOTEMILL_TDX__CLIENT or QUOTEMILL_TDX__BASE_URL, then quotemill run",
+        ),
+    ]
+
+
 def test_a_warehouse_of_a_newer_version_is_reported(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:

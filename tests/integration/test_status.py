@@ -9,6 +9,7 @@ import pytest
 from loaders.engine.jobs import request_cancel, source_of, start_job
 from loaders.engine.request import LoadRequest
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.ticks import store_state
 from loaders.trading_time import format_time
 from loaders.warehouse.content import content_id
 from loaders.warehouse.lock import load_lock
@@ -117,6 +118,23 @@ def test_status_reports_overdue_jobs_and_disabled_ones_of_stale_data(made: Bench
     )
     assert list_fixes(start + timedelta(days=2)) == [
         ("tdx_daily is disabled", "quotemill schedule enable tdx_daily")
+    ]
+
+
+def test_freshness_that_cannot_be_read_is_one_failed_row(
+    made: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.load(codes=("sh600000",), datasets=("codes",))
+    made.execute("create schema if not exists qa")
+    made.execute("create view qa.freshness as select 'codes' as dataset, 1 / 0 as is_stale")
+    monkeypatch.setattr(store_state, "is_used", lambda _: 1 / 0)
+    shown = status.read_status(made.settings, open_warehouse(made.settings))
+    problems = [(check.name, check.verdict, check.exit_code) for check in shown.problems]
+    assert problems == [("tick store", "fail", 1), ("freshness", "fail", 1)]
+    assert (shown.freshness, shown.ticks) == ([], None)
+    checks = gather.examine(made.settings, names=["schedule"])
+    assert [(check.verdict, check.sentence) for check in checks] == [
+        ("ok", "no job starts automatically")
     ]
 
 

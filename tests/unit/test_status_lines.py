@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
 
 from loaders.check import Check
 from loaders.cli import jobs, shell
@@ -147,6 +148,35 @@ def test_problems_come_first_and_each_dataset_once(
     assert [line for line in printed if "ticks" in line] == [
         "ticks                 stale: no row, expected 2024-06-28"
     ]
+
+
+@pytest.mark.parametrize(
+    ("failed", "code"),
+    [
+        ([], 0),
+        ([("reconciliation", 75)], 75),
+        ([("reconciliation", 75), ("load", 4)], 4),
+        ([("tick store", 4), ("schedule", 3)], 0),
+        ([("load", 4), ("schedule", 1)], 1),
+    ],
+)
+def test_status_exits_by_the_checks_that_could_not_be_made(
+    failed: list[tuple[str, int]],
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    problems = [Check("load", "warn", "load 1 of tdx failed", "quotemill retry 1")]
+    problems += [Check(name, "fail", "why", exit_code=code) for name, code in failed]
+    loads = {"warehouse": "here", "jobs": [], "tasks": [], "datasets": [], "failures": {}}
+    shown = status.Status(loads, [], [], [], problems)
+    monkeypatch.setattr(status, "read_status", lambda *_: shown)
+    monkeypatch.setattr(inspect, "keep_current_warehouse", lambda _: nullcontext())
+    for json in (False, True):
+        with pytest.raises(typer.Exit) if code else nullcontext() as ended:
+            inspect.status_command(limit=5, as_of=None, json=json)
+        assert (ended.value.exit_code if ended else 0) == code
+        assert capsys.readouterr().out.count("load 1 of tdx failed") == 1 + json  # its older name
 
 
 @pytest.mark.parametrize(

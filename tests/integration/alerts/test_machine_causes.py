@@ -4,16 +4,19 @@ import shutil
 import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from loaders import trading_time
 from loaders.settings import Settings
 from orchestration.alerts import causes
 from orchestration.alerts import check as alerts
 from orchestration.alerts.book import on_this_host
+from orchestration.alerts.tick_store import check_tick_store
 from orchestration.schedule.settings import JobSettings
 from tests.bench import warehouse_url
 from tests.integration.alerts.conftest import NOW, Hook
@@ -125,3 +128,21 @@ def test_each_machine_is_judged_by_its_own_report_and_jobs(
         "error: missed:own",
         "error: report@alpha",
     ]
+
+
+def test_a_suspended_tick_table_is_reported_though_no_other_query_is_answered(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasons = {"ticks": "the table ticks is suspended"}
+    store = SimpleNamespace(suspended=lambda: reasons, close=lambda: None)  # answers nothing else
+    monkeypatch.setattr("loaders.ticks.open_store.open_store", lambda *_: store)
+    used = settings.model_copy(update={"questdb_url": SecretStr("http://127.0.0.1:9")})
+    cause = check_tick_store(used)["tick_store"]
+    assert cause is not None
+    assert cause.message == (
+        "the table ticks is suspended; no tick is loaded meanwhile; fix: `quotemill questdb "
+        "resume`; if its log is damaged `quotemill questdb resume --skip`, then `loaders verify "
+        "tq --repair`"
+    )
+    reasons.clear()
+    assert check_tick_store(used) == {"tick_store": None}
