@@ -67,16 +67,25 @@ def open_place(
 
 
 def gather(place: Place, names: Iterable[str] = CHECKS) -> list[Check]:
-    """Make checks by their names; one that breaks is a failed row, and ends no other."""
-    return list(run_checks((name, partial(_check, name, place)) for name in names))
+    """Make checks by their names; one that breaks is a failed row, and ends no other.
+
+    What several read and could not is the row of the first.
+    """
+    raised: list[Exception] = []
+    return list(run_checks((name, partial(_check, name, place, raised)) for name in names))
 
 
-def _check(name: str, place: Place) -> Iterator[Check]:
+def _check(name: str, place: Place, raised: list[Exception]) -> Iterator[Check]:
     module, _, function = CHECKS[name].partition(":")
     check: Callable[[Place], Iterable[Check]] = getattr(
         import_module(f"orchestration.checks.{module}"), function
     )
-    yield from check(place)
+    try:
+        yield from check(place)
+    except Exception as error:
+        if error not in raised:
+            raised.append(error)
+            raise
 
 
 def examine(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, wraps
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.rows import dict_row
@@ -23,6 +23,7 @@ from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,22 @@ def read_freshness(warehouse: Warehouse, as_of: datetime | None) -> list[Row]:
         return cur.execute(f"select * from {qa}.freshness order by dataset".encode()).fetchall()
 
 
+def keep_failure(read: Callable[["Place"], T]) -> Callable[["Place"], T]:
+    """Raise what a first read raised in later ones too: none waits for the same lock again."""
+
+    @wraps(read)
+    def read_once(place: "Place") -> T:
+        if known := place.failures.get(read.__name__):
+            raise known
+        try:
+            return read(place)
+        except Exception as error:
+            place.failures[read.__name__] = error
+            raise
+
+    return read_once
+
+
 @dataclass
 class Place:
     """What is checked, and when; what several checks read is read once.
@@ -93,6 +110,7 @@ class Place:
     away       why it is away, or why none can be made
     as_of      time at which freshness is judged; None: `now`
     limit      loads and builds that are read
+    failures   why what several checks read could not be read, by name
     """
 
     settings: Settings
@@ -101,12 +119,15 @@ class Place:
     as_of: datetime | None = None
     limit: int = 5
     away: QuotemillError | None = None
+    failures: dict[str, Exception] = field(default_factory=dict)
 
     @cached_property
+    @keep_failure
     def records(self) -> Records:
         return read_records(self.warehouse, self.limit)
 
     @cached_property
+    @keep_failure
     def freshness(self) -> list[Row]:
         """How far each dataset is loaded; empty before the first load and build."""
         if self.warehouse is None or not self.records.newest:
@@ -121,6 +142,7 @@ class Place:
         return None
 
     @cached_property
+    @keep_failure
     def ticks(self) -> TickStoreState | None:
         """The state of the tick store; None if no load has used one."""
         if not store_state.is_used(self.settings):

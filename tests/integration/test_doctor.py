@@ -16,8 +16,8 @@ from loaders.settings import Settings, load_settings
 from loaders.sources import landed_tables
 from loaders.warehouse import migrate
 from loaders.warehouse.postgres import open_warehouse
-from orchestration.checks import gather
-from orchestration.checks.place import Place
+from orchestration.checks import gather, place
+from orchestration.checks.place import Place, read_records
 from orchestration.schedule import jobs, ledger
 from orchestration.schedule.settings import JobSettings
 from quotemill.warehouse.postgres import Warehouse
@@ -118,6 +118,27 @@ def test_a_stale_dataset_of_an_unknown_source_hides_none_below(
             "set QUOTEMILL_TDX__CLIENT or QUOTEMILL_TDX__BASE_URL, then quotemill run",
         ),
     ]
+
+
+def test_a_locked_table_is_awaited_and_named_once(
+    settings: Settings,
+    warehouse: Warehouse,
+    conn: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reads = []
+    monkeypatch.setattr(
+        place, "read_records", lambda *given: (reads.append(1), read_records(*given))[1]
+    )
+    hasty = Place(settings, replace(warehouse, lock_timeout="50ms"), NOW)
+    with conn.transaction():
+        conn.execute("lock table ops.ingestion_jobs in access exclusive mode")
+        checks = gather.gather(hasty, (*gather.RECORDS, "schedule"))
+    assert [(check.name, check.verdict, check.exit_code) for check in checks] == [
+        ("load", "fail", 75),
+        ("schedule", "ok", 0),
+    ]
+    assert reads == [1]
 
 
 def test_a_warehouse_of_a_newer_version_is_reported(
