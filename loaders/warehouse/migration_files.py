@@ -72,7 +72,7 @@ def newer(names: Iterable[str]) -> list[str]:
 
 
 def migrate(conn: psycopg.Connection) -> None:
-    """Apply what the warehouse lacks. Raises SettingsError if a relation of a user is in the way."""
+    """Apply what the warehouse lacks. Raises SettingsError if a user's relation is in the way."""
     conn.execute(
         "create table if not exists ops.schema_migrations "
         "(name text primary key, applied_at timestamptz not null default now())"

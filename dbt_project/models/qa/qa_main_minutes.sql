@@ -3,26 +3,36 @@ with vendors as not materialized (
     select * from {{ ref('stg_tq__contract_minute') }}
 ),
 
+vendors_days as (
+    select distinct
+        contract,
+        trading_day
+    from vendors
+),
+
 made as (
     select m.*
     from {{ ref('stg_tq__tick_minute') }} as m
-    inner join (select distinct contract, trading_day from vendors) as d
-        on m.contract = d.contract and m.trading_day = d.trading_day
+    inner join vendors_days as d on m.contract = d.contract and m.trading_day = d.trading_day
 ),
 
 -- a minute that only one of both has counts too, if it has a lot
 minutes as (
     select
-        contract,
-        trading_day,
-        start_at,
+        coalesce(v.contract, m.contract) as contract,
+        coalesce(v.trading_day, m.trading_day) as trading_day,
+        coalesce(v.start_at, m.start_at) as start_at,
         coalesce(v.volume_lots, 0) as vendors_lots,
         coalesce(m.volume_lots, 0) as lots,
         (v.volume_lots is not distinct from m.volume_lots and v.close is not distinct from m.close)
         or (coalesce(v.volume_lots, 0) = 0 and m.close is null)
         or (v.contract is null and m.volume_lots = 0) as is_equal
     from vendors as v
-    full join made as m using (contract, trading_day, start_at)
+    full join made as m
+        on
+            v.contract = m.contract
+            and v.trading_day = m.trading_day
+            and v.start_at = m.start_at
 ),
 
 days as (
