@@ -95,7 +95,7 @@ def test_futures_run_as_written(new_database: Callable[..., str]) -> None:
     require("tq", bool(present), "the extra tq is not installed")
     with checkout() as folder:
         started = join(TQ_SANDBOX).replace("7788", "0 --fault slow:seconds=0")
-        with first_terminal(folder, started, 9) as settings:
+        with first_terminal(folder, started, 5) as settings:
             words = {
                 "somebody": settings["QUOTEMILL_TQ__ACCOUNT"],
                 "...": settings["QUOTEMILL_TQ__PASSWORD"],

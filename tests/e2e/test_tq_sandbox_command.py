@@ -20,7 +20,7 @@ def running() -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     present = importlib.util.find_spec("aiohttp") is not None
     require("tq", present, "the extra tq is not installed")
     options = ("--variety", "SHFE.cu", "--clock", "2025-11-14", "--fault", "slow:seconds=0")
-    with printed_sandbox("tq", 9, *options) as (process, printed):
+    with printed_sandbox("tq", 5, *options) as (process, printed):
         assert process.stdout is not None
         printed["hint"] = process.stdout.readline().strip()
         yield process, printed

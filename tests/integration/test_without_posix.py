@@ -171,7 +171,7 @@ def test_futures_without_ticks_are_loaded_and_built(place: Place, prepared_dsn: 
     is_there = all(importlib.util.find_spec(name) for name in ("tqsdk", "aiohttp"))
     require("tq", is_there, "the extra tq is not installed")
     options = ("--variety", "SHFE.cu", "--clock", "2025-11-14T18:00:00")
-    with printed_sandbox("tq", 9, *options, env=place.environment()) as (_, printed):
+    with printed_sandbox("tq", 5, *options, env=place.environment()) as (_, printed):
         names = {f"QUOTEMILL_TQ__{name}": printed[name] for name in printed if name.isupper()}
         names |= {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn, "QUOTEMILL_TQ__START": "2025-11-12"}
         done = place("quotemill", "run", "tq", "--as-of", "2025-11-14T18:00", **names)

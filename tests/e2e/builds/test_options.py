@@ -184,7 +184,7 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
         subjects = {check.subject for check in result.checks}
         assert subjects == (set() if day == MONDAY.day else {"AAPL"})  # nothing came on Monday
         return (
-            result.verdict,
+            result.status,
             result.trade_date,
             {c.name for c in result.checks if c.verdict != "ok"},
         )

@@ -60,7 +60,7 @@ def test_a_new_user_gets_from_no_settings_to_a_schedule(
     )
     answer = "document.querySelector('form[data-call=\"/api/connection/test\"] [data-answer]')"
     said = page.wait_for(f"{answer}.textContent.includes('service') && {answer}.textContent")
-    assert said.startswith("warn · service · the service's calendar starts only at")
+    assert "\nwarn · service · the service's calendar starts only at" in said
     assert page.ask(f"{answer}.className") == "warn"
 
     # a load, of which a request fails
