@@ -79,4 +79,5 @@ def check_command(
     else:
         print(path)
         print_checks(checks)
-    raise typer.Exit(most_severe(check.exit_code for check in checks))
+    if code := most_severe(check.exit_code for check in checks):
+        raise typer.Exit(code)

@@ -5,6 +5,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from loaders.check import Check
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.tables import DAY_INDEX, QUESTDB_TABLES
 from loaders.tq.next_steps import list_next_steps
@@ -118,7 +119,9 @@ def test_a_retry_of_a_load_without_a_first_day_fetches_all(
         f"delete from raw_tq.symbol_day where contract = '{NEW}'"
     )
     with monkeypatch.context() as patch:
-        patch.setattr(QuestdbStore, "check", lambda _: ["a table is suspended"])
+        patch.setattr(
+            QuestdbStore, "check", lambda _: [Check("tick store", "fail", "a table is suspended")]
+        )
         assert made.load("ticks").status == "failed"
     assert made.load("ticks", retry=True).total("done") == len(
         [day for day in TRADED if day >= ROLL]
