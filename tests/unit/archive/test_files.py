@@ -2,14 +2,11 @@
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from loaders.files.whole_file import unfinished
-from loaders.settings import load_settings
 from orchestration.archive import folder as folders
 from orchestration.archive.closed import today
 from orchestration.archive.compaction import _last_day
@@ -36,24 +33,20 @@ def test_of_a_large_file_the_rows_of_one_day_are_read(
 
 
 @pytest.mark.parametrize(
-    ("is_wanted", "enabled", "day", "newest"),
+    ("is_wanted", "day", "newest"),
     [
-        (None, {"weekly": True}, 0, FIRST - timedelta(days=1)),  # Monday: the week before is over
-        (None, {"weekly": True}, 6, FIRST - timedelta(days=1)),  # Sunday: it is not yet
-        (None, {"weekly": True}, 7, FIRST + timedelta(days=6)),
-        (None, {"weekly": True, "same_day": True}, 2, FIRST + timedelta(days=2)),
-        (None, {}, 2, NEVER),
-        (True, {}, 2, FIRST + timedelta(days=2)),
-        (False, {"weekly": True, "same_day": True}, 2, NEVER),
+        (None, 0, FIRST - timedelta(days=1)),  # Monday: the week before is over
+        (None, 6, FIRST - timedelta(days=1)),  # Sunday: it is not yet
+        (None, 7, FIRST + timedelta(days=6)),
+        (True, 2, FIRST + timedelta(days=2)),
+        (False, 2, NEVER),
     ],
 )
 def test_weeks_are_compacted_when_over_or_days_at_once(
-    tmp_path: Path, is_wanted: bool | None, enabled: dict[str, bool], day: int, newest: date
+    is_wanted: bool | None, day: int, newest: date
 ) -> None:
-    ib = {f"{name}_compaction_enabled": name in enabled for name in ("weekly", "same_day")}
-    archive: Any = SimpleNamespace(settings=load_settings({}, cwd=tmp_path, ib=ib))
     as_of = datetime(2026, 11, 23, 15, tzinfo=UTC) + timedelta(days=day)
-    assert _last_day(archive, is_wanted, as_of) == newest
+    assert _last_day(is_wanted, as_of) == newest
 
 
 def test_a_day_ends_at_midnight_in_new_york() -> None:
