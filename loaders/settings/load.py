@@ -31,13 +31,12 @@ def load_settings(
     those without which secrets would go elsewhere.
     """
     layers = read_layers(environ, cwd, **flags)
-    for name in layers.removed.keys() & {*ADDRESSES}:
-        raise SettingsError(explain_removed(name, layers.removed[name]))
-    if "QUOTEMILL_RUN_ID" not in os.environ:
-        for name, place in layers.removed.items():
-            if name not in _reported:
-                _log.warning(explain_removed(name, place))
-                _reported.add(name)
+    for name, place in layers.removed.items():
+        if name in ADDRESSES:
+            raise SettingsError(explain_removed(name, place))
+        if name not in _reported and "QUOTEMILL_RUN_ID" not in os.environ:
+            _log.warning(explain_removed(name, place))
+            _reported.add(name)
     return layers.merge()
 
 

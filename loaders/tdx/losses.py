@@ -29,19 +29,21 @@ def judge_loss(
     things: str,
     example: str = "",
     advice: str = "",
+    only_lacks: bool = False,
 ) -> str | None:
     """The failure of an answer that lacks too much; None, and a warning, if it is taken.
 
     things: what is counted, in the plural
     example: one of the lost
     advice: the rest of a sentence, what else to look at
+    only_lacks: it brings nothing, as an older copy does: refused however little it lacks
     """
     if lost <= 0:
         return None
     loss = f"{answer} lacks {lost:,} of {stored:,} {things}"
     if example:
         loss += f", such as {example}"
-    if lost < stored and lost <= max(1, MOST_LOST * stored):
+    if not only_lacks and lost < stored and lost <= max(1, MOST_LOST * stored):
         load.warn(f"{dataset}: {loss}")
         return None
     return refuse_loss(load, dataset, loss, advice)

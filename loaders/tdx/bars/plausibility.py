@@ -45,9 +45,9 @@ def check(
 
     Whole days of minutes without a trade are left out: sources write the last price for each minute
     of a suspension. An index needs no volume. Prices of `adjusted` bars may be negative and may
-    jump. Raises Implausible for an answer that
-    is wrong as a whole: mostly impossible bars, jumps that no market makes (an index read as a
-    stock), or minute bars of another length than requested.
+    jump. Raises Implausible for an answer that is wrong as a whole: mostly impossible bars, jumps
+    that no market makes (an index read as a stock), or minute bars of another length than
+    requested.
     """
     if not len(bars):
         return bars, []

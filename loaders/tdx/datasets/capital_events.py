@@ -24,7 +24,7 @@ from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import gbbq
 from loaders.tdx.files.gbbq import Gbbq
 from loaders.tdx.files.written import Reading, State, state_in
-from loaders.tdx.losses import judge_loss, refuse_loss
+from loaders.tdx.losses import judge_loss
 from loaders.tdx.tables import CAPITAL_EVENT, REJECTED_ROW
 from quotemill.errors import DataQualityError
 from quotemill.wording import say_count
@@ -69,11 +69,9 @@ def _outcome(ctx: Context) -> Outcome:
         stored=known.total(),
         things="stored records",
         example=f"{min(lost)}'s" if lost else "",
+        # a newer version of the vendor's brings records too
+        only_lacks=not any(n > known[code] for code, n in present.items()),
     )
-    if lost and not refusal and not any(n > known[code] for code, n in present.items()):
-        # a newer version of the vendor's brings records too, an older copy brings none
-        loss = f"{gbbq.ROUTE} lacks {sum(lost.values()):,} stored records and brings none"
-        refusal = refuse_loss(ctx.load, NAME, loss)
     if refusal:
         return Outcome(KEY, failure=refusal)
     if absent := sorted(known.keys() - present.keys()):

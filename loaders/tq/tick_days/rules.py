@@ -200,7 +200,7 @@ def traded_lots(ticks: pa.Table) -> int:
 
 
 def differs(lots: int | None, traded: int | None) -> bool:
-    """Whether lots are too few or too many for those of the day bar."""
+    """Whether lots are too few or too many for the day bar."""
     return traded is not None and abs((lots or 0) - traded) > traded * TOLERANCE
 
 

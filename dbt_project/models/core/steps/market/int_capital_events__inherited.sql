@@ -15,12 +15,4 @@ select
     e.value3,
     e.value4,
     e.fetched_at
-from {{ ref('code_changes') }} as c
-inner join {{ ref('stg_tdx__capital_event') }} as e on c.new_code = e.code
-where
-    not exists (
-        select 1 from {{ ref('stg_tdx__capital_event') }} as o
-        where
-            o.code = c.old_code
-            and (o.event_date < c.valid_from or o.event_date = e.event_date)
-    )
+from {{ inherited_rows(ref('stg_tdx__capital_event'), 'event_date') }}
