@@ -1,4 +1,4 @@
-"""The record of self-tests and verifications in schema `ops`: testing_runs and testing_logs."""
+"""The record of self-tests and verifications in ops.testing_runs; testing_logs is a view of it."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +21,10 @@ from quotemill.warehouse.schemas import has_relation
 # words of ops.testing_logs by status of a check
 WORDS = {"ok": "passed", "fail": "failed", "unknown": "skipped"}
 VERDICTS = {word: verdict for verdict, word in WORDS.items()}
+_RUN = (
+    "run_id, source, kind, schedule, started_at, finished_at, base_url, status, total, passed, "
+    "failed, skipped, options, detail"
+)
 _NEWEST = """
     select distinct on (r.source, r.kind)
         r.source, r.kind, r.run_id, r.started_at, r.status, r.failed, r.total, (
@@ -114,8 +118,8 @@ def save(conn: psycopg.Connection, record: Record) -> int:
         """
         insert into ops.testing_runs (
             source, kind, schedule, started_at, finished_at, base_url, status, total, passed,
-            failed, skipped, options, detail
-        ) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning run_id
+            failed, skipped, options, detail, checks
+        ) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning run_id
         """,
         (
             record.source,
@@ -129,14 +133,9 @@ def save(conn: psycopg.Connection, record: Record) -> int:
             *(record.count(status) for status in ("passed", "failed", "skipped")),
             _json(record.options),
             _json(record.detail),
+            _json(record.rows()),
         ),
     )
-    with conn.cursor() as cursor:
-        cursor.executemany(
-            "insert into ops.testing_logs values (%(run_id)s, %(no)s, %(name)s, %(status)s, "
-            "%(elapsed_ms)s, %(reason)s, %(evidence)s)",
-            [row | {"run_id": run_id, "evidence": _json(row["evidence"])} for row in record.rows()],
-        )
     return int(run_id)
 
 
@@ -153,11 +152,12 @@ def list_runs(
     if not has_relation(conn, "ops.testing_runs"):
         return []
     query = (
-        "select * from ops.testing_runs "
+        f"select {_RUN} from ops.testing_runs "
         "where started_at between coalesce(%s::timestamptz, '-infinity') "
         "and coalesce(%s::timestamptz, 'infinity') order by run_id desc limit %s"
     )
-    return conn.cursor(row_factory=dict_row).execute(query, (since, until, limit)).fetchall()
+    values = (since, until, limit)
+    return conn.cursor(row_factory=dict_row).execute(query.encode(), values).fetchall()
 
 
 def read_run(
@@ -167,11 +167,11 @@ def read_run(
     if not has_relation(conn, "ops.testing_runs"):
         return None
     cursor = conn.cursor(row_factory=dict_row)
-    run = cursor.execute("select * from ops.testing_runs where run_id = %s", (run_id,)).fetchone()
+    query = f"select {_RUN}, checks from ops.testing_runs where run_id = %s".encode()
+    run = cursor.execute(query, (run_id,)).fetchone()
     if run is None:
         return None
-    query = "select * from ops.testing_logs where run_id = %s order by no"
-    return run, [_read_row(row) for row in cursor.execute(query, (run_id,))]
+    return run, [_read_row(row) for row in run.pop("checks")]
 
 
 def _describe(no: int, check: Check) -> dict[str, Any]:
@@ -205,6 +205,6 @@ def read_newest(conn: psycopg.Connection) -> list[Newest]:
         return cur.execute(_NEWEST).fetchall()
 
 
-def _json(value: Mapping[str, Any]) -> str:
+def _json(value: object) -> str:
     # PostgreSQL's jsonb cannot hold a NUL
     return json.dumps(value, ensure_ascii=False, default=str).replace("\\u0000", "\\ufffd")

@@ -9,7 +9,7 @@
         {%- do kept.append(node.alias) -%}
     {%- endfor -%}
     {{ return([
-        'int_reconcile__days',
+        'int_reconcile__days', 'stg_ops__reconciliation_run', 'stg_ops__reconciliation_sample',
         'stg_ib__unresolved_contract',
         'second_main_daily', 'int_second_main_segments__adjusted', 'int_second_main_segments',
         'second_main_schedule', 'int_bars__paired', 'int_bars__hashed',

@@ -5,20 +5,22 @@ are removed, new ones renamed, and the ledger updated. Cut short anywhere, a rea
 may miss rows until the next run finishes the plan, and never reads a row twice.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
 from loaders.files.folder import check_size
 from loaders.files.whole_file import sync_all, unfinished
+from loaders.warehouse.migrate import put_setting
 from orchestration.archive import ledger
 from orchestration.archive.content import Content
 from orchestration.archive.folder import Damaged, Folder
 from orchestration.archive.ledger import File, New
 from quotemill.warehouse.postgres import Warehouse
+
+_PLAN = "archive_swap:"  # in ops.settings, before the schema: the plan that was begun
 
 
 def replace_files(
@@ -40,29 +42,23 @@ def replace_files(
         ],
     }
     with warehouse.connect() as conn:
-        [(number,)] = conn.execute(
-            "insert into ops.archive_swaps (schema_name, plan) values (%s, %s) returning swap_id",
-            (schema, Jsonb(plan)),
-        )
+        put_setting(conn, _PLAN + schema, json.dumps(plan))
     folder.pending.difference_update(paths)
-    _carry_out(warehouse, folder, schema, number, plan)
+    _carry_out(warehouse, folder, schema, plan)
 
 
 def finish_started(warehouse: Warehouse, folder: Folder, schema: str) -> int:
-    """Finish plans that were cut short; return how many. Raises Damaged where a file is missing."""
+    """Finish a plan that was cut short; return how many. Raises Damaged where a file is missing."""
     with warehouse.connect() as conn:
         started = conn.execute(
-            "select swap_id, plan from ops.archive_swaps where schema_name = %s order by 1",
-            (schema,),
+            "select value::jsonb from ops.settings where key = %s", (_PLAN + schema,)
         ).fetchall()
-    for number, plan in started:
-        _carry_out(warehouse, folder, schema, number, plan)
+    for (plan,) in started:
+        _carry_out(warehouse, folder, schema, plan)
     return len(started)
 
 
-def _carry_out(
-    warehouse: Warehouse, folder: Folder, schema: str, number: int, plan: Mapping[str, Any]
-) -> None:
+def _carry_out(warehouse: Warehouse, folder: Folder, schema: str, plan: Mapping[str, Any]) -> None:
     new = [
         New(
             File(**item["file"]),
@@ -89,4 +85,4 @@ def _carry_out(
         for item in new:
             ledger.record(conn, schema, item)
         ledger.delete_files(conn, schema, plan["remove"])
-        conn.execute("delete from ops.archive_swaps where swap_id = %s", (number,))
+        conn.execute("delete from ops.settings where key = %s", (_PLAN + schema,))

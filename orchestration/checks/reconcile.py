@@ -148,7 +148,7 @@ def run(
     shown = partial(stoppable, display)
     _must_succeed(builds.build(settings, warehouse, shown, only_touched=True), "quotemill build")
     with warehouse.connect() as conn:
-        run_id = record(conn, now, month, last, request.sample, seed, codes)
+        run_id = record(conn, codes, month, last)
     built = builds.build(settings, warehouse, shown, arguments=["--select", *MODELS])
     _must_succeed(built, f"quotemill dbt build --select {' '.join(MODELS)}")
     with warehouse.connect() as conn:
@@ -284,24 +284,23 @@ def load_evidence(
     return failed
 
 
-def record(
-    conn: psycopg.Connection,
-    as_of: datetime,
-    month: date,
-    last: date,
-    sample: int,
-    seed: int,
-    codes: Sequence[str],
-) -> int:
-    """Record a run and its sample in one transaction; return the run's number."""
+def record(conn: psycopg.Connection, codes: Sequence[str], first: date, last: date) -> int:
+    """Record which days of which codes the models compare; return the number of the run."""
     [(run_id,)] = conn.execute(
-        "insert into ops.reconciliation_runs (as_of, month, sample, seed) "
-        "values (%s, %s, %s, %s) returning run_id",
-        (as_of, month, sample, seed),
-    )
-    conn.execute(
-        "insert into ops.reconciliation_sample (run_id, code, first_date, last_date) "
-        "select %s, unnest(%s::text[]), %s, %s",
-        (run_id, list(codes), month, last),
+        """
+        insert into ops.settings as s values (
+            'reconciliation:newest',
+            jsonb_build_object(
+                'run_id', 1, 'codes', %s::text[], 'first_date', %s::date, 'last_date', %s::date
+            )::text
+        )
+        on conflict (key) do update set value = jsonb_set(
+            excluded.value::jsonb,
+            '{run_id}',
+            to_jsonb((s.value::jsonb ->> 'run_id')::bigint + 1)
+        )::text
+        returning value::jsonb ->> 'run_id'
+        """,
+        (list(codes), first, last),
     )
     return int(run_id)

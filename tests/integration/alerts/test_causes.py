@@ -131,11 +131,8 @@ def test_a_failed_self_test_attaches_its_report(settings: Settings, hook: Hook) 
     with psycopg.connect(warehouse_url(settings)) as conn:
         conn.execute(
             "insert into ops.testing_runs (source, kind, started_at, status, total, passed, "
-            "failed, skipped) values ('tdx', 'selftest', now(), 'failed', 31, 30, 1, 0)"
-        )
-        conn.execute(
-            "insert into ops.testing_logs (run_id, no, name, status) "
-            "values (1, 24, 'count', 'failed')"
+            "failed, skipped, checks) values ('tdx', 'selftest', now(), 'failed', 31, 30, 1, 0, "
+            """'[{"no": 24, "name": "count", "status": "failed"}]')"""
         )
     alerts.check_and_notify(settings, {}, now=NOW)
     [message] = hook.received

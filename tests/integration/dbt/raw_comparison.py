@@ -6,8 +6,6 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
-import psycopg
-
 from tests.integration.dbt.raw_intraday import PRICES, at
 
 
@@ -76,19 +74,3 @@ def real_vendor_bars(folder: Path, kind: str) -> list[dict[str, object]]:
             prefix = "qfq_" if kind == "expected_qfq" else ""
             rows += vendor_bars(code.lower(), csv.DictReader(file), prefix)
     return rows
-
-
-def compare(conn: psycopg.Connection, codes: Sequence[str], first: date, last: date) -> int:
-    """Record a comparison, as the command does before it builds."""
-    row = conn.execute(
-        "insert into ops.reconciliation_runs (as_of, month, sample, seed) "
-        "values (now(), %s, 1, 1) returning run_id",
-        (first,),
-    ).fetchone()
-    assert row is not None
-    conn.execute(
-        "insert into ops.reconciliation_sample (run_id, code, first_date, last_date) "
-        "select %s, unnest(%s::text[]), %s, %s",
-        (row[0], list(codes), first, last),
-    )
-    return int(row[0])

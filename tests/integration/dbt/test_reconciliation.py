@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from orchestration.checks.reconcile import record
 from tests.integration.dbt.conftest import MODELS, REBUILD, Dbt
 from tests.integration.dbt.raw import (
     action,
@@ -18,7 +19,7 @@ from tests.integration.dbt.raw import (
     trading_day,
     weekdays,
 )
-from tests.integration.dbt.raw_comparison import compare, day_of, period_bars, real_vendor_bars
+from tests.integration.dbt.raw_comparison import day_of, period_bars, real_vendor_bars
 from tests.integration.dbt.raw_intraday import at, minutes
 from tests.integration.dbt.real_market import land_real_market
 
@@ -40,7 +41,7 @@ Row = tuple[object, ...]
 
 def land_agreeing_market(conn: psycopg.Connection) -> None:
     """Two codes with everything stored and equal."""
-    conn.execute("delete from ops.reconciliation_runs")
+    conn.execute("delete from ops.settings where key = 'reconciliation:newest'")
     land(conn, "trading_day", [trading_day(day) for day in DAYS])
     land(conn, "security", [security(CODE), security(OTHER)])
     for code in (CODE, OTHER):
@@ -74,7 +75,7 @@ def test_equal_bars_leave_no_row_and_each_kind_of_difference_is_named(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     land_agreeing_market(conn)
-    compare(conn, [CODE, OTHER], DAYS[0], DAYS[-1])
+    record(conn, [CODE, OTHER], DAYS[0], DAYS[-1])
     assert dbt(*REBUILD).success
     assert differences(conn) == []
     counts = dict(
@@ -144,7 +145,7 @@ def test_the_label_of_noon_and_minutes_of_one_price_are_known_causes(
         "open = open - 10, close = close - 10 where code = %s and trade_date = %s",
         (OTHER, DAYS[5]),
     )
-    compare(conn, [CODE, OTHER], DAYS[0], DAYS[-1])
+    record(conn, [CODE, OTHER], DAYS[0], DAYS[-1])
 
     assert dbt(*REBUILD).success
 
@@ -183,7 +184,7 @@ def test_a_vendor_that_stops_adjusting_is_one_finding(
     land_real_market(conn, real_tdx_data)
     land(conn, "kline_adjusted", real_vendor_bars(real_tdx_data, "thirdparty_forward"))
     # everything at once: 21 years
-    compare(conn, [CODE, OTHER], date(1990, 1, 1), date(2011, 12, 31))
+    record(conn, [CODE, OTHER], date(1990, 1, 1), date(2011, 12, 31))
     assert dbt(*REBUILD).success
     assert adjusted_findings(conn) == {}
 
@@ -206,7 +207,7 @@ def test_a_vendor_that_stops_adjusting_is_one_finding(
         (CODE,),
     )
     touch(conn, "corporate_action", CODE)
-    compare(conn, [CODE, OTHER], date(2010, 5, 1), date(2010, 5, 31))
+    record(conn, [CODE, OTHER], date(2010, 5, 1), date(2010, 5, 31))
     assert dbt(*REFRESH).success
     assert adjusted_findings(conn) == {(CODE, "late_corporate_action"): 4 * 20}
 
@@ -224,7 +225,7 @@ def test_an_older_reading_of_the_vendor_is_not_a_missing_event(
     # read before the event, and not again: all raw, and rightly so
     raw = [{k: v for k, v in b.items() if k != "amount"} for b in bars[:50]]
     land(conn, "kline_adjusted", raw)
-    compare(conn, [CODE], days[0], days[-1])
+    record(conn, [CODE], days[0], days[-1])
 
     assert dbt(*REBUILD).success
 

@@ -1,14 +1,17 @@
 """Records of a warehouse that an older version made, in the tables of this one."""
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from loaders.engine import check_runs
 from loaders.settings import load_settings
 from loaders.warehouse import migration_files
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import open_warehouse
+from orchestration.checks import reconcile
 from orchestration.run import build_record, findings, history
 from quotemill.errors import SettingsError
 from quotemill.warehouse.postgres import Warehouse
@@ -132,3 +135,77 @@ def test_findings_keep_their_states_and_acknowledgements(old: Warehouse, again: 
         assert judged.new == {"error": 2}
         states = {row.subject: row.state for row in findings.list_findings(conn, "qa")}
         assert {name for name, state in states.items() if state == "new"} == {"third", "unjudged"}
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_self_tests_keep_their_checks(old: Warehouse, again: bool) -> None:
+    logs = "select * from ops.testing_logs order by run_id, no"
+    with old.connect() as conn:
+        conn.execute(
+            """
+            insert into ops.testing_runs (
+                source, kind, started_at, status, total, passed, failed, skipped
+            )
+            select 'tdx', 'selftest', now(), 'failed', n, 0, n, 0 from generate_series(0, 2) as n;
+            insert into ops.testing_logs
+            values
+                (2, 1, 'codes', 'failed', 12, 'no answer', '{"path": "/api/codes"}'),
+                (3, 2, 'count', 'skipped', null, null, default),
+                (3, 1, 'codes', 'passed', 7, null, '{"rows": 5}');
+            """
+        )
+        rows = conn.execute(logs).fetchall()
+    upgrade(old, again=again)
+    with old.connect() as conn:
+        assert conn.execute(logs).fetchall() == rows
+        run, checks = check_runs.read_run(conn, 3) or ({}, [])
+        assert (run["total"], "checks" in run) == (2, False)
+        assert [(check["no"], check["status"]) for check in checks] == [
+            (1, "passed"),
+            (2, "skipped"),
+        ]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_the_newest_comparison_and_a_begun_swap_stay(old: Warehouse, again: bool) -> None:
+    with old.connect() as conn:
+        conn.execute(
+            """
+            insert into ops.reconciliation_runs (as_of, month, sample, seed)
+            select now(), '2026-01-01', 2, 7 from generate_series(1, 3);
+            insert into ops.reconciliation_sample
+            select n, code, '2026-01-01', '2026-01-31'
+            from generate_series(1, 3) as n, unnest(array['sh600000', 'sz000002']) as code;
+            create view quotemill_staging.stg_ops__reconciliation_run as
+            select run_id, month from ops.reconciliation_runs;
+            create view quotemill_staging.stg_ops__reconciliation_sample as
+            select run_id, code, first_date from ops.reconciliation_sample;
+            create view public.mine as
+            select * from quotemill_staging.stg_ops__reconciliation_sample;
+            insert into ops.managed_relation
+            values
+                ('quotemill_staging', 'stg_ops__reconciliation_run'),
+                ('quotemill_staging', 'stg_ops__reconciliation_sample');
+            insert into ops.archive_swaps (schema_name, plan)
+            values ('options', '{"remove": ["view=x/a.parquet"], "add": []}');
+            """
+        )
+    upgrade(old, again=again)
+    with old.connect() as conn:
+        compared = conn.execute(
+            "select value::jsonb from ops.settings where key = 'reconciliation:newest'"
+        ).fetchall()
+        assert compared == [
+            (
+                {
+                    "run_id": 3,
+                    "codes": ["sh600000", "sz000002"],
+                    "first_date": "2026-01-01",
+                    "last_date": "2026-01-31",
+                },
+            )
+        ]
+        assert conn.execute("select * from public.mine").fetchall() == []
+        assert reconcile.record(conn, ["sh600001"], date(2026, 2, 1), date(2026, 2, 28)) == 4
+        plan = conn.execute("select value::jsonb from ops.settings where key ~ 'archive_swap'")
+        assert plan.fetchall() == [({"add": [], "remove": ["view=x/a.parquet"]},)]

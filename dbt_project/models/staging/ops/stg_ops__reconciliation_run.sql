@@ -1,8 +1,0 @@
-select
-    run_id,
-    started_at,
-    month,
-    sample,
-    seed,
-    as_of
-from {{ source('ops', 'reconciliation_runs') }}
