@@ -13,6 +13,11 @@ from loaders.sources import landed_tables
 from loaders.warehouse import tables
 
 ROOT = Path(__file__).parent.parent
+# of every landed table; no source of dbt repeats them
+LINEAGE = {
+    name: f"{{{{ doc('{name}') }}}}"
+    for name in ("source_route", "route_no", "fetched_at", "is_final", "_dlt_load_id", "file_no")
+}
 
 
 def columns_page() -> str:
@@ -44,23 +49,29 @@ def model_columns() -> Iterator[tuple[str, str, str, str]]:
     for model in _entries("models"):
         for column in model.get("columns", ()):
             kind = column.get("data_type", "").removeprefix("pg_catalog.")
-            yield model["name"], column["name"], kind, _meaning(column)
+            yield model["name"], column["name"], kind, _meaning(column["description"])
 
 
 def raw_columns() -> Iterator[tuple[str, str, str, str]]:
     """Landed table, column, PostgreSQL's type and meaning."""
-    kinds = {
-        (table.name, field.name): tables._postgres_type(field.type)
-        for table in landed_tables()
-        for field in table.stored
+    described = described_tables()
+    for table in landed_tables():
+        for field in table.stored if table.qualified in described else ():
+            column = described[table.qualified].get(field.name) or LINEAGE[field.name]
+            kind = tables._postgres_type(field.type)
+            yield table.qualified, field.name, kind, _meaning(column)
+
+
+def described_tables() -> dict[str, dict[str, str]]:
+    """The descriptions of columns that dbt's sources have, by landed table."""
+    return {
+        f"{source['name']}.{table['name']}": {
+            column["name"]: column["description"] for column in table["columns"]
+        }
+        for source in _entries("sources")
+        for table in source["tables"]
+        if source["name"] != "ops"
     }
-    for source in _entries("sources"):
-        if not source["name"].startswith("raw_"):
-            continue
-        for table in source["tables"]:
-            for column in table.get("columns", ()):
-                kind = kinds.get((table["name"], column["name"]), "")
-                yield f"{source['name']}.{table['name']}", column["name"], kind, _meaning(column)
 
 
 def _entries(section: str) -> Iterator[Any]:
@@ -74,10 +85,8 @@ def _files() -> list[Any]:
     return [yaml.safe_load(path.read_text("utf-8")) for path in paths]
 
 
-def _meaning(column: Any) -> str:
-    text = re.sub(
-        r"\{\{ doc\('(\w+)'\) \}\}", lambda name: _blocks()[name[1]], column["description"]
-    )
+def _meaning(description: str) -> str:
+    text = re.sub(r"\{\{ doc\('(\w+)'\) \}\}", lambda name: _blocks()[name[1]], description)
     return " ".join(text.split()).replace("|", "\\|")
 
 

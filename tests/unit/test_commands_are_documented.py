@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from loaders.settings import load_settings
+from loaders.sources import landed_tables
 from quotemill import errors
 from quotemill.errors import INTERRUPTED
 from tests import reference_columns, write_reference
@@ -57,6 +58,15 @@ def test_every_column_is_on_the_page_of_columns() -> None:
         rows = re.findall(r"^\| `(\w+)` \| .* \| (.+) \|$", page, re.MULTILINE)
         shown = {(table, column) for column, tables in rows for table in tables.split(", ")}
         assert shown == {(f"`{table}`", column) for table, column, _, _ in columns}
+
+
+def test_sources_of_dbt_describe_exactly_the_own_columns_of_landed_tables() -> None:
+    lineage = set(reference_columns.LINEAGE)
+    own = {table.qualified: {*table.stored.names} - lineage for table in landed_tables()}
+    described = reference_columns.described_tables()
+    named = {table: {*columns} - {"is_final"} for table, columns in described.items()}
+    assert len(named) > 40
+    assert named == {table: own.get(table) for table in named}
 
 
 def test_every_parameter_says_what_it_is_for() -> None:
