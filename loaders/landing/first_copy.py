@@ -68,10 +68,7 @@ def make_encoder(
         return None
     if target.day is not None and not pa.types.is_date32(schema.field(target.day).type):
         return None
-    try:
-        encoder = ArrowToPostgresBinaryEncoder(schema)
-    except Exception:  # of a type that the encoder lacks
-        return None
+    encoder = ArrowToPostgresBinaryEncoder(schema)
     types = [target.types[name] for name in schema.names]
     if not _are_same_types(conn, types, stage_types(schema, encoder)):
         return None
@@ -90,16 +87,10 @@ def copy_straight(
             changes.report(conn)
             if dropped is not None:
                 first_rows.build(conn, dropped)
+            return read
     except ROW_ERRORS as error:  # of a value, of a key that repeats
-        reason: Exception = error
-    except psycopg.OperationalError:
-        raise  # the server went away
-    except Exception as error:  # of a value that the encoder refuses
-        reason = error
-    else:
-        return read
-    log.info("%s cannot take a file straight: %s", target.table, reason)
-    return None
+        log.info("%s cannot take a file straight: %s", target.table, error)
+        return None
 
 
 def _are_same_types(conn: psycopg.Connection, stored: list[str], encoded: list[str]) -> bool:

@@ -1,6 +1,5 @@
 """COPY of a file of rows into the temp table `_land`, or straight into its table."""
 
-import logging
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from typing import Any
@@ -14,8 +13,6 @@ from pgpq import ArrowToPostgresBinaryEncoder
 from loaders.landing.ahead import draw_ahead
 from loaders.landing.lineage import Numbers
 from loaders.landing.target import names, quote
-
-log = logging.getLogger(__name__)
 
 COPY_ROWS = 50_000
 
@@ -36,22 +33,11 @@ class FileRows:
 
 
 def copy_to_stage(conn: psycopg.Connection, rows: FileRows) -> int:
-    """COPY a file into the temp table `_land`, whose column types are the encoder's own.
-
-    A file that binary COPY cannot take goes as text, which is slower and logged. Returns the number
-    of its rows.
-    """
-    try:
-        with conn.transaction():
-            encoder = ArrowToPostgresBinaryEncoder(rows.schema)
-            columns = stage_ddl(rows.schema, encoder)
-            conn.execute(f"create temp table _land ({columns}) on commit drop".encode())
-            return copy_binary(conn, rows.batches(), "_land", encoder)
-    except psycopg.OperationalError:
-        raise  # the server went away
-    except Exception as error:  # of a type the encoder lacks, of a value the server rejects
-        log.warning("binary COPY cannot take %s: %s; using text", rows.schema.names, error)
-        return _copy_text(conn, rows)
+    """COPY a file into the temp table `_land` of the encoder's column types; the number of rows."""
+    encoder = ArrowToPostgresBinaryEncoder(rows.schema)
+    columns = stage_ddl(rows.schema, encoder)
+    conn.execute(f"create temp table _land ({columns}) on commit drop".encode())
+    return copy_binary(conn, rows.batches(), "_land", encoder)
 
 
 def copy_binary(
@@ -84,18 +70,6 @@ def _encode(
     for batch in batches:
         yield batch.num_rows, encoder.write_batch(batch)
     yield 0, encoder.finish()
-
-
-def _copy_text(conn: psycopg.Connection, rows: FileRows) -> int:
-    read, fields = 0, rows.schema.names
-    columns = ", ".join(f"{quote(name)} text" for name in fields)
-    conn.execute(f"create temp table _land ({columns}) on commit drop".encode())
-    with conn.cursor().copy(f"copy _land ({names(fields)}) from stdin".encode()) as copy:
-        for batch in rows.batches():
-            for row in zip(*(c.cast(pa.string()).to_pylist() for c in batch.columns), strict=True):
-                copy.write_row(row)
-            read += batch.num_rows
-    return read
 
 
 def list_keys(file: pq.ParquetFile, column: str) -> list[Any]:

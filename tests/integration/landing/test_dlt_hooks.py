@@ -19,7 +19,7 @@ from dlt.common.configuration.specs import RuntimeConfiguration
 from dlt.common.storages.schema_storage import SchemaStorage
 from dlt.destinations.impl.postgres.factory import postgres
 
-from loaders.landing import cursors, landed_file, load_job, staging
+from loaders.landing import cursors, landed_file, load_job
 from loaders.landing.dlt_setup import own_context
 from loaders.landing.load_job import Landed, UpsertCopyJob
 from loaders.warehouse import migrate
@@ -253,19 +253,6 @@ def test_a_cursor_never_moves_back(shore: Shore) -> None:
     shore.land(Batch(None, None, {"sh600000": str(date(2020, 1, 2))}))
 
     assert shore.cursor() == {"sh600000": str(DAY)}
-
-
-def test_a_type_without_a_binary_encoder_goes_as_text(
-    shore: Shore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def lacking(schema: pa.Schema) -> None:
-        raise ValueError("no encoder")
-
-    monkeypatch.setattr(staging, "ArrowToPostgresBinaryEncoder", lacking)
-    shore.land(Batch(prices({"sh600000": 8730, "sz000001": -1}), None, {}))
-
-    assert shore.closes() == {"sh600000": 8730, "sz000001": -1}
-    assert "using text" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,15 @@
-"""A table altered to refuse rows ends the load by name; binary COPY has a fallback."""
+"""A table altered to refuse rows ends the load by name."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from loaders.landing import cursors, staging
+from loaders.landing import cursors
 from loaders.landing.load_job import Landed
 from loaders.landing.rejects import Rejected, open_rejects, rejected_rows, rejects_table, withdrawn
 from loaders.warehouse.tables import Batch, LandedTable, landed_table
@@ -101,26 +101,6 @@ def test_a_table_beside_is_named_too(shore: Shore) -> None:
 
     with pytest.raises(DataQualityError, match=r"^raw_tdx\.unit refuses"):
         shore.land_batches(PRICE, Batch(rows, beside=rows), rejects=REFUSED, beside=UNIT)
-
-
-def test_a_file_that_binary_copy_refuses_goes_as_text(
-    shore: Shore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def refuse(*_: Any) -> NoReturn:
-        raise ValueError("no encoder for this type")
-
-    rows = prices(10)
-    rows[3] |= {"price": -1, "name": 'it\'s "\\N", tab\t'}
-    rows[4] |= {"name": ""}
-    monkeypatch.setattr(staging, "ArrowToPostgresBinaryEncoder", refuse)
-
-    landed = shore.land(PRICE, rows)
-
-    assert "using text" in caplog.text
-    assert landed.new == 10
-    stored = shore.rows("select code, name, price, fetched_at from raw_tdx.price order by code")
-    assert stored[3] == ("sh600003", rows[3]["name"], -1, NOON)
-    assert stored[4][1] == ""
 
 
 def test_a_row_that_an_older_version_rejected_by_its_table_is_withdrawn(shore: Shore) -> None:
