@@ -3,7 +3,6 @@
     backups/backup-00012-20261121T200000Z/
         warehouse.dump   everything of ours in the warehouse, read back from end to end
         settings.toml    what was set, without secrets
-        archive.csv      the files that the archive of option chains holds
         backup.json      of what, when, by which versions; size and sha256 of the files above
 
 A backup is written under a name that no reader takes for one, and renamed once it is whole.

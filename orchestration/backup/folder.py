@@ -21,7 +21,7 @@ from loaders.warehouse.disks import existing_parent
 from quotemill.errors import LockHeldError, QuotemillError, SettingsError, UsageError
 from quotemill.settings.folders import require_absolute
 
-MANIFEST, DUMP, SETTINGS, ARCHIVE = "backup.json", "warehouse.dump", "settings.toml", "archive.csv"
+MANIFEST, DUMP, SETTINGS = "backup.json", "warehouse.dump", "settings.toml"
 FORMAT = 1
 NAME = re.compile(r"backup-(\d{5,})-\d{8}T\d{6}Z")
 # what is being written, or removed: no reader takes it for a backup

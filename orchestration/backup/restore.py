@@ -1,8 +1,7 @@
 """Restore of a backup into a warehouse, and the list of what it cannot restore."""
 
-import csv
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +49,7 @@ def restore(
     prepare_warehouse(settings, reporter)
     left = (
         *_settings(settings, backup),
-        *_archive(settings, backup),
+        *_archive(settings, warehouse),
         *_ticks(settings, backup),
     )
     return RestoreResult(backup, restored.entries, left)
@@ -83,11 +82,13 @@ def _settings(settings: Settings, backup: Backup) -> Iterator[str]:
         yield f"secrets that no backup has, to be set again: {', '.join(absent)}"
 
 
-def _archive(settings: Settings, backup: Backup) -> Iterator[str]:
+def _archive(settings: Settings, warehouse: Warehouse) -> Iterator[str]:
     root = archive_root(settings)
-    with (backup.path / folders.ARCHIVE).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    absent = [row for row in rows if not _is_there(root, row)]
+    with warehouse.connect() as conn:
+        rows = conn.execute(
+            "select schema_name, path, size_bytes from ops.archive_files"
+        ).fetchall()
+    absent = [row for row in rows if not _is_there(root, *row)]
     if absent:
         yield (
             f"{len(absent):,} of {len(rows):,} files of the archive are not in {root}: "
@@ -95,10 +96,9 @@ def _archive(settings: Settings, backup: Backup) -> Iterator[str]:
         )
 
 
-def _is_there(root: Path, row: Mapping[str, str]) -> bool:
-    schema = row["schema_name"]
-    path = (root if schema == "options" else root / schema) / row["path"]
-    return path.is_file() and path.stat().st_size == int(row["size_bytes"])
+def _is_there(root: Path, schema: str, name: str, size: int) -> bool:
+    path = (root if schema == "options" else root / schema) / name
+    return path.is_file() and path.stat().st_size == size
 
 
 def _ticks(settings: Settings, backup: Backup) -> Iterator[str]:

@@ -1,7 +1,5 @@
 """Write a backup, read it back, and remove the oldest."""
 
-import csv
-import io
 import json
 import platform
 import shutil
@@ -28,11 +26,6 @@ from orchestration.backup.settings_text import without_secrets
 from quotemill.errors import UsageError
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
-
-_ARCHIVED = """
-    select schema_name, path, view_name, codec, row_count, content_hash, size_bytes, written_at
-    from ops.archive_files order by schema_name, path
-"""
 
 
 @dataclass(frozen=True)
@@ -115,7 +108,7 @@ def _write(
     dumped = dump.dump(warehouse, part / folders.DUMP)
     with warehouse.connect() as conn:
         conn.read_only = True
-        archived = _archived(conn, part / folders.ARCHIVE)
+        archived = _describe_archive(settings, conn)
         about_warehouse = {
             "id": own,
             "label": warehouse.label,
@@ -127,7 +120,6 @@ def _write(
         }
     text, secret = without_secrets(settings)
     whole_file.write(part / folders.SETTINGS, text)
-    names = (folders.DUMP, folders.SETTINGS, folders.ARCHIVE)
     manifest = {
         "format": folders.FORMAT,
         "made_at": started.isoformat(timespec="seconds"),
@@ -137,28 +129,22 @@ def _write(
         "warehouse": about_warehouse,
         "dump": {"objects": dumped.entries, "hypertables": dumped.hypertables},
         "secrets": secret,
-        "archive": archived and archived | {"folder": str(archive_root(settings))},
+        "archive": archived,
         "tick_store": _tick_store(settings, warehouse),
-        "files": {name: folders.describe(part / name) for name in names},
+        "files": {name: folders.describe(part / name) for name in (folders.DUMP, folders.SETTINGS)},
     }
     whole_file.write(
         part / folders.MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=1, default=str)
     )
 
 
-def _archived(conn: psycopg.Connection, path: Path) -> dict[str, Any] | None:
-    """Write the list of the archive's files; their number, rows and bytes, None without files."""
-    rows: list[tuple[Any, ...]] = []
-    names = ["schema_name", "path"]
-    if has_relation(conn, "ops.archive_files"):
-        result = conn.execute(_ARCHIVED.encode())
-        names, rows = [column.name for column in result.description or ()], result.fetchall()
-    listed = io.StringIO()
-    csv.writer(listed).writerows([names, *rows])
-    whole_file.write(path, listed.getvalue())
-    sizes = {"rows": names.index("row_count"), "bytes": names.index("size_bytes")} if rows else {}
-    totals = {name: sum(row[at] for row in rows) for name, at in sizes.items()}
-    return {"files": len(rows), **totals} if rows else None
+def _describe_archive(settings: Settings, conn: psycopg.Connection) -> dict[str, Any] | None:
+    """The number of the archive's files, their rows, bytes and folder; None without files."""
+    [(files, rows, size)] = conn.execute(
+        "select count(*), sum(row_count)::bigint, sum(size_bytes)::bigint from ops.archive_files"
+    )
+    folder = str(archive_root(settings))
+    return {"files": files, "rows": rows, "bytes": size, "folder": folder} if files else None
 
 
 def _tick_store(settings: Settings, warehouse: Warehouse) -> dict[str, Any] | None:

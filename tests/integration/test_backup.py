@@ -86,12 +86,11 @@ def bench(
     return open_bench(dsn=filled_database("backup", fill))
 
 
-def test_a_backup_holds_the_warehouse_the_settings_and_the_archives_list(bench: Bench) -> None:
+def test_a_backup_holds_the_warehouse_and_the_settings(bench: Bench) -> None:
     result = bench.back_up()
 
     path = result.backup.path
     assert sorted(p.name for p in path.iterdir()) == [
-        "archive.csv",
         "backup.json",
         "settings.toml",
         "warehouse.dump",
@@ -105,7 +104,6 @@ def test_a_backup_holds_the_warehouse_the_settings_and_the_archives_list(bench: 
         "folder": str(bench.settings.home / "archive"),
         **{"files": 1, "rows": 7, "bytes": 5},
     }
-    assert (path / "archive.csv").read_text().splitlines()[1].startswith("options,view=x/part-0")
     assert folders.list_backups(bench.root) == [result.backup]
     assert list(bench.root.glob(".unfinished-*")) == []
     folders.check(result.backup)
@@ -185,7 +183,7 @@ def test_of_two_backups_at_once_one_is_refused(bench: Bench) -> None:
     bench.back_up()
 
 
-@pytest.mark.parametrize("name", ["warehouse.dump", "settings.toml", "archive.csv"])
+@pytest.mark.parametrize("name", ["warehouse.dump", "settings.toml"])
 def test_a_backup_changed_on_disk_is_refused_and_nothing_restored(
     bench: Bench, open_bench: Callable[..., Bench], name: str
 ) -> None:
