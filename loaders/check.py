@@ -14,6 +14,9 @@ from typing import Any
 from loaders import log, trading_time
 from quotemill.errors import DataQualityError, QuotemillError, SettingsError
 
+# by severities of findings and alerts
+FINDING_VERDICTS = {"error": "fail", "warning": "warn", "info": "ok"}
+
 
 @dataclass(frozen=True)
 class Check:

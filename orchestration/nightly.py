@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from loaders import log
+from loaders.check import failed
 from loaders.engine.metrics import Metric, measure_stage
 from loaders.engine.progress import Reporter
 from loaders.engine.request import LoadRequest
@@ -19,7 +20,7 @@ from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.alerts import causes, channels
 from orchestration.alerts import check as alerts
-from orchestration.alerts.book import Cause, Verdicts, on_this_host
+from orchestration.alerts.book import Verdicts, on_this_host, ring
 from orchestration.run import build as builds
 from orchestration.run import history
 from orchestration.run import stages as pipeline
@@ -252,8 +253,7 @@ def notify_cannot_start(settings: Settings, error: QuotemillError, name: str = "
 
     For example, a settings file was moved or emptied.
     """
-    text = f"{error} ({error.hint})" if error.hint else str(error)
-    _notify(settings, {on_this_host(name): Cause("error", text, "quotemill doctor")})
+    _notify(settings, {on_this_host(name): ring(failed(name, error))})
 
 
 def _notify(settings: Settings, verdicts: Verdicts) -> None:

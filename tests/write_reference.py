@@ -229,7 +229,7 @@ def settings() -> Iterator[tuple[str, FieldInfo]]:
         for name, field in model.model_fields.items():
             dotted = f"{section}.{name}".lstrip(".")
             below = any(known.startswith(f"{dotted}.") for known in SECTIONS)
-            if name != "origins" and dotted not in SECTIONS and not below:
+            if not field.exclude and dotted not in SECTIONS and not below:
                 yield dotted, field
 
 

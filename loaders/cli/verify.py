@@ -150,14 +150,7 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
     if json:
         shell.print_json(verification.as_json() | {"repaired": repaired})
     else:
-        for difference in verification.differences:
-            print(f"{difference.key}: {difference.text}")
-        for variety, day in verification.first_l5_days.items():
-            five = f"five levels of the order book from {day} on"
-            levels = five if day else "no day with five levels"
-            print(f"{variety}: {levels}")
-        for key in verification.short:
-            print(f"short of its day bar: {key}")
+        print_checks([*verification.checks])
         shown_repairs = f", {repaired} repaired" if repair else ""
         shown_short = (
             f", {say_count(len(verification.short), 'day')} short" if verification.short else ""

@@ -7,6 +7,7 @@ from datetime import datetime
 import psycopg
 from psycopg.rows import class_row
 
+from loaders.check import Check
 from quotemill.warehouse.schemas import has_relation
 
 TABLE = "ops.failed_keys"
@@ -55,8 +56,19 @@ class FailedKey:
     def is_open(self) -> bool:
         return self.acknowledged_at is None
 
-    def __str__(self) -> str:
-        return f"{self.source} {self.dataset} {self.key}: {self.reason}"
+    @property
+    def check(self) -> Check:
+        text = f"{self.source} {self.dataset} {self.key}: {self.reason}"
+        verdict, fix = ("warn", f"quotemill retry {self.job_id}") if self.is_open else ("ok", "")
+        return Check("keys", verdict, text, fix, subject=self.source)
+
+    @property
+    def state_words(self) -> str:
+        """Its state, since when, and by whom it is acknowledged and why."""
+        since = f"since {self.first_failed_at:%Y-%m-%d}"
+        if self.is_open:
+            return f"open {since}"
+        return f"acknowledged {since} by {self.acknowledged_by}: {self.acknowledged_because}"
 
 
 def update(

@@ -30,14 +30,14 @@ def load_settings(
     Warns of removed settings, unless the run that started this command has done so, and refuses
     those without which secrets would go elsewhere.
     """
-    layers = read_layers(environ, cwd, **flags)
-    for name, place in layers.removed.items():
+    settings = read_layers(environ, cwd, **flags).merge()
+    for name, place in settings.removed.items():
         if name in ADDRESSES:
             raise SettingsError(explain_removed(name, place))
         if name not in _reported and "QUOTEMILL_RUN_ID" not in os.environ:
             _log.warning(explain_removed(name, place))
             _reported.add(name)
-    return layers.merge()
+    return settings
 
 
 def read_layers(

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg.rows import class_row
 
 from loaders import log
+from loaders.check import FINDING_VERDICTS, Check
 from loaders.trading_time import format_time
 
 MEMORY = timedelta(days=7)
@@ -27,25 +29,32 @@ _SUBJECT = re.compile(r"(.+?) (\d{4}-\d{2}-\d{2})(?:, |$)")
 
 
 @dataclass(frozen=True)
-class Cause:
-    """Something that is wrong.
+class Cause(Check):
+    """A check that is not well, and when it rings.
 
-    `command` shows more. A new `state` sends it again, and so does each of its `subjects` that no
-    check found within MEMORY: one that fails, recovers and fails again rings once. `patience` is
-    the number of checks in a row that must find it before it is sent.
+    severity  error or warning, in the title of its messages
+    state     another one sends it again
+    patience  number of checks in a row that must find it before it is sent
+    subjects  each that no check found within MEMORY sends it again: one that fails, recovers and
+              fails again rings once
+    note      what only the message says, after the sentence
     """
 
-    severity: str  # error, warning
-    message: str
-    command: str
+    severity: str = "error"
     state: str = ""
     patience: int = 1
     attachment: Path | None = None
     subjects: tuple[str, ...] = ()
+    note: str = ""
 
 
 # results by cause name: None where all is well; a name is absent where nothing was checked
 Verdicts = Mapping[str, Cause | None]
+
+
+def ring(check: Check, **when: Any) -> Cause:
+    """A check as the cause that it is."""
+    return Cause(**check.__dict__, **when)
 
 
 def check_apart(conn: psycopg.Connection, name: str, check: Callable[[], Verdicts]) -> Verdicts:
@@ -61,7 +70,8 @@ def check_apart(conn: psycopg.Connection, name: str, check: Callable[[], Verdict
         reason = " ".join(str(error).split()) or type(error).__name__
         log.write("error", f"alerts cannot check {name}: {reason}")
         text = f"alerts cannot check {name}, so what it reports is unknown: {reason}"[:_LONGEST]
-        return {f"check:{name}": Cause("error", text, "quotemill doctor", type(error).__name__)}
+        cause = Cause("check", "fail", text, "quotemill doctor", state=type(error).__name__)
+        return {f"check:{name}": cause}
 
 
 def on_this_host(name: str) -> str:
@@ -71,7 +81,11 @@ def on_this_host(name: str) -> str:
 
 @dataclass
 class Entry:
-    """A row of ops.alerts; resolved where `recovered_at` is set. Times are UTC."""
+    """A row of ops.alerts; resolved where `recovered_at` is set. Times are UTC.
+
+    message  the sentence of the check
+    command  its fix
+    """
 
     cause: str
     severity: str
@@ -87,6 +101,12 @@ class Entry:
     is_known: bool = False  # whether any channel ever accepted it
     recovered_at: datetime | None = None
     recovery_told_at: datetime | None = None
+
+    @property
+    def check(self) -> Check:
+        name, _, subject = self.cause.partition(":")
+        verdict = "ok" if self.recovered_at else FINDING_VERDICTS[self.severity]
+        return Check(name, verdict, self.message, self.command, subject=subject)
 
     @property
     def is_open(self) -> bool:
@@ -113,13 +133,13 @@ class Message:
     attachment: Path | None = None
 
     def text(self) -> str:
-        """The message, with the command that shows more."""
+        """The message, with its fix."""
         entry = self.entry
         since = format_time(entry.first_at, timespec="minutes")
         if self.is_recovery:
             return f"Resolved (open since {since}): {entry.message}"
         times = f", seen {entry.count} times" if entry.count > 1 else ""
-        return f"{entry.message}\nSince {since}{times}.\nMore: {entry.command}"
+        return f"{entry.message}\nSince {since}{times}.\nfix: {entry.command}"
 
     def settle(self, channels: Sequence[str], now: datetime) -> None:
         """Record that the message is sent once all `channels` have accepted it."""
@@ -145,8 +165,8 @@ def update_book(
             entries[name] = Entry(
                 cause=name,
                 severity=cause.severity,
-                message=cause.message,
-                command=cause.command,
+                message=cause.sentence + cause.note,
+                command=cause.fix,
                 first_at=now,
                 last_at=now,
                 state=_join_state(cause.state, dict.fromkeys(cause.subjects, f"{now:%Y-%m-%d}")),
@@ -170,7 +190,8 @@ def _continue(entry: Entry, cause: Cause, now: datetime, repeat_after: timedelta
     further = [name for name in cause.subjects if name not in recent]
     if state != cause.state or further or is_due:
         entry.told_at, entry.channels = None, []
-    entry.severity, entry.message, entry.command = cause.severity, cause.message, cause.command
+    entry.severity, entry.message = cause.severity, cause.sentence + cause.note
+    entry.command = cause.fix
     if recent and further:
         entry.message += f"; further: {name_some(further)}"
     recent |= dict.fromkeys(cause.subjects, f"{now:%Y-%m-%d}")

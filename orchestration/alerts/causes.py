@@ -6,6 +6,7 @@ its name, such as disk:home@alpha. docs/how-to/alerts.md lists them all.
 
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,18 +18,26 @@ from loaders import sources
 from loaders.check import check_holidays
 from loaders.engine.result import LoadResult
 from loaders.settings import Settings
+from loaders.ticks import store_state
 from loaders.trading_time import format_time
 from loaders.warehouse.disks import list_disks
 from loaders.warehouse.sql_files import read_sql
 from orchestration.alerts import book, scheduled_jobs
-from orchestration.alerts.book import Cause, Verdicts, check_apart, name_some, on_this_host
-from orchestration.alerts.failed_keys import list_subjects, read_subjects
+from orchestration.alerts.book import Cause, Verdicts, check_apart, name_some, on_this_host, ring
+from orchestration.alerts.failed_keys import list_subjects, name_subjects, read_subjects
 from orchestration.alerts.scheduled_jobs import LONGEST, RUN_MEMORY
 from orchestration.checks import records
 from orchestration.run import history
 from orchestration.run.findings import Judgement
 from orchestration.schedule import jobs
-from quotemill.errors import INTERRUPTED, LockHeldError, PartialError, UpstreamError, most_severe
+from quotemill.errors import (
+    INTERRUPTED,
+    LockHeldError,
+    PartialError,
+    QuotemillError,
+    UpstreamError,
+    most_severe,
+)
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 from quotemill.wording import say_count
@@ -61,18 +70,14 @@ def check_run(
         # a skipped load says nothing about what failed before
         if ended := [x for x in own if x.exit_code != _HELD and x.status != "skipped"]:
             code = most_severe(load.exit_code for load in ended)
-            failed = list_subjects(source, (task for load in ended for task in load.tasks))
-            subjects = failed if code == _PARTIAL else ()
-            named = f"{name_some(subjects)}: " if subjects else ""
-            why = _failed(f"load of {source}", code, named + _why(ended, code))
-            text = why.message + (again if code == _AWAY else "")
-            why = replace(why, message=text, subjects=subjects)
-            causes[f"load:{source}"] = why if code else None
+            cause = _judge_loads(source, ended, code)
+            cause = replace(cause, note=again) if code == _AWAY else cause
+            causes[f"load:{source}"] = cause if code else None
     if result.error is not None:
         held = result.error_code == _HELD
         # the run waited for long: the other may hang
         text = f"{result.error}, so what was loaded is not built; the other build may hang"
-        waited = Cause("warning", text, "quotemill status")
+        waited = Cause("lock", "warn", text, "quotemill status", severity="warning")
         causes["lock:build"] = waited if held else None
         if not held:
             causes["build"] = _failed("build", result.error_code, result.error)
@@ -81,11 +86,10 @@ def check_run(
         causes["lock:build"] = None
         causes["build"] = None
         if last.exit_code:
-            text = f"build {last.build_id} failed: {last.failures}"[:LONGEST]
             # one that fails every night hides no other
             names = tuple(sorted({f.name for f in last.findings if f.status != "warn"}))
-            state = str(last.exit_code)
-            causes["build"] = Cause("error", text, "quotemill status", state, subjects=names)
+            failed = records.describe_build(last.build_id, "failed", last.failures)
+            causes["build"] = ring(failed, state=str(last.exit_code), subjects=names)
     if result.judgement is not None:
         causes |= _check_findings(result.judgement, settings.finding_limit)
     return causes | _check_lags(result, settings) | _check_archive(result)
@@ -103,18 +107,13 @@ def _describe_next_try(result: "RunResult", settings: Settings, job_name: str | 
 def _check_lags(result: "RunResult", settings: Settings) -> dict[str, Cause | None]:
     """Report sources whose data are later than the setting `stale_after` allows."""
     causes: dict[str, Cause | None] = {}
-    gone = {load.source for load in result.loads if load.error}  # another run would end so too
+    # another run would end as such a load did
+    stopped = {load.source: load.job_id for load in result.loads if load.error}
     for lag in result.lags:
-        section = getattr(settings, lag.source, None)
-        limit = getattr(section, "stale_after", 0)
-        days = say_count(lag.days, "trading day")
-        text = f"the data of {lag.source} are {days} late: {lag}"
-        if lag.source not in gone:
-            text += f"; fix: {lag.describe_fix(settings)}"
-        is_late = limit and lag.days >= limit
-        causes[f"stale:{lag.source}"] = (
-            Cause("error", text, "quotemill status", lag.late) if is_late else None
-        )
+        limit = getattr(getattr(settings, lag.source, None), "stale_after", 0)
+        note = f", {say_count(lag.days, 'trading day')} late"
+        late = ring(lag.check(settings, stopped.get(lag.source)), state=lag.late, note=note)
+        causes[f"stale:{lag.source}"] = late if limit and lag.days >= limit else None
     return causes
 
 
@@ -130,33 +129,29 @@ def _check_archive(result: "RunResult") -> dict[str, Cause | None]:
     return causes
 
 
-def _why(loads: list[LoadResult], code: int) -> str:
-    for load in loads:
-        if load.exit_code == code and load.error:
-            return f"{load.error} ({load.hint})" if load.hint else load.error
+def _judge_loads(source: str, loads: list[LoadResult], code: int) -> Cause:
+    """The loads of a source in a run; where they are on record `word_loads` has other words."""
+    wrong = [load for load in loads if load.exit_code]  # not those with acknowledged keys only
     failed = sum(len(task.failures) for load in loads for task in load.tasks)
     keys = sum(len(task.keys) for load in loads for task in load.tasks)
-    wrong = [load for load in loads if load.exit_code]  # not those with acknowledged keys alone
-    again = " and ".join(f"`quotemill retry {x.job_id}`" for x in wrong if _may_retry(x))
-    hint = f"fix: {again}" if again else next((x.hint for x in wrong if x.hint), "")
-    return f"{failed:,} of {keys:,} keys failed" + (f"; {hint}" if hint else "")
-
-
-def _may_retry(load: LoadResult) -> bool:
-    """Whether a retry can still load what failed: not what had to be captured at its time."""
-    lasting = {data.name for data in sources.find(load.source).datasets if data.recurs}
-    failed = {task.dataset for task in load.tasks if task.failures}
-    return load.job_id is not None and not failed.isdisjoint(lasting)
+    why = next((x.error for x in wrong if x.exit_code == code and x.error), None)
+    fix = "; ".join(dict.fromkeys(load.hint for load in wrong if load.hint))
+    text = f"load of {source} failed (exit code {code}): "
+    text += why or f"{failed:,} of {keys:,} keys failed"
+    tasks = (task for load in loads for task in load.tasks)
+    subjects = list_subjects(source, tasks) if code == _PARTIAL else ()
+    cause = Cause("load", "warn", text[:LONGEST], fix, state=str(code))
+    return replace(cause, subjects=subjects, note=name_subjects(subjects))
 
 
 def _failed(what: str, code: int, why: str) -> Cause:
     text = f"{what} failed (exit code {code}): {why}"[:LONGEST]
-    return Cause("error", text, "quotemill status", str(code))
+    return Cause(what, "fail", text, "quotemill status", state=str(code))
 
 
 def _locked(what: str, patience: int = 2) -> Cause:
     text = f"{what} found another one running, twice in a row; it may hang"
-    return Cause("warning", text, "quotemill jobs", patience=patience)
+    return Cause("lock", "warn", text, "quotemill jobs", severity="warning", patience=patience)
 
 
 def _check_findings(judged: Judgement, limit: int) -> dict[str, Cause | None]:
@@ -164,10 +159,11 @@ def _check_findings(judged: Judgement, limit: int) -> dict[str, Cause | None]:
     if judged.ringing > limit:
         text = f"{judged.ringing:,} new findings of severity error; in all: {judged}"
         state = f"finding {judged.newest}"  # a partial run repeats the same ones
-        return {"qa": Cause("error", text, "quotemill findings --new", state)}
+        return {"qa": Cause("findings", "fail", text, "quotemill findings --new", state=state)}
     if judged.unread and limit:  # it has no findings: the limit is not about it
         text = f"checks that cannot be read: {name_some(judged.unread)}"
-        return {"qa": Cause("error", text, "quotemill findings", "unread", subjects=judged.unread)}
+        cause = Cause("findings", "fail", text, "quotemill findings", state="unread")
+        return {"qa": replace(cause, subjects=judged.unread)}
     still_open = judged.counts.get("error", 0) - judged.acknowledged.get("error", 0)
     return {} if still_open > limit else {"qa": None}
 
@@ -179,15 +175,32 @@ def check_machine(settings: Settings, ready: list[str], now: datetime) -> dict[s
     for disk in list_disks(settings):
         checked = disk.check(limit)
         if checked.verdict != "ok":
-            cause = Cause("error", checked.sentence, "quotemill doctor")
-            causes[on_this_host(f"disk:{disk.name}")] = cause
+            causes[on_this_host(f"disk:{disk.name}")] = ring(checked)
         elif not disk.is_short(limit - RECOVERY_MARGIN):
             causes[on_this_host(f"disk:{disk.name}")] = None
     if any(sources.find(name).insight.needs_holidays for name in ready):
         checked = check_holidays(now)
-        cause = Cause("warning", checked.sentence, "quotemill doctor")
-        causes[on_this_host("calendar")] = None if checked.verdict == "ok" else cause
+        cause = None if checked.verdict == "ok" else ring(checked, severity="warning")
+        causes[on_this_host("calendar")] = cause
     return causes
+
+
+def check_tick_store(settings: Settings) -> dict[str, Cause | None]:
+    """Verdict on suspended tables; none where the store is away, as its loads say so."""
+    if not store_state.is_used(settings):
+        return {}
+    from loaders.ticks.open_store import open_store  # imports pyarrow
+
+    try:
+        with closing(open_store(settings)) as store:
+            checks = store.check_suspended()
+    except QuotemillError:
+        return {}
+    if not checks:
+        return {"tick_store": None}
+    text = "; ".join(check.sentence for check in checks)
+    state = " ".join(check.subject for check in checks)
+    return {"tick_store": ring(replace(checks[0], sentence=text), state=state)}
 
 
 def check_warehouse(
@@ -254,7 +267,7 @@ def _check_job(conn: psycopg.Connection, row: Mapping[str, Any]) -> list[Cause |
     code, started = row["exit_code"], format_time(row["started_at"], timespec="minutes")
     if row["status"] == "interrupted":
         text = f"`{row['command']}` of {started} was cut short: killed, or its machine stopped"
-        return [Cause("error", text, "quotemill status")]
+        return [Cause("job", "fail", text, "quotemill status", subject=row["name"])]
     if code in (_HELD, INTERRUPTED):
         return []
     if code == 0 or row["has_reported"]:
@@ -265,7 +278,8 @@ def _check_job(conn: psycopg.Connection, row: Mapping[str, Any]) -> list[Cause |
     text = f"`{row['command']}` of {started} failed (exit code {code}){why}"[:LONGEST]
     # a new kind of error in the log is sent again
     state = str(code) if row["error_kinds"] is None else f"{code} {row['error_kinds']}"
-    return [Cause("error", text, "quotemill status", state, subjects=subjects)]
+    cause = Cause("job", "fail", text, "quotemill status", subject=row["name"])
+    return [replace(cause, state=state, subjects=subjects)]
 
 
 def _check_report(conn: psycopg.Connection) -> dict[str, Cause | None]:
@@ -279,7 +293,7 @@ def _check_report(conn: psycopg.Connection) -> dict[str, Cause | None]:
     if row is None:
         return {}
     text = f"the report could not be written (exit code {row[0]})"
-    cause = Cause("error", text, "quotemill report") if row[0] else None
+    cause = Cause("report", "fail", text, "quotemill report") if row[0] else None
     return {on_this_host("report"): cause}
 
 
@@ -288,8 +302,7 @@ def _check_selftests(conn: psycopg.Connection, settings: Settings) -> dict[str, 
     for run in records.judge_tests(conn):
         if run.figures["kind"] == "selftest":
             report = settings.home / "selftest" / f"{run.subject}_api_failure_report.md"
-            state = run.figures["failed"]
-            cause = Cause("error", run.sentence, run.fix, state, attachment=report)
+            cause = ring(run, state=run.figures["failed"], attachment=report)
             causes[f"selftest:{run.subject}"] = None if run.verdict == "ok" else cause
     return causes
 
@@ -313,4 +326,4 @@ def _check_delayed_quotes(conn: psycopg.Connection, qa: str) -> dict[str, Cause 
     if symbols is None:
         return {"delayed:ib": None}
     text = f"the gateway served delayed quotes on {day}: {symbols}"[:LONGEST]
-    return {"delayed:ib": Cause("error", text, f"quotemill selfcheck ib --date {day}")}
+    return {"delayed:ib": Cause("delayed", "fail", text, f"quotemill selfcheck ib --date {day}")}

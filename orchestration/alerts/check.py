@@ -8,19 +8,20 @@ import contextlib
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 
 from loaders import log, sources
+from loaders.check import failed
 from loaders.settings import Settings, load_settings, read_environment_settings
 from loaders.warehouse import turns
 from loaders.warehouse.postgres import find_warehouse
 from orchestration.alerts import book, causes, channels, file_book
-from orchestration.alerts.book import Cause, Entry, Message, Verdicts, on_this_host
-from orchestration.alerts.failed_keys import check_failed_keys
-from orchestration.alerts.tick_store import check_tick_store
+from orchestration.alerts.book import Entry, Message, Verdicts, on_this_host
+from orchestration.alerts.failed_keys import check_failed_keys, word_loads
+from orchestration.checks.place import Place
 from quotemill.errors import LockHeldError, QuotemillError, SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.refusals import explain_refusal
@@ -56,7 +57,7 @@ def check_and_notify(
     """
     now = now or datetime.now(UTC)
     ready, _ = sources.configured(settings)
-    machine = {**causes.check_machine(settings, ready, now), **check_tick_store(settings)}
+    machine = causes.check_machine(settings, ready, now) | causes.check_tick_store(settings)
     verdicts = {on_this_host(SETTINGS_FILE): None, **verdicts}
     try:
         warehouse = find_warehouse(settings)
@@ -67,13 +68,13 @@ def check_and_notify(
             known = verdicts
             keys = book.check_apart(conn, "keys", lambda: check_failed_keys(conn, known))
             verdicts = {on_this_host(WAREHOUSE): None, **machine, **stored, **verdicts, **keys}
+            verdicts |= word_loads(Place(settings, warehouse, now), verdicts)
             return _notify_from_warehouse(settings, conn, verdicts, now)
     except (QuotemillError, psycopg.Error, OSError) as error:
         # a full disk may be the reason
-        full = [c.message for name, c in machine.items() if c and name.startswith("disk:")]
-        refusal = explain_refusal(error, settings)
-        why = refusal.with_hint if refusal else str(error).strip()
-        away = Cause("error", "; ".join([why, *full]), "quotemill doctor")
+        full = "".join(f"; {c.sentence}" for c in machine.values() if c and c.name == "disk")
+        away = book.ring(failed(WAREHOUSE, explain_refusal(error, settings) or log.explain(error)))
+        away = replace(away, note=full)
         return _notify_from_file(
             settings, {on_this_host(SETTINGS_FILE): None, on_this_host(WAREHOUSE): away}, now
         )
@@ -139,10 +140,7 @@ def load_settings_or_notify() -> Settings:
             # unreadable settings do not say how long to keep log files: delete none
             secrets = log.collect_secrets(settings)
             log.start(settings.home / "logs", secrets, days=36_500, megabytes=1_000_000)
-            hint = f" ({error.hint})" if error.hint else ""
-            cause = Cause(
-                "error", f"the settings cannot be read: {error}{hint}", "quotemill doctor"
-            )
+            cause = book.ring(failed("settings", error))
             _notify_from_file(settings, {on_this_host(SETTINGS_FILE): cause}, datetime.now(UTC))
         raise
 

@@ -4,7 +4,8 @@ A key that names a moment (`AAPL 2026-11-20T15:00Z`) is not one to repair: its s
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -16,12 +17,14 @@ from loaders.engine.jobs import Task
 from loaders.warehouse.sql_files import read_sql
 from orchestration.alerts import book
 from orchestration.alerts.book import Cause, Entry, Verdicts, name_some, split_state
+from orchestration.alerts.scheduled_jobs import LONGEST
+from orchestration.checks.gather import gather
+from orchestration.checks.place import Place
 from quotemill.errors import PartialError
+from quotemill.wording import say_count
 
 _PREFIX = "load:"
 _PARTIAL = str(PartialError.exit_code)
-_SHOWN = 3  # keys in a message beside the newest
-_LONGEST = 500  # characters of a reason: its end may name the way out
 _MOMENT = re.compile(r" \d{4}-\d{2}-\d{2}\S*$")
 
 
@@ -39,11 +42,11 @@ def check_failed_keys(conn: psycopg.Connection, verdicts: Verdicts) -> Verdicts:
         if name not in verdicts:  # no load has ended: keys may be repaired or acknowledged since
             passed = entry is not None and split_state(entry.state)[1]  # judged by the next load
             if _newest_sent(entry) is not None and (own or not passed):
-                judged[name] = _describe(own, entry)
+                judged[name] = _judge(own, entry)
         elif cause is None and entry is not None:
-            judged[name] = _describe(own, entry)
+            judged[name] = _judge(own, entry)
         elif cause is not None and cause.state == _PARTIAL and own:
-            judged[name] = _describe(own, entry, cause.subjects)
+            judged[name] = _judge(own, entry, cause.subjects)
     return judged
 
 
@@ -81,38 +84,35 @@ def _list_passing(source: str) -> set[str]:
     return {data.name for data in sources.find(source).datasets if not data.recurs}
 
 
-def _describe(
+def _judge(
     failures: list[FailedKey], entry: Entry | None, subjects: tuple[str, ...] = ()
 ) -> Cause | None:
+    """The cause of failed keys, whose state is the newest; `word_loads` has its words."""
     if not failures:
         return None
-    newest, *others = failures[::-1][: _SHOWN + 1]
-    count = len(failures)
-    more = f"; also {', '.join(f'{f.dataset} {f.key}' for f in others)}" if others else ""
-    more += " and more" if count > _SHOWN + 1 else ""
-    text = (
-        f"load of {newest.source} failed (exit code {_PARTIAL}): {count:,} "
-        f"{'key has' if count == 1 else 'keys have'} failed and were not loaded since, the newest: "
-        f"{newest.dataset} {newest.key}: {_shorten(newest.reason)}{more}. "
-        f"{_describe_retries(failures)}; `quotemill findings --ack "
-        f"'{newest.dataset} {newest.key}' --reason \"…\"` accepts the newest"
-    )
-    if subjects:
-        text += f". The last load failed for {name_some(subjects)} too"
-    number = max(newest.failure_id, _newest_sent(entry) or 0)
-    return Cause("error", text, "quotemill status", f"{_PARTIAL} {number}", subjects=subjects)
+    number = max(failures[-1].failure_id, _newest_sent(entry) or 0)
+    text = f"{say_count(len(failures), 'key')} failed"
+    state = f"{_PARTIAL} {number}"
+    cause = Cause("load", "warn", text, "quotemill status", state=state)
+    return replace(cause, subjects=subjects, note=name_subjects(subjects))
 
 
-def _describe_retries(failures: list[FailedKey]) -> str:
-    """The commands that load the keys: a retry is of one job."""
-    jobs = sorted({failure.job_id for failure in failures}, reverse=True)
-    commands = ", ".join(f"`quotemill retry {job_id}`" for job_id in jobs[:_SHOWN])
-    more = "; `quotemill status` names more of them" if len(jobs) > _SHOWN else ""
-    return f"{commands} {'loads' if len(jobs) == 1 else 'load'} them{more}"
+def name_subjects(subjects: Sequence[str]) -> str:
+    """The subjects of moments that failed, whose keys no check names."""
+    return f"; failed for {name_some(subjects)}" if subjects else ""
 
 
-def _shorten(reason: str) -> str:
-    return reason if len(reason) <= _LONGEST else f"{reason[: _LONGEST - 1]}…"
+def word_loads(place: Place, verdicts: Verdicts) -> Verdicts:
+    """The causes of loads in the words of `status`: the checks of the source's loads and keys."""
+    causes = {name: cause for name, cause in verdicts.items() if cause and cause.name == "load"}
+    checks = gather(place, ("load", "keys")) if causes else []
+    worded: dict[str, Cause | None] = {}
+    for name, cause in causes.items():
+        own = [c for c in checks if c.verdict != "ok" and f"{_PREFIX}{c.subject}" == name]
+        if own:
+            text = "; ".join(check.sentence for check in own)[:LONGEST]
+            worded[name] = replace(cause, sentence=text, fix=own[0].fix, subject=own[0].subject)
+    return worded
 
 
 def _newest_sent(entry: Entry | None) -> int | None:

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 import psycopg
 
 from loaders import sources
+from loaders.check import failed
 from loaders.settings import Settings
 from loaders.trading_time import format_time
 from orchestration.alerts import book
-from orchestration.alerts.book import Cause, on_this_host
+from orchestration.alerts.book import Cause, on_this_host, ring
 from orchestration.schedule import jobs, ledger
 
 # a job that stopped running is judged by its last run for this long
@@ -38,9 +39,8 @@ def check_schedules(
     }
     others = _other_machines(conn, now)
     for name, error in wrong.items():
-        text = f"{error} ({error.hint})"[:LONGEST]
-        place = on_this_host(f"schedule:{name}")
-        causes[place] = Cause("error", text, "quotemill schedule list", str(error))
+        cause = ring(failed("schedule", error), state=str(error))
+        causes[on_this_host(f"schedule:{name}")] = cause
     for row in rows:
         if row.name in wrong or (row.source is not None and row.source not in ready):
             continue
@@ -54,9 +54,7 @@ def check_schedules(
         late = [at for at in missed if at and (last is None or last < at)]
         is_on = row.is_enabled and row.next_run_at is not None  # a scheduler knows it
         if late and is_on and job is not None and job.timing is not None:
-            start = format_time(max(late), job.zone, "minutes")
-            text = f"the scheduled job {row.name} missed its start at {start}"
-            causes[f"missed:{row.name}"] = Cause("error", text, "quotemill schedule list")
+            causes[f"missed:{row.name}"] = ring(ledger.describe_missed(row.name, max(late), job))
     return causes
 
 
@@ -86,5 +84,5 @@ def check_lost_settings(
                 f"{row.source} is no longer configured, so {row.name} is not started: "
                 f"it last ran here at {format_time(row.last_run_at, timespec='minutes')}"
             )
-            causes[name] = Cause("error", text, "quotemill doctor")
+            causes[name] = Cause("settings", "fail", text, "quotemill doctor", subject=row.source)
     return causes

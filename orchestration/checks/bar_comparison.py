@@ -12,6 +12,11 @@ from decimal import Decimal
 import psycopg
 from psycopg.rows import class_row
 
+from loaders.check import FINDING_VERDICTS, Check
+from quotemill.wording import say_count
+
+SHOWN = 5  # codes in a sentence
+
 # dataset of the evidence by check and period of qa.reconciliation
 CHECKS: dict[tuple[str, str], str] = {
     ("bars_of_minutes", "minute5"): "kline_5m",
@@ -46,6 +51,14 @@ class Comparison:
     @property
     def agreeing(self) -> int:
         return self.compared - self.differing
+
+    @property
+    def check(self) -> Check:
+        name = f"{self.check_name} {self.period}"
+        if not self.compared:
+            return Check(name, "unknown", "compared nothing")
+        text = f"{self.agreeing:,} of {self.compared:,} bars agree"
+        return Check(name, "warn" if self.differing else "ok", text)
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,16 @@ def read_bars(
     differences = tuple(d for d in stored if is_current(d))
     left_out = [d for d in stored if not is_current(d)]
     return compare(bars, differences, left_out), differences
+
+
+def describe_cause(run_id: int, severity: str, cause: str, count: int, codes: list[str]) -> Check:
+    """The check of the differences of a run that have one likely cause."""
+    more = f" and {len(codes) - SHOWN:,} more" if len(codes) > SHOWN else ""
+    whose = ", ".join(codes[:SHOWN]) + more
+    text = f"reconciliation {run_id}: {say_count(count, 'difference')} of {whose}: {cause}"
+    verdict = FINDING_VERDICTS[severity]
+    fix = "" if verdict == "ok" else f"select * from qa.reconciliation where run_id = {run_id}"
+    return Check("reconciliation", verdict, text, fix, subject=cause)
 
 
 def compare(

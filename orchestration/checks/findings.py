@@ -37,6 +37,10 @@ class Wrong:
             "new": counts.new,
             "acknowledged": counts.acknowledged,
             "failed_keys": [asdict(failure) for failure in self.failed_keys],
+            "checks": [
+                *(finding.check.as_json() for finding in self.findings),
+                *(failure.check.as_json() for failure in self.failed_keys),
+            ],
         }
 
 

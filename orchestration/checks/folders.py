@@ -8,7 +8,6 @@ from pathlib import Path
 from loaders import sources
 from loaders.check import Check, failed
 from loaders.settings import Settings
-from loaders.settings.load import read_layers
 from loaders.trading_time import format_time
 from loaders.warehouse import profiles
 from loaders.warehouse.disks import existing_parent, list_disks
@@ -26,7 +25,7 @@ SHOWN = 5  # damaged backups in a message
 
 def check_settings(place: Place) -> Iterator[Check]:
     settings = place.settings
-    for name, where in read_layers().removed.items():
+    for name, where in settings.removed.items():
         yield Check("settings", "warn", explain_removed(name, where), f"remove {name}")
     ready, missing = sources.configured(settings)
     if not ready and is_of_demo(settings.home):

@@ -13,7 +13,7 @@ from importlib import import_module
 from loaders.check import Check, run_checks
 from loaders.settings import Settings
 from loaders.warehouse.migration_files import find_current_warehouse
-from orchestration.checks.place import Place
+from orchestration.checks.place import Place, Told
 from quotemill.errors import QuotemillError
 
 # by name: module and function; a cause comes before what it leads to
@@ -37,6 +37,7 @@ CHECKS = {
     "source": "records:check_sources",
     "build": "records:check_builds",
     "freshness": "records:check_freshness",
+    "findings": "records:check_findings",
     "adjustment": "records:check_adjustment",
     "tests": "records:check_tests",
     "reconciliation": "records:check_reconciliation",
@@ -48,6 +49,7 @@ CHECKS = {
 CONNECTION = ("warehouse", "server", "version", "writable")
 RECORDS = ("load", "keys", "source", "build", "freshness", "adjustment", "tests", "reconciliation")
 STATUS = ("tick store", *RECORDS, "schedule")
+DOCTOR = tuple(name for name in CHECKS if name != "findings")  # they take long
 
 
 def open_place(
@@ -66,26 +68,26 @@ def open_place(
     return place
 
 
-def gather(place: Place, names: Iterable[str] = CHECKS) -> list[Check]:
+def gather(place: Place, names: Iterable[str]) -> list[Check]:
     """Make checks by their names; one that breaks is a failed row, and ends no other.
 
     What several read and could not is the row of the first.
     """
-    raised: list[Exception] = []
-    return list(run_checks((name, partial(_check, name, place, raised)) for name in names))
+    return list(run_checks((name, partial(_check, name, place)) for name in names))
 
 
-def _check(name: str, place: Place, raised: list[Exception]) -> Iterator[Check]:
+def _check(name: str, place: Place) -> Iterator[Check]:
     module, _, function = CHECKS[name].partition(":")
     check: Callable[[Place], Iterable[Check]] = getattr(
         import_module(f"orchestration.checks.{module}"), function
     )
     try:
         yield from check(place)
+    except Told:
+        return
     except Exception as error:
-        if error not in raised:
-            raised.append(error)
-            raise
+        place.note_told(error)
+        raise
 
 
 def examine(
@@ -93,7 +95,7 @@ def examine(
     now: datetime | None = None,
     *,
     as_of: datetime | None = None,
-    names: Iterable[str] = CHECKS,
+    names: Iterable[str] = DOCTOR,
 ) -> list[Check]:
     """The checks of the doctor, by default all; those about records are made as of a time."""
     return gather(open_place(settings, now, as_of), names)

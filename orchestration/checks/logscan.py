@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 from pydantic import TypeAdapter
 
 from loaders import log, sources
+from loaders.check import Check, failed
 from orchestration.checks.result_file import write_result
 from quotemill.errors import DataQualityError, UsageError
 
@@ -81,6 +82,13 @@ class Hits:
     first: str = ""
     last: str = ""
     by_source: dict[str, int] = field(default_factory=dict)
+
+    def check(self, word: str) -> Check:
+        sources_of_word = ", ".join(f"{name} {count:,}" for name, count in self.by_source.items())
+        text = f"{self.count:,} lines ({sources_of_word})"
+        return Check(
+            word, "warn", f"{text}, the newest {self.last_at:%Y-%m-%d %H:%M:%S} UTC: {self.last}"
+        )
 
     def add(self, line: "Line") -> None:
         self.count += 1
@@ -153,9 +161,33 @@ class Scan:
         wrong = self.errors > 0 if self.max_total is None else self.matching > self.max_total
         return DataQualityError.exit_code if wrong or self.status == "empty" else 0
 
+    @property
+    def checks(self) -> list[Check]:
+        """The lines in the window, then each keyword, the most frequent first."""
+        window = f"{self.since:%Y-%m-%d %H:%M} to {self.until:%Y-%m-%d %H:%M} UTC"
+        damaged = f", {self.damaged:,} damaged" if self.damaged else ""
+        text = f"{self.lines:,} lines of {window}{damaged}"
+        for source, levels in sorted(self.levels.items()):
+            counts = [f"{levels[level]:,} {level}" for level in log.LEVELS if level in levels]
+            text += f"; {source} {', '.join(counts)}"
+        check = Check("log", "ok", text)
+        if not self.lines:
+            text = f"no line of {window} in {len(self.files)} files: nothing ran here"
+            hint = "QUOTEMILL_HOME names the home of the log; --date and --since choose its part"
+            check = failed("log", DataQualityError(text, hint=hint))
+        elif self.exit_code:
+            count, what = (self.errors, "are errors")
+            if self.max_total is not None:
+                count, what = (self.matching, "have a keyword")
+            text = f"{count:,} lines of {window} {what}"
+            check = failed("log", DataQualityError(text, hint="quotemill status"))
+        words = sorted(self.keywords.items(), key=lambda item: -item[1].count)
+        return [check, *(hits.check(word) for word, hits in words)]
+
     def as_json(self) -> dict[str, Any]:
         values = {"found" if n == "matching" else n: v for n, v in asdict(self).items()}
-        return {"status": self.status, **values, "exit_code": self.exit_code}
+        checks = [check.as_json() for check in self.checks]
+        return {"status": self.status, **values, "exit_code": self.exit_code, "checks": checks}
 
 
 def run(

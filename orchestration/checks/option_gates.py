@@ -6,6 +6,7 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from loaders.check import Check
 from orchestration.archive.closed import require_chains
 from quotemill.errors import DataQualityError, UsageError
 from quotemill.warehouse.postgres import Warehouse
@@ -15,6 +16,15 @@ def list_stages(warehouse: Warehouse) -> list[dict[str, Any]]:
     """Read qa.qa_option_gates. Raises UsageError before the first build."""
     with warehouse.connect() as conn:
         return _read(conn, warehouse)
+
+
+def check_stage(row: dict[str, Any]) -> Check:
+    """The check of a stage: a warning where what is open goes wrong."""
+    by = f" by {row['decided_by']}" if row["decided_by"] and row["state"] == "open" else ""
+    text = f"{row['state']}: {row['symbols']}{by}"
+    text = "; ".join(filter(None, (text, row["reason"], row["warning"])))
+    fix = f"quotemill gate open {row['stage']} --by NAME" if row["state"] == "ready" else ""
+    return Check(f"stage {row['stage']}", "warn" if row["warning"] else "ok", text, fix)
 
 
 def decide(

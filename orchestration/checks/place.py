@@ -18,6 +18,7 @@ from loaders.ticks.store_state import TickStoreState
 from loaders.warehouse import timescale
 from loaders.warehouse.timescale import Timescale
 from orchestration.run import build_record, history
+from orchestration.run.findings import Finding, list_findings
 from quotemill.errors import QuotemillError
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
@@ -86,6 +87,10 @@ def read_freshness(warehouse: Warehouse, as_of: datetime | None) -> list[Row]:
         return cur.execute(f"select * from {qa}.freshness order by dataset".encode()).fetchall()
 
 
+class Told(Exception):
+    """Raised by reads whose failure is a row of the list already."""
+
+
 def keep_failure(read: Callable[["Place"], T]) -> Callable[["Place"], T]:
     """Raise what a first read raised in later ones too: none waits for the same lock again."""
 
@@ -110,7 +115,7 @@ class Place:
     away       why it is away, or why none can be made
     as_of      time at which freshness is judged; None: `now`
     limit      loads and builds that are read
-    failures   why what several checks read could not be read, by name
+    failures   why what several checks read could not be read, by name; `Told` once it is a row
     """
 
     settings: Settings
@@ -134,11 +139,20 @@ class Place:
             return []
         return read_freshness(self.warehouse, self.as_of)
 
-    @property
-    def known_freshness(self) -> list[Row] | None:
-        """As `freshness`; None if it cannot be read, of which its own check is a failed row."""
+    @cached_property
+    @keep_failure
+    def findings(self) -> list[Finding]:
+        """Findings; empty before the first load and build. Over a large warehouse they take long."""
+        if self.warehouse is None or not self.records.newest:
+            return []
+        with self.warehouse.lend(self.warehouse.connect) as conn:
+            set_time(conn, self.as_of)
+            return list_findings(conn, self.qa)
+
+    def known(self, name: str) -> Any:
+        """What was read; None if it cannot be, of which its own check is a failed row."""
         with contextlib.suppress(Exception):
-            return self.freshness
+            return getattr(self, name)
         return None
 
     @cached_property
@@ -148,6 +162,12 @@ class Place:
         if not store_state.is_used(self.settings):
             return None
         return store_state.read_state(self.settings, self.warehouse)
+
+    def note_told(self, error: Exception) -> None:
+        """Note that a failure is a row: no other read that it ends is one."""
+        for name, known in self.failures.items():
+            if known is error:
+                self.failures[name] = Told()
 
     @property
     def qa(self) -> str:

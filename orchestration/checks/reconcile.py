@@ -9,15 +9,17 @@ evidence is loaded.
 
 import random
 from calendar import monthrange
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import psycopg
 
 from loaders import loads, trading_time
+from loaders.check import Check, failed
 from loaders.engine.request import LoadRequest
 from loaders.loads import Display
 from loaders.settings import Settings
@@ -86,37 +88,23 @@ class Reconciliation:
         return most_severe(codes)
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"exit_code": self.exit_code}
+        checks = [check.as_json() for check in self.checks]
+        return asdict(self) | {"checks": checks, "exit_code": self.exit_code}
 
-    def summary(self) -> list[str]:
-        """Bars by check, differences by likely cause, the most severe first, and the query."""
-        lines = []
-        for c in self.comparisons:
-            agreement = f"{c.agreeing:,} of {c.compared:,} bars agree"
-            said = agreement if c.compared else "compared nothing"
-            lines.append(f"{f'{c.check_name} {c.period}':<32} {said}")
-        for cause, rows in group_by_cause(self.differences):
+    @property
+    def checks(self) -> Iterator[Check]:
+        """Bars by check, differences by likely cause, the most severe first, missing evidence."""
+        yield from (comparison.check for comparison in self.comparisons)
+        groups: dict[tuple[int, str, str], list[Difference]] = {}
+        for d in self.differences:
+            groups.setdefault((RANK[d.severity], d.severity, d.likely_cause), []).append(d)
+        for (_, severity, cause), rows in sorted(groups.items(), key=itemgetter(0)):
             codes = sorted({d.code for d in rows})
-            more = f" and {len(codes) - 5} more" if len(codes) > 5 else ""
-            lines.append(f"{_worst(rows)}: {cause}: {len(rows):,} of {', '.join(codes[:5])}{more}")
+            yield bar_comparison.describe_cause(self.run_id, severity, cause, len(rows), codes)
         for dataset, by_code in self.not_loaded.items():
             reasons = "; ".join(sorted(set(by_code.values())))
-            lines.append(f"not loaded: {dataset}: {', '.join(sorted(by_code))}: {reasons}")
-        if not self.differences:
-            return [*lines, "nothing differs"]
-        return [*lines, f"rows: select * from qa.reconciliation where run_id = {self.run_id}"]
-
-
-def group_by_cause(differences: Iterable[Difference]) -> list[tuple[str, list[Difference]]]:
-    """Differences by likely cause, the most severe first, then the most frequent."""
-    groups: dict[str, list[Difference]] = {}
-    for difference in differences:
-        groups.setdefault(difference.likely_cause, []).append(difference)
-    return sorted(groups.items(), key=lambda g: (RANK[_worst(g[1])], -len(g[1]), g[0]))
-
-
-def _worst(rows: Sequence[Difference]) -> str:
-    return min((d.severity for d in rows), key=RANK.__getitem__)
+            text = f"not loaded: {dataset}: {', '.join(sorted(by_code))}: {reasons}"
+            yield failed("evidence", PartialError(text, hint="loaders check tdx"))
 
 
 def run(
@@ -265,7 +253,7 @@ def load_evidence(
         LoadRequest(SOURCE, datasets=MONTH_DATASETS, keys=tuple(codes), since=first, until=last),
         LoadRequest(SOURCE, mode="init", datasets=(ADJUSTED,), keys=tuple(codes)),
     )
-    failed: dict[str, dict[str, str]] = {}
+    missing: dict[str, dict[str, str]] = {}
     for request in requests:
         result = loads.load_with_progress(settings, request, display, as_of=as_of)
         if result.status == "cancelled":
@@ -274,14 +262,14 @@ def load_evidence(
             raise UpstreamError(result.error, hint=result.hint)
         for task in result.tasks:
             if task.failures and task.dataset in (request.datasets or ()):
-                failed.setdefault(task.dataset, {}).update(task.failures)
+                missing.setdefault(task.dataset, {}).update(task.failures)
     requested = {(dataset, code) for dataset in (*MONTH_DATASETS, ADJUSTED) for code in codes}
-    if requested <= {(dataset, code) for dataset, by_code in failed.items() for code in by_code}:
-        reason = next(iter(failed[ADJUSTED].values()))
+    if requested <= {(dataset, code) for dataset, by_code in missing.items() for code in by_code}:
+        reason = next(iter(missing[ADJUSTED].values()))
         raise UpstreamError(
             f"no evidence could be loaded: {reason}", hint="`loaders check tdx` tests the service"
         )
-    return failed
+    return missing
 
 
 def record(conn: psycopg.Connection, codes: Sequence[str], first: date, last: date) -> int:

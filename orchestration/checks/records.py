@@ -1,6 +1,7 @@
 """Checks of what is on record: loads, builds, freshness, self-tests, reconciliations."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 
@@ -9,6 +10,7 @@ import psycopg
 from loaders import sources
 from loaders.check import Check
 from loaders.engine import check_runs, job_list
+from orchestration.checks.bar_comparison import describe_cause
 from orchestration.checks.place import Place, Row, in_warehouse
 from orchestration.run import findings
 from orchestration.run.lags import Lag
@@ -36,12 +38,12 @@ def _check_load(job: Row, failures: list[Row]) -> Check:
     failures: its keys that can be loaded at another time
     """
     reason = job["error"] or (f"{say_count(job['failed'], 'key')} failed" if job["failed"] else "")
+    if job["error"] is None and failures:
+        reason += f": {_name_keys(failures)}"
     text = f"load {job['job_id']} of {job['source']} {job['status']}"
     fix = _name_retry(job["job_id"], is_later=job_list.is_stopped(job) or _share_reason(failures))
     if job["error"] is None and job["failed"] and not failures:
         fix = f"loaders run {job['source']}"  # it takes what can be captured now
-    elif job["error"] is None and _share_reason(failures):
-        reason += f": {failures[0]['reason']}"
     return Check("load", "warn", _add_reason(text, reason), fix, subject=job["source"])
 
 
@@ -51,12 +53,18 @@ def check_keys(place: Place) -> Iterator[Check]:
     rows = [row for row in place.records.open_failures if row["job_id"] not in described]
     for job_id, group in groupby(sorted(rows, key=itemgetter("job_id")), itemgetter("job_id")):
         own = list(group)
-        keys = ", ".join(f"{row['dataset']} {row['key']}" for row in own[:SHOWN_KEYS])
-        more = f" and {len(own) - SHOWN_KEYS:,} more" if len(own) > SHOWN_KEYS else ""
         source = own[0]["source"]
-        text = f"keys that load {job_id} of {source} could not load: {keys}{more}"
+        text = f"keys that load {job_id} of {source} could not load: {_name_keys(own)}"
         fix = _name_retry(job_id, is_later=_share_reason(own))
-        yield Check("keys", "warn", f"{text}: {own[0]['reason']}", fix, subject=source)
+        yield Check("keys", "warn", text, fix, subject=source)
+
+
+def _name_keys(failures: list[Row]) -> str:
+    """The newest of some failed keys, as `findings --ack` takes them, and why the first failed."""
+    newest = sorted(failures, key=itemgetter("failure_id"), reverse=True)
+    keys = ", ".join(f"{row['dataset']} {row['key']}" for row in newest[:SHOWN_KEYS])
+    more = f" and {len(newest) - SHOWN_KEYS:,} more" if len(newest) > SHOWN_KEYS else ""
+    return f"{keys}{more}: {newest[0]['reason']}"
 
 
 def _share_reason(failures: list[Row]) -> bool:
@@ -84,17 +92,25 @@ def check_builds(place: Place) -> Iterator[Check]:
     is_loading = any(job["status"] == "running" for job in records.newest)
     newest = records.builds[0] if records.builds else None
     if newest and newest["status"] not in ("running", "succeeded"):
-        text = f"build {newest['build_id']} {newest['status']}"
+        check = describe_build(newest["build_id"], newest["status"], newest["error"])
         # a run that was stopped may have more to do than its build, such as ticks
-        fix = f"quotemill {records.stopped or 'build'}"
-        yield Check("build", "warn", _add_reason(text, newest["error"]), fix)
+        yield replace(check, fix=f"quotemill {records.stopped}") if records.stopped else check
     elif (
-        records.loads["datasets"] and not newest and place.known_freshness == [] and not is_loading
+        records.loads["datasets"]
+        and not newest
+        and place.known("freshness") == []
+        and not is_loading
     ):
         # a retry builds too
         retries = [check.fix for check in check_loads(place) if "quotemill retry" in check.fix]
         fix = retries[0] if retries else "quotemill build"
         yield Check("build", "warn", "nothing was built yet", fix)
+
+
+def describe_build(build_id: int | None, status: str, error: str | None) -> Check:
+    """The check of a build that did not succeed."""
+    text = _add_reason(f"build {build_id} {status}", error)
+    return Check("build", "warn", text, "quotemill build")
 
 
 def _add_reason(text: str, reason: str | None) -> str:
@@ -116,11 +132,13 @@ def check_freshness(place: Place) -> Iterator[Check]:
                 row["lag_trading_days"] or 0,
                 loaded_at=records.loaded.get(row["dataset"]),
             )
-            job_id = stopped.get(lag.source)
-            fix = lag.describe_fix(place.settings)
-            if job_id is not None:
-                fix = _name_retry(job_id, is_later=True)
-            yield Check("freshness", "warn", str(lag), fix, subject=lag.dataset)
+            yield lag.check(place.settings, stopped.get(lag.source))
+
+
+def check_findings(place: Place) -> tuple[Check, ...]:
+    """Read the findings, which have a list of their own: a row only if they cannot be read."""
+    _ = place.findings
+    return ()
 
 
 @in_warehouse
@@ -154,10 +172,8 @@ def check_reconciliation(place: Place, conn: psycopg.Connection) -> Iterator[Che
     if not has_relation(conn, f"{place.qa}.reconciliation"):
         return
     query = (
-        "select run_id, likely_cause, count(*), count(distinct code), min(code) "
-        f"from {place.qa}.reconciliation where severity = 'warning' group by 1, 2 order by 1, 2"
+        "select run_id, severity, likely_cause, count(*), array_agg(distinct code order by code) "
+        f"from {place.qa}.reconciliation where severity <> 'info' group by 1, 2, 3 order by 1, 2, 3"
     )
-    for run, cause, count, codes, code in conn.execute(query.encode()):
-        whose = code if codes == 1 else f"{codes} codes such as {code}"
-        text = f"reconciliation {run}: {say_count(count, 'difference')} of {whose}: {cause}"
-        yield Check("reconciliation", "warn", text, "quotemill reconcile", subject=cause)
+    for row in conn.execute(query.encode()):
+        yield describe_cause(*row)

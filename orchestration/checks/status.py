@@ -1,17 +1,17 @@
 """Status: the last loads and builds, freshness of datasets, problems and fixes."""
 
-import contextlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from loaders.check import Check
+from loaders.engine import job_list
 from loaders.settings import Settings
 from loaders.ticks.store_state import TickStoreState
 from loaders.warehouse.timescale import Timescale
 from orchestration.checks.gather import STATUS, gather
-from orchestration.checks.place import Place, set_time
+from orchestration.checks.place import Place, Records
 from orchestration.run import findings
 from orchestration.run.findings import Finding
 from quotemill.warehouse.postgres import Warehouse
@@ -59,23 +59,16 @@ def read_status(
     Findings are most of its time over a large warehouse.
     """
     place = Place(settings, warehouse, as_of or datetime.now(UTC), as_of, limit)
-    records = place.records
-    problems = [check for check in gather(place, STATUS) if check.verdict != "ok"]
-    ticks: TickStoreState | None = None
-    with contextlib.suppress(Exception):  # a failed check above
-        ticks = place.ticks
-    listed: list[Finding] = []
-    if with_findings and warehouse is not None and records.newest:
-        with warehouse.lend(warehouse.connect) as conn:
-            set_time(conn, as_of)
-            listed = findings.list_findings(conn, warehouse.inner_schema("qa"))
+    checks = gather(place, (*STATUS, "findings") if with_findings else STATUS)
+    nothing = job_list.report(None) | ({"warehouse": warehouse.label} if warehouse else {})
+    records = place.known("records") or Records(nothing)
     return Status(
         records.loads,
         records.builds,
-        place.known_freshness or [],
-        listed,
-        problems,
-        ticks,
+        place.known("freshness") or [],
+        (place.known("findings") or []) if with_findings else [],
+        [check for check in checks if check.verdict != "ok"],
+        place.known("ticks"),
         records.timescale,
     )
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import psycopg
 
 from loaders.check import Check, failed
-from loaders.trading_time import format_time
 from orchestration.checks.place import Place
 from orchestration.schedule import jobs, ledger
 from quotemill.warehouse.schemas import has_relation
@@ -23,10 +22,8 @@ def check_schedule(place: Place) -> Iterator[Check]:
     late = ledger.list_overdue(rows, known, place.as_of or place.now)
     yield from (failed("schedule", error) for error in wrong.values())
     for row in late:
-        start = format_time(row.next_run_at, known[row.name].zone, "minutes")
-        text, fix = f"nothing started {row.name} of {start}", ledger.describe_overdue_fix()
-        yield Check("schedule", "warn", text, fix, subject=row.name)
-    if any(row["is_stale"] for row in place.known_freshness or ()):
+        yield ledger.describe_missed(row.name, row.next_run_at, known[row.name])
+    if any(row["is_stale"] for row in place.known("freshness") or ()):
         for row in rows:
             if row.name in known and not row.is_enabled:
                 fix = f"quotemill schedule enable {row.name}"

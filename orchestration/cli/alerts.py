@@ -1,17 +1,23 @@
 """`quotemill alerts`: test channels, list alerts, check for problems."""
 
 import socket
+from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from loaders.check import Check
 from loaders.cli import shell
+from loaders.cli.checks import print_checks
 from loaders.cli.shell import JsonFlag
 from loaders.settings import load_settings
 from loaders.trading_time import format_time
 from loaders.warehouse.postgres import find_warehouse
 from quotemill.errors import UpstreamError
+
+if TYPE_CHECKING:
+    from orchestration.alerts.book import Entry
 
 _format = partial(format_time, timespec="minutes")
 app = typer.Typer(
@@ -66,20 +72,22 @@ def list_command(
     settings = load_settings()
     entries = list_entries(settings, find_warehouse(settings), with_resolved=all)
     if json:
-        shell.print_json([entry.__dict__ for entry in entries])
+        shell.print_json([entry.check.as_json() | entry.__dict__ for entry in entries])
         return
-    for entry in entries:
-        state = f"sent {_format(entry.told_at)}" if entry.told_at else "not sent"
-        if not entry.told_at and entry.channels:
-            state = f"sent only to {', '.join(entry.channels)}"
-        if entry.recovered_at:
-            state = f"resolved {_format(entry.recovered_at)}"
-        since = _format(entry.first_at)
-        text = f"{entry.severity:<7} {entry.cause} since {since}, {state}: {entry.message}"
-        shell.print_wrapped(text, 8)
-        print(f"        {entry.command}")
+    print_checks([_add_state(entry) for entry in entries])
     if not entries:
         print("no alerts so far" if all else "no open alerts")
+
+
+def _add_state(entry: "Entry") -> Check:
+    """The check of an alert by its cause, with its times."""
+    state = f"sent {_format(entry.told_at)}" if entry.told_at else "not sent"
+    if not entry.told_at and entry.channels:
+        state = f"sent only to {', '.join(entry.channels)}"
+    if entry.recovered_at:
+        state = f"resolved {_format(entry.recovered_at)}"
+    text = f"{entry.message} (since {_format(entry.first_at)}, {state})"
+    return replace(entry.check, name=entry.cause, sentence=text)
 
 
 @app.command("close")

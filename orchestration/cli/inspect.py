@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Iterable
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +16,10 @@ from loaders.settings import load_settings
 from loaders.trading_time import format_time
 from loaders.warehouse.migration_files import find_current_warehouse, keep_current_warehouse
 from quotemill.errors import QuotemillError, UsageError, most_severe
+
+if TYPE_CHECKING:
+    from loaders.engine.failed_keys import FailedKey
+    from orchestration.run.findings import Finding
 
 PROBLEMS = ("tick store", "schedule")  # checks whose failures do not fail `status`
 FreshnessAt = Annotated[
@@ -64,8 +69,7 @@ def status_command(
     if shown.freshness:
         print(f"findings: {findings.tally(shown.findings)} (`quotemill findings` lists them)")
         errors = [finding for finding in shown.findings if finding.severity == "error"]
-        for finding in errors[: findings.SHOWN]:
-            shell.print_wrapped(f"  {finding.state:<12} {finding}")
+        print_checks([_add_state(finding) for finding in errors[: findings.SHOWN]])
         if len(errors) > findings.SHOWN:
             print(f"  {len(errors) - findings.SHOWN:,} more errors")
     if shown.ticks is not None:
@@ -158,20 +162,15 @@ def findings_command(
     if json:
         shell.print_json(shown.as_json())
         return
-    for finding in shown.findings:
-        since = f" since {finding.first_seen_at:%Y-%m-%d}" if finding.first_seen_at else ""
-        shell.print_wrapped(f"{finding.number or '-':>6} {finding.state}{since} {finding}", 7)
-        if finding.acknowledged_at:
-            shell.print_wrapped(f"       by {finding.acknowledged_by}: {finding.reason}", 7)
+    print_checks([_add_state(finding) for finding in shown.findings])
     print(f"findings: {shown.counts}")
     if shown.failed_keys:
         print("keys that a load could not load, and none did since:")
-    for failure in shown.failed_keys:
-        state = "open" if failure.is_open else "acknowledged"
-        shell.print_wrapped(f"       {state} since {failure.first_failed_at:%Y-%m-%d} {failure}", 7)
-        if failure.acknowledged_at:
-            text = f"       by {failure.acknowledged_by}: {failure.acknowledged_because}"
-            shell.print_wrapped(text, 7)
+        print_checks([_add_state(failure) for failure in shown.failed_keys])
+
+
+def _add_state(row: "Finding | FailedKey") -> Check:
+    return replace(row.check, sentence=f"{row.check.sentence} ({row.state_words})")
 
 
 def doctor_command(as_of: FreshnessAt = None, json: JsonFlag = False) -> None:

@@ -2,19 +2,17 @@
 
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
 from loaders import log, sources
 from loaders.cli import shell
+from loaders.cli.checks import print_checks
 from loaders.cli.shell import JsonFlag
 from loaders.settings import load_settings
 from quotemill.errors import DataQualityError, UsageError
-
-if TYPE_CHECKING:
-    from orchestration.checks import logscan
 
 LAST = "last"
 
@@ -130,21 +128,13 @@ def logscan_command(
             scans.write_summary(scan, name_file(home, "errors", "summary", day))
         if summary is not None:
             scans.write_summary(scan, summary)
-        shell.print_answer(scan.as_json(), json, lambda: _print(scan))
+        shell.print_answer(scan.as_json(), json, lambda: print_checks(scan.checks))
         # the next scan repeats the window of an empty one
         if since == LAST and scan.status != "empty":
             scans.store(home, source, scans.Last(end, kinds))
-        window = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
-        if scan.status == "empty":
-            where = f"in {len(scan.files)} files" if scan.files else f"and no file in {folder}"
-            raise DataQualityError(
-                f"no line of {window} {where}: nothing ran, or it logged elsewhere",
-                hint="QUOTEMILL_HOME names the home of the log; --date and --since choose its part",
-            )
+        [check, *_] = scan.checks
         if scan.exit_code:
-            what = "are errors" if max_total is None else "have a keyword"
-            count = scan.errors if max_total is None else scan.matching
-            raise DataQualityError(f"{count:,} lines of {window} {what}", hint="quotemill status")
+            raise DataQualityError(check.sentence, hint=check.fix)
 
 
 def _find_zone(source: str | None) -> tzinfo:
@@ -175,18 +165,3 @@ def _parse_window(
     if start >= end:
         raise UsageError(f"--since {since}: not before {end:%Y-%m-%d %H:%M} UTC")
     return start.astimezone(UTC), end.astimezone(UTC)
-
-
-def _print(scan: "logscan.Scan") -> None:
-    lines = f"{scan.lines:,} lines" + (f", {scan.damaged:,} damaged" if scan.damaged else "")
-    print(f"{lines} in {len(scan.files)} files")
-    for source, levels in sorted(scan.levels.items()):
-        counts = [f"{levels[level]:,} {level}" for level in log.LEVELS if level in levels]
-        print(f"{source:<5} {', '.join(counts)}")
-    for word, hits in sorted(scan.keywords.items(), key=lambda item: -item[1].count):
-        sources_of_word = ", ".join(
-            f"{source} {count:,}" for source, count in hits.by_source.items()
-        )
-        print(f"{word}: {hits.count:,} ({sources_of_word})")
-        print(f"    first {hits.first_at:%Y-%m-%d %H:%M:%S} UTC  {hits.first}")
-        print(f"    last  {hits.last_at:%Y-%m-%d %H:%M:%S} UTC  {hits.last}")

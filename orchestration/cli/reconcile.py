@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from loaders.cli import shell
+from loaders.cli.checks import print_checks
 from loaders.cli.shell import AsOf, JsonFlag
 from loaders.settings import load_settings
 from quotemill.errors import UsageError
@@ -65,7 +66,7 @@ def reconcile_command(
             "differences": len(result.differences),
             "failed_keys": sum(map(len, result.not_loaded.values())),
         }
-        shell.print_answer(result.as_json(), json, lambda: print("\n".join(result.summary())))
+        shell.print_answer(result.as_json(), json, lambda: print_checks([*result.checks]))
         raise typer.Exit(result.exit_code)
 
 

@@ -17,6 +17,7 @@ from datetime import date, datetime
 import psycopg
 from psycopg.rows import class_row
 
+from loaders.check import FINDING_VERDICTS, Check
 from loaders.engine import failed_keys
 from loaders.warehouse.sql_files import read_sql
 from quotemill.errors import UsageError
@@ -52,9 +53,18 @@ class Finding:
     acknowledged_by: str | None
     reason: str | None
 
-    def __str__(self) -> str:
+    @property
+    def check(self) -> Check:
         about = f"{self.subject} {self.trade_date}" if self.trade_date else self.subject
-        return f"{self.severity:<7} {self.check_name} {about}: {self.evidence}"
+        verdict, text = FINDING_VERDICTS[self.severity], f"{about}: {self.evidence}"
+        return Check(self.check_name, verdict, text, subject=self.subject)
+
+    @property
+    def state_words(self) -> str:
+        """Its number and state, since when, and by whom it is acknowledged and why."""
+        since = f" since {self.first_seen_at:%Y-%m-%d}" if self.first_seen_at else ""
+        by = f" by {self.acknowledged_by}: {self.reason}" if self.acknowledged_at else ""
+        return f"{self.number or '-'} {self.state}{since}{by}"
 
 
 @dataclass(frozen=True)

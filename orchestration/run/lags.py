@@ -8,6 +8,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from loaders import sources
+from loaders.check import Check
 from loaders.engine import job_list
 from loaders.engine.metrics import Metric, measure_stage
 from loaders.settings import Settings
@@ -37,10 +38,17 @@ class Lag:
     @property
     def has_ended(self) -> bool:
         """Whether the source was asked for newer days, after the first of them, and has none."""
-        if self.loaded_at is None or not self.days:
+        if self.loaded_at is None or not self.days or self.source not in sources.MODULES:
             return False
         day = self.loaded_at.astimezone(ZoneInfo(sources.find_zone(self.source))).date()
         return day > self.expected_date or (day == self.expected_date and self.days > 1)
+
+    def check(self, settings: Settings, stopped: int | None = None) -> Check:
+        """The check of a dataset that is late; `stopped`: the load that an error has ended."""
+        fix = self.describe_fix(settings)
+        if stopped is not None:
+            fix = job_list.name_retry(f"quotemill retry {stopped}", is_later=True)
+        return Check("freshness", "warn", str(self), fix, subject=self.dataset)
 
     def describe_fix(self, settings: Settings) -> str:
         """What brings the dataset up to date; empty for a source that this version has not."""

@@ -15,6 +15,8 @@ from subprocess import list2cmdline
 import psycopg
 from psycopg.rows import class_row
 
+from loaders.check import Check
+from loaders.trading_time import format_time
 from loaders.warehouse.sql_files import read_sql
 from orchestration.run import history
 from orchestration.schedule import due
@@ -49,6 +51,12 @@ def describe_overdue_fix() -> str:
         f"is its service or line of cron on? `{name_install()}` makes one; "
         "`quotemill schedule run` catches up"
     )
+
+
+def describe_missed(name: str, start: datetime | None, job: Job) -> Check:
+    """The check of a job that nothing started."""
+    text = f"nothing started {name} of {format_time(start, job.zone, 'minutes')}"
+    return Check("schedule", "warn", text, describe_overdue_fix(), subject=name)
 
 
 def read_rows(conn: psycopg.Connection, now: datetime | None = None) -> list[Row]:

@@ -40,8 +40,8 @@ def find_field(model: Any, dotted: str) -> FieldInfo | None:
             continue
         if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
             return None
-        field = None if part == "origins" else kind.model_fields.get(part)
-        if field is None:
+        field = kind.model_fields.get(part)
+        if field is None or field.exclude:
             return None
         kind = field.annotation
     is_section = isinstance(kind, type) and issubclass(kind, BaseModel)

@@ -59,26 +59,22 @@ class Layers(Generic[S]):
     above: tuple[Layer, ...]
     has_file: bool
 
-    @property
-    def removed(self) -> dict[str, str]:
-        """Settings of earlier versions that a place still has, each with that place."""
-        layers = (self.own, *self.above)
-        return {name: layer[name][1] for layer in layers for name in layer if name in REMOVED}
-
     @reading("the settings", SettingsError)
     def merge(self) -> S:
         """The settings. Raises SettingsError that names the field and what it allows."""
         merged: dict[str, Any] = {}
         origins: dict[str, str] = {}
+        removed: dict[str, str] = {}
         for values in (self.own, *self.above):
             for dotted, (value, place) in values.items():
                 if dotted in REMOVED:
+                    removed[dotted] = place
                     continue
                 put(merged, dotted, value)
                 origins[dotted] = place
         drop_foreign_values(merged, origins)
         try:
-            return self.model(**merged, origins=origins)
+            return self.model(**merged, origins=origins, removed=removed)
         except ValidationError as error:
             raise SettingsError(
                 "\n".join(
@@ -218,7 +214,8 @@ def is_relative(model: type[TopSettings], dotted: str, value: Any) -> bool:
 
 def put(tree: dict[str, Any], dotted: str, value: Any) -> None:
     *parents, leaf = dotted.split(".")
-    if dotted.partition(".")[0] == "origins":  # of the model, not of people
+    first = TopSettings.model_fields.get(parents[0] if parents else leaf)
+    if first is not None and first.exclude:  # of the model, not of people
         raise SettingsError(f"setting {dotted} is unknown")
     for parent in parents:
         tree = tree.setdefault(parent, {})
@@ -233,7 +230,7 @@ def _explain(model: type[TopSettings], error: ErrorDetails, origins: Mapping[str
     if error["type"] != "extra_forbidden":
         return f"setting {dotted} ({place}): {_explain_value(model, error)}"
     section, name = _section(model, dotted), dotted.split(".")[-1]
-    names = [n for n in section.model_fields if n != "origins"]
+    names = [n for n, field in section.model_fields.items() if not field.exclude]
     near = difflib.get_close_matches(name, names, n=1)
     guess = f"; did you mean {near[0]}?" if near else "."
     return f"setting {dotted} ({place}) is unknown{guess} Allowed here: {', '.join(names)}"
@@ -256,7 +253,7 @@ def _section(model: type[TopSettings], dotted: str) -> type[Section]:
     """The model that a setting with this name would belong to."""
     first, _, rest = dotted.partition(".")
     field = model.model_fields.get(first) if rest else None
-    if field is None:
+    if field is None or field.exclude:
         return model
     named = get_args(field.annotation)  # of a mapping of names to sections
     return cast("type[Section]", named[-1] if named else field.annotation)

@@ -20,7 +20,11 @@ Name = Annotated[
 
 
 class TopSettings(Section):
-    """The settings outside of every section. `origins` says where each value came from."""
+    """The settings outside of every section.
+
+    origins  where each value came from, by dotted name
+    removed  settings of earlier versions that were left out, each with its place
+    """
 
     home: Path = Field(
         default_factory=lambda: Path(user_data_dir("quotemill", appauthor=False)),
@@ -54,6 +58,7 @@ class TopSettings(Section):
     )
     backups_kept: int = Field(4, ge=1, description="backups of a warehouse that stay")
     origins: dict[str, str] = Field(default_factory=dict, exclude=True)
+    removed: dict[str, str] = Field(default_factory=dict, exclude=True)
 
     @field_validator("home")
     @classmethod

@@ -100,7 +100,8 @@ def test_the_smoke_configuration_captures_two_strikes_in_two_slots(
     opened = place.inside("quotemill", "gate", "open", "1", "--by", "data owner", "--force")
     assert (opened.returncode, "stage 1 is open: AAPL and MSFT" in opened.stderr) == (0, True)
     assert (
-        "1 open   AAPL and MSFT by data owner" in place.inside("quotemill", "gate", "list").stdout
+        "stage 1  open: AAPL and MSFT by data owner"
+        in place.inside("quotemill", "gate", "list").stdout
     )
     planned = place.inside("loaders", "run", "ib", "--dry-run", "--json")
     plan = json.loads(planned.stdout)

@@ -19,8 +19,8 @@ from loaders.tq.tick_days.repair import verify_and_repair
 from loaders.tq.tick_days.verify import verify
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.postgres import open_warehouse
+from orchestration.alerts.causes import check_tick_store
 from orchestration.alerts.check import check_and_notify
-from orchestration.alerts.tick_store import check_tick_store
 from quotemill.errors import UpstreamError
 from quotemill.ticks.questdb_http import QuestdbHttp, Suspended
 from tests.integration.ticks.conftest import empty_questdb, questdb_folder  # noqa: F401

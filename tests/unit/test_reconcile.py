@@ -7,12 +7,7 @@ from decimal import Decimal
 import pytest
 
 from orchestration.checks.bar_comparison import Comparison, Difference, compare
-from orchestration.checks.reconcile import (
-    Reconciliation,
-    Request,
-    choose_codes,
-    group_by_cause,
-)
+from orchestration.checks.reconcile import Reconciliation, Request, choose_codes
 from quotemill.errors import UsageError
 
 JUNE = date(2025, 6, 1)
@@ -55,10 +50,9 @@ def difference(
 
 
 def test_a_clean_run_says_what_agreed_and_what_compared_nothing() -> None:
-    assert CLEAN.summary() == [
-        "bars_of_minutes minute5          960 of 960 bars agree",
-        "adjusted_bars day                compared nothing",
-        "nothing differs",
+    assert [(check.name, check.verdict, check.sentence) for check in CLEAN.checks] == [
+        ("bars_of_minutes minute5", "ok", "960 of 960 bars agree"),
+        ("adjusted_bars day", "unknown", "compared nothing"),
     ]
     assert CLEAN.exit_code == 0
 
@@ -66,22 +60,20 @@ def test_a_clean_run_says_what_agreed_and_what_compared_nothing() -> None:
 def test_differences_are_grouped_by_cause_most_severe_first() -> None:
     many = [difference("sz000001", "unfinished_bar", severity="info") for _ in range(5)]
     result = replace(CLEAN, differences=(*many, difference(), difference(cause="unexplained")))
-    causes = [cause for cause, _ in group_by_cause(result.differences)]
-    assert causes == ["missing_minutes", "unexplained", "unfinished_bar"]
-    *lines, rows = result.summary()[2:]
-    assert lines == [
-        "warning: missing_minutes: 1 of sh600000",
-        "warning: unexplained: 1 of sh600000",
-        "info: unfinished_bar: 5 of sz000001",
+    _, _, *checks = result.checks
+    assert [(check.verdict, check.sentence) for check in checks] == [
+        ("warn", "reconciliation 7: 1 difference of sh600000: missing_minutes"),
+        ("warn", "reconciliation 7: 1 difference of sh600000: unexplained"),
+        ("ok", "reconciliation 7: 5 differences of sz000001: unfinished_bar"),
     ]
-    assert "run_id = 7" in rows
+    assert "run_id = 7" in checks[0].fix
 
 
 def test_the_first_codes_of_a_cause_are_shown_and_the_rest_counted() -> None:
     differences = tuple(difference(f"sh6{i:05d}") for i in range(12))
-    line = replace(CLEAN, differences=differences).summary()[2]
-    assert line.startswith("warning: missing_minutes: 12 of sh600000, sh600001, ")
-    assert line.endswith("sh600004 and 7 more")
+    [*_, check] = replace(CLEAN, differences=differences).checks
+    assert "12 differences of sh600000, sh600001, " in check.sentence
+    assert check.sentence.endswith("sh600004 and 7 more: missing_minutes")
 
 
 def test_the_exit_code_shows_differences_and_missing_evidence() -> None:
@@ -90,8 +82,8 @@ def test_the_exit_code_shows_differences_and_missing_evidence() -> None:
     assert differing.exit_code == 5
     assert replace(CLEAN, differences=(difference(severity="info"),)).exit_code == 0
     assert replace(differing, not_loaded=lacking).exit_code == 6
-    lines = replace(CLEAN, not_loaded=lacking).summary()
-    assert any("kline_adjusted: sz000001: failed" in line for line in lines)
+    [*_, check] = replace(CLEAN, not_loaded=lacking).checks
+    assert (check.sentence, check.exit_code) == ("not loaded: kline_adjusted: sz000001: failed", 6)
 
 
 def test_a_seed_draws_the_same_codes_again() -> None:

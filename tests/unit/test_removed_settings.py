@@ -22,7 +22,8 @@ def test_a_removed_setting_is_left_out_with_one_warning(
     with caplog.at_level("WARNING", "loaders"):
         settings = [load_settings(environ, cwd=tmp_path) for _ in range(2)]
     assert [loaded.origins for loaded in settings] == [{}, {}]
-    assert settings[0] == load_settings({}, cwd=tmp_path.parent)
+    assert settings[0].model_dump() == load_settings({}, cwd=tmp_path.parent).model_dump()
+    assert len(settings[0].removed) == 4
     toml, dotenv = tmp_path / "quotemill.toml", tmp_path / ".env"
     said = [record.getMessage().partition(" (")[0] for record in caplog.records]
     assert said == [

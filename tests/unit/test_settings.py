@@ -329,9 +329,10 @@ def test_a_typo_in_the_settings_file_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"log_day .* log_days\?") as caught:
         load_settings({}, cwd=tmp_path)
     assert "origins" not in str(caught.value)
-    path.write_text('origins = "x"\n')
-    with pytest.raises(SettingsError, match="origins is unknown"):
-        load_settings({}, cwd=tmp_path)
+    for text in ('origins = "x"\n', '[origins]\nhome = "x"\n', "removed = 1\n"):
+        path.write_text(text)
+        with pytest.raises(SettingsError, match=r"(origins|origins\.home|removed) is unknown"):
+            load_settings({}, cwd=tmp_path)
     path.write_text("[tdx\n")
     with pytest.raises(SettingsError, match="TOML"):
         load_settings({}, cwd=tmp_path)

@@ -125,22 +125,26 @@ class QuestdbStore:
 
     @patiently
     def check(self) -> list[Check]:
-        """A check for each problem of the store, a suspended table as subject; empty: sound."""
+        """A check for each problem of the store; empty: sound."""
         http = self._connection.http()
+        problems = [*find_problems(http), *find_parquet_partitions(http)]
+        if shortage := self._connection.find_shortage():
+            problems.append((shortage, MORE_SPACE))
+        found = [Check("tick store", "warn", text, fix) for text, fix in problems]
+        return [*self.check_suspended(), *found]
+
+    def check_suspended(self) -> list[Check]:
+        """A check for each table of ours that applies no writes, its subject."""
         hidden = (
             "its writes are stored and not visible; once the cause is fixed, or with --skip if "
             "its log is damaged"
         )
-        suspended = [
+        return [
             Check(
                 "tick store", "warn", f"{text}: {hidden}", "quotemill questdb resume", subject=name
             )
             for name, text in self.suspended().items()
         ]
-        problems = [*find_problems(http), *find_parquet_partitions(http)]
-        if shortage := self._connection.find_shortage():
-            problems.append((shortage, MORE_SPACE))
-        return [*suspended, *(Check("tick store", "warn", text, fix) for text, fix in problems)]
 
     def write_days(self, days: Sequence[pa.Table]) -> list[Measured | StoreError]:
         """Make these days (TICKS, checked) all that readers see of their series on those days.

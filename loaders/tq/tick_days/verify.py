@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from loaders.check import Check
 from loaders.engine.progress import Reporter
 from loaders.settings import Settings
 from loaders.ticks.day_hash import row_hash
@@ -20,6 +21,7 @@ from loaders.tq.request import TICK_LANE
 from loaders.tq.tick_days.ledger import find_lagging, read_ledger
 from loaders.tq.tick_days.schedule import Scheduled, key_text, read_schedule
 from loaders.warehouse.lock import is_lane_busy
+from quotemill.errors import DataQualityError
 from quotemill.ticks.columns import LEVELS, DayKey
 from quotemill.ticks.questdb_http import StoreError
 from quotemill.warehouse.postgres import Warehouse
@@ -27,17 +29,15 @@ from quotemill.warehouse.postgres import Warehouse
 STAMP = ("segment_id", "schedule_hash")
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A difference of a day.
+def describe_difference(key: str, text: str, *, needs_download: bool = False) -> Check:
+    """The check of a day that differs; its subject is `KQ.m@SHFE.cu SHFE.cu2601 2025-11-25`.
 
-    `key` is `KQ.m@SHFE.cu SHFE.cu2601 2025-11-25`. `needs_download`: another download fixes it; the
-    others are fixed by loaders.tq.tick_days.repair and the next load of ticks.
+    `needs_download`: another download fixes it; others are fixed by loaders.tq.tick_days.repair
+    and the next load of ticks.
     """
-
-    key: str
-    text: str
-    needs_download: bool
+    figures = {"difference": text, "needs_download": needs_download}
+    fix, code = "loaders verify tq --repair", DataQualityError.exit_code
+    return Check("ticks", "fail", f"{key}: {text}", fix, code, subject=key, figures=figures)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Verification:
 
     days: int
     rows: int
-    differences: tuple[Difference, ...]
+    differences: tuple[Check, ...]
     first_l5_days: Mapping[str, date | None]
     short: tuple[str, ...] = ()
     is_busy: bool = False
@@ -59,7 +59,22 @@ class Verification:
     @property
     def repairable(self) -> tuple[str, ...]:
         """Days that another download fixes."""
-        return tuple(dict.fromkeys(d.key for d in self.differences if d.needs_download))
+        return tuple(
+            dict.fromkeys(d.subject for d in self.differences if d.figures["needs_download"])
+        )
+
+    @property
+    def checks(self) -> Iterator[Check]:
+        """The days that differ, those short of their day bars, and what the order books hold."""
+        yield from self.differences
+        for key in self.short:
+            yield Check(
+                "ticks", "warn", f"{key}: short of its day bar", "loaders run tq", subject=key
+            )
+        for variety, day in self.first_l5_days.items():
+            levels = f"five levels of the order book from {day} on"
+            text = f"{variety}: {levels if day else 'no day with five levels'}"
+            yield Check("levels", "ok", text, subject=variety)
 
     def as_json(self) -> dict[str, Any]:
         first = {variety: day and day.isoformat() for variety, day in self.first_l5_days.items()}
@@ -69,7 +84,11 @@ class Verification:
             "first_l5_days": first,
             "short_days": list(self.short),
             "is_busy": self.is_busy,
-            "differences": [{"day": d.key, "difference": d.text} for d in self.differences],
+            "differences": [
+                {"day": check.subject, "difference": check.figures["difference"]}
+                for check in self.differences
+            ],
+            "checks": [check.as_json() for check in self.checks],
         }
 
 
@@ -78,7 +97,7 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
 
     Takes no lock. Raises StoreError where the store is away or not sound.
     """
-    differences: list[Difference] = []
+    differences: list[Check] = []
     was_busy = is_lane_busy(warehouse, TICK_LANE)
     with closing(open_store(settings, warehouse)) as store:
         store.prepare()
@@ -91,12 +110,12 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
         for key, parts in visible.items():
             count = sum(part.rows for part in parts)
             text = f"not in the index, and {count:,} ticks are visible"
-            differences.append(Difference(key_text(key), text, needs_download=False))
+            differences.append(describe_difference(key_text(key), text))
         differences += _compare_schedules(store, warehouse, rows)
         ledger = warehouse.ask(read_ledger)
     for key in find_lagging(ledger, {row.key: row for row in rows}):
         text = "its row of raw_tq.symbol_day differs from the store's index"
-        differences.append(Difference(key_text(key), text, needs_download=False))
+        differences.append(describe_difference(key_text(key), text))
     held = [row for row in rows if row.is_visible]
     return Verification(
         len(rows),
@@ -150,7 +169,7 @@ def measure_days(store: QuestdbStore, reporter: Reporter) -> dict[DayKey, list[M
 
 def _compare_day(
     store: QuestdbStore, row: IndexRow, parts: Sequence[MeasuredTicks]
-) -> Iterator[Difference]:
+) -> Iterator[Check]:
     if not agrees(row, parts):
         yield from _compare_measures(store, row)
     if not row.is_visible:
@@ -161,7 +180,7 @@ def _compare_day(
             text = (
                 f"{name}: the index says {indexed}, the ticks {', '.join(map(str, sorted(stamps)))}"
             )
-            yield Difference(key_text(row.key), text, needs_download=False)
+            yield describe_difference(key_text(row.key), text)
 
 
 def agrees(row: IndexRow, parts: Sequence[MeasuredTicks]) -> bool:
@@ -178,13 +197,13 @@ def agrees(row: IndexRow, parts: Sequence[MeasuredTicks]) -> bool:
     )
 
 
-def _compare_measures(store: QuestdbStore, row: IndexRow) -> Iterator[Difference]:
+def _compare_measures(store: QuestdbStore, row: IndexRow) -> Iterator[Check]:
     key = key_text(row.key)
     now = store.measure(row.symbol, row.contract, row.trading_day)
     if not row.is_visible:
         if now.rows:
             text = f"superseded, and {now.rows:,} ticks of it are still visible"
-            yield Difference(key, text, needs_download=False)
+            yield describe_difference(key, text)
         return
     differences = row.find_differences(now)
     if not now.rows:
@@ -193,12 +212,12 @@ def _compare_measures(store: QuestdbStore, row: IndexRow) -> Iterator[Difference
             "`quotemill ticks archive` of an older version, whose `ticks restore` brings them back"
         ]
     for text in differences:
-        yield Difference(key, text, needs_download=True)
+        yield describe_difference(key, text, needs_download=True)
 
 
 def _compare_schedules(
     store: QuestdbStore, warehouse: Warehouse, rows: Sequence[IndexRow]
-) -> Iterator[Difference]:
+) -> Iterator[Check]:
     schema = warehouse.inner_schema("futures")
     built: dict[str, list[Scheduled]] = defaultdict(list)
     for day in warehouse.ask(lambda conn: read_schedule(conn, schema)):
@@ -210,7 +229,7 @@ def _compare_schedules(
 
 def _compare_schedule(
     store: QuestdbStore, symbol: str, built: Sequence[Scheduled], last: date | None
-) -> Iterator[Difference]:
+) -> Iterator[Check]:
     """The first day on which the store's schedule differs from the built one.
 
     Built days after all that the store holds come with the next load.
@@ -230,4 +249,4 @@ def _compare_schedule(
         text = "; ".join(f"{name} is {a}, dbt's {b}" for name, a, b in pairs if a != b)
     many = f" ({len(differ):,} days of the series differ)" if len(differ) > 1 else ""
     key = key_text((new or old).key)  # type: ignore[union-attr]
-    yield Difference(key, f"the store's schedule: {text}{many}", needs_download=False)
+    yield describe_difference(key, f"the store's schedule: {text}{many}")

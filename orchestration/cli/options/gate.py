@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from loaders.cli import shell
+from loaders.cli.checks import print_checks
 from loaders.cli.shell import JsonFlag
 from loaders.settings import load_settings
 from loaders.warehouse.postgres import require_warehouse
@@ -30,15 +31,11 @@ def list_command(json: JsonFlag = False) -> None:
     from orchestration.checks import option_gates
 
     rows = option_gates.list_stages(require_warehouse(load_settings()))
+    checks = [option_gates.check_stage(row) for row in rows]
     if json:
-        shell.print_json(rows)
-        return
-    for row in rows:
-        by = f" by {row['decided_by']}" if row["decided_by"] and row["state"] == "open" else ""
-        why = f": {row['reason']}" if row["reason"] else ""
-        print(f"{row['stage']} {row['state']:<6} {row['symbols']}{by}{why}")
-        if row["warning"]:
-            print(f"  warning: {row['warning']}")
+        shell.print_json([c.as_json() | row for c, row in zip(checks, rows, strict=True)])
+    else:
+        print_checks(checks)
 
 
 @app.command("open")

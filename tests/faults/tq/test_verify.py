@@ -71,7 +71,8 @@ def test_every_difference_is_named_and_a_repair_downloads_just_those_days(
     made.execute(f"delete from {TICKS} where trading_day = '2025-10-20'")
     verification = verified(made)
     expected = {
-        (d.key.rpartition(" ")[2], d.text.partition(":")[0]) for d in verification.differences
+        (d.subject.rpartition(" ")[2], d.figures["difference"].partition(":")[0])
+        for d in verification.differences
     }
     assert {
         ("2025-10-15", "row_hash"),
@@ -158,9 +159,9 @@ def test_a_schedule_that_is_not_dbt_s_is_named_and_fixed_without_download(
         f"delete from {SCHEDULE} where trading_day in ('{TRADED[2]}', '{TRADED[-1]}')"
     )
     [difference] = verified(made).differences
-    assert difference.key == f"KQ.m@SHFE.cu {OLD} {TRADED[1]}"
-    assert "segment_id is 9, dbt's 1" in difference.text
-    assert "3 days of the series differ" in difference.text
+    assert difference.subject == f"KQ.m@SHFE.cu {OLD} {TRADED[1]}"
+    assert "segment_id is 9, dbt's 1" in difference.sentence
+    assert "3 days of the series differ" in difference.sentence
     monkeypatch.setattr(commands, "load_settings", lambda: made.settings)
     made.asked()
     commands.verify_command("tq", repair=True, as_of=made.sandbox.clock.isoformat())
@@ -185,13 +186,13 @@ def test_stamps_and_days_missing_in_the_index_are_fixed_without_download(
         f"update {DAY_INDEX} set status = 'superseded' where trading_day = '{TRADED[-1]}'; "
         f"update raw_tq.symbol_day set status = 'superseded' where trading_day = '{TRADED[-1]}'"
     )
-    by_day = {d.key.rpartition(" ")[2]: d for d in verified(made).differences}
-    assert {day: d.text.partition(":")[0] for day, d in by_day.items()} == {
+    by_day = {d.subject.rpartition(" ")[2]: d for d in verified(made).differences}
+    assert {day: d.figures["difference"].partition(":")[0] for day, d in by_day.items()} == {
         str(TRADED[0]): "schedule_hash",
         str(TRADED[1]): "not in the index, and 150 ticks are visible",
         str(TRADED[-1]): "superseded, and 150 ticks of it are still visible",
     }
-    assert not any(d.needs_download for d in by_day.values())
+    assert not any(d.figures["needs_download"] for d in by_day.values())
     assert take_out_unlisted(made.settings, open_warehouse(made.settings)) == 300
     assert verified(made).differences == ()
     assert made.rows(f"select count(*) from {TICKS} where not is_deleted") == [(150 * (DAYS - 2),)]

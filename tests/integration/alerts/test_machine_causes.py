@@ -4,7 +4,6 @@ import shutil
 import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -13,10 +12,10 @@ from pydantic import SecretStr
 
 from loaders import trading_time
 from loaders.settings import Settings
+from loaders.ticks.questdb.store import QuestdbStore
 from orchestration.alerts import causes
 from orchestration.alerts import check as alerts
 from orchestration.alerts.book import on_this_host
-from orchestration.alerts.tick_store import check_tick_store
 from orchestration.schedule.settings import JobSettings
 from tests.bench import warehouse_url
 from tests.integration.alerts.conftest import NOW, Hook
@@ -54,12 +53,12 @@ def test_a_full_disk_is_reported(
 
     home, other = on_this_host("disk:home"), on_this_host(f"disk:{name}")
     filling = tmp_path
-    assert "81 %" in used(81)[home].message
+    assert "81 %" in used(81)[home].sentence
     assert used(81)[other] is None
     assert home not in used(79)  # neither full nor with room again
     assert used(77)[home] is None
     filling = elsewhere
-    assert str(elsewhere) in used(81)[other].message
+    assert str(elsewhere) in used(81)[other].sentence
     assert used(81)[home] is None
 
 
@@ -70,8 +69,8 @@ def test_an_ending_calendar_is_reported_in_its_last_three_weeks(settings: Settin
     assert checked[calendar] is None
     cause = causes.check_machine(settings, ["tdx"], last - timedelta(days=20))[calendar]
     assert cause is not None
-    assert f" {end.year + 1} " in cause.message
-    assert "pip install" not in cause.message
+    assert f" {end.year + 1} " in cause.sentence
+    assert "pip install" not in cause.sentence
     assert calendar not in causes.check_machine(settings, ["ib"], last)
 
 
@@ -134,15 +133,16 @@ def test_a_suspended_tick_table_is_reported_though_no_other_query_is_answered(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reasons = {"ticks": "the table ticks is suspended"}
-    store = SimpleNamespace(suspended=lambda: reasons, close=lambda: None)  # answers nothing else
+    store = QuestdbStore.__new__(QuestdbStore)  # answers nothing else
+    monkeypatch.setattr(store, "suspended", lambda: reasons, raising=False)
+    monkeypatch.setattr(store, "close", lambda: None)
     monkeypatch.setattr("loaders.ticks.open_store.open_store", lambda *_: store)
     used = settings.model_copy(update={"questdb_url": SecretStr("http://127.0.0.1:9")})
-    cause = check_tick_store(used)["tick_store"]
+    cause = causes.check_tick_store(used)["tick_store"]
+    [check] = store.check_suspended()
     assert cause is not None
-    assert cause.message == (
-        "the table ticks is suspended; no tick is loaded meanwhile; fix: `quotemill questdb "
-        "resume`; if its log is damaged `quotemill questdb resume --skip`, then `loaders verify "
-        "tq --repair`"
-    )
+    assert [cause.sentence, cause.fix] == [check.sentence, check.fix]
+    assert cause.sentence.startswith("the table ticks is suspended: its writes are stored")
+    assert cause.fix == "quotemill questdb resume"
     reasons.clear()
-    assert check_tick_store(used) == {"tick_store": None}
+    assert causes.check_tick_store(used) == {"tick_store": None}

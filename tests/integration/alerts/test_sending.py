@@ -36,8 +36,8 @@ def test_a_failure_is_sent_once_and_its_end_once(settings: Settings, hook: Hook)
     assert check(settings, down) == alerts.CheckResult(("load:tdx",), 1, 0)
     [message] = hook.received
     assert hook.titles == ["error: load:tdx"]
-    assert "nobody answers (start it)" in message["message"]
-    assert message["message"].endswith("More: quotemill status")
+    assert "nobody answers" in message["message"]
+    assert message["message"].endswith("fix: start it")
     assert check(settings, down) == alerts.CheckResult(("load:tdx",), 0, 0)
     assert check(settings, load(0)) == alerts.CheckResult((), 1, 0)
     assert check(settings, load(0)) == alerts.CheckResult((), 0, 0)
@@ -198,7 +198,7 @@ def test_the_commands_test_list_and_check(settings: Settings, hook: Hook, tmp_pa
     shown = json.loads(place.inside("quotemill", "alerts", "check", "--json").stdout)
     assert shown == {"open": ["job:weekly_backup"], "sent": 1, "unsent": 0}
     listed = place.inside("quotemill", "alerts", "list").stdout
-    assert "error   job:weekly_backup since" in listed
+    assert listed.startswith("fail  job:weekly_backup  `backup` of ")
     assert "no room" in listed
     [entry] = json.loads(place.inside("quotemill", "alerts", "list", "--all", "--json").stdout)
     assert (entry["cause"], entry["channels"]) == ("job:weekly_backup", ["1 json"])

@@ -10,7 +10,7 @@ from orchestration.alerts.book import Cause, Entry
 
 NIGHT = datetime(2026, 11, 20, 18, tzinfo=UTC)
 DAY = timedelta(days=1)
-DOWN = Cause("error", "load of tdx failed: nobody answers", "quotemill status", "4")
+DOWN = Cause("load", "warn", "load of tdx failed: nobody answers", "quotemill status", state="4")
 
 
 class Nights:
@@ -49,14 +49,14 @@ def test_an_open_cause_is_sent_once_and_its_end_once() -> None:
 
 def test_another_exit_code_is_sent_again() -> None:
     nights = Nights("a")
-    partial = Cause("error", "3 of 9 keys failed", "quotemill status", "6")
+    partial = Cause("load", "warn", "3 of 9 keys failed", "quotemill status", state="6")
     assert [nights.check(x) for x in (DOWN, partial, partial)] == [["a: 4"], ["a: 6"], []]
     assert nights.entries["load:tdx"].message == "3 of 9 keys failed"
 
 
 def test_a_further_subject_is_sent_until_it_was_not_found_for_a_week() -> None:
     def failed(*symbols: str) -> Cause:
-        return Cause("error", "slot failed", "quotemill status", "6", subjects=symbols)
+        return Cause("load", "warn", "slot failed", state="6", subjects=symbols)
 
     nights = Nights("a")
     assert nights.check(failed("AA", "BRK B")) == ["a: 6; AA 2026-11-20, BRK B 2026-11-20"]
@@ -72,7 +72,7 @@ def test_a_further_subject_is_sent_until_it_was_not_found_for_a_week() -> None:
 
 def test_a_state_that_reads_like_subjects_is_sent_once() -> None:
     nights = Nights("a")
-    wrong = Cause("error", "no such day", "quotemill schedule list", "when; use 2026-11-20")
+    wrong = Cause("schedule", "fail", "no such day", state="when; use 2026-11-20")
     assert [nights.check(wrong), nights.check(wrong)] == [["a: when; use 2026-11-20"], []]
 
 
@@ -115,7 +115,7 @@ def test_an_end_is_sent_while_a_repetition_waits_for_its_channel() -> None:
 
 def test_a_cause_with_patience_is_sent_when_it_is_found_again() -> None:
     nights = Nights("a")
-    held = Cause("warning", "another one is at work", "loaders status", "75", patience=2)
+    held = Cause("lock", "warn", "another one is at work", state="75", patience=2)
     assert [nights.check(x) for x in (held, None, held, held, held)] == [[], [], [], ["a: 75"], []]
 
 
@@ -133,5 +133,5 @@ def test_a_message_says_since_when_and_which_command_shows_more() -> None:
         [message, *_] = book.update_book(entries, {"load:tdx": DOWN}, NIGHT + day * DAY, None)
     assert message.text() == (
         "load of tdx failed: nobody answers\nSince 2026-11-20 18:00 UTC, seen 2 times.\n"
-        "More: quotemill status"
+        "fix: quotemill status"
     )

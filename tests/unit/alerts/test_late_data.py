@@ -29,9 +29,9 @@ def late(days: int) -> RunResult:
 @pytest.mark.parametrize(
     ("variables", "fix"),
     [
-        (SERVICE, "fix: quotemill run"),
-        ({}, "fix: set QUOTEMILL_TDX__CLIENT or QUOTEMILL_TDX__BASE_URL, then quotemill run"),
-        (CLIENT, "fix: download the newest bars in the client of /srv/tdx, then quotemill run"),
+        (SERVICE, "quotemill run"),
+        ({}, "set QUOTEMILL_TDX__CLIENT or QUOTEMILL_TDX__BASE_URL, then quotemill run"),
+        (CLIENT, "download the newest bars in the client of /srv/tdx, then quotemill run"),
     ],
 )
 def test_late_data_are_an_alert_whose_fix_can_work(
@@ -40,13 +40,14 @@ def test_late_data_are_an_alert_whose_fix_can_work(
     settings = load_settings(variables, cwd=tmp_path, home=tmp_path)
     cause = causes.check_run(late(2330), settings)["stale:tdx"]
     assert cause is not None
-    assert re.search("2,330 .* kline_daily .* 2015-01-05, .* 2024-08-02", cause.message)
-    assert fix in cause.message
-    assert ("findings --ack NUMBER --reason" in cause.message) == (variables is CLIENT)
+    assert re.search("kline_daily .* 2015-01-05, .* 2024-08-02", cause.sentence)
+    assert cause.note == ", 2,330 trading days late"
+    assert cause.fix.startswith(fix)
+    assert ("findings --ack NUMBER --reason" in cause.fix) == (variables is CLIENT)
     down = LoadResult(1, "tdx", "failed", 4, (), (), "nobody answers", "start it", 1.0)
     cause = causes.check_run(replace(late(2330), loads=(down,)), settings)["stale:tdx"]
     assert cause is not None
-    assert "fix:" not in cause.message  # the cause of the load has it
+    assert cause.fix == "once that is set right: quotemill retry 1"
 
 
 def test_data_of_a_service_that_has_ended_are_late_for_another_reason(tmp_path: Path) -> None:
@@ -54,13 +55,13 @@ def test_data_of_a_service_that_has_ended_are_late_for_another_reason(tmp_path: 
     asked = datetime(2024, 8, 3, tzinfo=UTC)
     ended = replace(result, lags=tuple(replace(lag, loaded_at=asked) for lag in result.lags))
     for variables, fix in (
-        (SERVICE, "fix: the service itself ends 2015-01-05: once it goes on, quotemill run"),
-        (CLIENT, "fix: download the newest bars in the client of /srv/tdx, then quotemill run"),
+        (SERVICE, "the service itself ends 2015-01-05: once it goes on, quotemill run"),
+        (CLIENT, "download the newest bars in the client of /srv/tdx, then quotemill run"),
     ):
         settings = load_settings(variables, cwd=tmp_path, home=tmp_path)
         cause = causes.check_run(ended, settings)["stale:tdx"]
         assert cause is not None
-        assert fix in cause.message
+        assert cause.fix.startswith(fix)
 
 
 @pytest.mark.parametrize("source", ["tdx", "tq", "ib"])
