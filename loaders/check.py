@@ -48,11 +48,22 @@ class Check:
         return {
             "name": self.name,
             "verdict": self.verdict,
-            "sentence": self.sentence,
+            "sentence": self.sentence or describe_figures(self.figures),
             "fix": self.fix,
             "subject": self.subject,
             "exit_code": self.exit_code,
         }
+
+
+def describe_figures(figures: Mapping[str, Any]) -> str:
+    """The figures of a check as its sentence."""
+    return ", ".join(f"{name} {_shorten(value)}" for name, value in figures.items())
+
+
+def _shorten(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}:{item}" for name, item in value.items())
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 class CheckFailed(DataQualityError):

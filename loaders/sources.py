@@ -104,6 +104,12 @@ def describe_start(settings: "Settings", command: str) -> str:
     return f"set tdx.client or tdx.base_url in {file}" if file else "quotemill init"
 
 
+def check_first_load(settings: "Settings") -> Check:
+    """The check of a home into which nothing was loaded yet."""
+    fix = describe_start(settings, "quotemill run")
+    return Check("load", "warn", "nothing was loaded yet", fix)
+
+
 def explain_no_load(settings: "Settings") -> UsageError:
     """The error of a command about loads before the first."""
     return UsageError("nothing was loaded yet", hint=describe_start(settings, "quotemill run"))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 
-from loaders.check import Check
+from loaders.check import Check, describe_figures
 from loaders.cli import shell
 
 
@@ -26,7 +26,8 @@ def _list_rows(checks: Sequence[Check], words: Mapping[str, str]) -> Iterable[tu
     for check, below in zip_longest(checks, checks[1:]):
         # where all is well there is nothing to fix: it is what somebody may want
         wish = f": {check.fix}" if check.verdict == "ok" and check.fix else ""
-        yield words.get(check.verdict, check.verdict), check.name, f"{check.sentence}{wish}"
+        text = check.sentence or describe_figures(check.figures)
+        yield words.get(check.verdict, check.verdict), check.name, f"{text}{wish}"
         if (
             check.fix
             and not wish

@@ -9,8 +9,9 @@ import typer
 
 from loaders import sources
 from loaders.cli import shell
+from loaders.cli.checks import print_checks
 from loaders.cli.shell import JsonFlag
-from loaders.engine import job_list
+from loaders.engine import job_list, load_checks
 from loaders.settings import Settings, load_settings
 from loaders.trading_time import format_time
 from loaders.warehouse.migration_files import find_current_warehouse
@@ -42,25 +43,11 @@ def status_command(
 def print_report(settings: Settings, shown: dict[str, Any]) -> None:
     """Print a report of loads: `loaders status` and `quotemill jobs`."""
     print_place(settings, shown["warehouse"])
-    if not shown["jobs"]:
-        shell.print_wrapped(
-            f"nothing was loaded yet: {sources.describe_start(settings, 'quotemill run')}"
-        )
+    newest = list({job["source"]: job for job in reversed(shown["jobs"])}.values())[::-1]
+    checks = [] if newest else [sources.check_first_load(settings)]
+    checks += load_checks.check_loads(newest, shown["failed_keys"])
+    print_checks([*checks, *load_checks.check_keys(newest, shown["failed_keys"])])
     print_jobs(shown)
-    print_failures(shown)
-    if shown["failures"]:
-        newest = shown["jobs"][0]
-        retry = f"`quotemill retry {newest['job_id']}`"
-        print(f"fix: {job_list.name_retry(retry, is_later=job_list.is_stopped(newest))}")
-    earlier = [row for row in shown["failed_keys"] if row["job_id"] != shown["jobs"][0]["job_id"]]
-    for row in earlier[:10]:
-        shell.print_wrapped(
-            f"failed in load {row['job_id']}: {row['dataset']} {row['key']}: {row['reason']}"
-        )
-    if len(earlier) > 10:
-        print(f"failed in earlier loads: {len(earlier) - 10:,} more")
-    for job_id in dict.fromkeys(row["job_id"] for row in earlier):
-        print(f"fix: `quotemill retry {job_id}`")
 
 
 def describe_place(settings: Settings) -> dict[str, Any]:
@@ -79,11 +66,11 @@ def print_place(settings: Settings, warehouse: str) -> None:
 def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) -> None:
     """Print jobs and datasets of a report, a line each; `fresh` has more words by dataset.
 
-    A status, which has those words, names the errors of jobs in its problems.
+    Why one failed is a check.
     """
     zone = sources.find_common_zone(job["source"] for job in shown["jobs"])
     for job in shown["jobs"]:
-        shell.print_wrapped(_format_job(job, zone, with_error=fresh is None), 11)
+        shell.print_wrapped(_format_job(job, zone), 11)
         for task in shown["tasks"] if job is shown["jobs"][0] else ():  # those of the newest
             if task["status"] not in ("succeeded", "skipped", "pending"):
                 _print_task(task)
@@ -98,7 +85,7 @@ def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) ->
         )
 
 
-def _format_job(job: dict[str, Any], zone: str, *, with_error: bool) -> str:
+def _format_job(job: dict[str, Any], zone: str) -> str:
     """A line of a job of loaders.engine.job_list.recent_jobs, with its figures."""
     started = format_time(job["started_at"], zone)
     return (
@@ -106,7 +93,6 @@ def _format_job(job: dict[str, Any], zone: str, *, with_error: bool) -> str:
         f"{job['status']:<11} "
         f"{job['done']:,} done, {job['skipped']:,} skipped, {job['failed']:,} failed; "
         f"{job['rows_new']:,} new, {job['rows_changed']:,} changed"
-        + (f"; {job['error']}" if job["error"] and with_error else "")
     )
 
 
@@ -118,20 +104,6 @@ def _print_task(task: dict[str, Any]) -> None:
         f"  task {task['task_no']}  {task['dataset']}{exchange} {task['status']}: "
         f"{reached:,} of {task['keys']:,}" + (f", at {at}" if at else "")
     )
-
-
-def print_failures(shown: dict[str, Any]) -> None:
-    """Print the failures of the newest job, the first ten of each dataset.
-
-    What ended the job is named where its error is.
-    """
-    ending = (shown["jobs"][0]["error"] or "") if shown["jobs"] else ""
-    for dataset, failures in shown["failures"].items():
-        own = [(key, why) for key, why in failures.items() if why not in ending]
-        for key, why in own[:10]:
-            shell.print_wrapped(f"failed: {dataset} {key}: {why}")
-        if len(own) > 10:
-            print(f"failed: {dataset}: {len(own) - 10:,} more")
 
 
 def cancel_command(

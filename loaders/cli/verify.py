@@ -3,7 +3,7 @@
 import os
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -30,8 +30,6 @@ from quotemill.wording import say_count
 if TYPE_CHECKING:
     from loaders.engine.result import LoadResult
     from loaders.tdx.verify.spot_checks import Verification
-
-LARGEST = 12  # tables of the list of sizes
 
 
 def verify_command(
@@ -185,46 +183,10 @@ def _print(verification: "Verification") -> None:
     from loaders.engine.check_runs import WORDS
 
     print(f"seed {verification.options['seed']} drew {', '.join(verification.sample)}")
-    print_checks(
-        [replace(c, sentence=c.sentence or _describe(c.figures)) for c in verification.checks],
-        WORDS,
-    )
-    sizes = [
-        (
-            f"{table['schema']}.{table['relation']}",
-            _bytes(table["total_bytes"]),
-            f"{table['rows_estimate']:,}",
-            _packed(table),
-        )
-        for table in verification.space[:LARGEST]
-    ]
-    shell.print_table([("table", "size", "rows, about", "compression"), *sizes])
+    print_checks(verification.checks, WORDS)
     counts = ", ".join(f"{verification.count(s)} {s}" for s in ("passed", "failed", "skipped"))
+    size = sum(table["total_bytes"] for table in verification.space)
     print(
         f"{len(verification.checks)} checks: {counts}; {len(verification.space)} tables take "
-        f"{_bytes(sum(table['total_bytes'] for table in verification.space))}"
+        f"{size / 2**20:,.1f} MiB, which --json lists"
     )
-
-
-def _describe(figures: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} {_short(value)}" for name, value in figures.items())
-
-
-def _short(value: object) -> str:
-    if isinstance(value, dict):
-        return " ".join(f"{name}:{item}" for name, item in value.items())
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _packed(table: dict[str, object]) -> str:
-    stats = table.get("compression")
-    if not isinstance(stats, dict) or not stats["compressed_chunks"]:
-        return "none"
-    return (
-        f"{stats['compressed_chunks']} of {stats['total_chunks']} chunks, "
-        f"{_bytes(stats['before_bytes'])} became {_bytes(stats['after_bytes'])}"
-    )
-
-
-def _bytes(size: int) -> str:
-    return f"{size / 2**20:,.1f} MiB" if size < 2**30 else f"{size / 2**30:,.2f} GiB"

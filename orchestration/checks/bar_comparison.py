@@ -15,8 +15,6 @@ from psycopg.rows import class_row
 from loaders.check import FINDING_VERDICTS, Check
 from quotemill.wording import say_count
 
-SHOWN = 5  # codes in a sentence
-
 # dataset of the evidence by check and period of qa.reconciliation
 CHECKS: dict[tuple[str, str], str] = {
     ("bars_of_minutes", "minute5"): "kline_5m",
@@ -110,11 +108,10 @@ def read_bars(
 
 def describe_cause(run_id: int, severity: str, cause: str, count: int, codes: list[str]) -> Check:
     """The check of the differences of a run that have one likely cause."""
-    more = f" and {len(codes) - SHOWN:,} more" if len(codes) > SHOWN else ""
-    whose = ", ".join(codes[:SHOWN]) + more
+    whose = codes[0] if len(codes) == 1 else f"{len(codes)} codes such as {codes[0]}"
     text = f"reconciliation {run_id}: {say_count(count, 'difference')} of {whose}: {cause}"
     verdict = FINDING_VERDICTS[severity]
-    fix = "" if verdict == "ok" else f"select * from qa.reconciliation where run_id = {run_id}"
+    fix = "" if verdict == "ok" else "quotemill reconcile"
     return Check("reconciliation", verdict, text, fix, subject=cause)
 
 

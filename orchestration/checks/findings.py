@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from loaders.check import Check
 from loaders.engine import failed_keys
 from loaders.engine.failed_keys import FailedKey
 from loaders.engine.jobs import requester
@@ -29,6 +30,10 @@ class Wrong:
     def counts(self) -> Judgement:
         return replace(findings.tally(self.findings), is_checked=self.is_checked)
 
+    @property
+    def checks(self) -> list[Check]:
+        return [*(f.check for f in self.findings), *(f.check for f in self.failed_keys)]
+
     def as_json(self) -> dict[str, Any]:
         counts = self.counts
         return {
@@ -37,10 +42,7 @@ class Wrong:
             "new": counts.new,
             "acknowledged": counts.acknowledged,
             "failed_keys": [asdict(failure) for failure in self.failed_keys],
-            "checks": [
-                *(finding.check.as_json() for finding in self.findings),
-                *(failure.check.as_json() for failure in self.failed_keys),
-            ],
+            "checks": [check.as_json() for check in self.checks],
         }
 
 

@@ -311,11 +311,6 @@ def _read_stored(home: Path) -> dict[str, Last]:
         return {}
 
 
-def write_summary(scan: Scan, path: Path) -> None:
-    """Write the whole scan as JSON or leave the file. Raises QuotemillError."""
-    write_result(path, scan.as_json())
-
-
 def _lines(file: BinaryIO) -> Iterator[bytes | None]:
     """Lines that are not empty; None for one longer than LONGEST."""
     while raw := file.readline(LONGEST):

@@ -45,10 +45,6 @@ class Records:
     stopped: str | None = None
     timescale: Timescale | None = None
 
-    @property
-    def open_failures(self) -> list[Row]:
-        return [row for row in self.loads["failed_keys"] if row["acknowledged_at"] is None]
-
 
 def read_records(warehouse: Warehouse | None, limit: int) -> Records:
     """Read what is on record; works on an empty warehouse and without one."""

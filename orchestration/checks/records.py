@@ -2,78 +2,30 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import groupby
-from operator import itemgetter
 
 import psycopg
 
 from loaders import sources
 from loaders.check import Check
-from loaders.engine import check_runs, job_list
+from loaders.engine import check_runs, job_list, load_checks
 from orchestration.checks.bar_comparison import describe_cause
-from orchestration.checks.place import Place, Row, in_warehouse
+from orchestration.checks.place import Place, in_warehouse
 from orchestration.run import findings
 from orchestration.run.lags import Lag
 from quotemill.warehouse.schemas import has_relation
-from quotemill.wording import say_count
-
-SHOWN_KEYS = 5  # failed keys of a load
 
 
 def check_loads(place: Place) -> Iterator[Check]:
     """The newest load of each source."""
     records = place.records
     if not records.loads["jobs"] and not place.away:
-        fix = sources.describe_start(place.settings, "quotemill run")
-        yield Check("load", "warn", "nothing was loaded yet", fix)
-    for job in reversed(records.newest):
-        if job["status"] not in ("running", "succeeded"):
-            own = [row for row in records.open_failures if row["job_id"] == job["job_id"]]
-            yield _check_load(job, own)
-
-
-def _check_load(job: Row, failures: list[Row]) -> Check:
-    """A load that did not succeed, with the reason, and its fix.
-
-    failures: its keys that can be loaded at another time
-    """
-    reason = job["error"] or (f"{say_count(job['failed'], 'key')} failed" if job["failed"] else "")
-    if job["error"] is None and failures:
-        reason += f": {_name_keys(failures)}"
-    text = f"load {job['job_id']} of {job['source']} {job['status']}"
-    fix = _name_retry(job["job_id"], is_later=job_list.is_stopped(job) or _share_reason(failures))
-    if job["error"] is None and job["failed"] and not failures:
-        fix = f"loaders run {job['source']}"  # it takes what can be captured now
-    return Check("load", "warn", _add_reason(text, reason), fix, subject=job["source"])
+        yield sources.check_first_load(place.settings)
+    yield from load_checks.check_loads(records.newest, records.loads["failed_keys"])
 
 
 def check_keys(place: Place) -> Iterator[Check]:
-    """Keys that failed in an earlier load and that no later one has loaded, by load."""
-    described = {job["job_id"] for job in place.records.newest}
-    rows = [row for row in place.records.open_failures if row["job_id"] not in described]
-    for job_id, group in groupby(sorted(rows, key=itemgetter("job_id")), itemgetter("job_id")):
-        own = list(group)
-        source = own[0]["source"]
-        text = f"keys that load {job_id} of {source} could not load: {_name_keys(own)}"
-        fix = _name_retry(job_id, is_later=_share_reason(own))
-        yield Check("keys", "warn", text, fix, subject=source)
-
-
-def _name_keys(failures: list[Row]) -> str:
-    """The newest of some failed keys, as `findings --ack` takes them, and why the first failed."""
-    newest = sorted(failures, key=itemgetter("failure_id"), reverse=True)
-    keys = ", ".join(f"{row['dataset']} {row['key']}" for row in newest[:SHOWN_KEYS])
-    more = f" and {len(newest) - SHOWN_KEYS:,} more" if len(newest) > SHOWN_KEYS else ""
-    return f"{keys}{more}: {newest[0]['reason']}"
-
-
-def _share_reason(failures: list[Row]) -> bool:
-    """Whether several keys failed for one reason: it is of a setting or of the source."""
-    return len(failures) > 1 and len({row["reason"] for row in failures}) == 1
-
-
-def _name_retry(job_id: int, *, is_later: bool) -> str:
-    return job_list.name_retry(f"quotemill retry {job_id}", is_later=is_later)
+    """Keys that failed in an earlier load and that no later one has loaded."""
+    return load_checks.check_keys(place.records.newest, place.records.loads["failed_keys"])
 
 
 def check_sources(place: Place) -> Iterator[Check]:

@@ -73,11 +73,9 @@ def read_status(
     )
 
 
-def group_by_fix(problems: Iterable[Check]) -> dict[str, list[str]]:
-    """The sentences of problems by what repairs them, in their order."""
-    groups: dict[str, list[str]] = {}
+def group_by_fix(problems: Iterable[Check]) -> dict[str, list[Check]]:
+    """Problems by what repairs them, in their order."""
+    groups: dict[str, list[Check]] = {}
     for check in problems:
-        sentences = groups.setdefault(check.fix, [])
-        if check.sentence not in sentences:
-            sentences.append(check.sentence)
+        groups.setdefault(check.fix, []).append(check)
     return groups

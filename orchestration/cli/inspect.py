@@ -74,7 +74,6 @@ def status_command(
             print(f"  {len(errors) - findings.SHOWN:,} more errors")
     if shown.ticks is not None:
         print(f"ticks in {shown.ticks}")
-    jobs.print_failures(shown.loads)
     _raise_broken(shown.problems)
 
 

@@ -77,7 +77,7 @@ def logscan_command(
     Example: quotemill logscan ib --date 2026-11-20 --summary summary.json
     """
     from orchestration.checks import logscan as scans
-    from orchestration.checks.result_file import name_file
+    from orchestration.checks.result_file import name_file, write_result
     from orchestration.run.metrics import measure_command
 
     if since is not None and date is not None:
@@ -125,9 +125,9 @@ def logscan_command(
         if write_summary:
             zone, at = _find_zone(source), shell.parse_time(as_of, UTC)
             day = shell.parse_day(date, zone, at) or end.astimezone(zone).date()
-            scans.write_summary(scan, name_file(home, "errors", "summary", day))
+            write_result(name_file(home, "errors", "summary", day), scan.as_json())
         if summary is not None:
-            scans.write_summary(scan, summary)
+            write_result(summary, scan.as_json())
         shell.print_answer(scan.as_json(), json, lambda: print_checks(scan.checks))
         # the next scan repeats the window of an empty one
         if since == LAST and scan.status != "empty":

@@ -14,6 +14,7 @@ import orchestration.cli
 from loaders.cli import shell
 from loaders.files import whole_file
 from orchestration.checks import logscan
+from orchestration.checks.result_file import write_result
 from orchestration.schedule.jobs import shipped_jobs
 from quotemill.errors import QuotemillError, UsageError
 
@@ -118,7 +119,7 @@ def test_a_failed_summary_leaves_the_one_before(
 ) -> None:
     write(tmp_path, line("pacing"))
     scan, target = logscan.run(tmp_path, DAY, NEXT), tmp_path / "sub" / "summary.json"
-    logscan.write_summary(scan, target)
+    write_result(target, scan.as_json())
     answer = json.loads(target.read_text())
     assert answer["keywords"]["pacing"]["count"] == 1
     assert answer["status"] == "found"
@@ -128,7 +129,7 @@ def test_a_failed_summary_leaves_the_one_before(
         whole_file.os, "fsync", Mock(side_effect=OSError(28, "No space left on device"))
     )
     with pytest.raises(QuotemillError, match="No space left"):
-        logscan.write_summary(scan, target)
+        write_result(target, scan.as_json())
     assert [p.name for p in target.parent.iterdir()] == ["summary.json"]
     assert target.read_text() == before
 

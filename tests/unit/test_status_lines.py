@@ -42,25 +42,31 @@ def test_loads_are_in_the_time_of_their_exchange_and_of_several_in_one(
     assert capsys.readouterr().out.count(format_time(JOB["started_at"])) == 2
 
 
-def test_an_error_that_ended_a_load_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_why_a_load_failed_is_printed_once_with_its_fix(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     why = "no answer at 127.0.0.1:8080"
     task = {"task_no": 1, "dataset": "codes", "exchange": None, "status": "failed", "keys": 1}
+    failure = {"failure_id": 1, "job_id": 1, "source": "tdx", "dataset": "kline_daily"}
+    failure |= {"key": "sh600000", "reason": "no bar", "acknowledged_at": None}
     shown: dict[str, Any] = {
+        "warehouse": "here",
         "jobs": [JOB | {"job_id": 4, "status": "failed", "error": f"{why} (start it)"}, JOB],
         "tasks": [task | {"done": 0, "skipped": 0, "failed": 1, "cursor_payload": {}}],
         "datasets": (),
-        "failures": {"codes": {"all": why}, "kline_daily": {"sh600000": "no bar"}},
+        "failed_keys": [failure, failure | {"key": "sh600001", "acknowledged_at": "now"}],
     }
-    for fresh, times in ((None, 1), ({}, 0)):  # a status has it among its problems
-        jobs.print_jobs(shown, fresh)
-        jobs.print_failures(shown)
-        printed = capsys.readouterr().out
-        assert printed.count(why) == times
-        lines = printed.splitlines()
-        assert lines[0].startswith("load    4 ")
-        assert lines[1] == "  task 1  codes failed: 1 of 1"
-        assert lines[2].startswith("load    1 ")
-        assert lines[3:] == ["failed: kline_daily sh600000: no bar"]
+    jobs.print_report(load_settings({}, cwd=tmp_path, home=tmp_path), shown)
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert [line.strip() for line in lines[:4]] == [
+        f"warn  load  load 4 of tdx failed: {why} (start it)",
+        "fix: once that is set right: quotemill retry 4",
+        "warn  keys  keys that load 1 of tdx could not load: kline_daily sh600000: no bar",
+        "fix: quotemill retry 1",
+    ]
+    assert lines[4].startswith("load    4 ")
+    assert lines[5] == "  task 1  codes failed: 1 of 1"
+    assert [line[:9] for line in lines[6:]] == ["load    1"]
 
 
 def test_a_fix_of_several_checks_is_printed_once_below_them(
@@ -135,7 +141,6 @@ def test_problems_come_first_and_each_dataset_once(
     )
     monkeypatch.setattr(status, "read_status", lambda *_: shown)
     monkeypatch.setattr(inspect, "keep_current_warehouse", lambda _: nullcontext())
-    monkeypatch.setattr(jobs, "print_failures", lambda _: None)
     inspect.status_command(limit=5, as_of=None, json=False)
     place, problem, fix, load, *printed = capsys.readouterr().out.splitlines()
     assert place.startswith("warehouse: ")
@@ -209,8 +214,10 @@ def test_the_first_fix_works(
     [problem] = status.read_status(settings, None).problems
     assert (problem.sentence, problem.fix) == ("nothing was loaded yet", fix)
     jobs.print_report(settings, job_list.report(None))
-    last = capsys.readouterr().out.splitlines()[-1]
-    assert last == f"nothing was loaded yet: {fix}"
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()[-2:]] == [
+        "warn  load  nothing was loaded yet",
+        f"fix: {fix}",
+    ]
 
 
 def test_a_settings_file_that_does_not_count_is_named(

@@ -1,5 +1,6 @@
 """The quality of the data: freshness, findings and their acknowledgement, alerts, the report."""
 
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ from loaders.engine.failed_keys import FailedKey
 from loaders.settings import Settings
 from orchestration.checks import findings as wrong
 from orchestration.checks.place import Place
-from orchestration.console.api.answers import Answer, Call
+from orchestration.console.api.answers import Answer, Call, CheckAnswer
 from orchestration.console.context import Console
 from orchestration.console.errors import scrub
 from orchestration.report import gather, page
@@ -38,13 +39,17 @@ class Freshness(Answer):
 
 
 class Findings(Answer):
-    """`counts` are of all that match; `findings` are at most `limit` of them."""
+    """`counts` are of all that match; `findings` are at most `limit` of them.
+
+    `checks` are these findings and failed keys as checks.
+    """
 
     counts: dict[str, int]
     new: dict[str, int]
     acknowledged: dict[str, int]
     findings: list[Finding]
     failed_keys: list[FailedKey]
+    checks: list[CheckAnswer]
 
 
 class AckCall(Call):
@@ -65,8 +70,11 @@ class Acknowledged(Answer):
     acknowledged: int
 
 
-class AlertRow(Answer):
-    """An alert: its cause, since when, and whether its channels have it."""
+class AlertRow(CheckAnswer):
+    """An alert: its check, its cause, since when, and whether its channels have it.
+
+    `message` and `command` are older names of its sentence and fix.
+    """
 
     cause: str
     severity: str
@@ -106,12 +114,16 @@ def routes(console: Console) -> APIRouter:
             console.find_warehouse(), severity=severity, as_of=console.at, **values
         )
         counts = shown.counts
+        listed = replace(
+            shown, findings=shown.findings[:limit], failed_keys=shown.failed_keys[:limit]
+        )
         return Findings(
             counts=counts.counts,
             new=counts.new,
             acknowledged=counts.acknowledged,
-            findings=shown.findings[:limit],
-            failed_keys=shown.failed_keys[:limit],
+            findings=listed.findings,
+            failed_keys=listed.failed_keys,
+            checks=[CheckAnswer(**check.as_json()) for check in listed.checks],
         )
 
     @router.post("/qa/ack")
@@ -135,7 +147,10 @@ def routes(console: Console) -> APIRouter:
 
         settings: Settings = console.settings()
         entries = alerts.list_entries(settings, console.find_warehouse(), with_resolved=all)
-        rows = [AlertRow.model_validate(scrub(entry.__dict__)) for entry in entries]
+        rows = [
+            AlertRow.model_validate(scrub(entry.check.as_json() | entry.__dict__))
+            for entry in entries
+        ]
         return Alerts(alerts=rows)
 
     return router

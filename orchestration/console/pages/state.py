@@ -15,7 +15,6 @@ from orchestration.run import findings
 from orchestration.run.findings import Finding, Judgement
 from quotemill.codes import read_code
 from quotemill.errors import UsageError
-from quotemill.warehouse.schemas import has_relation
 
 SHOWN = 30
 MOST = 500  # findings on a page
@@ -67,7 +66,7 @@ def gather_findings(
         "code": code,
         "dataset": dataset,
         "datasets": console.read_any(job_list.list_datasets) or [],
-        "is_checked": _is_checked(console),
+        "is_checked": shown.is_checked,
         "severities": findings.SEVERITIES,
         "states": findings.STATES,
     }
@@ -81,14 +80,7 @@ def gather_new(console: Console) -> Mapping[str, Any]:
     shown = wrong.read_wrong(console.find_warehouse(), states=("new",), as_of=console.at)
     needing = [f for f in shown.findings if f.severity != "info"]
     counts = str(Judgement(findings.tally(needing).counts)) if needing else ""
-    return {"counts": counts, "is_checked": _is_checked(console)}
-
-
-def _is_checked(console: Console) -> bool:
-    """Whether a build has made the checks."""
-    warehouse = console.find_warehouse()
-    checks = f"{warehouse.inner_schema('qa')}.findings" if warehouse else ""
-    return bool(checks and console.read(lambda conn: has_relation(conn, checks)))
+    return {"counts": counts, "is_checked": shown.is_checked}
 
 
 def _write_code(text: str) -> str:

@@ -6,17 +6,9 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from loaders.check import Check
-from orchestration.checks.status import group_by_fix
 from orchestration.console.pages.overview import WIDTH, arrange_spans
 from tests.bench import put_build
 from tests.integration.console.conftest import NOW, Open, plant_running_load
-
-
-def test_a_problem_stands_once_and_a_fix_once() -> None:
-    named = [("a ends", "run"), ("b failed", "retry"), ("c ends", "run"), ("a ends", "run")]
-    checks = [Check("status", "warn", text, fix) for text, fix in named]
-    assert group_by_fix(checks) == {"run": ["a ends", "c ends"], "retry": ["b failed"]}
 
 
 def test_a_span_has_its_place_and_stays_visible_at_the_end() -> None:

@@ -332,6 +332,6 @@ def test_before_the_first_load_the_page_says_what_to_do(
     done = CliRunner().invoke(app, ["report", "--out", "page.html"])
     assert (done.exit_code, done.stdout.strip()) == (0, "page.html")
     opened = chromium.open((tmp_path / "page.html").as_uri())
-    assert opened.table("problems") == [["nothing was loaded yet", "quotemill init"]]
+    assert opened.table("problems") == [["warn load nothing was loaded yet", "quotemill init"]]
     assert opened.console == []
     assert not (tmp_path / "home").exists()
