@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TextIO
@@ -169,6 +169,21 @@ def print_answer(document: Any, json: bool, show: Callable[[], None]) -> None:
         print_json(document)
     else:
         show()
+
+
+def confirm(question: str, does: str, hint: str = "--yes deletes without asking") -> None:
+    """Ask a person before something is lost; a script gets a UsageError that says what this is."""
+    if not sys.stdin.isatty():
+        raise UsageError(f"this {does}", hint=hint)
+    typer.confirm(question, abort=True, err=True)
+
+
+def print_facts(facts: Mapping[str, object]) -> None:
+    """Print named values, a line each; a size in MB."""
+    for name, value in facts.items():
+        if name == "size_bytes":
+            name, value = "size", f"{int(str(value)) / 1e6:.1f} MB"
+        print(f"{name.replace('_', ' '):17} {'-' if value is None else value}")
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:

@@ -40,9 +40,6 @@ class CheckResult:
     sent: int
     unsent: int
 
-    def as_json(self) -> dict[str, object]:
-        return {"open": self.open, "sent": self.sent, "unsent": self.unsent}
-
 
 def check_and_notify(
     settings: Settings,

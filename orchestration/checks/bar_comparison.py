@@ -4,7 +4,7 @@ qa.reconciliation holds only differences, qa.reconciliation_counts the number of
 check that is in neither compared nothing; it must not pass for one without differences.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,18 +15,19 @@ from psycopg.rows import class_row
 from loaders.check import FINDING_VERDICTS, Check
 from quotemill.wording import say_count
 
-# dataset of the evidence by check and period of qa.reconciliation
-CHECKS: dict[tuple[str, str], str] = {
-    ("bars_of_minutes", "minute5"): "kline_5m",
-    ("bars_of_minutes", "minute15"): "kline_15m",
-    ("bars_of_minutes", "minute30"): "kline_30m",
-    ("bars_of_minutes", "hour"): "kline_60m",
-    ("bars_of_days", "week"): "kline_weekly",
-    ("bars_of_days", "month"): "kline_monthly",
-    ("adjusted_bars", "day"): "kline_adjusted",
-}
+# checks and periods of a run; one without a row compared nothing
+CHECKS = (
+    ("bars_of_minutes", "minute5"),
+    ("bars_of_minutes", "minute15"),
+    ("bars_of_minutes", "minute30"),
+    ("bars_of_minutes", "hour"),
+    ("bars_of_days", "week"),
+    ("bars_of_days", "month"),
+    ("adjusted_bars", "day"),
+)
 COUNTS = """
-    select check_name, period, compared_count from {qa}.reconciliation_counts where run_id = %s
+    select check_name, period, compared_count as compared, differing_count as differing
+    from {qa}.reconciliation_counts where run_id = %s
 """
 DIFFERENCES = """
     select
@@ -81,29 +82,20 @@ class Difference:
 
 
 def read_bars(
-    conn: psycopg.Connection,
-    run_id: int,
-    not_loaded: Mapping[str, Mapping[str, str]],
-    *,
-    qa: str = "qa",
+    conn: psycopg.Connection, run_id: int, *, qa: str = "qa"
 ) -> tuple[tuple[Comparison, ...], tuple[Difference, ...]]:
-    """Read the comparisons and differences of a run from the schema `qa`.
-
-    Evidence in `not_loaded` may still be stored from an earlier run. Its differences do not belong
-    to this run, so they are left out.
-    """
+    """Read the comparisons and differences of a run from the schema `qa`."""
+    with conn.cursor(row_factory=class_row(Comparison)) as cursor:
+        counts = cursor.execute(COUNTS.format(qa=qa).encode(), (run_id,)).fetchall()
     with conn.cursor(row_factory=class_row(Difference)) as cursor:
         stored = cursor.execute(DIFFERENCES.format(qa=qa).encode(), (run_id,)).fetchall()
-    counts = conn.execute(COUNTS.format(qa=qa).encode(), (run_id,)).fetchall()
-    bars = {(check, period): n for check, period, n in counts}
+    return list_comparisons(counts), tuple(stored)
 
-    def is_current(difference: Difference) -> bool:
-        dataset = CHECKS.get((difference.check_name, difference.period))
-        return dataset is None or difference.code not in not_loaded.get(dataset, {})
 
-    differences = tuple(d for d in stored if is_current(d))
-    left_out = [d for d in stored if not is_current(d)]
-    return compare(bars, differences, left_out), differences
+def list_comparisons(counts: Iterable[Comparison]) -> tuple[Comparison, ...]:
+    """A comparison for each check; `counts` are those that compared something."""
+    nothing = {key: Comparison(*key, compared=0, differing=0) for key in CHECKS}
+    return tuple((nothing | {(c.check_name, c.period): c for c in counts}).values())
 
 
 def describe_cause(run_id: int, severity: str, cause: str, count: int, codes: list[str]) -> Check:
@@ -113,24 +105,3 @@ def describe_cause(run_id: int, severity: str, cause: str, count: int, codes: li
     verdict = FINDING_VERDICTS[severity]
     fix = "" if verdict == "ok" else "quotemill reconcile"
     return Check("reconciliation", verdict, text, fix, subject=cause)
-
-
-def compare(
-    bars: Mapping[tuple[str, str], int],
-    differences: Sequence[Difference],
-    left_out: Sequence[Difference] = (),
-) -> tuple[Comparison, ...]:
-    """Make one comparison per check; `bars` counts them by check and period."""
-    comparisons = []
-    for check, period in dict.fromkeys([*CHECKS, *bars]):
-        compared = bars.get((check, period), 0) - _count_bars(left_out, check, period)
-        differing = _count_bars(differences, check, period)
-        comparisons.append(Comparison(check, period, compared=compared, differing=differing))
-    return tuple(comparisons)
-
-
-def _count_bars(differences: Iterable[Difference], check: str, period: str) -> int:
-    """Number of bars of a check that differ in at least one field."""
-    return len(
-        {(d.code, d.bar_end) for d in differences if (d.check_name, d.period) == (check, period)}
-    )

@@ -5,12 +5,11 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-import psycopg
-
 from loaders.check import Check
 from loaders.engine import failed_keys
 from loaders.engine.failed_keys import FailedKey
 from loaders.engine.jobs import requester
+from orchestration.checks.place import set_time
 from orchestration.run import findings
 from orchestration.run.findings import Finding, Judgement
 from quotemill.errors import UsageError
@@ -58,7 +57,7 @@ def read_wrong(
     if warehouse is None:
         return Wrong()
     with warehouse.connect() as conn:
-        _set_time(conn, as_of)
+        set_time(conn, as_of)
         qa = warehouse.inner_schema("qa")
         listed = findings.list_findings(conn, qa, severity=severity, states=states)
         is_checked = has_relation(conn, f"{qa}.findings")
@@ -82,7 +81,7 @@ def acknowledge(
         raise UsageError("there are no findings yet", hint="quotemill run")
     by = requester().partition(" pid ")[0]
     with warehouse.connect() as conn:
-        _set_time(conn, as_of)
+        set_time(conn, as_of)
         qa = warehouse.inner_schema("qa")
         return findings.acknowledge(conn, qa, names, reason, by, severity)
 
@@ -91,8 +90,3 @@ def _check_severity(severity: str | None) -> None:
     if severity is not None and severity not in findings.SEVERITIES:
         allowed = ", ".join(findings.SEVERITIES)
         raise UsageError(f"--severity {severity}: unknown", hint=f"allowed: {allowed}")
-
-
-def _set_time(conn: psycopg.Connection, as_of: datetime | None) -> None:
-    if as_of:
-        conn.execute("select set_config('quotemill.as_of', %s, false)", (as_of.isoformat(),))

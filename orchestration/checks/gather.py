@@ -13,7 +13,7 @@ from importlib import import_module
 from loaders.check import Check, run_checks
 from loaders.settings import Settings
 from loaders.warehouse.migration_files import find_current_warehouse
-from orchestration.checks.place import Place, Told
+from orchestration.checks.place import Place, Shown
 from quotemill.errors import QuotemillError
 
 # by name: module and function; a cause comes before what it leads to
@@ -83,10 +83,10 @@ def _check(name: str, place: Place) -> Iterator[Check]:
     )
     try:
         yield from check(place)
-    except Told:
+    except Shown:
         return
     except Exception as error:
-        place.note_told(error)
+        place.note_shown(error)
         raise
 
 

@@ -83,7 +83,7 @@ def read_freshness(warehouse: Warehouse, as_of: datetime | None) -> list[Row]:
         return cur.execute(f"select * from {qa}.freshness order by dataset".encode()).fetchall()
 
 
-class Told(Exception):
+class Shown(Exception):
     """Raised by reads whose failure is a row of the list already."""
 
 
@@ -111,7 +111,7 @@ class Place:
     away       why it is away, or why none can be made
     as_of      time at which freshness is judged; None: `now`
     limit      loads and builds that are read
-    failures   why what several checks read could not be read, by name; `Told` once it is a row
+    failures   why what several checks read could not be read, by name; `Shown` once it is a row
     """
 
     settings: Settings
@@ -138,7 +138,7 @@ class Place:
     @cached_property
     @keep_failure
     def findings(self) -> list[Finding]:
-        """Findings; empty before the first load and build. Over a large warehouse they take long."""
+        """Findings, which take long; empty before the first load and build."""
         if self.warehouse is None or not self.records.newest:
             return []
         with self.warehouse.lend(self.warehouse.connect) as conn:
@@ -159,11 +159,11 @@ class Place:
             return None
         return store_state.read_state(self.settings, self.warehouse)
 
-    def note_told(self, error: Exception) -> None:
+    def note_shown(self, error: Exception) -> None:
         """Note that a failure is a row: no other read that it ends is one."""
         for name, known in self.failures.items():
             if known is error:
-                self.failures[name] = Told()
+                self.failures[name] = Shown()
 
     @property
     def qa(self) -> str:

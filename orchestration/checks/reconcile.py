@@ -140,12 +140,8 @@ def run(
     built = builds.build(settings, warehouse, shown, arguments=["--select", *MODELS])
     _must_succeed(built, f"quotemill dbt build --select {' '.join(MODELS)}")
     with warehouse.connect() as conn:
-        comparisons, differences = bar_comparison.read_bars(
-            conn,
-            run_id,
-            not_loaded,
-            qa=warehouse.inner_schema("qa"),
-        )
+        qa = warehouse.inner_schema("qa")
+        comparisons, differences = bar_comparison.read_bars(conn, run_id, qa=qa)
     return Reconciliation(
         run_id,
         as_of=now.astimezone(UTC),

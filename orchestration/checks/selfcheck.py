@@ -22,6 +22,7 @@ from loaders.settings import Settings
 from loaders.warehouse.sql_files import read_sql
 from orchestration.archive.closed import require_chains
 from orchestration.checks import logscan, storage
+from orchestration.checks.place import set_time
 from quotemill.errors import SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 
@@ -159,8 +160,7 @@ def run(
         require_chains(conn, f"{schemas['qa']}.qa_option_day")
         if as_of is None and settings is not None and settings.ib.clock == "gateway":
             as_of = _read_gateway_time(conn)
-        if as_of:
-            conn.execute("select set_config('quotemill.as_of', %s, false)", (as_of.isoformat(),))
+        set_time(conn, as_of)
         day = _find_session(conn, schemas["options"], day, as_of)
         now = as_of or datetime.now(UTC)
         storage_checks = (

@@ -125,7 +125,7 @@ def check_command(json: JsonFlag = False) -> None:
     shell.start_logs(settings)
     result = check_and_notify(settings, {})
     if json:
-        shell.print_json(result.as_json())
+        shell.print_json(result.__dict__)
     else:
         unsent = f", {result.unsent} not sent" if result.unsent else ""
         print(f"{len(result.open)} open, {result.sent} messages sent{unsent}")

@@ -1,6 +1,5 @@
 """`quotemill warehouse distribute`: tables of minutes and ticks go to the nodes of Citus."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,7 +7,6 @@ import typer
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.settings import load_settings
-from quotemill.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestration.distribute import Distribution
@@ -38,13 +36,9 @@ def distribute_command(
         warehouse = prepare_warehouse(settings, shown)
         result = distribute(warehouse, shown.line, dry_run=True)
     if result.tables and not (dry_run or yes):
-        if not sys.stdin.isatty():
-            raise UsageError(
-                f"this distributes {len(result.tables)} tables",
-                hint="--dry-run names them, --yes distributes without asking",
-            )
         _print(result)
-        typer.confirm("Distribute them?", abort=True, err=True)
+        hint = "--yes distributes without asking"
+        shell.confirm("Distribute them?", f"distributes {len(result.tables)} tables", hint)
     if result.tables and not dry_run:
         with reporter() as shown:
             result = distribute(warehouse, shown.line)

@@ -1,7 +1,6 @@
 """`quotemill questdb`: the QuestDB server of this QUOTEMILL_HOME."""
 
 import dataclasses
-import sys
 from contextlib import closing
 from typing import Annotated
 
@@ -10,7 +9,6 @@ import typer
 from loaders.cli import shell
 from loaders.cli.shell import DeleteYes, JsonFlag
 from loaders.settings import load_settings
-from quotemill.errors import UsageError
 
 app = typer.Typer(
     help="Fetch, start, stop and remove the QuestDB server of this home.",
@@ -90,14 +88,9 @@ def status(json: JsonFlag = False) -> None:
     if json:
         shell.print_json(facts)
         return
-    for name, value in facts.items():
-        if name == "size_bytes":
-            name, value = "size", f"{int(str(value)) / 1e6:.1f} MB"
-        if name == "server" and value != store["tick_store"]:
-            value = f"{value}, which is not the tick store"
-        if name == "running":
-            value = "yes" if value else "no"
-        typer.echo(f"{name.replace('_', ' '):11} {'-' if value is None else value}")
+    other = "" if facts["server"] == store["tick_store"] else ", which is not the tick store"
+    running = "yes" if status["running"] else "no"
+    shell.print_facts(facts | {"server": f"{facts['server']}{other}", "running": running})
 
 
 @app.command()
@@ -122,9 +115,8 @@ def resume(
         if not skip:
             return False
         if not yes:
-            if not sys.stdin.isatty():
-                raise UsageError(f"this loses {write}", hint="--yes leaves it out without asking")
-            typer.confirm(f"Lose {write}?", abort=True, err=True)
+            hint = "--yes leaves it out without asking"
+            shell.confirm(f"Lose {write}?", f"loses {write}", hint)
         lost.append(write)
         if not json:
             typer.echo(f"lost: {write}")
@@ -155,9 +147,7 @@ def remove(
     status = server.status(folder)
     if folder.is_dir() and not yes:
         what = f"{folder} ({status.size_bytes / 1e6:.1f} MB)"
-        if not sys.stdin.isatty():
-            raise UsageError(f"this deletes {what}", hint="--yes deletes without asking")
-        typer.confirm(f"Delete {what} for good?", abort=True)
+        shell.confirm(f"Delete {what} for good?", f"deletes {what}")
     existed = folder.is_dir()
     server.remove(folder)
     if json:

@@ -1,6 +1,5 @@
 """`quotemill warehouse upgrade-timescale`: plain tables become hypertables, and back."""
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -81,13 +80,9 @@ def _convert(verb: str, file: Path | None, dry_run: bool, yes: bool, json: bool)
         tables = upgrade.declared(settings, warehouse)
         planned = convert(settings, warehouse, tables, shown.line, dry_run=True)
     if planned.tables and not (dry_run or yes):
-        if not sys.stdin.isatty():
-            raise UsageError(
-                f"this converts {len(planned.tables)} tables",
-                hint="--dry-run names them, --yes converts without asking",
-            )
         _print(planned, verb)
-        typer.confirm("Back up, then convert?", abort=True, err=True)
+        hint = "--yes converts without asking"
+        shell.confirm("Back up, then convert?", f"converts {len(planned.tables)} tables", hint)
     result = planned
     if planned.tables and not dry_run:
         with reporter() as shown:

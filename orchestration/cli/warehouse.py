@@ -70,10 +70,7 @@ def status(json: JsonFlag = False) -> None:
     if json:
         shell.print_json(facts)
         return
-    for name, value in facts.items():
-        if name == "size_bytes":
-            name, value = "size", f"{int(str(value)) / 1e6:.1f} MB"
-        typer.echo(f"{name.replace('_', ' '):17} {value}")
+    shell.print_facts(facts)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -226,9 +223,7 @@ def remove(
         return
     what = f"{server.data_directory} ({server.size_bytes / 1e6:.1f} MB)"
     if not yes:
-        if not sys.stdin.isatty():
-            raise UsageError(f"this deletes {what}", hint="--yes deletes without asking")
-        typer.confirm(f"Delete {what} for good?", abort=True)
+        shell.confirm(f"Delete {what} for good?", f"deletes {what}")
     embedded.remove(settings.home)
     typer.echo(f"deleted {what}")
 

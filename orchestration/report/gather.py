@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from loaders.settings import Settings
 from orchestration.checks import status
+from orchestration.checks.place import set_time
 from orchestration.checks.status import Status
 from orchestration.report import coverage, runs, space
 from orchestration.report.grid import Grid
@@ -72,8 +73,7 @@ def gather(
         conn.execute("set transaction isolation level repeatable read, read only")
         # the whole market has 650,000 groups of a code and a column: keep them off the disk
         conn.execute("set local work_mem = '64MB'")
-        if as_of:
-            conn.execute("select set_config('quotemill.as_of', %s, false)", (as_of.isoformat(),))
+        set_time(conn, as_of)
         return Report(
             as_of=now,
             since=since,

@@ -6,12 +6,11 @@ from decimal import Decimal
 
 import pytest
 
-from orchestration.checks.bar_comparison import Comparison, Difference, compare
+from orchestration.checks.bar_comparison import Comparison, Difference, list_comparisons
 from orchestration.checks.reconcile import Reconciliation, Request, choose_codes
 from quotemill.errors import UsageError
 
 JUNE = date(2025, 6, 1)
-NOON = datetime(2025, 6, 3, 3, 30, tzinfo=UTC)
 CLEAN = Reconciliation(
     run_id=7,
     as_of=datetime(2025, 7, 1, 10, tzinfo=UTC),
@@ -105,20 +104,8 @@ def test_codes_that_did_not_trade_cannot_be_compared() -> None:
         choose_codes(["sh600000"], Request(codes=()), 1, JUNE)
 
 
-def test_a_bar_that_differs_in_two_fields_counts_once() -> None:
-    differences = [difference(), difference(field="close"), difference(bar_end=NOON)]
-    bars = {("bars_of_minutes", "minute5"): 48}
-    (five, *others) = compare(bars, differences)
-    assert (five.compared, five.differing, five.agreeing) == (48, 2, 46)
-    assert {c.compared for c in others} == {0}
-
-
-def test_bars_without_evidence_of_this_run_are_left_out() -> None:
-    bars = {("bars_of_minutes", "minute5"): 48}
-    (five, *_) = compare(bars, [], [difference()])
-    assert (five.compared, five.differing) == (47, 0)
-
-
-def test_a_check_that_is_not_listed_is_counted_too() -> None:
-    made = compare({("closing_auction", "day"): 3}, [])
-    assert made[-1] == Comparison("closing_auction", "day", 3, 0)
+def test_a_check_that_compared_nothing_is_named_and_an_unlisted_one_counted() -> None:
+    counts = [Comparison("bars_of_days", "week", 5, 1), Comparison("closing_auction", "day", 3, 0)]
+    made = list_comparisons(counts)
+    assert [c for c in made if c.compared] == counts
+    assert len(made) == 8

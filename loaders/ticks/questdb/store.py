@@ -130,8 +130,8 @@ class QuestdbStore:
         problems = [*find_problems(http), *find_parquet_partitions(http)]
         if shortage := self._connection.find_shortage():
             problems.append((shortage, MORE_SPACE))
-        found = [Check("tick store", "warn", text, fix) for text, fix in problems]
-        return [*self.check_suspended(), *found]
+        others = [Check("tick store", "warn", text, fix) for text, fix in problems]
+        return [*self.check_suspended(), *others]
 
     def check_suspended(self) -> list[Check]:
         """A check for each table of ours that applies no writes, its subject."""
