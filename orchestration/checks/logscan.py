@@ -172,7 +172,8 @@ class Scan:
             text += f"; {source} {', '.join(counts)}"
         check = Check("log", "ok", text)
         if not self.lines:
-            text = f"no line of {window} in {len(self.files)} files: nothing ran here"
+            where = f"in {len(self.files)} files" if self.files else "and no file"
+            text = f"no line of {window} {where}: nothing ran, or it logged elsewhere"
             hint = "QUOTEMILL_HOME names the home of the log; --date and --since choose its part"
             check = failed("log", DataQualityError(text, hint=hint))
         elif self.exit_code:

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
 from loaders.engine import check_runs, job_list
 from orchestration.alerts import book
@@ -17,21 +16,19 @@ from quotemill.warehouse.schemas import has_relation
 
 Row = dict[str, Any]
 MOST = 400  # the newest of each lane, command and kind: a gateway is asked every five minutes
-FAILED_TASKS, FAILED_KEYS = 20, 5
 
 
 @dataclass(frozen=True)
 class Runs:
     """Rows as in `ops`, newest first, each with its `seconds` (None while it runs).
 
-    `failed` are the tasks of each source's newest load that failed in full or in part, `alerts` the
-    open ones, `jobs` the scheduled ones. A run has `figures` by (stage, source, name).
+    `alerts` are the open ones, `jobs` the scheduled ones. A run has `figures` by (stage, source,
+    name).
     """
 
     loads: Sequence[Row] = ()
     builds: Sequence[Row] = ()
     tests: Sequence[Row] = ()
-    failed: Sequence[Row] = ()
     runs: Sequence[Row] = ()
     alerts: Sequence[book.Entry] = ()
     jobs: Sequence[Job] = ()
@@ -45,24 +42,12 @@ def read_runs(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Run
         job | {"seconds": measure_seconds(job), "rows": job["rows_new"] + job["rows_changed"]}
         for job in job_list.jobs_between(conn, since, as_of, MOST)
     ]
-    newest = {job["source"]: job["job_id"] for job in reversed(loads)}
-    with conn.cursor(row_factory=dict_row) as cur:
-        failed = cur.execute(
-            """
-            select j.source, t.job_id, t.dataset, t.status, t.failed, t.failures
-            from ops.ingestion_job_tasks as t inner join ops.ingestion_jobs as j using (job_id)
-            where t.job_id = any(%s) and (t.failed > 0 or t.failures <> '{}')
-            order by j.source, t.task_no limit %s
-            """,
-            (list(newest.values()), FAILED_TASKS),
-        ).fetchall()
     builds = build_record.recent(conn, MOST, since, as_of)
     entries = book.read_entries(conn, only_open=True)
     return Runs(
         loads=loads,
         builds=[build | {"seconds": measure_seconds(build)} for build in builds],
         tests=check_runs.list_runs(conn, MOST, since, as_of),
-        failed=[task | {"shown": _describe_failures(task["failures"])} for task in failed],
         runs=_read_runs(conn, since, as_of),
         alerts=sorted(entries.values(), key=lambda entry: (entry.severity, entry.first_at)),
         # rows that no scheduler has looked at yet are no jobs of this machine
@@ -93,21 +78,3 @@ def measure_seconds(run: Row) -> float | None:
         return None
     taken: float = (run["finished_at"] - run["started_at"]).total_seconds()
     return taken
-
-
-def _describe_failures(failures: dict[str, str]) -> str:
-    """Some failed keys with their reasons, and the number of the others."""
-    keys: dict[str, list[str]] = {}
-    for key, why in failures.items():
-        keys.setdefault(why, []).append(key)
-    texts = [
-        f"{', '.join(names[:FAILED_KEYS])}{_count_more(names)}: {why}"
-        for why, names in list(keys.items())[:FAILED_KEYS]
-    ]
-    more = sum(len(names) for names in list(keys.values())[FAILED_KEYS:])
-    return "; ".join([*texts, f"{more:,} more"] if more else texts)
-
-
-def _count_more(names: Sequence[str]) -> str:
-    more = len(names) - FAILED_KEYS
-    return f" and {more:,} more" if more > 0 else ""

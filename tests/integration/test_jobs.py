@@ -98,10 +98,11 @@ def test_a_failed_key_is_shown_with_its_reason_and_fix(
         terminal.setattr("sys.stdout.isatty", lambda: True)
         assert max(map(len, jobs(1))) <= 50
     listed = jobs()
-    assert listed[1].startswith("load    1")
+    assert listed[1].endswith("1 key failed: price cc: cc.csv is not there")
+    assert listed[2].strip() == "fix: quotemill retry 1"
+    assert listed[3].startswith("load    1")
     load_jobs.status_command(20, json=False)
     assert listed == capsys.readouterr().out.splitlines()
-    assert "fix: `quotemill retry 1`" in listed
     answer = json.loads("\n".join(jobs(1, json=True)))
     assert answer["failures"] == [
         {"dataset": "price", "key": "cc", "reason": "cc.csv is not there"}
