@@ -101,12 +101,14 @@ class Entry:
     is_known: bool = False  # whether any channel ever accepted it
     recovered_at: datetime | None = None
     recovery_told_at: datetime | None = None
+    name: str = ""  # of the check, as its verdict; empty in rows of an older version
+    verdict: str = ""
 
     @property
     def check(self) -> Check:
         name, _, subject = self.cause.partition(":")
-        verdict = "ok" if self.recovered_at else FINDING_VERDICTS[self.severity]
-        return Check(name, verdict, self.message, self.command, subject=subject)
+        verdict = self.verdict or FINDING_VERDICTS[self.severity]
+        return Check(self.name or name, verdict, self.message, self.command, subject=subject)
 
     @property
     def is_open(self) -> bool:
@@ -171,6 +173,8 @@ def update_book(
                 last_at=now,
                 state=_join_state(cause.state, dict.fromkeys(cause.subjects, f"{now:%Y-%m-%d}")),
                 patience=cause.patience,
+                name=cause.name,
+                verdict=cause.verdict,
             )
         else:
             _continue(entry, cause, now, repeat_after)
@@ -191,7 +195,7 @@ def _continue(entry: Entry, cause: Cause, now: datetime, repeat_after: timedelta
     if state != cause.state or further or is_due:
         entry.told_at, entry.channels = None, []
     entry.severity, entry.message = cause.severity, cause.sentence + cause.note
-    entry.command = cause.fix
+    entry.command, entry.name, entry.verdict = cause.fix, cause.name, cause.verdict
     if recent and further:
         entry.message += f"; further: {name_some(further)}"
     recent |= dict.fromkeys(cause.subjects, f"{now:%Y-%m-%d}")

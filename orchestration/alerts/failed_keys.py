@@ -111,7 +111,7 @@ def word_loads(place: Place, verdicts: Verdicts) -> Verdicts:
         own = [c for c in checks if c.verdict != "ok" and f"{_PREFIX}{c.subject}" == name]
         if own:
             text = "; ".join(check.sentence for check in own)[:LONGEST]
-            worded[name] = replace(cause, sentence=text, fix=own[0].fix, subject=own[0].subject)
+            worded[name] = replace(cause, sentence=text, fix=own[0].fix, name=own[0].name)
     return worded
 
 

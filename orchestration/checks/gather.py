@@ -16,6 +16,7 @@ from loaders.warehouse.migration_files import find_current_warehouse
 from orchestration.checks.place import Place, Shown
 from quotemill.errors import QuotemillError
 
+ADJUSTMENT = "no_corporate_action_source"  # the check of a finding
 # by name: module and function; a cause comes before what it leads to
 CHECKS = {
     "warehouse": "warehouse:check_place",
@@ -38,7 +39,7 @@ CHECKS = {
     "build": "records:check_builds",
     "freshness": "records:check_freshness",
     "findings": "records:check_findings",
-    "adjustment": "records:check_adjustment",
+    ADJUSTMENT: "records:check_adjustment",
     "tests": "records:check_tests",
     "reconciliation": "records:check_reconciliation",
     "backup": "folders:check_backups",
@@ -47,7 +48,7 @@ CHECKS = {
     "files": "services:check_setup",
 }
 CONNECTION = ("warehouse", "server", "version", "writable")
-RECORDS = ("load", "keys", "source", "build", "freshness", "adjustment", "tests", "reconciliation")
+RECORDS = ("load", "keys", "source", "build", "freshness", ADJUSTMENT, "tests", "reconciliation")
 STATUS = ("tick store", *RECORDS, "schedule")
 DOCTOR = tuple(name for name in CHECKS if name != "findings")  # they take long
 

@@ -96,8 +96,8 @@ def check_findings(place: Place) -> tuple[Check, ...]:
 @in_warehouse
 def check_adjustment(place: Place, conn: psycopg.Connection) -> Iterator[Check]:
     if text := findings.explain_unadjusted(conn, place.qa):
-        problem, _, fix = text.partition(": ")
-        yield Check("adjustment", "warn", problem, fix)
+        row = ("no_corporate_action_source", "warning", "corporate_actions", None, text)
+        yield findings.describe(*row)
 
 
 @in_warehouse

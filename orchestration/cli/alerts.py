@@ -72,7 +72,7 @@ def list_command(
     settings = load_settings()
     entries = list_entries(settings, find_warehouse(settings), with_resolved=all)
     if json:
-        shell.print_json([entry.check.as_json() | entry.__dict__ for entry in entries])
+        shell.print_json([entry.__dict__ | entry.check.as_json() for entry in entries])
         return
     print_checks([_add_state(entry) for entry in entries])
     if not entries:

@@ -55,9 +55,8 @@ class Finding:
 
     @property
     def check(self) -> Check:
-        about = f"{self.subject} {self.trade_date}" if self.trade_date else self.subject
-        verdict, text = FINDING_VERDICTS[self.severity], f"{about}: {self.evidence}"
-        return Check(self.check_name, verdict, text, subject=self.subject)
+        row = (self.check_name, self.severity, self.subject, self.trade_date, self.evidence)
+        return describe(*row)
 
     @property
     def state_words(self) -> str:
@@ -65,6 +64,15 @@ class Finding:
         since = f" since {self.first_seen_at:%Y-%m-%d}" if self.first_seen_at else ""
         by = f" by {self.acknowledged_by}: {self.reason}" if self.acknowledged_at else ""
         return f"{self.number or '-'} {self.state}{since}{by}"
+
+
+def describe(
+    check_name: str, severity: str, subject: str, trade_date: date | None, evidence: str
+) -> Check:
+    """A row of qa.findings as a check, whose evidence may have a fix at its end."""
+    about = f"{subject} {trade_date}" if trade_date else subject
+    text, _, fix = evidence.partition("; fix: ")
+    return Check(check_name, FINDING_VERDICTS[severity], f"{about}: {text}", fix, subject=subject)
 
 
 @dataclass(frozen=True)

@@ -364,4 +364,4 @@ def test_without_a_source_of_actions_status_and_findings_say_so(
         )
         assert result.unadjusted == why[0]
         first = shown.problems[0]
-        assert f"{first.sentence}: {first.fix}" == why[0]
+        assert f"{first.sentence}; fix: {first.fix}" == f"corporate_actions: {why[0]}"

@@ -132,7 +132,7 @@ def doctors_checks() -> list[str]:
     """The checks that the runbook lists."""
     page = (ROOT / "docs" / "runbooks" / "loads.md").read_text("utf-8")
     section = page.split("## Checks of the doctor")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| (`[a-z ]+`(?:, `[a-z ]+`)*) \|", section, re.MULTILINE)
+    rows = re.findall(r"^\| (`[a-z_ ]+`(?:, `[a-z_ ]+`)*) \|", section, re.MULTILINE)
     return [name for row in rows for name in spans(row)]
 
 

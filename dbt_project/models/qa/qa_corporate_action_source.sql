@@ -3,7 +3,7 @@ select
     'warning' as severity,
     'corporate_actions' as subject,
     null::date as trade_date,
-    'no corporate action is loaded, so adjusted (qfq) prices equal raw ones: '
+    'no corporate action is loaded, so adjusted (qfq) prices equal raw ones; fix: '
     || case
         when
             exists (

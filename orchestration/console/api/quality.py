@@ -148,7 +148,7 @@ def routes(console: Console) -> APIRouter:
         settings: Settings = console.settings()
         entries = alerts.list_entries(settings, console.find_warehouse(), with_resolved=all)
         rows = [
-            AlertRow.model_validate(scrub(entry.check.as_json() | entry.__dict__))
+            AlertRow.model_validate(scrub(entry.__dict__ | entry.check.as_json()))
             for entry in entries
         ]
         return Alerts(alerts=rows)
