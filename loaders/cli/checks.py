@@ -1,33 +1,30 @@
 """Printer of checks for both command lines."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
 from loaders.check import Check, describe_figures
 from loaders.cli import shell
 
 
-def print_checks(
-    checks: Sequence[Check], words: Mapping[str, str] | None = None, json: bool = False
-) -> None:
+def print_checks(checks: Iterable[Check], json: bool = False) -> None:
     """Print a line per check with its fix below, or a list for programs.
 
-    Checks one after another with the same fix have it below the last. `words` replace the statuses
-    in the lines.
+    Checks one after another with the same fix have it below the last.
     """
     if json:
-        older = ({"status": check.verdict, "seen": check.sentence} for check in checks)
-        shell.print_json([c.as_json() | names for c, names in zip(checks, older, strict=True)])
+        rows = ((c.as_json(), {"status": c.verdict, "seen": c.sentence}) for c in checks)
+        shell.print_json([row | older for row, older in rows])
     else:
-        shell.print_table(list(_list_rows(checks, words or {})))
+        shell.print_table([*_list_rows([*checks])])
 
 
-def _list_rows(checks: Sequence[Check], words: Mapping[str, str]) -> Iterable[tuple[str, str, str]]:
+def _list_rows(checks: Sequence[Check]) -> Iterable[tuple[str, str, str]]:
     for check, below in zip_longest(checks, checks[1:]):
         # where all is well there is nothing to fix: it is what somebody may want
         wish = f": {check.fix}" if check.verdict == "ok" and check.fix else ""
         text = check.sentence or describe_figures(check.figures)
-        yield words.get(check.verdict, check.verdict), check.name, f"{text}{wish}"
+        yield check.verdict, check.name, f"{text}{wish}"
         if (
             check.fix
             and not wish

@@ -44,9 +44,9 @@ def print_report(settings: Settings, shown: dict[str, Any]) -> None:
     """Print a report of loads: `loaders status` and `quotemill jobs`."""
     print_place(settings, shown["warehouse"])
     newest = list({job["source"]: job for job in reversed(shown["jobs"])}.values())[::-1]
-    checks = [] if newest else [sources.check_first_load(settings)]
-    checks += load_checks.check_loads(newest, shown["failed_keys"])
-    print_checks([*checks, *load_checks.check_keys(newest, shown["failed_keys"])])
+    first = () if newest else (sources.check_first_load(settings),)
+    loads = load_checks.check_loads(newest, shown["failed_keys"])
+    print_checks([*first, *loads, *load_checks.check_keys(newest, shown["failed_keys"])])
     print_jobs(shown)
 
 

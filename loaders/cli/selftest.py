@@ -99,7 +99,6 @@ def _summarise(
     shown: dict[str, Any], checks: Sequence[Check], *, output: Path, report: Path
 ) -> None:
     from loaders.engine.check_report import may_run
-    from loaders.engine.check_runs import WORDS
 
     shown_checks = [
         replace(check, name=f"{no:>2} {check.name}")
@@ -108,7 +107,7 @@ def _summarise(
     ]
     for task in filter(may_run, shown["tasks"]):
         shown_checks.append(Check(f"task {task['kind']} {task['id']}", "warn", task["end"]))
-    print_checks(shown_checks, WORDS | {"warn": "warning"})
+    print_checks(shown_checks)
     summary = shown["summary"]
     print(
         f"{summary['total']} checks in {shown['duration_ms'] / 1000:.1f} s: "

@@ -148,7 +148,7 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
     if json:
         shell.print_json(verification.as_json() | {"repaired": repaired})
     else:
-        print_checks([*verification.checks])
+        print_checks(verification.checks)
         shown_repairs = f", {repaired} repaired" if repair else ""
         shown_short = (
             f", {say_count(len(verification.short), 'day')} short" if verification.short else ""
@@ -180,10 +180,8 @@ def _nothing_to_verify(settings: Settings) -> SettingsError:
 
 
 def _print(verification: "Verification") -> None:
-    from loaders.engine.check_runs import WORDS
-
     print(f"seed {verification.options['seed']} drew {', '.join(verification.sample)}")
-    print_checks(verification.checks, WORDS)
+    print_checks(verification.checks)
     counts = ", ".join(f"{verification.count(s)} {s}" for s in ("passed", "failed", "skipped"))
     size = sum(table["total_bytes"] for table in verification.space)
     print(

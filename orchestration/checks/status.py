@@ -14,6 +14,7 @@ from orchestration.checks.gather import STATUS, gather
 from orchestration.checks.place import Place, Records
 from orchestration.run import findings
 from orchestration.run.findings import Finding
+from quotemill.errors import UpstreamError
 from quotemill.warehouse.postgres import Warehouse
 
 
@@ -54,14 +55,19 @@ def read_status(
     *,
     with_findings: bool = True,
 ) -> Status:
-    """Read the status; works on an empty warehouse and without one.
+    """Read the status; works on an empty warehouse and without one. Raises UpstreamError.
 
     Findings are most of its time over a large warehouse.
     """
     place = Place(settings, warehouse, as_of or datetime.now(UTC), as_of, limit)
+    try:
+        records = place.records
+    except UpstreamError:  # the warehouse is away: nothing can be read
+        raise
+    except Exception:  # a failed check, which hides no other
+        label = {"warehouse": warehouse.label} if warehouse else {}
+        records = Records(job_list.report(None) | label)
     checks = gather(place, (*STATUS, "findings") if with_findings else STATUS)
-    nothing = job_list.report(None) | ({"warehouse": warehouse.label} if warehouse else {})
-    records = place.known("records") or Records(nothing)
     return Status(
         records.loads,
         records.builds,

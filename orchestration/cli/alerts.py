@@ -74,7 +74,7 @@ def list_command(
     if json:
         shell.print_json([entry.__dict__ | entry.check.as_json() for entry in entries])
         return
-    print_checks([_add_state(entry) for entry in entries])
+    print_checks(map(_add_state, entries))
     if not entries:
         print("no alerts so far" if all else "no open alerts")
 

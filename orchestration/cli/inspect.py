@@ -69,7 +69,7 @@ def status_command(
     if shown.freshness:
         print(f"findings: {findings.tally(shown.findings)} (`quotemill findings` lists them)")
         errors = [finding for finding in shown.findings if finding.severity == "error"]
-        print_checks([_add_state(finding) for finding in errors[: findings.SHOWN]])
+        print_checks(map(_add_state, errors[: findings.SHOWN]))
         if len(errors) > findings.SHOWN:
             print(f"  {len(errors) - findings.SHOWN:,} more errors")
     if shown.ticks is not None:
@@ -161,11 +161,11 @@ def findings_command(
     if json:
         shell.print_json(shown.as_json())
         return
-    print_checks([_add_state(finding) for finding in shown.findings])
+    print_checks(map(_add_state, shown.findings))
     print(f"findings: {shown.counts}")
     if shown.failed_keys:
         print("keys that a load could not load, and none did since:")
-        print_checks([_add_state(failure) for failure in shown.failed_keys])
+        print_checks(map(_add_state, shown.failed_keys))
 
 
 def _add_state(row: "Finding | FailedKey") -> Check:

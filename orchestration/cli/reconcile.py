@@ -66,7 +66,7 @@ def reconcile_command(
             "differences": len(result.differences),
             "failed_keys": sum(map(len, result.not_loaded.values())),
         }
-        shell.print_answer(result.as_json(), json, lambda: print_checks([*result.checks]))
+        shell.print_answer(result.as_json(), json, lambda: print_checks(result.checks))
         if result.differences and not json:
             print(f"rows: select * from qa.reconciliation where run_id = {result.run_id}")
         raise typer.Exit(result.exit_code)

@@ -138,6 +138,22 @@ def test_freshness_that_cannot_be_read_is_one_failed_row(
     ]
 
 
+def test_records_and_findings_that_cannot_be_read_hide_no_other_check(
+    made: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.load(codes=("sh600000",), datasets=("codes",))
+    monkeypatch.setattr(store_state, "is_used", lambda _: 1 / 0)
+    for change, name in (
+        ("create schema if not exists qa; create view qa.findings as select 1 / 0", "findings"),
+        ("alter table ops.ingestion_jobs rename column mode to gone", "load"),
+    ):
+        made.execute(change)
+        shown = status.read_status(made.settings, open_warehouse(made.settings))
+        failed = [check.name for check in shown.problems if check.verdict == "fail"]
+        assert failed == ["tick store", name]
+    assert (shown.loads["jobs"], shown.findings) == ([], [])
+
+
 @pytest.mark.parametrize(
     ("expected", "lag", "is_end"),
     [("2025-06-27", 1, True), ("2025-06-30", 2, True), ("2025-06-30", 1, False)],

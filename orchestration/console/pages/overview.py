@@ -39,6 +39,7 @@ def gather(console: Console) -> Mapping[str, Any]:
         "status": shown,
         "home": str(settings.home),
         "first": jobs[0] if is_first and jobs and jobs[0]["status"] == "running" else None,
+        "is_unread": any(c.name == "load" and c.verdict == "fail" for c in shown.problems),
         "problems": status.group_by_fix(shown.problems),
         "buttons": {check.fix for check in shown.problems if find_options(check.fix) is not None},
         "lanes": console.read(lambda conn: _read_lanes(conn, now)) if jobs else {},

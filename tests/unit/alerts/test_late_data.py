@@ -64,6 +64,12 @@ def test_data_of_a_service_that_has_ended_are_late_for_another_reason(tmp_path: 
         assert cause.fix.startswith(fix)
 
 
+def test_a_lag_of_a_source_that_is_gone_raises_nothing(tmp_path: Path) -> None:
+    lag = replace(late(2).lags[0], source="gone", loaded_at=datetime(2024, 8, 4, tzinfo=UTC))
+    settings = load_settings({}, cwd=tmp_path, home=tmp_path)
+    assert (lag.has_ended, lag.check(settings).fix) == (False, "")
+
+
 @pytest.mark.parametrize("source", ["tdx", "tq", "ib"])
 def test_a_run_says_that_the_data_of_a_service_have_ended(
     source: str,
