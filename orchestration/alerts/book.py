@@ -107,8 +107,10 @@ class Entry:
     @property
     def check(self) -> Check:
         name, _, subject = self.cause.partition(":")
-        verdict = self.verdict or FINDING_VERDICTS[self.severity]
-        return Check(self.name or name, verdict, self.message, self.command, subject=subject)
+        verdict, fix = self.verdict or FINDING_VERDICTS[self.severity], self.command
+        if not self.is_open:
+            verdict, fix = "ok", ""
+        return Check(self.name or name, verdict, self.message, fix, subject=subject)
 
     @property
     def is_open(self) -> bool:

@@ -161,7 +161,7 @@ def test_verify_passes_after_a_load_and_finds_a_changed_bar(
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("seed 7 drew ")
     assert "not built yet" in done.stdout
-    assert "raw_tdx.kline_daily" in done.stdout
+    assert " tables take " in done.stdout
     with psycopg.connect(warehouse_dsn) as conn:
         conn.execute("update raw_tdx.kline_daily set volume = volume + 1")
     wrong = place.inside(*command, "--json")
