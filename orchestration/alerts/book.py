@@ -22,7 +22,7 @@ from loaders.trading_time import format_time
 
 MEMORY = timedelta(days=7)
 _NAMED = 5  # subjects in a message
-_LONGEST = 500  # characters of an error in a message
+LONGEST = 500  # characters of an error in a message
 # an exit code, maybe a number, then subjects with a day each; other causes have no subjects
 _WITH_SUBJECTS = re.compile(r"(\d+(?: \d+)?); (.+ \d{4}-\d{2}-\d{2})")
 _SUBJECT = re.compile(r"(.+?) (\d{4}-\d{2}-\d{2})(?:, |$)")
@@ -69,7 +69,7 @@ def check_apart(conn: psycopg.Connection, name: str, check: Callable[[], Verdict
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
         log.write("error", f"alerts cannot check {name}: {reason}")
-        text = f"alerts cannot check {name}, so what it reports is unknown: {reason}"[:_LONGEST]
+        text = f"alerts cannot check {name}, so what it reports is unknown: {reason}"[:LONGEST]
         cause = Cause("check", "fail", text, "quotemill doctor", state=type(error).__name__)
         return {f"check:{name}": cause}
 

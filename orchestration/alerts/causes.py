@@ -23,9 +23,17 @@ from loaders.trading_time import format_time
 from loaders.warehouse.disks import list_disks
 from loaders.warehouse.sql_files import read_sql
 from orchestration.alerts import book, scheduled_jobs
-from orchestration.alerts.book import Cause, Verdicts, check_apart, name_some, on_this_host, ring
+from orchestration.alerts.book import (
+    LONGEST,
+    Cause,
+    Verdicts,
+    check_apart,
+    name_some,
+    on_this_host,
+    ring,
+)
 from orchestration.alerts.failed_keys import list_subjects, name_subjects, read_subjects
-from orchestration.alerts.scheduled_jobs import LONGEST, RUN_MEMORY
+from orchestration.alerts.scheduled_jobs import RUN_MEMORY
 from orchestration.checks import records
 from orchestration.run import history
 from orchestration.run.findings import Judgement

@@ -16,8 +16,7 @@ from loaders.engine.failed_keys import FailedKey
 from loaders.engine.jobs import Task
 from loaders.warehouse.sql_files import read_sql
 from orchestration.alerts import book
-from orchestration.alerts.book import Cause, Entry, Verdicts, name_some, split_state
-from orchestration.alerts.scheduled_jobs import LONGEST
+from orchestration.alerts.book import LONGEST, Cause, Entry, Verdicts, name_some, split_state
 from orchestration.checks.gather import gather
 from orchestration.checks.place import Place
 from quotemill.errors import PartialError

@@ -18,7 +18,6 @@ RUN_MEMORY = timedelta(days=35)
 # an alert that no machine's check has found again for this long is of a job that none knows
 FORGOTTEN = timedelta(days=7)
 LATE = timedelta(hours=1)  # a start this far back was missed: no scheduler runs
-LONGEST = 500  # characters of an error in a message
 
 
 def check_schedules(

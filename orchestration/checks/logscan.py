@@ -165,12 +165,11 @@ class Scan:
     def checks(self) -> list[Check]:
         """The lines in the window, then each keyword, the most frequent first."""
         window = f"{self.since:%Y-%m-%d %H:%M} to {self.until:%Y-%m-%d %H:%M} UTC"
-        damaged = f", {self.damaged:,} damaged" if self.damaged else ""
-        text = f"{self.lines:,} lines of {window}{damaged}"
+        parts = [f"{self.damaged:,} damaged"] if self.damaged else []
         for source, levels in sorted(self.levels.items()):
             counts = [f"{levels[level]:,} {level}" for level in log.LEVELS if level in levels]
-            text += f"; {source} {', '.join(counts)}"
-        check = Check("log", "ok", text)
+            parts.append(f"{source} {', '.join(counts)}")
+        check = Check("log", "ok", "; ".join([f"{self.lines:,} lines of {window}", *parts]))
         if not self.lines:
             where = f"in {len(self.files)} files" if self.files else "and no file"
             text = f"no line of {window} {where}: nothing ran, or it logged elsewhere"
@@ -180,7 +179,7 @@ class Scan:
             count, what = (self.errors, "are errors")
             if self.max_total is not None:
                 count, what = (self.matching, "have a keyword")
-            text = f"{count:,} lines of {window} {what}"
+            text = "; ".join([f"{count:,} lines of {window} {what}", *parts])
             check = failed("log", DataQualityError(text, hint="quotemill status"))
         words = sorted(self.keywords.items(), key=lambda item: -item[1].count)
         return [check, *(hits.check(word) for word, hits in words)]
