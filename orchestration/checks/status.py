@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from loaders import log
 from loaders.check import Check
 from loaders.engine import job_list
 from loaders.settings import Settings
@@ -62,9 +63,10 @@ def read_status(
     place = Place(settings, warehouse, as_of or datetime.now(UTC), as_of, limit)
     try:
         records = place.records
-    except UpstreamError:  # the warehouse is away: nothing can be read
-        raise
-    except Exception:  # a failed check, which hides no other
+    except Exception as error:
+        if isinstance(log.explain(error), UpstreamError):  # it is away: nothing can be read
+            raise
+        # else a failed check, which hides no other
         label = {"warehouse": warehouse.label} if warehouse else {}
         records = Records(job_list.report(None) | label)
     checks = gather(place, (*STATUS, "findings") if with_findings else STATUS)
