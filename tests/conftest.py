@@ -29,7 +29,7 @@ from orchestration.archive import old_days
 from orchestration.run import build
 from orchestration.timescale import upgrade
 from quotemill.warehouse.postgres import Warehouse
-from tests.dbt_parse import Parsed, call_in_thread, leave_out_foreign_models
+from tests.dbt_parse import Parsed
 from tests.faults import tally
 from tests.forks import fork_clients
 from tests.homes import scratch
@@ -215,7 +215,6 @@ def real_client() -> Path:
 @pytest.fixture(scope="session")
 def parsed(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Parsed:
     """The project parsed for databases named DBT_DATABASE; for others dbt parses everything."""
-    leave_out_foreign_models()
     folder = tmp_path_factory.mktemp("dbt")
     url = make_conninfo(server_url, dbname=DBT_DATABASE)
     write_profile(Warehouse(url, "test", False, "market", None, "test", folder), folder)
@@ -234,7 +233,9 @@ def quick_builds(parsed: Parsed) -> Iterator[None]:
     @functools.wraps(invoke)
     def invoke_parsed(settings: Settings, warehouse: Warehouse, *args: Any, **options: Any) -> Any:
         manifest = parsed.manifests.get(str(build.dbt_target(settings, warehouse)))
-        return call_in_thread(invoke, settings, warehouse, *args, manifest=manifest, **options)
+        return parsed.call_in_thread(
+            invoke, settings, warehouse, *args, manifest=manifest, **options
+        )
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "dbt_target", shared)

@@ -1,4 +1,4 @@
-"""The parse of the project, of which a run makes one."""
+"""The parse of the project, of which a run makes one, and dbt's commands on it."""
 
 import contextvars
 import dataclasses
@@ -9,44 +9,36 @@ import pprint
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+
+from loaders.warehouse.profiles import write_profile
+from orchestration.run.quick_dbt import quick_dbt
+from quotemill.warehouse.postgres import Warehouse
 
 PROJECT = Path(__file__).parent.parent / "dbt_project"
 LAYERS = ("staging", "core", "intermediate", "marts", "qa")
 
 
-def leave_out_foreign_models() -> None:
-    """Let dbt parse the project of this checkout without folders that somebody added to models/.
+@dataclass(frozen=True)
+class Outcome:
+    """What one dbt command did: `written` is rows by model, `statuses` one text per node."""
 
-    Their models are no concern of the tests, and may read what no test has.
-    """
-    import pathspec
-    from dbt.parser import read_files
+    success: bool
+    error: str
+    statuses: dict[str, str]
+    written: dict[str, int]
 
-    if {path.name for path in (PROJECT / "models").iterdir() if path.is_dir()} <= set(LAYERS):
-        return
-    foreign = ["models/*/", *(f"!models/{layer}/" for layer in LAYERS)]
-    read = read_files.generate_dbt_ignore_spec
-
-    def ignored(root: str) -> Any:
-        if Path(root) != PROJECT:
-            return read(root)
-        return pathspec.PathSpec.from_lines("gitwildmatch", foreign)
-
-    read_files.generate_dbt_ignore_spec = ignored
+    def refuses(self, *named: str) -> bool:
+        """Whether it failed with an error that names each of these."""
+        return not self.success and all(part in self.error for part in named)
 
 
-def call_in_thread(call: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """Call in a thread of its own and return or raise what the call does.
-
-    For each of its flags dbt finds the module of every frame of the stack, most of it pytest's.
-    """
-    with ThreadPoolExecutor(1) as thread:
-        context = contextvars.copy_context()
-        return thread.submit(context.run, functools.partial(call, *args, **options)).result()
+Dbt = Callable[..., Outcome]
 
 
 class Parsed:
@@ -54,6 +46,7 @@ class Parsed:
 
     target: dbt's target folder for databases of the profile in it
     manifests: by target folder
+    filled: the URLs of databases that steps of a mark `warehouse` filled, by these steps
     """
 
     def __init__(self, target: Path, own: Path) -> None:
@@ -64,6 +57,8 @@ class Parsed:
         """
         self.target = target
         self.manifests: dict[str, Any] = {}
+        self.filled: dict[tuple[Any, ...], str] = {}
+        self._leave_out_foreign_models()
         if "PYTEST_XDIST_WORKER" not in os.environ:
             self._parse()
             return
@@ -78,6 +73,27 @@ class Parsed:
         if not is_first:
             self._adopt(shared, parsed)
             self._parse()
+
+    @staticmethod
+    def _leave_out_foreign_models() -> None:
+        """Let dbt parse the project of this checkout without folders that somebody added to models/.
+
+        Their models are no concern of the tests, and may read what no test has.
+        """
+        import pathspec
+        from dbt.parser import read_files
+
+        if {path.name for path in (PROJECT / "models").iterdir() if path.is_dir()} <= set(LAYERS):
+            return
+        foreign = ["models/*/", *(f"!models/{layer}/" for layer in LAYERS)]
+        read = read_files.generate_dbt_ignore_spec
+
+        def ignored(root: str) -> Any:
+            if Path(root) != PROJECT:
+                return read(root)
+            return pathspec.PathSpec.from_lines("gitwildmatch", foreign)
+
+        read_files.generate_dbt_ignore_spec = ignored
 
     def _parse(self) -> None:
         from dbt.cli.main import dbtRunner
@@ -121,3 +137,49 @@ class Parsed:
             self.manifests[bare] = dataclasses.replace(whole, nodes=models, unit_tests={})
             self.manifests[bare].build_flat_graph()
         return self.manifests.get(bare)
+
+    def commands(self, warehouse: Warehouse, patch: pytest.MonkeyPatch) -> Dbt:
+        """Let dbt work on a warehouse from now on, as a person in dbt_project/ would."""
+        name, folder = warehouse.params()["dbname"], warehouse.home / "profiles"
+        target = (
+            self.target if name == "dbt" else self.target.with_name(f"{self.target.name}_{name}")
+        )
+        patch.setenv("DBT_PROFILES_DIR", str(folder))
+        patch.setenv("DBT_LOG_PATH", str(warehouse.home / "dbt_logs"))
+        patch.setenv("DBT_TARGET_PATH", str(target))
+        write_profile(warehouse, folder)
+        return self._run
+
+    def _run(self, *args: str) -> Outcome:
+        from dbt.cli.main import dbtRunner
+
+        folder = os.environ["DBT_TARGET_PATH"]
+        tests_none = args[0] in ("run", "seed", "snapshot") or "resource_type:test" in args
+        manifest = self.without_tests(folder) if tests_none else self.manifests.get(folder)
+        # formatting unseen output takes a tenth of a command's time, writing artifacts half of it
+        silent = ["--quiet", "--log-level", "none", "--no-write-json"]
+        command = [*args, "--project-dir", str(PROJECT), *silent]
+        with quick_dbt():  # as our own commands; plain dbt makes the same (e2e/test_pipeline.py)
+            result = self.call_in_thread(dbtRunner(manifest).invoke, command)
+        # an operation has a result without a node
+        nodes = [n for n in getattr(result.result, "results", []) if hasattr(n, "node")]
+        return Outcome(
+            success=result.success,
+            error=str(result.exception or "; ".join(n.message or "" for n in nodes)),
+            statuses={n.node.name: str(n.status) for n in nodes},
+            written={
+                n.node.name: n.adapter_response["rows_affected"]
+                for n in nodes
+                if n.node.resource_type == "model" and "rows_affected" in n.adapter_response
+            },
+        )
+
+    @staticmethod
+    def call_in_thread(call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Call in a thread of its own and return or raise what the call does.
+
+        For each of its flags dbt finds the module of every frame of the stack, most of it pytest's.
+        """
+        with ThreadPoolExecutor(1) as thread:
+            context = contextvars.copy_context()
+            return thread.submit(context.run, functools.partial(call, *args, **options)).result()

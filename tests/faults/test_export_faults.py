@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.commands import Place
-from tests.faults.test_export_kills import claims, dbt_on, hashes, place, run  # noqa: F401
+from tests.faults.test_export_kills import claims, hashes, place, run  # noqa: F401
 from tests.small_disk import file_system
 
 

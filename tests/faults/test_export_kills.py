@@ -1,5 +1,4 @@
 """Exports killed at any step: what stays is true, and the same command finishes."""
-# ruff: noqa: F811
 
 import hashlib
 import json
@@ -13,12 +12,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import DBT_DATABASE
+from tests.dbt_parse import Parsed
 from tests.e2e.commands import Place
 from tests.faults.points import EXPORT
 from tests.faults.scene import drive
-from tests.integration.dbt.conftest import Dbt, dbt_on, prepared  # noqa: F401
+from tests.integration.dbt.conftest import prepared
 from tests.integration.dbt.raw import bar, land, security, trading_day
 from tests.integration.dbt.two_codes import BARS
 
@@ -42,13 +41,16 @@ KILLS = [
 
 @pytest.fixture
 def place(
-    filled_database: Callable[..., str], dbt_on: Callable[[Warehouse], Dbt], tmp_path: Path
+    filled_database: Callable[..., str],
+    parsed: Parsed,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> Place:
     """Bars of eighty months, built as far as an export needs."""
 
     def fill(dsn: str) -> None:
         made = prepared(dsn, tmp_path)
-        dbt = dbt_on(made)
+        dbt = parsed.commands(made, monkeypatch)
         with made.connect(autocommit=True) as conn:
             land(conn, "security", [security(code) for code in CODES])
             land(conn, "trading_day", [trading_day(day) for day in DAYS])

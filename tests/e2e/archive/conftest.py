@@ -3,7 +3,5 @@
 from tests.integration.dbt.archive.conftest import folder, settings  # noqa: F401
 from tests.integration.dbt.conftest import (  # noqa: F401
     dbt,
-    dbt_on,
-    templates,
     warehouse,
 )

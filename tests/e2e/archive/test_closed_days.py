@@ -25,7 +25,8 @@ from quotemill.errors import QuotemillError
 from quotemill.readers.arrow import stream_rows
 from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import DBT_DATABASE
-from tests.integration.dbt.conftest import EMPTY, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import EMPTY
 from tests.integration.dbt.option_days import (
     AAPL,
     AFTER,

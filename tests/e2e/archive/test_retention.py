@@ -17,7 +17,7 @@ from orchestration.archive.views import find_view
 from orchestration.checks import selfcheck
 from quotemill.errors import LockHeldError, UsageError
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import Dbt
+from tests.dbt_parse import Dbt
 from tests.integration.dbt.option_days import (
     AAPL,
     AFTER,

@@ -2,7 +2,5 @@
 
 from tests.integration.dbt.conftest import (  # noqa: F401
     dbt,
-    dbt_on,
-    templates,
     warehouse,
 )

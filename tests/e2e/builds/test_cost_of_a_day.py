@@ -4,8 +4,9 @@ from datetime import date
 
 import psycopg
 
+from tests.dbt_parse import Dbt
 from tests.integration.dbt import raw
-from tests.integration.dbt.conftest import MODELS, REBUILD, UPDATE, Dbt, wait_for_others
+from tests.integration.dbt.conftest import MODELS, REBUILD, UPDATE, wait_for_others
 from tests.integration.dbt.raw_intraday import ticks
 
 # all is built; a test lands its rows and builds the tables

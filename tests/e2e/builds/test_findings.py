@@ -6,7 +6,8 @@ import psycopg
 import pytest
 
 from loaders.tdx.fetching.file_days import TWO_CLOSES
-from tests.integration.dbt.conftest import EMPTY, MODELS, REBUILD, UPDATE, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import EMPTY, MODELS, REBUILD, UPDATE
 from tests.integration.dbt.raw import FETCHED, action, bar, land, security, trading_day, weekdays
 
 pytestmark = MODELS

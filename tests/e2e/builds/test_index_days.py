@@ -7,7 +7,8 @@ from typing import Any
 import psycopg
 
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.ib.bench import bench
 
 # all is built; the test loads rows and builds the tables

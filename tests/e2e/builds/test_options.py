@@ -11,7 +11,8 @@ from orchestration.alerts import causes
 from orchestration.checks import option_gates, selfcheck
 from quotemill.errors import DataQualityError, UsageError
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.option_days import DECEMBER, FRIDAY, MONDAY, TUESDAY, WEDNESDAY
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import (

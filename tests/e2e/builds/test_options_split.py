@@ -9,7 +9,8 @@ import psycopg
 
 from loaders.sandbox.ib.splits import Split
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import add_line, land
 from tests.integration.dbt.raw_options import Session, chain, land_day, land_sessions
 from tests.integration.ib.bench import bench

@@ -3,8 +3,9 @@
 import psycopg
 import pytest
 
+from tests.dbt_parse import Dbt
 from tests.e2e.builds.random_changes import Changes, land_futures, land_market
-from tests.integration.dbt.conftest import REBUILD, UPDATE, Dbt
+from tests.integration.dbt.conftest import REBUILD, UPDATE
 from tests.integration.dbt.option_days import OPTION_DAYS
 
 pytestmark = OPTION_DAYS

@@ -6,7 +6,8 @@ import psycopg
 import pytest
 
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import EMPTY, MODELS, NO_TESTS, UPDATE, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import EMPTY, MODELS, NO_TESTS, UPDATE
 from tests.integration.dbt.raw import (
     bar,
     land,

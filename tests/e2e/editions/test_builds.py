@@ -13,11 +13,10 @@ from loaders.settings import load_settings
 from loaders.sources import landed_tables
 from loaders.warehouse.migrate import prepare
 from orchestration.run.build import build
-from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import DBT_DATABASE
-from tests.dbt_parse import PROJECT
+from tests.dbt_parse import PROJECT, Parsed
 from tests.integration.dbt import raw
-from tests.integration.dbt.conftest import NO_TESTS, Dbt, prepared
+from tests.integration.dbt.conftest import NO_TESTS, prepared
 
 DAYS = raw.weekdays(date(2024, 5, 27), 8)  # over the border of two chunks
 CODES = ("sh600000", "sz000002")
@@ -108,7 +107,8 @@ def objects(conn: psycopg.Connection, edition: str) -> list[tuple[Any, ...]]:
 @pytest.fixture
 def played(
     database_of: Callable[..., str],
-    dbt_on: Callable[[Warehouse], Dbt],
+    parsed: Parsed,
+    monkeypatch: pytest.MonkeyPatch,
     quick_builds: None,
     tmp_path: Path,
 ) -> Callable[..., list[Rows]]:
@@ -126,7 +126,7 @@ def played(
         settings = load_settings(environment, cwd=home)
 
         def plain_dbt() -> None:
-            outcome = dbt_on(made)("build", *SELECTED)
+            outcome = parsed.commands(made, monkeypatch)("build", *SELECTED)
             assert outcome.success, outcome.error
 
         def quotemill() -> None:

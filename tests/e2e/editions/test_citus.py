@@ -18,9 +18,9 @@ from loaders.warehouse.postgres import open_warehouse
 from orchestration.distribute import MODELS, distribute
 from orchestration.run.build import build
 from quotemill.errors import SettingsError
-from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
 from tests.conftest import DBT_DATABASE
+from tests.dbt_parse import Parsed
 from tests.e2e.editions.built_rows import assert_same_rows, list_built_rows
 from tests.e2e.editions.test_builds import (
     CODES as BUILT_CODES,
@@ -37,7 +37,7 @@ from tests.e2e.editions.test_builds import (
     late_and_corrected,
 )
 from tests.e2e.editions.test_loads import CODES, COUNTED, DATASETS, DAYS, FEED, MINUTES, TICKS
-from tests.integration.dbt.conftest import Dbt, prepared
+from tests.integration.dbt.conftest import prepared
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_intraday import ticks
 from tests.integration.tdx_load.bench import bench, days_until
@@ -63,7 +63,8 @@ TABLES = [
 def test_two_days_of_loads_and_builds_make_the_rows_of_one_server(
     new_database: Callable[..., str],
     new_citus_database: Callable[..., str],
-    dbt_on: Callable[[Warehouse], Dbt],
+    parsed: Parsed,
+    monkeypatch: pytest.MonkeyPatch,
     small_market: SyntheticMarket,
     tmp_path: Path,
 ) -> None:
@@ -75,7 +76,7 @@ def test_two_days_of_loads_and_builds_make_the_rows_of_one_server(
         with bench(small_market, url, home, clock=evenings[0]) as made:
             warehouse = open_warehouse(made.settings)
             prepare(warehouse, landed_tables())
-            dbt, built = dbt_on(warehouse), []
+            dbt, built = parsed.commands(warehouse, monkeypatch), []
             for evening in evenings:
                 made.sandbox.set_clock(evening)
                 assert made.load(codes=CODES, datasets=LOADED).exit_code == 0
@@ -104,7 +105,8 @@ def test_two_days_of_loads_and_builds_make_the_rows_of_one_server(
 def test_builds_make_the_rows_of_one_server(
     new_database: Callable[..., str],
     new_citus_database: Callable[..., str],
-    dbt_on: Callable[[Warehouse], Dbt],
+    parsed: Parsed,
+    monkeypatch: pytest.MonkeyPatch,
     quick_builds: None,
     tmp_path: Path,
 ) -> None:
@@ -116,7 +118,7 @@ def test_builds_make_the_rows_of_one_server(
                 add_codes(conn, BUILT_CODES)  # as loads do
             for step in (first_days, late_and_corrected, gone_and_new):
                 step(conn)
-                outcome = dbt_on(made)("build", *SELECTED)
+                outcome = parsed.commands(made, monkeypatch)("build", *SELECTED)
                 assert outcome.success, outcome.error
                 after.append(contents(conn))
             if is_distributed(conn, "market.kline_5m"):

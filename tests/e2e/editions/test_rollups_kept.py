@@ -5,7 +5,7 @@ from datetime import date, datetime
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import Dbt
+from tests.dbt_parse import Dbt
 from tests.integration.dbt.editions.hypertables import make_hypertable
 from tests.integration.dbt.raw import land, minute, session_minutes, touch, weekdays
 from tests.integration.dbt.raw_intraday import ticks

@@ -2,7 +2,5 @@
 
 from tests.integration.dbt.archive.conftest import folder, settings  # noqa: F401
 from tests.integration.dbt.conftest import (  # noqa: F401
-    dbt_on,
-    templates,
     warehouse,
 )

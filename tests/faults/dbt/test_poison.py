@@ -14,8 +14,9 @@ from loaders.tdx.tables import TABLES as STOCKS
 from loaders.tdx.tables import TRADING_DAY
 from loaders.tq.tables import TABLES as FUTURES
 from loaders.warehouse.tables import LandedTable
+from tests.dbt_parse import Dbt
 from tests.faults.dbt.extremes import Mixed, Row, cases, plain
-from tests.integration.dbt.conftest import MODELS, REBUILD, Dbt
+from tests.integration.dbt.conftest import MODELS, REBUILD
 from tests.integration.dbt.raw import land, security, trading_day, weekdays
 from tests.integration.dbt.raw_options import Session
 

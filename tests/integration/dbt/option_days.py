@@ -16,7 +16,8 @@ from orchestration.archive.restore import RestoreResult, restore
 from orchestration.archive.retention import RetentionResult, retain
 from orchestration.archive.write import ArchiveResult, Request, archive
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import Dbt, build_models
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import build_models
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import Session, chain, land_day, land_sessions, open_interest
 

@@ -5,7 +5,8 @@ from datetime import date
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import Dbt, build_models
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import build_models
 from tests.integration.dbt.option_days import build_days
 from tests.integration.dbt.raw import (
     action,

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from tests.conftest import shared_folder
-from tests.integration.dbt.conftest import Dbt
+from tests.dbt_parse import Dbt
 from tests.integration.dbt.raw import action, land, security
 
 

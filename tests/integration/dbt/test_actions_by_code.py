@@ -7,7 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import (
     action,
     add_line,

@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.real_market import REAL_MARKET
 from tests.integration.dbt.test_adjusted_minutes import (
     BUILD,

@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from loaders.tdx.datasets.trading_calendar import build_records
-from tests.integration.dbt.conftest import MODELS, REBUILD, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS, REBUILD
 from tests.integration.dbt.raw import (
     bar,
     land,

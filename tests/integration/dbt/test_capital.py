@@ -5,7 +5,8 @@ from datetime import date
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import bar, land, security, trading_day, weekdays
 
 DAYS = weekdays(date(2024, 1, 1), 12)

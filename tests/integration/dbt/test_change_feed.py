@@ -13,7 +13,8 @@ from loaders.tdx.tables import KLINE_DAILY, TABLES
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.profiles import write_profile
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import MARTS, MODELS, Dbt, Outcome
+from tests.dbt_parse import Dbt, Outcome
+from tests.integration.dbt.conftest import MARTS, MODELS
 from tests.integration.dbt.option_days import OPTION_DAYS
 from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day, weekdays
 from tests.integration.dbt.two_codes import (

@@ -5,8 +5,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.dbt_parse import Dbt
 from tests.integration.dbt.checkout import build_from, own_checkout
-from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.two_codes import (
     BARS,
     BARS_AGAIN,

@@ -8,7 +8,8 @@ from itertools import chain
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import MODELS, Dbt, build_models
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS, build_models
 from tests.integration.dbt.raw import action, add_line, bar, land, security, trading_day, weekdays
 
 DAYS = weekdays(date(2025, 4, 28), 12)

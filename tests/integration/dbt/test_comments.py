@@ -2,7 +2,8 @@
 
 import psycopg
 
-from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS
 
 pytestmark = MODELS
 MODELS = ("run", "--select", "trading_calendar", "suspensions")  # a table and a view

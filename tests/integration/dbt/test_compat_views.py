@@ -19,7 +19,8 @@ from orchestration.exports.compat.views import VIEWS, drop_views, make_views
 from quotemill.errors import SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import ROOT
-from tests.integration.dbt.conftest import EMPTY, Dbt, build_models
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import EMPTY, build_models
 from tests.integration.dbt.option_days import build_days
 from tests.integration.dbt.price_market import CODE, DAYS, fill_market
 from tests.integration.dbt.raw import bar, land, security

@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day, weekdays
 from tests.integration.dbt.real_market import REAL_MARKET
 

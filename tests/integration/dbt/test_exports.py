@@ -22,7 +22,7 @@ from orchestration.exports.write import export
 from quotemill.errors import LockHeldError, SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse, WarehouseAway
 from tests.conftest import ROOT
-from tests.integration.dbt.conftest import Dbt
+from tests.dbt_parse import Dbt
 from tests.integration.dbt.copier import NOW, Copier, stored
 from tests.integration.dbt.option_days import OPTION_DAYS
 from tests.integration.dbt.raw import bar, land

@@ -6,8 +6,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from tests.dbt_parse import Parsed
-from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.dbt_parse import Dbt, Parsed
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import bar, land, security, trading_day
 
 # all is built; a test lands its rows and builds the tables

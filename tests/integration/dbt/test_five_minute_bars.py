@@ -6,7 +6,8 @@ from typing import Any
 
 import psycopg
 
-from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import land, minute, session_minutes, touch
 from tests.integration.dbt.test_rollups import DAYS, LENGTHS, ROLLUPS, built
 

@@ -13,7 +13,7 @@ from orchestration.backup.dump_restore import restore
 from orchestration.exports.folder import Folder
 from quotemill.errors import UsageError
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import Dbt
+from tests.dbt_parse import Dbt
 from tests.integration.dbt.copier import Copier, stored
 from tests.integration.dbt.raw import action, bar, land, security
 from tests.integration.dbt.real_market import REAL_MARKET

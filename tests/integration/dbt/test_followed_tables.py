@@ -7,9 +7,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.dbt_parse import Parsed
+from tests.dbt_parse import Dbt, Parsed
 from tests.integration.dbt.checkout import build_from, own_checkout
-from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.option_days import (
     AAPL,
     BUILT,

@@ -6,8 +6,7 @@ from typing import Any
 import psycopg
 
 from quotemill.warehouse.postgres import Warehouse
-from tests.dbt_parse import PROJECT
-from tests.integration.dbt.conftest import Dbt
+from tests.dbt_parse import PROJECT, Dbt
 from tests.integration.dbt.raw import action, bar, land, touch
 from tests.integration.dbt.two_codes import BARS_AGAIN, CODES, DAYS, TWO_CODES
 

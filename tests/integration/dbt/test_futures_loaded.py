@@ -11,7 +11,8 @@ import pytest
 
 from loaders.sandbox.tq.world import World
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.tq.bench import bench
 from tests.requirements import require
 

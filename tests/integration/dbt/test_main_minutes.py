@@ -9,7 +9,8 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from tests.integration.dbt.conftest import Dbt, build_models
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import build_models
 from tests.integration.dbt.raw import EXCHANGE, land
 from tests.integration.dbt.raw_futures import (
     Harvest,

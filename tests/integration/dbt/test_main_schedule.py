@@ -14,8 +14,8 @@ from psycopg.rows import dict_row
 
 from orchestration.cli import inspect
 from quotemill.warehouse.postgres import Warehouse
-from tests.dbt_parse import PROJECT, Parsed
-from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.dbt_parse import PROJECT, Dbt, Parsed
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import EXCHANGE, land, touch, weekdays
 from tests.integration.dbt.raw_futures import (
     Harvest,

@@ -4,8 +4,8 @@ from datetime import date, timedelta
 
 import psycopg
 
+from tests.dbt_parse import Dbt
 from tests.integration.dbt import raw
-from tests.integration.dbt.conftest import Dbt
 
 MODELS = ("+qa_missing_days", "+suspensions")
 FIRST = date(2024, 6, 3)

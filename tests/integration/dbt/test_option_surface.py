@@ -8,7 +8,8 @@ from statistics import NormalDist
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import (
     RATE,

@@ -13,7 +13,8 @@ import psycopg
 import pytest
 from scipy.special import ndtr
 
-from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import (
     NEW_YORK,

@@ -9,9 +9,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.dbt_parse import PROJECT
+from tests.dbt_parse import PROJECT, Dbt
 from tests.integration.dbt.checkout import build_from, own_checkout
-from tests.integration.dbt.conftest import MODELS, Dbt, wait_for_others
+from tests.integration.dbt.conftest import MODELS, wait_for_others
 from tests.integration.dbt.raw import land, minute, session_minutes
 from tests.integration.dbt.two_codes import CODES, DAYS, TWO_CODES, land_days, oids
 

@@ -13,7 +13,7 @@ import pytest
 from quotemill.errors import UsageError
 from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import ROOT
-from tests.integration.dbt.conftest import Dbt
+from tests.dbt_parse import Dbt
 from tests.integration.dbt.copier import Copier, stored
 from tests.integration.dbt.raw import action, bar, land, security
 from tests.integration.dbt.two_codes import BARS_AGAIN, CODES, DAYS, build_bars

@@ -7,8 +7,9 @@ import psycopg
 import pytest
 
 from quotemill.warehouse.postgres import Warehouse
+from tests.dbt_parse import Dbt
 from tests.integration.console.conftest import Caller, open_console  # noqa: F401
-from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import bar, land, security, trading_day, weekdays
 
 pytestmark = MODELS

@@ -6,7 +6,8 @@ from decimal import Decimal
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import MODELS, REBUILD, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS, REBUILD
 from tests.integration.dbt.raw import action, bar, land, security, trading_day, weekdays
 from tests.integration.dbt.raw_intraday import at, quote
 

@@ -12,7 +12,8 @@ import pytest
 from scipy.optimize import brentq
 
 from tests.conftest import shared_folder
-from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import (
     NEW_YORK,

@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from orchestration.checks.reconcile import record
-from tests.integration.dbt.conftest import MODELS, REBUILD, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS, REBUILD
 from tests.integration.dbt.raw import (
     action,
     bar,

@@ -10,7 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import MODELS, REBUILD, UPDATE, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS, REBUILD, UPDATE
 from tests.integration.dbt.raw import FETCHED, action, bar, land, security, trading_day, weekdays
 from tests.integration.dbt.raw_intraday import quote
 

@@ -9,7 +9,8 @@ from orchestration.run import build
 from orchestration.run.build_result import summarize
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
-from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import add_line
 
 # all is built; a test writes lines into the tables of seeds

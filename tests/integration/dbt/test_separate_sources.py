@@ -13,8 +13,8 @@ from orchestration.report.gather import Report
 from orchestration.run import findings
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
-from tests.dbt_parse import Parsed
-from tests.integration.dbt.conftest import Dbt, build_models
+from tests.dbt_parse import Dbt, Parsed
+from tests.integration.dbt.conftest import build_models
 from tests.integration.dbt.option_days import WEDNESDAY, build_days
 from tests.integration.dbt.raw import bar, land, security, trading_day, weekdays
 from tests.integration.dbt.raw_futures import Harvest, evening_before, land_days, land_harvests

@@ -12,8 +12,9 @@ import psycopg
 import pytest
 
 from quotemill.warehouse.postgres import Warehouse
+from tests.dbt_parse import Dbt
 from tests.integration.console.conftest import Caller, open_console  # noqa: F401
-from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.option_days import OPTION_DAYS, TUESDAY, WEDNESDAY
 from tests.integration.dbt.raw import land, weekdays
 from tests.integration.dbt.raw_futures import (

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import MODELS, NO_TESTS, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS, NO_TESTS
 from tests.integration.dbt.raw import bar, land, security, trading_day, weekdays
 from tests.integration.dbt.raw_intraday import at, quote
 from tests.integration.dbt.real_market import REAL_MARKET

@@ -4,7 +4,8 @@ from datetime import date
 
 import psycopg
 
-from tests.integration.dbt.conftest import MODELS, NO_TESTS, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS, NO_TESTS
 from tests.integration.dbt.raw import bar, land, security, touch, trading_day, weekdays
 
 # all is built; a test lands its rows and builds the tables

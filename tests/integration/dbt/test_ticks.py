@@ -9,7 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import MODELS, NO_TESTS, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS, NO_TESTS
 from tests.integration.dbt.raw import bar, land, security, touch, trading_day, weekdays
 from tests.integration.dbt.raw_intraday import at, ticks
 

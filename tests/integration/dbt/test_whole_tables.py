@@ -5,7 +5,8 @@ from datetime import date
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import MODELS, UPDATE, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import MODELS, UPDATE
 from tests.integration.dbt.option_days import AAPL, OPTION_DAYS, TUESDAY
 from tests.integration.dbt.raw import action, bar, land, minute, security, trading_day, weekdays
 from tests.integration.dbt.raw_futures import (

@@ -17,7 +17,7 @@ from orchestration.archive.retention import retain
 from orchestration.backup.dump import dump
 from orchestration.backup.dump_restore import restore
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import Dbt
+from tests.dbt_parse import Dbt
 from tests.integration.dbt.option_days import (
     AAPL,
     AFTER,

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import NO_TESTS, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import NO_TESTS
 from tests.integration.dbt.raw import land, minute, touch
 
 TABLE = "market.kline_daily_qfq"

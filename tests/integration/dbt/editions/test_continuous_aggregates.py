@@ -16,7 +16,8 @@ from psycopg.errors import QueryCanceled
 from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import ROOT
 from tests.databases import EDITIONS
-from tests.integration.dbt.conftest import Dbt, wait_for_others
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import wait_for_others
 from tests.integration.dbt.editions.aggregates import (
     BARS,
     BUILD,

@@ -10,7 +10,8 @@ from loaders.warehouse.migrate import prepare
 from orchestration.checks import gather
 from orchestration.timescale.upgrade import Conversion, convert, declared
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import NO_TESTS, Dbt
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import NO_TESTS
 from tests.integration.dbt.editions.hypertables import table_settings
 from tests.integration.dbt.raw import land, security, touch
 from tests.integration.dbt.two_codes import CODES, DAYS, closes, land_days

@@ -11,9 +11,9 @@ from loaders.sources import landed_tables
 from orchestration.timescale.upgrade import convert, declared
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
-from tests.dbt_parse import PROJECT, Parsed
+from tests.dbt_parse import PROJECT, Dbt, Parsed
 from tests.integration.dbt.checkout import build_from, own_checkout
-from tests.integration.dbt.conftest import NO_TESTS, Dbt
+from tests.integration.dbt.conftest import NO_TESTS
 from tests.integration.dbt.editions.hypertables import MINUTES, ONE, table_settings
 from tests.integration.dbt.raw import land, minute, security
 from tests.integration.dbt.two_codes import CODES, DAYS, closes, land_days, oids

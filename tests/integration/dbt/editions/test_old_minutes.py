@@ -14,9 +14,8 @@ from orchestration.archive.old_days import (
     list_retained_tables,
 )
 from quotemill.warehouse.postgres import Warehouse
-from tests.dbt_parse import Parsed
+from tests.dbt_parse import Dbt, Parsed
 from tests.integration.dbt.checkout import build_from, own_checkout
-from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.editions.hypertables import MINUTES, ONE, make_plain
 from tests.integration.dbt.raw import land, minute, touch
 from tests.integration.dbt.two_codes import CODES

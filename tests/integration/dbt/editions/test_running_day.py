@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from tests.databases import EDITIONS
-from tests.integration.dbt.conftest import Dbt
+from tests.dbt_parse import Dbt
 from tests.integration.dbt.editions.aggregates import (
     BARS,
     BUILD,

@@ -12,8 +12,9 @@ from orchestration.checks.status import Status
 from orchestration.report import coverage
 from orchestration.report.grid import MOST_COLUMNS, MOST_LINES, WORST, Grid
 from quotemill.warehouse.postgres import Warehouse
+from tests.dbt_parse import Dbt
 from tests.integration.dbt import raw
-from tests.integration.dbt.conftest import MODELS, Dbt
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.option_days import AAPL, FRIDAY, MONDAY, OPTION_DAYS, TUESDAY
 from tests.integration.dbt.raw_options import NEW_YORK, land_day
 

@@ -18,8 +18,9 @@ from quotemill.warehouse.postgres import Warehouse
 from tests import browser
 from tests.bench import put_build, settings_at
 from tests.browser import Browser, Page
+from tests.dbt_parse import Dbt
 from tests.integration.dbt import raw
-from tests.integration.dbt.conftest import Dbt, build_models
+from tests.integration.dbt.conftest import build_models
 from tests.integration.dbt.option_days import AAPL, FRIDAY, TABLES, TUESDAY, build_days
 from tests.integration.dbt.raw_options import chain, land_day
 from tests.integration.dbt.report.test_coverage import SHARES, land_bars
