@@ -38,7 +38,7 @@ from tests.requirements import ADDED_BY, require
 
 pytest_plugins = ["tests.databases"]
 ROOT = Path(__file__).parent.parent
-DBT_DATABASE = "dbt"
+DBT_DATABASE = Parsed.DATABASE
 LEFT = pytest.StashKey[int]()
 # for pytest's folders, for ours, and for those of the processes that tests start
 for name in ("PYTEST_DEBUG_TEMPROOT", "TMPDIR"):
@@ -214,21 +214,21 @@ def real_client() -> Path:
 
 @pytest.fixture(scope="session")
 def parsed(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Parsed:
-    """The project parsed for databases named DBT_DATABASE; for others dbt parses everything."""
+    """The project parsed for databases named Parsed.DATABASE; for others dbt parses everything."""
     folder = tmp_path_factory.mktemp("dbt")
-    url = make_conninfo(server_url, dbname=DBT_DATABASE)
+    url = make_conninfo(server_url, dbname=Parsed.DATABASE)
     write_profile(Warehouse(url, "test", False, "market", None, "test", folder), folder)
     return Parsed(folder, tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="module")
 def quick_builds(parsed: Parsed) -> Iterator[None]:
-    """Builds by our own commands, too, parse nothing again for a database named DBT_DATABASE."""
+    """Builds by our own commands, too, parse nothing again for a database named Parsed.DATABASE."""
     own, invoke = build.dbt_target, build.invoke
 
     def shared(settings: Settings, warehouse: Warehouse) -> Path:
         named = warehouse.params()["dbname"], warehouse.market_schema
-        return parsed.target if named == (DBT_DATABASE, "market") else own(settings, warehouse)
+        return parsed.target if named == (Parsed.DATABASE, "market") else own(settings, warehouse)
 
     @functools.wraps(invoke)
     def invoke_parsed(settings: Settings, warehouse: Warehouse, *args: Any, **options: Any) -> Any:

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 
+from loaders.sources import landed_tables
+from loaders.warehouse.migrate import prepare
 from loaders.warehouse.profiles import write_profile
 from orchestration.run.quick_dbt import quick_dbt
 from quotemill.warehouse.postgres import Warehouse
-
-PROJECT = Path(__file__).parent.parent / "dbt_project"
-LAYERS = ("staging", "core", "intermediate", "marts", "qa")
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,10 @@ class Parsed:
     manifests: by target folder
     filled: the URLs of databases that steps of a mark `warehouse` filled, by these steps
     """
+
+    PROJECT = Path(__file__).parent.parent / "dbt_project"
+    DATABASE = "dbt"  # the name of those for which it is parsed
+    LAYERS = ("staging", "core", "intermediate", "marts", "qa")
 
     def __init__(self, target: Path, own: Path) -> None:
         """Parse it with the profile in `target`: any warning or deprecation is an error.
@@ -83,13 +87,15 @@ class Parsed:
         import pathspec
         from dbt.parser import read_files
 
-        if {path.name for path in (PROJECT / "models").iterdir() if path.is_dir()} <= set(LAYERS):
+        if {path.name for path in (Parsed.PROJECT / "models").iterdir() if path.is_dir()} <= set(
+            Parsed.LAYERS
+        ):
             return
-        foreign = ["models/*/", *(f"!models/{layer}/" for layer in LAYERS)]
+        foreign = ["models/*/", *(f"!models/{layer}/" for layer in Parsed.LAYERS)]
         read = read_files.generate_dbt_ignore_spec
 
         def ignored(root: str) -> Any:
-            if Path(root) != PROJECT:
+            if Path(root) != Parsed.PROJECT:
                 return read(root)
             return pathspec.PathSpec.from_lines("gitwildmatch", foreign)
 
@@ -100,7 +106,7 @@ class Parsed:
 
         folder = str(self.target)
         command = ["--warn-error", "parse", "--show-all-deprecations", "--quiet"]
-        command += ["--project-dir", str(PROJECT), "--profiles-dir", folder]
+        command += ["--project-dir", str(Parsed.PROJECT), "--profiles-dir", folder]
         parsed = dbtRunner().invoke([*command, "--target-path", folder, "--log-path", folder])
         assert parsed.success, parsed.exception
         self.manifests[folder] = parsed.result
@@ -142,7 +148,9 @@ class Parsed:
         """Let dbt work on a warehouse from now on, as a person in dbt_project/ would."""
         name, folder = warehouse.params()["dbname"], warehouse.home / "profiles"
         target = (
-            self.target if name == "dbt" else self.target.with_name(f"{self.target.name}_{name}")
+            self.target
+            if name == self.DATABASE
+            else self.target.with_name(f"{self.target.name}_{name}")
         )
         patch.setenv("DBT_PROFILES_DIR", str(folder))
         patch.setenv("DBT_LOG_PATH", str(warehouse.home / "dbt_logs"))
@@ -158,7 +166,7 @@ class Parsed:
         manifest = self.without_tests(folder) if tests_none else self.manifests.get(folder)
         # formatting unseen output takes a tenth of a command's time, writing artifacts half of it
         silent = ["--quiet", "--log-level", "none", "--no-write-json"]
-        command = [*args, "--project-dir", str(PROJECT), *silent]
+        command = [*args, "--project-dir", str(Parsed.PROJECT), *silent]
         with quick_dbt():  # as our own commands; plain dbt makes the same (e2e/test_pipeline.py)
             result = self.call_in_thread(dbtRunner(manifest).invoke, command)
         # an operation has a result without a node
@@ -183,3 +191,19 @@ class Parsed:
         with ThreadPoolExecutor(1) as thread:
             context = contextvars.copy_context()
             return thread.submit(context.run, functools.partial(call, *args, **options)).result()
+
+    @staticmethod
+    def prepared(dsn: str, home: Path) -> Warehouse:
+        """A warehouse with empty landed tables and schema ops, as at the start of a load."""
+        made = Warehouse(dsn, "test", False, "market", None, "test", home)
+        prepare(made, landed_tables())
+        return made
+
+    @staticmethod
+    def build_models(conn: psycopg.Connection, dbt: Dbt) -> None:
+        """Build everything, over no row: a step that fills warehouses."""
+        outcome = dbt("build", "--exclude", "resource_type:unit_test", "resource_type:test")
+        assert outcome.success, outcome.error
+
+
+PROJECT = Parsed.PROJECT

@@ -7,17 +7,14 @@ from urllib.parse import quote
 
 from psycopg.conninfo import make_conninfo
 
-AWKWARD_PASSWORD = "p@ss:/w'd\"\\ {{x}}%41#?&"  # of the foreign server's writer
 SECRETS = (
     "planted9f3e7a1c5b",  # in the address of an alert channel
     "sandbox-password",  # of the futures sandbox
     "very-secret",
     "ss-word",
-    AWKWARD_PASSWORD,
-    quote(AWKWARD_PASSWORD, safe=""),
-    json.dumps(AWKWARD_PASSWORD)[1:-1],
-    make_conninfo(password=AWKWARD_PASSWORD).removeprefix("password=").strip("'"),
+    "p@ss:/w'd\"\\ {{x}}%41#?&",  # of the foreign server's writer
 )
+AWKWARD_PASSWORD = SECRETS[-1]
 
 
 def find_secrets(folder: Path) -> list[str]:
@@ -25,6 +22,16 @@ def find_secrets(folder: Path) -> list[str]:
     written = (".jsonl", ".log", ".html", ".md")  # what people and their tools read
     # nothing of these is for reading
     elsewhere = {"base", "pg_wal", "pipelines", "target", "site-packages"}
+    forms = {
+        form
+        for secret in SECRETS
+        for form in (
+            secret,
+            quote(secret, safe=""),
+            json.dumps(secret)[1:-1],
+            make_conninfo(password=secret).removeprefix("password=").strip("'"),
+        )
+    }
     leaks = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in elsewhere]
@@ -33,5 +40,5 @@ def find_secrets(folder: Path) -> list[str]:
             # a pipe that a test made would be waited for
             if (name.endswith(written) or name == "alerts.json") and file.is_file():
                 text = file.read_bytes()
-                leaks += [f"{file}: {s}" for s in SECRETS if s.encode() in text]
+                leaks += [f"{file}: {s}" for s in forms if s.encode() in text]
     return leaks

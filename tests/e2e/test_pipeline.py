@@ -12,8 +12,10 @@ import pytest
 from loaders import loads
 from loaders.engine.progress import Silent
 from loaders.engine.request import LoadRequest
+from loaders.landing import change_feed
 from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.tdx.tables import KLINE_DAILY
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.checks import gather, status
 from orchestration.cli.touch import touch_command
@@ -345,6 +347,17 @@ def test_a_second_market_schema_is_built_and_judged_by_tables_of_its_own(
     assert remade is not None  # what was dropped
     assert remade.succeeded
     assert build.build(market_bench.settings, ours, Silent, only_touched=True) is None
+    # each sees a change
+    with ours.connect() as conn:
+        conn.execute("update raw_tdx.kline_daily set high = 2 * high")
+        change_feed.touch(conn, KLINE_DAILY)
+    highs = "select max(high) from {}.kline_daily_qfq"
+    for of, schema in ((settings, warehouse), (market_bench.settings, ours)):
+        before = market_bench.rows(highs.format(schema.market_schema))
+        changed = build.build(of, schema, Silent, only_touched=True)
+        assert changed is not None
+        assert changed.succeeded
+        assert market_bench.rows(highs.format(schema.market_schema)) != before
 
 
 def test_without_a_source_of_actions_status_and_findings_say_so(

@@ -17,7 +17,6 @@ from tests.dbt_parse import Parsed
 from tests.e2e.commands import Place
 from tests.faults.points import EXPORT
 from tests.faults.scene import drive
-from tests.integration.dbt.conftest import prepared
 from tests.integration.dbt.raw import bar, land, security, trading_day
 from tests.integration.dbt.two_codes import BARS
 
@@ -49,7 +48,7 @@ def place(
     """Bars of eighty months, built as far as an export needs."""
 
     def fill(dsn: str) -> None:
-        made = prepared(dsn, tmp_path)
+        made = Parsed.prepared(dsn, tmp_path)
         dbt = parsed.commands(made, monkeypatch)
         with made.connect(autocommit=True) as conn:
             land(conn, "security", [security(code) for code in CODES])

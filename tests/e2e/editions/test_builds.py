@@ -16,7 +16,7 @@ from orchestration.run.build import build
 from tests.conftest import DBT_DATABASE
 from tests.dbt_parse import PROJECT, Parsed
 from tests.integration.dbt import raw
-from tests.integration.dbt.conftest import NO_TESTS, prepared
+from tests.integration.dbt.conftest import NO_TESTS
 
 DAYS = raw.weekdays(date(2024, 5, 27), 8)  # over the border of two chunks
 CODES = ("sh600000", "sz000002")
@@ -120,7 +120,7 @@ def played(
     def play(edition: str, is_daily: bool = False) -> list[Rows]:
         home = tmp_path / edition
         home.mkdir()
-        made = prepared(database_of(edition, DBT_DATABASE), home)
+        made = Parsed.prepared(database_of(edition, DBT_DATABASE), home)
         prepare(made, landed_tables(), {"timescale_daily": str(is_daily).lower()})
         environment = {"QUOTEMILL_WAREHOUSE_URL": made.url, "QUOTEMILL_HOME": str(home)}
         settings = load_settings(environment, cwd=home)

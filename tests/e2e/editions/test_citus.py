@@ -37,7 +37,6 @@ from tests.e2e.editions.test_builds import (
     late_and_corrected,
 )
 from tests.e2e.editions.test_loads import CODES, COUNTED, DATASETS, DAYS, FEED, MINUTES, TICKS
-from tests.integration.dbt.conftest import prepared
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_intraday import ticks
 from tests.integration.tdx_load.bench import bench, days_until
@@ -111,7 +110,7 @@ def test_builds_make_the_rows_of_one_server(
     tmp_path: Path,
 ) -> None:
     def built(url: str) -> list[Any]:
-        made = prepared(url, tmp_path)
+        made = Parsed.prepared(url, tmp_path)
         after = []
         with made.connect(autocommit=True) as conn:
             if is_distributed(conn, "raw_tdx.kline_minute"):
@@ -164,7 +163,7 @@ def test_existing_tables_are_distributed_with_their_rows(
     tmp_path: Path,
 ) -> None:
     url = new_citus_database(DBT_DATABASE)
-    made = prepared(url, tmp_path)
+    made = Parsed.prepared(url, tmp_path)
     settings = settings_at(url, tmp_path)
     lines: list[str] = []
     with made.connect(autocommit=True) as conn:
@@ -200,7 +199,7 @@ def test_existing_tables_are_distributed_with_their_rows(
 def test_old_versions_of_distributed_tables_are_refused(
     new_citus_database: Callable[..., str], tmp_path: Path
 ) -> None:
-    made = replace(prepared(new_citus_database(), tmp_path), history=frozenset({TABLES[-1]}))
+    made = replace(Parsed.prepared(new_citus_database(), tmp_path), history=frozenset({TABLES[-1]}))
 
     with pytest.raises(SettingsError, match="tick_trade is distributed by Citus"):
         prepare(made, landed_tables())

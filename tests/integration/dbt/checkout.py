@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.dbt_parse import LAYERS, PROJECT
+from tests.dbt_parse import PROJECT, Parsed
 
 
 def own_checkout(folder: Path) -> Path:
     """Copy the project below `folder`, without models of users; return its dbt_project."""
     models = PROJECT / "models"
-    foreign = {path.name for path in models.iterdir() if path.is_dir()} - set(LAYERS)
+    foreign = {path.name for path in models.iterdir() if path.is_dir()} - set(Parsed.LAYERS)
 
     def ignored(copied: str, names: list[str]) -> set[str]:
         written = {"target", "logs", "profiles.yml"} & set(names)
@@ -25,7 +25,7 @@ def own_checkout(folder: Path) -> Path:
 
 def build_from(patch: pytest.MonkeyPatch, project: Path, target: Path) -> None:
     """Let dbt build another project from now on, as it is parsed in `target`."""
-    patch.setattr("tests.dbt_parse.PROJECT", project)
+    patch.setattr(Parsed, "PROJECT", project)
     if not target.exists() and Path(os.environ["DBT_TARGET_PATH"]).exists():
         shutil.copytree(os.environ["DBT_TARGET_PATH"], target)
     patch.setenv("DBT_TARGET_PATH", str(target))

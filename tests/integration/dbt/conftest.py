@@ -8,10 +8,7 @@ import psycopg
 import pytest
 
 import quotemill
-from loaders.sources import landed_tables
-from loaders.warehouse.migrate import prepare
 from quotemill.warehouse.postgres import Warehouse
-from tests.conftest import DBT_DATABASE
 from tests.databases import make_database
 from tests.dbt_parse import Dbt, Parsed
 
@@ -28,22 +25,9 @@ UPDATE = (
 REBUILD = (*UPDATE, "--full-refresh")
 
 
-def build_models(conn: psycopg.Connection, dbt: Dbt) -> None:
-    """Build everything, over no row."""
-    outcome = dbt("build", *NO_TESTS)
-    assert outcome.success, outcome.error
-
-
 # the steps that fill the warehouse of a test; without a mark it has empty landed tables
 EMPTY = pytest.mark.warehouse()
-MODELS = pytest.mark.warehouse.with_args(build_models)
-
-
-def prepared(dsn: str, home: Path) -> Warehouse:
-    """A warehouse with empty landed tables and schema ops, as at the start of a load."""
-    made = Warehouse(dsn, "test", False, "market", None, "test", home)
-    prepare(made, landed_tables())
-    return made
+MODELS = pytest.mark.warehouse.with_args(Parsed.build_models)
 
 
 @pytest.fixture
@@ -64,7 +48,7 @@ def warehouse(
     while done and steps[:done] not in parsed.filled:
         done -= 1
     template = parsed.filled.get(steps[:done])
-    made = prepared(make_database(server_url, DBT_DATABASE, template), tmp_path)
+    made = parsed.prepared(make_database(server_url, Parsed.DATABASE, template), tmp_path)
     for count, fill in enumerate(steps[done:], done + 1):
         with made.connect(autocommit=True) as conn:
             fill(conn, parsed.commands(made, monkeypatch))

@@ -16,8 +16,7 @@ from orchestration.archive.restore import RestoreResult, restore
 from orchestration.archive.retention import RetentionResult, retain
 from orchestration.archive.write import ArchiveResult, Request, archive
 from quotemill.warehouse.postgres import Warehouse
-from tests.dbt_parse import Dbt
-from tests.integration.dbt.conftest import build_models
+from tests.dbt_parse import Dbt, Parsed
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import Session, chain, land_day, land_sessions, open_interest
 
@@ -73,7 +72,7 @@ def build_days(conn: psycopg.Connection, dbt: Dbt) -> None:
     assert outcome.success, outcome.error
 
 
-OPTION_DAYS = pytest.mark.warehouse.with_args(build_models, build_days)
+OPTION_DAYS = pytest.mark.warehouse.with_args(Parsed.build_models, build_days)
 
 
 def settings_in(home: Path, **ib: object) -> Settings:

@@ -5,8 +5,7 @@ from datetime import date
 import psycopg
 import pytest
 
-from tests.dbt_parse import Dbt
-from tests.integration.dbt.conftest import build_models
+from tests.dbt_parse import Dbt, Parsed
 from tests.integration.dbt.option_days import build_days
 from tests.integration.dbt.raw import (
     action,
@@ -50,4 +49,4 @@ def fill_market(conn: psycopg.Connection, dbt: Dbt) -> None:
 
 
 # of option days too
-PRICE_MARKET = pytest.mark.warehouse.with_args(build_models, build_days, fill_market)
+PRICE_MARKET = pytest.mark.warehouse.with_args(Parsed.build_models, build_days, fill_market)

@@ -25,7 +25,15 @@ def land(conn: psycopg.Connection, table: str, rows: Iterable[dict[str, object]]
     if not rows:
         return
     if declared.numbered:
-        rows = _numbered(conn, rows)
+        routes: dict[object, int] = dict(
+            conn.execute(
+                "insert into ops.routes (route) select distinct unnest(%s::text[]) on conflict "
+                "(route) do update set route = excluded.route returning route, route_no",
+                ([row["source_route"] for row in rows],),
+            ).fetchall()
+        )
+        for row in rows:
+            row |= {"route_no": routes[row.pop("source_route")], "file_no": 0}
     columns = list(rows[0])
     names = ", ".join(columns)
     key = declared.entity or "''"
@@ -45,22 +53,6 @@ def land(conn: psycopg.Connection, table: str, rows: Iterable[dict[str, object]]
             + changes.insert_changes_sql(declared.qualified, "landed", key=key, day=declared.day)
         )
         cursor.execute("drop table batch")
-
-
-def _numbered(conn: psycopg.Connection, rows: list[dict[str, object]]) -> list[dict[str, object]]:
-    """The rows with the number of their route, and file number 0."""
-    numbers: dict[object, int] = dict(
-        conn.execute(
-            "insert into ops.routes (route) select distinct unnest(%s::text[]) "
-            "on conflict (route) do update set route = excluded.route returning route, route_no",
-            ([row["source_route"] for row in rows],),
-        ).fetchall()
-    )
-    return [
-        {name: value for name, value in row.items() if name != "source_route"}
-        | {"route_no": numbers[row["source_route"]], "file_no": 0}
-        for row in rows
-    ]
 
 
 def touch(conn: psycopg.Connection, table: str, *codes: str) -> None:

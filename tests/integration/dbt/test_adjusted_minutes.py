@@ -186,6 +186,6 @@ def test_conditions_on_adjusted_bars_reach_the_index(conn: psycopg.Connection, d
             assert length == 60 or "bar_end >=" in condition, lines
             by_date = plan(table, "code = 'sh600000' and trade_date = '2024-06-03'")
             assert f"Seq Scan on {base}" not in by_date, by_date
-    by_minute = plan("kline_minute_hfq", f"code = 'sh600000' and {one_day}")
-    assert "kline_minute_pkey" in by_minute
-    assert "Seq Scan" not in by_minute
+        by_minute = plan(f"kline_minute_{way}", f"code = 'sh600000' and {one_day}")
+        assert "kline_minute_pkey" in by_minute
+        assert "Seq Scan" not in by_minute

@@ -1,9 +1,6 @@
 """Every reader of the change feed takes each change once, and nothing else."""
 
-from collections.abc import Callable
-from dataclasses import replace
 from datetime import date
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,14 +8,12 @@ import pytest
 from loaders.landing import change_feed
 from loaders.tdx.tables import KLINE_DAILY, TABLES
 from loaders.warehouse.migrate import prepare
-from loaders.warehouse.profiles import write_profile
 from quotemill.warehouse.postgres import Warehouse
-from tests.dbt_parse import Dbt, Outcome
+from tests.dbt_parse import Dbt
 from tests.integration.dbt.conftest import MARTS, MODELS
 from tests.integration.dbt.option_days import OPTION_DAYS
 from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day, weekdays
 from tests.integration.dbt.two_codes import (
-    BARS,
     BARS_AGAIN,
     CODES,
     DAYS,
@@ -30,6 +25,9 @@ from tests.integration.dbt.two_codes import (
 )
 
 pytestmark = TWO_CODES
+BUILD = ("run", "-s", "kline_daily_qfq")
+WEEKS = ("run", "-s", "+kline_weekly_qfq,config.materialized:followed")
+FINDINGS = ("run", "-s", "+int_bars__findings,config.materialized:followed")
 
 
 def reads(conn: psycopg.Connection, *tables: str) -> int:
@@ -47,14 +45,14 @@ def reads(conn: psycopg.Connection, *tables: str) -> int:
 
 def test_an_old_day_and_today_cost_two_days(conn: psycopg.Connection, dbt: Dbt) -> None:
     land_days(conn, weekdays(date(2020, 1, 1), 1000))
-    assert dbt(*BARS_AGAIN).success
+    assert dbt(*BUILD).success
     conn.execute("vacuum analyze")
     conn.execute("truncate ops.changes")
     days = [date(2020, 1, 1), DAYS[29]]
     before = reads(conn, "raw_tdx.kline_daily", "market.kline_daily_qfq")
 
     land(conn, "kline_daily", [bar(CODES[0], day, "11") for day in days])
-    assert dbt("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 2}
+    assert dbt(*BUILD).written == {"kline_daily_qfq": 2}
 
     ranges = ",".join(f"[{day},{date.fromordinal(day.toordinal() + 1)})" for day in days)
     assert recorded_changes(conn, "raw_tdx.kline_daily") == [(CODES[0], f"{{{ranges}}}")]
@@ -131,9 +129,9 @@ def test_a_build_with_nothing_new_reads_no_bars(conn: psycopg.Connection, dbt: D
 def test_models_built_one_by_one_lose_nothing(conn: psycopg.Connection, dbt: Dbt) -> None:
     land_days(conn, DAYS[30:31], "11")
     assert dbt("run", "-s", "kline_weekly_qfq").written == {"kline_weekly_qfq": 0}
-    assert dbt("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 2}
+    assert dbt(*BUILD).written == {"kline_daily_qfq": 2}
     land(conn, "kline_daily", [bar(CODES[0], DAYS[3], "12")])
-    assert dbt("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 1}
+    assert dbt(*BUILD).written == {"kline_daily_qfq": 1}
 
     assert dbt("run", "-s", "kline_weekly_qfq").written == {"kline_weekly_qfq": 3}
     assert dbt("run", "-s", "int_bars__findings").success
@@ -153,73 +151,26 @@ def test_a_change_in_flight_is_neither_skipped_nor_waited_for(
         land(slow, "kline_daily", [bar(CODES[0], DAYS[2], "12")])
         land_days(conn, DAYS[30:31], "11")
 
-        assert dbt(*BARS_AGAIN).success
+        assert dbt(*BUILD).success
         assert closes(conn, DAYS[30]) == [11, 11]
         assert closes(conn, DAYS[2]) == [10, 10]
         slow.commit()
 
-    assert dbt(*BARS_AGAIN).success
+    assert dbt(*BUILD).success
     assert closes(conn, DAYS[2]) == [12, 10]
-
-
-@pytest.fixture
-def second(
-    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dbt: Dbt
-) -> Callable[[str], Dbt]:
-    """dbt commands by the name of a second market schema of the database."""
-    folder = tmp_path / "second"
-
-    def of(schema: str) -> Dbt:
-        other = replace(warehouse, market_schema=schema)
-        prepare(other, TABLES)
-        profiles = folder / schema
-        write_profile(other, profiles)
-
-        def run(*args: str) -> Outcome:
-            with monkeypatch.context() as patch:
-                patch.setenv("DBT_PROFILES_DIR", str(profiles))
-                patch.setenv("DBT_TARGET_PATH", str(profiles / "target"))
-                return dbt(*args)
-
-        return run
-
-    return of
-
-
-@pytest.mark.long
-def test_two_market_schemas_each_see_every_change(
-    conn: psycopg.Connection, dbt: Dbt, second: Callable[[str], Dbt]
-) -> None:
-    research = second("research")
-    assert research("build", *BARS).success
-    land(conn, "kline_daily", [bar(CODES[0], DAYS[2], "12")])
-
-    assert research(*BARS_AGAIN).written["kline_daily_qfq"] == 1
-    assert dbt(*BARS_AGAIN).written["kline_daily_qfq"] == 1
-
-    assert closes(conn, DAYS[2], "research") == closes(conn, DAYS[2]) == [12, 10]
-    schemas = conn.execute(
-        "select table_schema, count(*) > 0 from information_schema.tables "
-        "where table_schema like '%research' group by 1 order by 1"
-    ).fetchall()
-    assert [name for name, _ in schemas] == [
-        "quotemill_intermediate_research",
-        "quotemill_staging_research",
-        "research",
-    ]
 
 
 def test_a_touch_reaches_rows_edited_by_hand(conn: psycopg.Connection, dbt: Dbt) -> None:
     conn.execute("update raw_tdx.kline_daily set close = 11000, high = 11000")
-    assert dbt("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 0}
+    assert dbt(*BUILD).written == {"kline_daily_qfq": 0}
 
     change_feed.touch(conn, KLINE_DAILY, ["sh600000"], DAYS[20])
-    assert dbt("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 10}
+    assert dbt(*BUILD).written == {"kline_daily_qfq": 10}
     change_feed.touch(conn, KLINE_DAILY, since=DAYS[19])
-    assert dbt("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 12}
+    assert dbt(*BUILD).written == {"kline_daily_qfq": 12}
     conn.execute("truncate raw_tdx.kline_daily")
     touch(conn, "kline_daily")
-    assert dbt(*BARS_AGAIN).success
+    assert dbt("run", "-s", *TABLES_OF_BARS).success
 
     for table in TABLES_OF_BARS:
         assert conn.execute(f"select count(*) from market.{table}").fetchone() == (0,), table
@@ -235,7 +186,7 @@ def test_a_dump_restored_into_another_cluster_is_read_in_full(
 
     for table in ("changes", "change_cursors"):
         assert conn.execute(f"select count(*) from ops.{table}").fetchone() == (0,)
-    assert dbt("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 1}
+    assert dbt(*BUILD).written == {"kline_daily_qfq": 1}
 
 
 @pytest.mark.long
@@ -259,7 +210,7 @@ def test_old_changes_are_merged_and_an_idle_cursor_is_deleted(
     conn.execute("update raw_tdx.kline_daily set close = 13000, high = 13000")  # not in the feed
     assert dbt("run", "-s", "trading_calendar").success
     assert conn.execute("select count(*) from ops.change_cursors").fetchone() == (0,)
-    assert dbt(*BARS_AGAIN).success
+    assert dbt(*BUILD).success
     assert closes(conn, DAYS[0]) == [13, 13]
 
 
@@ -267,7 +218,7 @@ def test_an_event_is_followed_over_the_whole_code(conn: psycopg.Connection, dbt:
     conn.execute("truncate ops.changes")
     land(conn, "corporate_action", [action(CODES[0], DAYS[20], cash_per10_yuan="1")])
 
-    outcome = dbt(*BARS_AGAIN)
+    outcome = dbt("run", "-s", "+adjustment_segments,config.materialized:followed", *TABLES_OF_BARS)
 
     assert outcome.written["kline_daily_qfq"] == 20
     [(code, dates)] = recorded_changes(conn, "market.kline_daily_qfq")
@@ -288,14 +239,13 @@ def test_a_week_ends_for_a_suspended_code_too(conn: psycopg.Connection, dbt: Dbt
             (DAYS[0],),
         ).fetchall()
 
-    assert dbt(*BARS_AGAIN).success
+    assert dbt(*WEEKS).success
     assert final() == [(CODES[0], False), (CODES[1], False)]
 
     # the first goes on trading, the second does not
     land(conn, "trading_day", [trading_day(day) for day in DAYS[3:5]])
     land(conn, "kline_daily", [bar(CODES[0], day, "10") for day in DAYS[3:5]])
-    outcome = dbt(*BARS_AGAIN)
-    assert outcome.written["kline_weekly_qfq"] == 2
+    assert dbt(*WEEKS).written["kline_weekly_qfq"] == 2
     assert final() == [(CODES[0], True), (CODES[1], True)]
 
 
@@ -309,7 +259,7 @@ def test_bars_filled_in_before_a_jump_equal_a_build_from_nothing(
     # with no five bars before it a jump is that of a new listing
     prices = {10: "10", 11: "20", 12: "20", 13: "40"}
     land(conn, "kline_daily", [bar(CODES[0], DAYS[n], price) for n, price in prices.items()])
-    assert dbt(*BARS_AGAIN).success
+    assert dbt(*FINDINGS).success
 
     def findings() -> list[tuple[object, ...]]:
         return conn.execute(
@@ -319,7 +269,7 @@ def test_bars_filled_in_before_a_jump_equal_a_build_from_nothing(
 
     assert findings() == []
     land(conn, "kline_daily", [bar(CODES[0], day, "10") for day in (*DAYS[1:4], *DAYS[7:9])])
-    assert dbt(*BARS_AGAIN).success
+    assert dbt(*FINDINGS).success
     day_by_day = findings()
     assert [day for day, _ in day_by_day] == [DAYS[11], DAYS[13]]
 
@@ -330,5 +280,5 @@ def test_bars_filled_in_before_a_jump_equal_a_build_from_nothing(
     # and without them it is one again
     conn.execute("delete from raw_tdx.kline_daily where trade_date < %s", (DAYS[4],))
     touch(conn, "kline_daily", CODES[0])
-    assert dbt(*BARS_AGAIN).success
+    assert dbt(*FINDINGS).success
     assert [day for day, _ in findings()] == [DAYS[13]]

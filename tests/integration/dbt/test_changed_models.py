@@ -7,6 +7,7 @@ import pytest
 
 from tests.dbt_parse import Dbt
 from tests.integration.dbt.checkout import build_from, own_checkout
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.two_codes import (
     BARS,
     BARS_AGAIN,
@@ -18,6 +19,7 @@ from tests.integration.dbt.two_codes import (
 )
 
 pytestmark = TWO_CODES
+BUILD = ("run", "-s", "kline_daily_qfq")
 
 
 def test_a_changed_view_reaches_old_rows_of_a_table_built_alone(
@@ -31,16 +33,15 @@ def test_a_changed_view_reaches_old_rows_of_a_table_built_alone(
     conn.execute(f"create or replace view quotemill_staging.stg_tdx__kline_daily as {other}")
     before = oids(conn, "market.kline_daily_qfq")
 
-    assert dbt("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 60}
+    assert dbt(*BUILD).written == {"kline_daily_qfq": 60}
 
     assert closes(conn, DAYS[0]) == [20, 20]
     assert oids(conn, "market.kline_daily_qfq") == before
-    assert dbt("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 0}
+    assert dbt(*BUILD).written == {"kline_daily_qfq": 0}
 
 
 def test_a_build_with_nothing_new_replaces_no_view(conn: psycopg.Connection, dbt: Dbt) -> None:
     views = ("run", "-s", "+kline_weekly_qfq,config.materialized:replaced_view")
-    assert len(dbt(*views).written) > 10
     conn.execute("create table public.made (name text)")
     conn.execute(
         "create function public.note_view() returns event_trigger language plpgsql as $$ begin "
@@ -53,18 +54,18 @@ def test_a_build_with_nothing_new_replaces_no_view(conn: psycopg.Connection, dbt
     )
     conn.commit()
 
-    assert dbt(*views).success
+    assert len(dbt(*views).written) > 10
     made = conn.execute("select distinct name from public.made").fetchall()
     conn.execute("drop event trigger note_views")
 
     assert made == []
 
 
+@MODELS
 def test_a_view_follows_a_column_that_a_view_below_it_gains(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     above, below = "int_reconcile__fields", "int_reconcile__adjusted"
-    assert dbt("run", "-s", f"+{above}").success
     query = conn.execute(f"select pg_get_viewdef('quotemill_intermediate.{above}')").fetchone()
     assert query is not None
     row = conn.execute(f"select pg_get_viewdef('quotemill_intermediate.{below}')").fetchone()
@@ -75,7 +76,7 @@ def test_a_view_follows_a_column_that_a_view_below_it_gains(
     outcome = dbt("run", "-s", above)
 
     assert not outcome.success  # one of the two that it unites has a column more than the others
-    assert dbt("run", "-s", f"+{above}").success
+    assert dbt("run", "-s", below, above).success
     assert (
         conn.execute(f"select pg_get_viewdef('quotemill_intermediate.{above}')").fetchone() == query
     )
@@ -126,7 +127,7 @@ def test_full_refresh_repairs_in_place_and_drops_nothing(
     relations = [f"market.{t}" for t in (*TABLES_OF_BARS, "adjustment_segments", "changes")]
     before = oids(conn, *relations)
 
-    alone = dbt("run", "--full-refresh", "-s", "kline_daily_qfq")
+    alone = dbt(*BUILD, "--full-refresh")
 
     assert alone.written == {"kline_daily_qfq": 4}
     assert conn.execute("select count(*), min(close) from research.mine").fetchone() == (60, 10)
@@ -141,7 +142,7 @@ def test_a_new_column_is_added_and_filled(conn: psycopg.Connection, dbt: Dbt) ->
     conn.execute("alter table market.kline_daily_qfq drop column amount_cny")
     before = oids(conn, "market.kline_daily_qfq")
 
-    assert dbt("run", "--full-refresh", "-s", "kline_daily_qfq").success
+    assert dbt(*BUILD, "--full-refresh").success
 
     filled = conn.execute("select count(amount_cny) from market.kline_daily_qfq").fetchone()
     assert filled == (60,)
@@ -158,12 +159,12 @@ def test_a_column_that_goes_leaves_the_rows_and_names_its_readers(
     conn.execute(f"create view research.closes as select close from {table}".encode())
     before = oids(conn, table)
 
-    refused = dbt(*BARS_AGAIN)
+    refused = dbt(*BUILD)
 
     assert refused.refuses(table, "loses gone", "research.mine"), refused.error
     assert "research.closes" not in refused.error
     conn.execute("drop view research.mine")
-    assert dbt(*BARS_AGAIN).success
+    assert dbt(*BUILD).success
     assert oids(conn, table) == before
     columns = "select attname from pg_attribute where attrelid = %s::regclass and attname = 'gone'"
     assert conn.execute(columns, (table,)).fetchall() == []
@@ -175,14 +176,14 @@ def test_a_table_that_does_not_fit_names_its_readers(conn: psycopg.Connection, d
     conn.execute("alter table market.kline_daily_qfq alter column close type double precision")
     conn.execute("create view research.mine as select * from market.kline_daily_qfq")
 
-    refused = dbt(*BARS_AGAIN)
+    refused = dbt(*BUILD)
 
     assert refused.refuses(
         "market.kline_daily_qfq", "column close", "research.mine", "--full-refresh"
     ), refused.error
     assert conn.execute("select count(*) from research.mine").fetchone() == (60,)
     conn.execute("drop view research.mine")
-    assert dbt(*BARS_AGAIN).success
+    assert dbt(*BUILD).success
     assert closes(conn, DAYS[0]) == [10, 10]
 
 

@@ -8,8 +8,8 @@ from itertools import chain
 import psycopg
 import pytest
 
-from tests.dbt_parse import Dbt
-from tests.integration.dbt.conftest import MODELS, build_models
+from tests.dbt_parse import Dbt, Parsed
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import action, add_line, bar, land, security, trading_day, weekdays
 
 DAYS = weekdays(date(2025, 4, 28), 12)
@@ -63,7 +63,7 @@ def build_changed(conn: Conn, dbt: Dbt) -> None:
     assert dbt(*BUILD).success
 
 
-CHANGED_CODES = pytest.mark.warehouse(build_models, build_changed)
+CHANGED_CODES = pytest.mark.warehouse(Parsed.build_models, build_changed)
 
 
 def joined(conn: Conn, table: str, code: str) -> list[tuple[object, ...]]:
@@ -340,7 +340,7 @@ def build_alike(conn: Conn, dbt: Dbt) -> None:
     assert dbt(*COUNTS).success
 
 
-ALIKE = pytest.mark.warehouse(build_models, build_alike)
+ALIKE = pytest.mark.warehouse(Parsed.build_models, build_alike)
 FOUND = "quotemill_intermediate.int_code_changes__found"
 
 

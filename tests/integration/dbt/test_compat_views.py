@@ -19,8 +19,8 @@ from orchestration.exports.compat.views import VIEWS, drop_views, make_views
 from quotemill.errors import SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import ROOT
-from tests.dbt_parse import Dbt
-from tests.integration.dbt.conftest import EMPTY, build_models
+from tests.dbt_parse import Dbt, Parsed
+from tests.integration.dbt.conftest import EMPTY
 from tests.integration.dbt.option_days import build_days
 from tests.integration.dbt.price_market import CODE, DAYS, fill_market
 from tests.integration.dbt.raw import bar, land, security
@@ -72,7 +72,7 @@ def build_forms(conn: psycopg.Connection, dbt: Dbt) -> None:
 
 
 # of option days too
-pytestmark = pytest.mark.warehouse(build_models, build_days, fill_market, build_forms)
+pytestmark = pytest.mark.warehouse(Parsed.build_models, build_days, fill_market, build_forms)
 
 
 def read_block(first_line: str) -> str:

@@ -12,6 +12,7 @@ from tests.integration.dbt.checkout import build_from, own_checkout
 from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.option_days import (
     AAPL,
+    BRK_B,
     BUILT,
     FRIDAY,
     OPTION_DAYS,
@@ -29,11 +30,11 @@ THURSDAY = Session(date(2026, 11, 26))
 
 
 def assert_reached(
-    conn: psycopg.Connection, dbt: Dbt, change: Callable[[], None], flagged: str
+    conn: psycopg.Connection, dbt: Dbt, change: Callable[[], object], *flagged: str
 ) -> None:
-    """Build after `change`: `flagged` counts rows only then, as in a build from nothing."""
+    """Build after `change`: `flagged` count rows only then, as in a build from nothing."""
     assert dbt(*TABLES).success
-    assert conn.execute(flagged.encode()).fetchone() == (0,)
+    assert [conn.execute(flag.encode()).fetchone() for flag in flagged] == [(0,)] * len(flagged)
 
     change()
     assert dbt(*TABLES).success
@@ -41,8 +42,8 @@ def assert_reached(
     assert dbt(*TABLES, "--full-refresh").success
 
     assert reached == tables(conn, BUILT)
-    [(count,)] = conn.execute(flagged.encode())
-    assert count > 0
+    for flag in flagged:
+        assert conn.execute(flag.encode()).fetchone() != (0,), flag
 
 
 def count_flags(flag: str, day: date) -> str:
@@ -52,39 +53,26 @@ def count_flags(flag: str, day: date) -> str:
     )
 
 
-def test_other_terms_of_a_contract_reach_all_days_with_its_quotes(
-    conn: psycopg.Connection, dbt: Dbt
-) -> None:
-    assert_reached(
-        conn,
-        dbt,
-        lambda: land(conn, "raw_ib.contract", [AAPL[0].row | {"multiplier": 10}]),
-        count_flags("adjusted_contract", TUESDAY.day),
-    )
-
-
-@pytest.mark.long
-def test_a_contract_that_is_found_out_later_reaches_the_counts_of_days(
-    conn: psycopg.Connection, dbt: Dbt
-) -> None:
-    assert_reached(
-        conn,
-        dbt,
-        lambda: land(conn, "raw_ib.contract", [AAPL[0].row | {"expiry": TUESDAY.day}]),
-        "select count(*) from quotemill_intermediate.int_option_days__counted "
-        "where symbol = 'AAPL' and lasting_count < contract_count",
-    )
-
-
-def test_a_session_put_in_later_makes_the_open_interest_before_it_late(
+def test_other_terms_a_later_expiry_and_a_later_session_reach_old_days(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     late = {"captured_at": "2026-11-26 16:00+00"}
     interest = [open_interest(option, WEDNESDAY.day, 9) | late for option in AAPL]
     land(conn, "raw_ib.open_interest", interest)
 
+    def change() -> None:
+        land(conn, "raw_ib.contract", [AAPL[0].row | {"multiplier": 10}])
+        land(conn, "raw_ib.contract", [BRK_B[0].row | {"expiry": TUESDAY.day}])
+        land_sessions(conn, [THURSDAY])
+
     assert_reached(
-        conn, dbt, lambda: land_sessions(conn, [THURSDAY]), count_flags("oi_late", WEDNESDAY.day)
+        conn,
+        dbt,
+        change,
+        count_flags("adjusted_contract", TUESDAY.day),
+        "select count(*) from quotemill_intermediate.int_option_days__counted "
+        "where symbol = 'BRK B' and lasting_count < contract_count",
+        count_flags("oi_late", WEDNESDAY.day),
     )
 
 

@@ -9,8 +9,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from tests.dbt_parse import Dbt
-from tests.integration.dbt.conftest import build_models
+from tests.dbt_parse import Dbt, Parsed
 from tests.integration.dbt.raw import EXCHANGE, land
 from tests.integration.dbt.raw_futures import (
     Harvest,
@@ -95,7 +94,7 @@ def build_roll(conn: psycopg.Connection, dbt: Dbt) -> None:
     assert dbt("run", "-s", "main_daily").success
 
 
-pytestmark = pytest.mark.warehouse(build_models, build_roll)
+pytestmark = pytest.mark.warehouse(Parsed.build_models, build_roll)
 
 
 def test_bars_of_clock_stretches_never_go_across_a_break(conn: psycopg.Connection) -> None:

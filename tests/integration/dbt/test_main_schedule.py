@@ -247,27 +247,6 @@ def test_building_day_by_day_equals_from_nothing_in_every_time_zone(
     assert len(tested.statuses) >= 5
 
 
-def test_a_window_that_starts_earlier_is_rebuilt_and_its_days_stay_stored(
-    conn: psycopg.Connection, dbt: Dbt
-) -> None:
-    land_days(conn, CALENDAR)
-    events = switches((0, "A"), (1, "B"), (3, "C"))
-
-    def built(first: int) -> list[Row]:
-        land_harvests(conn, [Harvest(CU, CALENDAR[first], CALENDAR[4], events)])
-        assert dbt(*TABLES).success
-        assert scheduled(conn) == oracle(CU, CALENDAR[first], CALENDAR[4], events)
-        return scheduled(conn)
-
-    late = built(2)
-    land(conn, "raw_tq.symbol_day", [stored_day(row) for row in late])
-    early = built(0)
-    assert not {r["schedule_hash"] for r in early} & {r["schedule_hash"] for r in late}
-    coverage = "select coverage from futures.tick_coverage order by trading_day"
-    verdicts = [name for (name,) in conn.execute(coverage.encode())]
-    assert verdicts == ["missing"] * 2 + ["to_restamp"] * 3
-
-
 def test_findings_and_freshness_show_due_ticks_and_late_datasets(
     conn: psycopg.Connection,
     dbt: Dbt,
@@ -328,31 +307,49 @@ def test_findings_and_freshness_show_due_ticks_and_late_datasets(
     assert [listed(day) for day in asked] == [[], ["warning"], ["error"]]
 
 
-def test_a_stored_contract_day_is_compared_with_the_schedule(
+def test_an_earlier_window_and_an_earlier_switch_show_in_stored_days(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     land_days(conn, CALENDAR)
-    land_harvests(conn, [Harvest(CU, CALENDAR[0], CALENDAR[2], switches((0, "A"), (2, "B")))])
-    assert dbt(*TABLES).success
-    land(conn, "raw_tq.symbol_day", [stored_day(row) for row in scheduled(conn)])
+    events = switches((0, "A"), (1, "B"), (3, "C"))
 
-    def coverage() -> list[str]:
-        query = "select coverage from futures.tick_coverage order by trading_day"
-        return [name for (name,) in conn.execute(query)]
+    def built(first: int, switch: int) -> list[Row]:
+        """The schedule of two varieties: by a window from a day, and with a switch on a day."""
+        moved = Harvest(IF, CALENDAR[0], CALENDAR[2], switches((0, "A"), (switch, "B")))
+        land_harvests(conn, [Harvest(CU, CALENDAR[first], CALENDAR[4], events), moved])
+        assert dbt(*TABLES).success
+        rows = scheduled(conn)
+        early = [row for row in rows if row["variety"] == CU]
+        assert early == oracle(CU, CALENDAR[first], CALENDAR[4], events)
+        return rows
 
-    assert coverage() == ["complete"] * 3
-    # the switch was a day earlier: a day's ticks are of another contract, the next stamp is old
-    land_harvests(conn, [Harvest(CU, CALENDAR[0], CALENDAR[2], switches((0, "A"), (1, "B")))])
-    assert dbt(*TABLES).success
-    assert coverage() == ["complete", "other_contract", "to_restamp"]
+    def coverage(variety: str) -> list[str]:
+        query = "select coverage from futures.tick_coverage where variety = %s order by trading_day"
+        return [name for (name,) in conn.execute(query, (variety,))]
+
+    late = built(2, 2)
+    land(conn, "raw_tq.symbol_day", [stored_day(row) for row in late])
+    assert [coverage(CU), coverage(IF)] == [["complete"] * 3] * 2
+    early = built(0, 1)
+    hashes = [{r["schedule_hash"] for r in rows if r["variety"] == CU} for rows in (early, late)]
+    assert not hashes[0] & hashes[1]
+    assert coverage(CU) == ["missing"] * 2 + ["to_restamp"] * 3
+    # a day's ticks are of another contract, the next stamp is old
+    assert coverage(IF) == ["complete", "other_contract", "to_restamp"]
 
     superseded = {"contract": "A", "status": "superseded"}
-    rows = [stored_day(row) for row in scheduled(conn)]
-    land(conn, "raw_tq.symbol_day", [*rows, rows[1] | superseded])
-    assert coverage() == ["complete"] * 3
+    rows = [stored_day(row) for row in early]
+    [short] = [
+        n
+        for n, row in enumerate(early)
+        if row["variety"] == IF and row["trading_day"] == CALENDAR[1]
+    ]
+    land(conn, "raw_tq.symbol_day", [*rows, rows[short] | superseded])
+    assert [coverage(CU), coverage(IF)] == [["complete"] * 5, ["complete"] * 3]
     assert conn.execute("select * from qa.qa_tick_coverage").fetchall() == []
     land(conn, "raw_tq.contract_daily", [day_bar("B", CALENDAR[1], "1", 1)])  # of 100 lots
+    land(conn, "raw_tq.symbol_day", [row | {"volume": 100} for row in rows])
     for volume, count in ((99, 0), (98, 1)):
-        land(conn, "raw_tq.symbol_day", [rows[1] | {"volume": volume}])
-        short = conn.execute("select check_name, trade_date from qa.qa_tick_coverage").fetchall()
-        assert short == [("ticks_short", CALENDAR[1])] * count
+        land(conn, "raw_tq.symbol_day", [rows[short] | {"volume": volume}])
+        found = conn.execute("select check_name, trade_date from qa.qa_tick_coverage").fetchall()
+        assert found == [("ticks_short", CALENDAR[1])] * count

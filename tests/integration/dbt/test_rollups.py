@@ -22,14 +22,10 @@ from tests.dbt_parse import Dbt
 from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import (
     EXCHANGE,
-    action,
-    bar,
     land,
     minute,
-    security,
     session_minutes,
     touch,
-    trading_day,
     weekdays,
 )
 
@@ -184,38 +180,12 @@ def test_any_minutes_in_any_order_give_the_bars_of_those_stored(
     assert {length: built(conn, length) for length in LENGTHS} == as_they_came
 
 
-def test_a_day_of_minutes_gives_the_labels_of_the_sessions(
-    conn: psycopg.Connection, dbt: Dbt
-) -> None:
-    stored = Stored(conn, {})
-    stored.land(minute("sh600000", end, "10") for end in MINUTES[:240])
-    # beside 11:30: then it opens the afternoon
-    noon = datetime(2024, 6, 3, 13, tzinfo=EXCHANGE)
-    stored.land([minute("sh600000", noon, "11")])
-
-    assert dbt("run", *ROLLUPS).success
-
-    assert_built(conn, stored.rows)
-    labels = {
-        length: [f"{row[1].astimezone(EXCHANGE):%H:%M}" for row in built(conn, length)]
-        for length in LENGTHS
-    }
-    assert labels[60] == ["10:30", "11:30", "14:00", "15:00"]
-    assert " ".join(labels[30]) == "10:00 10:30 11:00 11:30 13:30 14:00 14:30 15:00"
-    assert labels[15][:2] + labels[15][7:9] == ["09:45", "10:00", "11:30", "13:15"]
-    assert [len(labels[length]) for length in LENGTHS] == [48, 16, 8, 4]
-    assert labels[5][23:25] == ["11:30", "13:05"]
-
-
-def test_real_minutes_with_gaps_are_rolled_up(
-    conn: psycopg.Connection, dbt: Dbt, real_tdx_data: Path
-) -> None:
+def read_real_minutes(folder: Path) -> list[Row]:
     """24,000 bars of an index as captured, noon repaired; 13:01 is missing on nearly all days."""
-    with (real_tdx_data / "minute1_bars_SH000001_2017.csv").open(newline="") as file:
+    with (folder / "minute1_bars_SH000001_2017.csv").open(newline="") as file:
         lines = [(datetime.fromisoformat(r["bar_end"] + "+08:00"), r) for r in csv.DictReader(file)]
     noons = {end.date() for end, _ in lines if (end.hour, end.minute) == (11, 30)}
-    stored = Stored(conn, {})
-    stored.land(
+    return [
         minute(
             "sh000001",
             end - timedelta(minutes=90)
@@ -227,27 +197,11 @@ def test_real_minutes_with_gaps_are_rolled_up(
             amount=int(line["raw_vol_field"]) * 100_000,
         )
         for end, line in lines
-    )
-
-    assert dbt("run", *ROLLUPS).success
-
-    assert len(stored.rows) == 24_000
-    assert_built(conn, stored.rows)
-    hours = conn.execute(
-        "select to_char(bar_end at time zone 'Asia/Shanghai', 'HH24:MI'), bar_count, count(*) "
-        "from market.kline_60m where trade_date between '2017-03-06' and '2017-07-28' "
-        "group by 1, 2 order by 1, 2"
-    ).fetchall()
-    assert hours == [
-        ("10:30", 60, 99),
-        ("11:30", 60, 99),
-        ("14:00", 59, 98),
-        ("14:00", 60, 1),
-        ("15:00", 60, 99),
     ]
 
 
-def test_the_minutes_of_the_sandbox_add_up_to_its_days(conn: psycopg.Connection, dbt: Dbt) -> None:
+def read_sandbox_minutes() -> tuple[list[Row], dict[tuple[str, date], Row]]:
+    """Minutes of three codes of the sandbox, and their days."""
     market = SyntheticMarket(codes=4, days=40)
     days: dict[tuple[str, date], Row] = {}
     minutes = []
@@ -267,17 +221,52 @@ def test_the_minutes_of_the_sandbox_add_up_to_its_days(conn: psycopg.Connection,
                 )
                 for n, label in enumerate(parts.stamps)
             ]
-    land(conn, "kline_minute", minutes)
+    return minutes, days
 
+
+def test_minutes_of_a_session_of_an_index_and_of_the_sandbox_add_up(
+    conn: psycopg.Connection, dbt: Dbt, real_tdx_data: Path
+) -> None:
+    stored = Stored(conn, {})
+    stored.land(minute("sh600001", end, "10") for end in MINUTES[:240])
+    # beside 11:30: then it opens the afternoon
+    stored.land([minute("sh600001", datetime(2024, 6, 3, 13, tzinfo=EXCHANGE), "11")])
+    stored.land(read_real_minutes(real_tdx_data))
+    minutes, days = read_sandbox_minutes()
+    stored.land(minutes)
     assert dbt("run", *ROLLUPS).success
+    assert len(stored.rows) == 241 + 24_000 + 240 * len(days)
+    assert_built(conn, stored.rows)
+
+    labels = {
+        length: [
+            f"{row[1].astimezone(EXCHANGE):%H:%M}"
+            for row in built(conn, length)
+            if row[0] == "sh600001"
+        ]
+        for length in LENGTHS
+    }
+    assert labels[60] == ["10:30", "11:30", "14:00", "15:00"]
+    assert " ".join(labels[30]) == "10:00 10:30 11:00 11:30 13:30 14:00 14:30 15:00"
+    assert labels[15][:2] + labels[15][7:9] == ["09:45", "10:00", "11:30", "13:15"]
+    assert [len(labels[length]) for length in LENGTHS] == [48, 16, 8, 4]
+    assert labels[5][23:25] == ["11:30", "13:05"]
+
+    hours = conn.execute(
+        "select to_char(bar_end at time zone 'Asia/Shanghai', 'HH24:MI'), bar_count, count(*) "
+        "from market.kline_60m where code = 'sh000001' "
+        "and trade_date between '2017-03-06' and '2017-07-28' group by 1, 2 order by 1, 2"
+    ).fetchall()
+    whole = [(label, 60, 99) for label in ("10:30", "11:30", "15:00")]
+    assert hours == [*whole[:2], ("14:00", 59, 98), ("14:00", 60, 1), whole[2]]
 
     for length in (5, 60):
         rows = conn.execute(
             "select code, trade_date, (array_agg(open order by bar_end))[1] * 1000, "
             "max(high) * 1000, min(low) * 1000, (array_agg(close order by bar_end))[count(*)] * "
-            "1000, "
-            "sum(volume_shares) / 100, sum(amount_cny) * 1000, sum(bar_count) "
-            f"from market.kline_{length}m group by code, trade_date"
+            "1000, sum(volume_shares) / 100, sum(amount_cny) * 1000, sum(bar_count) "
+            f"from market.kline_{length}m where code not in ('sh600001', 'sh000001') "
+            "group by code, trade_date"
         ).fetchall()
         assert len(rows) == len(days)
         for code, day, *prices, hands, amount, count in rows:
@@ -285,71 +274,25 @@ def test_the_minutes_of_the_sandbox_add_up_to_its_days(conn: psycopg.Connection,
             assert prices == [wanted[p] for p in ("open", "high", "low", "close")]
             # the odd shares of each minute are cut off
             assert 0 <= int(str(wanted["volume"])) - hands <= 240
-            assert amount == wanted["amount"]
-            assert count == 240
+            assert (amount, count) == (wanted["amount"], 240)
 
 
-def test_minutes_landed_while_no_cursor_was_stored_are_built(
+def test_minutes_landed_without_a_cursor_or_before_a_failed_build_are_built(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     stored = Stored(conn, {})
     stored.land(minute("sh600000", end, "10") for end in MINUTES[:7])
     assert dbt("run", *ROLLUPS).success
     # as after a restore, or 90 days without a build
-    stored.land(minute("sz000002", end, "12") for end in MINUTES[:3])
+    stored.land(minute("sz000002", end, "10.5") for end in MINUTES[:3])
     stored.land([minute("sh600000", MINUTES[2], "9")])
     conn.execute("truncate ops.changes, ops.change_cursors")
-
     assert dbt("run", *ROLLUPS).success
-
     assert_built(conn, stored.rows)
 
-
-def test_a_build_that_fails_takes_no_minute(conn: psycopg.Connection, dbt: Dbt) -> None:
-    stored = Stored(conn, {})
-    stored.land(minute("sh600000", end, "10") for end in MINUTES[:7])
-    assert dbt("run", *ROLLUPS).success
     conn.execute("alter table market.kline_30m add constraint broken check (high < 11)")
     stored.land([minute("sh600000", MINUTES[7], "12")])
     assert not dbt("run", *ROLLUPS).success
     conn.execute("alter table market.kline_30m drop constraint broken")
-
     assert dbt("run", *ROLLUPS).success
-
     assert_built(conn, stored.rows)
-
-
-def test_minutes_are_adjusted_on_reading_by_the_segment_of_their_day(
-    conn: psycopg.Connection, dbt: Dbt
-) -> None:
-    kinds = {"sh600000": "stock", "sh510300": "fund"}
-    others = [security(f"sz{number:06d}") for number in range(2000)]
-    land(conn, "security", [*others, *(security(code, kind) for code, kind in kinds.items())])
-    land(conn, "trading_day", [trading_day(day) for day in DAYS])
-    for code in kinds:
-        land(conn, "kline_daily", [bar(code, day, "10") for day in DAYS])
-        land(conn, "kline_minute", [minute(code, end, "9.99") for end in MINUTES])
-        land(conn, "corporate_action", [action(code, DAYS[1], bonus_total_per10="2")])
-    assert dbt("run", "--select", "+adjustment_segments,config.materialized:followed").success
-
-    rows = conn.execute(
-        "select code, trade_date, min(close), max(close), count(*) from market.kline_minute_qfq "
-        "group by 1, 2 order by 1, 2"
-    ).fetchall()
-    adjusted = {"sh510300": Decimal("8.325"), "sh600000": Decimal("8.33")}
-    assert rows == [
-        (code, day, price, price, 240)
-        for code in adjusted
-        for day in DAYS
-        for price in [adjusted[code] if day == DAYS[0] else Decimal("9.99")]
-    ]
-
-    conn.execute("vacuum analyze")
-    plan = conn.execute(
-        "explain select * from market.kline_minute_qfq where code = 'sh600000' "
-        "and bar_end between '2024-06-03 09:00+08' and '2024-06-03 15:00+08' order by bar_end"
-    ).fetchall()
-    lines = "\n".join(line for (line,) in plan)
-    assert "kline_minute_pkey" in lines
-    assert "adjustment_segments_pkey" in lines
-    assert "Seq Scan" not in lines

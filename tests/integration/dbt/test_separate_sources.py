@@ -14,7 +14,6 @@ from orchestration.run import findings
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
 from tests.dbt_parse import Dbt, Parsed
-from tests.integration.dbt.conftest import build_models
 from tests.integration.dbt.option_days import WEDNESDAY, build_days
 from tests.integration.dbt.raw import bar, land, security, trading_day, weekdays
 from tests.integration.dbt.raw_futures import Harvest, evening_before, land_days, land_harvests
@@ -47,7 +46,7 @@ def build_sources(conn: psycopg.Connection, dbt: Dbt) -> None:
 
 
 # days of options, and of the other sources
-pytestmark = pytest.mark.warehouse(build_models, build_days, build_sources)
+pytestmark = pytest.mark.warehouse(Parsed.build_models, build_days, build_sources)
 
 
 @pytest.fixture

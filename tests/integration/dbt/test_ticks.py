@@ -34,11 +34,12 @@ def summaries(conn: psycopg.Connection) -> list[tuple[object, ...]]:
     ).fetchall()
 
 
-def test_real_ticks_sum_to_their_day_bars(
-    real_tdx_data: Path, conn: psycopg.Connection, dbt: Dbt
-) -> None:
-    """On 2019-02-01 the collector lost no tick of sh600000: 191,193 hands, as its minutes."""
-    trades = defaultdict(list)
+Trades = dict[tuple[str, date], list[tuple[str, str, int, int]]]
+
+
+def land_real_ticks(conn: psycopg.Connection, real_tdx_data: Path) -> Trades:
+    """Of two codes; the volume of their day bars is what their minutes have."""
+    trades: Trades = defaultdict(list)
     for code in ("SH600000", "SZ000002"):
         with (real_tdx_data / f"ticks_{code}.csv").open(newline="") as file:
             for row in csv.DictReader(file):
@@ -72,39 +73,17 @@ def test_real_ticks_sum_to_their_day_bars(
     for (code, day), rows in trades.items():
         land(conn, "tick_trade", ticks(code, day, rows))
 
-    assert dbt("run", "--full-refresh", *TICKS).success
-
-    days = conn.execute(
-        "select code, trade_date, tick_count, volume_shares, verdict, first_price, last_price, "
-        "buy_shares + sell_shares + neutral_shares - volume_shares, first_traded_at "
-        "from market.tick_daily_summary where trade_date = '2019-02-01' and code = 'sh600000'"
-    ).fetchall()
-    rows = trades["sh600000", date(2019, 2, 1)]
-    assert days == [
-        (
-            "sh600000",
-            date(2019, 2, 1),
-            len(rows),
-            19_119_300,
-            "ok",
-            Decimal(rows[0][1]),
-            Decimal(rows[-1][1]),
-            0,
-            at(date(2019, 2, 1), rows[0][0]),
-        )
-    ]
-    # weighted by volume, within the prices of the day
-    averages = conn.execute(
-        "select count(*) from market.tick_daily_summary where vwap not between low and high"
-    ).fetchone()
-    assert averages == (0,)
+    return trades
 
 
-def test_each_way_to_miss_the_day_bar_has_its_verdict(conn: psycopg.Connection, dbt: Dbt) -> None:
+def test_ticks_sum_to_their_day_bars_and_each_way_to_miss_them_has_its_verdict(
+    real_tdx_data: Path, conn: psycopg.Connection, dbt: Dbt
+) -> None:
     def of(code: str, hands: int, **changes: object) -> dict[str, object]:
         prices = {"open": 10_000, "high": 10_200, "low": 10_000, "volume": hands}
         return bar(code, DAYS[0], "10.10", **prices, amount=hands * 1_010_000, **changes)
 
+    trades = land_real_ticks(conn, real_tdx_data)
     land(conn, "trading_day", [trading_day(day) for day in DAYS])
     codes = [f"sh60000{n}" for n in range(7)]
     land(conn, "security", [security(code) for code in codes])
@@ -130,7 +109,10 @@ def test_each_way_to_miss_the_day_bar_has_its_verdict(conn: psycopg.Connection, 
     assert dbt("run", "--full-refresh", *TICKS).success
 
     verdicts = dict(
-        conn.execute("select code, verdict from market.tick_daily_summary order by code").fetchall()
+        conn.execute(
+            "select code, verdict from market.tick_daily_summary where trade_date = %s",
+            (DAYS[0],),
+        ).fetchall()
     )
     assert verdicts == {
         codes[0]: "ok",
@@ -143,7 +125,8 @@ def test_each_way_to_miss_the_day_bar_has_its_verdict(conn: psycopg.Connection, 
         "sh688001": "ok",
     }
     rows = conn.execute(
-        "select subject, severity, evidence from qa.qa_tick_days order by subject"
+        "select subject, severity, evidence from qa.qa_tick_days where trade_date = %s order by 1",
+        (DAYS[0],),
     ).fetchall()
     assert rows == [
         (codes[1], "warning", "10000 shares in 3 ticks, 13000 in the day bar"),
@@ -151,6 +134,23 @@ def test_each_way_to_miss_the_day_bar_has_its_verdict(conn: psycopg.Connection, 
         (codes[3], "error", "ticks between 10.000 and 10.200, outside the day bar"),
         (codes[4], "warning", "3 ticks on a day without a bar"),
     ]
+
+    # on that day the collector lost no tick of it: 191,193 hands, as its minutes
+    lossless = date(2019, 2, 1)
+    days = conn.execute(
+        "select tick_count, volume_shares, verdict, first_price, last_price, "
+        "buy_shares + sell_shares + neutral_shares - volume_shares, first_traded_at "
+        "from market.tick_daily_summary where trade_date = %s and code = 'sh600000'",
+        (lossless,),
+    ).fetchall()
+    real = trades["sh600000", lossless]
+    ends = Decimal(real[0][1]), Decimal(real[-1][1])
+    assert days == [(len(real), 19_119_300, "ok", *ends, 0, at(lossless, real[0][0]))]
+    # weighted by volume, within the prices of the day
+    averages = conn.execute(
+        "select count(*) from market.tick_daily_summary where vwap not between low and high"
+    ).fetchone()
+    assert averages == (0,)
 
 
 @pytest.mark.long

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from quotemill.warehouse.postgres import Warehouse
-from tests.conftest import DBT_DATABASE
-from tests.integration.dbt.conftest import prepared
+from tests.dbt_parse import Parsed
 
 
 @pytest.fixture
 def warehouse(edition: str, database_of: Callable[..., str], tmp_path: Path) -> Warehouse:
     """Empty landed tables, and no model."""
-    return prepared(database_of(edition, DBT_DATABASE), tmp_path)
+    return Parsed.prepared(database_of(edition, Parsed.DATABASE), tmp_path)

@@ -1,8 +1,11 @@
 """Minutes older than their retention are dropped, once bars are made from them."""
 
+import copy
+import dataclasses
+import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,43 +17,33 @@ from orchestration.archive.old_days import (
     list_retained_tables,
 )
 from quotemill.warehouse.postgres import Warehouse
-from tests.dbt_parse import Dbt, Parsed
-from tests.integration.dbt.checkout import build_from, own_checkout
+from tests.dbt_parse import PROJECT, Dbt, Parsed
 from tests.integration.dbt.editions.hypertables import MINUTES, ONE, make_plain
 from tests.integration.dbt.raw import land, minute, touch
 from tests.integration.dbt.two_codes import CODES
 
 BARS = ("run", "-s", "+kline_15m", "kline_30m")
-
-
-@pytest.fixture(scope="session")
-def retaining_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project with one setting more: minutes are dropped after a year."""
-    project = own_checkout(tmp_path_factory.mktemp("retaining"))
-    sources = project / "models/staging/tdx/_tdx__sources.yml"
-    text = sources.read_text("utf-8")
-    wanted = text.replace("order_by: bar_end desc,", "order_by: bar_end desc, retain: 1 year,")
-    assert wanted != text
-    sources.write_text(wanted, "utf-8")
-    return project
+BARS_AGAIN = ("run", "-s", "kline_5m", "kline_15m", "kline_30m")
 
 
 @pytest.fixture
-def retained(
-    dbt: Dbt,
-    warehouse: Warehouse,
-    retaining_project: Path,
-    parsed: Parsed,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Minutes are dropped after a year. Parsed once for each name of a database."""
-    target = retaining_project.parent / f"target_{warehouse.params()['dbname']}"
-    build_from(monkeypatch, retaining_project, target)
-    if str(target) not in parsed.manifests:
+def retained(dbt: Dbt, parsed: Parsed, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The project with one setting more, by which commands build: minutes are kept for a year."""
+    target = os.environ["DBT_TARGET_PATH"]
+    if target not in parsed.manifests:
         from dbt.cli.main import dbtRunner
 
-        done = dbtRunner().invoke(["--quiet", "parse", "--project-dir", str(retaining_project)])
-        parsed.manifests[str(target)] = done.result
+        done = dbtRunner().invoke(["--quiet", "parse", "--project-dir", str(PROJECT)])
+        parsed.manifests[target] = done.result
+    whole = parsed.manifests[target]
+    sources = copy.deepcopy(whole.sources)
+    [minutes] = [s for s in sources.values() if f"{s.schema}.{s.identifier}" == MINUTES]
+    minutes.config.meta["hypertable"]["retain"] = "1 year"
+    manifest = dataclasses.replace(whole, sources=sources)
+    manifest.build_flat_graph()
+    parsed.manifests[f"{target}_retaining"] = manifest
+    monkeypatch.setenv("DBT_TARGET_PATH", f"{target}_retaining")
+    return manifest
 
 
 NEW = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0)
@@ -79,7 +72,7 @@ def test_old_days_are_dropped_once_rolled_up_and_their_bars_stay(
     warehouse: Warehouse,
     conn: psycopg.Connection,
     dbt: Dbt,
-    retained: None,
+    retained: Any,
 ) -> None:
     if is_plain:
         make_plain(conn)
@@ -103,7 +96,7 @@ def test_old_days_are_dropped_once_rolled_up_and_their_bars_stay(
     assert drop_minutes(warehouse) == []
     land(conn, "kline_minute", [minute(CODES[0], NEW, "11")])
     touch(conn, "kline_minute", CODES[0])
-    assert dbt(*BARS).success
+    assert dbt(*BARS_AGAIN).success
     assert stored(conn, "market.kline_5m") == 8
 
     # of one code a day is loaded again, and then everything is looked at
@@ -112,7 +105,7 @@ def test_old_days_are_dropped_once_rolled_up_and_their_bars_stay(
     if is_continuous:
         compress_bars(conn)
     for arguments in ((), ("--full-refresh",)) if is_continuous else ((),):
-        outcome = dbt(*BARS, *arguments)
+        outcome = dbt(*BARS_AGAIN, *arguments)
         assert outcome.success, outcome.error
         for name in ("kline_5m", "kline_15m", "kline_30m"):
             query = f"select close from market.{name} where bar_end < %s order by code, bar_end"
@@ -123,7 +116,7 @@ def test_old_days_are_dropped_once_rolled_up_and_their_bars_stay(
 
 @pytest.mark.parametrize("edition", ["none"], indirect=True)
 def test_old_days_wait_for_another_market_in_the_database_too(
-    edition: str, warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt, retained: None
+    edition: str, warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt, retained: Any
 ) -> None:
     """A stand-in for its bars, built before those days landed."""
     land(conn, "kline_minute", [minute(CODES[0], NEW, "10")])
@@ -137,7 +130,7 @@ def test_old_days_wait_for_another_market_in_the_database_too(
     )
     land(conn, "kline_minute", [minute(CODES[0], OLD, "10")])
 
-    assert dbt(*BARS).success
+    assert dbt(*BARS_AGAIN).success
     assert [days.unread for days in drop_minutes(warehouse)] == [("research.kline_5m",)]
     assert stored(conn) == 2
     conn.execute("drop table research.kline_5m")
@@ -145,14 +138,8 @@ def test_old_days_wait_for_another_market_in_the_database_too(
     assert stored(conn) == 1
 
 
-def test_retention_finds_what_the_yaml_retains_and_who_reads_it(
-    retaining_project: Path, retained: None, parsed: Parsed, warehouse: Warehouse
-) -> None:
-    target = retaining_project.parent / f"target_{warehouse.params()['dbname']}"
-
-    [minutes] = list_retained_tables(parsed.manifests[str(target)])
-
-    assert minutes == RETAINED
+def test_retention_finds_what_the_yaml_retains_and_who_reads_it(retained: Any) -> None:
+    assert list_retained_tables(retained) == [RETAINED]
 
 
 def compress_bars(conn: psycopg.Connection) -> None:
@@ -169,7 +156,7 @@ def compress_bars(conn: psycopg.Connection) -> None:
 
 @pytest.mark.parametrize("edition", ["none", "apache"], indirect=True)
 def test_old_rows_landed_while_days_are_dropped_stay_until_rolled_up(
-    edition: str, warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt, retained: None
+    edition: str, warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt, retained: Any
 ) -> None:
     land(conn, "kline_minute", [minute(CODES[0], OLD, "10")])
     assert dbt(*BARS).success
@@ -188,6 +175,6 @@ def test_old_rows_landed_while_days_are_dropped_stay_until_rolled_up(
 
     assert days.unread == ("market.kline_5m",)
     assert stored(conn) == 2
-    assert dbt(*BARS).success
+    assert dbt(*BARS_AGAIN).success
     drop_minutes(warehouse)
     assert stored(conn) == 0

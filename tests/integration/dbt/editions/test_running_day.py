@@ -8,6 +8,7 @@ import pytest
 from tests.databases import EDITIONS
 from tests.dbt_parse import Dbt
 from tests.integration.dbt.editions.aggregates import (
+    AGAIN,
     BARS,
     BUILD,
     DAYS,
@@ -52,11 +53,11 @@ def test_minutes_after_a_build_in_the_session_are_in_its_bars(
     if edition == "tsl":
         for length in (5, 15, 30):
             assert built(conn, length) == expected(stored.rows, length)
-    assert dbt(*BUILD).success
+    assert dbt(*AGAIN).success
     assert_built(conn, stored.rows)
 
     stored.land(minute(CODES[0], end, "12") for end in ENDS)
-    assert dbt(*BUILD).success
+    assert dbt(*AGAIN).success
 
     assert_built(conn, stored.rows)
     if edition == "tsl":
@@ -68,10 +69,10 @@ def test_a_day_that_stays_provisional_is_stored_with_the_next(
 ) -> None:
     for _ in range(2):  # and a build without news
         assert materialized(conn) == DAYS[:2]
-        assert dbt(*BUILD).success
+        assert dbt(*AGAIN).success
 
     stored.land(one_day(DAYS[3], CODES[1]))
-    assert dbt(*BUILD).success
+    assert dbt(*AGAIN).success
 
     assert_built(conn, stored.rows)
     assert materialized(conn) == DAYS[:4]
@@ -81,11 +82,11 @@ def test_a_final_day_bar_ends_a_day_of_provisional_minutes(
     stored: Stored, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     land(conn, "kline_daily", [bar(CODES[1], DAYS[2], "10", is_final=False)])
-    assert dbt(*BUILD).success
+    assert dbt(*AGAIN).success
     assert materialized(conn) == DAYS[:2]
 
     land(conn, "kline_daily", [bar(CODES[1], DAYS[2], "10")])
-    assert dbt(*BUILD).success
+    assert dbt(*AGAIN).success
 
     assert materialized(conn) == DAYS[:3]
     assert_built(conn, stored.rows)
@@ -101,7 +102,7 @@ def test_a_running_day_that_was_stored_already_is_refreshed(
     assert materialized(conn) == DAYS[:3]
     assert built(conn, 5) != expected(stored.rows, 5)
 
-    assert dbt(*BUILD).success
+    assert dbt(*AGAIN).success
 
     assert_built(conn, stored.rows)
 

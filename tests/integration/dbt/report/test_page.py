@@ -18,9 +18,8 @@ from quotemill.warehouse.postgres import Warehouse
 from tests import browser
 from tests.bench import put_build, settings_at
 from tests.browser import Browser, Page
-from tests.dbt_parse import Dbt
+from tests.dbt_parse import Dbt, Parsed
 from tests.integration.dbt import raw
-from tests.integration.dbt.conftest import build_models
 from tests.integration.dbt.option_days import AAPL, FRIDAY, TABLES, TUESDAY, build_days
 from tests.integration.dbt.raw_options import chain, land_day
 from tests.integration.dbt.report.test_coverage import SHARES, land_bars
@@ -126,7 +125,7 @@ def build_used(conn: psycopg.Connection, dbt: Dbt) -> None:
     )
 
 
-pytestmark = pytest.mark.warehouse(build_models, build_days, build_used)
+pytestmark = pytest.mark.warehouse(Parsed.build_models, build_days, build_used)
 
 
 @pytest.fixture
