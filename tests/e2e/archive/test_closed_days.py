@@ -42,7 +42,6 @@ from tests.integration.dbt.option_days import (
     read,
 )
 from tests.integration.dbt.raw import land
-from tests.integration.dbt.raw_options import open_interest, quote, slots
 
 pytestmark = OPTION_DAYS
 
@@ -138,8 +137,8 @@ def test_a_day_that_changed_is_archived_again_and_nothing_else(
     conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path, dbt: Dbt
 ) -> None:
     archived(settings, warehouse)
-    land(conn, "raw_ib.open_interest", [open_interest(AAPL[0], WEDNESDAY.day, 10)])
-    better = quote(AAPL[0], TUESDAY, 3, 100.5)
+    land(conn, "raw_ib.open_interest", [AAPL[0].open_interest(WEDNESDAY.day, 10)])
+    better = AAPL[0].quote(TUESDAY, 3, 100.5)
     land(conn, "raw_ib.chain_snapshot", [better])
     assert dbt(*TABLES).success
     changed = archived(settings, warehouse)
@@ -171,7 +170,7 @@ def test_what_commits_while_the_feed_is_read_is_left_to_the_next_run(
         def execute(self, query: Any, *rest: Any, **options: Any) -> Any:
             done = super().execute(query, *rest, **options)
             if "update ops.archive_partitions" in str(query):
-                land(conn, "raw_ib.open_interest", [open_interest(AAPL[0], TUESDAY.day, 10)])
+                land(conn, "raw_ib.open_interest", [AAPL[0].open_interest(TUESDAY.day, 10)])
             return done
 
     def changed() -> list[tuple[date, str]]:
@@ -222,7 +221,7 @@ def test_slots_deleted_before_they_were_archived_are_not_planned_again(
 def test_the_running_day_and_what_was_not_built_wait(
     conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Dbt
 ) -> None:
-    for rows in list(slots(MONDAY, AAPL, 101))[:2]:
+    for rows in list(MONDAY.quotes(AAPL, 101))[:2]:
         land(conn, "raw_ib.chain_snapshot", rows)
     assert archived(settings, warehouse).waiting == []
     tomorrow = AFTER + timedelta(days=1)

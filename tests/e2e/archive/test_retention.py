@@ -35,7 +35,6 @@ from tests.integration.dbt.option_days import (
     tables,
 )
 from tests.integration.dbt.raw import land
-from tests.integration.dbt.raw_options import quote
 
 pytestmark = OPTION_DAYS
 
@@ -119,7 +118,7 @@ def test_nothing_goes_that_is_not_archived_as_it_is(
     assert tables(conn, LANDED) == before
 
     archived(settings, warehouse)
-    land(conn, "raw_ib.chain_snapshot", [quote(AAPL[0], TUESDAY, 3, 100.5)])
+    land(conn, "raw_ib.chain_snapshot", [AAPL[0].quote(TUESDAY, 3, 100.5)])
     changed = retained(settings, warehouse)
     assert (changed.exit_code, changed.rows) == (6, 28)
     assert changed.remaining == [

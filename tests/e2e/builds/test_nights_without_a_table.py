@@ -24,7 +24,10 @@ from tests.integration.dbt.option_days import AAPL
 from tests.integration.dbt.raw import bar, land, security, trading_day, weekdays
 from tests.integration.dbt.raw_futures import Harvest, contract, evening_before, land_harvests
 from tests.integration.dbt.raw_futures import land_days as land_futures_days
-from tests.integration.dbt.raw_options import Session, land_day, land_sessions
+from tests.integration.dbt.raw_options import (
+    Session,
+    land_sessions,
+)
 
 pytestmark = pytest.mark.usefixtures("quick_builds")
 DAYS = weekdays(date(2026, 11, 2), 4)
@@ -54,7 +57,7 @@ def land_sources(conn: psycopg.Connection, number: int) -> None:
     opening = (DAYS[0], evening_before(DAYS[0]), MAIN)
     land_harvests(conn, [Harvest(VARIETY, DAYS[0], day, [opening])])
     land_sessions(conn, [Session(day)])
-    land_day(conn, Session(day), AAPL, 100)
+    Session(day).land(conn, AAPL, 100)
 
 
 @pytest.fixture(scope="module")

@@ -16,25 +16,19 @@ from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.option_days import DECEMBER, FRIDAY, MONDAY, TUESDAY, WEDNESDAY
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import (
-    chain,
+    Option,
     closed,
-    closing,
     enrichment,
     failed,
-    land_contracts,
-    land_day,
     land_sessions,
-    open_interest,
-    quote,
     slot_run,
-    slots,
 )
 
 # all is built; a test lands its rows and builds the tables
 pytestmark = MODELS
 JANUARY = date(2027, 1, 15)
-AAPL = chain("AAPL", 100, [DECEMBER, JANUARY], [95, 100, 105])
-MSFT = chain("MSFT", 200, [DECEMBER], [400])
+AAPL = Option.chain("AAPL", 100, [DECEMBER, JANUARY], [95, 100, 105])
+MSFT = Option.chain("MSFT", 200, [DECEMBER], [400])
 RATIOS_ARE_FINAL = (
     "select is_open_interest_final from options.put_call_ratios where open_interest_count > 0"
 )
@@ -85,24 +79,24 @@ def test_day_by_day_equals_from_nothing_in_every_time_zone(
         assert outcome.success, outcome.error
         return tuple(outcome.written.get(name, 0) for name in ("chain_daily_clean", *names))
 
-    land_day(conn, TUESDAY, AAPL, 100)
-    land_day(conn, TUESDAY, MSFT, 400)
+    TUESDAY.land(conn, AAPL, 100)
+    TUESDAY.land(conn, MSFT, 400)
     assert written() == (14,)
     # a slot after the other, built in between; a contract that appears within the session
-    late = chain("AAPL", 150, [DECEMBER], [110])
-    land_contracts(conn, WEDNESDAY, AAPL)
-    for number, rows in enumerate(slots(WEDNESDAY, AAPL, 101)):
+    late = Option.chain("AAPL", 150, [DECEMBER], [110])
+    WEDNESDAY.land_contracts(conn, AAPL)
+    for number, rows in enumerate(WEDNESDAY.quotes(AAPL, 101)):
         if number == 4:
-            land_contracts(conn, WEDNESDAY, late)
-            land(conn, "raw_ib.chain_snapshot", [quote(o, WEDNESDAY, 4, 101) for o in late])
+            WEDNESDAY.land_contracts(conn, late)
+            land(conn, "raw_ib.chain_snapshot", [o.quote(WEDNESDAY, 4, 101) for o in late])
         land(conn, "raw_ib.chain_snapshot", rows)
         if number in (4, 12):
             assert written() == (14 if number == 4 else 12,)
     # the close view stands for what it has; the close of the underlying is that of the last slot
-    land(conn, "raw_ib.chain_close", [closing(option, WEDNESDAY, 101) for option in AAPL])
+    land(conn, "raw_ib.chain_close", [option.closing(WEDNESDAY, 101) for option in AAPL])
     assert written() == (12,)
     # on the next morning: only what it is about, of one day
-    interest = [open_interest(o, WEDNESDAY.day, 50) for o in AAPL[:5]]
+    interest = [o.open_interest(WEDNESDAY.day, 50) for o in AAPL[:5]]
     land(conn, "raw_ib.open_interest", [row | {"is_final": False} for row in interest])
     assert written("int_option_days__counted") == (5, 1)
     assert conn.execute(RATIOS_ARE_FINAL).fetchall() == [(False,)]
@@ -111,10 +105,10 @@ def test_day_by_day_equals_from_nothing_in_every_time_zone(
     assert written("int_option_days__counted") == (5, 0)
     assert conn.execute(RATIOS_ARE_FINAL).fetchall() == [(True,)]
     # a better row of a slot that stands for nothing, and rows of an error that came back as quotes
-    land(conn, "raw_ib.chain_snapshot", [failed(quote(AAPL[0], FRIDAY, 7, 101))])
-    land(conn, "raw_ib.chain_snapshot", [quote(AAPL[0], FRIDAY, 6, 101)])
+    land(conn, "raw_ib.chain_snapshot", [failed(AAPL[0].quote(FRIDAY, 7, 101))])
+    land(conn, "raw_ib.chain_snapshot", [AAPL[0].quote(FRIDAY, 6, 101)])
     assert written() == (1,)
-    land(conn, "raw_ib.chain_snapshot", [quote(AAPL[0], FRIDAY, 7, 102)])
+    land(conn, "raw_ib.chain_snapshot", [AAPL[0].quote(FRIDAY, 7, 102)])
     assert written() == (1,)
     assert written("int_option_days__counted") == (0, 0)
 
@@ -133,9 +127,9 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
 ) -> None:
     conn = days
     for session in (TUESDAY, WEDNESDAY, FRIDAY):
-        land_day(conn, session, AAPL, 100)
-    land(conn, "raw_ib.open_interest", [open_interest(o, TUESDAY.day, 9) for o in AAPL])
-    land(conn, "raw_ib.open_interest", [open_interest(o, WEDNESDAY.day, 9) for o in AAPL[:9]])
+        session.land(conn, AAPL, 100)
+    land(conn, "raw_ib.open_interest", [o.open_interest(TUESDAY.day, 9) for o in AAPL])
+    land(conn, "raw_ib.open_interest", [o.open_interest(WEDNESDAY.day, 9) for o in AAPL[:9]])
     early = enrichment(WEDNESDAY.day, "2026-11-27 09:00+00", "first", "stale")
     land(conn, "raw_ib.enrichment", [early])
     assert dbt(*TABLES).success
@@ -171,7 +165,7 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
     ]
 
     # what comes with the confirming pass, and a symbol that nothing came of on Monday
-    land(conn, "raw_ib.open_interest", [open_interest(o, WEDNESDAY.day, 9) for o in AAPL[9:]])
+    land(conn, "raw_ib.open_interest", [o.open_interest(WEDNESDAY.day, 9) for o in AAPL[9:]])
     assert dbt(*TABLES).success
     assert verdicts(conn, "2026-12-01 00:00+00")[1:] == [
         ("AAPL", WEDNESDAY.day, "pass", "pass", "pass", "pass"),
@@ -233,8 +227,8 @@ def test_delayed_data_pass_at_a_limit_of_one_a_guessed_session_never(
 ) -> None:
     conn = days
     late = {"market_data_type": 3, "data_quality_flag": "delayed_fallback"}
-    land_contracts(conn, TUESDAY, MSFT)
-    rows = [row | late for slot in slots(TUESDAY, MSFT, 400) for row in slot]
+    TUESDAY.land_contracts(conn, MSFT)
+    rows = [row | late for slot in TUESDAY.quotes(MSFT, 400) for row in slot]
     land(conn, "raw_ib.chain_snapshot", rows)
     # discovery never saw its contracts
     land(conn, "raw_ib.slot_run", [slot_run("AAPL", TUESDAY)])
@@ -339,7 +333,7 @@ def test_failed_rows_are_explained_by_their_codes(days: psycopg.Connection, dbt:
     kinds = [("no_permission", 354), ("no_permission", 354), ("pacing", 162), ("no_answer", None)]
     kinds += [("unknown", 777)]
     for slot, (kind, code) in enumerate(kinds):
-        row = failed(quote(AAPL[slot], TUESDAY, slot, 100))
+        row = failed(AAPL[slot].quote(TUESDAY, slot, 100))
         row |= {"error_type": kind, "error_code": code, "error_message": f"{kind} of {slot}"}
         land(conn, "raw_ib.chain_snapshot", [row])
     row |= {"slot_30m": None, "slot_label": None, "error_type": "no_permission", "error_code": 354}
@@ -368,10 +362,10 @@ def test_failed_rows_are_explained_by_their_codes(days: psycopg.Connection, dbt:
 def test_rows_of_slots_that_were_archived_are_kept(days: psycopg.Connection, dbt: Dbt) -> None:
     conn = days
     for session in (TUESDAY, WEDNESDAY):
-        land_contracts(conn, session, AAPL)
-        early = [row for rows in list(slots(session, AAPL, 100))[:9] for row in rows]
+        session.land_contracts(conn, AAPL)
+        early = [row for rows in list(session.quotes(AAPL, 100))[:9] for row in rows]
         land(conn, "raw_ib.chain_snapshot", early)
-        land(conn, "raw_ib.chain_close", [closing(option, session, 100) for option in AAPL[:2]])
+        land(conn, "raw_ib.chain_close", [option.closing(session, 100) for option in AAPL[:2]])
     assert dbt(*TABLES).success
     before = tables(conn)
     assert [len(rows) for rows in before[1:]] == [24, 2]

@@ -12,7 +12,11 @@ from quotemill.warehouse.postgres import Warehouse
 from tests.dbt_parse import Dbt
 from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import add_line, land
-from tests.integration.dbt.raw_options import Session, chain, land_day, land_sessions
+from tests.integration.dbt.raw_options import (
+    Option,
+    Session,
+    land_sessions,
+)
 from tests.integration.ib.bench import bench
 
 # all is built; the test loads rows and builds the tables
@@ -98,9 +102,9 @@ def test_a_split_leaves_a_chain_that_can_be_compared_across_it(
 def test_a_contract_that_keeps_its_number_keeps_the_terms_of_its_days(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
-    options = chain("AAPL", 100, [date(2026, 12, 18)], [400])
+    options = Option.chain("AAPL", 100, [date(2026, 12, 18)], [400])
     land_sessions(conn, [Session(BEFORE), Session(EX)])
-    land_day(conn, Session(BEFORE), options, 400)
+    Session(BEFORE).land(conn, options, 400)
     views = "options.chain_intraday", "options.chain_daily_clean"
     assert dbt(*TABLES).success
 
@@ -121,7 +125,7 @@ def test_a_contract_that_keeps_its_number_keeps_the_terms_of_its_days(
     ]
     land(conn, "raw_ib.former_contract", former)
     conn.execute("delete from raw_ib.contract")
-    land_day(conn, Session(EX), after, 100)
+    Session(EX).land(conn, after, 100)
     assert dbt(*TABLES).success
     assert history() == stored
     assert dbt(*TABLES, "--full-refresh").success

@@ -18,7 +18,9 @@ from tests.dbt_parse import Dbt
 from tests.faults.dbt.extremes import Mixed, Row, cases, plain
 from tests.integration.dbt.conftest import MODELS, REBUILD
 from tests.integration.dbt.raw import land, security, trading_day, weekdays
-from tests.integration.dbt.raw_options import Session
+from tests.integration.dbt.raw_options import (
+    Session,
+)
 
 # all is built; a test lands its rows and builds the tables
 pytestmark = MODELS

@@ -18,14 +18,18 @@ from orchestration.archive.write import ArchiveResult, Request, archive
 from quotemill.warehouse.postgres import Warehouse
 from tests.dbt_parse import Dbt, Parsed
 from tests.integration.dbt.raw import land
-from tests.integration.dbt.raw_options import Session, chain, land_day, land_sessions, open_interest
+from tests.integration.dbt.raw_options import (
+    Option,
+    Session,
+    land_sessions,
+)
 
 TUESDAY, WEDNESDAY = Session(date(2026, 11, 24)), Session(date(2026, 11, 25))
 # the day after Thanksgiving is an early close
 FRIDAY, MONDAY = Session(date(2026, 11, 27), close=13), Session(date(2026, 11, 30))
-DECEMBER = date(2026, 12, 18)
-AAPL = chain("AAPL", 100, [DECEMBER], [95, 100, 105])
-BRK_B = chain("BRK B", 200, [DECEMBER], [400])
+AAPL = Option.chain("AAPL", 100, [date(2026, 12, 18)], [95, 100, 105])
+BRK_B = Option.chain("BRK B", 200, [AAPL[0].expiry], [400])
+DECEMBER = AAPL[0].expiry
 TABLES = (
     "run",
     "-s",
@@ -52,7 +56,7 @@ OTHER_FILE = "date=2026-11-24/underlying=BRK%20B/exchange=SMART/part-0.parquet"
 PARTS = [f"view={view}/month=2026-11/part-0.parquet" for view in sorted(VIEWS)]
 
 
-def land_days(conn: psycopg.Connection) -> None:
+def build_days(conn: psycopg.Connection, dbt: Dbt) -> None:
     """Tuesday of both, Wednesday of one; Monday has started."""
     land_sessions(conn, [TUESDAY, WEDNESDAY, FRIDAY, MONDAY])
     for session, options, spot in (
@@ -61,13 +65,9 @@ def land_days(conn: psycopg.Connection) -> None:
         (WEDNESDAY, AAPL, 101),
     ):
         # the stock trades on until the close view is captured
-        land_day(conn, session, options, spot, und_price=1.02 * spot)
-        interest = [open_interest(option, session.day, 9) for option in options]
+        session.land(conn, options, spot, und_price=1.02 * spot)
+        interest = [option.open_interest(session.day, 9) for option in options]
         land(conn, "raw_ib.open_interest", interest)
-
-
-def build_days(conn: psycopg.Connection, dbt: Dbt) -> None:
-    land_days(conn)
     outcome = dbt(*TABLES)
     assert outcome.success, outcome.error
 

@@ -14,7 +14,6 @@ from tests.integration.dbt.raw import land
 NEW_YORK = ZoneInfo("America/New_York")
 RATE = 0.04  # what models take where nothing is set
 Row = dict[str, object]
-_cdf = NormalDist().cdf
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,46 @@ class Session:
             "slots": self.slots,
             "is_early_close": self.close < 16,
         }
+
+    def land_contracts(self, conn: psycopg.Connection, options: "Sequence[Option]") -> None:
+        """Land the result of discovery: contracts, and the set of the session."""
+        land(conn, "raw_ib.contract", [option.row for option in options])
+        rows = [
+            {
+                "trade_date": self.day,
+                "conid": option.conid,
+                "symbol": option.symbol,
+                "discovered_at": self.at(0) - timedelta(minutes=5),
+                "policy": "session_freeze",
+            }
+            for option in options
+        ]
+        land(conn, "raw_ib.session_contract", rows)
+
+    def quotes(self, options: "Sequence[Option]", spot: float) -> Iterator[list[Row]]:
+        """The quotes of a session, slot by slot."""
+        for slot in range(self.slots):
+            yield [option.quote(self, slot, spot) for option in options]
+
+    def land(
+        self,
+        conn: psycopg.Connection,
+        options: "Sequence[Option]",
+        spot: float,
+        **after_hours: object,
+    ) -> None:
+        """Land a session without a fault: contracts, slots, close with `after_hours`."""
+        self.land_contracts(conn, options)
+        land(
+            conn,
+            "raw_ib.chain_snapshot",
+            [row for rows in self.quotes(options, spot) for row in rows],
+        )
+        land(
+            conn,
+            "raw_ib.chain_close",
+            [option.closing(self, spot) | after_hours for option in options],
+        )
 
 
 @dataclass(frozen=True)
@@ -72,57 +111,75 @@ class Option:
     def price(self, spot: float, at: datetime, iv: float) -> float:
         end = datetime.combine(self.expiry, time(16), NEW_YORK)
         years = (end - at).total_seconds() / 86400 / 365
-        width = iv * math.sqrt(years)
+        width, cdf = iv * math.sqrt(years), NormalDist().cdf
         d1 = (math.log(spot / self.strike) + RATE * years) / width + width / 2
         paid = self.strike * math.exp(-RATE * years)
         sign = 1 if self.right == "C" else -1
-        return sign * (spot * _cdf(sign * d1) - paid * _cdf(sign * (d1 - width)))
+        return sign * (spot * cdf(sign * d1) - paid * cdf(sign * (d1 - width)))
 
+    @classmethod
+    def chain(
+        cls, symbol: str, first: int, expiries: Sequence[date], strikes: Sequence[float]
+    ) -> "list[Option]":
+        terms = [(e, k, r) for e in expiries for k in strikes for r in "CP"]
+        return [cls(first + n, symbol, *of) for n, of in enumerate(terms)]
 
-def chain(
-    symbol: str, first: int, expiries: Sequence[date], strikes: Sequence[float]
-) -> list[Option]:
-    terms = [(e, k, r) for e in expiries for k in strikes for r in "CP"]
-    return [Option(first + n, symbol, *of) for n, of in enumerate(terms)]
+    def quote(self, session: Session, slot: int, spot: float, **changes: object) -> Row:
+        """A quote of a slot, a cent about its price, with the volatility that it was priced by."""
+        at, iv = session.at(slot), 0.25
+        price = self.price(spot, at, iv)
+        row: Row = {
+            "trade_date": session.day,
+            "sample_time": at,
+            "conid": self.conid,
+            "symbol": self.symbol,
+            "slot_30m": slot,
+            "slot_label": f"{at.astimezone(NEW_YORK):%H:%M}",
+            "bid": round(price - 0.01, 2),
+            "ask": round(price + 0.01, 2),
+            "last": None,
+            "volume": 10 * slot,
+            "iv": iv,
+            "delta": 0.5 if self.right == "C" else -0.5,
+            "und_price": spot,
+            "und_bid": spot - 0.01,
+            "und_ask": spot + 0.01,
+            "und_last": spot,
+            "market_data_type": 1,
+            "requested_data_type": 1,
+            "greeks_source": "model",
+            "captured_at": at + timedelta(seconds=5),
+            "asof_at": at + timedelta(seconds=5),
+            "capture_lag_s": 5,
+            "snapshot_error": False,
+            "error_type": None,
+            "data_quality_flag": "",
+            "ingest_id": f"{session.day} {slot}",
+            "ingest_run_type": "intraday",
+            "source": "SANDBOX",
+            "config_hash": "c",
+            "code_version": "1",
+        }
+        return row | changes
 
+    def closing(self, session: Session, spot: float) -> Row:
+        """The final quote of a session, captured an hour after it."""
+        row = self.quote(
+            session, session.slots - 1, spot, capture_lag_s=3605, ingest_run_type="close"
+        )
+        captured_at = session.at(session.slots - 1) + timedelta(seconds=3605)
+        return row | {"slot_30m": None, "slot_label": None, "captured_at": captured_at}
 
-def quote(option: Option, session: Session, slot: int, spot: float, **changes: object) -> Row:
-    """A quote of a slot, a cent about its price, with the volatility that it was priced by."""
-    at, iv = session.at(slot), 0.25
-    price = option.price(spot, at, iv)
-    row: Row = {
-        "trade_date": session.day,
-        "sample_time": at,
-        "conid": option.conid,
-        "symbol": option.symbol,
-        "slot_30m": slot,
-        "slot_label": f"{at.astimezone(NEW_YORK):%H:%M}",
-        "bid": round(price - 0.01, 2),
-        "ask": round(price + 0.01, 2),
-        "last": None,
-        "volume": 10 * slot,
-        "iv": iv,
-        "delta": 0.5 if option.right == "C" else -0.5,
-        "und_price": spot,
-        "und_bid": spot - 0.01,
-        "und_ask": spot + 0.01,
-        "und_last": spot,
-        "market_data_type": 1,
-        "requested_data_type": 1,
-        "greeks_source": "model",
-        "captured_at": at + timedelta(seconds=5),
-        "asof_at": at + timedelta(seconds=5),
-        "capture_lag_s": 5,
-        "snapshot_error": False,
-        "error_type": None,
-        "data_quality_flag": "",
-        "ingest_id": f"{session.day} {slot}",
-        "ingest_run_type": "intraday",
-        "source": "SANDBOX",
-        "config_hash": "c",
-        "code_version": "1",
-    }
-    return row | changes
+    def open_interest(self, day: date, value: int) -> Row:
+        return {
+            "conid": self.conid,
+            "oi_asof_date": day,
+            "symbol": self.symbol,
+            "trade_date": day,
+            "open_interest": value,
+            "captured_at": f"{day + timedelta(days=1)} 12:30+00",
+            "ingest_id": "oi",
+        }
 
 
 def failed(row: Row) -> Row:
@@ -142,72 +199,8 @@ def failed(row: Row) -> Row:
     )
 
 
-def closing(option: Option, session: Session, spot: float) -> Row:
-    """The final quote of a session, captured an hour after it."""
-    row = quote(
-        option, session, session.slots - 1, spot, capture_lag_s=3605, ingest_run_type="close"
-    )
-    captured_at = session.at(session.slots - 1) + timedelta(seconds=3605)
-    return row | {"slot_30m": None, "slot_label": None, "captured_at": captured_at}
-
-
 def land_sessions(conn: psycopg.Connection, sessions: Iterable[Session]) -> None:
     land(conn, "raw_ib.session", [session.row for session in sessions])
-
-
-def land_contracts(conn: psycopg.Connection, session: Session, options: Sequence[Option]) -> None:
-    """Land the result of discovery: contracts, and the set of the session."""
-    land(conn, "raw_ib.contract", [option.row for option in options])
-    rows = [
-        {
-            "trade_date": session.day,
-            "conid": option.conid,
-            "symbol": option.symbol,
-            "discovered_at": session.at(0) - timedelta(minutes=5),
-            "policy": "session_freeze",
-        }
-        for option in options
-    ]
-    land(conn, "raw_ib.session_contract", rows)
-
-
-def slots(session: Session, options: Sequence[Option], spot: float) -> Iterator[list[Row]]:
-    """The quotes of a session, slot by slot."""
-    for slot in range(session.slots):
-        yield [quote(option, session, slot, spot) for option in options]
-
-
-def land_day(
-    conn: psycopg.Connection,
-    session: Session,
-    options: Sequence[Option],
-    spot: float,
-    **after_hours: object,
-) -> None:
-    """Land a session without a fault: contracts, slots, close; `after_hours` of the close alone."""
-    land_contracts(conn, session, options)
-    land(
-        conn,
-        "raw_ib.chain_snapshot",
-        [row for rows in slots(session, options, spot) for row in rows],
-    )
-    land(
-        conn,
-        "raw_ib.chain_close",
-        [closing(option, session, spot) | after_hours for option in options],
-    )
-
-
-def open_interest(option: Option, day: date, value: int) -> Row:
-    return {
-        "conid": option.conid,
-        "oi_asof_date": day,
-        "symbol": option.symbol,
-        "trade_date": day,
-        "open_interest": value,
-        "captured_at": f"{day + timedelta(days=1)} 12:30+00",
-        "ingest_id": "oi",
-    }
 
 
 def enrichment(day: date, attempted_at: str, which: str, status: str) -> Row:

@@ -22,7 +22,11 @@ from tests.integration.dbt.option_days import (
     tables,
 )
 from tests.integration.dbt.raw import land, touch
-from tests.integration.dbt.raw_options import Session, enrichment, land_sessions, open_interest
+from tests.integration.dbt.raw_options import (
+    Session,
+    enrichment,
+    land_sessions,
+)
 
 pytestmark = OPTION_DAYS
 
@@ -57,7 +61,7 @@ def test_other_terms_a_later_expiry_and_a_later_session_reach_old_days(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     late = {"captured_at": "2026-11-26 16:00+00"}
-    interest = [open_interest(option, WEDNESDAY.day, 9) | late for option in AAPL]
+    interest = [option.open_interest(WEDNESDAY.day, 9) | late for option in AAPL]
     land(conn, "raw_ib.open_interest", interest)
 
     def change() -> None:
@@ -100,7 +104,7 @@ def test_an_expected_session_leaves_the_tables_once_a_calendar_drops_it(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     late = {"captured_at": "2026-11-27 13:00+00"}
-    interest = [open_interest(option, WEDNESDAY.day, 9) | late for option in AAPL]
+    interest = [option.open_interest(WEDNESDAY.day, 9) | late for option in AAPL]
     land(conn, "raw_ib.open_interest", interest)
     conn.execute("delete from raw_ib.session where trade_date > %s", (WEDNESDAY.day,))
     expected = [THURSDAY.row | {"is_final": False}, FRIDAY.row | {"is_final": False}]

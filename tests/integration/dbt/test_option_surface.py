@@ -17,10 +17,7 @@ from tests.integration.dbt.raw_options import (
     Row,
     Session,
     failed,
-    land_contracts,
     land_sessions,
-    open_interest,
-    quote,
 )
 
 pytestmark = MODELS
@@ -47,7 +44,7 @@ def priced(option: Option, iv: float, **changes: object) -> Row:
     d1 = math.log(forward / option.strike) / width + width / 2
     value = forward * cdf(sign * d1) - option.strike * cdf(sign * (d1 - width))
     price = round(sign * math.exp(-RATE * years) * value, 4)
-    return quote(option, DAY, SLOT, SPOT, bid=price - 0.01, ask=price + 0.01, **changes)
+    return option.quote(DAY, SLOT, SPOT, bid=price - 0.01, ask=price + 0.01, **changes)
 
 
 def chain() -> Iterator[tuple[Option, float]]:
@@ -73,7 +70,7 @@ def landed(conn: psycopg.Connection, dbt: Dbt) -> psycopg.Connection:
         "raw_ib.underlying",
         [{"symbol": "IDX", "conid": 1, "exchange": "X", "currency": "USD", "sec_type": "IND"}],
     )
-    land_contracts(conn, DAY, [*(option for option, _ in terms), *wrong])
+    DAY.land_contracts(conn, [*(option for option, _ in terms), *wrong])
     at, much = DAY.at(SLOT), 0.6
     rows = [priced(option, iv) for option, iv in terms]
     rows += [
@@ -90,7 +87,7 @@ def landed(conn: psycopg.Connection, dbt: Dbt) -> psycopg.Connection:
         for option, _ in terms
     ]
     land(conn, "raw_ib.chain_close", closing)
-    land(conn, "raw_ib.open_interest", [open_interest(terms[0][0], date(2026, 11, 24), 7)])
+    land(conn, "raw_ib.open_interest", [terms[0][0].open_interest(date(2026, 11, 24), 7)])
     assert dbt("run", "--select", "forwards", "int_option_smiles__interpolated").success
     return conn
 

@@ -21,9 +21,7 @@ from tests.integration.dbt.raw_options import (
     Option,
     Row,
     Session,
-    land_contracts,
     land_sessions,
-    quote,
 )
 
 pytestmark = MODELS
@@ -115,7 +113,7 @@ def quotes(stock: Stock, first: int) -> Iterator[tuple[Option, Row]]:
                     "captured_at": DAY.at(DAY.slots - 1),
                     "pv_dividend": stock.pv_dividend(expiry),
                 }
-                yield option, quote(option, DAY, DAY.slots - 1, SPOT, iv=VOLATILITY, **near)
+                yield option, option.quote(DAY, DAY.slots - 1, SPOT, iv=VOLATILITY, **near)
 
 
 def reference(stock: Stock, option: Option, price: float) -> float:
@@ -159,7 +157,7 @@ def test_volatilities_from_prices_are_those_of_a_reference_solver(
     land_sessions(conn, [DAY])
     land(conn, "raw_ib.underlying", [underlying(stock) for stock in STOCKS.values()])
     land(conn, "raw_ib.underlying_dividends", [stock.row for stock in STOCKS.values()])
-    land_contracts(conn, DAY, [option for option, _ in chains])
+    DAY.land_contracts(conn, [option for option, _ in chains])
     land(conn, "raw_ib.chain_snapshot", [row for _, row in chains])
 
     assert dbt(*BUILD).success

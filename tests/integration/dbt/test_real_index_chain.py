@@ -20,9 +20,7 @@ from tests.integration.dbt.raw_options import (
     Option,
     Row,
     Session,
-    land_contracts,
     land_sessions,
-    quote,
 )
 
 pytestmark = MODELS
@@ -81,7 +79,7 @@ def test_a_real_chain_has_the_volatilities_of_blacks_formula(
     ]
     land_sessions(conn, [DAY])
     land(conn, "raw_ib.underlying", [INDEX])
-    land_contracts(conn, DAY, options)
+    DAY.land_contracts(conn, options)
     conn.execute(
         "update raw_ib.contract set settlement = 'AM', expiration_date = expiry, "
         "expires_at = (expiry + time '09:30') at time zone 'America/New_York'"
@@ -95,7 +93,7 @@ def test_a_real_chain_has_the_volatilities_of_blacks_formula(
         conn,
         "raw_ib.chain_snapshot",
         [
-            quote(o, DAY, 13, 1271.87)
+            o.quote(DAY, 13, 1271.87)
             | {"bid": row["bid"], "ask": row["ask"], "captured_at": DAY.at(13)}
             for o, row in zip(options, rows, strict=True)
         ],

@@ -17,7 +17,9 @@ from tests.dbt_parse import Dbt, Parsed
 from tests.integration.dbt.option_days import WEDNESDAY, build_days
 from tests.integration.dbt.raw import bar, land, security, trading_day, weekdays
 from tests.integration.dbt.raw_futures import Harvest, evening_before, land_days, land_harvests
-from tests.integration.dbt.raw_options import slot_run
+from tests.integration.dbt.raw_options import (
+    slot_run,
+)
 
 DAYS = weekdays(date(2025, 9, 22), 8)
 AS_OF = "2026-12-20 23:00+08"

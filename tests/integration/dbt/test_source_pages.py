@@ -25,7 +25,9 @@ from tests.integration.dbt.raw_futures import (
     land_schedule,
     stored_day,
 )
-from tests.integration.dbt.raw_options import slot_run
+from tests.integration.dbt.raw_options import (
+    slot_run,
+)
 from tests.languages import check_languages
 
 pytestmark = OPTION_DAYS

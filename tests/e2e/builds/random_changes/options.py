@@ -8,20 +8,15 @@ from tests.integration.dbt.option_days import AAPL, BRK_B, FRIDAY, MONDAY, TUESD
 from tests.integration.dbt.raw_options import (
     Option,
     Session,
-    chain,
     closed,
-    closing,
     enrichment,
     failed,
-    land_contracts,
-    open_interest,
-    quote,
     slot_run,
 )
 
 SESSIONS = (TUESDAY, WEDNESDAY, Session(date(2026, 11, 26)), FRIDAY, MONDAY)
 OPTIONS = (*AAPL, *BRK_B)
-ADDED = chain("AAPL", 300, [date(2026, 12, 18), date(2027, 1, 15)], [102.5])
+ADDED = Option.chain("AAPL", 300, [date(2026, 12, 18), date(2027, 1, 15)], [102.5])
 
 
 class OptionChanges(SourceChanges):
@@ -57,7 +52,7 @@ class OptionChanges(SourceChanges):
 
     def discover_contracts(self) -> None:
         options = self.random.sample([*AAPL, *ADDED], 3)
-        land_contracts(self.conn, self.random.choice(SESSIONS), options)
+        self.random.choice(SESSIONS).land_contracts(self.conn, options)
 
     def delete_session_contract(self) -> None:
         day = self.random.choice(SESSIONS).day
@@ -67,7 +62,7 @@ class OptionChanges(SourceChanges):
     def land_quotes(self) -> None:
         session = self.random.choice(SESSIONS)
         slot, spot = self.random.randrange(session.slots), self.random.randrange(98, 103)
-        rows = [quote(option, session, slot, spot) for option in self.random.sample(AAPL, 2)]
+        rows = [option.quote(session, slot, spot) for option in self.random.sample(AAPL, 2)]
         raw.land(
             self.conn,
             "raw_ib.chain_snapshot",
@@ -82,7 +77,7 @@ class OptionChanges(SourceChanges):
 
     def land_close(self) -> None:
         session, spot = self.random.choice(SESSIONS), self.random.randrange(98, 103)
-        rows = [closing(option, session, spot) for option in self.random.sample(AAPL, 3)]
+        rows = [option.closing(session, spot) for option in self.random.sample(AAPL, 3)]
         raw.land(self.conn, "raw_ib.chain_close", rows)
         if self.is_likely():
             at = f"{session.day + timedelta(days=1)} 00:30+00"
@@ -95,7 +90,7 @@ class OptionChanges(SourceChanges):
     def land_open_interest(self) -> None:
         session = self.random.choice(SESSIONS)
         options = self.random.sample(AAPL, 2)
-        interest = [open_interest(o, session.day, self.random.randrange(9)) for o in options]
+        interest = [o.open_interest(session.day, self.random.randrange(9)) for o in options]
         state = {"is_final": self.is_likely()}
         raw.land(self.conn, "raw_ib.open_interest", [row | state for row in interest])
 

@@ -33,7 +33,6 @@ from tests.integration.dbt.option_days import (
     rows,
 )
 from tests.integration.dbt.raw import land
-from tests.integration.dbt.raw_options import open_interest
 
 pytestmark = OPTION_DAYS
 
@@ -88,7 +87,7 @@ def test_a_changed_day_leaves_the_large_file_until_the_next_compaction(
 ) -> None:
     archived(settings, warehouse, compact=True)
     before = rows(folder)
-    land(conn, "raw_ib.open_interest", [open_interest(AAPL[0], TUESDAY.day, 10)])
+    land(conn, "raw_ib.open_interest", [AAPL[0].open_interest(TUESDAY.day, 10)])
     assert dbt(*TABLES).success
     assert archived(settings, warehouse).files == 2
     changed = rows(folder)

@@ -21,7 +21,6 @@ from tests.integration.dbt.option_days import (
     settings_in,
 )
 from tests.integration.dbt.raw import land
-from tests.integration.dbt.raw_options import slots
 
 pytestmark = OPTION_DAYS
 
@@ -58,7 +57,7 @@ def test_archive_and_retention_are_checked_once_days_are_archived(
     assert (status, judged) == ("FAIL", passed | {"archive": "FAIL"})
     archived(settings, warehouse)
     # Monday has slots that no build has seen
-    slot = next(iter(slots(MONDAY, AAPL, 101)))
+    slot = next(iter(MONDAY.quotes(AAPL, 101)))
     land(conn, "raw_ib.chain_snapshot", slot)
     assert room(datetime(2026, 12, 7, 23, tzinfo=UTC))[1] == passed
     assert room(datetime(2026, 12, 8, 23, tzinfo=UTC))[1] == passed | {"archive": "FAIL"}

@@ -16,7 +16,9 @@ from tests.dbt_parse import Dbt
 from tests.integration.dbt import raw
 from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.option_days import AAPL, FRIDAY, MONDAY, OPTION_DAYS, TUESDAY
-from tests.integration.dbt.raw_options import NEW_YORK, land_day
+from tests.integration.dbt.raw_options import (
+    NEW_YORK,
+)
 
 pytestmark = MODELS
 
@@ -185,7 +187,7 @@ def test_minutes_and_ticks_are_wanted_where_a_code_traded(
 def test_contracts_by_slots_and_symbols_by_sessions(
     conn: psycopg.Connection, read_grids: ReadGrids
 ) -> None:
-    land_day(conn, FRIDAY, AAPL, 102)
+    FRIDAY.land(conn, AAPL, 102)
     [gone] = conn.execute(
         "delete from raw_ib.chain_snapshot where trade_date = %s and slot_30m = 3 and conid = "
         "(select min(conid) from raw_ib.contract where symbol = 'AAPL') returning conid",

@@ -21,7 +21,9 @@ from tests.browser import Browser, Page
 from tests.dbt_parse import Dbt, Parsed
 from tests.integration.dbt import raw
 from tests.integration.dbt.option_days import AAPL, FRIDAY, TABLES, TUESDAY, build_days
-from tests.integration.dbt.raw_options import chain, land_day
+from tests.integration.dbt.raw_options import (
+    Option,
+)
 from tests.integration.dbt.report.test_coverage import SHARES, land_bars
 
 AS_OF = datetime(2026, 11, 27, 22, tzinfo=UTC)  # Friday's session is over in New York
@@ -42,8 +44,8 @@ def settings(tmp_path: Path, warehouse: Warehouse) -> Settings:
 
 def build_used(conn: psycopg.Connection, dbt: Dbt) -> None:
     """A warehouse of shares and option chains with loads, builds and findings on record."""
-    january = chain("AAPL", 300, [date(2027, 1, 15)], [95, 100, 105])
-    land_day(conn, FRIDAY, [*AAPL, *january], 102)
+    january = Option.chain("AAPL", 300, [date(2027, 1, 15)], [95, 100, 105])
+    FRIDAY.land(conn, [*AAPL, *january], 102)
     land_bars(conn, {"sh600000": DAYS, "sz000001": DAYS[:-1]}, DAYS)
     assert dbt(*SHARES, *TABLES[2:]).success
     for source, status, seconds, failed in (
