@@ -1,5 +1,7 @@
 """A prepared warehouse and dbt on it, in this process."""
 
+import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,8 @@ import quotemill
 from quotemill.warehouse.postgres import Warehouse
 from tests.databases import make_database
 from tests.dbt_parse import Dbt, Parsed
+from tests.integration.dbt.checkout import own_checkout
+from tests.integration.dbt.copier import Copier
 
 # what to build where neither findings nor dbt's own tests matter
 NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
@@ -62,6 +66,17 @@ def dbt(warehouse: Warehouse, parsed: Parsed, monkeypatch: pytest.MonkeyPatch) -
     return parsed.commands(warehouse, monkeypatch)
 
 
+@pytest.fixture
+def project(dbt: Dbt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout of the project, with a folder models/mine, which dbt builds from now on."""
+    made, target = own_checkout(tmp_path / "checkout"), tmp_path / "target"
+    (made / "models" / "mine").mkdir()
+    shutil.copytree(os.environ["DBT_TARGET_PATH"], target)
+    monkeypatch.setenv("DBT_TARGET_PATH", str(target))
+    monkeypatch.setattr(Parsed, "PROJECT", made)
+    return made
+
+
 def wait_for_others(conn: psycopg.Connection) -> None:
     """Wait until the sessions of dbt have ended: only then PostgreSQL counts all they did."""
     others = (
@@ -70,6 +85,11 @@ def wait_for_others(conn: psycopg.Connection) -> None:
     )
     while conn.execute(others).fetchone():
         time.sleep(0.01)
+
+
+@pytest.fixture
+def copy(warehouse: Warehouse, tmp_path: Path) -> Copier:
+    return Copier(warehouse, tmp_path / "exports")
 
 
 @pytest.fixture

@@ -4,13 +4,15 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+from tests.integration.dbt.raw import minute, session_minutes
+
 PRICES = ("open", "high", "low", "close")
 
 
 def at(day: date, clock: str) -> datetime:
     """A time of the exchange's wall clock, UTC."""
-    hour, minute = map(int, clock.split(":"))
-    return datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC) - timedelta(hours=8)
+    hours, minutes = map(int, clock.split(":"))
+    return datetime(day.year, day.month, day.day, hours, minutes, tzinfo=UTC) - timedelta(hours=8)
 
 
 def ticks(
@@ -64,19 +66,6 @@ def minutes(
     code: str, day: date, price: str = "10", hands: int = 10, **changes: object
 ) -> list[dict[str, object]]:
     """The 240 minutes of a day, each at one price."""
-    li = int(Decimal(price) * 1000)
-    morning = [at(day, "09:30") + timedelta(minutes=n) for n in range(1, 121)]
-    afternoon = [at(day, "13:00") + timedelta(minutes=n) for n in range(1, 121)]
-    return [
-        {
-            "code": code,
-            "bar_end": bar_end,
-            "trade_date": day,
-            "source_label": f"{bar_end + timedelta(hours=8):%H:%M}",
-            **dict.fromkeys(PRICES, li),
-            "volume": hands,
-            "amount": li * 100 * hands,
-        }
-        | changes
-        for bar_end in morning + afternoon
-    ]
+    amount = int(Decimal(price) * 1000) * 100 * hands
+    ends = session_minutes(day)
+    return [minute(code, end, price, volume=hands, amount=amount, **changes) for end in ends]

@@ -1,6 +1,5 @@
 """Prices as seen on a day: by its events alone, and as of the newest day those of the tables."""
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -9,7 +8,6 @@ from random import Random
 import psycopg
 import pytest
 
-from quotemill.warehouse.postgres import Warehouse
 from tests.dbt_parse import Dbt
 from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.real_market import REAL_MARKET
@@ -31,12 +29,6 @@ TABLES = [
 PRICES = ("open", "high", "low", "close")
 
 
-@pytest.fixture
-def real_market(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(warehouse.url) as conn:
-        yield conn
-
-
 def count_differences(conn: psycopg.Connection, table: str, day: date) -> int:
     """Rows that only the table, or only the function as of a day has, and rows of neither."""
     function = f"market.{table}_as_of(%(day)s)"
@@ -53,29 +45,29 @@ def count_differences(conn: psycopg.Connection, table: str, day: date) -> int:
 
 
 def test_as_of_the_newest_day_all_bars_are_those_of_the_tables(
-    real_market: psycopg.Connection,
+    conn: psycopg.Connection,
 ) -> None:
-    [(newest,)] = real_market.execute("select max(trade_date) from market.kline_daily_qfq")
+    [(newest,)] = conn.execute("select max(trade_date) from market.kline_daily_qfq")
     for table in TABLES:
         for day in (newest, newest + timedelta(days=400)):
-            assert count_differences(real_market, table, day) == 0, (table, day)
-    [(first,)] = real_market.execute("select min(trade_date) from market.kline_daily_qfq")
+            assert count_differences(conn, table, day) == 0, (table, day)
+    [(first,)] = conn.execute("select min(trade_date) from market.kline_daily_qfq")
     query = "select count(*) from market.kline_daily_qfq_as_of(%s)"
-    assert real_market.execute(query, (first - timedelta(days=1),)).fetchone() == (0,)
+    assert conn.execute(query, (first - timedelta(days=1),)).fetchone() == (0,)
 
 
 @pytest.mark.long
 def test_days_as_of_any_day_follow_from_the_events_up_to_it(
-    real_market: psycopg.Connection,
+    conn: psycopg.Connection,
 ) -> None:
     events: dict[str, list[tuple[date, Fraction, Fraction]]] = {}
-    for code, day, m, c in real_market.execute(
+    for code, day, m, c in conn.execute(
         "select code, ex_date, 1 + sum(m - 1), sum(c) from market.corporate_actions "
         "where is_active and adjusts_price group by code, ex_date order by code, ex_date"
     ):
         events.setdefault(code, []).append((day, Fraction(m), Fraction(c)))
     bars: dict[str, list[tuple[date, list[Decimal]]]] = {}
-    for code, day, *prices in real_market.execute(
+    for code, day, *prices in conn.execute(
         f"select code, trade_date, {', '.join(PRICES)} from market.kline_daily "
         "order by code, trade_date"
     ):
@@ -95,7 +87,7 @@ def test_days_as_of_any_day_follow_from_the_events_up_to_it(
                 for day, prices in bars[code]
                 if day <= as_of
             }
-            rows = real_market.execute(
+            rows = conn.execute(
                 f"select trade_date, {', '.join(PRICES)} from market.kline_daily_qfq_as_of(%s) "
                 "where code = %s",
                 (as_of, code),
@@ -149,9 +141,9 @@ def test_minutes_as_of_a_day_follow_from_the_events_up_to_it(
 
 @pytest.mark.parametrize("table", TABLES)
 def test_a_function_reads_the_rows_that_the_query_asks_for(
-    table: str, real_market: psycopg.Connection
+    table: str, conn: psycopg.Connection
 ) -> None:
-    plan = real_market.execute(
+    plan = conn.execute(
         f"explain select * from market.{table}_as_of('2011-12-06') where code = 'sh600000'"
     ).fetchall()
     text = "\n".join(line for (line,) in plan)

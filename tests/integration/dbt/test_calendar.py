@@ -21,6 +21,14 @@ from tests.integration.dbt.real_market import land_real_market
 
 # all is built; a test lands its rows and builds the tables
 pytestmark = MODELS
+FIGURES = (
+    "run",
+    "--select",
+    "trading_calendar",
+    "symbol_dim",
+    "+adjustment_segments,config.materialized:followed",
+    "+daily_basic,config.materialized:followed",
+)
 
 
 def land_calendar(conn: psycopg.Connection, served: list[date]) -> None:
@@ -69,3 +77,21 @@ def test_a_published_day_without_trading_is_not_a_gap(conn: psycopg.Connection, 
     ).fetchall()
     # the day after it is judged by the close of the day before it
     assert rows == [("missing_bars", gap), ("predicted_day", storm), ("price_jump", days[7])]
+
+
+@pytest.mark.long
+def test_a_correction_reaches_all_days_that_the_calendar_lacks(
+    conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    """They have one previous close, however many they are."""
+    days = weekdays(date(2024, 1, 1), 12)
+    land(conn, "security", [security("sh600000")])
+    land(conn, "trading_day", [trading_day(days[0])])
+    land(conn, "kline_daily", [bar("sh600000", day, "10") for day in days])
+    assert dbt(*FIGURES).success
+    land(conn, "kline_daily", [bar("sh600000", days[0], "11")])
+    assert dbt(*FIGURES).success
+    rows = conn.execute(
+        "select previous_close::text, count(*) from market.daily_basic group by 1 order by 1"
+    ).fetchall()
+    assert rows == [("11.000", len(days) - 1), (None, 1)]

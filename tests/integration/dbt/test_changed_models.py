@@ -6,7 +6,6 @@ import psycopg
 import pytest
 
 from tests.dbt_parse import Dbt
-from tests.integration.dbt.checkout import build_from, own_checkout
 from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.two_codes import (
     BARS,
@@ -84,10 +83,8 @@ def test_a_view_follows_a_column_that_a_view_below_it_gains(
 
 @pytest.mark.long
 def test_a_changed_macro_reaches_old_rows_at_the_next_build(
-    conn: psycopg.Connection, dbt: Dbt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    conn: psycopg.Connection, dbt: Dbt, project: Path
 ) -> None:
-    project = own_checkout(tmp_path / "checkout")
-    build_from(monkeypatch, project, tmp_path / "target")
     macro = project.parent / "macros" / "rollup" / "folded_bars.sql"
     macro.write_text(macro.read_text("utf-8").replace("max(high)", "1 + max(high)"), "utf-8")
     highs = "select code, week_start, high + %s from market.kline_weekly_qfq order by 1, 2"

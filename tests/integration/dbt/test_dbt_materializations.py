@@ -6,7 +6,6 @@ import psycopg
 import pytest
 
 from tests.dbt_parse import Dbt
-from tests.integration.dbt.checkout import build_from, own_checkout
 from tests.integration.dbt.raw import bar, land, touch
 from tests.integration.dbt.two_codes import CODES, DAYS, TWO_CODES, land_days, oids
 
@@ -38,14 +37,10 @@ MODELS = {
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dbt: Dbt) -> Path:
+def with_models(project: Path) -> Path:
     """A checkout with models of a user's own."""
-    project = own_checkout(tmp_path / "checkout")
-    build_from(monkeypatch, project, tmp_path / "target")
-    folder = project / "models" / "mine"
-    folder.mkdir()
     for name, text in MODELS.items():
-        (folder / f"{name}.sql").write_text(text, "utf-8")
+        (project / "models" / "mine" / f"{name}.sql").write_text(text, "utf-8")
     return project
 
 
@@ -57,9 +52,11 @@ def count_rows(conn: psycopg.Connection) -> dict[str, int]:
 
 
 def test_a_model_of_a_user_with_the_name_of_a_removed_one_stays(
-    conn: psycopg.Connection, dbt: Dbt, project: Path
+    conn: psycopg.Connection, dbt: Dbt, with_models: Path
 ) -> None:
-    (project / "models" / "mine" / "second_main_daily.sql").write_text(MODELS["as_table"], "utf-8")
+    (with_models / "models" / "mine" / "second_main_daily.sql").write_text(
+        MODELS["as_table"], "utf-8"
+    )
     outcome = dbt("run", "-s", "second_main_daily")
     assert outcome.success, outcome.error
     [(rows,)] = conn.execute("select count(*) from market.second_main_daily")
@@ -67,7 +64,7 @@ def test_a_model_of_a_user_with_the_name_of_a_removed_one_stays(
 
 
 def test_a_model_of_each_strategy_keeps_its_rows_over_runs(
-    conn: psycopg.Connection, dbt: Dbt, project: Path
+    conn: psycopg.Connection, dbt: Dbt, with_models: Path
 ) -> None:
     first = dbt("run", "-s", "path:models/mine")
     assert first.success, first.error
@@ -92,9 +89,9 @@ def test_a_model_of_each_strategy_keeps_its_rows_over_runs(
 
 
 def test_a_followed_model_over_a_table_without_a_feed_is_refused(
-    conn: psycopg.Connection, dbt: Dbt, project: Path
+    conn: psycopg.Connection, dbt: Dbt, with_models: Path
 ) -> None:
-    (project / "models/mine/above.sql").write_text(
+    (with_models / "models/mine/above.sql").write_text(
         "{{ config(materialized='followed', unique_key=['code', 'trade_date'], "
         "indexes=[{'columns': ['code', 'trade_date'], 'unique': true}], "
         "meta={'by': 'trade_date', 'follows': {'raw_tdx.kline_daily': 'day'}}) }} "
@@ -124,9 +121,8 @@ def test_a_followed_model_of_a_user_has_a_key_of_one_name_and_grants(
 ) -> None:
     conn.execute("create role analyst")
     (project / "models/mine/newest.sql").write_text(
-        "{{ config(materialized='followed', unique_key='code', grants={'select': ['analyst']}, "
-        "indexes=[{'columns': ['code'], 'unique': true}]) }} "
-        "select code, max(trade_date) as trade_date from {{ ref('kline_daily') }} group by code",
+        "{{ config(materialized='followed', unique_key='code', grants={'select': ['analyst']}) "
+        "}} select code, max(trade_date) as trade_date from {{ ref('kline_daily') }} group by code",
         "utf-8",
     )
     (project / "models/mine/newest_view.sql").write_text(
@@ -152,15 +148,15 @@ def test_a_followed_model_of_a_user_has_a_key_of_one_name_and_grants(
 
 
 def test_models_of_a_user_read_no_private_model_and_have_sources_of_their_own(
-    dbt: Dbt, project: Path
+    dbt: Dbt, with_models: Path
 ) -> None:
-    (project / "models/mine/_sources.yml").write_text(
+    (with_models / "models/mine/_sources.yml").write_text(
         "sources: [{name: mine, tables: [{name: prices, columns: [{name: not_there}]}]}]", "utf-8"
     )
     built_with_source = dbt("run", "-s", "as_view")
     assert built_with_source.success, built_with_source.error
 
-    (project / "models/mine/inner.sql").write_text(
+    (with_models / "models/mine/inner.sql").write_text(
         "select * from {{ ref('stg_tdx__kline_daily') }}", "utf-8"
     )
     assert "private" in str(dbt("run", "-s", "inner").error)

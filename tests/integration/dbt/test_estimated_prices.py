@@ -20,7 +20,7 @@ pytestmark = MODELS
 
 # round terms put many prices on half a unit, long ones next to none
 ROUND = st.sampled_from((0, 2, 3, 5, 6, 10))
-LONG = st.integers(0, 30 * 10**6).map(lambda n: n / Decimal(10**6))
+LONG = st.integers(0, 30 * 10**9).map(lambda n: n / Decimal(10**9))
 EVENT = st.fixed_dictionaries(
     {
         "at": st.integers(1, len(DAYS) - 1),
@@ -38,15 +38,23 @@ CODE = st.tuples(
 )
 
 
-def expected(events: list[dict[str, Any]], day: int, price: int, decimals: int) -> Decimal:
-    """The price of `day` step by step over each later event, rounded once, half away from zero."""
+def expected(
+    events: list[dict[str, Any]], day: int, price: int, *, decimals: int, is_hfq: bool
+) -> Decimal:
+    """The price of `day` step by step, rounded once, half away from zero.
+
+    Over each later event to the newest day; or back over each event up to it to the first day.
+    """
     value = Fraction(price, 1000)
-    for event in sorted(events, key=lambda event: event["at"]):
-        if event["at"] > day:
-            rights = Fraction(event["rights_per10"])
-            shares = (10 + Fraction(event["bonus_total_per10"]) + rights) / 10
-            paid = rights * Fraction(event["rights_price_yuan"])
-            value = (value - (Fraction(event["cash_per10_yuan"]) - paid) / 10) / shares
+    for event in sorted(events, key=lambda event: event["at"], reverse=is_hfq):
+        rights = Fraction(event["rights_per10"])
+        shares = (10 + Fraction(event["bonus_total_per10"]) + rights) / 10
+        paid = rights * Fraction(event["rights_price_yuan"])
+        cash = (Fraction(event["cash_per10_yuan"]) - paid) / 10
+        if is_hfq and event["at"] <= day:
+            value = value * shares + cash
+        elif not is_hfq and event["at"] > day:
+            value = (value - cash) / shares
     units = abs(value) * 10**decimals
     whole = (2 * units.numerator + units.denominator) // (2 * units.denominator)
     return Decimal(whole if value > 0 else -whole).scaleb(-decimals)
@@ -71,7 +79,7 @@ def test_adjusted_days_equal_exact_fractions(
     @given(codes=st.lists(CODE, min_size=40, max_size=80))
     def build(codes: list[tuple[bool, list[dict[str, Any]], list[int]]]) -> None:
         conn.execute("truncate raw_tdx.kline_daily, raw_tdx.corporate_action, raw_tdx.security")
-        want = {}
+        want: dict[str, dict[tuple[str, date], tuple[Decimal, ...]]] = {"qfq": {}, "hfq": {}}
         for number, (is_fund, events, prices) in enumerate(codes):
             code = f"{'sh510' if is_fund else 'sh600'}{number:03d}"
             land(conn, "security", [security(code, "fund" if is_fund else "stock")])
@@ -79,9 +87,11 @@ def test_adjusted_days_equal_exact_fractions(
             for at, day in enumerate(DAYS):
                 four = dict(zip(PRICES, prices[4 * at :], strict=False))
                 rows.append(bar(code, day, "1") | four)
-                want[code, day] = tuple(
-                    expected(events, at, price, 3 if is_fund else 2) for price in four.values()
-                )
+                for way in want:
+                    how = {"decimals": 3 if is_fund else 2, "is_hfq": way == "hfq"}
+                    want[way][code, day] = tuple(
+                        expected(events, at, price, **how) for price in four.values()
+                    )
             land(conn, "kline_daily", rows)
             changes = [{name: event[name] for name in event if name != "at"} for event in events]
             land(
@@ -93,9 +103,9 @@ def test_adjusted_days_equal_exact_fractions(
                 ],
             )
         assert dbt("run", "--full-refresh", "-s", "+kline_daily_qfq").success
-        rows = conn.execute(
-            "select code, trade_date, open, high, low, close from market.kline_daily_qfq"
-        ).fetchall()
-        assert {(code, day): tuple(prices) for code, day, *prices in rows} == want
+        for way, prices_by_day in want.items():
+            columns = f"code, trade_date, {', '.join(PRICES)}"
+            rows = conn.execute(f"select {columns} from market.kline_daily_{way}".encode())
+            assert {(code, day): tuple(p) for code, day, *p in rows} == prices_by_day, way
 
     build()

@@ -33,11 +33,6 @@ pytestmark = TWO_CODES
 BY_MONTH = [f"month={month}/part-0.parquet" for month in ("2023-12", "2024-01")]
 
 
-@pytest.fixture
-def copy(dbt: Dbt, warehouse: Warehouse, tmp_path: Path) -> Copier:
-    return Copier(warehouse, tmp_path / "exports")
-
-
 def read(path: Path) -> list[tuple[Any, ...]]:
     table = pq.ParquetDataset(path, partitioning=None).read()
     return [tuple(row.values()) for row in table.to_pylist()]

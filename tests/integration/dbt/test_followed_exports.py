@@ -28,11 +28,6 @@ OF_THE_REAL_MARKET = {
 }
 
 
-@pytest.fixture
-def copy(dbt: Dbt, warehouse: Warehouse, tmp_path: Path) -> Copier:
-    return Copier(warehouse, tmp_path / "exports")
-
-
 @REAL_MARKET
 @pytest.mark.long
 def test_after_each_event_a_followed_export_equals_a_fresh_one(

@@ -8,7 +8,6 @@ import psycopg
 import pytest
 
 from tests.dbt_parse import Dbt, Parsed
-from tests.integration.dbt.checkout import build_from, own_checkout
 from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.option_days import (
     AAPL,
@@ -145,11 +144,7 @@ def test_another_setting_that_the_query_names_builds_everything(
     )
 
 
-def test_a_model_that_does_not_follow_what_it_reads_is_refused(
-    dbt: Dbt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project = own_checkout(tmp_path / "checkout")
-    build_from(monkeypatch, project, tmp_path / "target")
+def test_a_model_that_does_not_follow_what_it_reads_is_refused(dbt: Dbt, project: Path) -> None:
     model = project / "models/qa/steps/int_ticks__findings.sql"
     followed = model.read_text("utf-8")
     assert ", 'raw_tdx.kline_daily': 'day'" in followed

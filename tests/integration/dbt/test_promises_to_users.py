@@ -10,10 +10,9 @@ import psycopg
 import pytest
 
 from tests.dbt_parse import PROJECT, Dbt
-from tests.integration.dbt.checkout import build_from, own_checkout
 from tests.integration.dbt.conftest import MODELS, wait_for_others
 from tests.integration.dbt.raw import land, minute, session_minutes
-from tests.integration.dbt.two_codes import CODES, DAYS, TWO_CODES, land_days, oids
+from tests.integration.dbt.two_codes import CODES, DAYS, TWO_CODES, land_days
 
 pytestmark = TWO_CODES
 
@@ -23,13 +22,9 @@ FOLLOWED += "from {{ ref('kline_daily') }} group by code"
 
 
 @pytest.fixture
-def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dbt: Dbt) -> Path:
+def mine(project: Path) -> Path:
     """The folder for models of a user in a checkout of its own."""
-    project = own_checkout(tmp_path / "checkout")
-    build_from(monkeypatch, project, tmp_path / "target")
-    folder = project / "models" / "mine"
-    folder.mkdir()
-    return folder
+    return project / "models" / "mine"
 
 
 def written_example(page: str, name: str) -> str:
@@ -59,20 +54,6 @@ def rows_scanned(conn: psycopg.Connection) -> int:
     query = "select seq_tup_read from pg_stat_all_tables where relid = %s::regclass"
     [(rows,)] = conn.execute(query, ("raw_tdx.kline_minute",))
     return int(rows)
-
-
-def test_a_followed_model_with_only_a_key_keeps_its_table(
-    conn: psycopg.Connection, dbt: Dbt, mine: Path
-) -> None:
-    (mine / "newest.sql").write_text(FOLLOWED.replace("KEY", ", unique_key='code'"), "utf-8")
-    assert dbt("run", "-s", "newest").success
-    stored = oids(conn, "market.newest")
-    land_days(conn, DAYS[30:31])
-    again = dbt("run", "-s", "newest")
-
-    assert again.success, again.error
-    assert oids(conn, "market.newest") == stored
-    assert again.written["newest"] == len(CODES)
 
 
 def test_a_followed_model_without_a_key_says_what_to_write(dbt: Dbt, mine: Path) -> None:

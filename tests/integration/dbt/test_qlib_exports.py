@@ -11,7 +11,6 @@ import psycopg
 import pytest
 
 from quotemill.errors import UsageError
-from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import ROOT
 from tests.dbt_parse import Dbt
 from tests.integration.dbt.copier import Copier, stored
@@ -54,11 +53,6 @@ def build_late(conn: psycopg.Connection, dbt: Dbt) -> None:
 
 
 pytestmark = pytest.mark.warehouse(build_bars, build_late)
-
-
-@pytest.fixture
-def copy(warehouse: Warehouse, tmp_path: Path) -> Copier:
-    return Copier(warehouse, tmp_path / "exports")
 
 
 def read(copy: Copier, code: str, field: str) -> tuple[int, list[float]]:

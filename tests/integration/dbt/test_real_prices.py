@@ -1,33 +1,22 @@
 """The prices that two real stocks must have, to the cent (reference data collected elsewhere)."""
 
 import csv
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import psycopg
-import pytest
 
-from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.real_market import REAL_MARKET
 from tests.real_bars import read_untraded_days
 
 pytestmark = REAL_MARKET
 
 
-@pytest.fixture
-def real_market(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(warehouse.url) as conn:
-        yield conn
-
-
-def test_real_stocks_get_the_expected_prices(
-    real_market: psycopg.Connection, real_tdx_data: Path
-) -> None:
+def test_real_stocks_get_the_expected_prices(conn: psycopg.Connection, real_tdx_data: Path) -> None:
     for code in ("SH600000", "SZ000002"):
         with (real_tdx_data / f"expected_qfq_{code}.csv").open(newline="") as file:
             expected = {row["date"]: row for row in csv.DictReader(file)}
-        rows = real_market.execute(
+        rows = conn.execute(
             "select q.trade_date::text, q.open, q.high, q.low, q.close, h.close, "
             "round(k.close * h.ratio_factor, 2), s.forward_a, s.forward_b, s.ratio_factor "
             "from market.kline_daily_qfq as q "
@@ -48,15 +37,15 @@ def test_real_stocks_get_the_expected_prices(
                 assert abs(value - Decimal(want[name])) <= Decimal("5.1e-13"), (code, day, name)
 
 
-def test_real_bars_have_only_the_known_gaps_in_actions(real_market: psycopg.Connection) -> None:
-    jumps = real_market.execute(
+def test_real_bars_have_only_the_known_gaps_in_actions(conn: psycopg.Connection) -> None:
+    jumps = conn.execute(
         "select subject, trade_date::text from qa.findings where check_name = 'price_jump' "
         "order by trade_date"
     ).fetchall()
     # nobody traded from 1991-05-28 to 1991-06-07, and what follows a suspension may move freely
     days = ["1991-06-12", "1991-07-19", "1992-12-03", "1993-01-11", "1993-04-05"]
     assert jumps == [("sz000002", day) for day in [*days, "1995-05-18"]]
-    changed = real_market.execute(
+    changed = conn.execute(
         "select count(*) from market.kline_daily as k join raw_tdx.kline_daily as r "
         "using (code, trade_date) where k.volume_shares is distinct from 100 * r.volume"
     ).fetchone()

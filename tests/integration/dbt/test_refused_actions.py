@@ -1,10 +1,8 @@
-"""Refused corporate actions mark the prices; accepted ones are exact."""
+"""Refused corporate actions mark the prices."""
 
 import json
-import random
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 import psycopg
@@ -12,7 +10,7 @@ import pytest
 
 from tests.dbt_parse import Dbt
 from tests.integration.dbt.conftest import MODELS, REBUILD, UPDATE
-from tests.integration.dbt.raw import FETCHED, action, bar, land, security, trading_day, weekdays
+from tests.integration.dbt.raw import action, bar, land, security, trading_day, weekdays
 from tests.integration.dbt.raw_intraday import quote
 
 # all is built; a test lands its rows and builds the tables
@@ -178,10 +176,7 @@ def test_a_refused_bar_that_was_accepted_later_is_not_a_finding(
     land(conn, "security", [security("sh600000")])
     land(conn, "trading_day", [trading_day(day) for day in DAYS[:3]])
     rule = {"field": "high", "rule": "high must not be below low", "value": "1", "payload": "{}"}
-    rows = [
-        {"dataset": "kline_daily", "row_key": f"sh600000 {day}", "fetched_at": FETCHED} | rule
-        for day in DAYS[:2]
-    ]
+    rows = [{"dataset": "kline_daily", "row_key": f"sh600000 {day}"} | rule for day in DAYS[:2]]
     samples = {"dataset": "quote_snapshot", "fetched_at": "2024-01-02 07:00:01+00"} | rule
     keys = [f"{code} 2024-01-02T07:00:00Z" for code in ("sh600000", "sh600001")]
     land(conn, "rejected_row", [*rows, *({**samples, "row_key": key} for key in keys)])
@@ -195,53 +190,3 @@ def test_a_refused_bar_that_was_accepted_later_is_not_a_finding(
         (f"kline_daily sh600000 {DAYS[1]}",),
         (f"quote_snapshot {keys[1]}",),
     }
-
-
-@pytest.mark.long
-def test_thirty_events_of_nine_decimals_adjust_to_the_cent(
-    conn: psycopg.Connection, dbt: Dbt
-) -> None:
-    seeded = random.Random(8)
-    events = {
-        day: {
-            name: Decimal(seeded.randrange(10**9, limit * 10**9)).scaleb(-9)
-            for name, limit in (
-                ("cash_per10_yuan", 3),
-                ("bonus_total_per10", 4),
-                ("rights_per10", 3),
-                ("rights_price_yuan", 9),
-            )
-        }
-        for day in DAYS[1:60:2]
-    }
-    prices = {day: str(Decimal(seeded.randrange(500, 9_000)) / 100) for day in DAYS}
-    land(conn, "security", [security("sh600000")])
-    land(conn, "trading_day", [trading_day(day) for day in DAYS])
-    land(conn, "corporate_action", [action("sh600000", day, **e) for day, e in events.items()])
-    land(conn, "kline_daily", [bar("sh600000", day, price) for day, price in prices.items()])
-
-    assert dbt(*REBUILD).success
-
-    # oldest to newest: hfq = a P + b
-    a, b, lines = Fraction(1), Fraction(0), {}
-    for day in DAYS:
-        if day in events:
-            e = {name: Fraction(value) for name, value in events[day].items()}
-            b += a * (e["cash_per10_yuan"] - e["rights_per10"] * e["rights_price_yuan"]) / 10
-            a *= (10 + e["bonus_total_per10"] + e["rights_per10"]) / 10
-        lines[day] = a, b
-    rows = conn.execute(
-        "select trade_date, q.close, h.close from market.kline_daily_qfq as q "
-        "join market.kline_daily_hfq as h using (code, trade_date)"
-    ).fetchall()
-    assert len(rows) == len(DAYS)
-    for day, qfq, hfq in rows:
-        raised = lines[day][0] * Fraction(prices[day]) + lines[day][1]
-        assert hfq == cents(raised), day
-        assert qfq == cents((raised - b) / a), day
-
-
-def cents(value: Fraction) -> Decimal:
-    """Rounded once, half away from zero."""
-    away = (abs(value) * 100 + Fraction(1, 2)).__floor__()
-    return (Decimal(away) * (1 if value >= 0 else -1)).scaleb(-2)

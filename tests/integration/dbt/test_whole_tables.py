@@ -19,7 +19,6 @@ from tests.integration.dbt.raw_futures import (
 from tests.integration.dbt.raw_futures import land_days as land_futures_days
 from tests.integration.dbt.raw_intraday import at, quote, ticks
 from tests.integration.dbt.real_market import REAL_MARKET
-from tests.integration.dbt.test_capital import membership
 
 pytestmark = MODELS
 
@@ -46,7 +45,8 @@ def test_rows_of_a_code_or_day_that_no_list_has_fail(conn: psycopg.Connection, d
     shares = {"value1": 0, "value2": 0, "value3": 100, "value4": 200}
     event = {"code": CODE, "event_date": DAYS[1], "category": 5, "seq": 1}
     land(conn, "capital_event", [event | shares])
-    land(conn, "sector_member", [membership("a", CODE, DAYS[0])])
+    member = {"sector_kind": "concept", "sector_name": "a", "member": CODE}
+    land(conn, "sector_member", [member | {"valid_from": DAYS[0], "valid_to": None}])
     land(conn, "kline_minute", [minute(CODE, at(DAYS[3], "09:31"), "10")])
     land(conn, "tick_trade", ticks(CODE, DAYS[3], [("09:31", "10.20", 30, 0)]))
     land(conn, "quote", [quote(CODE, at(DAYS[3], "10:30"), "10", "10.50")])

@@ -4,9 +4,22 @@ from typing import Any
 
 import psycopg
 
+from tests.dbt_parse import Dbt
+from tests.integration.dbt.conftest import NO_TESTS
+from tests.integration.dbt.raw import land, security
+from tests.integration.dbt.two_codes import CODES, DAYS, land_days
+
 MINUTES = "raw_tdx.kline_minute"
 # what a build of it costs is its hooks
 ONE = ("run", "-s", "stg_tq__contract")
+
+
+def build_day_bars(conn: psycopg.Connection, dbt: Dbt) -> None:
+    """Two codes with days of three months, built as far as adjusted days."""
+    land(conn, "security", [security(code) for code in CODES])
+    land_days(conn, DAYS)
+    outcome = dbt("build", "-s", "+kline_daily_qfq", *NO_TESTS)
+    assert outcome.success, outcome.error
 
 
 def make_hypertable(conn: psycopg.Connection) -> None:

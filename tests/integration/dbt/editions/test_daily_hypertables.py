@@ -12,19 +12,14 @@ from orchestration.timescale.upgrade import Conversion, convert, declared
 from quotemill.warehouse.postgres import Warehouse
 from tests.dbt_parse import Dbt
 from tests.integration.dbt.conftest import NO_TESTS
-from tests.integration.dbt.editions.hypertables import table_settings
-from tests.integration.dbt.raw import land, security, touch
-from tests.integration.dbt.two_codes import CODES, DAYS, closes, land_days
+from tests.integration.dbt.editions.hypertables import build_day_bars, table_settings
+from tests.integration.dbt.raw import touch
+from tests.integration.dbt.two_codes import CODES, DAYS, closes
 from tests.integration.warehouse.conftest import settings_for
 
 LANDED, ADJUSTED = "raw_tdx.kline_daily", "market.kline_daily_qfq"
 TABLES = sorted((LANDED, ADJUSTED))
 BUILD = ("build", "-s", "+kline_daily_qfq", *NO_TESTS)
-
-
-@pytest.fixture(params=["apache", "tsl"])
-def edition(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 def set_daily(warehouse: Warehouse, is_on: bool) -> None:
@@ -45,12 +40,9 @@ def test_day_bars_start_as_hypertables_of_years(
 ) -> None:
     set_daily(warehouse, is_on=True)
     assert hypertables(conn) == [LANDED]
-    land(conn, "security", [security(code) for code in CODES])
-    land_days(conn, DAYS)
 
-    outcome = dbt(*BUILD)
+    build_day_bars(conn, dbt)
 
-    assert outcome.success, outcome.error
     assert hypertables(conn) == TABLES
     for table in TABLES:
         wanted = {"chunk": "360 days"}
@@ -63,9 +55,7 @@ def test_day_bars_start_as_hypertables_of_years(
 def test_day_bars_are_plain_without_the_setting(
     edition: str, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
-    land_days(conn, DAYS)
-    outcome = dbt(*BUILD)
-    assert outcome.success, outcome.error
+    build_day_bars(conn, dbt)
     assert hypertables(conn) == []
 
 
@@ -90,9 +80,7 @@ def test_tables_with_rows_follow_the_setting_when_they_are_upgraded(
         tables = declared(settings, warehouse)
         return convert(settings, warehouse, tables, lambda text: None, dry_run=dry_run)
 
-    land(conn, "security", [security(code) for code in CODES])
-    land_days(conn, DAYS)
-    assert dbt(*BUILD).success
+    build_day_bars(conn, dbt)
     set_daily(warehouse, is_on=True)
     assert dbt(*BUILD).success
     assert hypertables(conn) == []

@@ -12,16 +12,10 @@ from orchestration.timescale.upgrade import convert, declared
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
 from tests.dbt_parse import PROJECT, Dbt, Parsed
-from tests.integration.dbt.checkout import build_from, own_checkout
 from tests.integration.dbt.conftest import NO_TESTS
-from tests.integration.dbt.editions.hypertables import MINUTES, ONE, table_settings
-from tests.integration.dbt.raw import land, minute, security
-from tests.integration.dbt.two_codes import CODES, DAYS, closes, land_days, oids
-
-
-@pytest.fixture(params=["apache", "tsl"])
-def edition(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+from tests.integration.dbt.editions.hypertables import MINUTES, ONE, build_day_bars, table_settings
+from tests.integration.dbt.raw import land, minute
+from tests.integration.dbt.two_codes import CODES, DAYS, closes, oids
 
 
 def jobs(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
@@ -133,22 +127,16 @@ def test_a_model_with_settings_is_a_hypertable_from_the_start(
     edition: str,
     conn: psycopg.Connection,
     dbt: Dbt,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    project: Path,
 ) -> None:
-    project = own_checkout(tmp_path / "checkout")
-    build_from(monkeypatch, project, tmp_path / "target")
     model = project / "models/marts/market/kline_daily_qfq.sql"
     changed = model.read_text("utf-8").replace("'1 year'", "'1 month'")
     model.write_text(changed.replace("'setting': 'timescale_daily',", ""), "utf-8")
     table = "market.kline_daily_qfq"
-    land(conn, "security", [security(code) for code in CODES])
-    land_days(conn, DAYS)  # of three months
     chunks = "select count(*) from show_chunks(%s)"
 
-    outcome = dbt("build", "-s", "+kline_daily_qfq", *NO_TESTS)
+    build_day_bars(conn, dbt)
 
-    assert outcome.success, outcome.error
     assert table_settings(conn, "apache", table) == {"chunk": "30 days"}
     assert conn.execute(chunks.encode(), (table,)).fetchone() == (3,)
     indexes = "select count(*) from pg_indexes where tablename = 'kline_daily_qfq'"
