@@ -38,7 +38,24 @@ class Outcome:
         return not self.success and all(part in self.error for part in named)
 
 
-Dbt = Callable[..., Outcome]
+class Dbt:
+    """dbt's commands on a warehouse, as a person in dbt_project/ would give them."""
+
+    def __init__(self, run: Callable[..., Outcome]) -> None:
+        """By `run`, whose command may fail."""
+        self.run = run
+
+    def __call__(self, *args: str) -> Outcome:
+        """What a command did, which must succeed."""
+        outcome = self.run(*args)
+        assert outcome.success, outcome.error
+        return outcome
+
+    def fails(self, *args: str) -> Outcome:
+        """What a command did, which must fail."""
+        outcome = self.run(*args)
+        assert not outcome.success
+        return outcome
 
 
 class Parsed:
@@ -156,7 +173,7 @@ class Parsed:
         patch.setenv("DBT_LOG_PATH", str(warehouse.home / "dbt_logs"))
         patch.setenv("DBT_TARGET_PATH", str(target))
         write_profile(warehouse, folder)
-        return self._run
+        return Dbt(self._run)
 
     def _run(self, *args: str) -> Outcome:
         from dbt.cli.main import dbtRunner
@@ -202,8 +219,7 @@ class Parsed:
     @staticmethod
     def build_models(conn: psycopg.Connection, dbt: Dbt) -> None:
         """Build everything, over no row: a step that fills warehouses."""
-        outcome = dbt("build", "--exclude", "resource_type:unit_test", "resource_type:test")
-        assert outcome.success, outcome.error
+        dbt("build", "--exclude", "resource_type:unit_test", "resource_type:test")
 
 
 PROJECT = Parsed.PROJECT

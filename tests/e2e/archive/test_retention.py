@@ -230,7 +230,7 @@ def test_a_table_that_would_be_dropped_with_days_of_archived_slots_stays_and_say
     conn.execute("drop view options.chain_daily_adjusted cascade")
     conn.execute("alter table options.chain_daily_clean alter column dte type bigint")
     for arguments in ((), ("--full-refresh",)):
-        refused = dbt("run", "-s", "chain_daily_clean", *arguments)
+        refused = dbt.fails("run", "-s", "chain_daily_clean", *arguments)
         assert not refused.success
         assert "8 of its rows come from slots that are only in the archive" in refused.error
         assert "quotemill restore chain_intraday --since 2026-11-24" in refused.error

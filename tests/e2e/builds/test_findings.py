@@ -8,7 +8,7 @@ import pytest
 from loaders.tdx.fetching.file_days import TWO_CLOSES
 from tests.dbt_parse import Dbt
 from tests.integration.dbt.conftest import EMPTY, MODELS, REBUILD, UPDATE
-from tests.integration.dbt.raw import FETCHED, action, bar, land, security, trading_day, weekdays
+from tests.integration.dbt.raw import action, bar, land, security, trading_day, weekdays
 
 pytestmark = MODELS
 
@@ -36,7 +36,6 @@ def test_findings_about_single_rows_do_not_fail_a_plain_build(
         "rule": "high >= low",
         "value": "1",
         "payload": "{}",
-        "fetched_at": FETCHED,
     }
     land(conn, "rejected_row", [rejected])
 
@@ -94,7 +93,7 @@ def test_day_bars_of_an_index_are_checked_when_they_change(
         ).fetchall()
 
     def key_holds() -> bool:
-        return dbt("test", "-s", "index_kline_daily+,test_name:unique_combination").success
+        return dbt.run("test", "-s", "index_kline_daily+,test_name:unique_combination").success
 
     land_bar(DAYS[0])
     land_bar(DAYS[1], high=1_000, volume=-1)
@@ -121,7 +120,7 @@ def test_a_build_of_no_rows_is_refused_and_deletes_none(
     stored = conn.execute("table market.trading_calendar").fetchall()
     assert stored
 
-    refused = dbt(command, "--empty", "-s", "trading_calendar")
+    refused = dbt.fails(command, "--empty", "-s", "trading_calendar")
 
     assert refused.refuses("--empty would delete", "dbt compile"), refused.error
     assert conn.execute("table market.trading_calendar").fetchall() == stored

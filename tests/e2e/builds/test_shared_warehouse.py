@@ -33,7 +33,7 @@ def test_a_relation_that_is_not_ours_is_never_replaced(conn: psycopg.Connection,
     conn.execute("create table market.kline_daily (mine integer)")
     conn.execute("insert into market.kline_daily values (1)")
 
-    outcome = dbt("build", "-s", "trading_calendar")
+    outcome = dbt.fails("build", "-s", "trading_calendar")
 
     assert outcome.refuses(
         "market.kline_daily", "QUOTEMILL_MARKET_SCHEMA", "QUOTEMILL_WAREHOUSE_URL"
@@ -49,9 +49,9 @@ def test_plain_dbt_refuses_while_another_build_holds_the_lock(
     with warehouse.connect(application_name="quotemill build") as holder:
         holder.execute("select pg_advisory_lock(hashtextextended('quotemill:build', 0))")
 
-        refused = dbt("run", "-s", "trading_calendar")
+        refused = dbt.fails("run", "-s", "trading_calendar")
         monkeypatch.setenv("QUOTEMILL_BUILD_LOCK_HELD", "1")
-        left_over = dbt("run", "-s", "trading_calendar")
+        left_over = dbt.fails("run", "-s", "trading_calendar")
         monkeypatch.setenv("QUOTEMILL_BUILD_LOCK_HELD", str(holder.info.backend_pid))
         our_own = dbt("run", "-s", "trading_calendar")
 
@@ -68,7 +68,7 @@ def test_plain_dbt_on_an_empty_warehouse_says_what_to_do(
 ) -> None:
     conn.execute("drop schema ops cascade")
 
-    outcome = dbt("build")
+    outcome = dbt.fails("build")
 
     assert not outcome.success
     assert "loaders run" in outcome.error
@@ -121,7 +121,7 @@ def test_a_view_with_other_columns_says_what_would_go_with_it(
     conn.execute("create schema research")
     conn.execute("create view research.mine as select * from market.index_kline_daily")
 
-    refused = dbt(*build)
+    refused = dbt.fails(*build)
 
     assert refused.refuses(
         "market.index_kline_daily", "other columns", "research.mine", "--full-refresh"

@@ -12,7 +12,6 @@ import pyarrow as pa
 from loaders.landing.screening import FIRST, KEY_BYTES, LAST, limits, screen
 from loaders.trading_time import close_of
 from loaders.warehouse.tables import LandedTable
-from tests.integration.dbt.raw import FETCHED
 
 Row = dict[str, Any]
 DOUBLES = (1e300, -1e300, 1.7e308, 5e-324, -5e-324, 0.0)
@@ -79,7 +78,7 @@ def plain(landed: LandedTable, words: Row, name: str, day: date) -> Row:
         for c in landed.schema
         if pa.types.is_decimal(c.type) and row[c.name] is not None
     }
-    return row | {"fetched_at": datetime.fromisoformat(FETCHED + ":00")}
+    return row | {"fetched_at": datetime(2024, 1, 31, 20, tzinfo=UTC)}
 
 
 class Mixed:

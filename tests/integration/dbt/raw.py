@@ -12,7 +12,6 @@ from loaders.sources import landed_tables
 from quotemill.instrument_ranges import price_decimals
 
 EXCHANGE = timezone(timedelta(hours=8))
-FETCHED = "2024-01-31 20:00+00"
 # those of TDX by their names alone
 _TABLES = {t.qualified.removeprefix("raw_tdx."): t for t in landed_tables()}
 
@@ -20,7 +19,7 @@ _TABLES = {t.qualified.removeprefix("raw_tdx."): t for t in landed_tables()}
 def land(conn: psycopg.Connection, table: str, rows: Iterable[dict[str, object]]) -> None:
     """Upsert rows that differ through a temporary table and record the changes."""
     declared = _TABLES[table]
-    standard = {"source_route": "test", "fetched_at": FETCHED, "is_final": True}
+    standard = {"source_route": "test", "fetched_at": "2024-01-31 20:00+00", "is_final": True}
     rows = [standard | row for row in rows]
     if not rows:
         return

@@ -60,7 +60,7 @@ def build_changed(conn: Conn, dbt: Dbt) -> None:
     for day, what in EVENTS.items():
         codes = (NEW, NEW_TOO) if day >= DAYS[CHANGED] else (OLD, OLD_TOO, NEW_TOO)
         land(conn, "corporate_action", [action(code, day, **what) for code in (ALONE, *codes)])
-    assert dbt(*BUILD).success
+    dbt(*BUILD)
 
 
 CHANGED_CODES = pytest.mark.warehouse(Parsed.build_models, build_changed)
@@ -136,7 +136,7 @@ def test_a_chain_of_changes_leads_to_its_last_code(conn: Conn, dbt: Dbt) -> None
     add_line(conn, seed, "bj430300,bj430301,2024-10-09,notice")
     add_line(conn, seed, "bj430301,bj430302,2025-10-09,notice")
 
-    assert dbt("run", "-s", "code_changes").success
+    dbt("run", "-s", "code_changes")
     changes = conn.execute("select * from market.code_changes order by 1")
     assert changes.fetchall() == [
         ("bj430300", "bj430302", date(2024, 10, 9), "notice"),
@@ -190,7 +190,7 @@ def test_a_stock_with_one_history_under_two_codes_counts_once_by_a_line(
     codes = [*chain.from_iterable(shape_by_pair), *OTHERS.values()]
     land(conn, "sector_member", [{**MEMBER, "member": code[2:]} for code in codes])
 
-    assert dbt(*COUNTS).success
+    dbt(*COUNTS)
 
     assert {exchange: max(counts(conn, exchange)) for exchange in OTHERS} == dict.fromkeys(
         OTHERS, 5
@@ -213,7 +213,7 @@ def test_a_stock_with_one_history_under_two_codes_counts_once_by_a_line(
 
     for old, new in shape_by_pair:
         add_line(conn, "code_changes_known", f"{old},{new},2025-03-12,notice")
-    assert dbt(*COUNTS).success
+    dbt(*COUNTS)
     for exchange in OTHERS:
         assert counts(conn, exchange) == {3}
         assert counts(conn, exchange, "suspended_count") == {0}
@@ -239,7 +239,7 @@ def test_a_stock_with_one_history_under_two_codes_counts_once_by_a_line(
             "delete from quotemill_intermediate.code_changes_known where old_code = %s", (old,)
         )
         add_line(conn, "code_changes_known", f"{old},none,,two stocks")
-    assert dbt(*COUNTS).success
+    dbt(*COUNTS)
     assert {exchange: max(counts(conn, exchange)) for exchange in OTHERS} == dict.fromkeys(
         OTHERS, 5
     )
@@ -274,7 +274,7 @@ def test_a_stock_with_three_codes_counts_once_under_the_last(conn: Conn, dbt: Db
         add_line(conn, "code_changes_known", f"{first},{second},2025-03-05,notice")
 
     def built(*arguments: str) -> list[list[tuple[object, ...]]]:
-        assert dbt(*COUNTS, *arguments).success
+        dbt(*COUNTS, *arguments)
         assert counts(conn, "sz") == {5}
         assert counts(conn, "sz", "suspended_count") == {0}
         queries = (
@@ -286,7 +286,7 @@ def test_a_stock_with_three_codes_counts_once_under_the_last(conn: Conn, dbt: Db
         )
         return [conn.execute(f"{query} order by 1, 2, 3".encode()).fetchall() for query in queries]
 
-    assert dbt(*COUNTS).success
+    dbt(*COUNTS)
     findings = conn.execute(
         "select subject, evidence from qa.qa_code_changes where severity <> 'info' order by 1"
     ).fetchall()
@@ -337,7 +337,7 @@ def build_alike(conn: Conn, dbt: Dbt) -> None:
         walk("bj832000", LONG, 500),
         walk("bj920017", LONG, 300),
     )
-    assert dbt(*COUNTS).success
+    dbt(*COUNTS)
 
 
 ALIKE = pytest.mark.warehouse(Parsed.build_models, build_alike)
@@ -371,10 +371,10 @@ def test_a_pair_is_found_and_left_as_its_bars_change(conn: Conn, dbt: Dbt) -> No
     pairs = "select old_code, new_code from quotemill_intermediate.int_code_changes__found"
     for days, expected in (([], []), (LONG[20:LAST], [("sz000099", "sz001899")])):
         land(conn, "kline_daily", list(walk("sz000099", days)))
-        assert dbt(*COUNTS).success
+        dbt(*COUNTS)
         assert conn.execute(pairs).fetchall() == expected
     land(conn, "kline_daily", [bar("sz000099", LONG[LAST - 20], "1")])
-    assert dbt(*COUNTS).success
+    dbt(*COUNTS)
     assert conn.execute(pairs).fetchall() == []
 
 
@@ -387,7 +387,7 @@ def test_many_codes_that_change_on_a_day_are_one_finding(conn: Conn, dbt: Dbt) -
     ]
     land_walks(conn, *walks)
 
-    assert dbt(*COUNTS).success
+    dbt(*COUNTS)
 
     [finding] = conn.execute("select subject, trade_date, evidence from qa.qa_code_changes")
     assert finding[:2] == ("6 codes", LONG[LAST])

@@ -22,12 +22,12 @@ def test_only_a_comment_that_differs_is_written(conn: psycopg.Connection, dbt: D
     assert texts["market.trading_calendar", 0].startswith("One row per trading day")
     assert ("market.suspensions", 0) in texts
 
-    assert dbt(*MODELS).success
+    dbt(*MODELS)
     assert conn.execute(WRITTEN).fetchall() == first
 
     conn.execute("comment on column market.trading_calendar.trade_date is 'another'")
     conn.execute("comment on view market.suspensions is null")
-    assert dbt(*MODELS).success
+    dbt(*MODELS)
     again = conn.execute(WRITTEN).fetchall()
     assert {(name, column): text for name, column, text, _ in again} == texts
     assert [

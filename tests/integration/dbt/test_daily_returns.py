@@ -206,8 +206,7 @@ def test_any_changes_in_any_order_give_the_figures_of_those_stored(
             at = ends
             for _ in range(random.randint(0, 4)):
                 change(market, random, at)
-            outcome = dbt(*BUILD)
-            assert outcome.success, outcome.error[-1500:]
+            dbt(*BUILD)
             assert built(conn) == market.expected(), (seed, number)
         as_they_came = built(conn)
         assert set(dbt(*BUILD).written.values()) == {0}

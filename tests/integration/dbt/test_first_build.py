@@ -95,9 +95,7 @@ def test_rows_that_break_the_key_fail_a_first_build_by_model_and_key(
     conn.execute("insert into raw_tdx.kline_daily select * from raw_tdx.kline_daily")
     conn.execute("drop table market.kline_daily_qfq cascade")
 
-    outcome = dbt("run", "-s", "kline_daily_qfq")
-
-    assert not outcome.success
+    outcome = dbt.fails("run", "-s", "kline_daily_qfq")
     assert "kline_daily_qfq" in outcome.error
     assert "(code, trade_date)=(sh600000, 2024-06-03)" in outcome.error
     assert conn.execute("select to_regclass('market.kline_daily_qfq')").fetchone() == (None,)
@@ -119,12 +117,12 @@ def test_a_key_replaces_the_test_of_uniqueness(conn: psycopg.Connection, dbt: Db
     conn.execute(insert, week)
     before = read()
 
-    assert dbt("test", "-s", "test_name:unique_combination,kline_weekly_qfq").success
+    dbt("test", "-s", "test_name:unique_combination,kline_weekly_qfq")
     assert read() == before
 
     # without the key the test reads the row
     conn.execute("alter table market.kline_weekly_qfq drop constraint kline_weekly_qfq_pkey")
-    assert dbt("test", "-s", "test_name:unique_combination,kline_weekly_qfq").success
+    dbt("test", "-s", "test_name:unique_combination,kline_weekly_qfq")
     assert read() > before
     conn.execute(insert, week)
-    assert not dbt("test", "-s", "test_name:unique_combination,kline_weekly_qfq").success
+    dbt.fails("test", "-s", "test_name:unique_combination,kline_weekly_qfq")

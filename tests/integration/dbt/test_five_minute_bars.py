@@ -51,7 +51,7 @@ def test_each_day_comes_from_its_minutes_else_from_its_landed_bars_in_any_order(
 ) -> None:
     first, second, third = DAYS
     land_bars(conn, [bar for day in DAYS for bar in five_minutes(CODE, day, "10")])
-    assert dbt("run", *ROLLUPS).success
+    dbt("run", *ROLLUPS)
 
     for length, count in ((5, 48), (15, 16), (30, 8), (60, 4)):
         rows = conn.execute(BY_DAY.format(length), (CODE,)).fetchall()
@@ -67,20 +67,20 @@ def test_each_day_comes_from_its_minutes_else_from_its_landed_bars_in_any_order(
     # a correction of a day before the oldest minute, and a day of another code there
     land_bars(conn, five_minutes(CODE, first, "10.5"))
     land_bars(conn, five_minutes(OTHER, first, "9"))
-    assert dbt("run", *ROLLUPS).success
+    dbt("run", *ROLLUPS)
     assert next(row[5] for row in conn.execute(BY_DAY.format(60), (CODE,))) == "10.500"
     assert sources(conn, OTHER) == [(first, 5)]
 
     as_they_came = {length: built(conn, length) for length in LENGTHS}
     assert dbt("run", *ROLLUPS).written == dict.fromkeys(("kline_5m", "kline_15m", "kline_30m"), 0)
-    assert dbt("run", "--full-refresh", *ROLLUPS).success
+    dbt("run", "--full-refresh", *ROLLUPS)
     assert {length: built(conn, length) for length in LENGTHS} == as_they_came
 
     # without its minutes a day is made of the landed bars again
     conn.execute("delete from raw_tdx.kline_minute")
     land(conn, "kline_minute", [minute(OTHER, end, "9") for end in session_minutes(second)[:1]])
     touch(conn, "kline_minute", CODE)
-    assert dbt("run", *ROLLUPS).success
+    dbt("run", *ROLLUPS)
     assert sources(conn) == [(day, 5) for day in DAYS]
     assert sources(conn, OTHER) == [(first, 5), (second, 1)]
 
@@ -106,7 +106,7 @@ def test_minutes_that_are_not_complete_do_not_hide_landed_bars_of_their_day(
         land_bars(conn, five_minutes(code, second, "10", is_final=bars_final)[:bars])
         late = [minute(code, end, "11", is_final=minutes_final) for end in ends[-minutes:]]
         land(conn, "kline_minute", late)
-    assert dbt("run", *ROLLUPS).success
+    dbt("run", *ROLLUPS)
     for code, (minutes, _, bars, _, source) in cases.items():
         assert sources(conn, code) == [(first, 5), (second, source)], code
         count = conn.execute(BY_DAY.format(15), (code,)).fetchall()[1][4]
@@ -115,11 +115,11 @@ def test_minutes_that_are_not_complete_do_not_hide_landed_bars_of_their_day(
     # the rest of the minutes lands: the day is theirs, in a build of what changed
     for code in cases:
         land(conn, "kline_minute", [minute(code, end, "11") for end in ends])
-    assert dbt("run", *ROLLUPS).success
+    dbt("run", *ROLLUPS)
     for code in cases:
         assert sources(conn, code) == [(first, 5), (second, 1)], code
     as_they_came = {length: built(conn, length) for length in LENGTHS}
-    assert dbt("run", "--full-refresh", *ROLLUPS).success
+    dbt("run", "--full-refresh", *ROLLUPS)
     assert {length: built(conn, length) for length in LENGTHS} == as_they_came
 
 
@@ -129,19 +129,19 @@ def test_bars_whose_minutes_were_dropped_by_age_stay_before_landed_bars(
     first, _, third = DAYS
     land(conn, "kline_minute", [minute(CODE, end, "10") for end in session_minutes(first)])
     land(conn, "kline_minute", [minute(CODE, end, "10") for end in session_minutes(third)])
-    assert dbt("run", *ROLLUPS).success
+    dbt("run", *ROLLUPS)
     conn.execute("delete from raw_tdx.kline_minute where trade_date = %s", (first,))
     touch(conn, "kline_minute", CODE)
     land_bars(conn, five_minutes(CODE, first, "12"))
-    assert dbt("run", *ROLLUPS).success
+    dbt("run", *ROLLUPS)
     assert sources(conn) == [(first, 1), (third, 1)]
-    assert dbt("run", "--full-refresh", *ROLLUPS).success
+    dbt("run", "--full-refresh", *ROLLUPS)
     assert sources(conn) == [(first, 1), (third, 1)]
 
 
 def test_adjusted_bars_say_what_they_are_made_of(conn: psycopg.Connection, dbt: Dbt) -> None:
     land_bars(conn, five_minutes(CODE, DAYS[0], "10"))
-    assert dbt("run", *ROLLUPS).success
+    dbt("run", *ROLLUPS)
     for way in ("qfq", "hfq"):
         for length in LENGTHS:
             query = f"select distinct source_minutes from market.kline_{length}m_{way}"

@@ -44,7 +44,7 @@ def test_after_each_event_a_followed_export_equals_a_fresh_one(
     later = 12 * (recent.year - days[-1].year) + recent.month - days[-1].month + 1
 
     def follow(event: str) -> dict[str, int]:
-        assert dbt(*BARS_AGAIN).success
+        dbt(*BARS_AGAIN)
         written = {}
         for name, (what, form) in OF_THE_REAL_MARKET.items():
             written[name] = copy(what, name, form=form).written
@@ -90,7 +90,7 @@ def test_a_change_in_flight_is_in_the_next_export(
 def test_a_view_or_a_query_is_read_as_a_whole_and_equal_files_stay(
     copy: Copier, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
-    assert dbt("run", "-s", "kline_daily").success
+    dbt("run", "-s", "kline_daily")
     query = "select * from market.kline_daily_qfq where trade_date < current_date"
     for what, folder in (("kline_daily", "view"), (query, "query")):
         copy(what, folder)
@@ -112,7 +112,7 @@ def test_an_export_that_a_restore_overtook_does_not_count(
     is_late: bool,
 ) -> None:
     """Tables that the restore made have no row for it; the next one would find no change."""
-    assert dbt("run", "-s", "kline_daily_qfq").success
+    dbt("run", "-s", "kline_daily_qfq")
     dump(warehouse, tmp_path / "dump")
     name = "publish" if is_late else "discard_unfinished"
     own = getattr(Folder, name)
@@ -153,7 +153,7 @@ def test_where_the_feed_counts_from_the_start_all_is_read_again(
         if "truncate" not in loss:
             for close in ("12", "10"):
                 land(conn, "kline_daily", [bar(CODES[0], DAYS[0], close)])
-                assert dbt("run", "-s", "kline_daily_qfq").success
+                dbt("run", "-s", "kline_daily_qfq")
                 assert copy("kline_daily_qfq").written == 1, loss
 
 

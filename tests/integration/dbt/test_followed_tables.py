@@ -36,13 +36,13 @@ def assert_reached(
     conn: psycopg.Connection, dbt: Dbt, change: Callable[[], object], *flagged: str
 ) -> None:
     """Build after `change`: `flagged` count rows only then, as in a build from nothing."""
-    assert dbt(*TABLES).success
+    dbt(*TABLES)
     assert [conn.execute(flag.encode()).fetchone() for flag in flagged] == [(0,)] * len(flagged)
 
     change()
-    assert dbt(*TABLES).success
+    dbt(*TABLES)
     reached = tables(conn, BUILT)
-    assert dbt(*TABLES, "--full-refresh").success
+    dbt(*TABLES, "--full-refresh")
 
     assert reached == tables(conn, BUILT)
     for flag in flagged:
@@ -109,18 +109,18 @@ def test_an_expected_session_leaves_the_tables_once_a_calendar_drops_it(
     expected = [THURSDAY.row | {"is_final": False}, FRIDAY.row | {"is_final": False}]
     land(conn, "raw_ib.session", expected)
     touch(conn, "raw_ib.session")
-    assert dbt(*TABLES).success
+    dbt(*TABLES)
     [(late_count,)] = conn.execute(count_flags("oi_late", WEDNESDAY.day).encode())
     assert late_count > 0
 
     land(conn, "raw_ib.session", [FRIDAY.row])  # the load of Friday has no Thursday
-    assert dbt(*TABLES).success
+    dbt(*TABLES)
 
     days = conn.execute("select trade_date from options.sessions order by 1 desc limit 2")
     assert days.fetchall() == [(FRIDAY.day,), (WEDNESDAY.day,)]
     assert conn.execute(count_flags("oi_late", WEDNESDAY.day).encode()).fetchone() == (0,)
     reached = tables(conn, BUILT)
-    assert dbt(*TABLES, "--full-refresh").success
+    dbt(*TABLES, "--full-refresh")
     assert reached == tables(conn, BUILT)
 
 
@@ -150,7 +150,7 @@ def test_a_model_that_does_not_follow_what_it_reads_is_refused(dbt: Dbt, project
     assert ", 'raw_tdx.kline_daily': 'day'" in followed
     model.write_text(followed.replace(", 'raw_tdx.kline_daily': 'day'", ""), "utf-8")
 
-    refused = dbt("run", "-s", "int_ticks__findings")
+    refused = dbt.fails("run", "-s", "int_ticks__findings")
 
     assert refused.refuses("int_ticks__findings", "raw_tdx.kline_daily", "meta.follows")
 
@@ -177,7 +177,7 @@ def test_models_follow_the_tables_that_their_queries_read(
     conn: psycopg.Connection, dbt: Dbt, parsed: Parsed
 ) -> None:
     """By PostgreSQL, which sees a table that a macro reads by its name too."""
-    assert dbt("compile", "--select", "config.materialized:followed").success
+    dbt("compile", "--select", "config.materialized:followed")
     nodes = [n for n in parsed.manifest.nodes.values() if n.resource_type == "model"]
     seeds = {n.name for n in parsed.manifest.nodes.values() if n.resource_type == "seed"}
     followers = {n.name: n for n in nodes if n.config.meta.get("follows")}

@@ -87,11 +87,11 @@ def build_roll(conn: psycopg.Connection, dbt: Dbt) -> None:
     )
     events = [(day, evening_before(day), name) for day, name in ((MONDAY, OLD), (TUESDAY, NEW))]
     land_harvests(conn, [Harvest(VARIETY, MONDAY, TUESDAY, events)])
-    assert dbt("run", "-s", "main_schedule").success
+    dbt("run", "-s", "main_schedule")
     schedule = conn.cursor(row_factory=dict_row).execute("select * from futures.main_schedule")
     days = [stored_day(row, row_hash=ROW_HASH) for row in schedule.fetchall()]
     land(conn, "raw_tq.symbol_day", days)
-    assert dbt("run", "-s", "main_daily").success
+    dbt("run", "-s", "main_daily")
 
 
 pytestmark = pytest.mark.warehouse(Parsed.build_models, build_roll)

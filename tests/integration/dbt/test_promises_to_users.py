@@ -59,7 +59,7 @@ def rows_scanned(conn: psycopg.Connection) -> int:
 def test_a_followed_model_without_a_key_says_what_to_write(dbt: Dbt, mine: Path) -> None:
     (mine / "newest.sql").write_text(FOLLOWED.replace("KEY", ""), "utf-8")
 
-    assert dbt("run", "-s", "newest").refuses("newest", "unique_key=['code', 'trade_date']")
+    assert dbt.fails("run", "-s", "newest").refuses("newest", "unique_key=['code', 'trade_date']")
 
 
 def test_a_view_has_the_precision_of_its_contract(
@@ -72,9 +72,7 @@ def test_a_view_has_the_precision_of_its_contract(
     )
     columns = "[{name: code, data_type: text}, {name: third, data_type: 'numeric(18, 3)'}]"
     (mine / "_mine.yml").write_text(f"models: [{{name: thirds, columns: {columns}}}]", "utf-8")
-    outcome = dbt("run", "-s", "thirds")
-
-    assert outcome.success, outcome.error
+    dbt("run", "-s", "thirds")
     query = "select format_type(atttypid, atttypmod) from pg_attribute where attname = 'third'"
     assert conn.execute(query).fetchone() == ("numeric(18,3)",)
     assert conn.execute("select max(scale(third)) from market.thirds").fetchone() == (3,)
@@ -88,9 +86,7 @@ def test_a_check_that_is_not_listed_is_one_of_the_findings(
         "subject, trade_date, 'a bar' as evidence from {{ ref('kline_daily') }} limit 1",
         "utf-8",
     )
-    outcome = dbt("run", "-s", "qa_mine", "findings")
-
-    assert outcome.success, outcome.error
+    dbt("run", "-s", "qa_mine", "findings")
     rows = conn.execute("select check_name, model from qa.findings where model = 'qa_mine'")
     assert rows.fetchall() == [("mine", "qa_mine")]
 
@@ -106,12 +102,10 @@ def test_a_test_that_a_selection_leaves_out_is_named(
     )
     name = "relationships_held_code__code__ref_symbol_dim_"
     outcome = dbt("build", "-s", "held")
-
-    assert outcome.success, outcome.error
     assert outcome.statuses.get(name) is None
     assert [line for line in printed if line.startswith(f"left out: {name}, as symbol_dim is ")]
     printed.clear()
-    eager = dbt("build", "-s", "held", "--indirect-selection", "eager")
+    eager = dbt.fails("build", "-s", "held", "--indirect-selection", "eager")
     assert eager.statuses[name] == "fail"
     assert not [line for line in printed if line.startswith("left out")]
 
@@ -121,11 +115,9 @@ def test_the_example_of_a_followed_model_is_built(
 ) -> None:
     text = written_example("CONTRIBUTING.md", "materialized='followed'")
     (mine / "spans.sql").write_text(textwrap.dedent(text), "utf-8")
-    assert (first := dbt("run", "-s", "spans")).success, first.error
+    first = dbt("run", "-s", "spans")
     land_days(conn, DAYS[30:31])
     again = dbt("run", "-s", "spans")
-
-    assert again.success, again.error
     assert (first.written["spans"], again.written["spans"]) == (60, 2)
 
 
@@ -145,13 +137,11 @@ def test_the_textbook_model_reads_only_new_days(
     (mine / "large_minutes.sql").write_text(minutes, "utf-8")
     land_minutes(*DAYS[:29])
     models = ("run", "-s", "large_days", "+large_minutes")
-    assert (first := dbt(*models)).success, first.error
+    first = dbt(*models)
     land_minutes(DAYS[29])
     land_days(conn, DAYS[30:31])
     scanned = rows_scanned(conn)
     again = dbt(*models)
-
-    assert again.success, again.error
     assert first.written["large_minutes"] == 2 * 240 * 29
     assert (first.written["large_days"], again.written["large_days"]) == (60, 2)
     assert again.written["large_minutes"] == 2 * 240

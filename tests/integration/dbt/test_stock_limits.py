@@ -168,7 +168,7 @@ def test_each_rule_holds_from_its_day_on(conn: Conn, dbt: Dbt) -> None:
         land(conn, "security", [security(code) | {"name": name}])
         land(conn, "capital_event", [listing(code, day)])
         land(conn, "kline_daily", [bar(code, date.fromisoformat(d), "10") for d, _ in rows])
-    assert dbt(*LIMITS).success
+    dbt(*LIMITS)
     query = """
         select trade_date::text, concat_ws(' ', limit_rule, trim_scale(limit_percent))
         from market.stock_limits where code = %s order by trade_date
@@ -194,7 +194,7 @@ def test_limits_follow_the_names_that_loads_saw(conn: Conn, dbt: Dbt) -> None:
         land(conn, "security", [named("sh600000", name, days[n])])
         if n == 4:
             land(conn, "security", [named("sh600001", "*ST一", days[4])])
-        assert dbt(*LIMITS).success
+        dbt(*LIMITS)
     assert limits(conn, "sh600000") == [
         ("first_bar", "None"),
         ("board", "11.000"),
@@ -218,7 +218,7 @@ def test_a_bar_before_the_listing_is_none_of_a_new_one(conn: Conn, dbt: Dbt) -> 
     land(conn, "trading_day", [trading_day(day) for day in days[:2]])
     land(conn, "kline_daily", [bar("sh600000", day, "10") for day in days[:2]])
     land(conn, "capital_event", [listing("sh600000", days[5])])
-    assert dbt(*LIMITS).success
+    dbt(*LIMITS)
     columns = "limit_rule, days_since_listing"
     expected = [("first_bar", "None"), ("board", "None")]
     assert limits(conn, "sh600000", columns) == expected
@@ -226,7 +226,7 @@ def test_a_bar_before_the_listing_is_none_of_a_new_one(conn: Conn, dbt: Dbt) -> 
     # the calendar reaches the listing later
     land(conn, "trading_day", [trading_day(day) for day in days])
     land(conn, "kline_daily", [bar("sh600000", day, "10") for day in days[5:7]])
-    assert dbt(*LIMITS).success
+    dbt(*LIMITS)
     expected += [("new_listing", "0"), ("new_listing", "1")]
     assert limits(conn, "sh600000", columns) == expected
 
@@ -241,13 +241,13 @@ def test_the_tables_of_an_earlier_version_become_views(conn: Conn, dbt: Dbt) -> 
             "insert into ops.change_cursors (reader, seen, fingerprint) "
             f"values ('market.{name}', pg_current_snapshot(), '')".encode()
         )
-    assert dbt("run", "--select", "limit_up_pool").success
+    dbt("run", "--select", "limit_up_pool")
     conn.execute("create view public.mine as select code from market.daily_basic")
     rebuild = ("run", "--select", *views, "limit_up_pool")
-    assert dbt(*rebuild).refuses("daily_basic", "it is a table", "public.mine")
+    assert dbt.fails(*rebuild).refuses("daily_basic", "it is a table", "public.mine")
     conn.execute("drop view public.mine")
 
-    assert dbt(*rebuild).success
+    dbt(*rebuild)
 
     kinds = conn.execute(
         "select relkind from pg_class where oid = any(%s::regclass[])",
@@ -262,11 +262,11 @@ def test_a_change_of_the_stored_figures_is_one_of_both_views(conn: Conn, dbt: Db
     land(conn, "security", [security("sh600000")])
     land(conn, "trading_day", [trading_day(day) for day in days])
     land(conn, "kline_daily", [bar("sh600000", day, "10") for day in days[:2]])
-    assert dbt(*LIMITS).success
+    dbt(*LIMITS)
     query = "select max(change_no) from market.changes"
     [(last,)] = conn.execute(query).fetchall()
     land(conn, "kline_daily", [bar("sh600000", days[2], "11")])
-    assert dbt(*LIMITS).success
+    dbt(*LIMITS)
     query = """
         select table_name, key, first_changed_date, last_changed_date from market.changes
         where change_no > %s and table_name ~ 'daily_basic|stock_limits' order by 1
@@ -283,6 +283,6 @@ def test_quotes_of_days_without_a_limit_are_at_none(conn: Conn, dbt: Dbt) -> Non
         land(conn, "security", [security(code)])
         land(conn, "capital_event", [listing(code, day)])
         land(conn, "quote", [quote(code, at(days[1], "10:30"), "10", "12")])
-    assert dbt("run", "--select", "+market_stats_snapshot,config.materialized:followed").success
+    dbt("run", "--select", "+market_stats_snapshot,config.materialized:followed")
     query = "select up_count, limit_up_count, basis from market.market_stats_snapshot"
     assert conn.execute(query).fetchall() == [(2, 1, "quotes")]

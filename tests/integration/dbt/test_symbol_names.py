@@ -45,7 +45,7 @@ def test_names_over_time_are_what_loads_saw_of_each_code(conn: Conn, dbt: Dbt) -
             unlisted = {"is_listed": False} if code == "sz000002" and build == 1 else {}
             rows = [named(code, name, day, **unlisted) for name, day in seen[build : build + 1]]
             land(conn, "security", rows)
-        assert dbt(*NAMES).success
+        dbt(*NAMES)
     expected = {
         "sh600000": [
             (pf, BEGIN, DAYS[0], False, "inferred"),
@@ -71,18 +71,18 @@ def test_names_over_time_are_what_loads_saw_of_each_code(conn: Conn, dbt: Dbt) -
     assert {code: stretches(conn, code) for code in lands} == expected
 
     # nor does a full refresh or a list without the codes lose a name
-    assert dbt(*NAMES, "--full-refresh").success
+    dbt(*NAMES, "--full-refresh")
     assert {code: stretches(conn, code) for code in lands} == expected
     conn.execute("delete from raw_tdx.security")
     touch(conn, "security")
-    assert dbt(*NAMES).success
+    dbt(*NAMES)
     assert {code: stretches(conn, code) for code in lands} == expected
 
 
 def test_a_relation_of_that_name_that_is_not_ours_is_refused(conn: Conn, dbt: Dbt) -> None:
     table = "quotemill_intermediate.int_symbol_names__observed"
     conn.execute("delete from ops.managed_relation where relation_name like '%__observed'")
-    assert dbt(*NAMES).refuses("were not built by quotemill", table)
+    assert dbt.fails(*NAMES).refuses("were not built by quotemill", table)
 
 
 def test_days_of_listings_come_from_gbbq_then_from_later_first_bars(conn: Conn, dbt: Dbt) -> None:
@@ -98,7 +98,7 @@ def test_days_of_listings_come_from_gbbq_then_from_later_first_bars(conn: Conn, 
         "capital_event",
         [{"code": c, "event_date": day, "value1": n, **record} for c, day, n in events],
     )
-    assert dbt(*DATES).success
+    dbt(*DATES)
     query = "select code, list_date, list_date_basis, delist_date from market.symbol_dim order by 1"
     assert conn.execute(query).fetchall() == [
         ("sh600000", None, None, None),  # its history begins with the first day loaded

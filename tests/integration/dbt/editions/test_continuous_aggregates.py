@@ -53,8 +53,7 @@ def test_bars_are_those_of_their_minutes_on_every_edition(
         stored.land(minute(code, end, "10") for code in codes for end in session_minutes(day)[:9])
     stored.land([minute(codes[0], datetime(2024, 6, 4, 13, tzinfo=EXCHANGE), "11")])
     stored.land([minute(codes[0], datetime(2024, 6, 4, 11, 30, tzinfo=EXCHANGE), "10.5")])
-    outcome = dbt(*BUILD)
-    assert outcome.success, outcome.error
+    dbt(*BUILD)
     assert_built(conn, stored.rows)
     if edition == "tsl":
         assert continuous(conn) == sorted(f"market.{name}" for name in BARS)
@@ -68,8 +67,7 @@ def test_bars_are_those_of_their_minutes_on_every_edition(
     stored.delete([key for key in stored.rows if key[0] == codes[0] and key[1].day == DAYS[2].day])
     stored.land(minute(code, end, "10") for code in codes for end in session_minutes(DAYS[4])[:7])
     for arguments in ((), (), ("--full-refresh",)):
-        outcome = dbt(*BUILD, *arguments)
-        assert outcome.success, outcome.error
+        dbt(*BUILD, *arguments)
         assert_built(conn, stored.rows)
     assert oids(conn, *(f"market.{name}" for name in BARS)) == before
     assert conn.execute("select count(*) from public.mine").fetchone() != (0,)
@@ -81,8 +79,7 @@ def built(edition: str, conn: psycopg.Connection, dbt: Dbt) -> Stored:
     make_hypertable(conn)
     stored = Stored(conn, {})
     stored.land(row for day in DAYS[:2] for row in one_day(day, "sh600000", "sz000002"))
-    outcome = dbt(*BUILD)
-    assert outcome.success, outcome.error
+    dbt(*BUILD)
     return stored
 
 
@@ -104,15 +101,14 @@ def test_bars_follow_minutes_in_chunks_of_any_span(
     conn.execute(f"select set_chunk_time_interval('raw_tdx.kline_minute', interval '{chunk}')")
     stored = Stored(conn, {})
     stored.land(row for day in DAYS[:4] for row in one_day(day, "sh600000", "sz000002"))
-    outcome = dbt(*BUILD)
-    assert outcome.success, outcome.error
+    dbt(*BUILD)
     assert_built(conn, stored.rows)
     if edition == "tsl":
         assert materialized(conn) == DAYS[:4]
 
     stored.delete([key for key in stored.rows if key[1].date() == DAYS[0]][:7])
     stored.land([minute("sh600000", session_minutes(DAYS[1])[3], "11")])
-    assert dbt(*BUILD).success
+    dbt(*BUILD)
 
     assert_built(conn, stored.rows)
 
@@ -124,14 +120,13 @@ def test_a_refresh_cut_short_is_repeated(built: Stored, conn: psycopg.Connection
     built.land(minute("sh600000", session_minutes(DAYS[0])[n], "11") for n in range(3))
     # a stand-in for a kill between the commit and the refresh
     conn.execute("alter procedure refresh_continuous_aggregate rename to away")
-    failed = dbt("run", "-s", "kline_5m")
-    assert not failed.success
+    failed = dbt.fails("run", "-s", "kline_5m")
     assert "refresh_continuous_aggregate" in failed.error
     assert conn.execute(cursors).fetchall() == before
     assert recorded_changes(conn, number) == []
     conn.execute("alter procedure away rename to refresh_continuous_aggregate")
 
-    assert dbt(*BUILD).success
+    dbt(*BUILD)
 
     assert_built(conn, built.rows)
     assert [row[1:] for row in recorded_changes(conn, number)] == [
@@ -144,11 +139,11 @@ def test_a_first_refresh_cut_short_is_repeated_over_all_history(
 ) -> None:
     conn.execute("drop materialized view market.kline_5m cascade")
     conn.execute("alter procedure refresh_continuous_aggregate rename to away")
-    assert not dbt("run", "-s", "kline_5m").success
+    dbt.fails("run", "-s", "kline_5m")
     conn.execute("alter procedure away rename to refresh_continuous_aggregate")
     built.land(minute("sh600000", session_minutes(DAYS[-1])[n], "11") for n in range(3))
 
-    assert dbt(*BUILD).success
+    dbt(*BUILD)
 
     assert_built(conn, built.rows)
 
@@ -159,13 +154,13 @@ def test_policies_exist_once_and_match_the_settings(
     before = policies(conn)
     assert [row[1] for row in before].count("policy_refresh_continuous_aggregate") == 3
     assert [row[1] for row in before].count("policy_compression") == 3
-    assert dbt(*BUILD).success
+    dbt(*BUILD)
     assert policies(conn) == before
 
     # as an earlier version left it
     conn.execute(f"comment on table {content(conn, 'kline_5m')} is 'other settings'")
     conn.execute("call remove_columnstore_policy('market.kline_5m')")
-    assert dbt(*BUILD).success
+    dbt(*BUILD)
     assert sorted(row[1:3] for row in policies(conn)) == sorted(row[1:3] for row in before)
 
 
@@ -202,7 +197,7 @@ def test_a_refresh_waits_for_the_policy(
 
     assert outcome.success, outcome.error
     assert awaited.result()
-    assert dbt(*BUILD).success
+    dbt(*BUILD)
     assert_built(conn, built.rows)
 
 
@@ -245,14 +240,11 @@ def test_another_query_replaces_it_or_names_its_readers(
     )
     conn.execute("create view public.mine as select * from market.kline_5m")
 
-    refused = dbt(*BUILD)
+    refused = dbt.fails(*BUILD)
 
-    assert refused.refuses("market.kline_5m", "other query", "public.mine", "--full-refresh"), (
-        refused.error
-    )
+    assert refused.refuses("market.kline_5m", "other query", "public.mine", "--full-refresh")
     conn.execute("drop view public.mine")
-    outcome = dbt(*BUILD)
-    assert outcome.success, outcome.error
+    dbt(*BUILD)
     assert_built(conn, built.rows)
 
 
@@ -262,16 +254,14 @@ def test_a_new_continuous_aggregate_keeps_bars_of_dropped_minutes(
     make_plain(conn)
     stored = Stored(conn, {})
     stored.land(row for day in DAYS[:3] for row in one_day(day, "sh600000", "sz000002"))
-    assert dbt(*BUILD).success
+    dbt(*BUILD)
     assert continuous(conn) == []
     make_hypertable(conn)
     conn.execute(
         "select drop_chunks('raw_tdx.kline_minute', %s::timestamptz)", (f"{DAYS[1]} 00:00+00",)
     )
 
-    outcome = dbt(*BUILD)
-
-    assert outcome.success, outcome.error
+    dbt(*BUILD)
     assert len(continuous(conn)) == 3
     assert_built(conn, stored.rows)
     spans = conn.execute(
@@ -281,7 +271,7 @@ def test_a_new_continuous_aggregate_keeps_bars_of_dropped_minutes(
     )
     assert spans.fetchall() == [(timedelta(days=90),)]  # of the rows carried over too
     stored.land(one_day(DAYS[3], "sh600000"))
-    assert dbt(*BUILD, "--full-refresh").success
+    dbt(*BUILD, "--full-refresh")
     assert_built(conn, stored.rows)
 
 
@@ -293,10 +283,10 @@ def test_one_new_day_writes_and_reads_the_same_at_four_times_the_history(
     counts = []
     for days in (DAYS[:3], DAYS[3:]):
         stored.land(row for day in days[:-1] for row in one_day(day, "sh600000", "sz000002"))
-        assert dbt(*BUILD).success
+        dbt(*BUILD)
         stored.land(one_day(days[-1], "sh600000", "sz000002"))
         before = touched(conn)
-        assert dbt(*BUILD).success
+        dbt(*BUILD)
         after = touched(conn)
         counts.append({name: after[name] - before[name] for name in after})
     assert_built(conn, stored.rows)
@@ -342,8 +332,7 @@ def test_readers_find_the_same_columns_comments_and_rights(
         make_hypertable(conn)
     # a role that every server has, and that may read nothing of ours
     conn.execute("update ops.settings set value = 'pg_checkpoint' where key = 'reader_role'")
-    outcome = dbt(*BUILD)
-    assert outcome.success, outcome.error
+    dbt(*BUILD)
 
     for name in BARS:
         columns = conn.execute(
@@ -379,16 +368,14 @@ def test_a_corrected_day_of_very_many_compressed_bars_is_refreshed(
         (codes, ends),
     )
     build = ("run", "-s", "+kline_5m")
-    assert dbt(*build).success
+    dbt(*build)
     conn.execute(
         "select compress_chunk(format('%I.%I', chunk_schema, chunk_name)::regclass) "
         "from timescaledb_information.chunks where hypertable_name like '_materialized%'"
     )
     land(conn, "kline_minute", [minute(codes[0], ends[0], "12")])
 
-    outcome = dbt(*build)
-
-    assert outcome.success, outcome.error
+    dbt(*build)
     assert conn.execute(
         "select count(*), count(*) filter (where close = 12) from market.kline_5m"
     ).fetchone() == (len(codes) * len(ends), 1)

@@ -48,13 +48,13 @@ def test_a_build_applies_the_settings_and_those_that_changed_since(
         wanted["columns"] = ("code", "bar_end DESC")
         wanted["policies"] = [("policy_compression", "7 days")]
 
-    assert dbt(*ONE).success
+    dbt(*ONE)
     assert table_settings(conn, edition) == wanted
     if edition == "tsl":
         futures = wanted | {"columns": ("contract", "trading_day DESC,start_at DESC")}
         assert table_settings(conn, edition, "raw_tq.tick_minute") == futures
     before = jobs(conn)
-    assert dbt(*ONE).success
+    dbt(*ONE)
     assert jobs(conn) == before
 
     # as an earlier version had them
@@ -62,7 +62,7 @@ def test_a_build_applies_the_settings_and_those_that_changed_since(
         conn.execute(f"alter table {MINUTES} set (timescaledb.orderby = 'bar_end')")
         conn.execute(f"call remove_columnstore_policy('{MINUTES}')")
         conn.execute(f"call add_columnstore_policy('{MINUTES}', after => interval '90 days')")
-    assert dbt(*ONE).success
+    dbt(*ONE)
     assert table_settings(conn, edition) == wanted
 
 
@@ -75,7 +75,7 @@ def test_a_span_of_chunks_and_a_retention_policy_set_by_hand_stay(
 ) -> None:
     from dbt.cli.main import dbtRunner
 
-    assert dbt(*ONE).success
+    dbt(*ONE)
     ours = table_settings(conn, edition)
     conn.execute(f"select set_chunk_time_interval('{MINUTES}', interval '3 days')")
     if edition == "tsl":
@@ -90,7 +90,7 @@ def test_a_span_of_chunks_and_a_retention_policy_set_by_hand_stay(
     assert table_settings(conn, edition) == ours | {"chunk": "3 days"}
     assert f"{MINUTES}: new chunks span 3 days" in log
     assert ("drops days after 10 years" in log) == (edition == "tsl")
-    assert dbt("run-operation", "apply_hypertables").success
+    dbt("run-operation", "apply_hypertables")
     assert table_settings(conn, edition) == ours
 
 
@@ -116,7 +116,7 @@ def test_plain_tables_get_the_settings_of_the_yaml(
     )
     done = convert(settings, warehouse, tables, lambda text: None)
     assert MINUTES in [table.name for table in done.tables]
-    assert dbt(*ONE).success
+    dbt(*ONE)
     assert table_settings(conn, edition) == {"chunk": "30 days"}
     assert conn.execute(f"select count(*) from {MINUTES}").fetchone() == (100,)
 
@@ -155,7 +155,7 @@ def test_minutes_of_one_day_are_read_from_their_chunk_only(
 ) -> None:
     ends = [datetime(2024, month, 5, 2, tzinfo=UTC) for month in (1, 3, 5)]
     land(conn, "kline_minute", [minute(code, end, "10") for code in CODES for end in ends])
-    assert dbt("build", "-s", "+kline_5m", *NO_TESTS).success
+    dbt("build", "-s", "+kline_5m", *NO_TESTS)
     # the oldest one sets the first day of the bars
     [(middle,)] = conn.execute(f"select (array_agg(c))[2]::text from show_chunks('{MINUTES}') as c")
     conn.execute(f'alter database "{conn.info.dbname}" set lock_timeout = 1000'.encode())
@@ -191,7 +191,5 @@ def test_dbt_refuses_what_it_cannot_build_on_before_anything_is_built(
             (oid, name, version),
         )
 
-    outcome = dbt(*ONE)
-
-    assert not outcome.success
+    outcome = dbt.fails(*ONE)
     assert says in outcome.error

@@ -83,12 +83,11 @@ def test_old_days_are_dropped_once_rolled_up_and_their_bars_stay(
     ends = (*olds, OLD + timedelta(days=1), NEW)
     land(conn, "kline_minute", [minute(code, end, "10") for code in CODES for end in ends])
 
-    assert dbt(*ONE).success
+    dbt(*ONE)
     [waiting] = drop_minutes(warehouse)
     assert "market.kline_5m" in waiting.unread
     assert stored(conn) == 8
-    outcome = dbt(*BARS)
-    assert outcome.success, outcome.error
+    dbt(*BARS)
     assert [days.unread for days in drop_minutes(warehouse, dry_run=True)] == [()]
     assert stored(conn) == 8
     drop_minutes(warehouse)
@@ -96,7 +95,7 @@ def test_old_days_are_dropped_once_rolled_up_and_their_bars_stay(
     assert drop_minutes(warehouse) == []
     land(conn, "kline_minute", [minute(CODES[0], NEW, "11")])
     touch(conn, "kline_minute", CODES[0])
-    assert dbt(*BARS_AGAIN).success
+    dbt(*BARS_AGAIN)
     assert stored(conn, "market.kline_5m") == 8
 
     # of one code a day is loaded again, and then everything is looked at
@@ -105,8 +104,7 @@ def test_old_days_are_dropped_once_rolled_up_and_their_bars_stay(
     if is_continuous:
         compress_bars(conn)
     for arguments in ((), ("--full-refresh",)) if is_continuous else ((),):
-        outcome = dbt(*BARS_AGAIN, *arguments)
-        assert outcome.success, outcome.error
+        dbt(*BARS_AGAIN, *arguments)
         for name in ("kline_5m", "kline_15m", "kline_30m"):
             query = f"select close from market.{name} where bar_end < %s order by code, bar_end"
             old_bars = conn.execute(query.encode(), (NEW - timedelta(days=300),))
@@ -120,7 +118,7 @@ def test_old_days_wait_for_another_market_in_the_database_too(
 ) -> None:
     """A stand-in for its bars, built before those days landed."""
     land(conn, "kline_minute", [minute(CODES[0], NEW, "10")])
-    assert dbt(*BARS).success
+    dbt(*BARS)
     conn.execute("create schema research")
     conn.execute("create table research.kline_5m ()")
     conn.execute("insert into ops.managed_relation values ('research', 'kline_5m')")
@@ -130,7 +128,7 @@ def test_old_days_wait_for_another_market_in_the_database_too(
     )
     land(conn, "kline_minute", [minute(CODES[0], OLD, "10")])
 
-    assert dbt(*BARS_AGAIN).success
+    dbt(*BARS_AGAIN)
     assert [days.unread for days in drop_minutes(warehouse)] == [("research.kline_5m",)]
     assert stored(conn) == 2
     conn.execute("drop table research.kline_5m")
@@ -159,7 +157,7 @@ def test_old_rows_landed_while_days_are_dropped_stay_until_rolled_up(
     edition: str, warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt, retained: Any
 ) -> None:
     land(conn, "kline_minute", [minute(CODES[0], OLD, "10")])
-    assert dbt(*BARS).success
+    dbt(*BARS)
     waits = (
         "select 1 from pg_stat_activity "
         "where wait_event_type = 'Lock' and datname = current_database()"
@@ -175,6 +173,6 @@ def test_old_rows_landed_while_days_are_dropped_stay_until_rolled_up(
 
     assert days.unread == ("market.kline_5m",)
     assert stored(conn) == 2
-    assert dbt(*BARS_AGAIN).success
+    dbt(*BARS_AGAIN)
     drop_minutes(warehouse)
     assert stored(conn) == 0

