@@ -21,7 +21,6 @@ from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import (
     Option,
     Session,
-    land_sessions,
 )
 
 TUESDAY, WEDNESDAY = Session(date(2026, 11, 24)), Session(date(2026, 11, 25))
@@ -58,7 +57,8 @@ PARTS = [f"view={view}/month=2026-11/part-0.parquet" for view in sorted(VIEWS)]
 
 def build_days(conn: psycopg.Connection, dbt: Dbt) -> None:
     """Tuesday of both, Wednesday of one; Monday has started."""
-    land_sessions(conn, [TUESDAY, WEDNESDAY, FRIDAY, MONDAY])
+    sessions = (TUESDAY, WEDNESDAY, FRIDAY, MONDAY)
+    land(conn, "raw_ib.session", [session.row for session in sessions])
     for session, options, spot in (
         (TUESDAY, AAPL, 100),
         (TUESDAY, BRK_B, 400),

@@ -11,8 +11,6 @@ import psycopg
 
 from tests.integration.dbt.raw import land
 
-NEW_YORK = ZoneInfo("America/New_York")
-RATE = 0.04  # what models take where nothing is set
 Row = dict[str, object]
 
 
@@ -20,11 +18,12 @@ Row = dict[str, object]
 class Session:
     """A trading day; `close` is its hour in New York."""
 
+    ZONE = ZoneInfo("America/New_York")
     day: date
     close: int = 16
 
     def at(self, slot: int) -> datetime:
-        opened = datetime.combine(self.day, time(9, 30), NEW_YORK)
+        opened = datetime.combine(self.day, time(9, 30), Session.ZONE)
         return opened.astimezone(UTC) + slot * timedelta(minutes=30)
 
     @property
@@ -84,6 +83,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Option:
+    RATE = 0.04  # what models take where nothing is set
     conid: int
     symbol: str
     expiry: date
@@ -109,11 +109,11 @@ class Option:
         }
 
     def price(self, spot: float, at: datetime, iv: float) -> float:
-        end = datetime.combine(self.expiry, time(16), NEW_YORK)
+        end = datetime.combine(self.expiry, time(16), Session.ZONE)
         years = (end - at).total_seconds() / 86400 / 365
         width, cdf = iv * math.sqrt(years), NormalDist().cdf
-        d1 = (math.log(spot / self.strike) + RATE * years) / width + width / 2
-        paid = self.strike * math.exp(-RATE * years)
+        d1 = (math.log(spot / self.strike) + self.RATE * years) / width + width / 2
+        paid = self.strike * math.exp(-self.RATE * years)
         sign = 1 if self.right == "C" else -1
         return sign * (spot * cdf(sign * d1) - paid * cdf(sign * (d1 - width)))
 
@@ -134,7 +134,7 @@ class Option:
             "conid": self.conid,
             "symbol": self.symbol,
             "slot_30m": slot,
-            "slot_label": f"{at.astimezone(NEW_YORK):%H:%M}",
+            "slot_label": f"{at.astimezone(Session.ZONE):%H:%M}",
             "bid": round(price - 0.01, 2),
             "ask": round(price + 0.01, 2),
             "last": None,

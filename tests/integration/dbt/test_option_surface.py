@@ -11,14 +11,7 @@ import pytest
 from tests.dbt_parse import Dbt
 from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import land
-from tests.integration.dbt.raw_options import (
-    RATE,
-    Option,
-    Row,
-    Session,
-    failed,
-    land_sessions,
-)
+from tests.integration.dbt.raw_options import Option, Row, Session, failed, land_sessions
 
 pytestmark = MODELS
 DAY, SPOT, SLOT = Session(date(2026, 11, 25)), 5000.0, 13
@@ -39,17 +32,17 @@ AFTER_30_DAYS = 0.2353936
 def priced(option: Option, iv: float, **changes: object) -> Row:
     """A European option at this volatility, two cents wide."""
     years = (option.expiry - DAY.day).days / 365
-    forward, width = SPOT * math.exp(RATE * years), iv * math.sqrt(years)
+    forward, width = SPOT * math.exp(Option.RATE * years), iv * math.sqrt(years)
     sign, cdf = (1 if option.right == "C" else -1), NormalDist().cdf
     d1 = math.log(forward / option.strike) / width + width / 2
     value = forward * cdf(sign * d1) - option.strike * cdf(sign * (d1 - width))
-    price = round(sign * math.exp(-RATE * years) * value, 4)
+    price = round(sign * math.exp(-Option.RATE * years) * value, 4)
     return option.quote(DAY, SLOT, SPOT, bid=price - 0.01, ask=price + 0.01, **changes)
 
 
 def chain() -> Iterator[tuple[Option, float]]:
     for n, (expiry, smile) in enumerate(SMILES.items()):
-        forward = SPOT * math.exp(RATE * (expiry - DAY.day).days / 365)
+        forward = SPOT * math.exp(Option.RATE * (expiry - DAY.day).days / 365)
         for m, (away, iv) in enumerate(smile.items()):
             strike = round(forward * math.exp(away), 4)
             for right in "CP":

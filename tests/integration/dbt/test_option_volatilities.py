@@ -16,13 +16,7 @@ from scipy.special import ndtr
 from tests.dbt_parse import Dbt
 from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import land
-from tests.integration.dbt.raw_options import (
-    NEW_YORK,
-    Option,
-    Row,
-    Session,
-    land_sessions,
-)
+from tests.integration.dbt.raw_options import Option, Row, Session, land_sessions
 
 pytestmark = MODELS
 DAY = Session(date(2026, 11, 16))
@@ -92,7 +86,7 @@ def black(forward: float, strikes: Prices, sign: int, *, years: float, iv: float
 
 
 def years_to(expiry: date) -> float:
-    end = datetime.combine(expiry, time(16), NEW_YORK)
+    end = datetime.combine(expiry, time(16), Session.ZONE)
     return (end - DAY.at(DAY.slots - 1)).total_seconds() / 86400 / 365
 
 

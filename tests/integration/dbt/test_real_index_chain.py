@@ -15,13 +15,7 @@ from tests.conftest import shared_folder
 from tests.dbt_parse import Dbt
 from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import land
-from tests.integration.dbt.raw_options import (
-    NEW_YORK,
-    Option,
-    Row,
-    Session,
-    land_sessions,
-)
+from tests.integration.dbt.raw_options import Option, Row, Session, land_sessions
 
 pytestmark = MODELS
 DAY, RATE = Session(date(2011, 1, 3)), 0.003
@@ -31,7 +25,7 @@ _cdf = NormalDist().cdf
 
 def opens_at(expiry: date) -> datetime:
     """When a monthly option settles."""
-    return datetime.combine(expiry, time(9, 30), NEW_YORK).astimezone(UTC)
+    return datetime.combine(expiry, time(9, 30), Session.ZONE).astimezone(UTC)
 
 
 def years_to(expiry: date) -> float:

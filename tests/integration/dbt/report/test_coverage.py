@@ -16,9 +16,7 @@ from tests.dbt_parse import Dbt
 from tests.integration.dbt import raw
 from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.option_days import AAPL, FRIDAY, MONDAY, OPTION_DAYS, TUESDAY
-from tests.integration.dbt.raw_options import (
-    NEW_YORK,
-)
+from tests.integration.dbt.raw_options import Session
 
 pytestmark = MODELS
 
@@ -206,7 +204,7 @@ def test_contracts_by_slots_and_symbols_by_sessions(
     named = dict(conn.execute("select local_symbol, conid from raw_ib.contract").fetchall())
     lines = {named.get(line.name, line.name): line for line in grid.lines}
     assert len(grid.columns) == 14 + 14 + 8
-    assert grid.columns[-1] == f"{FRIDAY.at(7).astimezone(NEW_YORK):%m-%d} 13:00"
+    assert grid.columns[-1] == f"{FRIDAY.at(7).astimezone(Session.ZONE):%m-%d} 13:00"
     friday = lines[gone[0]].cells[-8:]
     assert friday == ((1, 1), (1, 1), (1, 1), (1, 0), (1, 1), (1, 1), (1, 1), (1, 0))
     assert grid.wanted - grid.there == 1 + len(AAPL)
