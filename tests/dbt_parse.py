@@ -97,7 +97,7 @@ class Parsed:
 
     @staticmethod
     def _leave_out_foreign_models() -> None:
-        """Let dbt parse the project of this checkout without folders that somebody added to models/.
+        """Let dbt parse this checkout without folders that somebody added to models/.
 
         Their models are no concern of the tests, and may read what no test has.
         """

@@ -345,5 +345,5 @@ def test_an_earlier_window_and_an_earlier_switch_show_in_stored_days(
     land(conn, "raw_tq.symbol_day", [row | {"volume": 100} for row in rows])
     for volume, count in ((99, 0), (98, 1)):
         land(conn, "raw_tq.symbol_day", [rows[short] | {"volume": volume}])
-        found = conn.execute("select check_name, trade_date from qa.qa_tick_coverage").fetchall()
-        assert found == [("ticks_short", CALENDAR[1])] * count
+        judged = conn.execute("select check_name, trade_date from qa.qa_tick_coverage").fetchall()
+        assert judged == [("ticks_short", CALENDAR[1])] * count
