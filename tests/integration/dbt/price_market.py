@@ -48,5 +48,5 @@ def fill_market(conn: psycopg.Connection, dbt: Dbt) -> None:
     dbt("run", "-s", *TABLES, *FUTURES)
 
 
-# of option days too
-PRICE_MARKET = pytest.mark.warehouse.with_args(Parsed.build_models, build_days, fill_market)
+PRICE_MARKET = pytest.mark.warehouse.with_args(Parsed.build_models, fill_market)
+WITH_OPTIONS = pytest.mark.warehouse.with_args(Parsed.build_models, fill_market, build_days)

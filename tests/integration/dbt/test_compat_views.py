@@ -71,8 +71,7 @@ def build_forms(conn: psycopg.Connection, dbt: Dbt) -> None:
     dbt("run", "-s", "symbol_dim", "+index_kline_daily", "+known_contracts")
 
 
-# of option days too
-pytestmark = pytest.mark.warehouse(Parsed.build_models, build_days, fill_market, build_forms)
+pytestmark = pytest.mark.warehouse(Parsed.build_models, fill_market, build_days, build_forms)
 
 
 def read_block(first_line: str) -> str:

@@ -12,8 +12,8 @@ import pytest
 from tests.conftest import ROOT
 from tests.dbt_parse import Dbt
 from tests.integration.dbt.conftest import MODELS, NO_TESTS
+from tests.integration.dbt.price_market import CODE, DAYS
 from tests.integration.dbt.raw import bar, land, security, trading_day
-from tests.integration.dbt.test_prices_api import CODE, DAYS
 
 pytestmark = MODELS
 

@@ -11,7 +11,7 @@ import pytest
 
 from quotemill.warehouse.postgres import Warehouse
 from tests.integration.console.conftest import Caller, open_console  # noqa: F401
-from tests.integration.dbt.price_market import CODE, DAYS, PRICE_MARKET
+from tests.integration.dbt.price_market import CODE, DAYS, PRICE_MARKET, WITH_OPTIONS
 
 pytestmark = PRICE_MARKET
 
@@ -85,6 +85,7 @@ def test_minutes_are_those_of_the_days_asked_for(caller: Caller) -> None:
     assert caller.json(f"{path}&start={DAYS[4]}")["rows"] == []
 
 
+@WITH_OPTIONS
 def test_a_chain_is_that_of_the_close_or_of_a_slot(
     caller: Caller, conn: psycopg.Connection
 ) -> None:

@@ -21,7 +21,7 @@ import pytest
 import quotemill
 from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import ROOT
-from tests.integration.dbt.price_market import CODE, DAYS, PRICE_MARKET
+from tests.integration.dbt.price_market import CODE, DAYS, PRICE_MARKET, WITH_OPTIONS
 from tests.integration.dbt.raw_futures import VARIETY
 from tests.requirements import require
 
@@ -130,6 +130,7 @@ def test_every_type_of_a_query_is_exact(market: quotemill.Reader) -> None:
     assert market.sql("select null::text as x from generate_series(1, 3)").to_arrow().num_rows == 3
 
 
+@WITH_OPTIONS
 def test_other_tables_come_by_their_methods(
     market: quotemill.Reader, conn: psycopg.Connection
 ) -> None:
@@ -304,6 +305,7 @@ def test_the_readme_and_the_page_answer_their_questions_as_written(
     )
 
 
+@WITH_OPTIONS
 @pytest.mark.parametrize(
     ("call", "says", "hint"),
     [

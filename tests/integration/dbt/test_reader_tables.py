@@ -10,7 +10,7 @@ import pytest
 
 import quotemill
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.price_market import CODE, DAYS, PRICE_MARKET
+from tests.integration.dbt.price_market import CODE, DAYS, PRICE_MARKET, WITH_OPTIONS
 from tests.integration.dbt.raw import bar, land
 from tests.integration.dbt.raw_futures import VARIETY
 
@@ -53,6 +53,7 @@ def test_every_table_for_readers_opens_by_its_name(
             assert batches.read_all().num_rows == number
 
 
+@WITH_OPTIONS
 def test_tables_take_the_filters_of_bars(market: quotemill.Reader) -> None:
     bars = market.table("kline_daily_hfq", "600000", DAYS[1], DAYS[3], columns=["trade_date"])
     assert get_column(bars, "trade_date") == DAYS[1:4]
@@ -220,6 +221,7 @@ def test_bars_that_lack_a_refused_event_are_warned_about(
             market.klines(codes, adjust="qfq")
 
 
+@WITH_OPTIONS
 def test_short_methods_read_their_tables(market: quotemill.Reader) -> None:
     for method, table in (
         (market.daily_basic, "daily_basic"),
