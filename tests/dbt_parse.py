@@ -210,10 +210,14 @@ class Parsed:
             return thread.submit(context.run, functools.partial(call, *args, **options)).result()
 
     @staticmethod
-    def prepared(dsn: str, home: Path) -> Warehouse:
-        """A warehouse with empty landed tables and schema ops, as at the start of a load."""
+    def prepared(dsn: str, home: Path, *, is_copy: bool = False) -> Warehouse:
+        """A warehouse with empty landed tables and schema ops, as at the start of a load.
+
+        A copy of one is prepared already.
+        """
         made = Warehouse(dsn, "test", False, "market", None, "test", home)
-        prepare(made, landed_tables())
+        if not is_copy:
+            prepare(made, landed_tables())
         return made
 
     @staticmethod

@@ -52,7 +52,8 @@ def warehouse(
     while done and steps[:done] not in parsed.filled:
         done -= 1
     template = parsed.filled.get(steps[:done])
-    made = parsed.prepared(make_database(server_url, Parsed.DATABASE, template), tmp_path)
+    url = make_database(server_url, Parsed.DATABASE, template)
+    made = parsed.prepared(url, tmp_path, is_copy=template is not None)
     for count, fill in enumerate(steps[done:], done + 1):
         with made.connect(autocommit=True) as conn:
             fill(conn, parsed.commands(made, monkeypatch))
