@@ -93,14 +93,14 @@ def test_funds_do_not_jump_at_splits_but_on_two_days_with_findings(
 
 
 def test_turnover_fits_the_volume_of_every_day(market: psycopg.Connection) -> None:
-    """On nine days of two funds a file has hands, as 32 bits cannot count their shares."""
+    """On nine days of two funds a file marks hands, as 32 bits cannot count their shares."""
     findings = "select count(*) from qa.findings where check_name = 'volume_mismatch'"
     assert market.execute(findings).fetchone() == (0,)
     largest = market.execute(
         "select code, trade_date::text, volume_shares from market.kline_daily "
         "where volume_shares > 2 ^ 32 and code like 'sh51%' order by 3 desc limit 1"
     ).fetchone()
-    assert largest == ("sh510050", "2015-07-06", 9_146_831_400)
+    assert largest == ("sh510050", "2015-07-06", 9_146_831_430)
 
 
 def test_index_weeks_and_months_are_those_of_its_days(market: psycopg.Connection) -> None:

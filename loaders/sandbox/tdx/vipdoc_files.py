@@ -6,7 +6,8 @@
 
 Little-endian records of 32 bytes, ascending, without a header. A day's prices are yuan × 100 of
 stocks, × 1000 of funds and of Shanghai's B shares, points × 100 of indices. Volumes are shares
-(hands if 32 bits do not suffice), of indices as the service has them.
+(hands if 32 bits do not suffice: the last field of a day is a mark with the odd shares then), of
+indices as the service has them, whose last field counts the members that rose and fell.
 """
 
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from loaders.sandbox.world.bars import Bars, group_bars
+from loaders.sandbox.world.bars import Bars, Ints, group_bars
 from loaders.sandbox.world.intraday import group_minutes
 from loaders.sandbox.world.world import Kind, Security, World
 from quotemill.errors import UsageError
@@ -30,7 +31,8 @@ _MINUTE = np.dtype(
     [("date", "<u2"), ("minute", "<u2"), *[(name, "<f4") for name in _PRICES], *_TAIL]
 )
 _MEANINGLESS = 65536
-MOST_SHARES = 2**32 - 1
+_IN_HANDS = 0xC36400
+_MOST_SHARES = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -110,25 +112,28 @@ def read_day_file(file: Path, code: str, kind: Kind) -> Bars:
     rows = np.frombuffer(content[: len(content) // 32 * 32], DAY)
     days = [parse_day(int(number)) for number in rows["date"]]
     rows = rows[[day is not None for day in days]]
-    first, high, low, last = (
+    first, high, low, close = (
         rows[name].astype(np.int64) * price_scale(code, kind)
         for name in ("open", "high", "low", "close")
     )
     amount = np.rint(rows["amount"].astype(np.float64) * 1000).astype(np.int64)
     volume = rows["volume"].astype(np.int64)
-    # of a day with more shares than 32 bits can count a file has hands
-    is_hands = (volume * 100 > MOST_SHARES) & (amount > low * volume * 99)
-    volume, odd = np.divmod(volume, np.where(is_hands | (kind == "index"), 1, 100))
-    nothing = np.zeros(len(rows), np.int64)
+    last = rows["reserved"].astype(np.int64)
+    up, down = (last & 0xFFFF, last >> 16) if kind == "index" else (np.zeros_like(last),) * 2
+    is_marked = (last >> 8 == _IN_HANDS) & (kind != "index")
+    volume, odd = np.divmod(volume, np.where(is_marked | (kind == "index"), 1, 100))
+    odd = np.where(is_marked, last & 0xFF, odd)
     stamps = [f"{day}T15:00:00" for day in days if day is not None]
-    return Bars(stamps, first, high, low, last, volume, amount, nothing, nothing, odd)
+    return Bars(stamps, first, high, low, close, volume, amount, up, down, odd)
 
 
 def day_records(security: Security, bars: Bars) -> bytes:
     """The content of a .day file."""
     rows = _rows(DAY, security, bars, price_scale(security.code, security.kind))
     rows["date"] = [int(stamp[:10].replace("-", "")) for stamp in bars.stamps]
-    rows["reserved"] = _MEANINGLESS
+    counts, is_large = bars.up + (bars.down << 16), _shares(bars) > _MOST_SHARES
+    marks = np.where(is_large, (_IN_HANDS << 8) + bars.odd, _MEANINGLESS)
+    rows["reserved"] = counts if security.kind == "index" else marks
     return rows.tobytes()
 
 
@@ -150,7 +155,11 @@ def _rows(
     for name in _PRICES:
         rows[name] = getattr(bars, name) / scale
     rows["amount"] = bars.amount / 1000
-    shares = bars.volume * 100 + bars.odd
-    in_hands = (shares > MOST_SHARES) | (security.kind == "index")
+    shares = _shares(bars)
+    in_hands = (shares > _MOST_SHARES) | (security.kind == "index")
     rows["volume"] = np.where(in_hands, bars.volume, shares)
     return rows
+
+
+def _shares(bars: Bars) -> Ints:
+    return bars.volume * 100 + bars.odd

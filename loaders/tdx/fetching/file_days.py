@@ -108,8 +108,6 @@ class DayFiles:
         if before and file.state.size < before.size:
             shrank = f"{path.name} shrank from {before.size:,} to {file.state.size:,} bytes"
             ctx.file_notes.add("shrank", f"{shrank}; the stored rows stay")
-        if file.days_in_hands:
-            ctx.file_notes.in_hands[path.name] = file.days_in_hands
         bars = file.bars
         if ctx.load.as_of is not None:  # bars after that time are no fault of the file
             bars = bars[bars["day"] <= records.to_number(window.today)]

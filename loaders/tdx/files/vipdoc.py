@@ -4,7 +4,8 @@ All files have little-endian records of 32 bytes and no header. The client appen
 whose size is no multiple of 32 is being written, and its tail is ignored. A file holds what was
 known when it was last written; that time is the rows' `fetched_at`. Day prices have the decimals of
 the code's range (quotemill.instrument_ranges). Volumes are single shares. A day with more shares
-than 32 bits can count has hands (100 shares) as its volume; turnover and prices show it.
+than 32 bits can count has hands (100 shares) as its volume, and in its last field a mark with the
+odd shares.
 
     lday/sh600000.day       u32 day, 4 × u32 price, f32 turnover in yuan, u32 volume
     minline/sh600000.lc1    u16 day, u16 minute of the bar's end, 4 × f32 price in yuan, f32, u32
@@ -48,9 +49,8 @@ _OLD_MINUTE = np.dtype([*_LABEL, *((name, "<u4") for name in PRICES), *_END])
 # their first days: looked up, as numpy computes a calendar for each day that it converts
 _MONTHS = np.arange("1990-01", "10000-02", dtype="M8[M]").astype("M8[D]")
 FIRST_MINUTE_YEAR = 2004
-MOST_SHARES = 2**32 - 1
+IN_HANDS = 0xC36400  # the upper bytes of a last field that has odd shares in its lowest
 SATURDAY = 5
-ROUNDED = 1e-6  # turnover is a single float, and hands are whole
 
 
 class File(NamedTuple):
@@ -60,7 +60,6 @@ class File(NamedTuple):
     rejected: records that were refused.
     warning: a sentence about an ignored tail, or None.
     state: the file's state before it was read.
-    days_in_hands: number of days with more shares than the field can hold.
     disorder: a sentence about records that were sorted or repeat others, or None.
     noise: refused records that speak against the file; minutes that repeat others do not.
     """
@@ -69,7 +68,6 @@ class File(NamedTuple):
     rejected: list[Rejected]
     warning: str | None
     state: State
-    days_in_hands: int = 0
     disorder: str | None = None
     noise: int = 0
 
@@ -139,29 +137,16 @@ def read_bars(
             # the file's time may be wrong, but a file is not written before its last bar ends
             written_at = min(max(written_at, records.end_time(come[-1])), now)
     bars = records.set_source(bars, f"vipdoc/{FOLDERS[period]}", written_at)
-    days_in_hands = 0
     if is_days and instrument_type == "index":
         bars["up"], bars["down"] = good["reserved"] & 0xFFFF, good["reserved"] >> 16
     if instrument_type != "index":
-        has_hands = _has_hands(bars) if is_days else np.zeros(len(bars), np.bool_)
-        bars["unit"] = np.where(has_hands, records.HAND, 1)
-        days_in_hands = int(has_hands.sum())
+        bars["unit"] = 1
+        if is_days:
+            is_marked, odd = good["reserved"] >> 8 == IN_HANDS, good["reserved"] & 0xFF
+            bars["volume"] = np.where(is_marked, bars["volume"] * 100 + odd, bars["volume"])
     bars = bars if is_days else records.repair_noon(bars)
     disorder = f"{file.name}: {order.sentence}" if order.sentence else None
-    return File(bars, rejected, warning, state, days_in_hands, disorder, noise)
-
-
-def _has_hands(bars: Records) -> Mask:
-    """Mark days whose volume, as written, is in hands: more shares than the field can hold.
-
-    Shares and hands differ by 100, the prices of a day do not, so turnover fits only one of them.
-    """
-    shares = bars["volume"] * 100.0
-    turnover = bars["amount"].astype(np.float64)
-    fits = (shares * bars["low"] <= turnover * (1 + ROUNDED)) & (
-        turnover <= shares * bars["high"] * (1 + ROUNDED)
-    )
-    return np.asarray((shares > MOST_SHARES) & fits)
+    return File(bars, rejected, warning, state, disorder, noise)
 
 
 def has_trade(file: Path) -> bool:

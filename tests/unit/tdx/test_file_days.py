@@ -18,15 +18,13 @@ from tests.unit.tdx.fake_context import fake_context
 
 FIRST = date(2025, 6, 2)
 NOW = datetime(2025, 6, 30, 12, 0, tzinfo=UTC)
-HANDS = 50_000_000  # a day with more shares than a file can count
 
 
 def write_day(file: Path, *days: int) -> None:
-    """Write bars at 10 yuan whose volume is in hands."""
+    """Write bars at 10 yuan of a thousand shares."""
     file.write_bytes(
         b"".join(
-            struct.pack("<5Ifii", day, 1000, 1000, 1000, 1000, HANDS * 1000.0, HANDS, 0)
-            for day in days
+            struct.pack("<5Ifii", day, 1000, 1000, 1000, 1000, 10_000.0, 1000, 0) for day in days
         )
     )
 
@@ -51,22 +49,6 @@ def list_warnings(files: Mapping[str, Path], states: Mapping[str, str]) -> list[
     return warnings
 
 
-def test_days_in_hands_are_counted_and_hide_no_other_warning(tmp_path: Path) -> None:
-    files = {code: tmp_path / f"{code}.day" for code in (f"sh60000{n}" for n in range(8))}
-    for file in files.values():
-        write_day(file, 20250602, 20250603)
-    shrank = {"sh600007": f"2025-06-03 1 {3 * 32}"}  # it had three records
-
-    said = list_warnings(files, shrank)
-
-    shrank_note, hands_note = said
-    assert re.match(r"sh600007\.day .* 96 .* 64 ", shrank_note)
-    assert hands_note == (
-        "16 days in 8 files, such as sh600000.day: more shares than a file can count, so the"
-        " volume is read as hands, which the turnover proves"
-    )
-
-
 def test_many_warnings_of_a_kind_hide_none_of_another(tmp_path: Path) -> None:
     files = {code: tmp_path / f"{code}.day" for code in (f"sh6000{n}" for n in range(10, 26))}
     for file in files.values():
@@ -82,7 +64,7 @@ def test_many_warnings_of_a_kind_hide_none_of_another(tmp_path: Path) -> None:
     assert ["600025", "96", "64"] in numbers
 
 
-def test_the_end_of_a_load_says_once_that_files_have_hands() -> None:
+def test_the_end_of_a_load_says_what_is_odd_in_files() -> None:
     warnings = list[str]()
     load: Any = SimpleNamespace(
         warehouse=SimpleNamespace(ask=lambda _: None),
@@ -94,9 +76,8 @@ def test_the_end_of_a_load_says_once_that_files_have_hands() -> None:
         warn=warnings.append,
     )
     with opened(load) as ctx:
-        ctx.file_notes.in_hands |= {"sh510050.day": 8, "sh510300.day": 1}
-    [warning] = warnings
-    assert re.match(r"9 .* 2 .* sh510050\.day: ", warning)
+        ctx.file_notes.add("shrank", "a.day shrank")
+    assert warnings == ["a.day shrank"]
 
 
 def test_a_word_at_the_end_of_a_cursor_says_nothing_of_the_file() -> None:

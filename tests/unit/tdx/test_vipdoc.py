@@ -88,20 +88,21 @@ def test_a_day_file_of_a_fund_has_three_decimals(tmp_path: Path) -> None:
     assert [row[name] for name in ("open", "high", "low", "close")] == [4125, 4130, 4120, 4126]
 
 
-def test_a_day_with_too_many_shares_for_its_field_has_hands(real_client: Path) -> None:
-    in_hands = {}
+def test_a_mark_has_the_odd_shares_of_a_day_with_too_many_for_its_field(real_client: Path) -> None:
+    large = dict[str, list[int]]()
     for code in ("sh510050", "sh510300", "sh600104"):
         kind = "fund" if code.startswith("sh5") else "stock"
         file = real_client / "vipdoc/sh/lday" / f"{code}.day"
         result = vipdoc.read_bars(file, code, kind, "day", NOW)
-        in_hands[code] = result.days_in_hands
         # turnover per share lies between the day's prices, on every day
         bars = result.bars
-        shares = bars["volume"].astype(np.float64) * bars["unit"]
+        shares = bars["volume"].astype(np.float64)
+        assert set(bars["unit"]) == {1}
         assert (shares * bars["low"] <= bars["amount"] * 1.000001).all()
         assert (shares * bars["high"] * 1.000001 >= bars["amount"]).all()
-        assert result.days_in_hands == int((bars["unit"] == records.HAND).sum())
-    assert in_hands == {"sh510050": 8, "sh510300": 1, "sh600104": 0}
+        large[code] = bars["volume"][bars["volume"] >= 2**32].tolist()
+    assert (len(large["sh510050"]), large["sh510050"][0]) == (8, 7_737_937_085)
+    assert (large["sh510300"], large["sh600104"]) == ([4_918_303_700], [])
 
 
 def days_of(tmp_path: Path, *days: int) -> vipdoc.File:
