@@ -72,10 +72,12 @@ _KINDS: dict[str, Kind] = {
     "snapshot-end": Kind("a snapshot ends this long after its ticks", {"seconds": "11"}),
     "no-greeks": Kind("options without greeks", SHARE),
     "sentinel-greeks": Kind("greeks of -1, -2 and the largest double", SHARE),
-    "no-quote": Kind("bid and ask of -1", SHARE),
+    "no-quote": Kind("bid and ask that say none", {**SHARE, "value": "-1"}),
     "old-last": Kind("the last trade is of an earlier day: volume 0, bid and ask of -1", SHARE),
     "absurd-bid": Kind("a bid of 100,000,000", SHARE),
-    "unset-sizes": Kind("sizes, volume and open interest of 9223372036854775807", SHARE),
+    "unset-sizes": Kind(
+        "sizes, volume and open interest that say none", {**SHARE, "value": f"{2**63 - 1}"}
+    ),
     "crossed": Kind("a bid above the ask", SHARE),
     "no-oi": Kind("no open interest", SHARE),
     "frozen-oi": Kind(

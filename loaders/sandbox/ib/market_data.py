@@ -31,7 +31,6 @@ PARTIAL = (10090, 10091)  # codes after which a part of the ticks still flows
 CUT_OFF, RESTORED = (1100, 2110), (1101, 1102)  # from the servers, and back
 CALL_INTEREST, PUT_INTEREST = 27, 28
 ABSURD = 1e8  # dollars a share
-UNSET = 2**63 - 1  # a size that newer gateways have none of
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,11 @@ class MarketData:
             return True
         return rnd(self.world.seed, rule.kind, instrument.conid) < rule.number("share")
 
+    def spelling(self, kind: str, instrument: Instrument) -> str | None:
+        """What a rule of a kind makes of the numbers of a contract; None without one."""
+        rule = self.find_rule(kind, instrument)
+        return rule.option("value") if rule else None
+
     def number(self, kind: str, option: str, default: float) -> float:
         """An option of the newest rule of a kind, or the default without a rule."""
         rules = self.faults.find_rules(kind)
@@ -134,29 +138,28 @@ class MarketData:
         """Messages of a quote without the number of the request, which belongs at place 2."""
         view, late = self.view(instrument, service.type), service.type >= DELAYED
         quote = self.world.quote(instrument, view.when)
+        nobody, unset = (self.spelling(kind, instrument) for kind in ("no-quote", "unset-sizes"))
         bid, ask = quote.bid, quote.ask
         sizes = quote.bid_size, quote.ask_size
         last, last_size, volume = quote.last, quote.last_size, quote.volume
         is_old = self.is_hit("old-last", instrument)
         if is_old:
             last, last_size, volume = last or ask, last_size or 1, 0
-        if is_old or not view.is_quoted or self.is_hit("no-quote", instrument):
+        if is_old or not view.is_quoted or nobody:
             bid, ask, sizes = -1.0, -1.0, (0, 0)
         elif self.is_hit("crossed", instrument):
             bid, ask = round(ask + 0.05, 2), bid
         elif self.is_hit("absurd-bid", instrument):
             bid = ABSURD
-        if self.is_hit("unset-sizes", instrument):
-            sizes, last_size, volume = (UNSET, UNSET), UNSET, UNSET
         if instrument.stock.is_index and not instrument.is_option:
             yield 1, 6, 68 if late else 4, quote.last, 0, 0
         elif service.code != 10091:
-            yield 1, 6, 66 if late else 1, bid, sizes[0], 1
-            yield 1, 6, 67 if late else 2, ask, sizes[1], 1
+            yield 1, 6, 66 if late else 1, nobody or bid, unset or sizes[0], 1
+            yield 1, 6, 67 if late else 2, nobody or ask, unset or sizes[1], 1
             if last is not None:
-                yield 1, 6, 68 if late else 4, last, last_size, 0
+                yield 1, 6, 68 if late else 4, last, unset or last_size, 0
                 yield 46, 6, 88 if late else 45, int(view.when.timestamp())
-            yield 2, 6, 74 if late else 8, volume
+            yield 2, 6, 74 if late else 8, unset or volume
         # also before the open: yesterday's close, though the quote is yesterday's too
         close = self.world.previous_close(instrument, self.clock.now().date())
         yield 1, 6, 75 if late else 9, close, 0, 0
@@ -180,7 +183,7 @@ class MarketData:
             computation = self.world.computation(instrument, view.when, shift)
             yield base + kind, _list_values(computation, sentinel=sentinel)
 
-    def open_interest(self, instrument: Instrument) -> Iterator[tuple[int, int]]:
+    def open_interest(self, instrument: Instrument) -> Iterator[tuple[int, Field]]:
         """(tick number, contracts) of calls and puts.
 
         The other side of an option is 0; the sides of a stock are sums over its chain.
@@ -188,7 +191,7 @@ class MarketData:
         if self.is_hit("no-oi", instrument):
             return
         now = self.clock.now()
-        is_unset = self.is_hit("unset-sizes", instrument)
+        unset = self.spelling("unset-sizes", instrument)
         if rule := self.find_rule("frozen-oi", instrument):
             now = min(now, datetime.combine(date.fromisoformat(rule.option("since")), time.max, ET))
         if instrument.is_option:
@@ -198,7 +201,7 @@ class MarketData:
         for tick, right in ((CALL_INTEREST, "C"), (PUT_INTEREST, "P")):
             side = (row for row in chain if row.right == right)
             known = sum(self.world.open_interest(row, now) for row in side)
-            yield tick, UNSET if is_unset else known
+            yield tick, unset or known
 
 
 def _list_values(made: Computation, *, sentinel: bool) -> tuple[Field, ...]:

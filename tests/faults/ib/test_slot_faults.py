@@ -1,10 +1,15 @@
 """Slots of option chains while the gateway refuses, breaks or is gone: no row is missing."""
 
+from itertools import product
+
 import pytest
 
 from loaders.ib.client import ib_client
 from tests.integration.ib.bench import Bench, new_york
 from tests.integration.ib.test_slots_load import FLAGS, counts
+
+# of 64, 32 and 128 bits, as older ones have it, not received, and the largest double
+NO_SIZES = [f"{2**63 - 1}", f"{2**31 - 1}", f"{2**127 - 1}", "-1", "nan", "1.7976931348623157E308"]
 
 
 def test_a_refused_request_is_captured_later(made: Bench) -> None:
@@ -108,21 +113,32 @@ def test_a_slot_that_left_the_calendar_is_skipped_by_a_retry(made: Bench) -> Non
     assert any("no slot at 2026-11-19T15:07Z" in line for line in result.warnings)
 
 
-def test_a_size_that_is_unset_is_null_and_settles_its_quote(made: Bench) -> None:
-    """Nothing better comes: no flag, no rejected row, no other request in this slot.
+def test_numbers_that_are_unset_are_null_and_settle_their_quotes(made: Bench) -> None:
+    """Nothing better comes: no rejected row, no other request in this slot.
 
     A morning of open interest without a number fails, and no row lands.
     """
-    made.sandbox.faults.add("unset-sizes")
-    assert made.load("snapshot", slot="now").exit_code == 0
+    contracts = [conid for (conid,) in made.rows("select conid from raw_ib.contract order by 1")]
+    forms = [*product([*NO_SIZES, ""], ["-1", "nan", NO_SIZES[-1]]), *((n, "") for n in NO_SIZES)]
+    for conid, (size, price) in zip(contracts, forms, strict=False):
+        for kind, value in (("unset-sizes", size), ("no-quote", price)):
+            if value:
+                made.sandbox.faults.add(f"{kind}:conid={conid}:value={value}")
+    made.sandbox.faults.add("unset-sizes")  # of the others, as newer gateways have it
+    assert made.with_settings(quote_timeout=0.5).load("snapshot", slot="now").exit_code == 0
     assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
-    sizes = "coalesce(bid_size, ask_size, last_size, volume)"
     stored = made.rows(
-        f"select count({sizes}), count(bid), count(*) filter (where snapshot_error or "
-        "data_quality_flag like '%out_of_range%') from raw_ib.chain_snapshot"
+        "select count(bid_size), count(ask_size), count(last_size), count(volume), count(bid), "
+        "count(*) filter (where snapshot_error or data_quality_flag like '%out_of_range%') "
+        "from raw_ib.chain_snapshot"
     )
-    assert stored == [(0, 44, 0)]
+    unpriced = sum(price != "" for _, price in forms)
+    assert stored == [(0, 0, 0, 0, 44 - unpriced, 0)]
     assert made.at("2026-11-19T10:12:00").due() == []
+    assert made.load("snapshot", slot="now", retry_missed="true").exit_code == 0
+    kinds = "select distinct ingest_run_type from raw_ib.{}"
+    for table in ("slot_run", "chain_snapshot"):  # nothing was captured again
+        assert made.rows(kinds.format(table)) == [("intraday",)]
     result = made.at("2026-11-20T07:30:00").load("enrich")
     assert (result.exit_code, result.tasks[0].rows_rejected) == (4, 0)
     assert all("no open interest" in text for text in result.tasks[0].failures.values())
