@@ -69,3 +69,10 @@ def test_no_model_is_longer_than_two_hundred_lines() -> None:
     assert len(models) > 100
     lines = {path.name: len(path.read_text("utf-8").splitlines()) for path in models}
     assert {name: count for name, count in lines.items() if count > 200} == {}
+
+
+def test_staging_spells_no_value_by_its_macro_alone() -> None:
+    """`none_if_unset` has the rule; a flag's empty text is a list without one."""
+    own = r"nullif\(|'NaN'|2147483647|9223372036854775807|1\.797"
+    staging = (ROOT / "dbt_project/models/staging").rglob("*.sql")
+    assert [path.name for path in staging if re.search(own, path.read_text("utf-8"))] == []

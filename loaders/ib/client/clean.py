@@ -9,6 +9,7 @@ import math
 import re
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from loaders.ib.slots import KNOWN_YEARS, date_in_new_york
@@ -21,9 +22,9 @@ MOST_PRICE = 10**7  # no share costs ten million dollars
 _MOMENT = re.compile(r"(\d{8})[ -]+(\d\d:\d\d:\d\d)[ -]+(\S.*)")
 
 
-def known(value: float | None) -> float | None:
+def known(value: Any) -> float | None:
     """The number, unless it stands for one that was not received."""
-    if value is None or math.isinf(value) or is_unset(value, is_size=True):
+    if is_unset(value, is_size=True) or math.isinf(value):
         return None
     return 0.0 if abs(value) < NOTHING_BELOW else float(value)
 

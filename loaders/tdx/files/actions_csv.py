@@ -10,6 +10,7 @@ from pathlib import Path
 
 import orjson
 
+from loaders.landing.no_value import is_unset
 from loaders.landing.rejects import Rejected
 from loaders.tdx.actions import (
     ADJUSTMENT,
@@ -153,7 +154,7 @@ def _record(header: Sequence[str], cells: list[str] | str) -> dict[str, str]:
     if len(cells) != len(header):
         rule = f"must have {len(header)} cells as the header has"
         raise Refused("row", rule, f"{len(cells)} cells")
-    return dict(zip(header, cells, strict=True))
+    return {n: "" if is_unset(cell) else cell for n, cell in zip(header, cells, strict=True)}
 
 
 def _action(record: Mapping[str, str], place: str) -> CorporateAction:

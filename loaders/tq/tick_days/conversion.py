@@ -49,10 +49,9 @@ def sift_ticks(answer: pa.Table, key: DayKey, start: datetime, end: datetime) ->
     ticks = answer.select(["datetime_ns", *(name for name, _ in QUOTED)]).combine_chunks()
     answered = {name: _read(ticks, name) for name in ticks.column_names[1:]}
     for index, (name, values) in enumerate(answered.items(), 1):
-        nothing = is_unset(values, is_size=name in COUNTS)
-        if name in PRICES:
-            size = answered.get(name.replace("_price", "_volume"), np.zeros(len(values)))
-            nothing |= (values == 0) & ~(size > 0)  # nobody asks or trades at 0
+        nothing = is_unset(values, is_price=name in PRICES, is_size=name in COUNTS)
+        if (size := answered.get(name.replace("_price", "_volume"))) is not None:
+            nothing &= (values != 0) | ~(size > 0)  # with a size 0 is the price of a level
         ticks = ticks.set_column(
             index, name, pa.array(np.where(nothing, np.nan, values), from_pandas=True)
         )

@@ -5,16 +5,16 @@ select
     code,
     sampled_at,
     trade_date,
-    (nullif(previous_close, 0) * 0.001)::numeric(18, 3) as previous_close,
+    {{ in_yuan(none_if_unset('previous_close', 'above_zero')) }} as previous_close,
     {{ prices_in_yuan(zero_is_none=true) }},
-    100 * total_hand as volume_shares,
-    100 * current_hand as last_trade_shares,
+    100 * {{ none_if_unset('total_hand', 'size') }} as volume_shares,
+    100 * {{ none_if_unset('current_hand', 'size') }} as last_trade_shares,
     amount_yuan::numeric(20, 3) as amount_cny,
-    100 * inside_dish as inside_dish_shares,
-    100 * outer_disc as outer_disc_shares,
+    100 * {{ none_if_unset('inside_dish', 'size') }} as inside_dish_shares,
+    100 * {{ none_if_unset('outer_disc', 'size') }} as outer_disc_shares,
     {% for level in levels -%}
-        (nullif({{ level }}_price, 0) * 0.001)::numeric(18, 3) as {{ level }}_price,
-        100 * {{ level }}_volume as {{ level }}_volume_shares,
+        {{ in_yuan(none_if_unset(level ~ '_price', 'above_zero')) }} as {{ level }}_price,
+        100 * {{ none_if_unset(level ~ '_volume', 'size') }} as {{ level }}_volume_shares,
     {% endfor -%}
     fetched_at
 from {{ source('raw_tdx', 'quote') }}

@@ -7,7 +7,8 @@ select
     (price * 0.001)::numeric(18, 3) as price,
     100 * volume as volume_shares,
     side,
-    order_count,
+    -- the service has it of the running day only
+    {{ none_if_unset('order_count', 'above_zero') }} as order_count,
     is_final,
     fetched_at,
     route_no

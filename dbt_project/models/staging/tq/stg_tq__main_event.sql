@@ -4,6 +4,6 @@ select
     route,
     trading_day,
     event_at,
-    nullif(contract, '') as underlying_contract,
+    {{ none_if_unset('contract', 'text') }} as underlying_contract,
     fetched_at
 from {{ source('raw_tq', 'main_event') }}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from loaders.landing.no_value import is_unset
 from loaders.tq.client.program.codes import own_code, server_code
 from loaders.tq.client.program.session import Session, cst
 
@@ -10,7 +11,8 @@ DAY_SECONDS, MINUTE_SECONDS = 86_400, 60
 MOST_BARS = 2_000  # no contract is listed for longer than some 750 trading days
 MOST_MINUTES = 8_000  # two weeks of the longest hours; the servers give no more in one chart
 TEXTS = ("contract", "trade_date")
-NUMBERS = ("open", "high", "low", "close", "volume", "open_oi", "close_oi")
+PRICES = ("open", "high", "low", "close")
+NUMBERS = (*PRICES, "volume", "open_oi", "close_oi")
 
 
 def daily(session: Session, contracts: list[str], first: str, last: str, path: str) -> int:
@@ -55,5 +57,10 @@ def _write(
     columns = {name: pa.array([row[name] for row in rows], pa.string()) for name in texts}
     columns |= {name: pa.array([int(row[name]) for row in rows], pa.int64()) for name in whole}
     for name in NUMBERS:
-        columns[name] = pa.array([row[name] for row in rows], pa.float64(), from_pandas=True)
+        is_price = name in PRICES
+        known = (
+            None if is_unset(row[name], is_price=is_price, is_size=not is_price) else row[name]
+            for row in rows
+        )
+        columns[name] = pa.array(known, pa.float64())
     pq.write_table(pa.table(columns), path)

@@ -1,12 +1,11 @@
 """Contracts of varieties and their trading hours."""
 
-import math
 from datetime import date
 from typing import Any
 
 from loaders.tq.client.program.codes import own_code
 from loaders.tq.client.program.failure import Failure
-from loaders.tq.client.program.quotes import stamp
+from loaders.tq.client.program.quotes import number, stamp
 from loaders.tq.client.program.session import TOGETHER, Session, cst
 
 
@@ -82,12 +81,12 @@ def exchange_seen_at(session: Session, exchange: str) -> int | None:
 def _has_numbers(row: dict[str, Any]) -> bool:
     """Whether all numbers are given; old contracts may have the name only."""
     values = (row[n] for n in ("price_tick", "volume_multiple", "delivery_year", "delivery_month"))
-    return all(isinstance(v, int | float) and math.isfinite(v) for v in values)
+    return all(number(v, is_price=True) is not None for v in values)
 
 
 def _contract(row: dict[str, Any], variety: str) -> dict[str, Any]:
     expires = row["expire_datetime"]
-    has_expiry = isinstance(expires, int | float) and expires == expires and expires > 0
+    has_expiry = number(expires, is_price=False) is not None and expires > 0
     return {
         "contract": row["instrument_id"],
         "variety": variety,
@@ -105,8 +104,8 @@ def _sessions(row: dict[str, Any]) -> list[list[Any]]:
     sessions = []
     for session in ("day", "night"):
         hours = row.get(f"trading_time_{session}")
-        for number, (start, end) in enumerate(hours if isinstance(hours, list) else ()):
-            sessions.append([session, number, _seconds(start), _seconds(end)])
+        for index, (start, end) in enumerate(hours if isinstance(hours, list) else ()):
+            sessions.append([session, index, _seconds(start), _seconds(end)])
     return sessions
 
 

@@ -4,6 +4,7 @@ import time
 from datetime import date, datetime
 from typing import Any
 
+from loaders.landing.no_value import is_unset
 from loaders.tq.client.program.codes import own_code
 from loaders.tq.client.program.failure import Failure
 from loaders.tq.client.program.session import (
@@ -90,15 +91,15 @@ def _history(session: Session, variety: str, first: date, last: date) -> dict[st
         if not first <= day <= last:
             continue
         covered.append(day)
-        if contract != main:
-            main = contract
-            events.append([midnight(day), _own(contract, day)])
+        if (own := _own(contract, day)) != main:
+            main = own
+            events.append([midnight(day), own])
     return _answer("history", covered, events)
 
 
-def _own(contract: str, day: date) -> str | None:
+def _own(contract: Any, day: date) -> str | None:
     """Our code of a main contract; None where nothing is listed."""
-    return own_code(contract, day) if contract else None
+    return None if is_unset(contract) else own_code(contract, day)
 
 
 def _answer(route: str, days: list[date], events: list[list[Any]]) -> dict[str, Any]:

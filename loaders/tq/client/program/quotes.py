@@ -30,7 +30,7 @@ def terms(session: Session, contracts: list[str]) -> list[dict[str, Any]]:
         {
             "contract": contract,
             "quoted_at": stamp(str(quote.get("datetime") or "")),
-            **{name: _number(quote.get(name), is_price=name in PRICES) for name in TERMS},
+            **{name: number(quote.get(name), is_price=name in PRICES) for name in TERMS},
         }
         for contract, quote in zip(contracts, quotes, strict=True)
     ]
@@ -44,9 +44,8 @@ def stamp(text: str) -> int | None:
     return (int(at.timestamp()) * 1_000_000 + at.microsecond) * 1000
 
 
-def _number(value: Any, *, is_price: bool) -> str | None:
-    """A number as its shortest text; 0 is no price."""
-    is_number = isinstance(value, int | float) and math.isfinite(value)
-    if not is_number or is_unset(value, is_size=not is_price):
+def number(value: Any, *, is_price: bool) -> str | None:
+    """A number as its shortest text; None of what stands for none."""
+    if is_unset(value, is_price=is_price, is_size=not is_price):
         return None
-    return repr(value) if value or not is_price else None
+    return str(value) if isinstance(value, int | float) and math.isfinite(value) else None

@@ -1,11 +1,11 @@
 """Settlement prices of contracts."""
 
-import math
 from datetime import date
 from typing import Any
 
 from loaders.tq.client.program.codes import server_code
 from loaders.tq.client.program.failure import Failure
+from loaders.tq.client.program.quotes import number
 from loaders.tq.client.program.session import Session
 
 
@@ -21,9 +21,9 @@ def settlements(
         raise Failure("settlements", f"{type(error).__name__}: {error}") from error
     names, rows = {code, code.partition(".")[2]}, dict[str, str]()
     for row in frame.to_dict("records"):
-        day, price = _day(row["datetime"]), row["settlement"]
-        if row["symbol"] in names and first <= day <= last and math.isfinite(price):
-            rows[day] = repr(float(price))
+        day, price = _day(row["datetime"]), number(row["settlement"], is_price=True)
+        if row["symbol"] in names and first <= day <= last and price is not None:
+            rows[day] = price
     return sorted(rows.items())
 
 
