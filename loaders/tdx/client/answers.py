@@ -37,6 +37,8 @@ EXCHANGES = ("sh", "sz", "bj")
 NUMBERS = ("Open", "High", "Low", "Close", "Volume", "Amount", "UpCount", "DownCount", "Last")
 BAR_FIELDS: dict[str, Kind] = {"Time": str, **dict.fromkeys(NUMBERS, int)}
 LISTING_FIELDS: dict[str, Kind] = {"code": str, "exchange": str, "name": str}
+# known, and not read: of bars, of lists of codes and of their rows
+UNREAD_META, UNREAD_LIST, UNREAD_LISTING = {"batch_limit", "notes"}, {"exchanges"}, {"last_price"}
 # the separators and the clock in the Time of every bar of a day or longer
 DAY_STAMP = "--T15:00:00"
 
@@ -199,7 +201,7 @@ def bar_columns(reply: Reply, shape: BarShape) -> list[list[Any]]:
     reply.head({shape.count: int} | ({"meta": dict} if shape.source else {}), {shape.key})
     if shape.source:
         meta = reply.data["meta"]
-        reply.check(None, meta, {"source": str, "type": str}, {"batch_limit", "notes"}, "meta.")
+        reply.check(None, meta, {"source": str, "type": str}, UNREAD_META, "meta.")
         for name, wanted in (("source", shape.source), ("type", shape.period)):
             if meta[name] != wanted:
                 raise reply.wrong(None, f"meta.{name}", f"must be {wanted}, not {meta[name]!r}")
@@ -222,10 +224,10 @@ def _days(reply: Reply, times: list[str]) -> list[date]:
 
 def read_listings(reply: Reply, key: str) -> list[Listing]:
     """Securities in the order of the answer, each once, with the last name given."""
-    reply.head({"total": int}, {key, "exchanges"})
+    reply.head({"total": int}, {key, *UNREAD_LIST})
     listings: dict[str, Listing] = {}
     for index, row in enumerate(reply.rows(key)):
-        reply.check(index, row, LISTING_FIELDS, {"last_price"}, f"{key}.")
+        reply.check(index, row, LISTING_FIELDS, UNREAD_LISTING, f"{key}.")
         digits, exchange = row["code"], row["exchange"]
         if not (len(digits) == 6 and digits.isascii() and digits.isdigit()):
             raise reply.wrong(index, "code", f"must be six digits, not {digits!r}")

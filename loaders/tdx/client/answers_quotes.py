@@ -31,7 +31,8 @@ QUOTE_FIELDS: dict[str, Kind] = {
     "Active1": int,
     "Active2": int,
 }
-KNOWN_QUOTE_FIELDS = {"Rate", *(f"ReversedBytes{i}" for i in range(10))}
+UNREAD_QUOTE = {"Rate", *(f"ReversedBytes{i}" for i in range(10))}
+UNREAD_STATS = {"update_time"}
 K_FIELDS: dict[str, Kind] = dict.fromkeys(("Last", "Open", "High", "Low", "Close"), int)
 LEVEL_FIELDS: dict[str, Kind] = {"Buy": bool, "Price": int, "Number": int}
 LAST_DAYS = BarShape("List", "Count", "day")
@@ -114,7 +115,7 @@ def read_quotes(reply: Reply, codes: Sequence[str]) -> list[Quote]:
 
 
 def _quote(reply: Reply, row: int | None, value: Any, code: str) -> Quote:
-    reply.check(row, value, QUOTE_FIELDS, KNOWN_QUOTE_FIELDS)
+    reply.check(row, value, QUOTE_FIELDS, UNREAD_QUOTE)
     answered = EXCHANGE_NUMBERS.get(value["Exchange"], "?") + value["Code"]
     if answered != code:
         raise reply.wrong(row, "Code", f"{answered} is not {code}")
@@ -190,7 +191,7 @@ def read_stock_info(reply: Reply, code: str) -> StockInfo:
 
 def read_stats(reply: Reply) -> dict[str, Counts]:
     """Counts of each exchange. All three must be present, and no count negative."""
-    reply.head(dict.fromkeys(EXCHANGES, dict), {"update_time"})
+    reply.head(dict.fromkeys(EXCHANGES, dict), UNREAD_STATS)
     names = ("total", "up", "down", "flat")
     for exchange in EXCHANGES:
         counts = reply.data[exchange]
