@@ -29,8 +29,9 @@ DIVIDENDS = "456"
 
 @dataclass(frozen=True)
 class DailyBar:
-    """A day of an underlying, in the shares of today; the volume is 0 of an index.
+    """A day of an underlying, in the shares of today.
 
+    volume          None of an index, for which the gateway has 0
     adjusted_close  for dividends too; None of an index, and where the gateway has none
     """
 
@@ -89,7 +90,8 @@ async def read_bars(
         for bar in trades:
             day, prices = clean.new_york_day(bar.date), _read_prices(bar)
             if prices is not None:
-                rows.append(DailyBar(day, *prices, clean.count(bar.volume), closes.get(day)))
+                volume = None if underlying.is_index else clean.count(bar.volume)
+                rows.append(DailyBar(day, *prices, volume, closes.get(day)))
     return rows, error
 
 

@@ -38,6 +38,15 @@ def test_bars_outlive_a_failure_of_the_adjusted_ones() -> None:
     assert "AAPL" in str(error)
 
 
+def test_an_index_has_no_volume(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BAR, "volume", 0)
+    connection: Any = Connection()
+    index = Underlying("SPX", 416904, "CBOE", sec_type="IND")
+    for underlying, volume in ((index, None), (STOCK, 0)):
+        [bar], _ = asyncio.run(daily_bars.read_bars(connection, underlying, 1))
+        assert bar.volume == volume
+
+
 @pytest.mark.parametrize(
     ("failure", "error"),
     [
