@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.client_folder import RECORD
+from tests.constant_columns import check_constant_columns
 from tests.e2e.commands import Place
 from tests.homes import new_home
 from tests.integration.dbt.raw import bar, land, trading_day
@@ -101,6 +102,10 @@ def test_turnover_fits_the_volume_of_every_day(market: psycopg.Connection) -> No
         "where volume_shares > 2 ^ 32 and code like 'sh51%' order by 3 desc limit 1"
     ).fetchone()
     assert largest == ("sh510050", "2015-07-06", 9_146_831_430)
+
+
+def test_no_number_stands_for_what_the_folder_lacks(market: psycopg.Connection) -> None:
+    check_constant_columns(market, "client")
 
 
 def test_index_weeks_and_months_are_those_of_its_days(market: psycopg.Connection) -> None:

@@ -1,61 +1,35 @@
 """A column that nothing fills is null: no number stands for what a source does not know."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
 import pytest
-from psycopg import sql
 
-from tests.conftest import shared_folder
+from loaders.sandbox.world.market import SyntheticMarket
+from loaders.tdx.source import SOURCE
+from orchestration.run.dbt_commands import run_dbt
+from tests.conftest import DBT_DATABASE, shared_folder
+from tests.constant_columns import check_constant_columns
 from tests.e2e.test_unusual_days import built
+from tests.integration.tdx_load.bench import bench
 
-FEWEST = 30  # fewer rows may well agree
-# columns that rightly have one number in every row, and why
-CONSTANT = {
-    "market.corporate_actions.seq": "a number among actions of one kind and day, which are rare",
-    "raw_tdx.capital_event.seq": "the same of records",
-}
-NUMERIC = """
-    select n.nspname, c.relname, array_agg(a.attname::text order by a.attnum)
-    from pg_attribute as a
-    inner join pg_class as c on a.attrelid = c.oid
-    inner join pg_namespace as n on c.relnamespace = n.oid
-    where
-        n.nspname in ('raw_tdx', 'raw_tq', 'raw_ib', 'market', 'futures', 'options')
-        and c.relkind in ('r', 'v') and a.attnum > 0 and not a.attisdropped
-        and a.atttypid::regtype::text in ('numeric', 'integer', 'bigint', 'smallint', 'real',
-            'double precision')
-        and a.attname not in ('file_no', 'route_no', 'change_no')
-    group by 1, 2 order by 1, 2
-"""
+OF_CLIENTS = ("capital_events", "sectors", "minute_5m")
 COUNTS = """
     select up_count, down_count from market.{} where code = %s and {} = %s
 """
 
 
-def constant_columns(conn: psycopg.Connection) -> dict[str, object]:
-    """The columns with one number in every row of tables with more than a few."""
-    constant = dict[str, object]()
-    for schema, table, names in conn.execute(NUMERIC).fetchall():
-        columns = sql.SQL(", ").join(
-            sql.SQL("count({0}), min({0}), max({0})").format(sql.Identifier(n)) for n in names
-        )
-        query = sql.SQL("select count(*), {} from {}").format(
-            columns, sql.Identifier(schema, table)
-        )
-        rows, *figures = conn.execute(query).fetchone() or (0,)
-        for name, place in zip(names, range(0, len(figures), 3), strict=True):
-            known, least, most = figures[place : place + 3]
-            if rows >= FEWEST and known == rows and least == most:
-                constant[f"{schema}.{table}.{name}"] = least
-    return constant
-
-
-@pytest.mark.parametrize("folder", ["client", "cases/tdx/29-index-advances"])
-def test_no_number_stands_for_what_a_folder_lacks(folder: str, tmp_path: Path) -> None:
-    with built(shared_folder(folder), tmp_path) as market:
-        constant = constant_columns(market)
-    assert {name: value for name, value in constant.items() if name not in CONSTANT} == {}
+@pytest.mark.usefixtures("models_alone")
+def test_no_number_stands_for_what_the_service_lacks(
+    new_database: Callable[..., str], tmp_path: Path
+) -> None:
+    datasets = tuple(each.name for each in SOURCE.datasets if each.name not in OF_CLIENTS)
+    served = SyntheticMarket(codes=12, days=40, seed=5)
+    with bench(served, new_database(DBT_DATABASE), tmp_path) as made:
+        assert made.load(datasets=datasets).exit_code == 0
+        assert run_dbt(made.settings, ["build"]) == 0
+        with made.connect() as conn:
+            check_constant_columns(conn, "tdx sandbox")
 
 
 def test_indices_have_the_advances_and_declines_of_their_files(tmp_path: Path) -> None:

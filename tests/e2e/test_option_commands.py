@@ -13,6 +13,7 @@ import pytest
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import World
 from tests.conftest import DBT_DATABASE
+from tests.constant_columns import check_constant_columns
 from tests.e2e.commands import ROOT, Place
 from tests.requirements import require_ib
 
@@ -71,6 +72,7 @@ def test_the_smoke_configuration_captures_two_strikes_in_two_slots(
         interest = conn.execute("select distinct oi_asof_date::text from raw_ib.open_interest")
         assert interest.fetchall() == [("2026-11-19",)]
         contracts = conn.execute("select distinct conid from raw_ib.session_contract").fetchall()
+        check_constant_columns(conn, "ib sandbox")
     # as late as the gateway's clock was, whatever this machine's says
     checked = place.inside("quotemill", "selfcheck", "ib")
     result = json.loads(checked.stdout)

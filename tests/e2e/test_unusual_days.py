@@ -13,6 +13,7 @@ import pytest
 from loaders.trading_time import published_days
 from tests.client_folder import RECORD
 from tests.conftest import shared_folder
+from tests.constant_columns import check_constant_columns
 from tests.e2e.commands import Place
 from tests.homes import new_home
 
@@ -26,13 +27,18 @@ def cases() -> Path:
 
 @contextmanager
 def built(folder: Path, place: Path) -> Iterator[psycopg.Connection]:
-    """The warehouse after the first `quotemill run`, with nothing configured but the folder."""
+    """The warehouse after the first `quotemill run`, with nothing configured but the folder.
+
+    Of a shared case each column with one number in every row must be listed.
+    """
     with new_home() as home:
         commands = Place(place, home, {"QUOTEMILL_TDX__CLIENT": str(folder)})
         done = commands.forked("quotemill", "run")
         assert done.returncode == 0, done.stderr
         address = commands.forked("quotemill", "warehouse", "url").stdout.strip()
         with psycopg.connect(address) as conn:
+            if "cases" in folder.parts:
+                check_constant_columns(conn, folder.name)
             yield conn
 
 

@@ -22,6 +22,7 @@ from loaders.warehouse.postgres import open_warehouse
 from orchestration.run import manifest, stages
 from orchestration.run.stages import RunResult
 from tests.conftest import DBT_DATABASE
+from tests.constant_columns import check_constant_columns
 from tests.integration.tq.bench import Bench, bench
 from tests.integration.tq.test_ticks import asked_days
 
@@ -76,6 +77,8 @@ def whole_way(made: Bench, days: int) -> None:
     assert complete == days * varieties
     assert contracts > varieties
     before = [made.rows(query) for query in TABLES]
+    with made.connect() as conn:
+        check_constant_columns(conn, "tq sandbox")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "unit_test test")
