@@ -27,11 +27,9 @@ if TYPE_CHECKING:
     import psycopg
 
     from loaders.engine.load import Load
-    from loaders.tdx.actions import ActionSet
     from loaders.tdx.bars.records import Ints
     from loaders.tdx.client.xdxr import QuoteServers
     from loaders.tdx.files.folder import Folder
-    from loaders.tdx.files.gbbq import Gbbq
     from loaders.tdx.missing_datasets import Absence
 
 R = TypeVar("R")
@@ -68,8 +66,8 @@ class Context:
     securities: dict[str, Security] = field(default_factory=dict)
     days: list[date] = field(default_factory=list)
     absences: "dict[str, Absence]" = field(default_factory=dict)
-    # corporate actions of the CSV files; None until these are read
-    actions: "ActionSet | None" = None
+    # events of the CSV files beside the stored ones; None until these are read
+    actions: Any = None
     file_notes: FileNotes = field(default_factory=FileNotes)
 
     def __post_init__(self) -> None:
@@ -213,15 +211,6 @@ class Context:
         from loaders.tdx.files.gbbq import PLACE
 
         return self.client_file(PLACE)
-
-    @cached_property
-    def gbbq(self) -> "Gbbq":
-        """The file gbbq, and stored later records. Raises DataQualityError."""
-        from loaders.tdx.files.gbbq import add_later, read_events
-
-        assert self.gbbq_file is not None
-        content = read_events(self.gbbq_file)
-        return self.ask(lambda conn: add_later(conn, content))
 
     def instrument_type(self, code: str) -> str:
         """The type of a code: stock, fund or index; a stock if no list or rule knows it."""

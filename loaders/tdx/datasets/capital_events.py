@@ -2,14 +2,14 @@
 
 The file holds dividends, splits and changes of capital of the whole market, so a choice of codes
 has no effect. It is read again when it has changed. All records of a code are replaced together.
-A file that lacks many stored records is refused (loaders.tdx.losses). A copy that is older than the
-one read before does not know the days after it was written: their stored records stay. What a
-record means, SQL says.
+A file that lacks many stored records is refused (loaders.tdx.losses), and a lost one that changes
+prices stays until it has a witness (loaders.tdx.lost_events). A copy that is older than the one read
+before takes none away. What a record means, SQL says.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
 
 import psycopg
 import pyarrow as pa
@@ -22,9 +22,9 @@ from loaders.landing.rejects import open_rejects, withdraw_settled
 from loaders.tdx.actions import CATEGORIES
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import gbbq
-from loaders.tdx.files.gbbq import Gbbq
 from loaders.tdx.files.written import Reading, State, state_in
-from loaders.tdx.losses import judge_loss
+from loaders.tdx.losses import Loss, judge_loss
+from loaders.tdx.lost_events import Event, doubt, find_lost, list_priced
 from loaders.tdx.tables import CAPITAL_EVENT, REJECTED_ROW
 from quotemill.errors import DataQualityError
 from quotemill.wording import say_count
@@ -42,53 +42,68 @@ def _outcome(ctx: Context) -> Outcome:
     before = ctx.load.cursors(CAPITAL_EVENT.name).get(KEY)
     if ctx.gbbq_file is None:
         return ctx.miss_file(NAME, KEY, gbbq.PLACE, before, skipped=gbbq.NO_FILE)
+    last, accepts = state_in(before), ctx.load.request.accepts_loss_of(NAME)
     try:
-        if State.read_state(ctx.gbbq_file) == state_in(before):
-            return Outcome(KEY, skipped=NOT_DUE)
-        content = ctx.gbbq
+        if not accepts and last is not None:
+            if State.read_state(ctx.gbbq_file) == last:
+                return Outcome(KEY, skipped=NOT_DUE)
+            if same := last.unchanged(ctx.gbbq_file):
+                known = Reading.make(same, ctx.clock(), before)
+                return Outcome(KEY, skipped=NOT_DUE, cursor=known.cursor)
+        content = gbbq.read_events(ctx.gbbq_file)
     except DataQualityError as error:
         return Outcome(KEY, failure=error.with_hint)
     for category, count in count_unknown(content.rows).items():
         ctx.load.warn(
             f"{NAME}: of the unknown category {category} {say_count(count, 'record')} landed unused"
         )
-    stored = ctx.ask(lambda conn: open_rejects(conn, REJECTED_ROW, NAME))
-    rejected = [
-        *content.rejected,
-        *withdraw_settled(stored, content.rejected, lambda row: row.row_key.startswith(gbbq.ROUTE)),
-    ]
     reading = Reading.make(content.state, ctx.clock(), before)
-    content = ctx.ask(lambda conn: gbbq.keep_refused(conn, content))
-    known, present = ctx.ask(count_stored), count_by_code(content.rows)
-    lost = {code: n - present[code] for code, n in known.items() if n > present[code]}
-    refusal = judge_loss(
-        ctx.load,
-        NAME,
-        gbbq.ROUTE,
-        lost=sum(lost.values()),
-        stored=known.total(),
-        things="stored records",
-        example=f"{min(lost)}'s" if lost else "",
-        # a newer version of the vendor's brings records too
-        only_lacks=not any(n > known[code] for code, n in present.items()),
+    open_rows = ctx.ask(lambda conn: open_rejects(conn, REJECTED_ROW, NAME))
+    stored = ctx.ask(gbbq.read_stored)
+    present = list(gbbq.list_events(content.rows)) if stored else []
+    lost, kept = find_lost(stored, present), list[Event]()
+    if reading.known_at > content.state.written_at and not accepts:
+        lost, kept = [], lost  # an older copy takes none away
+    else:  # nor does a refused record
+        lost, kept = _split_refused(lost, gbbq.count_refused(content))
+    versions = gbbq.name_version(last), gbbq.name_version(content.state)
+    loss = Loss(
+        f"{gbbq.ROUTE} of {versions[1]}",
+        len(lost),
+        len(stored),
+        f"stored records of that of {versions[0]}",
+        example=str(next(iter(lost), "")),
+        is_older=len(present) < len(stored) and _newest(present) < _newest(stored),
     )
-    if refusal:
+    if refusal := judge_loss(ctx.load, NAME, loss):
         return Outcome(KEY, failure=refusal)
-    if absent := sorted(known.keys() - present.keys()):
-        ctx.ask(lambda conn: drop_codes(conn, absent))
-    return Outcome(KEY, _add_lineage(content, reading.known_at), rejected, reading.cursor)
+    priced = ctx.ask(lambda conn: list_priced(conn, lost))
+    doubts = doubt(ctx.load, NAME, gbbq.ROUTE, priced, open_rows, versions)
+    rows = gbbq.add_events(content.rows, kept + doubts.kept)
+    absent = {event.code for event in stored}.difference(rows["code"].to_pylist())
+    if absent:
+        ctx.ask(lambda conn: drop_codes(conn, sorted(absent)))
+    rejected = [*content.rejected, *doubts.rejected]
+    rejected += withdraw_settled(
+        open_rows, rejected, lambda row: row.row_key.startswith(gbbq.ROUTE)
+    )
+    rows = _add_lineage(rows, reading.known_at)
+    return Outcome(KEY, rows, rejected, reading.cursor, failure=doubts.failure)
 
 
-def count_stored(conn: psycopg.Connection) -> Counter[str]:
-    """Count the stored records of each code."""
-    query = f"select code, count(*) from {CAPITAL_EVENT.qualified} group by code"
-    return Counter(dict(conn.execute(query.encode()).fetchall()))
+def _split_refused(
+    lost: Iterable[Event], refused: Counter[tuple[str, date, int]]
+) -> tuple[list[Event], list[Event]]:
+    """The events that a file lacks, and those in whose place it has a refused record."""
+    gone, kept = list[Event](), list[Event]()
+    for event in lost:
+        refused[event.place] -= 1
+        (gone if refused[event.place] < 0 else kept).append(event)
+    return gone, kept
 
 
-def count_by_code(rows: pa.Table) -> Counter[str]:
-    """Count the records of each code in a file."""
-    counts = pc.value_counts(rows["code"]).to_pylist()
-    return Counter({entry["values"]: entry["counts"] for entry in counts})
+def _newest(events: Sequence[Event]) -> date:
+    return max((event.day for event in events), default=date.min)
 
 
 def drop_codes(conn: psycopg.Connection, codes: Sequence[str]) -> None:
@@ -106,9 +121,8 @@ def count_unknown(rows: pa.Table) -> dict[int, int]:
     return {entry["values"]: entry["counts"] for entry in counts}
 
 
-def _add_lineage(content: Gbbq, known_at: datetime) -> pa.Table:
+def _add_lineage(table: pa.Table, known_at: datetime) -> pa.Table:
     """Add the lineage columns to the rows."""
-    table = content.rows
     for name, value in (
         ("source_route", gbbq.ROUTE),
         ("fetched_at", known_at),

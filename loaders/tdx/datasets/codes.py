@@ -31,7 +31,7 @@ from loaders.tdx.files.folder import FOLDERS, HQ_CACHE
 from loaders.tdx.files.vipdoc import has_trade, last_day
 from loaders.tdx.files.written import State
 from loaders.tdx.left_out import LeftOut, find_traded
-from loaders.tdx.losses import judge_loss
+from loaders.tdx.losses import Loss, judge_loss
 from loaders.tdx.tables import SECURITY
 from quotemill.errors import DataQualityError
 from quotemill.instrument_ranges import (
@@ -72,15 +72,8 @@ def count_files(ctx: Context, cursor: str) -> tuple[list[int], list[str]]:
         if count < had and ctx.folder.hides(place):
             counts.append(had)
             continue
-        refusal = judge_loss(
-            ctx.load,
-            NAME,
-            place,
-            lost=had - count,
-            stored=had,
-            things="files of the last load",
-            advice="; is the share mounted?",
-        )
+        loss = Loss(place, had - count, had, "files of the last load")
+        refusal = judge_loss(ctx.load, NAME, loss, advice="; is the share mounted?")
         losses += [refusal] if refusal else []
         counts.append(had if refusal else count)
     return counts, losses
@@ -116,42 +109,25 @@ def _take_list(
     served_before = {c: s for c, s in before.items() if s.is_from_service}
     named = {s.code for s in served}
     lost = served_before.keys() - named
-    refusals = [
-        _judge_list(ctx, f"the service's list of {e}", e, lost, served_before, f"; {_RESTART}")
-        for e in EXCHANGES
-    ]
-    if any(refusals):
-        return _add_failures(Outcome(KEY), refusals)
+    losses = [_find_loss(f"the service's list of {e}", e, lost, served_before) for e in EXCHANGES]
+    if refusal := judge_loss(ctx.load, NAME, *losses, advice=f"; {_RESTART}"):
+        return Outcome(KEY, failure=refusal)
     merged = merge(served, served_before)
     merged += [s for s in in_folder.values() if s.code not in named]
     return Outcome(KEY, build_records(merged, ctx.clock()), cursor=ctx.today)
 
 
-def _judge_list(
-    ctx: Context,
-    name: str,
-    exchange: str,
-    lost: Collection[str],
-    before: Mapping[str, Security],
-    advice: str = "",
-) -> str | None:
-    """The refusal of a list that lacks too many of the listed codes of an exchange."""
+def _find_loss(
+    name: str, exchange: str, lost: Collection[str], before: Mapping[str, Security]
+) -> Loss:
+    """What a list lacks of the listed codes of an exchange."""
     listed = {
         code
         for code, s in before.items()
         if s.is_listed and s.instrument_type != "index" and code.startswith(exchange)
     }
     lacks = listed.intersection(lost)
-    return judge_loss(
-        ctx.load,
-        NAME,
-        name,
-        lost=len(lacks),
-        stored=len(listed),
-        things="listed codes",
-        example=min(lacks, default=""),
-        advice=advice,
-    )
+    return Loss(name, len(lacks), len(listed), "listed codes", min(lacks, default=""))
 
 
 def _add_failures(outcome: Outcome, reasons: Iterable[str | None]) -> Outcome:
@@ -257,8 +233,8 @@ def list_delisted(
     }
     failures = []
     for exchange, day in listed_on.items():
-        name = f"the client's list of {exchange} of {day}"
-        if refusal := _judge_list(ctx, name, exchange, delisted, before):
+        loss = _find_loss(f"the client's list of {exchange} of {day}", exchange, delisted, before)
+        if refusal := judge_loss(ctx.load, NAME, loss):
             failures.append(refusal)
             delisted -= {c for c, s in before.items() if s.is_listed and c.startswith(exchange)}
     return delisted, failures

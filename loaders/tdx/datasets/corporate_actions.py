@@ -5,8 +5,9 @@ Those of the desktop client's gbbq land as `capital_events`, with all its record
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,14 +17,17 @@ from psycopg.rows import dict_row
 from loaders.engine import failed_keys
 from loaders.engine.outcome import Outcome, Stopped
 from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
-from loaders.tdx.actions import ActionSet, CorporateAction
+from loaders.tdx.actions import PRECISION, ActionSet, CorporateAction
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files.actions_csv import read_actions
-from loaders.tdx.losses import judge_loss
+from loaders.tdx.losses import Loss, judge_loss, refuse_loss
+from loaders.tdx.lost_events import FIELD, Event, doubt, find_lost, list_priced
 from loaders.tdx.settings import NO_EVENTS_FIX
 from loaders.tdx.tables import CORPORATE_ACTION, REJECTED_ROW
+from loaders.trading_time import SHANGHAI
 from loaders.warehouse.tables import STANDARD_FIELDS
 from quotemill.errors import LockHeldError, UpstreamError
+from quotemill.wording import say_count
 
 NO_SOURCE = (
     "no source of corporate actions is configured, so adjusted prices equal raw ones: "
@@ -32,6 +36,7 @@ NO_SOURCE = (
 # The key of a refused row that is not from a CSV file. It starts with the source, or ends with the
 # source and a number if no table can hold the row.
 NOT_OF_CSV = re.compile(r"^(gbbq|xdxr) | (gbbq|xdxr) [0-9]+$")
+REFUSED = "the answer of its source is refused"
 AS_RECORDS = "the events of gbbq are loaded as capital_events"
 NAME = "corporate_actions"
 _FIELDS = [field.name for field in fields(CorporateAction)]
@@ -67,131 +72,188 @@ def _ask_servers(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Ask the quote servers for each code, in a thread as their client blocks."""
     from loaders.tdx.client.xdxr import build_actions
 
-    servers = ctx.quote_servers
-    stored = ctx.ask(lambda conn: Stored.read_stored(conn, codes, "xdxr"))
+    servers, answers, faults = ctx.quote_servers, dict[str, ActionSet](), dict[str, str]()
     try:
         for code in codes:
-            if not ctx.room():
-                return
             try:
                 answer = ctx.wait(asyncio.to_thread(servers.ask, code))
             except UpstreamError as error:  # where they are gone, the TDX service itself is not
-                yield Outcome(code, failure=str(error))
-                continue
-            yield stored.outcome(ctx, code, build_actions(code, answer))
+                faults[code] = str(error)
+            else:
+                answers[code] = build_actions(code, answer)
     except (Stopped, LockHeldError, KeyboardInterrupt):
         servers.stop()
         raise
     finally:
         servers.close()
+    compared = Comparison.make(ctx, "xdxr", answers)
+    for code in codes:
+        fault = faults.get(code)
+        yield Outcome(code, failure=fault) if fault else compared.outcome(ctx, code)
 
 
 def _read_files(ctx: Context, source: Path, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Read the files once in a load; refused rows come with the first outcome."""
-    is_first, refused = ctx.actions is None, list[Rejected]()
+    """Read and compare the files once in a load; refused rows come with the first outcome."""
+    refused = list[Rejected]()
     if ctx.actions is None:
-        ctx.actions = read_actions(
-            source, sorted({*ctx.securities, *(ctx.load.request.keys or ())})
-        )
-        refused = ctx.actions.rejected
-        for row in refused:
+        known = sorted({*ctx.securities, *(ctx.load.request.keys or ())})
+        read, rows = read_actions(source, known), dict[str, list[CorporateAction]]()
+        for row in read.rejected:
             ctx.load.warn(f"{row.row_key}: {row.field}: {row.rule} (found {row.value!r})")
-        for column in ctx.actions.unknown_columns:
+        for column in read.unknown_columns:
             ctx.load.warn(f"column not read: {column}")
-    by_code: dict[str, list[CorporateAction]] = {}
-    for action in ctx.actions.rows:
-        by_code.setdefault(action.code, []).append(action)
-    stored = ctx.ask(lambda conn: Stored.read_stored(conn, codes, "csv"))
+        for action in read.rows:
+            rows.setdefault(action.code, []).append(action)
+        answers = {code: ActionSet(rows.get(code, []), covers=read.covers) for code in known}
+        ctx.actions = Comparison.make(ctx, "csv", answers)
+        refused += read.rejected
+        refused += withdraw_settled(ctx.actions.rejected, refused, _is_of_file)
     for code in codes:
-        own_actions = ActionSet(by_code.get(code, []), refused, ctx.actions.covers)
-        yield stored.outcome(ctx, code, own_actions, all_refusals=is_first)
-        refused, is_first = [], False
+        yield ctx.actions.outcome(ctx, code, refused)
+        refused = []
 
 
 @dataclass(frozen=True)
-class Stored:
-    """Stored events and refused rows of a source, of some codes.
+class Comparison:
+    """Answers of a source beside what is stored of it.
 
-    source: csv or xdxr.
-    events: those not withdrawn, by code.
-    refusals: open refused rows of the source, of all codes.
+    source: csv or xdxr
+    answers: by code
+    events: stored ones that are not withdrawn, by code
+    rejected: open refused rows of the source, of all codes
+    lost: events that the answers lack, by code
+    priced: those of them that change prices
+    refusal: why the answers as a whole are refused, or None
     """
 
     source: str
-    events: Mapping[str, Sequence[dict[str, Any]]]
-    refusals: Sequence[Rejected]
+    answers: Mapping[str, ActionSet]
+    events: Mapping[str, Sequence[Mapping[str, Any]]]
+    rejected: Sequence[Rejected]
+    lost: Mapping[str, Sequence[Event]]
+    priced: Collection[Event]
+    refusal: str | None
 
     @classmethod
-    def read_stored(cls, conn: psycopg.Connection, codes: Sequence[str], source: str) -> Self:
-        events: dict[str, list[dict[str, Any]]] = {}
-        with conn.cursor(row_factory=dict_row) as cur:
-            cur.execute(
-                "select * from raw_tdx.corporate_action "
-                "where source = %s and not is_withdrawn and code = any(%s)",
-                (source, list(codes)),
-            )
-            for row in cur:
-                events.setdefault(row["code"], []).append(row)
-        refusals = [row for row in open_rejects(conn, REJECTED_ROW, NAME) if _origin(row) == source]
-        return cls(source, events, refusals)
+    def make(cls, ctx: Context, source: str, answers: Mapping[str, ActionSet]) -> Self:
+        events = ctx.ask(lambda conn: _read_stored(conn, source, answers))
+        rows = ctx.ask(lambda conn: open_rejects(conn, REJECTED_ROW, NAME))
+        lost = {
+            code: find_lost(map(_as_event, stored), map(_as_event, map(asdict, answer.rows)))
+            for code, answer in answers.items()
+            if (stored := events.get(code)) and code in answer.covers
+        }
+        gone = [event for its_events in lost.values() for event in its_events]
+        loss = Loss(
+            f"{source} of {ctx.today}",
+            len(gone),
+            sum(len(events[code]) for code in lost),
+            f"stored events of {_newest(chain.from_iterable(events.values()))}",
+            example=str(next(iter(gone), "")),
+        )
+        return cls(
+            source,
+            answers,
+            events,
+            [row for row in rows if _origin(row) == source],
+            lost,
+            frozenset(ctx.ask(lambda conn: list_priced(conn, gone))),
+            judge_loss(ctx.load, NAME, loss),
+        )
 
-    def outcome(
-        self,
-        ctx: Context,
-        code: str,
-        actions: ActionSet,
-        *,
-        all_refusals: bool = False,
-    ) -> Outcome:
-        """Build a code's outcome with withdrawn events and settled refusals."""
+    def outcome(self, ctx: Context, code: str, refused: Sequence[Rejected] = ()) -> Outcome:
+        """Build a code's outcome with withdrawn events and settled refusals.
+
+        refused: further refused rows, of the whole source
+        """
+        answer, lost, stored = (
+            self.answers[code],
+            self.lost.get(code, ()),
+            self.events.get(code, ()),
+        )
         route = str(ctx.settings.actions_source)
-        lineage = {"source_route": route, "fetched_at": ctx.clock(), "is_final": True}
+        own = f"{self.source} {code} ", f"{self.source} lost {code} ", f"{code} "
+
+        def outcome(rejected: Sequence[Rejected], **found: Any) -> Outcome:
+            rejected = [*answer.rejected, *rejected]
+            rejected += withdraw_settled(
+                self.rejected, rejected, lambda row: row.row_key.startswith(own)
+            )
+            all_rejected = [replace(row, source_route=route) for row in (*rejected, *refused)]
+            return Outcome(code, rejected=all_rejected, **found)
+
+        if self.refusal is not None:
+            return outcome((), failure=self.refusal) if lost else outcome((), skipped=REFUSED)
+        reply = Loss(f"{self.source} of {code}", len(lost), len(stored), "stored events")
+        is_cut = self.source == "xdxr" and reply.is_too_much
+        if is_cut and (refusal := refuse_loss(ctx.load, NAME, str(reply))):
+            return outcome((), failure=refusal)
+        versions = (
+            f"{_newest(stored)} ({say_count(len(stored), 'event')})",
+            f"{ctx.today} ({say_count(len(answer.rows), 'event')})",
+        )
+        priced = [event for event in lost if event in self.priced]
+        doubts = doubt(ctx.load, NAME, self.source, priced, self.rejected, versions)
         rows = [
             {name: getattr(row, name) for name in _FIELDS} | {"is_withdrawn": False}
-            for row in actions.rows
+            for row in answer.rows
         ]
-        rows += self._withdrawn(code, actions)
-        own = f"{self.source} {code} ", f"{code} "
-
-        def is_own(row: Rejected) -> bool:
-            return row.row_key.startswith(own) or (
-                all_refusals and not re.search(r" csv \d+$", row.row_key)
-            )
-
-        rejected = [*actions.rejected, *withdraw_settled(self.refusals, actions.rejected, is_own)]
-        rejected = [replace(row, source_route=route) for row in rejected]
-        stored = len(self.events.get(code, ())) if code in actions.covers else 0
-        refusal = judge_loss(
-            ctx.load,
-            NAME,
-            f"{self.source} of {code}",
-            lost=stored - len(actions.rows),
-            stored=stored,
-            things="stored events",
-        )
-        if refusal:
-            return Outcome(code, rejected=rejected, failure=refusal)
-        return Outcome(
-            code,
-            [row | lineage for row in rows] or None,
-            rejected,
-            ctx.today,
+        rows += self._withdrawn(code, doubts.kept)
+        lineage = {"source_route": route, "fetched_at": ctx.clock(), "is_final": True}
+        return outcome(
+            doubts.rejected,
+            rows=[row | lineage for row in rows] or None,
+            cursor=ctx.today,
             cursor_key=self.source,
+            failure=doubts.failure,
         )
 
-    def _withdrawn(self, code: str, actions: ActionSet) -> list[dict[str, Any]]:
-        """Mark stored events as withdrawn that the source no longer has.
+    def _withdrawn(self, code: str, kept: Collection[Event]) -> list[dict[str, Any]]:
+        """Mark stored events as withdrawn that the source no longer has, but for those kept.
 
         These are all events of a covered code, and events of a day that the source still has.
         """
-        present = {(row.ex_date, row.seq) for row in actions.rows}
+        answer = self.answers[code]
+        present = {(row.ex_date, row.seq) for row in answer.rows}
         days = {day for day, _ in present}
         return [
             {name: row[name] for name in _OWN} | {"is_withdrawn": True}
             for row in self.events.get(code, ())
             if (row["ex_date"], row["seq"]) not in present
-            and (code in actions.covers or row["ex_date"] in days)
+            and (code in answer.covers or row["ex_date"] in days)
+            and _as_event(row) not in kept
         ]
+
+
+def _read_stored(
+    conn: psycopg.Connection, source: str, codes: Iterable[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """The events of a source that are not withdrawn, by code."""
+    events: dict[str, list[dict[str, Any]]] = {}
+    with conn.cursor(row_factory=dict_row) as cur:
+        cur.execute(
+            "select * from raw_tdx.corporate_action "
+            "where source = %s and not is_withdrawn and code = any(%s)",
+            (source, list(codes)),
+        )
+        for row in cur:
+            events.setdefault(row["code"], []).append(row)
+    return events
+
+
+def _as_event(row: Mapping[str, Any]) -> Event:
+    numbers = (row[name] or 0 for name in (*PRECISION, "adjusts_price"))  # 0 and none are the same
+    return Event(row["code"], row["ex_date"], row["category"], tuple(numbers))
+
+
+def _newest(events: Iterable[Mapping[str, Any]]) -> str:
+    """The day since which the newest of some stored events is known."""
+    return max((f"{row['fetched_at'].astimezone(SHANGHAI):%Y-%m-%d}" for row in events), default="")
+
+
+def _is_of_file(row: Rejected) -> bool:
+    """Whether a refused row is of a line of a file, not of a code's events."""
+    return row.field != FIELD and not re.search(r" csv \d+$", row.row_key)
 
 
 def _origin(row: Rejected) -> str:

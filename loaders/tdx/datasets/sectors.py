@@ -22,7 +22,7 @@ from loaders.tdx.files import sectors
 from loaders.tdx.files.folder import HQ_CACHE
 from loaders.tdx.files.sectors import Membership, SectorFile
 from loaders.tdx.files.written import Reading, State, state_in
-from loaders.tdx.losses import judge_loss, refuse_loss
+from loaders.tdx.losses import Loss, judge_loss, refuse_loss
 from loaders.tdx.tables import REJECTED_ROW, SECTOR_MEMBER
 from loaders.trading_time import SHANGHAI
 from quotemill.errors import DataQualityError
@@ -67,13 +67,14 @@ def _outcome(ctx: Context, key: str, path: Path) -> Outcome:
     rejected = file.rejected + withdraw_settled(
         stored, file.rejected, lambda row: sectors.owns_rejected(key, row.row_key)
     )
-    refusals = [
-        _judge_kind(ctx, key, kind, file.memberships, before) for kind in sectors.KINDS[key]
-    ]
-    if file.incomplete and not any(refusals) and before.keys() - set(file.memberships):
-        refusals.append(refuse_loss(ctx.load, NAME, f"{key}: {file.incomplete}", ADVICE))
-    if any(refusals):
-        return Outcome(key, failure="; ".join(filter(None, refusals)))
+    refusal = None
+    if file.incomplete and before.keys() - file.memberships:
+        refusal = refuse_loss(ctx.load, NAME, f"{key}: {file.incomplete}", ADVICE)
+    if refusal is None:
+        losses = [_find_loss(key, kind, file.memberships, before) for kind in sectors.KINDS[key]]
+        refusal = judge_loss(ctx.load, NAME, *losses, advice=ADVICE)
+    if refusal:
+        return Outcome(key, failure=refusal)
     rows = list(list_changes(file.memberships, before, reading.known_at))
     return Outcome(key, rows or None, rejected, reading.cursor)
 
@@ -88,19 +89,12 @@ def _report(ctx: Context, key: str, file: SectorFile) -> None:
         ctx.load.warn(f"sectors: {key}: {file.incomplete}")
 
 
-def _judge_kind(
-    ctx: Context,
-    key: str,
-    kind: str,
-    present: Iterable[Membership],
-    before: Iterable[Membership],
-) -> str | None:
-    """The refusal of a file that lacks too many members of sectors of a kind."""
+def _find_loss(
+    key: str, kind: str, present: Iterable[Membership], before: Iterable[Membership]
+) -> Loss:
+    """What a file lacks of the members of sectors of a kind."""
     count, stored = (sum(it.sector_kind == kind for it in rows) for rows in (present, before))
-    things = f"members of kind {kind}"
-    return judge_loss(
-        ctx.load, NAME, key, lost=stored - count, stored=stored, things=things, advice=ADVICE
-    )
+    return Loss(key, stored - count, stored, f"members of kind {kind}")
 
 
 def read_current(conn: psycopg.Connection, kinds: Sequence[str]) -> dict[Membership, date]:

@@ -29,7 +29,7 @@ from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.context import Context
 from loaders.tdx.files import vipdoc
 from loaders.tdx.files.written import State, make_cursor, state_in
-from loaders.tdx.losses import judge_loss
+from loaders.tdx.losses import Loss, judge_loss
 from quotemill.errors import DataQualityError
 
 PERIOD = "day"
@@ -166,9 +166,8 @@ class DayFiles:
         if self.ctx.service is not None:  # its bars are taken
             return skip
         had = before.size // vipdoc.SIZE
-        refusal = judge_loss(
-            self.ctx.load, self.resource, name, lost=had, stored=had, things="bars read before"
-        )
+        loss = Loss(name, had, had, "bars read before")
+        refusal = judge_loss(self.ctx.load, self.resource, loss)
         return Outcome(key, failure=refusal) if refusal else skip
 
     def _judge_days(
@@ -180,15 +179,8 @@ class DayFiles:
         lost = within.difference(records.to_dates(bars["day"][records.in_days(bars, within)]))
         if lost and before is not None and before.begins(path):
             return None  # of a file that grew since: this was judged then
-        return judge_loss(
-            self.ctx.load,
-            self.resource,
-            path.name,
-            lost=len(lost),
-            stored=len(within),
-            things="stored days",
-            example=str(min(lost, default="")),
-        )
+        loss = Loss(path.name, len(lost), len(within), "stored days", str(min(lost, default="")))
+        return judge_loss(self.ctx.load, self.resource, loss)
 
     def fill_gaps(self, in_file: Outcome, answer: Outcome, stored: Stored | None) -> Outcome:
         """The bars of a file, and the service's bars of days that the file lacks."""

@@ -7,8 +7,11 @@ boxes of 256, u32, which `gbbq.tables` has.
 """
 
 import re
+import zlib
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +21,6 @@ import numpy as np
 import orjson
 import psycopg
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from loaders.landing.rejects import Rejected
@@ -26,6 +28,7 @@ from loaders.tdx.actions import describe_record
 from loaders.tdx.bars.plausibility import is_nonsense
 from loaders.tdx.files.vipdoc import read_days
 from loaders.tdx.files.written import State, read_content
+from loaders.tdx.lost_events import Event
 from loaders.tdx.tables import CAPITAL_EVENT
 from quotemill.errors import DataQualityError
 from quotemill.foreign import reads_file
@@ -38,6 +41,7 @@ EXCHANGES = ("sz", "sh", "bj")
 VALUES = tuple(f"value{n}" for n in range(1, 5))
 DIGITS = 7  # significant decimal digits of a single float
 MOST_VALUE = CAPITAL_EVENT.most_of(VALUES[0])
+_PLACE = ("code", "event_date", "category")
 _HEAD, _ENCRYPTED = 4, 24
 _RECORD = np.dtype(
     [("market", "u1"), ("code", "S7"), ("day", "<u4"), ("category", "u1"), ("values", "<f4", 4)]
@@ -65,8 +69,8 @@ def read_events(path: Path) -> Gbbq:
     A record that cannot be true is refused; one of an unknown category stays. Raises
     DataQualityError for a file that is unreadable, cut short or something else.
     """
-    state = State.read_state(path)
-    content = read_content(path)
+    state, content = State.read_state(path), read_content(path)
+    state = replace(state, checksum=zlib.crc32(content))
     announced = int.from_bytes(content[:_HEAD], "little")
     size = _HEAD + announced * _RECORD.itemsize
     if not announced or len(content) < size:
@@ -105,6 +109,14 @@ def read_events(path: Path) -> Gbbq:
     prefixes = np.array(EXCHANGES)[good_records["market"]]
     table = _table(np.char.add(prefixes, codes[good]), days, good_records)
     return Gbbq(table, rejected, state)
+
+
+def name_version(state: State | None) -> str:
+    """A version of the file: its day, and its length by records and bytes."""
+    if state is None:
+        return "an unknown day"
+    count = (state.size - _HEAD) // _RECORD.itemsize
+    return f"{state.day} ({count:,} records, {state.size:,} bytes)"
 
 
 def _decrypted(content: bytes) -> NDArray[np.void]:
@@ -166,22 +178,6 @@ def _refused(record: np.void, place: int, name: str, rule: str) -> Rejected:
     return Rejected(f"{ROUTE} {code} record {place}", name, rule, shown[name], payload)
 
 
-def add_later(conn: psycopg.Connection, content: Gbbq) -> Gbbq:
-    """Add stored records of days after the file was written, if it is an older copy."""
-    names, day = content.rows.schema.names, content.state.day
-    stored = conn.execute(
-        f"select {', '.join(names)} from {CAPITAL_EVENT.qualified} where event_date > %s"
-        f" and %s < (select max(fetched_at) from {CAPITAL_EVENT.qualified})".encode(),
-        (day, content.state.written_at),
-    ).fetchall()
-    if not stored:
-        return content
-    later = [dict(zip(names, row, strict=True)) for row in stored]
-    earlier = content.rows.filter(pc.less_equal(content.rows["event_date"], pa.scalar(day)))
-    rows = pa.concat_tables([earlier, pa.Table.from_pylist(later, content.rows.schema)])
-    return content._replace(rows=rows.sort_by([(name, "ascending") for name in names[:4]]))
-
-
 def count_refused(content: Gbbq) -> Counter[tuple[str, date, int]]:
     """Count the refused records by code, day and category; those without a day are left out."""
     counts: Counter[tuple[str, date, int]] = Counter()
@@ -193,27 +189,27 @@ def count_refused(content: Gbbq) -> Counter[tuple[str, date, int]]:
     return counts
 
 
-def keep_refused(conn: psycopg.Connection, content: Gbbq) -> Gbbq:
-    """Add the stored records that refused ones stand for: no event goes because of a bad record."""
-    refused, names = count_refused(content), content.rows.schema.names
-    if not refused:
-        return content
-    stored = conn.execute(
-        f"select {', '.join(names)} from {CAPITAL_EVENT.qualified} as e where exists (select 1"
-        " from unnest(%s::text[], %s::date[], %s::int[]) as r (code, event_date, category)"
-        " where e.code = r.code and e.event_date = r.event_date and e.category = r.category)"
-        " order by code, event_date, category, seq".encode(),
-        [*map(list, zip(*refused, strict=True))],
-    ).fetchall()
-    codes = pa.array(sorted({code for code, *_ in refused}), pa.string())
-    near = content.rows.filter(pc.is_in(content.rows["code"], codes)).to_pylist()
-    known = [tuple(row.values()) for row in near]
+def list_events(rows: pa.Table) -> Iterator[Event]:
+    """The records of a table as events."""
+    code, day, category, *values = (rows[name].to_pylist() for name in (*_PLACE, *VALUES))
+    return map(Event, code, day, category, zip(*values, strict=True))
+
+
+def read_stored(conn: psycopg.Connection) -> list[Event]:
+    """The stored records as events."""
+    query = f"select {', '.join((*_PLACE, *VALUES))} from {CAPITAL_EVENT.qualified}"
+    return [Event(row[0], row[1], row[2], row[3:]) for row in conn.execute(query.encode())]
+
+
+def add_events(rows: pa.Table, kept: Sequence[Event]) -> pa.Table:
+    """Add stored records that a file lacks, behind those of the same code, day and category."""
+    if not kept:
+        return rows
+    known = Counter(event.place for event in list_events(rows))
     added = []
-    for *key, _, v1, v2, v3, v4 in stored:
-        same = [row for row in known if row[:3] == tuple(key)]
-        if refused[*key] and (v1, v2, v3, v4) not in [row[4:] for row in same]:
-            refused[*key] -= 1
-            known.append((*key, len(same) + 1, v1, v2, v3, v4))
-            added.append(dict(zip(names, known[-1], strict=True)))
-    rows = pa.concat_tables([content.rows, pa.Table.from_pylist(added, content.rows.schema)])
-    return content._replace(rows=rows.sort_by([(name, "ascending") for name in names[:4]]))
+    for event in kept:
+        known[event.place] += 1
+        values = (*event.place, known[event.place], *event.values)
+        added.append(dict(zip(rows.schema.names, values, strict=True)))
+    table = pa.concat_tables([rows, pa.Table.from_pylist(added, rows.schema)])
+    return table.sort_by([(name, "ascending") for name in rows.schema.names[:4]])

@@ -67,6 +67,28 @@ def test_an_empty_answer_is_a_loss_of_stored_events_of_its_code_until_accepted(
             assert bench.load(datasets=events).exit_code == 0
 
 
+def test_answers_that_each_lack_an_event_are_refused_as_a_whole(
+    open_bench: OpenBench, small_market: SyntheticMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answers(*years: int) -> dict[tuple[int, bytes], bytes]:
+        rows = ((1, date(year, 6, 3), 1, (0.0, 0.0, 3.0, 0.0)) for year in years)
+        answer = packed(*rows)
+        return {(1, b"600000"): answer, (0, b"000001"): answer}
+
+    standing = "select count(*) from raw_tdx.corporate_action where not is_withdrawn"
+    with open_bench(small_market, corporate_actions="xdxr") as bench:
+        for years, failing in (
+            ((2011, 2012, 2013), set[str]()),
+            ((2011, 2012), {"sh600000", "sz000001"}),
+            ((2011, 2012, 2013), set[str]()),
+        ):
+            with quote_server(answers(*years)) as address:
+                monkeypatch.setattr(protocol, "ADDRESSES", [address])
+                result = bench.load(datasets=("corporate_actions",))
+                assert {key for task in result.tasks for key in task.failures} == failing
+                assert bench.rows(standing) == [(6,)]
+
+
 def test_a_record_refused_under_another_field_before_is_refused_once(
     open_bench: OpenBench, small_market: SyntheticMarket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

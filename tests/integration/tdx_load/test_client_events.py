@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from loaders.engine.result import LoadResult
 from loaders.sandbox.tdx.client_files import Record, encode_gbbq
 from loaders.sandbox.tdx.folder_faults import lose_events
 from loaders.tdx.files import gbbq as gbbq_file
@@ -143,6 +144,63 @@ def test_an_event_that_moved_or_went_is_the_vendors_and_a_bad_record_hides_none(
     write(cache / "gbbq", encode_gbbq(newer[:-1]), 9)
     assert client_bench.load(datasets=EVENTS).exit_code == 6
     assert client_bench.rows(RECORDS) == stored
+
+
+@pytest.mark.long
+def test_a_lost_event_that_changes_prices_stays_until_it_has_a_witness(
+    client_bench: Bench, cache: Path
+) -> None:
+    def event(day: int, code: str = "sh600000") -> Record:
+        return (code, 20250600 + day, 1, (day, 0.0, 0.0, 0.0))
+
+    def land(day: int, *records: Record) -> LoadResult:
+        capital = [(f"sz{n:06d}", 20250602, 5, (1.0, 2.0, 3.0, 4.0)) for n in range(100, 180)]
+        write(cache / "gbbq", encode_gbbq([*records, before_bars, *capital]), day)
+        return client_bench.load(datasets=EVENTS)
+
+    def standing(code: str = "sh600000") -> list[int]:
+        return [int(day[-2:]) for name, day, _ in client_bench.rows(RECORDS) if name == code]
+
+    findings = (
+        "select value, rule from raw_tdx.rejected_row where is_withdrawn is not true order by 1"
+    )
+    before_bars = ("sz000002", 20030711, 1, (1.0, 0.0, 0.0, 0.0))
+    assert land(1, event(2), event(3), event(4)).exit_code == 0
+
+    # one refused record changes prices: asked once, with both versions; the new one lands
+    asked = land(2, event(2), event(4), event(5))
+    assert asked.exit_code == 6
+    why = failures(asked)["capital_events"]
+    old, new = "2025-06-01 (84 records, 2,440 bytes)", "2025-06-02 (84 records, 2,440 bytes)"
+    assert {old in why, new in why, name_acceptance("tdx", *EVENTS) in why} == {True}
+    assert standing() == [2, 3, 4, 5]
+    [(value, rule)] = client_bench.rows(findings)
+    assert (value, old in rule) == (new, True)
+    write(cache / "gbbq", (cache / "gbbq").read_bytes(), 3)  # no other version
+    for _ in range(2):
+        assert client_bench.load(datasets=EVENTS).exit_code == 0
+    assert (standing(), len(client_bench.rows(findings))) == ([2, 3, 4, 5], 1)
+
+    # the next version is the witness, and lacks another one
+    assert land(4, event(4), event(5), event(6)).exit_code == 6
+    assert standing() == [2, 4, 5, 6]
+    assert [value for value, _ in client_bench.rows(findings)] == [
+        "2025-06-04 (84 records, 2,440 bytes)"
+    ]
+    # which comes back
+    assert land(5, event(2), event(4), event(5), event(6)).exit_code == 0
+    assert (standing(), client_bench.rows(findings)) == ([2, 4, 5, 6], [])
+
+    # a code without any, accepted once
+    assert land(6, event(7, "sz000002")).exit_code == 6
+    assert client_bench.load(datasets=EVENTS, accept_loss=True).exit_code == 0
+    assert (standing(), client_bench.rows(findings)) == ([], [])
+    assert client_bench.load(datasets=EVENTS).exit_code == 0
+
+    # what no bar knows changes no price
+    before_bars = event(8, "sz000002")
+    assert land(7, event(7, "sz000002")).exit_code == 0
+    assert standing("sz000002") == [7, 8]
 
 
 @pytest.mark.long

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import datetime, time
+from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -214,7 +214,7 @@ def test_without_a_source_of_actions_the_load_says_so(
         ) == [(0,)]
 
 
-def test_actions_that_leave_the_file_are_withdrawn_of_a_code_one_or_accepted(
+def test_actions_that_leave_the_file_are_withdrawn_by_a_witness_or_accepted(
     loaded_bench: Bench,
 ) -> None:
     path = loaded_bench.settings.tdx.corporate_actions
@@ -231,19 +231,31 @@ def test_actions_that_leave_the_file_are_withdrawn_of_a_code_one_or_accepted(
         path.write_text("\n".join([header, *rest]) + "\n", "utf-8")
         return loaded_bench.load(datasets=("corporate_actions",), **request)
 
-    # one that has another day is no loss
-    corrected = events[0].replace(events[0].split(",")[1], "2009-07-01")
+    # one that has a near day is no loss
+    day = events[0].split(",")[1]
+    corrected = events[0].replace(day, str(date.fromisoformat(day) + timedelta(days=1)))
     lines.append(corrected)
     assert load_without(events[0]).warnings == ()
-    assert loaded_bench.rows(withdrawn) == [(code, events[0].split(",")[1])]
+    assert loaded_bench.rows(withdrawn) == [(code, day)]
 
-    for _ in range(2):
-        refused = load_without(*events, corrected)
-        assert {key for task in refused.tasks for key in task.failures} == {code}
+    # one in prices stays until the file of another day lacks it too
+    for exit_code in (6, 0):
+        assert load_without(events[0], corrected).exit_code == exit_code
         assert len(loaded_bench.rows(withdrawn)) == 1
-    assert load_without(*events, corrected, accept_loss=True).exit_code == 0
-    assert len(loaded_bench.rows(withdrawn)) == 1 + len(events)
-    assert load_without(*events, corrected).exit_code == 0
+    tomorrow = loaded_bench.sandbox.clock + timedelta(days=1)
+    assert load_without(events[0], corrected, clock=tomorrow).exit_code == 0
+    assert len(loaded_bench.rows(withdrawn)) == 2
+
+    # a file that is cut at the end of a line is refused whole
+    cut = lines[len(lines) // 2 :]
+    for _ in range(2):
+        refused = load_without(*cut)
+        lacking = {line.split(",")[0].lower() for line in cut} - {code}
+        assert lacking <= {key for task in refused.tasks for key in task.failures}
+        assert len(loaded_bench.rows(withdrawn)) == 2
+    assert load_without(*cut, accept_loss=True).exit_code == 0
+    assert len(loaded_bench.rows(withdrawn)) > 2
+    assert load_without(*cut).exit_code == 0
 
 
 def test_days_without_a_trade_are_stored_and_lost_bars_are_none_of_them(

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from loaders.engine.load import Load
-from loaders.tdx.losses import judge_loss
+from loaders.tdx.losses import Loss, judge_loss
 
 SENTENCE = "gbbq lacks {} of {} stored records, such as sh600000's"
 REFUSAL = (
@@ -25,16 +25,8 @@ def judge(lost: int, stored: int, *, accepts: bool = False) -> tuple[str | None,
         return accepts
 
     load: Any = SimpleNamespace(warn=said.append, accepts_loss=accepts_loss)
-    refusal = judge_loss(
-        cast(Load, load),
-        "capital_events",
-        "gbbq",
-        lost=lost,
-        stored=stored,
-        things="stored records",
-        example="sh600000's",
-        advice="; is it whole?",
-    )
+    loss = Loss("gbbq", lost, stored, "stored records", "sh600000's")
+    refusal = judge_loss(cast(Load, load), "capital_events", loss, advice="; is it whole?")
     return refusal, said
 
 
@@ -57,3 +49,19 @@ def test_an_answer_that_lacks_many_or_all_is_refused_until_accepted(lost: int, s
     assert judge(lost, stored) == (REFUSAL.format(*numbers), [])
     accepted = f"accepted: capital_events: {SENTENCE.format(*numbers)}"
     assert judge(lost, stored, accepts=True) == (None, [accepted])
+
+
+def test_no_loss_is_called_taken_if_another_part_of_the_answer_is_refused() -> None:
+    said: list[str] = []
+    load: Any = SimpleNamespace(warn=said.append, accepts_loss=lambda *_: False)
+    few, many = (Loss(name, lost, 100, "listed codes") for name, lost in (("sh", 3), ("sz", 9)))
+    refusal = judge_loss(cast(Load, load), "codes", few, many)
+    assert refusal is not None
+    assert refusal.startswith("sz lacks 9 of 100 listed codes: ")
+    assert said == []
+
+
+def test_an_older_copy_is_refused_however_little_it_lacks() -> None:
+    assert not Loss("gbbq", 1, 100, "stored records").is_too_much
+    assert Loss("gbbq", 1, 100, "stored records", is_older=True).is_too_much
+    assert not Loss("gbbq", 0, 100, "stored records", is_older=True).is_too_much
