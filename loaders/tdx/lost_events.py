@@ -51,7 +51,7 @@ class Doubts(NamedTuple):
     failure: of the load that sees them first
     """
 
-    kept: list[Event]
+    staying: list[Event]
     rejected: list[Rejected]
     failure: str | None = None
 
@@ -107,11 +107,11 @@ def doubt(
     known = {row.row_key: row for row in open_rows if row.field == FIELD}
     keys = {event: f"{source} lost {event.code} {event.day} {event.category}" for event in priced}
     # a doubt of another version has a witness now
-    kept = [event for event, key in keys.items() if key not in known or known[key].value == new]
-    if not kept:
+    staying = [event for event, key in keys.items() if key not in known or known[key].value == new]
+    if not staying:
         return Doubts([], [])
-    count = say_count(len(kept), "event")
-    loss = f"{source} of {new} lacks {count} in prices, such as {kept[0]}, of that of {stored}"
+    count = say_count(len(staying), "event")
+    loss = f"{source} of {new} lacks {count} in prices, such as {staying[0]}, of that of {stored}"
     failure = refuse_loss(load, dataset, loss, " until another version lacks it too")
     if failure is None:
         return Doubts([], [])
@@ -119,7 +119,7 @@ def doubt(
     rejected = [
         known.get(keys[event])
         or Rejected(keys[event], FIELD, rule, new, orjson.dumps({"lost": str(event)}).decode())
-        for event in kept
+        for event in staying
     ]
-    is_new = any(keys[event] not in known for event in kept)
-    return Doubts(kept, rejected, failure if is_new else None)
+    is_new = any(keys[event] not in known for event in staying)
+    return Doubts(staying, rejected, failure if is_new else None)

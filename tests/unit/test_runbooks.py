@@ -90,24 +90,30 @@ def test_the_page_leaves_no_route_option_file_or_table_of_theirs_out() -> None:
     assert sorted(_names(theirs.read_text("utf-8")) - _names(PAGE)) == []
 
 
-def list_failures() -> list[list[str]]:
-    """The rows of the runbooks' tables of failures: failure, result, doctor, test."""
-    head = r"\| failure \| result \| doctor \| test \|\n\|[-|]+\|\n((?:\|.*\|\n?)+)"
+FAILURES = "| failure | result | doctor | test |"
+GUARDS = "| guard | what trips it | what ends it | meanwhile | test of the end |"
+
+
+def list_rows(titles: str) -> list[list[str]]:
+    """The rows of the runbooks' tables with these titles."""
+    head = re.escape(titles) + r"\n\|[-|]+\|\n((?:\|.*\|\n?)+)"
     text = "\n".join(page.read_text("utf-8") for page in RUNBOOKS)
     rows = "".join(re.findall(head, text)).splitlines()
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
 
 
-def test_every_test_that_the_tables_of_failures_name_exists() -> None:
-    named = [re.fullmatch(r"`(tests/[\w/]+\.py)::(\w+)`", row[-1]) for row in list_failures()]
-    assert len(named) > 45
+def test_every_test_that_the_tables_of_failures_and_guards_name_exists() -> None:
+    rows, guards = list_rows(FAILURES), list_rows(GUARDS)
+    assert (len(rows) > 45, len(guards) > 15) == (True, True)
+    # each guard ends by itself, and a test shows its end
+    named = [re.fullmatch(r"`(tests/[\w/]+\.py)::(\w+)`", row[-1]) for row in (*rows, *guards)]
     assert all(named)
     tests = [match.groups() for match in named if match]
     assert [(path, name) for path, name in tests if name not in _tests_of(ROOT / path)] == []
 
 
 def test_each_failure_has_a_check_of_the_doctor_or_says_why_none() -> None:
-    cells = [row[2] for row in list_failures()]
+    cells = [row[2] for row in list_rows(FAILURES)]
     named = [re.fullmatch(r"(`[^`]+`(?:, `[^`]+`)*)(?: \(.+\))?", cell) for cell in cells]
     silent = [cell for cell, match in zip(cells, named, strict=True) if not match]
     assert [cell for cell in silent if not re.match(r"no: \w+ \w+", cell)] == []

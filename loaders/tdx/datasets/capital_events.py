@@ -3,8 +3,8 @@
 The file holds dividends, splits and changes of capital of the whole market, so a choice of codes
 has no effect. It is read again when it has changed. All records of a code are replaced together.
 A file that lacks many stored records is refused (loaders.tdx.losses), and a lost one that changes
-prices stays until it has a witness (loaders.tdx.lost_events). A copy that is older than the one read
-before takes none away. What a record means, SQL says.
+prices stays until it has a witness (loaders.tdx.lost_events). A copy that is older than the one
+read before takes none away. What a record means, SQL says.
 """
 
 from collections import Counter
@@ -61,11 +61,11 @@ def _outcome(ctx: Context) -> Outcome:
     open_rows = ctx.ask(lambda conn: open_rejects(conn, REJECTED_ROW, NAME))
     stored = ctx.ask(gbbq.read_stored)
     present = list(gbbq.list_events(content.rows)) if stored else []
-    lost, kept = find_lost(stored, present), list[Event]()
+    lost, staying = find_lost(stored, present), list[Event]()
     if reading.known_at > content.state.written_at and not accepts:
-        lost, kept = [], lost  # an older copy takes none away
+        lost, staying = [], lost  # an older copy takes none away
     else:  # nor does a refused record
-        lost, kept = _split_refused(lost, gbbq.count_refused(content))
+        lost, staying = _split_refused(lost, gbbq.count_refused(content))
     versions = gbbq.name_version(last), gbbq.name_version(content.state)
     loss = Loss(
         f"{gbbq.ROUTE} of {versions[1]}",
@@ -79,7 +79,7 @@ def _outcome(ctx: Context) -> Outcome:
         return Outcome(KEY, failure=refusal)
     priced = ctx.ask(lambda conn: list_priced(conn, lost))
     doubts = doubt(ctx.load, NAME, gbbq.ROUTE, priced, open_rows, versions)
-    rows = gbbq.add_events(content.rows, kept + doubts.kept)
+    rows = gbbq.add_events(content.rows, staying + doubts.staying)
     absent = {event.code for event in stored}.difference(rows["code"].to_pylist())
     if absent:
         ctx.ask(lambda conn: drop_codes(conn, sorted(absent)))
@@ -95,11 +95,11 @@ def _split_refused(
     lost: Iterable[Event], refused: Counter[tuple[str, date, int]]
 ) -> tuple[list[Event], list[Event]]:
     """The events that a file lacks, and those in whose place it has a refused record."""
-    gone, kept = list[Event](), list[Event]()
+    gone, staying = list[Event](), list[Event]()
     for event in lost:
         refused[event.place] -= 1
-        (gone if refused[event.place] < 0 else kept).append(event)
-    return gone, kept
+        (gone if refused[event.place] < 0 else staying).append(event)
+    return gone, staying
 
 
 def _newest(events: Sequence[Event]) -> date:

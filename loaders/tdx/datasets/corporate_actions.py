@@ -166,21 +166,17 @@ class Comparison:
 
         refused: further refused rows, of the whole source
         """
-        answer, lost, stored = (
-            self.answers[code],
-            self.lost.get(code, ()),
-            self.events.get(code, ()),
-        )
-        route = str(ctx.settings.actions_source)
-        own = f"{self.source} {code} ", f"{self.source} lost {code} ", f"{code} "
+        answer, lost = self.answers[code], self.lost.get(code, ())
+        stored, route = self.events.get(code, ()), str(ctx.settings.actions_source)
+        own = [f"{self.source} {code} ", f"{code} "]
 
-        def outcome(rejected: Sequence[Rejected], **found: Any) -> Outcome:
+        def outcome(rejected: Sequence[Rejected], **values: Any) -> Outcome:
             rejected = [*answer.rejected, *rejected]
             rejected += withdraw_settled(
-                self.rejected, rejected, lambda row: row.row_key.startswith(own)
+                self.rejected, rejected, lambda row: row.row_key.startswith(tuple(own))
             )
             all_rejected = [replace(row, source_route=route) for row in (*rejected, *refused)]
-            return Outcome(code, rejected=all_rejected, **found)
+            return Outcome(code, rejected=all_rejected, **values)
 
         if self.refusal is not None:
             return outcome((), failure=self.refusal) if lost else outcome((), skipped=REFUSED)
@@ -192,13 +188,14 @@ class Comparison:
             f"{_newest(stored)} ({say_count(len(stored), 'event')})",
             f"{ctx.today} ({say_count(len(answer.rows), 'event')})",
         )
+        own.append(f"{self.source} lost {code} ")  # a refused answer settles no doubt
         priced = [event for event in lost if event in self.priced]
         doubts = doubt(ctx.load, NAME, self.source, priced, self.rejected, versions)
         rows = [
             {name: getattr(row, name) for name in _FIELDS} | {"is_withdrawn": False}
             for row in answer.rows
         ]
-        rows += self._withdrawn(code, doubts.kept)
+        rows += self._withdrawn(code, doubts.staying)
         lineage = {"source_route": route, "fetched_at": ctx.clock(), "is_final": True}
         return outcome(
             doubts.rejected,
@@ -208,8 +205,8 @@ class Comparison:
             failure=doubts.failure,
         )
 
-    def _withdrawn(self, code: str, kept: Collection[Event]) -> list[dict[str, Any]]:
-        """Mark stored events as withdrawn that the source no longer has, but for those kept.
+    def _withdrawn(self, code: str, staying: Collection[Event]) -> list[dict[str, Any]]:
+        """Mark stored events as withdrawn that the source no longer has, but for those staying.
 
         These are all events of a covered code, and events of a day that the source still has.
         """
@@ -221,7 +218,7 @@ class Comparison:
             for row in self.events.get(code, ())
             if (row["ex_date"], row["seq"]) not in present
             and (code in answer.covers or row["ex_date"] in days)
-            and _as_event(row) not in kept
+            and _as_event(row) not in staying
         ]
 
 

@@ -201,13 +201,13 @@ def read_stored(conn: psycopg.Connection) -> list[Event]:
     return [Event(row[0], row[1], row[2], row[3:]) for row in conn.execute(query.encode())]
 
 
-def add_events(rows: pa.Table, kept: Sequence[Event]) -> pa.Table:
+def add_events(rows: pa.Table, staying: Sequence[Event]) -> pa.Table:
     """Add stored records that a file lacks, behind those of the same code, day and category."""
-    if not kept:
+    if not staying:
         return rows
     known = Counter(event.place for event in list_events(rows))
     added = []
-    for event in kept:
+    for event in staying:
         known[event.place] += 1
         values = (*event.place, known[event.place], *event.values)
         added.append(dict(zip(rows.schema.names, values, strict=True)))

@@ -14,7 +14,7 @@ CALENDAR = ("trading_calendar",)
 def test_a_narrower_answer_never_overwrites_wider_history(loaded_bench: Bench) -> None:
     before = loaded_bench.klines()
     code = before[0][0]
-    loaded_bench.sandbox.faults.add(f"short:kline-all:code={code}:keep=20")
+    rule = loaded_bench.sandbox.faults.add(f"short:kline-all:code={code}:keep=20")
 
     result = loaded_bench.load(codes=(code,), datasets=("kline_daily",), mode="init")
 
@@ -22,6 +22,8 @@ def test_a_narrower_answer_never_overwrites_wider_history(loaded_bench: Bench) -
     assert "nothing was overwritten" in task.failures[code]
     assert result.exit_code == 6
     assert loaded_bench.klines() == before
+    loaded_bench.sandbox.faults.remove(rule)
+    assert loaded_bench.load(datasets=("kline_daily",), mode="init").exit_code == 0
 
 
 def test_a_code_that_vanishes_is_marked_and_its_bars_are_kept(open_bench: OpenBench) -> None:

@@ -144,6 +144,8 @@ def test_an_event_that_moved_or_went_is_the_vendors_and_a_bad_record_hides_none(
     write(cache / "gbbq", encode_gbbq(newer[:-1]), 9)
     assert client_bench.load(datasets=EVENTS).exit_code == 6
     assert client_bench.rows(RECORDS) == stored
+    write(cache / "gbbq", encode_gbbq([*newer, event(8, 6)]), 10)
+    assert client_bench.load(datasets=EVENTS).exit_code == 0
 
 
 @pytest.mark.long
@@ -329,8 +331,9 @@ def test_files_that_were_read_before_and_are_gone_are_missed_until_accepted(
     write(cache / "infoharbor_block.dat", "#GN_芯片,1,\n1#600000\n".encode("gb18030"), 2)
     datasets = ("capital_events", "sectors")
     assert client_bench.load(datasets=datasets).exit_code == 0
-    for name in ("gbbq", "infoharbor_block.dat"):
-        (cache / name).unlink()
+    names = ("gbbq", "infoharbor_block.dat")
+    for name in names:
+        (cache / name).rename(cache / f"{name}.away")
     (cache / "gbbq").mkdir()  # is no file
 
     refused = client_bench.load(datasets=datasets)
@@ -339,6 +342,13 @@ def test_files_that_were_read_before_and_are_gone_are_missed_until_accepted(
         reason = failures(refused)[dataset]
         assert name_acceptance("tdx", dataset) in reason
 
+    (cache / "gbbq").rmdir()
+    for name in names:
+        (cache / f"{name}.away").rename(cache / name)
+    assert client_bench.load(datasets=datasets).exit_code == 0
+    for name in names:
+        (cache / name).unlink()
+    assert client_bench.load(datasets=datasets).exit_code == 6
     assert client_bench.load(datasets=datasets, accept_loss=True).exit_code == 0
     assert client_bench.load(datasets=datasets).exit_code == 0
     current = "select member from raw_tdx.sector_member where valid_to is null"

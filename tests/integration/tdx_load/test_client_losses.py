@@ -52,7 +52,11 @@ def test_files_that_are_gone_are_one_failure_until_accepted(folder: ClientFolder
     write_client_files(folder.market, folder.path / "T0002" / "hq_cache")
     bench = folder.load()
     count = len(list((folder.path / "vipdoc/sz/lday").glob("*.day")))
-    before = bench.rows(BARS)
+    before, part = bench.rows(BARS), folder.path / "vipdoc/sz"
+    part.rename(folder.path / "sz")
+    assert bench.load().exit_code == 6
+    (folder.path / "sz").rename(part)
+    assert bench.load().exit_code == 0
     lose_exchange(folder.path / "vipdoc", "sz")
     # files of another part, which cannot be read, are not gone
     unreadable, aside = folder.path / "vipdoc/bj", folder.path / "bj"

@@ -94,8 +94,13 @@ def test_a_file_known_to_be_cut_ends_no_member(
     assert client_bench.load(datasets=("sectors",)).exit_code == 0
     cut = concept(*members[:-1]).replace(b",99,", f",{announced},".encode())
     write(cache / BLOCKS, cut, 5)
-    assert client_bench.load(datasets=("sectors",)).exit_code == code
+    result = client_bench.load(datasets=("sectors",))
+    assert result.exit_code == code
     assert client_bench.rows(ended) == [(int(code == 0),)]
+    # what is refused is not called taken too
+    assert any("lacks 1 of 100 members" in text for text in result.warnings) == (code == 0)
+    write(cache / BLOCKS, concept(*members), 6)
+    assert client_bench.load(datasets=("sectors",)).exit_code == 0
 
 
 def test_a_file_with_fewer_members_is_taken_once_its_loss_is_accepted(
