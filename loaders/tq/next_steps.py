@@ -69,9 +69,10 @@ def read_due_days(conn: psycopg.Connection, settings: Settings, schema: str) -> 
     varieties = settings.tq.varieties
     rejudged = read_rejudged(conn, [f"KQ.m@{variety}" for variety in varieties])
     [(as_of,)] = conn.execute(LAST_LOAD)
+    short = read_short_days(conn)
     return find_due_days(
         read_incomplete_days(conn, schema, varieties, rejudged),
-        {},  # none of these days is complete
+        {key: short[key] for key in short.keys() - rejudged.keys()},
         {key: row["checked_at"] for key, row in read_no_data(conn).items() if key not in rejudged},
         read_settled_days(conn),
         as_of=as_of,
@@ -125,7 +126,7 @@ def _to_fetch(conn: psycopg.Connection, settings: Settings, schema: str) -> list
             "hold, and what `loaders run tq --mode live` recorded"
         ]
     symbols = sorted({day.symbol for day in days})
-    short = read_short_days(conn) | read_rejudged(conn, symbols).keys()
+    short = read_short_days(conn).keys() | read_rejudged(conn, symbols).keys()
     short_count = sum(day.key in short for day in days)
     lines = []
     if missing := len(days) - short_count:

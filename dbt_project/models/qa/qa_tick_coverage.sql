@@ -92,8 +92,10 @@ short as (
                     then ', or a hole'
                 else ''
             end,
-            {{ counted_sides('sum(i.volume_lots)', 'sum(b.volume_lots)', 'max(i.trading_day)')
-            | indent(12) }}
+            {{ counted_sides(
+                'sum(i.volume_lots)', 'sum(b.volume_lots)', 'max(i.trading_day)',
+                'i.underlying_contract'
+            ) | indent(12) }}
         ) as evidence
     from stored as i
     inner join due as d on i.trading_day <= d.trading_day

@@ -3,7 +3,7 @@
 A copy that differs from the store's own row lands again (`find_lagging`).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -55,6 +55,7 @@ class LedgerRow(StoredDay):
 
 
 STORED_FIELDS = tuple(field.name for field in fields(StoredDay))
+LEDGER_FIELDS = (*STORED_FIELDS, "source_route")
 NO_DATA_FIELDS = tuple(
     name for name in NO_DATA_DAY.schema.names if name not in {f.name for f in STANDARD_FIELDS}
 )
@@ -64,12 +65,7 @@ def read_ledger(
     conn: psycopg.Connection, symbols: Collection[str] | None = None
 ) -> dict[DayKey, LedgerRow]:
     """The rows of some series, or of all."""
-    names = (*STORED_FIELDS, "source_route")
-    rows = (
-        LedgerRow(**dict(zip(names, row, strict=True)))
-        for row in _read_rows(conn, "raw_tq.symbol_day", names, symbols)
-    )
-    return {row.key: row for row in rows}
+    return _to_ledger(_read_symbols(conn, "raw_tq.symbol_day", LEDGER_FIELDS, symbols))
 
 
 def read_no_data(
@@ -78,7 +74,7 @@ def read_no_data(
     """The landed days without data, or with too little, for which no ticks came since."""
     rows = (
         dict(zip(NO_DATA_FIELDS, row, strict=True))
-        for row in _read_rows(conn, "raw_tq.no_data_day", NO_DATA_FIELDS, symbols)
+        for row in _read_symbols(conn, "raw_tq.no_data_day", NO_DATA_FIELDS, symbols)
     )
     return {
         DayKey(row["symbol"], row["contract"], row["trading_day"]): row
@@ -100,9 +96,9 @@ def read_rejudged(conn: psycopg.Connection, symbols: Collection[str]) -> dict[Da
     return {DayKey(*key): traded for *key, traded in rows.fetchall()}
 
 
-def read_short_days(conn: psycopg.Connection) -> set[DayKey]:
-    query = "select symbol, contract, trading_day from raw_tq.symbol_day where status = 'short'"
-    return {DayKey(*row) for row in conn.execute(query)}
+def read_short_days(conn: psycopg.Connection) -> dict[DayKey, LedgerRow]:
+    """The stored days that are short."""
+    return _to_ledger(_read_rows(conn, "raw_tq.symbol_day", LEDGER_FIELDS, "status = 'short'"))
 
 
 def find_lagging(
@@ -167,11 +163,21 @@ def revision_record(
     }
 
 
-def _read_rows(
+def _to_ledger(rows: Iterable[tuple[Any, ...]]) -> dict[DayKey, LedgerRow]:
+    made = (LedgerRow(**dict(zip(LEDGER_FIELDS, row, strict=True))) for row in rows)
+    return {row.key: row for row in made}
+
+
+def _read_symbols(
     conn: psycopg.Connection, table: str, names: tuple[str, ...], symbols: Collection[str] | None
 ) -> list[tuple[Any, ...]]:
-    where = "" if symbols is None else " where symbol = any(%s)"
-    return conn.execute(
-        f"select {', '.join(names)} from {table}{where}".encode(),
-        None if symbols is None else (list(symbols),),
-    ).fetchall()
+    if symbols is None:
+        return _read_rows(conn, table, names, "true")
+    return _read_rows(conn, table, names, "symbol = any(%s)", list(symbols))
+
+
+def _read_rows(
+    conn: psycopg.Connection, table: str, names: tuple[str, ...], where: str, *values: Any
+) -> list[tuple[Any, ...]]:
+    query = f"select {', '.join(names)} from {table} where {where}"
+    return conn.execute(query.encode(), values or None).fetchall()

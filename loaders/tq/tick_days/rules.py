@@ -3,7 +3,8 @@
 Pure functions of the schedule, the store's index, the days without data and the day bars.
 
 due        settled days of the schedule − complete − days on record that are not due again; short
-           days are among them, and days that hold the ticks of another contract, which come first
+           days are among them, unless a count of both sides explains them, and days that hold the
+           ticks of another contract, which come first
 restamped  stored days of another segment now: no download
 judged     stored days that another day bar makes short (lots that differ from its), or complete:
            no download either
@@ -25,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.ticks.store import IndexRow, MeasuredTicks, NoDataRow
+from loaders.ticks.store import IndexRow, MeasuredTicks, NoDataRow, StoredDay
 from loaders.tq.tick_days.schedule import Scheduled
 from loaders.tq.trading_day import to_time
 from loaders.trading_time import SHANGHAI
@@ -36,7 +37,7 @@ from quotemill.ticks.columns import DayKey
 RECHECK_AFTER = timedelta(days=30)
 TOLERANCE = 0.01  # of a day bar's volume by which its last tick may differ
 # before, Shanghai, Dalian, Zhengzhou and INE counted both sides of each trade
-ONE_SIDE_SINCE = int(datetime(2020, 1, 1, tzinfo=SHANGHAI).timestamp()) * 10**9
+ONE_SIDE_SINCE = date(2020, 1, 1)
 HOLE = 0.1  # of a day's volume that may come with one tick, the first one included
 FEWER = 0.1  # of an answer's ticks that a better one may lack, as where some were sent twice
 # ticks, or lots, of a day from which on such a step is a hole; thin days are traded in large steps
@@ -53,7 +54,7 @@ CHINA = 8 * 3600  # seconds ahead of UTC
 
 def find_due_days(
     schedule: Sequence[Scheduled],
-    stored: Mapping[DayKey, IndexRow],
+    stored: Mapping[DayKey, StoredDay],
     no_data: Mapping[DayKey, datetime],
     settled: Mapping[str, date | None],
     *,
@@ -69,7 +70,7 @@ def find_due_days(
 
     def is_due(day: Scheduled) -> bool:
         row = stored.get(day.key)
-        if row is not None and row.status == "complete":
+        if row is not None and (row.status == "complete" or counts_both_sides(row)):
             return False
         checked_at = no_data.get(day.key)
         # a check by a later clock does not count, as of a load without `--as-of` in a sandbox's
@@ -85,6 +86,18 @@ def find_due_days(
         ),
         key=lambda day: (day.symbol, day.contract, day.trading_day),
     )
+
+
+def counts_both_sides(row: StoredDay) -> bool:
+    """Whether the ticks or the bar of a short day seem to count both sides of each trade.
+
+    Another download has the same ticks; another day bar judges the day again.
+    """
+    lots, traded = row.volume, row.day_volume
+    if row.status != "short" or not lots or not traded:
+        return False
+    is_twice = not differs(lots, 2 * traded) or not differs(traded, 2 * lots)
+    return is_twice and row.trading_day < ONE_SIDE_SINCE and row.contract[:6] != "CFFEX."
 
 
 def find_changes(
@@ -214,8 +227,7 @@ def describe_gap(ticks: pa.Table, traded: int | None, until: int | None = None) 
     """
     lots = traded_lots(ticks)
     if traded is not None and differs(lots, traded):
-        sides = _name_sides(ticks, lots, traded)
-        return f"ticks of {lots:,} lots, where the day bar has {traded:,}{sides}"
+        return f"ticks of {lots:,} lots, where the day bar has {traded:,}"
     if traded is None and until is not None:
         last = int(pc.max(ticks["datetime_ns"]).as_py())
         if last < until:
@@ -230,17 +242,6 @@ def describe_gap(ticks: pa.Table, traded: int | None, until: int | None = None) 
     if step <= day * (THIN_HOLE if is_thin else HOLE) or (is_thin and step < STEP_LOTS):
         return None
     return f"ticks with a hole of {step:,} lots among the day's {day:,}"
-
-
-def _name_sides(ticks: pa.Table, lots: int, traded: int) -> str:
-    """Which of ticks and day bar counts both sides of each trade, as it seems; "" for neither."""
-    stamps = ticks["datetime_ns"] if "datetime_ns" in ticks.column_names else []
-    if not len(stamps) or int(pc.max(stamps).as_py()) >= ONE_SIDE_SINCE:
-        return ""
-    for which, two_sided, one_sided in (("ticks", lots, traded), ("bar", traded, lots)):
-        if one_sided and not differs(two_sided, 2 * one_sided):
-            return f": the {which} may count both sides of each trade, as was done before 2020"
-    return ""
 
 
 def rank(ticks: pa.Table, traded: int | None, until: int | None = None) -> tuple[bool, int, int]:

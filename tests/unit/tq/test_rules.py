@@ -3,6 +3,8 @@
 from datetime import date, timedelta
 from typing import Any
 
+import pytest
+
 from loaders.ticks.store import EmptyStatus, IndexRow, MeasuredTicks, NoDataRow
 from loaders.tq.tick_days.ledger import LedgerRow, find_lagging, make_copy
 from loaders.tq.tick_days.records import StoreIndex
@@ -63,6 +65,31 @@ def test_a_complete_day_or_one_that_is_not_over_is_not_missing() -> None:
 def test_a_day_without_data_is_due_again_after_a_while() -> None:
     checked = {on(13).key: NOW - timedelta(29), on(14).key: NOW - timedelta(30)}
     assert backlog([on(13), on(14)], no_data=checked) == ([], ["A14"])
+
+
+@pytest.mark.parametrize(
+    ("day", "contract", "lots", "traded", "is_due"),
+    [
+        (date(2019, 9, 26), "SHFE.cu2001", 17_730, 8_865, False),
+        (date(2019, 9, 26), "SHFE.cu2001", 8_865, 17_730, False),
+        (date(2019, 9, 26), "SHFE.cu2001", 13_000, 8_865, True),
+        (date(2019, 9, 26), "SHFE.cu2001", 0, 0, True),  # a hole
+        (date(2019, 9, 26), "SHFE.cu2001", 17_730, None, True),
+        (date(2019, 9, 26), "CFFEX.IF2001", 17_730, 8_865, True),
+        (date(2020, 1, 2), "SHFE.cu2001", 17_730, 8_865, True),
+    ],
+)
+def test_a_day_of_which_one_count_has_both_sides_is_not_downloaded_again(
+    day: date, contract: str, lots: int, traded: int | None, is_due: bool
+) -> None:
+    one = scheduled(day, contract)
+    row = index_row(one, status="short", volume=lots, day_volume=traded)
+    long_ago = {one.key: NOW - timedelta(300)}
+    settled = {"SHFE.cu": date(2025, 10, 31)}
+    due = find_due_days([one], {one.key: row}, long_ago, settled, as_of=NOW)
+    assert due == ([one] if is_due else [])
+    # but if it is asked for by name
+    assert find_due_days([one], {one.key: row}, {}, settled, as_of=NOW, others=[one.key]) == [one]
 
 
 def test_days_are_ordered_by_contract() -> None:

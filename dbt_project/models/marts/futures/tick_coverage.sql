@@ -32,8 +32,9 @@ select
             and i.volume_lots not between 0.99 * i.day_volume_lots and 1.01 * i.day_volume_lots
             then format(
                 'ticks of %s lots, where the day bar has %s%s', i.volume_lots, i.day_volume_lots,
-                {{ counted_sides('i.volume_lots', 'i.day_volume_lots', 'i.trading_day')
-                | indent(16) }}
+                {{ counted_sides(
+                    'i.volume_lots', 'i.day_volume_lots', 'i.trading_day', 'i.underlying_contract'
+                ) | indent(16) }}
             )
         when i.status = 'short' then 'a hole among the ticks'
         when i.symbol is null then coalesce(
