@@ -1,7 +1,11 @@
-{# The four prices of a bar in yuan. With `zero_is_none`, 0 means no price. #}
-{% macro prices_in_yuan(zero_is_none=false) -%}
+{#
+    The four prices of a bar in yuan. With `traded`, those of a state of the day so far: null where
+    the condition does not hold, as sources write the last close of a suspended code, and for 0.
+#}
+{% macro prices_in_yuan(traded=none) -%}
     {%- for price in ['open', 'high', 'low', 'close'] -%}
-        {{ in_yuan(none_if_unset(price, 'above_zero') if zero_is_none else price) }} as {{ price }}
+        {%- set known = 'case when ' ~ traded ~ ' then ' ~ none_if_unset(price, 'above_zero') ~ ' end' -%}
+        {{ in_yuan(known if traded else price) }} as {{ price }}
         {{- ',\n    ' if not loop.last }}
     {%- endfor %}
 {%- endmacro %}

@@ -16,6 +16,7 @@ from loaders.engine.window import Window
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import records
 from loaders.tdx.bars.records import MINUTE_US, NO_AMOUNT, NUMBERS, PRICES, Ints, Mask, Records
+from loaders.tdx.bars.untraded import find_untraded
 from loaders.tdx.client.answers_intraday import MINUTES_OF
 from loaders.tdx.tables import MOST
 from loaders.trading_time import FIRST_CHINESE_DAY, FIRST_COMMON_DAY
@@ -43,11 +44,10 @@ def check(
 ) -> tuple[Records, list[Rejected]]:
     """The bars that can be true, and a Rejected for each rule that a bar breaks.
 
-    Whole days of minutes without a trade are left out: sources write the last price for each minute
-    of a suspension. An index needs no volume. Prices of `adjusted` bars may be negative and may
-    jump. Raises Implausible for an answer that is wrong as a whole: mostly impossible bars, jumps
-    that no market makes (an index read as a stock), or minute bars of another length than
-    requested.
+    Days without a trade are left out (loaders.tdx.bars.untraded), but of an index. Prices of
+    `adjusted` bars may be negative and may jump. Raises Implausible for an answer that is wrong as
+    a whole: mostly impossible bars, jumps that no market makes (an index read as a stock), or
+    minute bars of another length than requested.
     """
     if not len(bars):
         return bars, []
@@ -67,7 +67,7 @@ def check(
         _refuse_jumps(subject, good["close"], "{} times in {} bars")
         _refuse_other_spacing(subject, good, period)
         if not route.startswith("index"):
-            good = records.select(good, ~_untraded(good, period))
+            good = records.select(good, ~find_untraded(good, period))
     elif not adjusted:
         _refuse_jumps(subject, bars["close"], "on {} of {} days")
     return good, [
@@ -132,17 +132,6 @@ def _shut(code: str, bars: Records, window: Window) -> Mask:
     if len(doubtful) and window.own_days is not None:
         doubtful = doubtful[~np.isin(doubtful, window.own_days(code[:2]))]
     return records.in_days(bars, filter(window.closed, records.to_dates(np.unique(doubtful))))
-
-
-def _untraded(bars: Records, period: str) -> Mask:
-    """Bars of whole days with one price, no volume and no turnover; 13:01 may be missing."""
-    if not len(bars) or bars["volume"].all():
-        return np.zeros(len(bars), np.bool_)
-    _, first, where = np.unique(bars["day"], return_index=True, return_inverse=True)
-    is_flat = (bars["volume"] == 0) & (bars["amount"] <= 0)
-    is_flat &= (bars["low"] == bars["high"]) & (bars["close"] == bars["close"][first][where])
-    whole = np.bincount(where) >= len(records.grid(period)) - 1
-    return np.asarray((whole & (np.bincount(where, ~is_flat) == 0))[where])
 
 
 def _contradicting(bars: Records) -> Mask:

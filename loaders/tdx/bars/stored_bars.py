@@ -115,9 +115,12 @@ def read_stored(
     }
 
 
-def newest_days(conn: psycopg.Connection, codes: Sequence[str]) -> dict[str, date]:
-    """Day of the newest day bar, finished or not, by code."""
-    return dict(conn.execute(query("newest_day_bars"), (list(codes),)).fetchall())
+def newest_days(
+    conn: psycopg.Connection, codes: Sequence[str], *, traded: bool = False
+) -> dict[str, date]:
+    """Day of the newest day bar, finished or not, by code; `traded`: of those with a trade."""
+    text = query("newest_day_bars", traded=" and (b.volume > 0 or b.amount > 0)" if traded else "")
+    return dict(conn.execute(text, (list(codes),)).fetchall())
 
 
 async def join_or_reload(

@@ -18,6 +18,7 @@ from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import tick_days
 from loaders.tdx.bars.tick_days import BrokenRule, DayBar, TickDay, TickDays
+from loaders.tdx.bars.untraded import any_traded
 from loaders.tdx.client.answers_trades import Ticks
 from loaders.tdx.client.routes_trades import LONGEST_RANGE
 from loaders.tdx.context import Context, Dataset, answer_or_fault
@@ -239,7 +240,7 @@ class _Reading:
             self._refuse(due, second, ticks)
 
     def _judge(self, due: Due, ticks: Ticks | None) -> TickDay | BrokenRule | None:
-        if ticks is None or not len(ticks):
+        if ticks is None or not any_traded(ticks.volume):
             return None
         tenfold = tick_days.is_tenfold(self.code, self.ctx.instrument_type(self.code))
         try:

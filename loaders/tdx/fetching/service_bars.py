@@ -18,7 +18,7 @@ from loaders.tdx.client.answers_intraday import MINUTES_OF, TimedBars
 from loaders.tdx.client.routes_bars import HISTORY_LIMIT
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.fetching.changed_history import INTRADAY, check_history
-from loaders.tdx.tables import KLINE_PERIOD
+from loaders.tdx.tables import KLINE_DAILY, KLINE_PERIOD
 
 ROUTE = "/api/kline-all"
 SHORT_ROUTE = "/api/kline-history"
@@ -46,16 +46,24 @@ def _fetch_long(name: str, period: str, ctx: Context, codes: Sequence[str]) -> I
 
 
 def _fetch_timed(name: str, period: str, ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Outcomes of bars of several minutes, in the order of `codes`."""
-    cursors = ctx.cursors(KLINE_PERIOD.name)
-    again = ctx.window.reads_again
+    """Outcomes of bars of several minutes, in the order of `codes`.
+
+    A code that no day bar shows as traded since its cursor is not requested, once day bars of other
+    codes reach the newest due day. The cursor stays, so a later day bar requests all days since.
+    """
+    window, cursors = ctx.window, ctx.cursors(KLINE_PERIOD.name)
+    again = window.reads_again
+    reached = max(ctx.cursors(KLINE_DAILY.name).values(), default=date.min)
+    traded = ctx.ask(lambda conn: stored_bars.newest_days(conn, codes, traded=True))
 
     async def load_code(code: str) -> Outcome:
-        cursor = cursors.get(f"{code} {period}")
-        if not ctx.window.wants(cursor):
+        loaded = cursor = cursors.get(f"{code} {period}")
+        if cursor is not None and traded.get(code, date.max) <= cursor:
+            loaded = max(cursor, reached)
+        if not window.wants(loaded):
             return Outcome(code, skipped=NOT_DUE)
         bars, fallback = await _ask(ctx, code, period, None if again else cursor)
-        return replace(_select(ctx.window, code, period, cursor, bars), fallback=fallback)
+        return replace(_select(window, code, period, cursor, bars), fallback=fallback)
 
     outcomes = ctx.each(codes, load_code)
     if not again:

@@ -8,6 +8,7 @@ import psycopg
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.tdx.bars import tick_days
 from loaders.tdx.bars.tick_days import BrokenRule, DayBar, TickDay, TickDays
+from loaders.tdx.bars.untraded import any_traded
 from loaders.tdx.client.answers_trades import Ticks
 from loaders.tdx.context import Context
 from loaders.tdx.queries import query
@@ -20,7 +21,7 @@ CLOCKS_DIFFER = timedelta(minutes=2)
 def read_last_bars(
     conn: psycopg.Connection, codes: Sequence[str], today: date
 ) -> tuple[dict[str, DayBar], dict[str, int]]:
-    """Newest final day bar before today and hands of today's stored ticks, by code."""
+    """Newest final day bar with a trade before today, hands of today's stored ticks, by code."""
     values = {"codes": list(codes), "today": today}
     rows = conn.execute(query("last_bars_and_ticks"), values).fetchall()
     bars = {code: DayBar(*bar) for code, *bar, _ in rows if bar[0] is not None}
@@ -44,12 +45,12 @@ def fetch_today(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
 async def _load(ctx: Context, code: str, before: DayBar | None, hands: int) -> Outcome:
     """The outcome of a code.
 
-    before: newest final day bar before today
+    before: newest final day bar with a trade before today
     hands: volume of today's stored ticks
     """
     ticks = await ctx.client.trades_of_today(code, ctx.window.today)
-    if not len(ticks):
-        return Outcome(code)  # nothing has traded yet
+    if not any_traded(ticks.volume):
+        return Outcome(code)
     tenfold = tick_days.is_tenfold(code, ctx.instrument_type(code))
     try:
         tick_day = check_today(ctx.window.today, ticks, before, tenfold=tenfold)

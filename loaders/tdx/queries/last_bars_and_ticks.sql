@@ -10,6 +10,7 @@ left join lateral (
     select b.low, b.high, b.volume, coalesce(b.volume_unit, 100) as unit
     from raw_tdx.kline_daily as b
     where b.code = c.code and b.trade_date < %(today)s and b.is_final
+        and (b.volume > 0 or b.amount > 0)
     order by b.trade_date desc limit 1
 ) as k on true
 left join ticks as t on c.code = t.code

@@ -113,6 +113,35 @@ def test_longer_minutes_come_whole_and_the_next_day_by_a_short_answer(
 
 
 @pytest.mark.long
+def test_a_suspended_code_is_asked_for_again_once_it_trades(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    suspended, days = "sz000002", days_until(small_market)
+    traded = {date.fromisoformat(stamp[:10]) for stamp in small_market.day_bars(suspended).stamps}
+    halted = next(at for at, day in enumerate(days) if day not in traded)
+    resumed = next(at for at in range(halted, len(days)) if days[at] in traded)
+
+    def requests(bench: Bench, day: date) -> int:
+        bench.sandbox.set_clock(day)
+        bench.sandbox.log.clear()
+        assert load(bench, ("kline_daily", "kline_60m"), STOCK, suspended).exit_code == 0
+        asked = [(e.params.get("type"), e.params.get("code")) for e in bench.sandbox.log]
+        return asked.count(("hour", suspended))
+
+    stored = (
+        f"select count(*), max(trade_date) from raw_tdx.kline_period where code = '{suspended}'"
+    )
+    with open_bench(small_market, clock=days[halted - 1]) as bench:
+        assert requests(bench, days[halted - 1]) > 0
+        [(before, _)] = bench.rows(stored)
+        assert [requests(bench, day) for day in days[halted:resumed]] == [0] * (resumed - halted)
+        assert bench.rows(stored) == [(before, days[halted - 1])]
+        # the first load after it trades again has all days since
+        assert requests(bench, days[resumed + 1]) == 1
+        assert bench.rows(stored) == [(before + 2 * 4, days[resumed + 1])]
+
+
+@pytest.mark.long
 def test_the_adjusted_series_is_rewritten_whole_and_never_shortened(
     open_bench: OpenBench, small_market: SyntheticMarket
 ) -> None:

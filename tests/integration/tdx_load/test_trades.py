@@ -12,6 +12,7 @@ import pytest
 
 from loaders.engine.result import LoadResult
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.tdx.fetching.ticks_today import read_last_bars
 from tests.bench import warehouse_url
 from tests.integration.tdx_load.bench import Bench
 
@@ -192,6 +193,21 @@ def test_ticks_of_the_running_day_are_provisional_until_the_next_day(
         load(bench)
         whole = (len(tiny_market.ticks(STOCK, today)), hands_of(tiny_market, STOCK, today), True)
         assert stored(bench)[today] == whole
+
+
+def test_ticks_of_today_are_compared_with_the_last_day_of_trade(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
+) -> None:
+    """After a day without a trade a server still has the ticks of the session before it."""
+    with open_bench(tiny_market, clock=days[-2]) as bench:
+        load(bench)
+        bench.execute(
+            "update raw_tdx.kline_daily set volume = 0, amount = 0, open = close, high = close, "
+            f"low = close where trade_date = '{days[-2]}'"
+        )
+        with bench.connect() as conn:
+            bars, _ = read_last_bars(conn, [STOCK], days[-1])
+    assert bars[STOCK].hands == hands_of(tiny_market, STOCK, days[-3])
 
 
 def test_probes_of_what_is_due_stay_index_scans(

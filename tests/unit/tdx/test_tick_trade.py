@@ -238,6 +238,11 @@ def test_fewer_ticks_than_are_stored_of_the_running_day_are_a_failure() -> None:
     assert re.match("180 .* 200 ", result.failure or "")
 
 
+def test_ticks_without_volume_of_a_stock_suspended_today_do_not_land() -> None:
+    result = realtime(ticks(MONDAY, fetched_at=MORNING, volumes=(0, 0)))
+    assert (landed(result), result.failure, result.rejected) == ({}, None, ())
+
+
 def test_before_the_opening_auction_nothing_is_asked_for() -> None:
     early = datetime(2019, 2, 11, 1, 24, tzinfo=UTC)
     assert realtime(ticks(MONDAY), began=early).skipped == NOT_DUE
