@@ -55,8 +55,8 @@ test test-e2e test-faults test-unit soak bench: export PYTHONDONTWRITEBYTECODE =
 # network QuestDB's jar does not come, and its tests are left out
 test: $(TOOLS)
 	-@$(BIN)/quotemill questdb fetch >/dev/null
-	$(BIN)/python -m pytest -n 3 --durations=10 --ignore=tests/e2e --ignore=tests/faults \
-		-m "not long and not soak"
+	$(BIN)/python -m pytest -n 3 --dist loadfile --durations=10 --ignore=tests/e2e \
+		--ignore=tests/faults -m "not long and not soak"
 
 # and the long ones of those before
 test-e2e: $(TOOLS)

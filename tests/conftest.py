@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import httpx
 import hypothesis
 import psutil
 import psycopg
@@ -39,6 +40,7 @@ from tests.requirements import ADDED_BY, require
 pytest_plugins = ["tests.databases"]
 ROOT = Path(__file__).parent.parent
 DBT_DATABASE = Parsed.DATABASE
+OF_MODELS = "tests/integration/dbt/"
 LEFT = pytest.StashKey[int]()
 # for pytest's folders, for ours, and for those of the processes that tests start
 for name in ("PYTEST_DEBUG_TEMPROOT", "TMPDIR"):
@@ -68,12 +70,36 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(ROOT / "tests" / "e2e"):
             item.add_marker(pytest.mark.e2e)
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("long") is None,
+            not item.nodeid.startswith(OF_MODELS),
+        )
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile` one worker has all tests of models.
+
+    Each other one would parse the project and fill the same databases again.
+    """
+    if config.option.dist != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
+
+    config.option.loadscopereorder = False
+    scheduler = LoadFileScheduling(config, log)
+    by_file = scheduler._split_scope
+    scheduler._split_scope = lambda nodeid: (
+        OF_MODELS if nodeid.startswith(OF_MODELS) else by_file(nodeid)
+    )
+    return scheduler
 
 
 def pytest_runtest_teardown() -> None:
     """Free what builds left, some 50 MB each, before a worker has taken gigabytes."""
-    if psutil.Process().memory_info().rss > resident[0] + 300_000_000:
+    if psutil.Process().memory_info().rss > resident[0] + 600_000_000:
         gc.collect()
         resident[0] = psutil.Process().memory_info().rss
 
@@ -152,6 +178,9 @@ def _settings_come_from_tests_alone(tmp_path_factory: pytest.TempPathFactory) ->
         patch.setattr(sizes, "machine", lambda: Machine(2**30, 2))
         # a server that lives for minutes gains nothing from the slow compiler
         patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+        # each client would read all certificates for a twentieth of a second
+        trusted = functools.cache(httpx.create_ssl_context)
+        patch.setattr("httpx._transports.default.create_ssl_context", trusted)
         fork_clients(patch)
         yield
 

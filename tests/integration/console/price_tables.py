@@ -1,5 +1,6 @@
 """Tables of prices as the contracts of the models declare them, and a console over them."""
 
+import functools
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -24,13 +25,20 @@ TABLES = {
 
 def make_tables(conn: psycopg.Connection) -> None:
     """Empty tables of the contracts of the models."""
+    conn.execute(_statements())
+
+
+@functools.cache
+def _statements() -> bytes:
+    statements = []
     for schema, names in TABLES.items():
-        conn.execute(f"create schema if not exists {schema}".encode())
+        statements.append(f"create schema if not exists {schema}")
         for path in MODELS.glob(f"*/{schema}/_*_models.yml"):
-            for model in yaml.safe_load(path.read_text("utf-8")).get("models", []):
+            for model in yaml.load(path.read_bytes(), yaml.CSafeLoader).get("models", []):
                 if model["name"] in names.split():
                     columns = ", ".join(f"{c['name']} {c['data_type']}" for c in model["columns"])
-                    conn.execute(f"create table {schema}.{model['name']} ({columns})".encode())
+                    statements.append(f"create table {schema}.{model['name']} ({columns})")
+    return "; ".join(statements).encode()
 
 
 def insert(conn: psycopg.Connection, table: str, rows: list[dict[str, Any]]) -> None:

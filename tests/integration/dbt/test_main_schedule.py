@@ -117,13 +117,13 @@ def harvests(cases: Any) -> list[Harvest]:
     ]
 
 
+@pytest.mark.hypothesis
 def test_the_schedule_equals_the_oracle_in_windows_of_any_length(
     conn: psycopg.Connection, schedule: Callable[[], list[Row]]
 ) -> None:
     land_days(conn, CALENDAR)
 
     @settings(
-        max_examples=60,
         database=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),
