@@ -26,8 +26,8 @@ READABLE = ("options", "futures", "qa", COMPAT)  # inner schemas, beside the mar
 def admit_reader(warehouse: Warehouse) -> str:
     """Make the role, let it read the tables that are for readers; its password.
 
-    With nothing to do it changes nothing but the stored password. Relations that builds make later
-    get the grant as they are made. Raises SettingsError where the home cannot hold the password.
+    With nothing to do it changes no grant of a relation. Relations that builds make later get the
+    grant as they are made. Raises SettingsError where the home cannot hold the password.
     """
     with warehouse.connect() as conn:
         wait_for_turn(conn, "quotemill:reader")
@@ -98,31 +98,12 @@ def _read_password(home: Path) -> str:
 def _grant(conn: psycopg.Connection, schema: str) -> None:
     """Grant what is not granted yet: a grant changes a row, which a build may be changing."""
     names = {"schema": sql.Identifier(schema), "role": sql.Identifier(READER)}
-    [(may_use, is_default)] = conn.execute(
-        """
-        select
-            has_schema_privilege(%(role)s, n.oid, 'usage'),
-            exists (
-                select 1
-                from pg_default_acl as d
-                cross join aclexplode(d.defaclacl) as a
-                where
-                    d.defaclnamespace = n.oid
-                    and d.defaclrole = current_user::regrole
-                    and d.defaclobjtype = 'r'
-                    and a.grantee = %(role)s::regrole
-                    and a.privilege_type = 'SELECT'
-            )
-        from pg_namespace as n
-        where n.nspname = %(schema)s
-        """,
-        {"role": READER, "schema": schema},
-    )
-    if not may_use:
+    may_use = "select has_schema_privilege(%s, %s, 'usage')"
+    if conn.execute(may_use, (READER, schema)).fetchone() != (True,):
         conn.execute(sql.SQL("grant usage on schema {schema} to {role}").format(**names))
-    if not is_default:
-        statement = "alter default privileges in schema {schema} grant select on tables to {role}"
-        conn.execute(sql.SQL(statement).format(**names))
+    # of later relations; no build changes this row
+    statement = "alter default privileges in schema {schema} grant select on tables to {role}"
+    conn.execute(sql.SQL(statement).format(**names))
     closed = conn.execute(
         "select relname from pg_class where relnamespace = %(schema)s::regnamespace "
         "and relkind in ('r', 'p', 'v', 'm', 'f') "
