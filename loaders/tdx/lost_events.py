@@ -80,14 +80,13 @@ def find_lost(stored: Iterable[Event], present: Iterable[Event]) -> list[Event]:
 def list_priced(conn: psycopg.Connection, lost: Iterable[Event]) -> list[Event]:
     """The lost events that change prices: those with bars before and since their day."""
     priced = [event for event in lost if event.category in (ADJUSTMENT, SPLIT)]
-    bars = "select 1 from raw_tdx.kline_daily as k where k.code = e.code and k.trade_date"
-    query = f"""
-        select e.code, e.day from unnest(%s::text[], %s::date[]) as e (code, day)
-        where exists ({bars} < e.day) and exists ({bars} >= e.day)
-    """.encode()
-    asked = [e.code for e in priced], [e.day for e in priced]
-    among_bars = set(conn.execute(query, asked).fetchall()) if priced else set()
-    return [event for event in priced if (event.code, event.day) in among_bars]
+    query = (
+        "select code, min(trade_date), max(trade_date) from raw_tdx.kline_daily"
+        " where code = any(%s) group by code"
+    )
+    rows = conn.execute(query, ([event.code for event in priced],)).fetchall() if priced else []
+    bars = {code: (first, last) for code, first, last in rows}
+    return [e for e in priced if e.code in bars and bars[e.code][0] < e.day <= bars[e.code][1]]
 
 
 def doubt(
@@ -110,9 +109,13 @@ def doubt(
     staying = [event for event, key in keys.items() if key not in known or known[key].value == new]
     if not staying:
         return Doubts([], [])
-    count = say_count(len(staying), "event")
-    loss = f"{source} of {new} lacks {count} in prices, such as {staying[0]}, of that of {stored}"
-    failure = refuse_loss(load, dataset, loss, " until another version lacks it too")
+    lacks = say_count(
+        len(staying),
+        "event that changes prices and is in that of",
+        "events that change prices and are in that of",
+    )
+    loss = f"{source} of {new} lacks {lacks} {stored}, such as {staying[0]}"
+    failure = refuse_loss(load, dataset, loss, "; it is taken once another version lacks the same")
     if failure is None:
         return Doubts([], [])
     rule = f"must have this event, as that of {stored} has; it stays until another version lacks it"

@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 CODE = re.compile(r"(sh|sz|bj)[0-9]{6}")
 PROBE = {"code": "sh600000", "type": "minute1", "limit": "1"}
 DOWN = (Outage, Unreachable)
-TIMEOUTS_IN_A_ROW = 10
+TIMEOUTS_IN_A_ROW = 10  # of different codes: a service of six connections that hangs, not a code
 BULK = 3  # times as long as another: the history of a code, 30 s with tdx.timeout = 10
 
 
