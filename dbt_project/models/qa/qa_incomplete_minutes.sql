@@ -36,7 +36,8 @@ bars as materialized (
         b.trade_date,
         b.code,
         b.volume_shares,
-        b.volume_unit
+        b.volume_unit,
+        b.volume_flag
     from newest_days as d
     inner join lateral (
         select
@@ -44,6 +45,7 @@ bars as materialized (
             k.code,
             k.volume_shares,
             k.volume_unit,
+            k.volume_flag,
             k.is_final
         from {{ ref('stg_tdx__kline_daily') }} as k
         where k.trade_date = d.trade_date
@@ -53,7 +55,7 @@ bars as materialized (
     where b.is_final
 ),
 
-days as (
+compared as (
     select
         b.trade_date,
         b.code,
@@ -62,19 +64,45 @@ days as (
         m.source_minutes,
         m.volume_shares,
         b.volume_shares as day_volume_shares,
-        m.source_minutes = 5
-        and m.minute_count >= 239
-        and not m.is_final
-        and abs(m.volume_shares - b.volume_shares)
-        > {{ volume_tolerance('b.volume_shares', 'b.volume_unit') }}
+        m.volume_shares - b.volume_shares as excess,
+        -- what hands may lack of the shares of each minute
+        case when m.source_minutes = 1 then 100 * m.minute_count else 0 end as cut_off,
+        {{ volume_tolerance(
+            'b.volume_shares', 'case when m.source_minutes = 5 then b.volume_unit else 100 end'
+        ) | indent(8) }} as tolerance,
+        -- minutes are final as they are, once they were requested again; a file's then fit
+        m.minute_count >= 239 and (m.source_minutes = 1) = m.is_final as is_judged,
         -- these boards trade after 15:00, which no minute shows
-        and not (
-            {{ board('b.code') | indent(12) }} in ('star', 'chinext')
-            and m.volume_shares < b.volume_shares
-        ) as misses_volume
+        {{ board('b.code') | indent(8) }} in ('star', 'chinext') as may_lack,
+        case
+            when
+                greatest(m.volume_shares, b.volume_shares)
+                not between 99 * least(m.volume_shares, b.volume_shares)
+                and 101 * least(m.volume_shares, b.volume_shares)
+                then ''
+            when b.volume_flag = 'unreliable' then ': the day bar counts in another unit'
+            else ': its minutes count in another unit'
+        end as unit_note
     from bars as b
     inner join codes as c on b.code = c.code
     left join minutes as m on b.code = m.code and b.trade_date = m.trade_date
+),
+
+-- of minutes from the service more than 5 % have to be missing, as of any other answer
+days as (
+    select
+        *,
+        is_judged
+        and (
+            excess > tolerance
+            or unit_note <> ''
+            or (
+                not may_lack
+                and excess + cut_off
+                < case when source_minutes = 1 then -0.05 * day_volume_shares else -tolerance end
+            )
+        ) as misses_volume
+    from compared
 )
 
 -- the source merges 13:01 into the bar before noon on many days: 239 are complete
@@ -93,20 +121,25 @@ from days
 group by trade_date, dataset
 having count(*) filter (where minute_count < 239) > 0
 union all
--- minutes of other days are final as they are, once they were requested again
+-- the first of those in another unit, else the first
 select
     'minutes_miss_volume' as check_name,
     'warning' as severity,
-    'minute_5m' as subject,
+    dataset as subject,
     trade_date,
     format(
-        '%s of %s codes whose bars do not sum to the day bar, such as %s with %s of %s shares',
+        '%s of %s codes whose bars do not sum to the day bar, such as %s',
         count(*) filter (where misses_volume), count(*),
-        min(code) filter (where misses_volume),
-        (array_agg(volume_shares order by code) filter (where misses_volume))[1],
-        (array_agg(day_volume_shares order by code) filter (where misses_volume))[1]
+        (
+            array_agg(
+                format(
+                    '%s with %s of %s shares%s', code, volume_shares, day_volume_shares, unit_note
+                )
+                order by unit_note = '', code
+            ) filter (where misses_volume)
+        )[1]
     ) as evidence
 from days
-where source_minutes = 5
-group by trade_date
+where source_minutes is not null
+group by trade_date, dataset
 having count(*) filter (where misses_volume) > 0

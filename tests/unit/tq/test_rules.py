@@ -82,14 +82,16 @@ def test_a_day_without_data_is_due_again_after_a_while() -> None:
 def test_a_day_of_which_one_count_has_both_sides_is_not_downloaded_again(
     day: date, contract: str, lots: int, traded: int | None, is_due: bool
 ) -> None:
-    one = scheduled(day, contract)
-    row = index_row(one, status="short", volume=lots, day_volume=traded)
-    long_ago = {one.key: NOW - timedelta(300)}
+    planned = scheduled(day, contract)
+    row = index_row(planned, status="short", volume=lots, day_volume=traded)
+    long_ago = {planned.key: NOW - timedelta(300)}
     settled = {"SHFE.cu": date(2025, 10, 31)}
-    due = find_due_days([one], {one.key: row}, long_ago, settled, as_of=NOW)
-    assert due == ([one] if is_due else [])
+    due = find_due_days([planned], {planned.key: row}, long_ago, settled, as_of=NOW)
+    assert due == ([planned] if is_due else [])
     # but if it is asked for by name
-    assert find_due_days([one], {one.key: row}, {}, settled, as_of=NOW, others=[one.key]) == [one]
+    assert find_due_days(
+        [planned], {planned.key: row}, {}, settled, as_of=NOW, others=[planned.key]
+    ) == [planned]
 
 
 def test_days_are_ordered_by_contract() -> None:

@@ -52,6 +52,15 @@ cross join
             )
         ),
         (
+            'unplanned_contracts', 'warning',
+            d.contract_count > 0 and d.daily_count > 1.1 * d.contract_count,
+            format(
+                '%s contracts have a row of the day, where the session has %s',
+                d.daily_count,
+                d.contract_count
+            )
+        ),
+        (
             'slot_retry_exceeded', 'warning', d.given_up_count > 0,
             format('%s quotes were given up after all retries', d.given_up_count)
         ),
