@@ -4,8 +4,9 @@
 #}
 {% macro prices_in_yuan(traded=none) -%}
     {%- for price in ['open', 'high', 'low', 'close'] -%}
-        {%- set known = 'case when ' ~ traded ~ ' then ' ~ none_if_unset(price, 'above_zero') ~ ' end' -%}
-        {{ in_yuan(known if traded else price) }} as {{ price }}
+        {%- set known = none_if_unset(price, 'above_zero') -%}
+        {{ in_yuan('case when ' ~ traded ~ ' then ' ~ known ~ ' end' if traded else price) }}
+        {{- ' as ' ~ price }}
         {{- ',\n    ' if not loop.last }}
     {%- endfor %}
 {%- endmacro %}
