@@ -69,7 +69,16 @@ FILE_DATASETS: dict[str, str | None] = {
     **dict.fromkeys(CLIENT_DATASETS),
 }
 REALTIME = ("minute_1m", "tick_trade", "quote_snapshot")
-_ALWAYS = (*NAMES[:4], "minute_1m", "minute_5m", "corporate_actions", *CLIENT_DATASETS)
+_ALWAYS = (
+    "codes",
+    "trading_calendar",
+    "kline_daily",
+    "index_kline",
+    "minute_1m",
+    "minute_5m",
+    "corporate_actions",
+    *CLIENT_DATASETS,
+)
 DEFAULTS: dict[str, tuple[str, ...]] = {
     "init": (*_ALWAYS, "stock_info", "quote_snapshot"),
     "incremental": (*_ALWAYS, "tick_trade"),

@@ -110,14 +110,15 @@ def test_a_test_that_a_selection_leaves_out_is_named(
     assert not [line for line in printed if line.startswith("left out")]
 
 
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/how-to/dbt.md"])
 def test_the_example_of_a_followed_model_is_built(
-    conn: psycopg.Connection, dbt: Dbt, mine: Path
+    page: str, conn: psycopg.Connection, dbt: Dbt, mine: Path
 ) -> None:
-    text = written_example("CONTRIBUTING.md", "materialized='followed'")
+    text = written_example(page, "materialized='followed'")
     (mine / "spans.sql").write_text(textwrap.dedent(text), "utf-8")
-    first = dbt("run", "-s", "spans")
+    first = dbt("run", "-s", "+spans")
     land_days(conn, DAYS[30:31])
-    again = dbt("run", "-s", "spans")
+    again = dbt("run", "-s", "+spans")
     assert (first.written["spans"], again.written["spans"]) == (60, 2)
 
 
