@@ -19,6 +19,7 @@ from psycopg.rows import class_row
 from loaders import log
 from loaders.check import FINDING_VERDICTS, Check
 from loaders.trading_time import format_time
+from loaders.warehouse.migration_files import refuse_outdated
 
 MEMORY = timedelta(days=7)
 _NAMED = 5  # subjects in a message
@@ -235,7 +236,8 @@ def resolve(entry: Entry, now: datetime) -> None:
 
 
 def read_entries(conn: psycopg.Connection, *, only_open: bool = False) -> dict[str, Entry]:
-    """Entries by cause, the newest first."""
+    """Entries by cause, the newest first. Raises SettingsError if an older version stored them."""
+    refuse_outdated(conn)
     names = ", ".join(f.name for f in fields(Entry))
     where = "where recovered_at is null" if only_open else ""
     query = f"select {names} from ops.alerts {where} order by last_at desc, cause"

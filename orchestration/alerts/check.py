@@ -17,6 +17,7 @@ from loaders import log, sources
 from loaders.check import failed
 from loaders.settings import Settings, load_settings, read_environment_settings
 from loaders.warehouse import turns
+from loaders.warehouse.migration_files import refuse_outdated
 from loaders.warehouse.postgres import find_warehouse
 from orchestration.alerts import book, causes, channels, file_book
 from orchestration.alerts.book import Entry, Message, Verdicts, on_this_host
@@ -80,7 +81,10 @@ def check_and_notify(
 def list_entries(
     settings: Settings, warehouse: Warehouse | None, *, with_resolved: bool = False
 ) -> list[Entry]:
-    """Open alerts, the newest first; those found while there was no warehouse are in a file."""
+    """Open alerts, the newest first; those found while there was no warehouse are in a file.
+
+    Raises SettingsError where an older version made the tables.
+    """
     stored = file_book.read_entries(settings.home)
     if warehouse is not None:
         with warehouse.connect() as conn:
@@ -172,6 +176,7 @@ def _locked(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
     ) as conn:
         if not has_relation(conn, "ops.alerts"):
             raise SettingsError("the warehouse is of an older version", hint="quotemill run")
+        refuse_outdated(conn)
         until = time.monotonic() + turns.LIMIT
         while holder := turns.take(conn, _LOCK):
             if time.monotonic() >= until:

@@ -42,7 +42,7 @@ def test_commands_that_read_an_older_warehouse_name_what_updates_it(
             run_dbt(settings, command)
     monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", warehouse.url)
     monkeypatch.setenv("QUOTEMILL_HOME", str(warehouse.home))
-    for words in (["status"], ["findings"], ["report"], ["jobs"]):
+    for words in (["status"], ["findings"], ["report"], ["jobs"], ["alerts", "list"]):
         refusal = CliRunner().invoke(app, words).exception
         assert isinstance(refusal, SettingsError), words
         assert "of an older version" in str(refusal)
