@@ -200,9 +200,9 @@ def test_without_settings_the_missing_one_is_named(
 @pytest.mark.parametrize(
     ("code", "command", "reason"),
     [
-        (2, ("loaders", "run", "nasdaq"), "unknown source"),
+        (2, ("loaders", "run", "nasdaq"), "nasdaq"),
         (2, ("loaders", "run", "tdx", "--codes", "000001"), "000001"),
-        (2, ("loaders", "retry", "999"), "unknown load 999"),
+        (2, ("loaders", "retry", "999"), "load 999"),
         (2, ("quotemill", "status", "--frobnicate"), "--frobnicate"),
         (2, ("quotemill", "build", "--select", "no_such_model"), "no_such_model"),
         (3, ("loaders", "status"), "QUOTEMILL_HOMER"),

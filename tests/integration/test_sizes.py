@@ -83,11 +83,7 @@ def ask(name: str, packing: str) -> tuple[QuotemillError, int]:
 def test_a_bomb_of_gzip_costs_its_request_alone(name: str) -> None:
     error, _ = ask(name, "gzip")
     assert isinstance(error, UpstreamError)
-    route = re.escape("/api/")
-    limit = f"an answer of the TDX service has at most {HTTP_ANSWER.most:,}"
-    assert re.match(
-        rf"{route}\S+ .*is too large: [0-9,]+ bytes or more, where {limit}$", str(error)
-    )
+    assert re.match(rf"/api/\S+ .* [0-9,]+ bytes .* {HTTP_ANSWER.most:,}$", str(error))
 
 
 def test_what_is_not_packed_has_the_same_limit() -> None:
@@ -173,7 +169,7 @@ def test_a_message_of_the_futures_servers_has_a_limit() -> None:
         [sys.executable, "-c", EXCHANGE], capture_output=True, text=True, check=False
     )
     last = done.stderr.splitlines()[-1]
-    assert (done.returncode, "1009 (message too big)" in last) == (1, True), done.stderr
+    assert (done.returncode, " 1009 " in last) == (1, True), done.stderr
 
 
 def test_the_futures_client_does_not_fill_the_machines_memory() -> None:

@@ -261,11 +261,6 @@ def test_a_refused_relative_home_is_not_written_to(tmp_path: Path) -> None:
     assert settings.alerts.urls
 
 
-def test_a_home_below_that_of_the_user_becomes_absolute(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/somebody")
-    assert load_settings({"QUOTEMILL_HOME": "~/qm"}).home == Path("/home/somebody/qm")
-
-
 @pytest.mark.parametrize(
     ("environ", "says"),
     [

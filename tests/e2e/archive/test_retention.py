@@ -3,6 +3,7 @@
 Restoring brings them back; what was built from them stays.
 """
 
+import re
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -196,9 +197,8 @@ def test_rows_that_are_others_than_archived_are_left_and_the_rest_comes_back(
     back = restored(settings, warehouse)
     assert (back.rows, back.partitions) == (planned.rows, planned.partitions) == (132, 2)
     assert back.exit_code == 5
-    assert back.other == [
-        "chain_intraday 2026-11-24 BRK B: the warehouse has 6 rows that are not the archived 28"
-    ]
+    [other] = back.other
+    assert re.match("chain_intraday 2026-11-24 BRK B: .* 6 .* 28$", other)
     assert conn.execute(WHOLE.encode()).fetchall() == [
         ("AAPL", TUESDAY.day, 84),
         ("BRK B", TUESDAY.day, 6),
@@ -214,9 +214,9 @@ def test_open_interest_comes_back_and_what_dbt_makes_is_refused(
     conn.execute("truncate raw_ib.open_interest")
     assert restored(settings, warehouse, view="open_interest").rows == 14
     assert tables(conn, LANDED) == before
-    with pytest.raises(UsageError, match="chain_daily_clean is built from the slots"):
+    with pytest.raises(UsageError, match=r"chain_daily_clean .* slots"):
         restored(settings, warehouse, view="chain_daily_clean")
-    with pytest.raises(UsageError, match="of MSFT is archived from 2026-11-24"):
+    with pytest.raises(UsageError, match=r"MSFT .* 2026-11-24"):
         restored(settings, warehouse, symbols=("MSFT",))
 
 
@@ -232,7 +232,7 @@ def test_a_table_that_would_be_dropped_with_days_of_archived_slots_stays_and_say
     for arguments in ((), ("--full-refresh",)):
         refused = dbt.fails("run", "-s", "chain_daily_clean", *arguments)
         assert not refused.success
-        assert "8 of its rows come from slots that are only in the archive" in refused.error
+        assert re.search(" 8 of its rows .* archive", refused.error)
         assert "quotemill restore chain_intraday --since 2026-11-24" in refused.error
     assert tables(conn, BUILT) == built
 

@@ -187,7 +187,7 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
     assert checked(None) == ("PASS", WEDNESDAY.day, set())
     assert checked(None, 23) == ("PENDING", FRIDAY.day, {"oi"})
     assert checked(MONDAY.day) == ("FAIL", MONDAY.day, set())
-    with pytest.raises(UsageError, match="unknown session"):
+    with pytest.raises(UsageError, match="2026-11-26"):
         checked(date(2026, 11, 26))
     # a model that loses a contract does not hide it from the check
     ranked = "quotemill_intermediate.int_option_quotes__ranked"
@@ -209,7 +209,7 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
     conn.execute(f"alter database {conn.info.dbname} set quotemill.as_of = '2026-11-27 12:00+00'")
     states = [(row["state"], row["passed_sessions"]) for row in option_gates.list_stages(warehouse)]
     assert states == [("open", 0), ("ready", 2), ("closed", 0), ("closed", 0)]
-    with pytest.raises(DataQualityError, match="stage 1 is not open; 0 of 7 sessions"):
+    with pytest.raises(DataQualityError, match=r"stage 1 .*; 0 of 7 "):
         option_gates.decide(warehouse, 2, "open", "owner", None)
     assert option_gates.decide(warehouse, 1, "open", "owner", "agreed")["state"] == "open"
     with pytest.raises(UsageError, match="stage 1 is open already"):

@@ -122,5 +122,5 @@ def test_without_the_extra_it_says_what_installs_it(place: Place, tmp_path: Path
     )
     refused = place("quotemill", "console", "--json", PYTHONPATH=str(hidden))
     assert refused.returncode == 3
-    assert "the console needs uvicorn" in refused.stderr
+    assert "uvicorn" in refused.stderr
     assert "install" in refused.stderr

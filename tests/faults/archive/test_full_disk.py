@@ -1,6 +1,7 @@
 """The archive on a disk without room."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from functools import partial
@@ -30,7 +31,7 @@ def test_a_full_disk_is_named_and_the_next_run_completes_the_archive(
     archive = partial(place.inside, "quotemill", "archive", "--as-of=2026-11-30T15:00")
     done = archive(QUOTEMILL_IB__ARCHIVE_FOLDER=str(small_disk))
     assert done.returncode == 1
-    assert f"no room left for the archive in {small_disk}" in done.stderr
+    assert re.search(f" room .* archive .* {small_disk}", done.stderr)
     written = list(small_disk.rglob("*.parquet"))
     assert written
     assert list(small_disk.rglob("*.new")) == []

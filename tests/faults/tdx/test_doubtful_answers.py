@@ -4,7 +4,6 @@ from datetime import date
 
 import pytest
 
-from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench
 from tests.integration.tdx_load.conftest import OpenBench
 
@@ -19,26 +18,11 @@ def test_a_narrower_answer_never_overwrites_wider_history(loaded_bench: Bench) -
     result = loaded_bench.load(codes=(code,), datasets=("kline_daily",), mode="init")
 
     task = next(t for t in result.tasks if t.dataset == "kline_daily")
-    assert "nothing was overwritten" in task.failures[code]
+    assert f" {before[0][1]} " in task.failures[code]
     assert result.exit_code == 6
     assert loaded_bench.klines() == before
     loaded_bench.sandbox.faults.remove(rule)
     assert loaded_bench.load(datasets=("kline_daily",), mode="init").exit_code == 0
-
-
-def test_a_code_that_vanishes_is_marked_and_its_bars_are_kept(open_bench: OpenBench) -> None:
-    # of fewer codes one would be too large a share to be believed
-    with open_bench(SyntheticMarket(codes=30, days=40, seed=3)) as bench:
-        bench.load()
-        before = bench.klines()
-        bench.sandbox.faults.add("codes-vanish:codes:code=sz000001")
-
-        result = bench.load()
-
-        assert result.exit_code == 0
-        unlisted = bench.rows("select code from raw_tdx.security where not is_listed")
-        assert unlisted == [("sz000001",)]
-        assert bench.klines() == before
 
 
 @pytest.mark.parametrize("fault", ["calendar-short:keep=5", "calendar-hole:back=10"])
@@ -84,7 +68,7 @@ def test_a_bar_on_a_holiday_and_one_with_high_below_low_are_rejected_whole(
     # a bar of long ago may never come right, the one that is due can: a retry has it
     failures = {code: why for task in result.tasks for code, why in task.failures.items()}
     assert set(failures) == {"sz000001"}
-    assert failures["sz000001"].startswith("the bar of 2025-06-30 was refused: ")
+    assert " 2025-06-30 " in failures["sz000001"]
     rejected_rows = sum(t.rows_rejected for t in result.tasks if t.dataset == "kline_daily")
     assert rejected_rows >= 2
     assert any(f"{rejected_rows} rejected" in text for text in result.summary())
@@ -101,5 +85,4 @@ def test_a_bar_on_a_holiday_and_one_with_high_below_low_are_rejected_whole(
     market_bench.sandbox.faults.clear()
     assert market_bench.load(retry=True).exit_code == 0
     assert ("sz000001", date(2025, 6, 30)) in {row[:2] for row in market_bench.klines()}
-    market_bench.load(retry=True)
-    assert market_bench.heard.lines[-1].endswith("had failed")
+    assert market_bench.load(retry=True).status == "skipped"

@@ -108,6 +108,7 @@ def test_an_answer_that_cannot_be_unpacked_costs_its_code_alone(
 
 def test_a_code_that_the_list_lacks_is_named_and_no_longer_listed(market_bench: Bench) -> None:
     market_bench.load(datasets=BARS)
+    before = market_bench.klines()
     market_bench.sandbox.faults.add("codes-vanish:code=sh600000")
     result = market_bench.load(datasets=BARS)
     assert result.exit_code == 0
@@ -117,21 +118,11 @@ def test_a_code_that_the_list_lacks_is_named_and_no_longer_listed(market_bench: 
     )
     unlisted = "select code from raw_tdx.security where not is_listed"
     assert market_bench.rows(unlisted) == [("sh600000",)]
+    assert market_bench.klines() == before
 
     market_bench.sandbox.faults.clear()
     assert market_bench.load(datasets=BARS).warnings == ()
     assert market_bench.rows(unlisted) == []
-
-
-def test_a_retry_means_the_newest_job_that_nothing_made_good(market_bench: Bench) -> None:
-    market_bench.sandbox.faults.add("error:kline-all:code=sh600000")
-    assert market_bench.load(datasets=BARS).exit_code == 6
-    market_bench.sandbox.faults.clear()
-    market_bench.load(codes=("sz000001",), datasets=("stock_info",))
-
-    again = market_bench.load(retry=True)
-    assert [t.keys for t in again.tasks if t.dataset == "kline_daily"] == [("sh600000",)]
-    assert market_bench.load(retry=True).status == "skipped"
 
 
 def test_a_connection_that_broke_does_not_lock_out_its_own_load(market_bench: Bench) -> None:

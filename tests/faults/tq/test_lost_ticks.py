@@ -1,5 +1,6 @@
 """Stores that lost days, stopped loads, corrected bars: what is fetched again."""
 
+import re
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -62,7 +63,7 @@ def test_a_day_with_a_corrected_day_bar_is_short_until_its_ticks_add_up(made: Be
     made.execute(f"update raw_tq.contract_daily set volume = volume * 2 {the_day}")
     for _ in range(2):
         [line] = list_next_steps(made.settings, open_warehouse(made.settings))
-        assert "1 day of ticks of SHFE.cu short of the day bars" in line
+        assert re.match("1 day .* SHFE.cu short ", line)
         made.asked()
         result = made.load("ticks")
         assert (result.status, asked_days(made)) == ("succeeded", 1)
@@ -102,7 +103,8 @@ def test_a_store_that_lacks_most_days_is_not_filled_silently(
     assert f"lacks {4 * DAYS} of {4 * DAYS} days" in str(result.error)
     assert "QUOTEMILL_QUESTDB_URL" in result.hint
     assert made.asked() == []
-    with pytest.raises(StoreError, match="is it the right one"):  # as `verify --repair` would
+    # as `verify --repair` would
+    with pytest.raises(StoreError, match=f"{4 * DAYS} of {4 * DAYS} "):
         take_out_unlisted(made.settings, open_warehouse(made.settings))
     minutes = made.load("ticks", datasets=("tick_minute",))
     assert (minutes.status, made.rows(INDEX)) == ("failed", before)
@@ -144,7 +146,7 @@ def test_a_named_day_that_is_not_in_the_schedule_is_a_warning(made: Bench) -> No
     result = made.load("ticks", keys=named)
     assert result.total("done") == 1
     [said] = result.warnings
-    assert said == f"1 of 2 days that were asked for are not in the schedule: {named[1]}"
+    assert re.match(rf"1 of 2 days .*: {re.escape(named[1])}$", said)
 
 
 def test_ticks_that_an_older_version_left_in_the_warehouse_are_not_passed_over(
@@ -159,8 +161,8 @@ def test_ticks_that_an_older_version_left_in_the_warehouse_are_not_passed_over(
     made.asked()
     result = made.load("ticks")
     assert (result.status, made.rows(INDEX), made.asked()) == ("failed", before, [])
-    assert "the warehouse's schema `ticks` holds ticks of an older version" in str(result.error)
-    assert "questdb copy --to questdb" in result.hint
+    assert re.search("schema `ticks` .* older ", str(result.error))
+    assert "quotemill questdb copy --to questdb" in result.hint
     with made.connect() as conn:
         conn.execute("drop schema ticks cascade")
     assert made.load("ticks").counts["stored"] == DAYS

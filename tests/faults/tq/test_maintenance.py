@@ -68,10 +68,10 @@ def test_a_load_waits_for_the_end_of_the_maintenance(schedule_dsn: str, tmp_path
         assert count_refused(made.sandbox) >= 2
         said = "\n".join(made.heard.lines)
         assert "HTTP status 503" in said
-        assert "19:00 to 19:30 in Beijing; to wait no longer, press Ctrl-C" in said
+        assert re.search("19:00 .* 19:30 .*Ctrl-C", said)
         assert "the futures servers answer again" in said
         waits = [text for text in made.heard.holds if "landing" not in text]
-        assert re.fullmatch("waits for the futures servers since [0-9:]{8} Shanghai", waits[0])
+        assert re.fullmatch("waits .* since [0-9:]{8} Shanghai", waits[0])
         assert waits[1] == ""
 
 
@@ -81,7 +81,7 @@ def test_servers_that_stay_away_end_the_load_and_the_next_one_goes_on(
     with in_maintenance(schedule_dsn, tmp_path, wait=0.5) as made:
         result = made.load("ticks")
         assert (result.status, result.exit_code) == ("failed", 4)
-        assert "they were away for 0.5 s (tq.wait)" in str(result.error)
+        assert "0.5 s (tq.wait)" in str(result.error)
         assert "19:00 to 19:30 in Beijing" in str(result.error)
         made.sandbox.set_clock(f"{END}T19:30:00")
         assert count_days(made.load("ticks")) == DAYS

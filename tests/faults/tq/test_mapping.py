@@ -1,5 +1,6 @@
 """Servers of main contracts that stand still, refuse or revise: stored rows stay."""
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -38,9 +39,8 @@ def test_a_source_that_stands_still_fails_and_stored_rows_stay(small: Bench) -> 
         result = small.load(mode, clock=datetime(2025, 10, 28, 18))  # theirs does not go on
         assert result.status == "partial"
         [failure] = [text for task in result.tasks for text in task.failures.values()]
-        assert "2025-10-24, though the trading day 2025-10-28 is over" in failure
-        assert "the source stands still" in failure
-    assert [row for row in small.rows(EVENTS) if row[1] == "history"] == before
+        assert re.search("2025-10-24, .* 2025-10-28 ", failure)
+        assert [row for row in small.rows(EVENTS) if row[1] == "history"] == before
 
 
 def test_backtests_that_are_spent_cost_the_others_nothing(
@@ -110,7 +110,7 @@ def test_a_variety_that_is_quoted_no_more_is_skipped_with_its_reason(two: Bench)
     for _ in range(2):
         result = two.load()
         assert (result.status, reasons(result)) == ("succeeded", [])
-        assert f"SHFE.au is not quoted since {last}" in str(result.warnings)
+        assert re.search(f"SHFE.au .* since {last}", str(result.warnings))
         assert "tq.varieties" in str(result.warnings)
 
 
@@ -141,7 +141,7 @@ def test_an_exchange_that_stands_still_fails_though_another_goes_on(
             result = made.load()
             [reason] = reasons(result)
             assert result.status == "partial"
-            assert f"the source shows nothing of DCE.m after {last}" in reason
+            assert re.search(rf" DCE\.m .*{last}", reason)
             assert "the source stands still" in reason
 
 
@@ -178,9 +178,8 @@ def test_a_late_holiday_takes_its_day_back_and_a_past_day_stays(small: Bench) ->
 
     served.holidays = sorted({*served.holidays, date(2025, 11, 4)})
     result = small.load(clock=after, datasets=("trading_day",))
-    assert [list(task.failures.values()) for task in result.tasks if task.failures] == [
-        ["the trading calendar lost 1 day it had, the first 2025-11-04: the stored calendar stays"]
-    ]
+    [failure] = [text for task in result.tasks for text in task.failures.values()]
+    assert re.search(" lost 1 day .* 2025-11-04: ", failure)
     assert (date(2025, 11, 4),) in small.rows(query)
 
 
@@ -226,7 +225,7 @@ def test_a_revision_of_the_past_replaces_events_with_a_warning(small: Bench) -> 
     small.sandbox.faults.add(f"revise-mains:contract={contract}:by=-1")
     result = small.load(datasets=("main_events",))
     assert result.status == "succeeded"
-    assert any(f"revised from {before}" in warning for warning in result.warnings)
+    assert any(re.search(f"revised .* {before}", warning) for warning in result.warnings)
     days = small.rows(
         "select distinct trading_day from raw_tq.main_event where contract = %s", contract
     )
@@ -263,7 +262,7 @@ def test_an_expired_contract_is_requested_by_some_loads_only(small: Bench) -> No
         small.execute("update raw_tq.daily_harvest set fetched_at = fetched_at - interval '1 day'")
         assert (result.status, small.rows(asked, gone)) == ("succeeded", [(first, times)])
         [said] = result.warnings
-        assert said.startswith(f"contract_daily {gone}: expired, and its bars from {first} on")
+        assert re.match(f"contract_daily {gone}: expired, .* {first} ", said)
         assert said.endswith("the next load asks again") == (times < REPEATS)
     assert small.load(datasets=("contract_daily",)).warnings == ()
     assert small.rows(bars) == before
@@ -292,9 +291,7 @@ def test_an_expired_contract_without_bars_fails_in_some_loads(
             result = made.load(datasets=bars)
             [(key, why)] = [f for task in result.tasks for f in task.failures.items()]
             assert (result.status, key) == ("partial", gone)
-            assert why.endswith(
-                f"it has expired: night {times} of {REPEATS} on which loads ask for it"
-            )
+            assert re.search(f"expired: night {times} of {REPEATS} ", why)
         made.asked()
         assert made.load(datasets=bars).status == "succeeded"
         assert made.asked(gone) == []

@@ -1,5 +1,6 @@
 """Days with fewer lots than their day bar: never complete, asked again, never made worse."""
 
+import re
 from contextlib import closing
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -16,9 +17,8 @@ from tests.faults.tq.test_ticks import failures
 from tests.faults.tq.test_verify import change_a_price
 from tests.integration.tq.bench import Bench, count_changed_days
 from tests.integration.tq.test_ticks import asked_days, stored
-from tests.integration.tq.worlds import INDEX, NEW, OLD, SERIES, TRADED
+from tests.integration.tq.worlds import INDEX, NEW, OLD, TRADED
 
-DAY_INDEX = "ticks.ghtrader_symbol_day_index_v2"
 DAY = TRADED[1]
 SHORT = f"short:contract={OLD}:day={DAY}:keep=60"
 
@@ -39,7 +39,7 @@ def test_a_short_day_is_asked_again_until_it_is_whole(mapped: Bench) -> None:
     assert mapped.load("ticks").status == "succeeded"
     assert status_of(mapped) == [("short", 60)]
     [line] = list_next_steps(mapped.settings, open_warehouse(mapped.settings))
-    assert "1 day of ticks of SHFE.cu short of the day bars" in line
+    assert re.match("1 day .* SHFE.cu short ", line)
     mapped.asked()
     again = mapped.load("ticks")
     assert (again.status, again.total("skipped"), asked_days(mapped)) == ("succeeded", 1, 1)
@@ -125,18 +125,6 @@ def test_a_day_without_ticks_and_bar_is_no_failure_and_asked_again(mapped: Bench
     assert status_of(mapped) == [("complete", 150)]
 
 
-def test_a_day_on_record_as_short_that_leaves_the_store_is_missing(mapped: Bench) -> None:
-    """As when its contract changes and changes back: a record must not hide it for a month."""
-    mapped.sandbox.faults.add(SHORT)
-    assert mapped.load("ticks").status == "succeeded"
-    mapped.execute("update ticks.ghtrader_no_data_days_v2 set status = 'short'")
-    assert mapped.load("ticks").total("done") == 1  # the copy of the record
-    with closing(open_store(mapped.settings, open_warehouse(mapped.settings))) as store:
-        assert store.supersede(SERIES, OLD, DAY) == 60
-    assert mapped.load("ticks").status == "succeeded"
-    assert status_of(mapped) == [("short", 60)]
-
-
 def test_a_day_that_stays_short_is_asked_for_once_a_month_in_the_end(mapped: Bench) -> None:
     mapped.sandbox.faults.add(SHORT)
     assert mapped.load("ticks").status == "succeeded"
@@ -169,7 +157,7 @@ def test_a_repair_lands_no_smaller_answer(
     assert (accepted.status, status_of(made)) == ("succeeded", [("short", 60)])
     capsys.readouterr()
     commands.verify_command("tq", as_of=at)
-    assert f"short of its day bar: KQ.m@SHFE.cu {OLD} {DAY}" in capsys.readouterr().out
+    assert re.search(rf"short .*: KQ\.m@SHFE\.cu {OLD} {DAY}", capsys.readouterr().out)
 
 
 def test_a_refetch_takes_what_the_vendor_corrected(made: Bench) -> None:
@@ -186,15 +174,3 @@ def test_a_refetch_takes_what_the_vendor_corrected(made: Bench) -> None:
     refused = made.load("ticks", options={"date": str(DAY)})
     assert (refused.status, stored(made, OLD, DAY).num_rows) == ("failed", 150)
     assert "--accept-loss" in str(failures(refused))
-
-
-def test_days_that_were_stored_as_complete_and_are_short_are_found(made: Bench) -> None:
-    for table, contract in (("raw_tq.symbol_day", "contract"), (DAY_INDEX, "underlying_contract")):
-        made.execute(
-            f"update {table} set volume = volume / 2 where {contract} = '{OLD}' "
-            f"and trading_day = '{DAY}'"
-        )
-    made.asked()
-    assert made.load("ticks").status == "succeeded"
-    assert (asked_days(made), status_of(made)) == (1, [("complete", 150)])
-    assert made.rows("select count(*) from raw_tq.symbol_day where volume <> day_volume") == [(0,)]

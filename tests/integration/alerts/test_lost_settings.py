@@ -163,16 +163,6 @@ def test_lost_settings_of_a_source_are_reported_where_its_jobs_ran(settings: Set
     )
 
 
-def test_a_schedule_without_a_job_is_reported(
-    settings: Settings, hook: Hook, tmp_path: Path
-) -> None:
-    place = Place(tmp_path, settings.home, environment(settings, hook))
-    done = place.inside("quotemill", "schedule", "run")
-    assert done.returncode == 3
-    assert " source " in done.stderr
-    assert hook.titles == ["error: schedule"]
-
-
 def test_a_server_uses_the_channels_of_the_current_settings(
     settings: Settings, hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

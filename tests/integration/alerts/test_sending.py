@@ -23,7 +23,6 @@ from tests.integration.alerts.conftest import (
     Hook,
     check,
     doctor_check,
-    environment,
     load,
     log_lines,
     settings_of,
@@ -204,22 +203,3 @@ def test_the_commands_test_list_and_check(settings: Settings, hook: Hook, tmp_pa
     assert (entry["cause"], entry["channels"]) == ("job:weekly_backup", ["1 json"])
     no_channel = Place(tmp_path, settings.home, {"QUOTEMILL_ALERTS__URLS": ""})
     assert no_channel.inside("quotemill", "alerts", "test").returncode == 3
-
-
-def test_a_schedule_in_a_read_only_warehouse_is_sent_once(
-    settings: Settings, hook: Hook, tmp_path: Path
-) -> None:
-    variables = environment(settings, hook) | {
-        "QUOTEMILL_SCHEDULE__HELLO__WHEN": "daily 12:00",
-        "QUOTEMILL_SCHEDULE__HELLO__COMMAND": "status",
-    }
-    place = Place(tmp_path, settings.home, variables)
-    with psycopg.connect(variables["QUOTEMILL_WAREHOUSE_URL"], autocommit=True) as conn:
-        database = sql.Identifier(conn.info.dbname)
-        conn.execute(
-            sql.SQL("alter database {} set default_transaction_read_only = on").format(database)
-        )
-    for _ in range(2):
-        done = place.inside("quotemill", "schedule", "run", "--as-of", "2026-11-21T12:00Z")
-        assert done.returncode == 3
-        assert hook.titles == ["error: warehouse"]

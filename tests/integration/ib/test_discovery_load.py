@@ -103,22 +103,6 @@ def test_discovery_fails_until_each_contract_is_looked_up(
         assert made.rows(runs)[-1] == (16, 16, 0, "complete")
 
 
-def test_a_contract_that_is_never_looked_up_fails_each_discovery(
-    new_database: Callable[[], str], tmp_path: Path
-) -> None:
-    with bench(new_database(), tmp_path, symbols=["AAPL"], stage=0, timeout=0.5) as made:
-        world, now = made.sandbox.world, made.sandbox.clock
-        puts = [row for row in world.chain("AAPL", now.date()).values() if row.right == "P"]
-        for row in sorted(puts, key=lambda row: abs(row.strike - world.spot("AAPL", now)))[:12]:
-            made.sandbox.faults.add(f"details-hang:conid={row.conid}")
-        ended = [
-            (made.at(f"2026-11-{day}T{clock}").load(task).exit_code, task)
-            for day in (19, 20, 23)
-            for task, clock in (("discover", "09:25:00"), ("snapshot", "09:30:05"))
-        ]
-    assert ended == [(6, "discover"), (0, "snapshot")] * 3
-
-
 @pytest.mark.parametrize("fault", ["secdef-empty:symbol=MSFT", "secdef-hang:symbol=MSFT"])
 def test_a_symbol_without_parameters_keeps_its_older_set(fault: str, made: Bench) -> None:
     made.sandbox.faults.add(fault)

@@ -73,15 +73,6 @@ def test_only_a_better_capture_replaces_a_row(made: Bench) -> None:
     assert (worse.status, made.table("slot_run")[0]["status"]) == ("succeeded", "complete")
 
 
-def test_an_unknown_slot_is_refused_and_a_holiday_has_nothing_due(made: Bench) -> None:
-    with pytest.raises(UsageError, match=r"--slot 10:10: .* 2026-11-19"):
-        made.load("snapshot", slot="10:10")
-    idle = made.at("2026-11-26T10:00:00").load("snapshot", slot="now")
-    assert (idle.status, idle.exit_code, idle.job_id) == ("not due", 0, None)
-    assert made.due() == []
-    assert any("2026-11-26" in line for line in made.heard.lines)
-
-
 def test_a_slot_without_a_record_is_due_until_the_next_one(made: Bench) -> None:
     """The next one is near two minutes before it begins; the newest slot is the one captured."""
     assert made.at("2026-11-19T10:28:00").due() == []

@@ -111,13 +111,6 @@ def test_all_jobs_run_and_the_most_severe_exit_code_counts(
     assert [scene.row(job).last_exit_code for job in jobs] == [0, 5, 4, 6, 3]
 
 
-def test_a_job_finds_its_name_in_its_environment(scene: Scene, tmp_path: Path) -> None:
-    output_file = tmp_path / "output"
-    code = f"import os; open({str(output_file)!r}, 'w').write(os.environ['QUOTEMILL_SCHEDULE'])"
-    assert scene.runner.run(replace(DAILY, command=("python", "-c", code))) == 0
-    assert output_file.read_text() == "daily"
-
-
 def test_a_given_time_is_passed_to_commands_that_take_one(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
@@ -130,20 +123,6 @@ def test_a_given_time_is_passed_to_commands_that_take_one(
     later = FRIDAY + timedelta(days=3)
     Runner(warehouse, lambda: later, str, lambda job: False, as_of).run(job)
     assert output_file.read_text() == ""
-
-
-def test_a_start_during_a_run_is_skipped(scene: Scene, blocked: BlockedJob) -> None:
-    scene.clock.now = OPEN
-    job = blocked.job(FIVE)
-    run = scene.beside(lambda: scene.runner.run(job))
-    blocked.wait()
-    scene.clock.now = OPEN + 5 * MINUTE
-    assert Runner(scene.warehouse, scene.clock, scene.said.append).run(job) == 0
-    assert scene.said[-1].startswith("five: skipped: ")
-    blocked.release(4)
-    run.join()
-    assert scene.row(job).last_exit_code == 4
-    assert scene.row(job).next_run_at == OPEN + 10 * MINUTE
 
 
 def test_a_start_not_yet_taken_by_the_lock_holder_stays_due(scene: Scene) -> None:
@@ -198,19 +177,6 @@ def test_a_forced_start_during_a_run_is_refused_and_changes_nothing(
     assert scene.row(job) == before
     blocked.release()
     run.join()
-
-
-def test_disabling_a_job_cancels_its_queued_run(scene: Scene, blocked: BlockedJob) -> None:
-    scene.clock.now = OPEN
-    job = replace(blocked.job(FIVE), on_overlap="queue")
-    run = scene.beside(lambda: scene.runner.run(job))
-    blocked.wait()
-    scene.clock.now = OPEN + 5 * MINUTE
-    Runner(scene.warehouse, scene.clock, scene.said.append).run(job)
-    assert scene.warehouse.ask(lambda conn: ledger.disable(conn, job, scene.clock.now))
-    blocked.release()
-    run.join()
-    assert sum("ended" in text for text in scene.said) == 1
 
 
 def test_a_run_beyond_its_deadline_is_ended_and_counts_as_partial(

@@ -238,25 +238,6 @@ def test_misplaced_and_repeated_records_cost_no_day_and_hide_no_stale_folder(
     assert [text for text in checked.figures["warnings"] if f"newest day is {days[-1]}" in text]
 
 
-def test_a_folder_that_cannot_be_read_is_named_and_the_rest_lands(folder: ClientFolder) -> None:
-    folder.write()
-    unreadable, aside = folder.path / "vipdoc/sz", folder.path / "sz"
-    unreadable.rename(aside)
-    unreadable.symlink_to("sz")  # to itself
-    bench = folder.bench()
-    result = bench.load()
-    assert result.exit_code == 6
-    [failure] = [why for task in result.tasks for why in task.failures.values()]
-    assert failure.startswith(f"{unreadable} cannot be read: ")
-    exchanges = "select distinct left(code, 2) from raw_tdx.kline_daily order by 1"
-    assert ("sh",) in bench.rows(exchanges)
-    assert ("sz",) not in bench.rows(exchanges)
-    unreadable.unlink()
-    aside.rename(unreadable)
-    assert bench.load(retry=True).exit_code == 0
-    assert ("sz",) in bench.rows(exchanges)
-
-
 def test_an_old_folder_is_stale_and_no_fault(folder: ClientFolder, days: list[date]) -> None:
     folder.write()
     result = folder.bench(days[-1] + timedelta(days=40)).load()

@@ -63,48 +63,6 @@ def test_a_load_appends_a_snapshot_of_every_code(
         assert spread == [(True,)]
 
 
-def test_halving_isolates_one_poisoned_code_and_all_others_land(
-    open_bench: OpenBench, eight_codes: SyntheticMarket
-) -> None:
-    culprit = "sz000002"
-    poison = [
-        f"error:{r}:code={culprit}:message=获取行情失败: 预期6个，实际5个"
-        for r in ("batch-quote", "quote")
-    ]
-    with open_bench(eight_codes, faults=poison, retries=0) as bench:
-        result = bench.load(datasets=("quote_snapshot",))
-
-        assert set(failures(result, "quote_snapshot")) == {culprit}
-        assert len(quoted(bench)) == 7
-        assert result.exit_code == 6
-        (said,) = bench.rows(
-            "select detail::text from ops.ingestion_logs where event like 'quote_snapshot%%'"
-        )
-        assert culprit in said[0]
-        # sz000001, sz000002, sz300001 of one task: 3, then 1 and 2, then 1 and 1
-        assert calls(bench, "batch-quote", "quote") == 2 + 1 + 1 + 4 + 1
-
-
-def test_an_outage_ends_the_quotes_without_halving(
-    open_bench: OpenBench, eight_codes: SyntheticMarket
-) -> None:
-    with open_bench(eight_codes, retries=0) as bench:
-        bench.load(datasets=("codes",))
-        bench.sandbox.faults.add("outage")
-
-        result = bench.load(datasets=("quote_snapshot",))
-
-        assert quoted(bench) == set()
-        assert result.exit_code == 4
-        assert set(failures(result, "quote_snapshot")) == {"sh510300", "sh600000", "sh600001"}
-        # the stocks and the fund of Shanghai, asked for side by side
-        assert calls(bench, "batch-quote", "quote") <= 2
-
-        bench.sandbox.faults.clear()
-        assert bench.load(retry=True).exit_code == 0
-        assert len(quoted(bench)) == 8
-
-
 def parts(bench: Bench, code: str) -> dict[str, tuple[Any, ...]]:
     rows = bench.rows(
         "select part, trade_date, row_count, close, volume from raw_tdx.stock_info where code = %s",
@@ -130,23 +88,6 @@ def test_stock_info_has_a_row_for_each_part_replaced_by_the_next_load(
         assert late["minute"][1] == 240 > early["minute"][1]
         for code in ("sh600000", "sh510300"):  # the fund's minutes come ten times too large
             assert parts(bench, code)["minute"][2] == parts(bench, code)["quote"][2]
-
-
-def test_parts_of_stock_info_that_are_missing_are_said_and_the_others_land(
-    open_bench: OpenBench, eight_codes: SyntheticMarket
-) -> None:
-    faults = ["ths-down:stock-info:code=sh600000", "reset:stock-info:code=sz000001"]
-    with open_bench(eight_codes, faults=faults, retries=0) as bench:
-        result = bench.load(datasets=("stock_info",), codes=("sh600000", "sz000001"))
-
-        assert set(parts(bench, "sh600000")) == {"quote", "minute"}
-        assert set(parts(bench, "sz000001")) == {"quote", "minute"}
-        assert result.exit_code == 0
-        said = bench.rows(
-            "select detail::text from ops.ingestion_logs where event like 'stock_info%%' order by 1"
-        )
-        assert any("/api/stock-info without kline_day" in text for (text,) in said)
-        assert any("/api/stock-info → /api/quote, /api/minute" in text for (text,) in said)
 
 
 def test_the_counts_of_the_market_are_kept_by_exchange(

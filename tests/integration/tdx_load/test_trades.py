@@ -32,12 +32,6 @@ def days(tiny_market: SyntheticMarket) -> list[date]:
     return [day for day in tiny_market.days if day <= tiny_market.end.date()]
 
 
-@pytest.fixture
-def before_noon(days: list[date]) -> datetime:
-    """A moment of the last day at which only the days before it are over."""
-    return datetime.combine(days[-1], time(10, 0))
-
-
 def load(bench: Bench, *codes: str, **request: Any) -> LoadResult:
     return bench.load(codes=codes or (STOCK,), datasets=DATASETS, **request)
 
@@ -141,20 +135,6 @@ def test_a_day_that_is_read_again_replaces_what_is_stored_of_it(
         )
         load(bench, since=days[-2])
         assert stored(bench) == expected
-
-
-def test_tick_prices_of_funds_land_divided_by_ten(
-    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date], before_noon: datetime
-) -> None:
-    with open_bench(tiny_market, tick_days=2, clock=before_noon) as bench:
-        load(bench, FUND)
-
-        outside = bench.rows(
-            "select count(*) from raw_tdx.tick_trade as t join raw_tdx.kline_daily as k "
-            "using (code, trade_date) where t.price not between k.low and k.high"
-        )
-        assert outside == [(0,)]
-        assert len(stored(bench, FUND)) == 2
 
 
 def test_without_day_bars_it_says_what_must_load_first(

@@ -113,32 +113,6 @@ def test_a_shorter_revision_replaces_the_minutes_of_its_day_alone(made: Bench) -
     assert made.rows(hashes) == [(True,)] * DAYS
 
 
-def test_a_day_that_no_minutes_can_be_made_of_costs_no_other_day_nor_ticks(
-    made: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = made.rows(MINUTES)
-    made.execute("truncate raw_tq.tick_minute, raw_tq.tick_minute_day")
-    make = tick_minute.make_minutes
-
-    def refuse(ticks: pa.Table, hours: Any) -> pa.Table:
-        if hours[-1][1].date() == END:
-            raise pa.ArrowInvalid("a value does not fit")
-        return make(ticks, hours)
-
-    monkeypatch.setattr(tick_minute, "make_minutes", refuse)
-    result = made.load("ticks")
-    assert result.status == "succeeded"
-    warning = f"{SERIES} {NEW} {END}: no minutes can be made of its ticks: a value does not fit"
-    assert warning in str(result.warnings)
-    assert made.rows(MINUTES) == [row for row in before if row[1] != END]
-    # its ticks are the same, and so would be each further warning
-    assert list_next_steps(made.settings, open_warehouse(made.settings)) == []
-    assert made.load("ticks").tasks == ()
-    monkeypatch.undo()
-    assert made_days(made.load("ticks", datasets=("tick_minute",))) == 1
-    assert made.rows(MINUTES) == before
-
-
 def test_a_price_that_no_table_can_hold_makes_no_minutes_and_claims_none(
     made: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +134,9 @@ def test_a_price_that_no_table_can_hold_makes_no_minutes_and_claims_none(
     assert made.rows(MINUTES) == [row for row in before if row[1] != END]
     counts = "select trading_day from raw_tq.tick_minute_day where minute_count = 0"
     assert made.rows(counts) == [(END,)]
+    # its ticks are the same, and so would be each further warning
+    assert list_next_steps(made.settings, open_warehouse(made.settings)) == []
+    assert made.load("ticks").tasks == ()
     assert made_days(made.load("ticks", datasets=("tick_minute",))) == 1
     assert made.rows(MINUTES) == before
 

@@ -170,14 +170,3 @@ def test_a_plain_dump_replaces_hypertables_and_leaves_those_of_the_user(
         assert conn.execute("select to_regclass('market.kline_5m')").fetchone() == (None,)
         assert conn.execute("select count(*) from mine.own").fetchone() == (2,)
     assert [h[0] for h in _hypertables(filled)] == ["mine"]
-
-
-def test_a_view_of_the_user_stops_a_replacement_and_is_named(
-    filled: Warehouse, plain_dump: Path
-) -> None:
-    with filled.connect() as conn:
-        conn.execute("create view mine.report as select * from market.kline_minute_raw")
-    before = _contents(filled)
-    with pytest.raises(SettingsError, match=r"nothing was changed: .*: mine\.report$"):
-        restore(filled, plain_dump, clean=True)
-    assert _contents(filled) == before

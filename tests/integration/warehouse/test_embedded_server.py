@@ -67,7 +67,7 @@ def test_status_and_doctor_answer_at_once_where_all_connections_are_taken(
             find_current_warehouse(settings)  # of `status`
         [check] = [c for c in gather.examine(settings) if c.name == "warehouse"]
     assert away.value.hint == check.fix
-    assert "close other connections, or raise max_connections" in check.fix
+    assert " max_connections" in check.fix
     assert (check.verdict, check.exit_code, tries.call_count) == ("fail", 4, 4)
 
 
@@ -132,8 +132,8 @@ def test_a_data_directory_of_another_major_names_the_migration(
     (embedded.status(empty_home).data_directory / "PG_VERSION").write_text("17\n")
     with pytest.raises(SettingsError, match="PostgreSQL 17") as caught:
         open_at(empty_home)
-    assert "warehouse dump" in caught.value.hint
-    assert "warehouse restore" in caught.value.hint
+    assert "quotemill warehouse dump " in caught.value.hint
+    assert "quotemill warehouse restore " in caught.value.hint
 
 
 def test_files_that_are_no_data_directory_are_left_alone(empty_home: Path, open_at: OpenAt) -> None:

@@ -44,7 +44,7 @@ def test_data_of_another_major_need_its_programs(empty_home: Path, debian: Serve
     embedded.stop(empty_home)
     with pytest.raises(SettingsError, match="PostgreSQL 18; ") as caught:
         embedded.ensure_running(empty_home, debian)
-    assert re.match("set server.programs .* PostgreSQL 18", caught.value.hint)
+    assert re.match(".* server.programs .* 18", caught.value.hint)
     assert embedded.ensure_running(empty_home).major == 18
     embedded.stop(empty_home)
 

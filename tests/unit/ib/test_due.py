@@ -208,6 +208,7 @@ def test_a_task_by_name_or_by_its_option_is_one_load() -> None:
     [
         (make_request("discovery"), "--task discovery: unknown"),
         (make_request("close", slot="now"), "--slot does not go with --task close"),
+        (make_request("close", run_day="yes"), "--run-day does not go with --task close"),
         (make_request("snapshot", slot="now", run_day="yes"), "--run-day goes with neither"),
         (LoadRequest("ib", mode="close", datasets=("contract",)), "takes no --dataset"),
         (LoadRequest("ib", mode="close", since=date(2026, 11, 1)), "--since"),
