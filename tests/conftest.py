@@ -27,9 +27,11 @@ from loaders.warehouse.embedded import sizes
 from loaders.warehouse.embedded.machine import Machine
 from loaders.warehouse.profiles import write_profile
 from orchestration.archive import old_days
-from orchestration.run import build
+from orchestration.run import build, build_record
 from orchestration.timescale import upgrade
+from quotemill.warehouse.dbt_project import Project, find_project
 from quotemill.warehouse.postgres import Warehouse
+from tests.checkout import list_foreign_models, own_checkout
 from tests.dbt_parse import Parsed
 from tests.faults import tally
 from tests.forks import fork_clients
@@ -239,6 +241,28 @@ def real_tq_data() -> Path:
 def real_client() -> Path:
     """A desktop client's folder with real files, which cannot be written to."""
     return shared_folder("client")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_foreign_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let tests build a copy of the project if somebody added models to it.
+
+    Commands find it as the checkout around their folder, which is one of pytest's.
+    """
+    if not list_foreign_models():
+        yield
+        return
+    copy = own_checkout(tmp_path_factory.getbasetemp())
+
+    def find_copy() -> Project:
+        nearest = find_project()
+        return Project(copy.parent) if nearest.root == ROOT else nearest
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Parsed, "PROJECT", copy)
+        for reader in (build, build_record, old_days):
+            patch.setattr(reader, "find_project", find_copy)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -66,9 +66,8 @@ class Parsed:
     filled: the URLs of databases that steps of a mark `warehouse` filled, by these steps
     """
 
-    PROJECT = Path(__file__).parent.parent / "dbt_project"
+    PROJECT = Path(__file__).parent.parent / "dbt_project"  # or a copy
     DATABASE = "dbt"  # the name of those for which it is parsed
-    LAYERS = ("staging", "core", "intermediate", "marts", "qa")
 
     def __init__(self, target: Path, own: Path) -> None:
         """Parse it with the profile in `target`: any warning or deprecation is an error.
@@ -79,7 +78,6 @@ class Parsed:
         self.target = target
         self.manifests: dict[str, Any] = {}
         self.filled: dict[tuple[Any, ...], str] = {}
-        self._leave_out_foreign_models()
         if "PYTEST_XDIST_WORKER" not in os.environ:
             self._parse()
             return
@@ -94,29 +92,6 @@ class Parsed:
         if not is_first:
             self._adopt(shared, parsed)
             self._parse()
-
-    @staticmethod
-    def _leave_out_foreign_models() -> None:
-        """Let dbt parse this checkout without folders that somebody added to models/.
-
-        Their models are no concern of the tests, and may read what no test has.
-        """
-        import pathspec
-        from dbt.parser import read_files
-
-        if {path.name for path in (Parsed.PROJECT / "models").iterdir() if path.is_dir()} <= set(
-            Parsed.LAYERS
-        ):
-            return
-        foreign = ["models/*/", *(f"!models/{layer}/" for layer in Parsed.LAYERS)]
-        read = read_files.generate_dbt_ignore_spec
-
-        def ignored(root: str) -> Any:
-            if Path(root) != Parsed.PROJECT:
-                return read(root)
-            return pathspec.PathSpec.from_lines("gitwildmatch", foreign)
-
-        read_files.generate_dbt_ignore_spec = ignored
 
     def _parse(self) -> None:
         from dbt.cli.main import dbtRunner

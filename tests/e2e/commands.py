@@ -3,7 +3,6 @@
 import importlib
 import io
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,10 +19,7 @@ from tests.homes import clean_environ
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
-# what a dbt project needs, as a fresh clone has it
-PROJECT = ("dbt_project", "macros", "seeds", "tests/dbt", "docs/dbt")
 MAINS = {"loaders": "loaders.cli", "quotemill": "orchestration.cli"}
-LOCAL = shutil.ignore_patterns("target", "logs", "profiles.yml", ".user.yml")
 
 
 @dataclass(frozen=True)
@@ -125,10 +121,3 @@ def printed_sandbox(
     yield process, printed
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 0
-
-
-def copy_project(to: Path) -> Path:
-    """A checkout's dbt project in `to`, so that no profile is written into the real one."""
-    for part in PROJECT:
-        shutil.copytree(ROOT / part, to / part, ignore=LOCAL)
-    return to / "dbt_project"

@@ -15,7 +15,8 @@ from pathlib import Path
 from threading import Thread
 
 from loaders.ticks.questdb import server as questdb
-from tests.e2e.commands import BIN, copy_project
+from tests.checkout import own_checkout
+from tests.e2e.commands import BIN
 from tests.forks import Fork
 from tests.homes import clean_environ, new_home
 
@@ -57,7 +58,7 @@ def open_terminal(folder: Path) -> None:
 def checkout() -> Iterator[Path]:
     """A folder as a clone with an environment that is set up."""
     with new_home() as folder:
-        copy_project(folder)
+        own_checkout(folder)
         open_terminal(folder / "terminal")
         activate = folder / ".venv" / "bin" / "activate"
         activate.parent.mkdir(parents=True)

@@ -12,7 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.e2e.commands import Place, copy_project, sandbox
+from tests.checkout import own_checkout
+from tests.e2e.commands import Place, sandbox
 from tests.homes import new_home
 
 HEAVY = ("dlt", "dbt", "tqsdk", "ib_insync", "ib_async", "pandas")
@@ -23,7 +24,7 @@ CLOSE = "2025-06-30T18:00"  # where the sandbox's clock stands
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A service with 6 codes and 40 days, a home with an embedded server, a project of its own."""
     folder = tmp_path_factory.mktemp("checkout")
-    copy_project(folder)
+    own_checkout(folder)
     actions = folder / "actions.csv"
     size = ("--codes", "6", "--days", "40", "--write-actions", str(actions))
     with new_home() as home, sandbox(*size) as url:

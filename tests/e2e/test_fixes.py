@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from orchestration.console.starting import find_options
-from tests.e2e.commands import BIN, Place, copy_project, sandbox
+from tests.checkout import own_checkout
+from tests.e2e.commands import BIN, Place, sandbox
 from tests.homes import new_home
 
 CLOSE = "2025-06-30T18:00"  # where the sandbox's clock stands
@@ -87,7 +88,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("checkout")
     actions = folder / "actions.csv"
     size = ("--codes", "6", "--days", "40", "--write-actions", str(actions))
-    copy_project(folder)
+    own_checkout(folder)
     with new_home() as home, sandbox(*size) as url:
         settings = {"BASE_URL": url, "CORPORATE_ACTIONS": str(actions), "MINUTE_DAYS": "3"}
         settings = {f"QUOTEMILL_TDX__{name}": value for name, value in settings.items()}

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import psycopg
 
-from tests.e2e.commands import Place, copy_project, sandbox
+from tests.checkout import own_checkout
+from tests.e2e.commands import Place, sandbox
 from tests.homes import new_home
 from tests.real_bars import read_untraded_days
 
@@ -17,7 +18,7 @@ PRICES = ("open", "high", "low", "close")
 def test_a_load_and_plain_dbt_give_the_expected_prices_to_the_cent(
     real_tdx_data: Path, tmp_path: Path
 ) -> None:
-    project = copy_project(tmp_path)
+    project = own_checkout(tmp_path)
     with new_home() as home, sandbox("--data", str(real_tdx_data)) as url:
         place = Place(
             tmp_path,

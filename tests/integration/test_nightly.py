@@ -22,7 +22,7 @@ from orchestration.run.findings import Judgement
 from orchestration.run.stages import RunResult
 from quotemill.errors import UsageError
 from tests.bench import settings_at, warehouse_url
-from tests.integration.dbt.checkout import own_checkout
+from tests.checkout import own_checkout
 
 
 @pytest.fixture

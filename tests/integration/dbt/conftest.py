@@ -11,9 +11,9 @@ import pytest
 
 import quotemill
 from quotemill.warehouse.postgres import Warehouse
+from tests.checkout import own_checkout
 from tests.databases import make_database
 from tests.dbt_parse import Dbt, Parsed
-from tests.integration.dbt.checkout import own_checkout
 from tests.integration.dbt.copier import Copier
 
 # what to build where neither findings nor dbt's own tests matter

@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 
 from orchestration.cli import inspect
 from quotemill.warehouse.postgres import Warehouse
-from tests.dbt_parse import PROJECT, Dbt, Parsed
+from tests.dbt_parse import Dbt, Parsed
 from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import EXCHANGE, land, touch, weekdays
 from tests.integration.dbt.raw_futures import (
@@ -90,7 +90,7 @@ def schedule(conn: psycopg.Connection, dbt: Dbt, parsed: Parsed) -> Callable[[],
     from dbt.cli.main import dbtRunner
 
     made = dbtRunner(parsed.manifest).invoke(
-        ["compile", "-s", "main_schedule", "--project-dir", str(PROJECT), "--quiet"]
+        ["compile", "-s", "main_schedule", "--project-dir", str(Parsed.PROJECT), "--quiet"]
     )
     assert made.success
     compiled = made.result.results[0].node.compiled_code

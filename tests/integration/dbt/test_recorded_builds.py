@@ -28,8 +28,8 @@ from quotemill.errors import (
 )
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
+from tests.checkout import own_checkout
 from tests.dbt_parse import PROJECT, Dbt, Parsed
-from tests.integration.dbt.checkout import own_checkout
 from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import bar, land, security
 from tests.integration.dbt.two_codes import CODES, DAYS, land_days

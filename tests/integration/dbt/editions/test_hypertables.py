@@ -11,7 +11,7 @@ from loaders.sources import landed_tables
 from orchestration.timescale.upgrade import convert, declared
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
-from tests.dbt_parse import PROJECT, Dbt, Parsed
+from tests.dbt_parse import Dbt, Parsed
 from tests.integration.dbt.conftest import NO_TESTS
 from tests.integration.dbt.editions.hypertables import MINUTES, ONE, build_day_bars, table_settings
 from tests.integration.dbt.raw import land, minute
@@ -83,7 +83,7 @@ def test_a_span_of_chunks_and_a_retention_policy_set_by_hand_stay(
         conn.execute(f"select add_retention_policy('{MINUTES}', interval '10 years')")
         ours["policies"].append(("policy_retention", "10 years"))
 
-    as_our_builds = ["--quiet", *ONE, "--project-dir", str(PROJECT)]
+    as_our_builds = ["--quiet", *ONE, "--project-dir", str(Parsed.PROJECT)]
     assert dbtRunner(parsed.manifest).invoke(as_our_builds).success
     log = capsys.readouterr().out
 

@@ -17,7 +17,7 @@ from orchestration.archive.old_days import (
     list_retained_tables,
 )
 from quotemill.warehouse.postgres import Warehouse
-from tests.dbt_parse import PROJECT, Dbt, Parsed
+from tests.dbt_parse import Dbt, Parsed
 from tests.integration.dbt.editions.hypertables import MINUTES, ONE, make_plain
 from tests.integration.dbt.raw import land, minute, touch
 from tests.integration.dbt.two_codes import CODES
@@ -33,7 +33,7 @@ def retained(dbt: Dbt, parsed: Parsed, monkeypatch: pytest.MonkeyPatch) -> Any:
     if target not in parsed.manifests:
         from dbt.cli.main import dbtRunner
 
-        done = dbtRunner().invoke(["--quiet", "parse", "--project-dir", str(PROJECT)])
+        done = dbtRunner().invoke(["--quiet", "parse", "--project-dir", str(Parsed.PROJECT)])
         parsed.manifests[target] = done.result
     whole = parsed.manifests[target]
     sources = copy.deepcopy(whole.sources)
