@@ -7,9 +7,10 @@ bars cannot decide, the days of the calendar are due: for a code without any day
 after the newest day bar of all given codes.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -218,21 +219,23 @@ def read_day_bars(
 
 
 def find_misfits(
-    minutes: Records, bars: Mapping[date, DayBar | None], may_lack: Collection[date] = ()
+    minutes: Records,
+    bars: Mapping[date, DayBar | None],
+    may_lack: Mapping[date, float] = MappingProxyType({}),
 ) -> set[date]:
     """Days whose minutes have more shares than the day bar, or too few to be odd ones cut off.
 
-    may_lack: days on which they may have too few
+    may_lack: the share of the day bar that they may lack more, by day
     """
     return {
         day
         for day, bar in bars.items()
         if bar is not None
-        and not _fits(minutes[minutes["day"] == records.to_number(day)], bar, day in may_lack)
+        and not _fits(minutes[minutes["day"] == records.to_number(day)], bar, may_lack.get(day, 0))
     }
 
 
-def _fits(minutes: Records, bar: DayBar, may_lack: bool) -> bool:
+def _fits(minutes: Records, bar: DayBar, may_lack: float) -> bool:
     """Whether the shares of minutes and of their day can be the same.
 
     What counts in hands may have up to 99 shares more.
@@ -244,7 +247,7 @@ def _fits(minutes: Records, bar: DayBar, may_lack: bool) -> bool:
     if small is not None and shares < (small + 1) * HAND:
         return True
     tolerance = SUM_TOLERANCE * bar.shares
-    least = 0 if may_lack else bar.shares - tolerance - cut_off
+    least = (1 - may_lack) * bar.shares - tolerance - cut_off
     return least <= shares <= bar.shares + tolerance + bar.unit - 1
 
 

@@ -5,7 +5,7 @@ from the newest 800 bars, else from the whole series of 24,000. Days that none o
 from the route of one day, which has only a price and a volume for each minute.
 
 A day is final when it has all minutes, fetched after 15:05, and they sum to the volume of the day
-bar. If the sum differs, the day is requested again on a later day and is then final, as some boards
+bar. If the sum differs, the day is requested again on a later day and is then final, as shares
 trade after 15:00, which no minute shows. All other days land as provisional.
 """
 

@@ -4,11 +4,12 @@ Files `.lc5` and `.5` land in raw_tdx.kline_period beside the service's bars of 
 days of a file land is as for minutes (loaders.tdx.fetching.minute_files).
 
 A day is final when it has all bars, written after 15:05, and they sum to the volume of its day bar,
-if there is one. They may fall short of it on boards that trade after 15:00, which no bar within the
-day shows, in a file of a later day. All other days land as provisional.
+if there is one. They may fall short of it by what trades after 15:00, which no bar within the day
+shows, in a file of a later day. All other days land as provisional.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from functools import partial
 
 from loaders.engine.outcome import NOT_DUE, Outcome
@@ -25,6 +26,7 @@ PERIOD = "minute5"
 ROUTE = "vipdoc/fzline"
 MISFIT = "the bars do not sum to the day bar: provisional until the file is written again"
 AFTER_HOURS = ("sh68", "sz30")  # STAR since 2019-07-22, ChiNext since 2020-08-24
+ALL_AFTER_HOURS = date(2026, 7, 6)  # SSE 2026 No. 41 and SZSE 2026 No. 551: all A shares and funds
 
 
 def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
@@ -48,8 +50,12 @@ def _load(ctx: Context, code: str, wanted: Wanted, cursor: str | None) -> Outcom
     bars = reading.bars
     days = [day for day in records.days_in(bars) if day not in wanted.days]
     older = ctx.ask(lambda conn: minute_days.read_day_bars(conn, code, days)) if days else {}
-    late = bars[bars["day"] < days_of_fetch(bars)] if code.startswith(AFTER_HOURS) else bars[:0]
-    misfits = minute_days.find_misfits(bars, wanted.days | older, records.days_in(late))
+    late = {
+        day: 1.0 if code.startswith(AFTER_HOURS) else 0.05
+        for day in records.days_in(bars[bars["day"] < days_of_fetch(bars)])
+        if code.startswith(AFTER_HOURS) or day >= ALL_AFTER_HOURS
+    }
+    misfits = minute_days.find_misfits(bars, wanted.days | older, late)
     whole = records.whole_days(bars, PERIOD)
     bars["final"] = records.fetched_after_close(bars) & records.in_days(bars, whole - misfits)
     failure = reading.faults[-1] if reading.faults else None

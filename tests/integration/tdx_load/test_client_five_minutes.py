@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from datetime import date, datetime, time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -107,8 +108,8 @@ def edit(client: Path, change: Callable[[np.ndarray], np.ndarray], at: time = ti
     set_time(file, DAYS[-1], at)
 
 
-def halve_volume(bars: np.ndarray) -> np.ndarray:
-    bars["volume"][48:96] //= 2
+def cut_volume(bars: np.ndarray, left: float = 0.5) -> np.ndarray:
+    bars["volume"][48:96] = left * bars["volume"][48:96]
     return bars
 
 
@@ -141,7 +142,7 @@ def test_corrected_final_days_of_a_file_of_the_same_size_land(
     assert opened == [(CALENDAR_FILE, None)]
 
 
-@pytest.mark.parametrize(("change", "count"), [(halve_volume, 48), (lose_a_bar, 47)])
+@pytest.mark.parametrize(("change", "count"), [(cut_volume, 48), (lose_a_bar, 47)])
 def test_a_day_that_misses_volume_or_a_bar_is_final_once_the_file_has_it(
     client: Path,
     warehouse_dsn: str,
@@ -162,17 +163,24 @@ def test_a_day_that_misses_volume_or_a_bar_is_final_once_the_file_has_it(
     assert bench.rows(BY_DAY, CODE) == WHOLE
 
 
-def test_bars_of_boards_with_trade_after_hours_may_fall_short_of_the_day_later(
-    client: Path, warehouse_dsn: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("code", "change"), [("sh688011", cut_volume), (CODE, partial(cut_volume, left=0.96))]
+)
+def test_bars_may_fall_short_of_the_day_later_by_what_trades_after_hours(
+    client: Path,
+    warehouse_dsn: str,
+    tmp_path: Path,
+    code: str,
+    change: Callable[[np.ndarray], np.ndarray],
 ) -> None:
-    edit(client, halve_volume)
+    edit(client, change)
     for file in (five_minute_file(client), client / f"vipdoc/sh/lday/{CODE}.day"):
-        file.rename(file.with_name(file.name.replace(CODE, "sh688011")))
+        file.rename(file.with_name(file.name.replace(CODE, code)))
     bench = open_folder(client, warehouse_dsn, tmp_path)
 
     assert bench.load(datasets=None).exit_code == 0
 
-    assert bench.rows(BY_DAY, "sh688011") == WHOLE
+    assert bench.rows(BY_DAY, code) == WHOLE
 
 
 def test_files_of_older_clients_are_read_and_a_lost_one_is_missed(
