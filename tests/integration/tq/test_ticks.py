@@ -169,7 +169,12 @@ def test_a_revision_fetches_days_of_other_contracts_and_stamps_the_rest(
 def test_the_ledger_is_made_again_from_the_store(made: Bench) -> None:
     before = made.rows(INDEX)
     made.execute("delete from raw_tq.symbol_day where trading_day <> '2025-10-20'")
-    made.execute("update raw_tq.symbol_day set rows = 1")
+    made.execute("update raw_tq.symbol_day set rows = 1, status = 'short'")
+    left = list_next_steps(made.settings, open_warehouse(made.settings))
+    assert [line.partition(":")[0] for line in left] == [
+        f"{DAYS - 1} days of ticks of SHFE.cu missing",
+        "1 day of ticks of SHFE.cu short of the day bars",
+    ]
     made.asked()
     assert made.load("ticks", datasets=("tick_index",)).total("done") == DAYS
     assert made.rows(INDEX) == before
