@@ -72,23 +72,20 @@ compared as (
         ) | indent(8) }} as tolerance,
         -- minutes are final as they are, once they were requested again; a file's then fit
         m.minute_count >= 239 and (m.source_minutes = 1) = m.is_final as is_judged,
-        -- these boards trade after 15:00, which no minute shows
+        -- these boards trade more after 15:00, which no minute shows
         {{ board('b.code') | indent(8) }} in ('star', 'chinext') as may_lack,
-        case
-            when
-                greatest(m.volume_shares, b.volume_shares)
-                not between 99 * least(m.volume_shares, b.volume_shares)
-                and 101 * least(m.volume_shares, b.volume_shares)
-                then ''
-            when b.volume_flag = 'unreliable' then ': the day bar counts in another unit'
-            else ': its minutes count in another unit'
-        end as unit_note
+        {{ unit_note(
+            "case b.volume_flag when 'unreliable' then 'the day bar counts' "
+            ~ "else 'its minutes count' end",
+            'm.volume_shares', 'b.volume_shares', 'b.volume_shares',
+        ) | indent(8) }} as unit_note
     from bars as b
     inner join codes as c on b.code = c.code
     left join minutes as m on b.code = m.code and b.trade_date = m.trade_date
 ),
 
--- of minutes from the service more than 5 % have to be missing, as of any other answer
+-- Of minutes from the service more than 5 % have to be missing, as of any other answer; of all bars
+-- since shares and funds of all boards trade after 15:00.
 days as (
     select
         *,
@@ -99,7 +96,11 @@ days as (
             or (
                 not may_lack
                 and excess + cut_off
-                < case when source_minutes = 1 then -0.05 * day_volume_shares else -tolerance end
+                < case
+                    when source_minutes = 1 or trade_date >= date '2026-07-06'
+                        then -0.05 * day_volume_shares
+                    else -tolerance
+                end
             )
         ) as misses_volume
     from compared

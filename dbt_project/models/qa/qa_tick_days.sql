@@ -8,8 +8,10 @@ select
         when 'price_outside_day'
             then format('ticks between %s and %s, outside the day bar', low, high)
         else format(
-            '%s shares in %s ticks, %s in the day bar', volume_shares, tick_count,
-            day_volume_shares
+            '%s shares in %s ticks, %s in the day bar%s', volume_shares, tick_count,
+            day_volume_shares, {{ unit_note(
+                "'its ticks count'", 'volume_shares', 'day_volume_shares', 'day_volume_shares'
+            ) | indent(12) }}
         )
     end as evidence
 from {{ ref('int_ticks__findings') }}

@@ -98,7 +98,7 @@ def test_ticks_sum_to_their_day_bars_and_each_way_to_miss_them_has_its_verdict(
         [
             of(codes[0], 101),
             of(codes[1], 130),
-            of(codes[2], 90),
+            of(codes[2], 1),
             of(codes[3], 100) | {"high": 10_100},
             of(codes[5], 100),
             of(codes[6], 100) | {"amount": 1},
@@ -130,7 +130,11 @@ def test_ticks_sum_to_their_day_bars_and_each_way_to_miss_them_has_its_verdict(
     ).fetchall()
     assert rows == [
         (codes[1], "warning", "10000 shares in 3 ticks, 13000 in the day bar"),
-        (codes[2], "warning", "10000 shares in 3 ticks, 9000 in the day bar"),
+        (
+            codes[2],
+            "warning",
+            "10000 shares in 3 ticks, 100 in the day bar: its ticks count in another unit",
+        ),
         (codes[3], "error", "ticks between 10.000 and 10.200, outside the day bar"),
         (codes[4], "warning", "3 ticks on a day without a bar"),
     ]

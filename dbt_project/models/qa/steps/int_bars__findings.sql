@@ -13,6 +13,8 @@
     },
 ) }}
 
+{%- set turnover = ('amount_cny', 'low * volume_shares', 'high * volume_shares') %}
+
 with suspects as materialized (
     select
         code,
@@ -143,8 +145,11 @@ select
     trade_date,
     'volume_mismatch' as check_name,
     trade_date as finding_date,
-    format('%s yuan for %s shares between %s and %s', amount_cny, volume_shares, low, high)
-        as evidence
+    format(
+        '%s yuan for %s shares between %s and %s%s%s', amount_cny, volume_shares, low, high,
+        {{ unit_note("'its volume counts'", *turnover) | indent(8) }},
+        {{ unit_note("'its turnover counts'", *turnover, factor=1000) | indent(8) }}
+    ) as evidence
 from suspect_bars
 where volume_flag = 'unreliable'
 union all
