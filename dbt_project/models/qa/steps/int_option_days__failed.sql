@@ -89,6 +89,14 @@ cross join
             'rows of the gateway and of a sandbox in one day'
         ),
         (
+            'volume_reset', 'warning',
+            greatest(d.volume_reset_count, d.volume_unit_count) > 0.02 * d.daily_count,
+            format(
+                'of %s contracts %s have less volume than before, %s count it in another unit',
+                d.daily_count, d.volume_reset_count, d.volume_unit_count
+            )
+        ),
+        (
             'crossed_quotes', 'warning', d.crossed_count > 0.01 * d.data_count,
             format(
                 '%s of %s rows have a bid above the ask, %s one as high', d.crossed_count,
