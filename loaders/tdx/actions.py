@@ -63,12 +63,14 @@ class ActionSet:
         is not in `rows`. A code with a rejected row is not covered. No code is covered if a
         rejected row has an unreadable code.
     unknown_columns: 'file: column' of the columns that are not read.
+    version: of all events of the source, by their contents; None if it has no more than `rows`
     """
 
     rows: list[CorporateAction]
     rejected: list[Rejected] = field(default_factory=list)
     covers: frozenset[str] = frozenset()
     unknown_columns: tuple[str, ...] = ()
+    version: str | None = None
 
 
 class Refused(Exception):

@@ -18,6 +18,8 @@ import psycopg
 from loaders.landing.rejects import Rejected
 from loaders.tdx.actions import ADJUSTMENT, SPLIT
 from loaders.tdx.losses import refuse_loss
+from quotemill.foreign import read_records
+from quotemill.warehouse.dbt_project import find_project
 from quotemill.wording import say_count
 
 if TYPE_CHECKING:
@@ -78,15 +80,35 @@ def find_lost(stored: Iterable[Event], present: Iterable[Event]) -> list[Event]:
 
 
 def list_priced(conn: psycopg.Connection, lost: Iterable[Event]) -> list[Event]:
-    """The lost events that change prices: those with bars before and since their day."""
+    """The lost events that change prices: those with bars before and since their day.
+
+    Bars under an old code count, as the events of both stand under the new one.
+    """
     priced = [event for event in lost if event.category in (ADJUSTMENT, SPLIT)]
+    if not priced:
+        return []
+    old_codes = _read_old_codes()
     query = (
         "select code, min(trade_date), max(trade_date) from raw_tdx.kline_daily"
         " where code = any(%s) group by code"
     )
-    rows = conn.execute(query, ([event.code for event in priced],)).fetchall() if priced else []
-    bars = {code: (first, last) for code, first, last in rows}
-    return [e for e in priced if e.code in bars and bars[e.code][0] < e.day <= bars[e.code][1]]
+    codes = {event.code: {event.code, *old_codes[event.code]} for event in priced}
+    rows = conn.execute(query, (sorted(set().union(*codes.values())),)).fetchall()
+    days = {code: its_days for code, *its_days in rows}
+    bars = {
+        code: [day for name in names if name in days for day in days[name]]
+        for code, names in codes.items()
+    }
+    return [e for e in priced if bars[e.code] and min(bars[e.code]) < e.day <= max(bars[e.code])]
+
+
+def _read_old_codes() -> defaultdict[str, list[str]]:
+    """Old codes by their new one, as seeds/code_changes_known.csv lists them."""
+    old_codes = defaultdict[str, list[str]](list)
+    file = find_project().root / "seeds" / "code_changes_known.csv"
+    for _, row in read_records(file, ("old_code", "new_code")):
+        old_codes[row["new_code"]].append(row["old_code"])
+    return old_codes
 
 
 def doubt(

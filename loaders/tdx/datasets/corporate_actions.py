@@ -104,7 +104,10 @@ def _read_files(ctx: Context, source: Path, codes: Sequence[str]) -> Iterator[Ou
             ctx.load.warn(f"column not read: {column}")
         for action in read.rows:
             rows.setdefault(action.code, []).append(action)
-        answers = {code: ActionSet(rows.get(code, []), covers=read.covers) for code in known}
+        answers = {
+            code: ActionSet(rows.get(code, []), covers=read.covers, version=read.version)
+            for code in known
+        }
         ctx.actions = Comparison.make(ctx, "csv", answers)
         refused += read.rejected
         refused += withdraw_settled(ctx.actions.rejected, refused, _is_of_file)
@@ -144,12 +147,14 @@ class Comparison:
             if (stored := events.get(code)) and code in answer.covers
         }
         gone = [event for its_events in lost.values() for event in its_events]
+        # an answer that is refused by itself refuses no other
+        judged = [c for c in lost if not _loss_of_answer(source, c, lost[c], events[c])]
         loss = Loss(
             f"{source} of {ctx.today}",
-            len(gone),
-            sum(len(events[code]) for code in lost),
+            sum(len(lost[code]) for code in judged),
+            sum(len(events[code]) for code in judged),
             f"stored events of {_newest(chain.from_iterable(events.values()))}",
-            example=str(next(iter(gone), "")),
+            example=str(next((event for code in judged for event in lost[code]), "")),
         )
         return cls(
             source,
@@ -178,15 +183,15 @@ class Comparison:
             all_rejected = [replace(row, source_route=route) for row in (*rejected, *refused)]
             return Outcome(code, rejected=all_rejected, **values)
 
+        cut = _loss_of_answer(self.source, code, lost, stored)
+        if cut and (refusal := refuse_loss(ctx.load, NAME, str(cut))):
+            return outcome((), failure=refusal)
         if self.refusal is not None:
             return outcome((), failure=self.refusal) if lost else outcome((), skipped=REFUSED)
-        reply = Loss(f"{self.source} of {code}", len(lost), len(stored), "stored events")
-        is_cut = self.source == "xdxr" and reply.is_too_much
-        if is_cut and (refusal := refuse_loss(ctx.load, NAME, str(reply))):
-            return outcome((), failure=refusal)
         versions = (
             f"{_newest(stored)} ({say_count(len(stored), 'event')})",
-            f"{ctx.today} ({say_count(len(answer.rows), 'event')})",
+            # the same file on another day is no other version
+            f"{answer.version or ctx.today} ({say_count(len(answer.rows), 'event')})",
         )
         own.append(f"{self.source} lost {code} ")  # a refused answer settles no doubt
         priced = [event for event in lost if event in self.priced]
@@ -220,6 +225,14 @@ class Comparison:
             and (code in answer.covers or row["ex_date"] in days)
             and _as_event(row) not in staying
         ]
+
+
+def _loss_of_answer(
+    source: str, code: str, lost: Sequence[Event], stored: Sequence[Mapping[str, Any]]
+) -> Loss | None:
+    """The loss of a server's answer that is refused by itself; of files only the whole is."""
+    loss = Loss(f"{source} of {code}", len(lost), len(stored), "stored events")
+    return loss if source == "xdxr" and loss.is_too_much else None
 
 
 def _read_stored(

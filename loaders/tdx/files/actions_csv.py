@@ -3,6 +3,7 @@
 import csv
 import difflib
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -86,6 +87,7 @@ def read_actions(source: Path, codes: Sequence[str]) -> ActionSet:
         rejected=rejected,
         covers=frozenset() if None in doubtful else frozenset(wanted - doubtful),
         unknown_columns=tuple(unknown),
+        version=f"{zlib.crc32(repr(sorted(map(repr, contents))).encode()):08x}",
     )
 
 

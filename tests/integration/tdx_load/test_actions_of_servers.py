@@ -89,6 +89,29 @@ def test_answers_that_each_lack_an_event_are_refused_as_a_whole(
                 assert bench.rows(standing) == [(6,)]
 
 
+def test_a_cut_answer_holds_back_no_event_of_another_code(
+    open_bench: OpenBench, small_market: SyntheticMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def events_of(*years: int) -> bytes:
+        return packed(*((1, date(year, 6, 3), 1, (0.0, 0.0, 3.0, 0.0)) for year in years))
+
+    standing = (
+        "select code, count(*) from raw_tdx.corporate_action where not is_withdrawn"
+        " group by 1 order by 1"
+    )
+    with open_bench(small_market, corporate_actions="xdxr") as bench:
+        for many, few, failing in ((20, 2, set[str]()), (3, 3, {"sh600000"})):
+            answers = {
+                (1, b"600000"): events_of(*range(2000, 2000 + many)),
+                (0, b"000001"): events_of(*range(2000, 2000 + few)),
+            }
+            with quote_server(answers) as address:
+                monkeypatch.setattr(protocol, "ADDRESSES", [address])
+                result = bench.load(datasets=("corporate_actions",))
+            assert {key for task in result.tasks for key in task.failures} == failing
+            assert bench.rows(standing) == [("sh600000", 20), ("sz000001", few)]
+
+
 def test_a_record_refused_under_another_field_before_is_refused_once(
     open_bench: OpenBench, small_market: SyntheticMarket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -236,13 +236,15 @@ def test_actions_that_leave_the_file_are_withdrawn_by_a_witness_or_accepted(
     assert load_without(events[0]).warnings == ()
     assert loaded_bench.rows(withdrawn) == [(code, day)]
 
-    # one in prices stays until the file of another day lacks it too
-    for exit_code in (6, 0):
-        assert load_without(events[0], corrected).exit_code == exit_code
-        assert len(loaded_bench.rows(withdrawn)) == 1
+    # one in prices stays until another version lacks it too: the same file is none on any day
     tomorrow = loaded_bench.sandbox.clock + timedelta(days=1)
-    assert load_without(events[0], corrected, clock=tomorrow).exit_code == 0
+    for exit_code, clock in ((6, None), (0, None), (0, tomorrow)):
+        assert load_without(events[0], corrected, clock=clock).exit_code == exit_code
+        assert len(loaded_bench.rows(withdrawn)) == 1
+    lines.append(corrected.replace(code.upper(), "SH688999"))  # of a code that nobody lists
+    assert load_without(events[0], corrected).exit_code == 0
     assert len(loaded_bench.rows(withdrawn)) == 2
+    del lines[-1]
 
     # a file that is cut at the end of a line is refused whole
     cut = lines[len(lines) // 2 :]
