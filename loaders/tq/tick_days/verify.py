@@ -19,6 +19,7 @@ from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.store import IndexRow, MeasuredTicks
 from loaders.tq.request import TICK_LANE
 from loaders.tq.tick_days.ledger import find_lagging, read_ledger
+from loaders.tq.tick_days.rules import counts_both_sides
 from loaders.tq.tick_days.schedule import Scheduled, key_text, read_schedule
 from loaders.warehouse.lock import is_lane_busy
 from quotemill.errors import DataQualityError
@@ -45,8 +46,9 @@ class Verification:
     """The result of `verify`.
 
     `first_l5_days`: by variety the first stored day with five levels of the order book; None: it
-    has none. `short`: days whose ticks are as indexed, and less than their day bars. `is_busy`: a
-    load of ticks was at work meanwhile, whose steps may be among the differences.
+    has none. `short`: days whose ticks are as indexed, and less than their day bars; `both_sides`:
+    those of these that a count of both sides explains. `is_busy`: a load of ticks was
+    at work meanwhile, whose steps may be among the differences.
     """
 
     days: int
@@ -54,6 +56,7 @@ class Verification:
     differences: tuple[Check, ...]
     first_l5_days: Mapping[str, date | None]
     short: tuple[str, ...] = ()
+    both_sides: tuple[str, ...] = ()
     is_busy: bool = False
 
     @property
@@ -68,9 +71,10 @@ class Verification:
         """The days that differ, those short of their day bars, and what the order books hold."""
         yield from self.differences
         for key in self.short:
-            yield Check(
-                "ticks", "warn", f"{key}: short of its day bar", "loaders run tq", subject=key
-            )
+            text, fix = f"{key}: short of its day bar", "loaders run tq"
+            if key in self.both_sides:  # another download has the same ticks
+                text, fix = f"{key}: it or its day bar counts both sides of each trade", ""
+            yield Check("ticks", "warn", text, fix, subject=key)
         for variety, day in self.first_l5_days.items():
             levels = f"five levels of the order book from {day} on"
             text = f"{variety}: {levels if day else 'no day with five levels'}"
@@ -123,6 +127,7 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
         tuple(differences),
         find_first_l5_days(held),
         short=tuple(key_text(row.key) for row in held if row.status == "short"),
+        both_sides=tuple(key_text(row.key) for row in held if counts_both_sides(row)),
         is_busy=was_busy or rows != before or is_lane_busy(warehouse, TICK_LANE),
     )
 

@@ -157,7 +157,7 @@ def test_a_repair_lands_no_smaller_answer(
     assert (accepted.status, status_of(made)) == ("succeeded", [("short", 60)])
     capsys.readouterr()
     commands.verify_command("tq", as_of=at)
-    assert re.search(rf"short .*: KQ\.m@SHFE\.cu {OLD} {DAY}", capsys.readouterr().out)
+    assert f"KQ.m@SHFE.cu {OLD} {DAY}: short of its day bar" in capsys.readouterr().out
 
 
 def test_a_refetch_takes_what_the_vendor_corrected(made: Bench) -> None:

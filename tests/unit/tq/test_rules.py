@@ -16,6 +16,7 @@ from loaders.tq.tick_days.rules import (
     order_days,
 )
 from loaders.tq.tick_days.schedule import Scheduled, key_text, parse_key
+from loaders.tq.tick_days.verify import Verification
 from tests.unit.tq.loads import NOW, Store, index_row, scheduled
 
 
@@ -92,6 +93,11 @@ def test_a_day_of_which_one_count_has_both_sides_is_not_downloaded_again(
     assert find_due_days(
         [planned], {planned.key: row}, {}, settled, as_of=NOW, others=[planned.key]
     ) == [planned]
+
+
+def test_no_load_is_the_fix_of_a_day_that_counts_both_sides() -> None:
+    result = Verification(2, 20, (), {}, short=("13th", "14th"), both_sides=("13th",))
+    assert [check.fix for check in result.checks] == ["", "loaders run tq"]
 
 
 def test_days_are_ordered_by_contract() -> None:
