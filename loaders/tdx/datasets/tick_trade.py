@@ -238,6 +238,8 @@ class _Reading:
             self._take(due, min(candidates, key=lambda x: tick_days.misfit(x.hands, due.bar)))
         elif isinstance(second, BrokenRule) and ticks is not None:
             self._refuse(due, second, ticks)
+        elif ticks is not None:
+            self.failed[due.day] = "success without a traded share of a day that has them"
 
     def _judge(self, due: Due, ticks: Ticks | None) -> TickDay | BrokenRule | None:
         if ticks is None or not any_traded(ticks.volume):

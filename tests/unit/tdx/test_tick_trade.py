@@ -136,6 +136,15 @@ def test_days_that_fail_are_named_and_the_others_land() -> None:
     assert result.cursor == MONDAY
 
 
+def test_a_traded_day_that_comes_without_volume_is_a_failure() -> None:
+    empty = ticks(MONDAY, volumes=(0, 0))
+    service = Service({FRIDAY: ticks(FRIDAY), MONDAY: empty}, lambda _: empty)
+    result = outcome(context(service, due(FRIDAY, MONDAY)))
+    assert landed(result) == {FRIDAY: True}
+    assert result.failure is not None
+    assert "without a traded share" in result.failure
+
+
 def test_a_service_that_is_gone_keeps_what_came_before() -> None:
     gone = SourceGone("gone")
     days = [DAYS[0], FRIDAY, MONDAY]
