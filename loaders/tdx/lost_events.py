@@ -18,6 +18,7 @@ import psycopg
 from loaders.landing.rejects import Rejected
 from loaders.tdx.actions import ADJUSTMENT, SPLIT
 from loaders.tdx.losses import refuse_loss
+from quotemill.errors import name_acceptance
 from quotemill.foreign import read_records
 from quotemill.warehouse.dbt_project import find_project
 from quotemill.wording import say_count
@@ -140,7 +141,10 @@ def doubt(
     failure = refuse_loss(load, dataset, loss, "; it is taken once another version lacks the same")
     if failure is None:
         return Doubts([], [])
-    rule = f"must have this event, as that of {stored} has; it stays until another version lacks it"
+    rule = (
+        f"must have this event, as that of {stored} has; it stays until another version lacks it"
+        f" ({name_acceptance('tdx', dataset)})"
+    )
     rejected = [
         known.get(keys[event])
         or Rejected(keys[event], FIELD, rule, new, orjson.dumps({"lost": str(event)}).decode())

@@ -206,11 +206,11 @@ def test_a_lost_event_that_changes_prices_stays_until_it_has_a_witness(
 
     # bars under an old code know what stands under the new one
     client_bench.execute("update raw_tdx.kline_daily set code = 'sz000022' where code = 'sh600000'")
-    kept = event(7, "sz000002"), event(8, "sz000002")
+    others = event(7, "sz000002"), event(8, "sz000002")
     before_bars = event(8, "sz001872")
-    assert land(8, *kept).exit_code == 0
+    assert land(8, *others).exit_code == 0
     before_bars = event(9, "sz000001")
-    assert land(9, *kept).exit_code == 6
+    assert land(9, *others).exit_code == 6
     assert standing("sz001872") == [8]
 
 

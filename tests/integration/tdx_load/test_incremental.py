@@ -236,7 +236,7 @@ def test_actions_that_leave_the_file_are_withdrawn_by_a_witness_or_accepted(
     assert load_without(events[0]).warnings == ()
     assert loaded_bench.rows(withdrawn) == [(code, day)]
 
-    # one in prices stays until another version lacks it too: the same file is none on any day
+    # one in prices stays until another version lacks it too, not the same file a day later
     tomorrow = loaded_bench.sandbox.clock + timedelta(days=1)
     for exit_code, clock in ((6, None), (0, None), (0, tomorrow)):
         assert load_without(events[0], corrected, clock=clock).exit_code == exit_code
