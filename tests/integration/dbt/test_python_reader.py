@@ -272,6 +272,7 @@ def read_python_blocks(page: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
+@WITH_OPTIONS
 def test_the_readme_and_the_page_answer_their_questions_as_written(
     market: quotemill.Reader,
     monkeypatch: pytest.MonkeyPatch,
