@@ -23,13 +23,15 @@ def prepare(
     """Claim the schemas, migrate `ops`, create the landed tables. One transaction: all or nothing.
 
     `settings` are those that dbt reads from ops.settings, so that plain dbt has them too.
-    Raises SettingsError where a schema holds relations that are not ours.
+    Raises SettingsError if a newer version used the warehouse, or a schema holds relations that are
+    not ours.
     """
     tables = list(tables)
 
     def work(conn: psycopg.Connection) -> None:
         # one at a time: two first runs side by side must not race to create the same objects
         wait_for_turn(conn, MIGRATE)
+        migration_files.refuse_newer(conn)
         claim_schemas(conn, schemas(warehouse, tables))
         migration_files.migrate(conn)
         _forget_dropped_schemas(conn)

@@ -1,8 +1,10 @@
 """The migrations of schema `ops`: those that ship, and those that a warehouse has."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -13,6 +15,8 @@ from loaders.warehouse.postgres import find_warehouse
 from quotemill.errors import SettingsError
 from quotemill.warehouse.postgres import READERS_WAIT, Warehouse
 from quotemill.warehouse.schemas import has_relation
+
+_log = logging.getLogger("loaders")
 
 
 def folder() -> Traversable:
@@ -32,14 +36,14 @@ def applied(conn: psycopg.Connection) -> set[str]:
 
 
 def is_current(conn: psycopg.Connection) -> bool:
-    """Whether the warehouse has every migration of this version."""
-    return applied(conn).issuperset(shipped())
+    """Whether the warehouse has the migrations of this version, and no later ones."""
+    return applied(conn) == set(shipped())
 
 
 def find_current_warehouse(settings: Settings) -> Warehouse | None:
     """The warehouse for commands that read what this version writes; None before the first load.
 
-    Raises SettingsError where an older version made its tables.
+    Warns if a newer version used it. Raises SettingsError if an older version made its tables.
     """
     with keep_current_warehouse(settings) as warehouse:
         return replace(warehouse, pool=None) if warehouse else None
@@ -64,6 +68,29 @@ def refuse_outdated(conn: psycopg.Connection) -> None:
             "the tables of the warehouse are those of an older version of quotemill",
             hint="`quotemill run` brings them up to date, or `quotemill warehouse migrate` alone",
         )
+    if error := _explain_newer(names):
+        _warn(str(error))
+
+
+def refuse_newer(conn: psycopg.Connection) -> None:
+    """Raises SettingsError if a newer version used the warehouse: this one may break its rows."""
+    if error := _explain_newer(applied(conn)):
+        raise error
+
+
+def _explain_newer(names: Iterable[str]) -> SettingsError | None:
+    if later := newer(names):
+        return SettingsError(
+            f"the warehouse was used by a newer quotemill: it has {', '.join(later)}",
+            hint="install that version of quotemill, or a newer one",
+        )
+    return None
+
+
+@cache
+def _warn(text: str) -> None:
+    """Warn once a process: the console reads often."""
+    _log.warning(text)
 
 
 def newer(names: Iterable[str]) -> list[str]:

@@ -67,9 +67,8 @@ def check_server(place: Place, conn: psycopg.Connection) -> Iterator[Check]:
 
 @in_warehouse
 def check_version(_: Place, conn: psycopg.Connection) -> Iterator[Check]:
-    if newer := migration_files.newer(migration_files.applied(conn)):
-        text = f"the warehouse was used by a newer quotemill: it has {', '.join(newer)}"
-        yield Check("version", "warn", text, "install that version of quotemill, or a newer one")
+    migration_files.refuse_newer(conn)
+    yield from ()
 
 
 @in_warehouse

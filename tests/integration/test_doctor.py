@@ -148,6 +148,7 @@ def test_a_warehouse_of_a_newer_version_is_reported(
     check = find_problems(settings, warehouse)["version"]
     assert "9999_later.sql" in check.sentence
     assert check.fix == "install that version of quotemill, or a newer one"
+    assert (check.verdict, check.exit_code) == ("fail", 3)
 
 
 def test_a_read_only_server_is_reported(

@@ -1,7 +1,8 @@
-"""Commands that only read refuse the tables of an older version."""
+"""Tables of an older version refuse readers, those of a newer one refuse writers."""
 
 from pathlib import Path
 
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
@@ -13,6 +14,8 @@ from orchestration.run.dbt_commands import run_dbt
 from quotemill.errors import SettingsError
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import prepared_warehouse
+
+ENABLE = ["schedule", "enable", "tdx_daily"]
 
 
 @pytest.fixture
@@ -48,3 +51,32 @@ def test_commands_that_read_an_older_warehouse_name_what_updates_it(
         assert "of an older version" in str(refusal)
     monkeypatch.undo()
     assert migration_files.find_current_warehouse(settings) is not None
+
+
+def test_writers_refuse_a_newer_warehouse_and_readers_warn_once(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_setting(conn: psycopg.Connection) -> object:
+        return conn.execute("select value from ops.settings where key = 'reader_role'").fetchone()
+
+    def add_later(conn: psycopg.Connection) -> None:
+        conn.execute("insert into ops.schema_migrations (name) values ('9999_later.sql')")
+
+    warehouse.ask(add_later)
+    monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", warehouse.url)
+    monkeypatch.setenv("QUOTEMILL_HOME", str(warehouse.home))
+    monkeypatch.setenv("QUOTEMILL_READER_ROLE", "pg_monitor")
+    monkeypatch.setenv("QUOTEMILL_TDX__BASE_URL", "http://127.0.0.1:9")
+    text = "the warehouse was used by a newer quotemill: it has 9999_later.sql"
+    for words in (["load", "tdx"], ["build"], ["warehouse", "migrate"], ENABLE):
+        result = CliRunner().invoke(app, words)
+        error = result.exception
+        printed = " ".join([result.output, *getattr(error, "lines", ())])
+        assert getattr(error, "exit_code", result.exit_code) == 3, words
+        assert text in printed
+        assert "install that version of quotemill, or a newer one" in printed
+    assert warehouse.ask(read_setting) == (None,)
+    migration_files._warn.cache_clear()
+    shown = [CliRunner().invoke(app, words) for words in (["jobs"], ["findings"])]
+    assert [result.exit_code for result in shown] == [0, 0]
+    assert [result.stderr.count(text) for result in shown] == [1, 0]
