@@ -4,11 +4,12 @@ Rows land in threads, and Python ends only when they do: minutes of a large file
 after all. Without their connections they end, and the server undoes their rows.
 """
 
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import psycopg
+
+from quotemill.warehouse.connections import hang_up
 
 _LANDING: set[psycopg.Connection] = set()
 
@@ -30,10 +31,5 @@ def stopped_at_once() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         for conn in tuple(_LANDING):
-            with suppress(psycopg.Error, OSError):  # of one that ends by itself
-                line = socket.socket(fileno=conn.fileno())
-                try:
-                    line.shutdown(socket.SHUT_RDWR)
-                finally:
-                    line.detach()  # libpq closes it
+            hang_up(conn)
         raise

@@ -1,7 +1,9 @@
 """A warehouse that is open for reading: its connections, and queries as rows."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import psycopg
@@ -37,7 +39,6 @@ class Session:
         self._warehouse = self._stack.enter_context(warehouse.keeping_connections())
         self._market = warehouse.market_schema
         self._exact = exact
-        self._is_closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -49,8 +50,7 @@ class Session:
         return f"<quotemill.Reader of {self._warehouse.label}>"
 
     def close(self) -> None:
-        """Close the connections. Rows that were read stay."""
-        self._is_closed = True
+        """Close the connections, and end what other threads read. Rows that were read stay."""
         self._stack.close()
 
     def _answer(
@@ -98,19 +98,23 @@ class Session:
         def read() -> Iterator[Any]:
             with translating(self._warehouse), self._lend() as conn:
                 reader = stream_rows(conn, *choose(conn), as_float=as_float)
-                yield reader.schema
-                yield from reader
+                for part in chain([reader.schema], reader):
+                    yield part
+                    if os.getpid() != process:
+                        text = "these batches are of the process that this one was forked from"
+                        raise UsageError(text, hint="read them there, or begin again here")
 
+        process = os.getpid()
         following = read()
         schema = next(following)
         return pa.RecordBatchReader.from_batches(schema, following)
 
     def _lend(self) -> AbstractContextManager[psycopg.Connection]:
-        if self._is_closed:
-            raise UsageError("the reader is closed", hint="quotemill.open() opens another")
         return self._warehouse.lend(self._connect)
 
     def _connect(self) -> psycopg.Connection:
+        if _is_closed(self._warehouse):
+            raise _explain_closed()
         conn = self._warehouse.connect(application_name="quotemill reader")
         conn.read_only = True
         return conn
@@ -131,12 +135,21 @@ def translating(warehouse: "Warehouse") -> Iterator[None]:
     except psycopg.Error as error:
         is_lost = error.sqlstate is None and isinstance(error, psycopg.OperationalError)
         if is_lost or isinstance(error, _ENDED):
-            raise add_hint(warehouse.away(error)) from None
+            is_closed = _is_closed(warehouse)
+            raise add_hint(_explain_closed() if is_closed else warehouse.away(error)) from None
         text = error.diag.message_primary or str(error)
         hints = (hint for kind, hint in _HINTS.items() if isinstance(error, kind))
         raise add_hint(UsageError(text, hint=next(hints, ""))) from error
     except QuotemillError as error:
         raise add_hint(error) from None
+
+
+def _is_closed(warehouse: "Warehouse") -> bool:
+    return warehouse.pool is not None and warehouse.pool.is_closed
+
+
+def _explain_closed() -> UsageError:
+    return UsageError("the reader is closed", hint="quotemill.open() opens another")
 
 
 def add_hint(error: QuotemillError) -> QuotemillError:

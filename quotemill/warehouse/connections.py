@@ -4,12 +4,16 @@ Of a server, a database, a role and the environment (PGOPTIONS, PGTZ, …) a ses
 settings. What we rely on is set here, for sessions of dlt and dbt too.
 """
 
+import os
 import selectors
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Identifier
 
 from quotemill.errors import SettingsError
@@ -47,6 +51,8 @@ _SETTINGS = {
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
     "transaction_timeout": "0",  # of PostgreSQL 17
+    # a query whose client was killed would go on to its end
+    "client_connection_check_interval": "2s",
     # to compile the plan of a view on views, such as qa.findings, takes a server a minute, and its
     # query without that half a second
     "jit": "off",
@@ -56,6 +62,9 @@ SESSION = f"""
     select set_config(name, value, false)
     from (values {", ".join(map(str, _SETTINGS.items()))}) as settings (name, value)
     where current_setting(name, true) is not null
+        -- there a server cannot see that its client is gone
+        and (name <> 'client_connection_check_interval'
+            or current_setting('shared_memory_type') <> 'windows')
     union all
     select set_config('search_path', concat_ws(', ', '"$user"', 'public', (
         select extnamespace::regnamespace::text from pg_extension where extname = 'timescaledb'
@@ -116,6 +125,33 @@ def find_process(conn: psycopg.Connection) -> int:
     """The number of a session's process, of the server: a pooler tells one of its own."""
     [(process,)] = conn.execute("select pg_backend_pid()")
     return int(process)
+
+
+def end(conn: psycopg.Connection, process: int) -> None:
+    """Close a connection of a process, and cancel what the server does for it.
+
+    In a fork of that process nothing is done: the parent goes on with it.
+    """
+    if os.getpid() == process:
+        _cancel(conn)
+        conn.close()
+
+
+def hang_up(conn: psycopg.Connection) -> None:
+    """End what the server does for another thread, which gets an error and closes it."""
+    with suppress(psycopg.Error, OSError):  # of one that ends by itself
+        _cancel(conn)
+        line = socket.socket(fileno=conn.fileno())
+        try:
+            line.shutdown(socket.SHUT_RDWR)
+        finally:
+            line.detach()  # libpq closes it
+
+
+def _cancel(conn: psycopg.Connection) -> None:
+    if conn.info.transaction_status == TransactionStatus.ACTIVE:
+        with suppress(psycopg.Error):
+            conn.cancel_safe(timeout=2)
 
 
 def take_unbroken(idle: list[T], connection_of: Callable[[T], Any] = lambda conn: conn) -> T | None:

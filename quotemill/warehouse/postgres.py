@@ -3,6 +3,7 @@
 Passwords are in `url` and `dlt_url()` only: no label, repr or error text has them.
 """
 
+import os
 import re
 import threading
 from collections import defaultdict
@@ -20,7 +21,7 @@ from psycopg.conninfo import make_conninfo
 from quotemill.errors import LockHeldError, UpstreamError, sqlstate
 from quotemill.masks import HIDDEN, find_passwords
 from quotemill.warehouse.address import build_address, parse_address
-from quotemill.warehouse.connections import WATCHFUL, connect, take_unbroken
+from quotemill.warehouse.connections import WATCHFUL, connect, end, hang_up, take_unbroken
 
 T = TypeVar("T")
 PATIENCE = 60.0  # seconds that a load waits for a warehouse that restarts
@@ -57,19 +58,33 @@ class WarehouseAway(UpstreamError):
 class _Pool:
     """Idle connections: `size` of them; `overflow` more may be in use at a time.
 
+    lent: those in use
     dlt_clients: idle clients of dlt, each with a connection, by schema
     """
 
     def __init__(self, size: int, overflow: int) -> None:
-        self.idle: list[psycopg.Connection] = []
-        self.dlt_clients: defaultdict[str, list[Any]] = defaultdict(list)
         self._size, self._most = size, size + overflow
+        self.is_closed = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self.idle: list[psycopg.Connection] = []
+        self.lent: set[psycopg.Connection] = set()
+        self.dlt_clients: defaultdict[str, list[Any]] = defaultdict(list)
         self._turns = threading.BoundedSemaphore(self._most)
+        self._lock = threading.RLock()  # collected batches give theirs back at any moment
+        self._process = os.getpid()
+
+    def _begin_after_fork(self) -> None:
+        if self._process != os.getpid():  # drivers leave the parent's connections open
+            self._begin()
 
     @contextmanager
     def turn(self, label: str) -> Iterator[None]:
         """Wait until fewer than all connections are in use. Raises WarehouseAway after PATIENCE."""
-        if not self._turns.acquire(timeout=PATIENCE):
+        self._begin_after_fork()
+        turns = self._turns
+        if not turns.acquire(timeout=PATIENCE):
             raise WarehouseAway(
                 f"all {self._most} connections to the warehouse {label} are in use",
                 hint="let fewer readers work at a time",
@@ -77,13 +92,27 @@ class _Pool:
         try:
             yield
         finally:
-            self._turns.release()
+            turns.release()
 
-    def keep(self, conn: psycopg.Connection) -> None:
-        if len(self.idle) < self._size:
-            self.idle.append(conn)
-        else:
-            conn.close()
+    def take_back(self, conn: psycopg.Connection, *, is_whole: bool) -> bool:
+        """Whether a lent connection is kept for others; if not, the caller closes it."""
+        with self._lock:  # which `close` holds while it hangs up
+            self.lent.discard(conn)
+            if is_kept := is_whole and not self.is_closed and len(self.idle) < self._size:
+                self.idle.append(conn)
+            return is_kept
+
+    def close(self) -> None:
+        """Close the idle connections, and end what other threads do with the lent ones."""
+        self._begin_after_fork()
+        with self._lock:
+            self.is_closed = True
+            for conn in tuple(self.lent):
+                hang_up(conn)
+            for conn in self.idle:
+                conn.close()
+            for client in chain.from_iterable(self.dlt_clients.values()):
+                client.close_connection()
 
 
 @dataclass(frozen=True)
@@ -122,18 +151,15 @@ class Warehouse:
     def keeping_connections(self) -> Iterator["Warehouse"]:
         """This warehouse, whose `ask` reuses connections until the end of the block.
 
-        In any thread, not in a process that is forked meanwhile. At most `pool_size` connections
-        stay and `max_overflow` more are open at a time: further callers wait. They are made as they
-        are needed, since a command mostly needs one.
+        In any thread; a process that is forked meanwhile opens its own. At most `pool_size`
+        connections stay and `max_overflow` more are open at a time: further callers wait. They are
+        made as they are needed, since a command mostly needs one.
         """
         pool = _Pool(self.pool_size, self.max_overflow)
         try:
             yield replace(self, pool=pool)
         finally:
-            for conn in pool.idle:
-                conn.close()
-            for client in chain.from_iterable(pool.dlt_clients.values()):
-                client.close_connection()
+            pool.close()
 
     def connect(
         self, *, autocommit: bool = False, application_name: str = "quotemill"
@@ -166,35 +192,30 @@ class Warehouse:
         ):
             with attempt:
                 try:
-                    with self._transaction() as conn:
+                    with self.lend(self.connect) as conn:
                         return work(conn)
                 except psycopg.OperationalError as error:
                     raise self.away(error) from None
         raise AssertionError("stamina re-raises the last error")
 
     @contextmanager
-    def _transaction(self) -> Iterator[psycopg.Connection]:
-        turn = self.pool.turn(self.label) if self.pool else nullcontext()
-        with turn, self.lend(self.connect) as conn:
-            yield conn
-
-    @contextmanager
     def lend(self, connect: Callable[[], psycopg.Connection]) -> Iterator[psycopg.Connection]:
         """A connection for one piece of work, which is committed: an idle one, or a new one."""
-        pool = self.pool
-        conn = (take_unbroken(pool.idle) if pool else None) or connect()
-        if pool:  # a pooler between us and the server may know no such statement
-            conn.prepare_threshold = None
-        try:
-            yield conn
-            conn.commit()
-        except BaseException:
-            conn.close()
-            raise
-        if pool:
-            pool.keep(conn)
-        else:
-            conn.close()
+        pool, process = self.pool, os.getpid()
+        with pool.turn(self.label) if pool else nullcontext():
+            conn = (take_unbroken(pool.idle) if pool else None) or connect()
+            if pool:
+                pool.lent.add(conn)
+                # a pooler between us and the server may know no such statement
+                conn.prepare_threshold = None
+            is_whole = False
+            try:
+                yield conn
+                conn.commit()
+                is_whole = True
+            finally:
+                if not (pool and pool.take_back(conn, is_whole=is_whole)):
+                    end(conn, process)
 
     def inner_schema(self, name: str) -> str:
         """The name of `futures`, `qa` and other inner schemas beside this market schema.

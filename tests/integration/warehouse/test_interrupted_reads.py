@@ -1,0 +1,118 @@
+"""Queries end with who asked them: interrupted, killed, closed, forked."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import quotemill
+from quotemill.warehouse import postgres
+
+READ = """
+import sys, quotemill
+market = quotemill.open(url=sys.argv[1], home=sys.argv[2])
+market.sql("select pg_sleep(60)")
+"""
+FORK = """
+import json, os, sys, quotemill
+market = quotemill.open(url=sys.argv[1], home=sys.argv[2])
+large = "select n from generate_series(1, 2000000) as n"
+open_before = market.sql(large, batches=True)
+first = open_before.read_next_batch().num_rows
+market.sql("select 1")
+ends, begin = zip(*(os.pipe() for _ in range(3)))
+for number, end in enumerate(begin):
+    if os.fork() == 0:
+        try:
+            open_before.read_next_batch()
+            refused = ""
+        except quotemill.Error as error:
+            refused = str(error)
+        rows = [market.sql("select %s::int as n", [number * 100 + n]) for n in range(100)]
+        values = [r.to_arrow()["n"][0].as_py() for r in rows]
+        right = values == [number * 100 + n for n in range(100)]
+        market.close()
+        os.write(end, json.dumps([refused, right]).encode())
+        os._exit(0)
+mine = [market.sql("select %s::int as n", [-n]).to_arrow()["n"][0].as_py() for n in range(100)]
+answers = [json.loads(os.read(end, 1000)) for end in ends]
+rest = first + sum(batch.num_rows for batch in open_before)
+print(json.dumps([answers, mine == [-n for n in range(100)], rest]))
+"""
+OURS = "from pg_stat_activity where datname = current_database() and application_name ~ 'quotemill'"
+
+
+def count_ours(dsn: str, *, until: int, seconds: float) -> int:
+    """Our sessions, once they are so many, or after some seconds."""
+    last = time.monotonic() + seconds
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        while True:
+            [(count,)] = conn.execute(f"select count(*) {OURS} and state <> 'idle'".encode())
+            if count == until or time.monotonic() > last:
+                return int(count)
+            conn.execute("select pg_sleep(0.05)")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_query_ends_with_its_client(
+    number: signal.Signals, warehouse_dsn: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", READ, warehouse_dsn, str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as client:
+        assert count_ours(warehouse_dsn, until=1, seconds=60) == 1
+        client.send_signal(number)
+    assert count_ours(warehouse_dsn, until=0, seconds=5) == 0
+
+
+def test_a_closed_reader_ends_open_batches_and_other_threads(
+    warehouse_dsn: str, tmp_path: Path
+) -> None:
+    market = quotemill.open(url=warehouse_dsn, home=tmp_path)
+    large = "select repeat('x', 1000) from generate_series(1, 100000)"
+    batches = market.sql(large, batches=True)
+    batches.read_next_batch()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(market.sql, "select pg_sleep(60)")
+        assert count_ours(warehouse_dsn, until=2, seconds=30) == 2
+        market.close()
+        with pytest.raises(quotemill.Error, match="the reader is closed"):
+            asked.result(30)
+    assert count_ours(warehouse_dsn, until=0, seconds=5) == 0
+    with pytest.raises(quotemill.Error, match="the reader is closed"):
+        batches.read_all()
+    with pytest.raises(quotemill.Error, match="the reader is closed"):
+        market.sql("select 1")
+
+
+def test_more_threads_than_connections_wait(
+    warehouse_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, most = postgres._Pool, threading.Barrier(12)
+    monkeypatch.setattr(postgres, "_Pool", lambda *_: make(2, 0))
+    query = f"select count(*)::int as n {OURS} and pg_sleep(0.02) is not null"
+    with quotemill.open(url=warehouse_dsn, home=tmp_path) as market:
+
+        def read(_: int) -> int:
+            most.wait(60)
+            count: int = market.sql(query).to_arrow()["n"][0].as_py()
+            return count
+
+        with ThreadPoolExecutor(12) as pool:
+            counts = list(pool.map(read, range(12)))
+    assert max(counts) <= 2
+
+
+def test_a_forked_process_opens_connections_of_its_own(warehouse_dsn: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FORK, warehouse_dsn, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    answers, is_right, rows = json.loads(done.stdout)
+    text = "these batches are of the process that this one was forked from"
+    assert answers == [[text, True]] * 3
+    assert (is_right, rows) == (True, 2_000_000)
