@@ -4,13 +4,13 @@ import re
 
 from pydantic import Field, field_validator
 
-from quotemill.settings.section import Section
+from quotemill.settings.section import Open, Section
 
 
 class HistorySettings(Section):
     """Old versions of rows that a source corrects."""
 
-    keep: str = Field(
+    keep: Open[str] = Field(
         "",
         description="landed tables whose old rows stay when a load corrects or deletes them, with "
         "commas between them; empty: none",

@@ -13,6 +13,7 @@ from quotemill.masks import mask_logins, mask_values
 from quotemill.settings.allowed import describe_allowed, find_field, list_choices
 from quotemill.settings.environment import PREFIX
 from quotemill.settings.merge import flatten
+from quotemill.settings.section import OPEN
 
 HIDDEN = "**********"  # as pydantic shows a secret
 
@@ -79,6 +80,12 @@ def is_secret(dotted: str) -> bool:
     """Whether a setting is declared secret."""
     field = find_field(Settings, dotted)
     return field is not None and SecretStr in _list_types(field.annotation)
+
+
+def is_open(dotted: str) -> bool:
+    """Whether a setting is declared as one that the console may change."""
+    field = find_field(Settings, dotted)
+    return field is not None and OPEN in field.metadata
 
 
 def _list_types(annotation: Any) -> Iterator[Any]:

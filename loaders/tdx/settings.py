@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from quotemill.errors import SettingsError
 from quotemill.instrument_ranges import OTHER_NAMES
 from quotemill.settings.allowed import Days, Form, Seconds, TradingDays
-from quotemill.settings.section import Section, check_web_address
+from quotemill.settings.section import Open, Section, check_web_address
 
 FOLDER_FIX = (
     "tdx.client is the folder that holds vipdoc and T0002; of the vendor's files: "
@@ -21,56 +21,62 @@ NO_EVENTS_FIX = "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file or xdxr, the
 class TdxSettings(Section):
     """China A shares by the TDX service or the desktop client's folder. Times in seconds."""
 
-    base_url: str | None = Field(None, description="address of the service, http://host:8080")
+    base_url: Open[str | None] = Field(None, description="address of the service, http://host:8080")
     corporate_actions: Path | Literal["gbbq", "xdxr"] | None = Field(
         None,
         description="a CSV file, a folder of them, `gbbq` for that of the desktop client, or "
         "`xdxr` for the TDX quote servers; empty: gbbq where tdx.client is set",
     )
-    indices: list[
-        Annotated[str, Field(pattern=r"^(sh|sz|bj)[0-9]{6}$"), Form("a code such as sh000001")]
+    indices: Open[
+        list[
+            Annotated[str, Field(pattern=r"^(sh|sz|bj)[0-9]{6}$"), Form("a code such as sh000001")]
+        ]
     ] = Field(
         ["sh000001", "sz399001", "sh000300"], description="indices to load; no list names them"
     )
-    concurrency: int = Field(6, ge=1, le=6, description="requests at once; the service has six")
-    timeout: Seconds = Field(
+    concurrency: Open[int] = Field(
+        6, ge=1, le=6, description="requests at once; the service has six"
+    )
+    timeout: Open[Seconds] = Field(
         10.0,
         gt=0,
         description="time-out of a request, three times as long for a bulk request, and first "
         "pause for a service that is down",
     )
-    retries: int = Field(3, ge=0, description="retries of a failed request")
-    backoff: Seconds = Field(0.5, ge=0, description="first pause before a retry; doubled each time")
-    batch_size: int = Field(2000, ge=1, description="codes in one task of a load")
-    slice_size: int = Field(
+    retries: Open[int] = Field(3, ge=0, description="retries of a failed request")
+    backoff: Open[Seconds] = Field(
+        0.5, ge=0, description="first pause before a retry; doubled each time"
+    )
+    batch_size: Open[int] = Field(2000, ge=1, description="codes in one task of a load")
+    slice_size: Open[int] = Field(
         500,
         ge=1,
         le=500,
         description="codes in one package of rows; where only files are read and this is not set, "
         "those of its task",
     )
-    overlap: Days = Field(10, ge=1, description="days that an incremental load reads again")
-    requests_per_second: float | None = Field(
+    overlap: Open[Days] = Field(10, ge=1, description="days that an incremental load reads again")
+    requests_per_second: Open[float | None] = Field(
         None, gt=0, description="most requests a second, of all routes together; empty: no limit"
     )
-    stale_after: TradingDays = Field(
+    stale_after: Open[TradingDays] = Field(
         5, ge=0, description="trading days after which late data are an alert; 0: never"
     )
-    client: Path | None = Field(
+    client: Open[Path | None] = Field(
         None,
         description="the desktop client's folder, which holds vipdoc and T0002; its files come "
         "before the service, which may be absent",
     )
-    minute_days: Days = Field(
+    minute_days: Open[Days] = Field(
         100,
         ge=1,
         le=100,
         description="days of minutes that a first load asks for; 100 is all there is",
     )
-    tick_days: Days = Field(
+    tick_days: Open[Days] = Field(
         60, ge=1, description="newest trading days whose ticks are kept complete"
     )
-    realtime_when_busy: Literal["skip", "queue"] = Field(
+    realtime_when_busy: Open[Literal["skip", "queue"]] = Field(
         "skip", description="what a realtime load does while another load of the source runs"
     )
 

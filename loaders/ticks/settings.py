@@ -6,22 +6,22 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from quotemill.settings.allowed import Form, Seconds, Unit
-from quotemill.settings.section import Section, check_web_address
+from quotemill.settings.section import Open, Section, check_web_address
 
 
 class QuestdbSettings(Section):
     """QuestDB as the tick store: the local server, and waits. Times in seconds."""
 
-    port: int = Field(
+    port: Open[int] = Field(
         0,
         ge=0,
         le=65535,
         description="port of the local server; 0: that of its last start, or one that is free",
     )
-    heap: Annotated[str, Form("a size such as 512m or 2g")] = Field(
+    heap: Open[Annotated[str, Form("a size such as 512m or 2g")]] = Field(
         "512m", pattern=r"^[1-9][0-9]*[mg]$", description="Java heap of the local server"
     )
-    fsync: bool = Field(
+    fsync: Open[bool] = Field(
         True, description="the local server waits for the disk at each commit: survives a power cut"
     )
     java: Path | None = Field(None, description="the program `java`, 17 or newer")
@@ -31,12 +31,12 @@ class QuestdbSettings(Section):
         description="base address of a Maven repository that has the jar; without one `mvn` "
         "fetches it, or else https://repo1.maven.org/maven2",
     )
-    min_free_gb: Annotated[float, Unit("GiB")] = Field(
+    min_free_gb: Open[Annotated[float, Unit("GiB")]] = Field(
         2.0,
         ge=0,
         description="free GiB below which no day of ticks is written: a full disk kills the server",
     )
-    wait: Seconds = Field(
+    wait: Open[Seconds] = Field(
         120.0, ge=0, description="longest wait for a server that went away during a load"
     )
 

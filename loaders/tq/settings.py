@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, field_validator
 
 from quotemill.settings.allowed import Form, Seconds, TradingDays
-from quotemill.settings.section import Section, check_web_address
+from quotemill.settings.section import Open, Section, check_web_address
 
 VARIETY = r"^[A-Z]+\.[A-Za-z]+(_[A-Za-z]+)*$"  # DCE.l_f too
 
@@ -14,52 +14,56 @@ VARIETY = r"^[A-Z]+\.[A-Za-z]+(_[A-Za-z]+)*$"  # DCE.l_f too
 class TqSettings(Section):
     """China futures by TqSdk. Times in seconds."""
 
-    account: SecretStr | None = Field(
+    account: Open[SecretStr | None] = Field(
         None, description="name of the account at shinnytech; shown nowhere"
     )
-    password: SecretStr | None = Field(None, description="its password; shown nowhere")
-    varieties: list[Annotated[str, Field(pattern=VARIETY), Form("a variety such as SHFE.cu")]] = (
-        Field(["SHFE.cu"], min_length=1, description="varieties to load, EXCHANGE.variety")
-    )
-    start: date | None = Field(
+    password: Open[SecretStr | None] = Field(None, description="its password; shown nowhere")
+    varieties: Open[
+        list[Annotated[str, Field(pattern=VARIETY), Form("a variety such as SHFE.cu")]]
+    ] = Field(["SHFE.cu"], min_length=1, description="varieties to load, EXCHANGE.variety")
+    start: Open[date | None] = Field(
         None,
         description="first trading day; empty: a year before the first load, and then that day",
     )
-    route: Literal["backtest", "history"] = Field(
+    route: Open[Literal["backtest", "history"]] = Field(
         "history",
         description="route to the main contracts from which the schedule is built; `--mode "
         "cross-check` takes the other one. A free account has three backtests a day",
     )
-    concurrency: int = Field(
+    concurrency: Open[int] = Field(
         2, ge=1, le=8, description="contracts whose ticks are asked for at once"
     )
-    pace: Seconds = Field(
+    pace: Open[Seconds] = Field(
         0.2,
         ge=0,
         description="shortest time between two days of ticks that a process of the client asks for",
     )
-    days_per_process: int = Field(
+    days_per_process: Open[int] = Field(
         5,
         ge=1,
         description="days of ticks after which a new process of the client replaces one, which "
         "keeps all of them in memory",
     )
-    timeout: Seconds = Field(300.0, gt=0, description="longest wait for an answer")
-    retries: int = Field(2, ge=0, description="retries of a failed request, each by a new process")
-    backoff: Seconds = Field(2.0, ge=0, description="first pause before a retry; doubled each time")
-    wait: Seconds = Field(
+    timeout: Open[Seconds] = Field(300.0, gt=0, description="longest wait for an answer")
+    retries: Open[int] = Field(
+        2, ge=0, description="retries of a failed request, each by a new process"
+    )
+    backoff: Open[Seconds] = Field(
+        2.0, ge=0, description="first pause before a retry; doubled each time"
+    )
+    wait: Open[Seconds] = Field(
         2700.0,
         ge=0,
         description="longest wait for servers that are away, as each day from 19:00 to 19:30 in "
         "Beijing",
     )
-    silence: Seconds = Field(
+    silence: Open[Seconds] = Field(
         600.0,
         gt=0,
         description="how long a contract may have no tick in its session before the recorder of "
         "`--mode live` warns; it fails if all are silent for so long",
     )
-    stale_after: TradingDays = Field(
+    stale_after: Open[TradingDays] = Field(
         5, ge=0, description="trading days after which late data are an alert; 0: never"
     )
     sandbox: str | None = Field(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from quotemill.settings.section import Section
+from quotemill.settings.section import Open, Section
 
 DAILY = "timescale_daily"  # its key in ops.settings
 
@@ -12,7 +12,7 @@ DAILY = "timescale_daily"  # its key in ops.settings
 class TimescaleSettings(Section):
     """The use of TimescaleDB, where the warehouse has it, beyond minutes and ticks."""
 
-    daily: bool = Field(
+    daily: Open[bool] = Field(
         False,
         description="day bars, landed and adjusted, as hypertables too: chunks of a year, "
         "compressed after 30 days",

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, SecretStr, field_validator
 
 from quotemill.settings.allowed import Unit
-from quotemill.settings.section import Section
+from quotemill.settings.section import Open, Section
 
 
 class AlertSettings(Section):
@@ -18,14 +18,14 @@ class AlertSettings(Section):
         description="channels as apprise's addresses, slack://…, mailtos://…, dingtalk://…; "
         "blanks separate them in a variable",
     )
-    ping_url: SecretStr | None = Field(
+    ping_url: Open[SecretStr | None] = Field(
         None,
         description="a dead man's switch: requested after each run that sent all its alerts",
     )
-    disk_percent: Annotated[float, Unit("per cent")] = Field(
+    disk_percent: Open[Annotated[float, Unit("per cent")]] = Field(
         80.0, gt=0, le=100, description="per cent of a disk in use above which an alert is sent"
     )
-    repeat_after: Annotated[float, Unit("hours")] | None = Field(
+    repeat_after: Open[Annotated[float, Unit("hours")] | None] = Field(
         None, gt=0, description="hours after which an open cause is sent again; empty: never"
     )
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from quotemill.settings.allowed import Unit
-from quotemill.settings.section import Section
+from quotemill.settings.section import Open, Section
 
 
 class JobSettings(Section):
@@ -14,25 +14,25 @@ class JobSettings(Section):
     command: str | None = Field(
         None, description="what it runs: a command of quotemill, or one that begins with `loaders`"
     )
-    when: str | None = Field(
+    when: Open[str | None] = Field(
         None,
         description="off, every 30m, every 6h, every 5m in session (5, 10, 15, 30, 60), "
         "daily 17:30, weekly sat 09:30, monthly 1 10:00 or cron 30 9 * * sat",
     )
-    calendar: str | None = Field(
+    calendar: Open[str | None] = Field(
         None, description="days without a session there are left out: XSHG, XNYS; empty: every day"
     )
-    time_zone: str | None = Field(None, description="the zone of the clocks in `when`")
-    on_overlap: Literal["skip", "queue"] | None = Field(
+    time_zone: Open[str | None] = Field(None, description="the zone of the clocks in `when`")
+    on_overlap: Open[Literal["skip", "queue"] | None] = Field(
         None, description="a start while the job still runs: left out, or made when it has ended"
     )
-    deadline: Annotated[int, Unit("minutes")] | None = Field(
+    deadline: Open[Annotated[int, Unit("minutes")] | None] = Field(
         None, ge=1, description="minutes after which a run is stopped; what it did stays"
     )
-    catch_up: bool | None = Field(
+    catch_up: Open[bool | None] = Field(
         None, description="whether starts that were missed are made up for, by one run"
     )
-    retry: Annotated[int, Unit("minutes")] | None = Field(
+    retry: Open[Annotated[int, Unit("minutes")] | None] = Field(
         None,
         ge=0,
         description="minutes after which a run whose source was away, or that was killed, is made "

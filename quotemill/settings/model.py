@@ -9,7 +9,7 @@ from platformdirs import user_data_dir
 from pydantic import Field, SecretStr, field_validator
 
 from quotemill.settings.allowed import Days, Form, Unit
-from quotemill.settings.section import Section
+from quotemill.settings.section import Open, Section
 
 LOCAL = "local"  # as questdb_url: the server of the home
 Name = Annotated[
@@ -30,25 +30,25 @@ class TopSettings(Section):
         default_factory=lambda: Path(user_data_dir("quotemill", appauthor=False)),
         description="folder of everything the project writes",
     )
-    warehouse_url: SecretStr | None = Field(
+    warehouse_url: Open[SecretStr | None] = Field(
         None, description="a PostgreSQL 15+ URL; empty: the embedded server"
     )
     request_log: Path | None = Field(
         None, description="a file to which each request of a load and each retry is appended"
     )
-    log_days: Days = Field(30, ge=1, description="days that the logs of commands stay")
-    log_megabytes: Annotated[int, Unit("MB")] = Field(
+    log_days: Open[Days] = Field(30, ge=1, description="days that the logs of commands stay")
+    log_megabytes: Open[Annotated[int, Unit("MB")]] = Field(
         500, ge=1, description="size of these logs together; the oldest go first"
     )
-    embedded_server: bool = Field(
+    embedded_server: Open[bool] = Field(
         True, description="without warehouse_url use an own server; false: refuse instead"
     )
-    market_schema: Name = Field("market", description="name of the schema `market`")
-    reader_role: Name | None = Field(None, description="a role that may read what is built")
-    finding_limit: int = Field(
+    market_schema: Open[Name] = Field("market", description="name of the schema `market`")
+    reader_role: Open[Name | None] = Field(None, description="a role that may read what is built")
+    finding_limit: Open[int] = Field(
         0, ge=0, description="more new qa findings of severity error than this end a run with 5"
     )
-    questdb_url: SecretStr = Field(
+    questdb_url: Open[SecretStr] = Field(
         SecretStr(LOCAL),
         description="the tick store, a QuestDB: http://user:password@host:9000, or `local` for the "
         "one that a load starts in the home",
@@ -56,7 +56,7 @@ class TopSettings(Section):
     backup_folder: Path | None = Field(
         None, description="where `quotemill backup` writes; empty: `backups` below the home"
     )
-    backups_kept: int = Field(4, ge=1, description="backups of a warehouse that stay")
+    backups_kept: Open[int] = Field(4, ge=1, description="backups of a warehouse that stay")
     origins: dict[str, str] = Field(default_factory=dict, exclude=True)
     removed: dict[str, str] = Field(default_factory=dict, exclude=True)
 

@@ -1,8 +1,14 @@
 """The base of every section of the settings."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict
+
+T = TypeVar("T")
+OPEN = "the console may change it"
+# The console only shows a setting that is no Open[…]: a click must not run another program, choose
+# a file that is written or read, or a server that gets a saved secret.
+Open = Annotated[T, OPEN]
 
 
 def check_web_address(value: str | None) -> str | None:

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from loaders.settings import Settings
-from loaders.settings.listing import HIDDEN, Setting, list_settings
+from loaders.settings.listing import HIDDEN, Setting, is_open, list_settings
 from loaders.settings.load import read_layers
 from loaders.settings.saving import find_overruling, save_settings
 from orchestration.checks.settings import check_new_settings
@@ -16,23 +16,13 @@ from orchestration.console.api.answers import Answer, Call
 from orchestration.console.api.connection import Database, list_variables
 from orchestration.console.context import Console
 from quotemill.errors import UsageError
+from quotemill.settings.allowed import find_field
 from quotemill.settings.environment import build_database_url
 from quotemill.settings.files import DOTENV, TOML
 from quotemill.warehouse.address import parse_address
 
-# they name programs, commands, files that are written, and servers that get a saved password: only
-# who owns the machine sets them
-NOT_HERE = frozenset(
-    [
-        "home",
-        "request_log",
-        "questdb.java",
-        "questdb.jar",
-        "questdb.repository",
-        "server.listen",
-        "tq.sandbox",
-    ]
-)
+# an address may also name files that libpq reads, and one that it writes (sslkeylogfile)
+ADDRESS_PARTS = {"host", "port", "dbname", "user", "password", "sslmode"}
 Name = Annotated[str, Field(max_length=200)]
 Scalar = StrictBool | StrictInt | StrictFloat | Annotated[StrictStr, Field(max_length=5000)]
 Value = Scalar | Annotated[list[Scalar], Field(max_length=5000)] | None
@@ -113,13 +103,20 @@ def routes(console: Console) -> APIRouter:
 def change_settings(console: Console, call: SettingsCall) -> Settings:
     values: dict[str, Any] = dict(call.values)
     for name, value in values.items():
-        if not is_editable(name):
+        if find_field(Settings, name) is not None and not is_open(name):
             raise UsageError(
                 f"setting {name[:100]} is not changed by the console",
                 hint="it names a program, a place on this machine or a server: set it in a file",
             )
         if HIDDEN in str(value):
             raise UsageError(f"the value of {name[:100]} is masked", hint="leave it out to keep it")
+        if name == "warehouse_url" and value:
+            others = parse_address(str(value), "the console").keys() - ADDRESS_PARTS
+            if others:
+                raise UsageError(
+                    f"the console sets no {', '.join(sorted(others))} of a warehouse's address",
+                    hint="quotemill settings --set warehouse_url",
+                )
     if call.database is not None:
         if "warehouse_url" in values or "market_schema" in values:
             raise UsageError("give `database`, or its settings by name")
@@ -136,10 +133,6 @@ def change_settings(console: Console, call: SettingsCall) -> Settings:
     return save_settings(values, console.environ, console.cwd, check)
 
 
-def is_editable(name: str) -> bool:
-    return name not in NOT_HERE and not (name.startswith("schedule.") and name.endswith(".command"))
-
-
 def describe_settings(console: Console, settings: Settings) -> SettingsAnswer:
     layers = read_layers(console.environ, console.cwd)
     return SettingsAnswer(
@@ -154,7 +147,7 @@ def describe_settings(console: Console, settings: Settings) -> SettingsAnswer:
 def _describe(row: Setting, overruled_by: str | None) -> SettingAnswer:
     known = {**vars(row), "is_set": row.is_set, "overruled_by": overruled_by}
     known["value"] = None if row.is_secret else row.value
-    is_ours = is_editable(row.name) and overruled_by is None
+    is_ours = is_open(row.name) and overruled_by is None
     return SettingAnswer(**known, is_editable=is_ours)
 
 

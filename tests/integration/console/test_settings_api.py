@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from loaders.settings import Settings
+from loaders.settings.listing import is_open
 from loaders.tdx.files.folder import scan_folder
 from loaders.tdx.settings import TdxSettings
 from orchestration.checks.settings import check_new_settings
@@ -173,11 +174,9 @@ WRONG_CHANGES: list[tuple[str, Any, int]] = [
     ("schedule.mine.when", "daily 10:00", 409),
     ("nothing", 1, 422),
     ("origins.x", 1, 422),
-    ("home", "/elsewhere", 422),
-    ("questdb.java", "/bin/sh", 422),
-    ("request_log", "/etc/cron.d/x", 422),
-    ("tq.sandbox", "http://evil.example", 422),  # it would get the saved password
     ("schedule.tdx_daily.command", "warehouse dump --overwrite /etc/passwd", 422),
+    ("warehouse_url", "postgresql://me@db/x?sslkeylogfile=/etc/cron.d/x", 422),
+    ("warehouse_url", "host=db passfile=/root/.env", 422),
     ("tdx", {"base_url": "http://x"}, 422),
     ("tdx.indices", [["sh000001"]], 422),
     ("log_days", 10**30, 422),
@@ -200,6 +199,23 @@ def test_a_wrong_change_writes_nothing_and_shows_no_value(
         assert "very-secret" not in answer.text
         assert not (tmp_path / "home" / "quotemill.toml").exists(), (name, value)
         assert not (tmp_path / "home" / ".env").exists(), (name, value)
+
+
+def test_only_settings_that_are_declared_open_are_changed(
+    open_console: Open, tmp_path: Path
+) -> None:
+    """`server.programs` would run a program as the owner, `tq.sandbox` get the saved password."""
+    caller = open_console(limits=NO_LIMIT)
+    closed = [row["name"] for row in caller.json(SETTINGS)["settings"] if not is_open(row["name"])]
+    assert {"server.programs", "tq.sandbox", "home", "request_log"} < set(closed)
+    for name in closed:
+        for value in (str(tmp_path), "http://evil.example", ["workflows://evil.example"], None):
+            answer = put(caller, **{name: value})
+            words = f"setting {name} is not changed by the console"
+            assert (answer.status_code, answer.json()["error"]) == (422, words)
+    assert not (tmp_path / "home" / "quotemill.toml").exists()
+    shown = by_name(caller.json(SETTINGS))
+    assert not any(shown[name]["is_editable"] for name in closed)
 
 
 @pytest.mark.parametrize("body", [{}, {"values": {}}, {"values": []}, {"x": 1}, [], {"values": 1}])
