@@ -123,8 +123,9 @@ def find_source(
     else:
         relation = _find_relation(conn, warehouse.market_schema, wanted)
         name, rows = relation.partition(".")[2], relation
-    with explaining():
-        columns = conn.execute(f"select * from {rows} limit 0".encode()).description or []
+    rows = rows.replace("%", "%%")
+    with explaining():  # with a parameter the server takes one statement
+        columns = conn.execute(f"select * from {rows} limit %s".encode(), (0,)).description or []
     names = [column.name for column in columns]
     if doubled := [name for name in names if names.count(name) > 1]:
         raise UsageError(f"two columns are named {doubled[0]}", hint=f"{doubled[0]} as other_name")
@@ -144,7 +145,7 @@ def find_source(
         name,
         relation,
         warehouse.market_schema,
-        rows.replace("%", "%%"),
+        rows,
         {column.name: column.type_display for column in columns},
         tuple(order),
         day,

@@ -103,6 +103,7 @@ class Session:
                     if os.getpid() != process:
                         text = "these batches are of the process that this one was forked from"
                         raise UsageError(text, hint="read them there, or begin again here")
+                conn.rollback()  # what a query set for the session too
 
         process = os.getpid()
         following = read()

@@ -54,7 +54,9 @@ def stream_rows(
     Raises psycopg's errors: the first here; others, between batches, close the connection.
     """
     text = ClientCursor(conn).mogrify(query.strip().rstrip(";"), values)
-    described = conn.execute(f"select * from (\n{text}\n) as q limit 0".encode()).description or []
+    # with a parameter the server takes one statement: a text that closes the bracket is no other
+    shown = f"select * from (\n{text.replace('%', '%%')}\n) as q limit %s"
+    described = conn.execute(shown.encode(), (0,)).description or []
     if not described:
         raise UsageError("the query has no columns", hint="select 1")
     schema = pa.schema([_make_field(column, as_float) for column in described])
@@ -142,7 +144,7 @@ def _parse_lists(texts: pa.ChunkedArray) -> pa.Array:
 
 # psycopg's own Copy takes a Python call and a generator for each row, a third of the time
 def _start_copy(conn: psycopg.Connection, statement: str) -> None:
-    conn.pgconn.send_query(statement.encode())
+    conn.pgconn.send_query_params(statement.encode(), None)  # one statement, as above
     while conn.pgconn.flush():
         await_socket(conn.pgconn.socket, selectors.EVENT_WRITE)
     result = _await_result(conn)

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
+import quotemill
 from loaders.warehouse.embedded import server as embedded
 from tests.conftest import ROOT
 
@@ -57,3 +59,69 @@ def test_reading_imports_no_module_that_windows_lacks() -> None:
                 imported.add(node.module.partition(".")[0])
     assert imported & (POSIX_ONLY | {"loaders", "orchestration"}) == set()
     assert "psycopg" in imported
+
+
+# each would write where `sql()` took it: x, a row of kept, or a file
+END = "commit; select * from (select 1"
+WRITING = [
+    f"select 1) as q; commit; start transaction read write; create table x(); {END}",
+    f"select 1) as q; rollback; create table x(); {END}",
+    f"select 1) as q; commit; begin; set transaction read write; create table x(); {END}",
+    f"select 1) as q; commit; set default_transaction_read_only to off; create table x(); {END}",
+    f"select 1 /* ) as q; commit; */) as q; commit; /* (( */ create table x(); {END}",
+    f"select $$ ) as q $$) as q; commit; create table x(); {END}",
+    f"select 1) as q; commit; prepare p as insert into kept values (2); execute p; {END}",
+    f"select 1) as q; commit; do $$begin create table x(); end$$; {END}",
+    f"select 1) as q; commit; copy (select 1) to program 'touch {{file}}'; {END}",
+    f"select 1) as q; copy (select 1) to '{{file}}'; {END}",
+    f"select 1) as q; commit; select write_kept(); {END}",
+    "select 1) to stdout; commit; create table x(); copy (select 1",
+    "select 1; create table x()",
+    "select 1) to program 'touch {file}' --",
+    "select 1) to '{file}' --",
+    "do $$begin create table x(); end$$",
+    "create table x()",
+    "copy (select 1) to program 'touch {file}'",
+    "copy kept from program 'echo 1'",
+    "set transaction read write",
+    "prepare p as select 1",
+    "begin",
+    "insert into kept values (2) returning n",
+    "with w as (insert into kept values (2) returning n) select * from w",
+    "select 1 as n into x",
+    "select n from kept for update",
+    "select write_kept()",
+    "select set_config('transaction_read_only', 'off', false), write_kept()",
+    "select nextval('numbers')",
+    "select lo_from_bytea(0, 'x')",
+]
+
+
+def test_a_query_writes_nothing(warehouse_dsn: str, tmp_path: Path) -> None:
+    file = tmp_path / "written"
+    setup = """
+        create table kept (n int);
+        create sequence numbers;
+        create function write_kept() returns int language sql
+            as 'insert into kept values (2) returning n';
+    """
+    objects = """
+        select (select count(*) from kept), (select is_called from numbers),
+            (select count(*) from pg_largeobject_metadata), to_regclass('x')
+    """
+    with psycopg.connect(warehouse_dsn, autocommit=True) as conn:
+        conn.execute(setup.encode())
+        before = conn.execute(objects.encode()).fetchone()
+        with quotemill.open(warehouse_dsn) as market:
+            for query in WRITING:
+                with pytest.raises(quotemill.Error):
+                    market.sql(query.format(file=file) if "{file}" in query else query)
+                assert conn.execute(objects.encode()).fetchone() == before, query
+                assert not file.exists(), query
+            percent = market.sql("select '5%' as share; ").to_arrow().to_pylist()
+            assert percent == [{"share": "5%"}]
+            market.sql("select set_config('search_path', 'other', false)")
+            [row] = (
+                market.sql("select current_setting('search_path') as path").to_arrow().to_pylist()
+            )
+            assert row["path"] != "other"  # the next reading finds the session as it was
