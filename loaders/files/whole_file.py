@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -48,10 +49,11 @@ def sync_all(paths: Iterable[Path]) -> None:
             pass
 
 
-def write(path: Path, text: str, *, mode: int = 0o600) -> None:
+def write(path: Path, text: str, *, mode: int | None = 0o600) -> None:
     """Write a temporary file and rename it. Raises OSError, and leaves no part behind.
 
-    What is no file, such as /dev/null or a pipe, is written to and stays what it is.
+    What is no file, such as /dev/null or a pipe, is written to and stays what it is. A file that is
+    there keeps its mode, group and owner if `mode` is None; a new one is for its owner only.
     """
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")
@@ -64,7 +66,12 @@ def write(path: Path, text: str, *, mode: int = 0o600) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        Path(part).chmod(mode)
+        if mode is None and path.exists():
+            old, new = path.stat(), Path(part).stat()
+            if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+                os.chown(part, old.st_uid, old.st_gid)
+            mode = stat.S_IMODE(old.st_mode)
+        Path(part).chmod(mode or 0o600)
         Path(part).replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -83,7 +83,7 @@ def save_settings(
         check(settings)
         for path, text in new.items():
             if text != texts[path]:
-                whole_file.write(path, text, mode=0o600)
+                whole_file.write(path, text, mode=None)
     return settings
 
 

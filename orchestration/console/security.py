@@ -120,6 +120,7 @@ class Guard:
         _check_origin(request)
         is_script = await self._is_token(request)
         is_known = is_script or self.access.is_session(request.session, self.clock())
+        request.scope["is_known"] = is_known  # its connection is not ended for a stranger's
         await _take(self._calls if is_known else self._strangers)
         if not is_known and not _is_open(request.path):
             await self._note_failure(request, "without a session")

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 HOST, PORT = "127.0.0.1", 8765
 NEXT_PORTS = 20  # tried where the first is in use
-CONNECTIONS = 300  # open at a time
 GRACE = 2  # seconds that streams get to end
 RUNNING = "running"  # of the console's folder: a file for each that runs
 
@@ -121,7 +120,7 @@ def serve(
         access_log=False,
         server_header=False,
         proxy_headers=False,  # anybody could send them
-        limit_concurrency=CONNECTIONS,
+        limit_concurrency=2 * console.limits.connections,
         timeout_graceful_shutdown=GRACE,
     )
     url = f"http://{shown}:{listening.getsockname()[1]}/"
@@ -202,8 +201,13 @@ def _bind(host: str, port: int | None) -> socket.socket:
 
 
 def patient_protocol(limits: "Limits") -> Any:
-    """uvicorn's protocol with an end to a request, or a reader, that does not go on."""
+    """uvicorn's protocol with an end to a request, or a reader, that does not go on.
+
+    Of too many strangers the first is sent away: other users' silent connections keep nobody out.
+    """
     from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    strangers: dict[Any, None] = {}  # connections, until a request has been found to be signed in
 
     class PatientProtocol(H11Protocol):
         _waiting: asyncio.TimerHandle | None = None
@@ -212,8 +216,15 @@ def patient_protocol(limits: "Limits") -> Any:
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self._expect_request()
+            strangers[self] = None
+            while len(strangers) > limits.connections:
+                first = next(iter(strangers))
+                del strangers[first]
+                if not (first.scope or {}).get("is_known"):
+                    first.transport.abort()
 
         def connection_lost(self, exc: Exception | None) -> None:
+            strangers.pop(self, None)
             self._forget("_waiting")
             self._forget("_sending")
             super().connection_lost(exc)

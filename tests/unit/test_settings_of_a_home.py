@@ -1,5 +1,6 @@
 """The settings files of a home: below all other places, written by the console and --set."""
 
+import os
 import stat
 import tomllib
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import pytest
 from pydantic import SecretStr
 
+from loaders.files import whole_file
 from loaders.settings import Settings, load_settings, read_environment_settings
 from loaders.settings import load as load_module
 from loaders.settings.listing import has_login, is_open, is_secret, list_settings, mask
@@ -257,6 +259,23 @@ def test_a_read_only_file_is_not_replaced(home: Path) -> None:
     path.chmod(0o644)
     save(home, log_days=4)
     assert path.read_text() == "log_days = 4\n"
+
+
+def test_a_file_keeps_its_mode_group_and_owner(home: Path) -> None:
+    path = home / "quotemill.toml"
+    path.write_text("log_days = 3\n")
+    path.chmod(0o640)
+    own = (os.geteuid(), 1235 if os.geteuid() == 0 else os.getegid())
+    os.chown(path, *own)
+    save(home, log_days=4, tq__password="x")
+    now = path.stat()
+    assert (stat.S_IMODE(now.st_mode), now.st_uid, now.st_gid) == (0o640, *own)
+    assert stat.S_IMODE((home / ".env").stat().st_mode) == 0o600  # a new one
+    assert path.read_text() == "log_days = 4\n"
+    if os.geteuid() == 0:
+        os.chown(path, 1234, 1235)  # no settings, but a file of another user all the same
+        whole_file.write(path, "", mode=None)
+        assert (path.stat().st_uid, path.stat().st_gid) == (1234, 1235)
 
 
 def test_every_setting_is_found_by_its_name(home: Path) -> None:

@@ -18,12 +18,18 @@ LIMITS = Limits(receiving=0.2, sending=0.2)
 
 
 @contextmanager
-def serving(app: Any) -> Iterator[tuple[str, int]]:
+def serving(app: Any, limits: Limits = LIMITS) -> Iterator[tuple[str, int]]:
     """A server in a thread, and its address."""
     import uvicorn
 
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, http=patient_protocol(LIMITS), ws="none", log_config=None)
+    config = uvicorn.Config(
+        app,
+        http=patient_protocol(limits),
+        ws="none",
+        log_config=None,
+        limit_concurrency=2 * limits.connections,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
@@ -68,6 +74,31 @@ def test_headers_that_trickle_end_by_the_clock_and_delay_nobody(open_console: Op
                 client.sendall(b"host\r\n")
             assert read_all(client) == ""
             client.close()
+
+
+def test_silent_strangers_keep_nobody_who_is_signed_in_out(open_console: Open) -> None:
+    from orchestration.console.app import create_app
+
+    limits = Limits(connections=8)
+    console = open_console(limits=limits).console
+    token = bring_token(console)
+    call = b"POST /api/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
+    with serving(create_app(console), limits) as address, contextlib.ExitStack() as stack:
+        own = stack.enter_context(socket.create_connection(address))
+        head = f"GET /api/health HTTP/1.1\r\nHost: localhost\r\n{token}\r\n\r\n"
+        own.sendall(head.encode())
+        assert own.recv(12) == b"HTTP/1.1 200"
+        for number in range(40):
+            other = stack.enter_context(socket.create_connection(address))
+            if number % 2:  # in a request whose body does not come
+                other.sendall(call + b"Content-Type: application/json\r\n\r\n")
+        assert ask(address, "/api/health", token).startswith("HTTP/1.1 200")
+        own.sendall(head.encode())  # and what was open stays open
+        answers = b""
+        while b"HTTP/1.1 200" not in answers:
+            part = own.recv(65536)
+            assert part
+            answers += part
 
 
 @pytest.mark.long
