@@ -42,8 +42,7 @@ judged as (
         not q.snapshot_error and {{ price_of_day('q') }} is not null as has_data,
         -- delayed data of the first minutes is still of the session before
         max(q.volume_contracts) filter (where (q.market_data_type in (3, 4)) is not true) over (
-            partition by q.symbol, q.trade_date, q.conid
-            order by q.captured_at
+            partition by q.symbol, q.trade_date, q.conid order by q.captured_at
             rows between unbounded preceding and 1 preceding
         ) as volume_before,
         q.iv <= 0 or q.iv > 10 or abs(q.delta) > 1 or q.gamma < -1e-9 or q.vega < -1e-9
@@ -64,18 +63,15 @@ row_counts as (
         count(*) filter (where is_slot and has_data and market_data_type in (3, 4))
             as delayed_count,
         count(*) filter (where is_slot and mid is not null) as two_sided_count,
-        count(*) filter (
-            where is_slot and mid is not null and iv is not null and delta is not null
-        ) as greeks_count,
+        count(*) filter (where is_slot and mid is not null and iv is not null and delta is not null)
+            as greeks_count,
         count(*) filter (where is_out_of_range) as out_of_range_count,
         count(*) filter (where bid > ask) as crossed_count,
         count(*) filter (where bid = ask) as locked_count,
         count(*) filter (where is_slot and 'late_capture' = any(data_quality_flag)) as late_count,
-        count(distinct conid) filter (where volume_contracts < volume_before)
-            as volume_reset_count,
+        count(distinct conid) filter (where volume_contracts < volume_before) as volume_reset_count,
         count(distinct conid) filter (
-            where {{ in_another_unit('volume_contracts', 'volume_before', 'volume_before')
-                | indent(12) }}
+            where {{ in_another_unit('volume_contracts', 'volume_before', 'volume_before') }}
         ) as volume_unit_count,
         count(*) filter (where 'slot_retry_exceeded' = any(data_quality_flag)) as given_up_count,
         count(*) filter (
