@@ -103,6 +103,16 @@ def list_priced(conn: psycopg.Connection, lost: Iterable[Event]) -> list[Event]:
     return [e for e in priced if bars[e.code] and min(bars[e.code]) < e.day <= max(bars[e.code])]
 
 
+def leave_doubted(source: str, lost: Iterable[Event], open_rows: Iterable[Rejected]) -> list[Event]:
+    """The lost events without an open doubt: only they are a new loss."""
+    known = {row.row_key for row in open_rows if row.field == FIELD}
+    return [event for event in lost if _name_doubt(source, event) not in known]
+
+
+def _name_doubt(source: str, event: Event) -> str:
+    return f"{source} lost {event.code} {event.day} {event.category}"
+
+
 def _read_old_codes() -> defaultdict[str, list[str]]:
     """Old codes by their new one, as seeds/code_changes_known.csv lists them."""
     old_codes = defaultdict[str, list[str]](list)
@@ -127,7 +137,7 @@ def doubt(
     """
     stored, new = versions
     known = {row.row_key: row for row in open_rows if row.field == FIELD}
-    keys = {event: f"{source} lost {event.code} {event.day} {event.category}" for event in priced}
+    keys = {event: _name_doubt(source, event) for event in priced}
     # a doubt of another version has a witness now
     staying = [event for event, key in keys.items() if key not in known or known[key].value == new]
     if not staying:

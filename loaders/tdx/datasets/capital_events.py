@@ -24,7 +24,7 @@ from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import gbbq
 from loaders.tdx.files.written import Reading, State, state_in
 from loaders.tdx.losses import Loss, judge_loss
-from loaders.tdx.lost_events import Event, doubt, find_lost, list_priced
+from loaders.tdx.lost_events import Event, doubt, find_lost, leave_doubted, list_priced
 from loaders.tdx.tables import CAPITAL_EVENT, REJECTED_ROW
 from quotemill.errors import DataQualityError
 from quotemill.wording import say_count
@@ -67,12 +67,13 @@ def _outcome(ctx: Context) -> Outcome:
     else:  # nor does a refused record
         lost, staying = _split_refused(lost, gbbq.count_refused(content))
     versions = gbbq.name_version(last), gbbq.name_version(content.state)
+    judged = leave_doubted(gbbq.ROUTE, lost, open_rows)
     loss = Loss(
         f"{gbbq.ROUTE} of {versions[1]}",
-        len(lost),
+        len(judged),
         len(stored),
         f"stored records of that of {versions[0]}",
-        example=str(next(iter(lost), "")),
+        example=str(next(iter(judged), "")),
         is_older=len(present) < len(stored) and _newest(present) < _newest(stored),
     )
     if refusal := judge_loss(ctx.load, NAME, loss):

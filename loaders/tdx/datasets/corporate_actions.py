@@ -21,7 +21,7 @@ from loaders.tdx.actions import PRECISION, ActionSet, CorporateAction
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files.actions_csv import read_actions
 from loaders.tdx.losses import Loss, judge_loss, refuse_loss
-from loaders.tdx.lost_events import FIELD, Event, doubt, find_lost, list_priced
+from loaders.tdx.lost_events import FIELD, Event, doubt, find_lost, leave_doubted, list_priced
 from loaders.tdx.settings import NO_EVENTS_FIX
 from loaders.tdx.tables import CORPORATE_ACTION, REJECTED_ROW
 from loaders.trading_time import SHANGHAI
@@ -146,15 +146,16 @@ class Comparison:
             for code, answer in answers.items()
             if (stored := events.get(code)) and code in answer.covers
         }
-        gone = [event for its_events in lost.values() for event in its_events]
+        all_lost = list(chain.from_iterable(lost.values()))
         # an answer that is refused by itself refuses no other
-        judged = [c for c in lost if not _loss_of_answer(source, c, lost[c], events[c])]
+        new = {code: leave_doubted(source, gone, rows) for code, gone in lost.items()}
+        judged = [c for c in lost if not _loss_of_answer(source, c, new[c], events[c])]
         loss = Loss(
             f"{source} of {ctx.today}",
-            sum(len(lost[code]) for code in judged),
+            sum(len(new[code]) for code in judged),
             sum(len(events[code]) for code in judged),
             f"stored events of {_newest(chain.from_iterable(events.values()))}",
-            example=str(next((event for code in judged for event in lost[code]), "")),
+            example=str(next((event for code in judged for event in new[code]), "")),
         )
         return cls(
             source,
@@ -162,7 +163,7 @@ class Comparison:
             events,
             [row for row in rows if _origin(row) == source],
             lost,
-            frozenset(ctx.ask(lambda conn: list_priced(conn, gone))),
+            frozenset(ctx.ask(lambda conn: list_priced(conn, all_lost))),
             judge_loss(ctx.load, NAME, loss),
         )
 
@@ -183,7 +184,8 @@ class Comparison:
             all_rejected = [replace(row, source_route=route) for row in (*rejected, *refused)]
             return Outcome(code, rejected=all_rejected, **values)
 
-        cut = _loss_of_answer(self.source, code, lost, stored)
+        new = leave_doubted(self.source, lost, self.rejected)
+        cut = _loss_of_answer(self.source, code, new, stored)
         if cut and (refusal := refuse_loss(ctx.load, NAME, str(cut))):
             return outcome((), failure=refusal)
         if self.refusal is not None:

@@ -94,7 +94,6 @@ def cell(name: str, value: str) -> str:
         ("cash_per10_yuan", "", "must not be empty"),
         ("cash_per10_yuan", "-1.5", "must not be negative"),
         ("cash_per10_yuan", "inf", "plain decimal"),
-        ("cash_per10_yuan", "inf", "plain decimal"),
         ("cash_per10_yuan", "1e3", "plain decimal"),
         ("cash_per10_yuan", '"1,500.00"', "plain decimal"),
         ("cash_per10_yuan", "1.5 yuan", "plain decimal"),
