@@ -7,6 +7,7 @@ A failed stage stops only what depends on it; alerts and report run in any case.
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -17,7 +18,8 @@ from loaders.engine.progress import Reporter
 from loaders.engine.request import LoadRequest
 from loaders.loads import Display
 from loaders.settings import Settings
-from loaders.warehouse.postgres import open_warehouse
+from loaders.warehouse.migration_files import refuse_newer
+from loaders.warehouse.postgres import find_warehouse, open_warehouse
 from orchestration.alerts import causes, channels
 from orchestration.alerts import check as alerts
 from orchestration.alerts.book import Verdicts, on_this_host, ring
@@ -25,7 +27,7 @@ from orchestration.run import build as builds
 from orchestration.run import history
 from orchestration.run import stages as pipeline
 from orchestration.run.stages import STAGES, RunResult, Stage
-from quotemill.errors import QuotemillError, UsageError, most_severe
+from quotemill.errors import QuotemillError, UpstreamError, UsageError, most_severe
 from quotemill.warehouse.schemas import has_relation
 
 
@@ -87,8 +89,15 @@ def _run_pipeline(
     as_of: datetime | None,
     stages: Collection[str],
 ) -> RunResult:
-    """Run the pipeline; turn an internal error in it into an error of the run."""
+    """Run the pipeline; turn an internal error in it into an error of the run.
+
+    So ends the run of a version that is older than the warehouse: nothing is loaded or deleted.
+    """
     try:
+        warehouse = find_warehouse(settings)
+        with suppress(UpstreamError):  # of one that is away a load tells
+            if warehouse is not None:
+                warehouse.ask(refuse_newer, patient=False)
         return pipeline.run(settings, requests, display, reporter.line, as_of, stages)
     except Exception as error:
         known = log.explain(error)

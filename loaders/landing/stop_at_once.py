@@ -31,5 +31,6 @@ def stopped_at_once() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         for conn in tuple(_LANDING):
-            hang_up(conn)
+            if conn in _LANDING:  # one may have landed while another was cancelled
+                hang_up(conn)
         raise

@@ -106,10 +106,11 @@ def list_priced(conn: psycopg.Connection, lost: Iterable[Event]) -> list[Event]:
 def leave_doubted(source: str, lost: Iterable[Event], open_rows: Iterable[Rejected]) -> list[Event]:
     """The lost events without an open doubt: only they are a new loss."""
     known = {row.row_key for row in open_rows if row.field == FIELD}
-    return [event for event in lost if _name_doubt(source, event) not in known]
+    return [event for event in lost if name_doubt(source, event) not in known]
 
 
-def _name_doubt(source: str, event: Event) -> str:
+def name_doubt(source: str, event: Event) -> str:
+    """The key of the refused row of a doubt."""
     return f"{source} lost {event.code} {event.day} {event.category}"
 
 
@@ -137,7 +138,7 @@ def doubt(
     """
     stored, new = versions
     known = {row.row_key: row for row in open_rows if row.field == FIELD}
-    keys = {event: _name_doubt(source, event) for event in priced}
+    keys = {event: name_doubt(source, event) for event in priced}
     # a doubt of another version has a witness now
     staying = [event for event, key in keys.items() if key not in known or known[key].value == new]
     if not staying:

@@ -61,12 +61,13 @@ def keep_current_warehouse(settings: Settings) -> Iterator[Warehouse | None]:
 
 
 def refuse_outdated(conn: psycopg.Connection) -> None:
-    """Raises SettingsError where the tables lack migrations of this version."""
+    """Raises SettingsError if the tables lack migrations of this version."""
     names = applied(conn)
     if names and not names.issuperset(shipped()):
         raise SettingsError(
             "the tables of the warehouse are those of an older version of quotemill",
-            hint="`quotemill run` brings them up to date, or `quotemill warehouse migrate` alone",
+            hint="`quotemill run` brings them up to date; without a load, "
+            "`quotemill warehouse migrate`",
         )
     if error := _explain_newer(names):
         _warn(str(error))

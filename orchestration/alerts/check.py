@@ -83,7 +83,7 @@ def list_entries(
 ) -> list[Entry]:
     """Open alerts, the newest first; those found while there was no warehouse are in a file.
 
-    Raises SettingsError where an older version made the tables.
+    Raises SettingsError if an older version made the tables.
     """
     stored = file_book.read_entries(settings.home)
     if warehouse is not None:

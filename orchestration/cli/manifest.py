@@ -49,14 +49,15 @@ def write_command(json: JsonFlag = False) -> None:
 def check_command(
     file: Annotated[
         Path | None,
-        typer.Argument(help="Path of a manifest, or its name alone; by default the newest."),
+        typer.Argument(help="Path of a manifest, or only its name; by default the newest."),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Compare a manifest with what is stored now.
 
-    For the days of the manifest. Manifests are in `manifests/<warehouse>/` of the home; a name
-    alone is looked for there. Exit code 5 where something differs; each difference is named.
+    For the days of the manifest. Manifests are in `manifests/<warehouse>/` of the home, and
+    there a name without a folder is looked for. Exit code 5 if something differs; each difference
+    is named.
 
     Example: quotemill manifest check build-00000012.json
     """

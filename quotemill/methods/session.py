@@ -103,7 +103,8 @@ class Session:
                     if os.getpid() != process:
                         text = "these batches are of the process that this one was forked from"
                         raise UsageError(text, hint="read them there, or begin again here")
-                conn.rollback()  # what a query set for the session too
+                conn.rollback()  # what a query set for the session too, but for its locks
+                conn.execute("select pg_advisory_unlock_all()")
 
         process = os.getpid()
         following = read()

@@ -4,6 +4,7 @@ Passwords are in `url` and `dlt_url()` only: no label, repr or error text has th
 """
 
 import os
+import queue
 import re
 import threading
 from collections import defaultdict
@@ -71,8 +72,11 @@ class _Pool:
         self.idle: list[psycopg.Connection] = []
         self.lent: set[psycopg.Connection] = set()
         self.dlt_clients: defaultdict[str, list[Any]] = defaultdict(list)
-        self._turns = threading.BoundedSemaphore(self._most)
-        self._lock = threading.RLock()  # collected batches give theirs back at any moment
+        # collected batches give theirs back at any moment, also to a thread that is in here
+        self._turns = queue.SimpleQueue[None]()
+        for _ in range(self._most):
+            self._turns.put(None)
+        self._lock = threading.RLock()
         self._process = os.getpid()
 
     def _begin_after_fork(self) -> None:
@@ -84,18 +88,21 @@ class _Pool:
         """Wait until fewer than all connections are in use. Raises WarehouseAway after PATIENCE."""
         self._begin_after_fork()
         turns = self._turns
-        if not turns.acquire(timeout=PATIENCE):
+        try:
+            turns.get(timeout=PATIENCE)
+        except queue.Empty:
             raise WarehouseAway(
                 f"all {self._most} connections to the warehouse {label} are in use",
                 hint="let fewer readers work at a time",
-            )
+            ) from None
         try:
             yield
         finally:
-            turns.release()
+            turns.put(None)
 
     def take_back(self, conn: psycopg.Connection, *, is_whole: bool) -> bool:
         """Whether a lent connection is kept for others; if not, the caller closes it."""
+        self._begin_after_fork()
         with self._lock:  # which `close` holds while it hangs up
             self.lent.discard(conn)
             if is_kept := is_whole and not self.is_closed and len(self.idle) < self._size:
@@ -153,7 +160,7 @@ class Warehouse:
 
         In any thread; a process that is forked meanwhile opens its own. At most `pool_size`
         connections stay and `max_overflow` more are open at a time: further callers wait. They are
-        made as they are needed, since a command mostly needs one.
+        created as they are needed, since a command mostly needs one.
         """
         pool = _Pool(self.pool_size, self.max_overflow)
         try:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from loaders.warehouse.migration_files import shipped
+
 ROOT = Path(__file__).parents[2]
 # what reads and writes landed minutes and ticks: landing, and what makes the models of them
 FOLDERS = ("loaders/landing", "loaders/warehouse", "loaders/tdx/queries")
@@ -62,6 +64,11 @@ def test_later_migrations_make_nothing_that_may_be_there() -> None:
     made += r"(?!if not exists)\S+|\bcreate\s+(?:view|function|procedure|type|domain)\s+\S+"
     made_by = {path.name: re.findall(made, path.read_text("utf-8").lower()) for path in later}
     assert {name: wrong for name, wrong in made_by.items() if wrong} == {}
+
+
+def test_dbt_knows_the_newest_migration() -> None:
+    text = (ROOT / "macros" / "warehouse" / "newest_migration.sql").read_text("utf-8")
+    assert re.findall(r"return\('(.*)'\)", text) == [shipped()[-1]]
 
 
 def test_no_model_is_longer_than_two_hundred_lines() -> None:

@@ -14,6 +14,7 @@ PARTS = (
     "loaders/engine/jobs.py",
     "loaders/files/lock.py",
     "loaders/files/process.py",
+    "loaders/files/whole_file.py",
     "loaders/ticks/questdb/partitions.py",
     "loaders/ticks/questdb/server.py",
     "loaders/tq/client/program/__main__.py",

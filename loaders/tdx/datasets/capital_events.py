@@ -24,7 +24,7 @@ from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import gbbq
 from loaders.tdx.files.written import Reading, State, state_in
 from loaders.tdx.losses import Loss, judge_loss
-from loaders.tdx.lost_events import Event, doubt, find_lost, leave_doubted, list_priced
+from loaders.tdx.lost_events import Event, doubt, find_lost, leave_doubted, list_priced, name_doubt
 from loaders.tdx.tables import CAPITAL_EVENT, REJECTED_ROW
 from quotemill.errors import DataQualityError
 from quotemill.wording import say_count
@@ -71,7 +71,7 @@ def _outcome(ctx: Context) -> Outcome:
     loss = Loss(
         f"{gbbq.ROUTE} of {versions[1]}",
         len(judged),
-        len(stored),
+        len(stored) - len(lost) + len(judged),
         f"stored records of that of {versions[0]}",
         example=str(next(iter(judged), "")),
         is_older=len(present) < len(stored) and _newest(present) < _newest(stored),
@@ -85,9 +85,10 @@ def _outcome(ctx: Context) -> Outcome:
     if absent:
         ctx.ask(lambda conn: drop_codes(conn, sorted(absent)))
     rejected = [*content.rejected, *doubts.rejected]
-    rejected += withdraw_settled(
-        open_rows, rejected, lambda row: row.row_key.startswith(gbbq.ROUTE)
-    )
+    # what stays for another reason is doubted as before
+    doubted = {name_doubt(gbbq.ROUTE, event) for event in staying}
+    settled = [row for row in open_rows if row.row_key not in doubted]
+    rejected += withdraw_settled(settled, rejected, lambda row: row.row_key.startswith(gbbq.ROUTE))
     rows = _add_lineage(rows, reading.known_at)
     return Outcome(KEY, rows, rejected, reading.cursor, failure=doubts.failure)
 

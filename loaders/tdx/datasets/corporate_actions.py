@@ -149,11 +149,11 @@ class Comparison:
         all_lost = list(chain.from_iterable(lost.values()))
         # an answer that is refused by itself refuses no other
         new = {code: leave_doubted(source, gone, rows) for code, gone in lost.items()}
-        judged = [c for c in lost if not _loss_of_answer(source, c, new[c], events[c])]
+        judged = [c for c in lost if not _loss_of_answer(source, c, lost[c], new[c], events[c])]
         loss = Loss(
             f"{source} of {ctx.today}",
             sum(len(new[code]) for code in judged),
-            sum(len(events[code]) for code in judged),
+            sum(len(events[code]) - len(lost[code]) + len(new[code]) for code in judged),
             f"stored events of {_newest(chain.from_iterable(events.values()))}",
             example=str(next((event for code in judged for event in new[code]), "")),
         )
@@ -185,7 +185,7 @@ class Comparison:
             return Outcome(code, rejected=all_rejected, **values)
 
         new = leave_doubted(self.source, lost, self.rejected)
-        cut = _loss_of_answer(self.source, code, new, stored)
+        cut = _loss_of_answer(self.source, code, lost, new, stored)
         if cut and (refusal := refuse_loss(ctx.load, NAME, str(cut))):
             return outcome((), failure=refusal)
         if self.refusal is not None:
@@ -230,10 +230,18 @@ class Comparison:
 
 
 def _loss_of_answer(
-    source: str, code: str, lost: Sequence[Event], stored: Sequence[Mapping[str, Any]]
+    source: str,
+    code: str,
+    lost: Sequence[Event],
+    new: Sequence[Event],
+    stored: Sequence[Mapping[str, Any]],
 ) -> Loss | None:
-    """The loss of a server's answer that is refused by itself; of files only the whole is."""
-    loss = Loss(f"{source} of {code}", len(lost), len(stored), "stored events")
+    """The loss of a server's answer that is refused by itself; of files only the whole is.
+
+    new: the lost events that were not doubted before
+    """
+    others = len(stored) - len(lost)
+    loss = Loss(f"{source} of {code}", len(new), others + len(new), "stored events")
     return loss if source == "xdxr" and loss.is_too_much else None
 
 

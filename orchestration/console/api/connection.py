@@ -74,7 +74,7 @@ def routes(console: Console) -> APIRouter:
         now = console.clock()
         if call.source is not None:
             if call.model_fields_set - {"source"}:
-                raise UsageError("a source is tested as it is saved", hint="give `source` alone")
+                raise UsageError("a source is tested as it is saved", hint="give only `source`")
             sources.find(call.source)  # an unknown one is a wrong call
             checks = list(sources.check(call.source, console.settings(), console.now))
         else:

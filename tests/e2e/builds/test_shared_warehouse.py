@@ -63,6 +63,15 @@ def test_plain_dbt_refuses_while_another_build_holds_the_lock(
 
 
 @EMPTY
+def test_plain_dbt_refuses_a_warehouse_that_a_newer_version_used(
+    conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    conn.execute("insert into ops.schema_migrations (name) values ('9999_later.sql')")
+    refused = dbt.fails("run", "-s", "trading_calendar")
+    assert refused.refuses("9999_later.sql"), refused.error
+
+
+@EMPTY
 def test_plain_dbt_on_an_empty_warehouse_says_what_to_do(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:

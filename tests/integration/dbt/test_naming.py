@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from quotemill.warehouse.postgres import Warehouse
+from tests.checkout import LAYERS
 from tests.dbt_parse import Parsed
 from tests.integration.dbt.conftest import MODELS
 
@@ -136,9 +137,9 @@ def test_an_exposure_names_the_program_that_reads_its_models(manifest: Any) -> N
 
 
 def test_no_model_reads_from_a_layer_above_its_own(manifest: Any) -> None:
-    place = {name: n for n, name in enumerate(Parsed.LAYERS)}
+    place = {name: n for n, name in enumerate(LAYERS)}
     models = {model.unique_id: model.fqn[1] for model in list_models(manifest)}
-    assert set(models.values()) == set(Parsed.LAYERS)
+    assert set(models.values()) == set(LAYERS)
     for node, layer in models.items():
         for parent in manifest.nodes[node].depends_on.nodes:
             assert place[models.get(parent, "staging")] <= place[layer], (node, parent)

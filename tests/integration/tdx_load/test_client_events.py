@@ -189,6 +189,9 @@ def test_a_lost_event_that_changes_prices_stays_until_it_has_a_witness(
     assert [value for value, _ in client_bench.rows(findings)] == [
         "2025-06-04 (84 records, 2,440 bytes)"
     ]
+    # an older copy answers no doubt
+    assert land(3, event(4), event(6)).exit_code == 0
+    assert (standing(), len(client_bench.rows(findings))) == ([2, 4, 5, 6], 1)
     # which comes back
     assert land(5, event(2), event(4), event(5), event(6)).exit_code == 0
     assert (standing(), client_bench.rows(findings)) == ([2, 4, 5, 6], [])

@@ -15,6 +15,7 @@ from quotemill.errors import SettingsError
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import prepared_warehouse
 
+ARCHIVE = ["run", "--only", "archive"]
 ENABLE = ["schedule", "enable", "tdx_daily"]
 
 
@@ -68,7 +69,7 @@ def test_writers_refuse_a_newer_warehouse_and_readers_warn_once(
     monkeypatch.setenv("QUOTEMILL_READER_ROLE", "pg_monitor")
     monkeypatch.setenv("QUOTEMILL_TDX__BASE_URL", "http://127.0.0.1:9")
     text = "the warehouse was used by a newer quotemill: it has 9999_later.sql"
-    for words in (["load", "tdx"], ["build"], ["warehouse", "migrate"], ENABLE):
+    for words in (["load", "tdx"], ["build"], ARCHIVE, ["warehouse", "migrate"], ENABLE):
         result = CliRunner().invoke(app, words)
         error = result.exception
         printed = " ".join([result.output, *getattr(error, "lines", ())])
