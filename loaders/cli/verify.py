@@ -186,5 +186,5 @@ def _print(verification: "Verification") -> None:
     size = sum(table["total_bytes"] for table in verification.space)
     print(
         f"{len(verification.checks)} checks: {counts}; {len(verification.space)} tables take "
-        f"{size / 2**20:,.1f} MiB, which --json lists"
+        f"{size / 2**20:,.1f} MiB (--json lists them)"
     )

@@ -2,9 +2,9 @@
 
 Vendors correct what they sent: in four of six weekly versions of gbbq one record is taken back, or
 moved by a day. A moved or corrected event is not lost. A lost one goes if it changes no price. One
-that does, by bars before and since its day, stays until a witness, which is another version of the
-file or the answer of another day, lacks it too. Its key fails once; after that a finding is open.
-All else of the answer lands meanwhile.
+that changes prices (its code has bars before its day and from that day on) stays until a witness
+lacks it too: another version of the file, or the answer of another day. Its key fails once; after
+that a finding is open. All else of the answer lands meanwhile.
 """
 
 from collections import Counter, defaultdict
@@ -21,7 +21,6 @@ from loaders.tdx.losses import refuse_loss
 from quotemill.errors import name_acceptance
 from quotemill.foreign import read_records
 from quotemill.warehouse.dbt_project import find_project
-from quotemill.wording import say_count
 
 if TYPE_CHECKING:
     from loaders.engine.load import Load
@@ -44,7 +43,7 @@ class Event(NamedTuple):
         return self[:3]
 
     def __str__(self) -> str:
-        return f"{self.code}'s of {self.day}"
+        return f"{self.code} on {self.day}"
 
 
 class Doubts(NamedTuple):
@@ -143,17 +142,16 @@ def doubt(
     staying = [event for event, key in keys.items() if key not in known or known[key].value == new]
     if not staying:
         return Doubts([], [])
-    lacks = say_count(
-        len(staying),
-        "event that changes prices and is in that of",
-        "events that change prices and are in that of",
+    loss = (
+        f"{source} of {new} lacks {len(staying):,} of the events that change prices and that the "
+        f"version of {stored} has, such as {staying[0]}"
     )
-    loss = f"{source} of {new} lacks {lacks} {stored}, such as {staying[0]}"
     failure = refuse_loss(load, dataset, loss, "; it is taken once another version lacks the same")
     if failure is None:
         return Doubts([], [])
     rule = (
-        f"must have this event, as that of {stored} has; it stays until another version lacks it"
+        f"must have this event, as the version of {stored} has; it stays until another version"
+        " lacks it"
         f" ({name_acceptance('tdx', dataset)})"
     )
     rejected = [

@@ -1,6 +1,6 @@
 {#
-    Whether a count above zero is `factor` times what it should be, within `low` and `high`, or that
-    part of it, give or take a per cent: it counts in another unit (hands or shares, thousands).
+    Whether a count above zero, give or take 1 %, is `factor` times a value from `low` to `high`, or
+    that value divided by `factor`: it counts in another unit (hands or shares, thousands).
 #}
 {% macro in_another_unit(count, low, high, factor=100) -%}
     (

@@ -1,6 +1,6 @@
 {#
-    The four prices of a bar in yuan. With `traded`, those of a state of the day so far: null where
-    the condition does not hold, as sources write the last close of a suspended code, and for 0.
+    The four prices of a bar in yuan. With `traded`, a condition: null if it does not hold (sources
+    repeat the last close of a suspended code) or the price is 0.
 #}
 {% macro prices_in_yuan(traded=none) -%}
     {%- for price in ['open', 'high', 'low', 'close'] -%}

@@ -203,7 +203,8 @@ def _bind(host: str, port: int | None) -> socket.socket:
 def patient_protocol(limits: "Limits") -> Any:
     """uvicorn's protocol with an end to a request, or a reader, that does not go on.
 
-    Of too many strangers the first is sent away: other users' silent connections keep nobody out.
+    If there are too many strangers the oldest is disconnected: other users' silent connections keep
+    nobody out.
     """
     from uvicorn.protocols.http.h11_impl import H11Protocol
 

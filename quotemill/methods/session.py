@@ -101,8 +101,8 @@ class Session:
                 for part in chain([reader.schema], reader):
                     yield part
                     if os.getpid() != process:
-                        text = "these batches are of the process that this one was forked from"
-                        raise UsageError(text, hint="read them there, or begin again here")
+                        text = "these batches belong to the parent process"
+                        raise UsageError(text, hint="query again in this process")
                 conn.rollback()  # what a query set for the session too, but for its locks
                 conn.execute("select pg_advisory_unlock_all()")
 

@@ -54,7 +54,7 @@ def stream_rows(
     Raises psycopg's errors: the first here; others, between batches, close the connection.
     """
     text = ClientCursor(conn).mogrify(query.strip().rstrip(";"), values)
-    # with a parameter the server takes one statement: a text that closes the bracket is no other
+    # with a parameter the server takes one statement, so closing the bracket begins no other
     shown = f"select * from (\n{text.replace('%', '%%')}\n) as q limit %s"
     described = conn.execute(shown.encode(), (0,)).description or []
     if not described:

@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict
 
 T = TypeVar("T")
 OPEN = "the console may change it"
-# The console only shows a setting that is no Open[…]: a click must not run another program, choose
-# a file that is written or read, or a server that gets a saved secret.
+# The console shows a setting that is not Open[…], and does not change it: a click must not run
+# another program, choose a file that is written or read, or send a saved secret to another server.
 Open = Annotated[T, OPEN]
 
 

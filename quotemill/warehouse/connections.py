@@ -51,7 +51,7 @@ _SETTINGS = {
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
     "transaction_timeout": "0",  # of PostgreSQL 17
-    # a query whose client was killed would go on to its end
+    # a query whose client was killed would run to its end
     "client_connection_check_interval": "2s",
     # to compile the plan of a view on views, such as qa.findings, takes a server a minute, and its
     # query without that half a second
@@ -130,7 +130,7 @@ def find_process(conn: psycopg.Connection) -> int:
 def end(conn: psycopg.Connection, process: int) -> None:
     """Close a connection of a process, and cancel what the server does for it.
 
-    In a fork of that process nothing is done: the parent goes on with it.
+    In a fork of that process nothing is done: the parent continues to use it.
     """
     if os.getpid() == process:
         _cancel(conn)

@@ -44,9 +44,9 @@ def check(
 ) -> tuple[Records, list[Rejected]]:
     """The bars that can be true, and a Rejected for each rule that a bar breaks.
 
-    Days without a trade are left out (loaders.tdx.bars.untraded), but of an index. Prices of
-    `adjusted` bars may be negative and may jump. Raises Implausible for an answer that is wrong as
-    a whole: mostly impossible bars, jumps that no market makes (an index read as a stock), or
+    Days without a trade are left out (loaders.tdx.bars.untraded), except those of an index. Prices
+    of `adjusted` bars may be negative and may jump. Raises Implausible for an answer that is wrong
+    as a whole: mostly impossible bars, jumps that no market makes (an index read as a stock), or
     minute bars of another length than requested.
     """
     if not len(bars):

@@ -72,7 +72,7 @@ def _outcome(ctx: Context) -> Outcome:
         f"{gbbq.ROUTE} of {versions[1]}",
         len(judged),
         len(stored) - len(lost) + len(judged),
-        f"stored records of that of {versions[0]}",
+        f"records stored from {versions[0]}",
         example=str(next(iter(judged), "")),
         is_older=len(present) < len(stored) and _newest(present) < _newest(stored),
     )

@@ -27,6 +27,7 @@ ROUTE = "vipdoc/fzline"
 MISFIT = "the bars do not sum to the day bar: provisional until the file is written again"
 AFTER_HOURS = ("sh68", "sz30")  # STAR since 2019-07-22, ChiNext since 2020-08-24
 ALL_AFTER_HOURS = date(2026, 7, 6)  # SSE 2026 No. 41 and SZSE 2026 No. 551: all A shares and funds
+MAY_LACK = 0.05  # of the day bar since then, as in qa_incomplete_minutes.sql
 
 
 def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
@@ -51,7 +52,7 @@ def _load(ctx: Context, code: str, wanted: Wanted, cursor: str | None) -> Outcom
     days = [day for day in records.days_in(bars) if day not in wanted.days]
     older = ctx.ask(lambda conn: minute_days.read_day_bars(conn, code, days)) if days else {}
     late = {
-        day: 1.0 if code.startswith(AFTER_HOURS) else 0.05
+        day: 1.0 if code.startswith(AFTER_HOURS) else MAY_LACK
         for day in records.days_in(bars[bars["day"] < days_of_fetch(bars)])
         if code.startswith(AFTER_HOURS) or day >= ALL_AFTER_HOURS
     }

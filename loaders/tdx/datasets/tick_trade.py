@@ -239,7 +239,7 @@ class _Reading:
         elif isinstance(second, BrokenRule) and ticks is not None:
             self._refuse(due, second, ticks)
         elif ticks is not None:
-            self.failed[due.day] = "success without a traded share of a day that has them"
+            self.failed[due.day] = "success without a traded share, though the day bar has some"
 
     def _judge(self, due: Due, ticks: Ticks | None) -> TickDay | BrokenRule | None:
         if ticks is None or not any_traded(ticks.volume):

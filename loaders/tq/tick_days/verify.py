@@ -47,8 +47,8 @@ class Verification:
 
     `first_l5_days`: by variety the first stored day with five levels of the order book; None: it
     has none. `short`: days whose ticks are as indexed, and less than their day bars; `both_sides`:
-    those of these that a count of both sides explains. `is_busy`: a load of ticks was
-    at work meanwhile, whose steps may be among the differences.
+    the short days that a count of both sides explains. `is_busy`: a load of ticks was at work
+    meanwhile, whose steps may be among the differences.
     """
 
     days: int

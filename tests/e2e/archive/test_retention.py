@@ -231,7 +231,6 @@ def test_a_table_that_would_be_dropped_with_days_of_archived_slots_stays_and_say
     conn.execute("alter table options.chain_daily_clean alter column dte type bigint")
     for arguments in ((), ("--full-refresh",)):
         refused = dbt.fails("run", "-s", "chain_daily_clean", *arguments)
-        assert not refused.success
         assert re.search(" 8 of its rows .* archive", refused.error)
         assert "quotemill restore chain_intraday --since 2026-11-24" in refused.error
     assert tables(conn, BUILT) == built

@@ -248,7 +248,7 @@ def test_delayed_data_pass_at_a_limit_of_one_a_guessed_session_never(
         cause = causes._check_delayed_quotes(conn, "qa")["delayed:ib"]
         checks = selfcheck.run(warehouse, TUESDAY.day, datetime(2026, 11, 25, tzinfo=UTC)).checks
         assert cause is not None
-        return cause.message.partition(": ")[2], {check.subject for check in checks}
+        return cause.sentence.partition(": ")[2], {check.subject for check in checks}
 
     assert rung() == ("AAPL MSFT", {"AAPL", "MSFT"})
     # a symbol that was tried beside the universe rings nowhere

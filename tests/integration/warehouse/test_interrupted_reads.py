@@ -113,6 +113,6 @@ def test_a_forked_process_opens_connections_of_its_own(warehouse_dsn: str, tmp_p
     command = [sys.executable, "-c", FORK, warehouse_dsn, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     answers, is_right, rows = json.loads(done.stdout)
-    text = "these batches are of the process that this one was forked from"
+    text = "these batches belong to the parent process"
     assert answers == [[text, True]] * 3
     assert (is_right, rows) == (True, 2_000_000)
