@@ -101,7 +101,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def pytest_runtest_teardown() -> None:
     """Free what builds left, some 50 MB each, before a worker has taken gigabytes."""
-    if psutil.Process().memory_info().rss > resident[0] + 600_000_000:
+    if psutil.Process().memory_info().rss > resident[0] + 300_000_000:
         gc.collect()
         resident[0] = psutil.Process().memory_info().rss
 
