@@ -113,7 +113,7 @@ def test_a_table_with_such_bars_is_not_made_again(conn: psycopg.Connection, aged
         "from pg_constraint where conrelid = 'market.kline_5m'::regclass and contype = 'p'); end $$"
     )
 
-    outcome = aged("run", "--full-refresh", *ROLLUPS)
+    outcome = aged.fails("run", "--full-refresh", *ROLLUPS)
 
     assert outcome.refuses(
         "key code, bar_end", "14 of its rows", "raw_tdx.kline_minute", "2024-06-04"

@@ -122,7 +122,7 @@ def run_on(made: Bench, before: list[Any]) -> None:
         schedule = store.schedule("KQ.m@SHFE.cu")
         store.put_schedule(schedule.slice(1))
     [lost] = verify(made.settings, warehouse, Silent()).differences
-    assert (f"{schedule['trading_day'][0]}" in lost.key, "lacks the day" in lost.text) == (
+    assert (f"{schedule['trading_day'][0]}" in lost.subject, "lacks the day" in lost.sentence) == (
         True,
     ) * 2
     assert made.load("ticks").tasks == ()
