@@ -43,21 +43,22 @@ class Check:
     def __str__(self) -> str:
         return f"{self.verdict:<7} {self.name}  {self.sentence}".rstrip()
 
+    @property
+    def text(self) -> str:
+        """The sentence; of a check without one its figures."""
+        figures = (f"{name} {_shorten(value)}" for name, value in self.figures.items())
+        return self.sentence or ", ".join(figures)
+
     def as_json(self) -> dict[str, Any]:
         """The row of a check in every document; a command adds the older names of its own."""
         return {
             "name": self.name,
             "verdict": self.verdict,
-            "sentence": self.sentence or describe_figures(self.figures),
+            "sentence": self.text,
             "fix": self.fix,
             "subject": self.subject,
             "exit_code": self.exit_code,
         }
-
-
-def describe_figures(figures: Mapping[str, Any]) -> str:
-    """The figures of a check as its sentence."""
-    return ", ".join(f"{name} {_shorten(value)}" for name, value in figures.items())
 
 
 def _shorten(value: Any) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
-from loaders.check import Check, describe_figures
+from loaders.check import Check
 from loaders.cli import shell
 
 
@@ -23,8 +23,7 @@ def _list_rows(checks: Sequence[Check]) -> Iterable[tuple[str, str, str]]:
     for check, below in zip_longest(checks, checks[1:]):
         # where all is well there is nothing to fix: it is what somebody may want
         wish = f": {check.fix}" if check.verdict == "ok" and check.fix else ""
-        text = check.sentence or describe_figures(check.figures)
-        yield check.verdict, check.name, f"{text}{wish}"
+        yield check.verdict, check.name, f"{check.text}{wish}"
         if (
             check.fix
             and not wish

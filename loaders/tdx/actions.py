@@ -63,7 +63,7 @@ class ActionSet:
         is not in `rows`. A code with a rejected row is not covered. No code is covered if a
         rejected row has an unreadable code.
     unknown_columns: 'file: column' of the columns that are not read.
-    version: of all events of the source, by their contents; None if it has no more than `rows`
+    version: of all events of the source, by their contents; None if it has only `rows`
     """
 
     rows: list[CorporateAction]

@@ -135,6 +135,8 @@ def doubt(
     open_rows: open refused rows of the dataset, doubts of earlier versions among them
     versions: the stored version and the new one
     """
+    if not priced:
+        return Doubts([], [])
     stored, new = versions
     known = {row.row_key: row for row in open_rows if row.field == FIELD}
     keys = {event: name_doubt(source, event) for event in priced}

@@ -5,6 +5,7 @@ Those of the desktop client's gbbq land as `capital_events`, with all its record
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import chain
@@ -125,7 +126,8 @@ class Comparison:
     events: stored ones that are not withdrawn, by code
     rejected: open refused rows of the source, of all codes
     lost: events that the answers lack, by code
-    priced: those of them that change prices
+    priced: the lost events that change prices
+    cut: what a server's answer lacks that is refused by itself, by code
     refusal: why the answers as a whole are refused, or None
     """
 
@@ -135,6 +137,7 @@ class Comparison:
     rejected: Sequence[Rejected]
     lost: Mapping[str, Sequence[Event]]
     priced: Collection[Event]
+    cut: Mapping[str, Loss]
     refusal: str | None
 
     @classmethod
@@ -147,15 +150,26 @@ class Comparison:
             if (stored := events.get(code)) and code in answer.covers
         }
         all_lost = list(chain.from_iterable(lost.values()))
-        # an answer that is refused by itself refuses no other
-        new = {code: leave_doubted(source, gone, rows) for code, gone in lost.items()}
-        judged = [c for c in lost if not _loss_of_answer(source, c, lost[c], new[c], events[c])]
-        loss = Loss(
+        new = leave_doubted(source, all_lost, rows)
+        counts = Counter(event.code for event in new)
+        losses = {
+            code: Loss(
+                f"{source} of {code}",
+                counts[code],
+                len(events[code]) - len(gone) + counts[code],
+                "stored events",
+            )
+            for code, gone in lost.items()
+        }
+        # a server's answer that is refused by itself refuses no other; of files the whole is judged
+        cut = {c: loss for c, loss in losses.items() if source == "xdxr" and loss.is_too_much}
+        judged = [loss for code, loss in losses.items() if code not in cut]
+        whole = Loss(
             f"{source} of {ctx.today}",
-            sum(len(new[code]) for code in judged),
-            sum(len(events[code]) - len(lost[code]) + len(new[code]) for code in judged),
+            sum(loss.lost for loss in judged),
+            sum(loss.stored for loss in judged),
             f"stored events of {_newest(chain.from_iterable(events.values()))}",
-            example=str(next((event for code in judged for event in new[code]), "")),
+            example=str(next((event for event in new if event.code not in cut), "")),
         )
         return cls(
             source,
@@ -164,7 +178,8 @@ class Comparison:
             [row for row in rows if _origin(row) == source],
             lost,
             frozenset(ctx.ask(lambda conn: list_priced(conn, all_lost))),
-            judge_loss(ctx.load, NAME, loss),
+            cut,
+            judge_loss(ctx.load, NAME, whole),
         )
 
     def outcome(self, ctx: Context, code: str, refused: Sequence[Rejected] = ()) -> Outcome:
@@ -184,15 +199,14 @@ class Comparison:
             all_rejected = [replace(row, source_route=route) for row in (*rejected, *refused)]
             return Outcome(code, rejected=all_rejected, **values)
 
-        new = leave_doubted(self.source, lost, self.rejected)
-        cut = _loss_of_answer(self.source, code, lost, new, stored)
+        cut = self.cut.get(code)
         if cut and (refusal := refuse_loss(ctx.load, NAME, str(cut))):
             return outcome((), failure=refusal)
         if self.refusal is not None:
             return outcome((), failure=self.refusal) if lost else outcome((), skipped=REFUSED)
         versions = (
             f"{_newest(stored)} ({say_count(len(stored), 'event')})",
-            # the same file on another day is no other version
+            # the same file on another day is not another version
             f"{answer.version or ctx.today} ({say_count(len(answer.rows), 'event')})",
         )
         own.append(f"{self.source} lost {code} ")  # a refused answer settles no doubt
@@ -227,22 +241,6 @@ class Comparison:
             and (code in answer.covers or row["ex_date"] in days)
             and _as_event(row) not in staying
         ]
-
-
-def _loss_of_answer(
-    source: str,
-    code: str,
-    lost: Sequence[Event],
-    new: Sequence[Event],
-    stored: Sequence[Mapping[str, Any]],
-) -> Loss | None:
-    """The loss of a server's answer that is refused by itself; of files only the whole is.
-
-    new: the lost events that were not doubted before
-    """
-    others = len(stored) - len(lost)
-    loss = Loss(f"{source} of {code}", len(new), others + len(new), "stored events")
-    return loss if source == "xdxr" and loss.is_too_much else None
 
 
 def _read_stored(

@@ -52,9 +52,8 @@ def _load(ctx: Context, code: str, wanted: Wanted, cursor: str | None) -> Outcom
     days = [day for day in records.days_in(bars) if day not in wanted.days]
     older = ctx.ask(lambda conn: minute_days.read_day_bars(conn, code, days)) if days else {}
     late = {
-        day: 1.0 if code.startswith(AFTER_HOURS) else MAY_LACK
+        day: _may_lack(code, day)
         for day in records.days_in(bars[bars["day"] < days_of_fetch(bars)])
-        if code.startswith(AFTER_HOURS) or day >= ALL_AFTER_HOURS
     }
     misfits = minute_days.find_misfits(bars, wanted.days | older, late)
     whole = records.whole_days(bars, PERIOD)
@@ -66,6 +65,13 @@ def _load(ctx: Context, code: str, wanted: Wanted, cursor: str | None) -> Outcom
             code, bars, reading.rejected, failure=failure, skipped=NOT_DUE, fallback=fallback
         )
     )
+
+
+def _may_lack(code: str, day: date) -> float:
+    """The share of a day bar that trades after 15:00 at most, which no bar within the day shows."""
+    if code.startswith(AFTER_HOURS):
+        return 1.0
+    return MAY_LACK if day >= ALL_AFTER_HOURS else 0.0
 
 
 table = partial(records.table, period=PERIOD)
