@@ -95,7 +95,7 @@ def _run_pipeline(
     """
     try:
         warehouse = find_warehouse(settings)
-        with suppress(UpstreamError):  # of one that is away a load tells
+        with suppress(UpstreamError):  # if it is unreachable, the load says so
             if warehouse is not None:
                 warehouse.ask(refuse_newer, patient=False)
         return pipeline.run(settings, requests, display, reporter.line, as_of, stages)

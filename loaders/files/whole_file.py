@@ -52,8 +52,9 @@ def sync_all(paths: Iterable[Path]) -> None:
 def write(path: Path, text: str, *, mode: int | None = 0o600) -> None:
     """Write a temporary file and rename it. Raises OSError, and leaves no part behind.
 
-    What is no file, such as /dev/null or a pipe, is written to and stays what it is. A file that is
-    there keeps its mode, group and owner if `mode` is None; a new one is for its owner only.
+    A path that is not a regular file, such as /dev/null or a pipe, is written to and stays what it
+    is. A file that is there keeps its mode, group and owner if `mode` is None; a new one is for its
+    owner only.
     """
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")

@@ -1,5 +1,5 @@
 {#
-    A landed value, null where it stands for none: the one rule in SQL for what lands as it was
+    A landed value, null if it stands for none: the one rule in SQL for what lands as it was
     sent. Python has it for what is cleaned before (loaders/landing/no_value.py).
 
     `kind`: above_zero (a price, or the orders of a trade), size, text.

@@ -194,7 +194,7 @@ def check_machine(settings: Settings, ready: list[str], now: datetime) -> dict[s
 
 
 def check_tick_store(settings: Settings) -> dict[str, Cause | None]:
-    """Verdict on suspended tables; none where the store is away, as its loads say so."""
+    """Verdict on suspended tables; none if the store is unreachable, as its loads say so."""
     if not store_state.is_used(settings):
         return {}
     from loaders.ticks.open_store import open_store  # imports pyarrow

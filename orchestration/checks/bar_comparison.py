@@ -93,7 +93,7 @@ def read_bars(
 
 
 def list_comparisons(counts: Iterable[Comparison]) -> tuple[Comparison, ...]:
-    """A comparison for each check; `counts` are those that compared something."""
+    """A comparison for each check; `counts` has only those with bars."""
     nothing = {key: Comparison(*key, compared=0, differing=0) for key in CHECKS}
     return tuple((nothing | {(c.check_name, c.period): c for c in counts}).values())
 

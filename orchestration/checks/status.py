@@ -64,7 +64,7 @@ def read_status(
     try:
         records = place.records
     except Exception as error:
-        if isinstance(log.explain(error), UpstreamError):  # it is away: nothing can be read
+        if isinstance(log.explain(error), UpstreamError):  # it is unreachable
             raise
         # else a failed check, which hides no other
         label = {"warehouse": warehouse.label} if warehouse else {}

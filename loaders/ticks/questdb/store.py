@@ -134,7 +134,7 @@ class QuestdbStore:
         return [*self.check_suspended(), *others]
 
     def check_suspended(self) -> list[Check]:
-        """A check for each table of ours that applies no writes, its subject."""
+        """A check for each table that applies no writes, with the table as its subject."""
         hidden = (
             "its writes are stored and not visible; once the cause is fixed, or with --skip if "
             "its log is damaged"

@@ -25,7 +25,7 @@ begin
         drop table ops.archive_swaps;
     end if;
 
-    -- only the newest comparison is read; the views of ours over the tables are empty until the
+    -- only the newest comparison is read; our views over the tables are empty until the
     -- next build drops them
     if to_regclass('ops.reconciliation_runs') is not null then
         insert into ops.settings (key, value)

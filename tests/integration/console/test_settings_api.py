@@ -176,7 +176,7 @@ WRONG_CHANGES: list[tuple[str, Any, int]] = [
     ("origins.x", 1, 422),
     ("schedule.tdx_daily.command", "warehouse dump --overwrite /etc/passwd", 422),
     ("warehouse_url", "postgresql://me@db/x?sslkeylogfile=/etc/cron.d/x", 422),
-    ("warehouse_url", "host=db passfile=/root/.env", 422),
+    ("warehouse_url", "host=db passfile=/srv/passwords", 422),
     ("tdx", {"base_url": "http://x"}, 422),
     ("tdx.indices", [["sh000001"]], 422),
     ("log_days", 10**30, 422),

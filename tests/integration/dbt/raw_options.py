@@ -83,7 +83,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Option:
-    RATE = 0.04  # what models take where nothing is set
+    RATE = 0.04  # what models take if nothing is set
     conid: int
     symbol: str
     expiry: date

@@ -229,7 +229,7 @@ def test_actions_that_leave_the_file_are_withdrawn_by_a_witness_or_accepted(
         path.write_text("\n".join([header, *rest]) + "\n", "utf-8")
         return loaded_bench.load(datasets=("corporate_actions",), **request)
 
-    # one that has a near day is no loss
+    # an event that moved to a near day is not a loss
     day = events[0].split(",")[1]
     corrected = events[0].replace(day, str(date.fromisoformat(day) + timedelta(days=1)))
     lines.append(corrected)

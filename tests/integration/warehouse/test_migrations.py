@@ -1,4 +1,4 @@
-"""Tables of an older version refuse readers, those of a newer one refuse writers."""
+"""Tables of an older version refuse readers, tables of a newer one refuse writers."""
 
 from pathlib import Path
 

@@ -30,7 +30,7 @@ UNFIT = Rejected("a 2025-06-30", "close", "must not be missing", "", "{}")
 
 
 class Stored(list[Any]):
-    """A connection to rows: those of five columns are open rejections."""
+    """A connection to rows: rows of five columns are open rejections."""
 
     def execute(self, query: bytes, *_: Any) -> "Stored":
         return Stored(row for row in self if (len(row) == 5) is (b"is_withdrawn" in query))
