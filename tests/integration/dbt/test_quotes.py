@@ -41,12 +41,13 @@ def test_a_missing_price_is_null_and_levels_are_in_yuan_and_shares(
 
     columns = (
         "previous_close, open, close, volume_shares, bid1_price, bid5_volume_shares, ask1_price, "
-        "spread, is_suspended"
+        "spread, is_suspended, last_trade_shares, inside_dish_shares, outer_disc_shares"
     )
     rows = conn.execute(f"select {columns} from market.quote_snapshot order by code").fetchall()
-    assert [[str(value) for value in row] for row in rows] == [
-        ["10.000", "10.500", "10.500", "1000", "10.490", "500", "10.510", "0.020", "False"],
-        ["8.880", "None", "None", "0", "None", "0", "None", "None", "True"],
+    values = [" ".join(str(value) for value in row) for row in rows]
+    assert values == [
+        "10.000 10.500 10.500 1000 10.490 500 10.510 0.020 False 100 400 600",
+        "8.880 None None 0 None 0 None None True 0 400 600",
     ]
     info = conn.execute(
         "select code, name, quote_close, quote_volume_shares, minute_count, adjusted_bar_date "
