@@ -86,10 +86,13 @@ class Timing:
             return [at for span in spans for at in _repeat_within(span, self.every)]
         starts = set[datetime]()
         for tab in self.tabs:
-            walls = [datetime.combine(day, wall, self.zone) for wall in tab.times_on(day)]
-            starts |= {wall.astimezone(UTC) for wall in walls}
-            if tab.hourly:
-                starts |= {wall.replace(fold=1).astimezone(UTC) for wall in walls}
+            for wall in tab.times_on(day):
+                first, second = (
+                    datetime.combine(day, wall.replace(fold=fold), self.zone).astimezone(UTC)
+                    for fold in (0, 1)
+                )
+                # of a time that spring skips the second one is before the change of clocks
+                starts |= {first, max(first, second)} if tab.hourly else {first}
         return sorted(starts)
 
 

@@ -17,6 +17,16 @@ from quotemill.errors import SettingsError
 
 NEW_YORK, SHANGHAI = "America/New_York", "Asia/Shanghai"
 ZONES = (NEW_YORK, SHANGHAI, "UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/Sao_Paulo")
+CHANGING = (
+    NEW_YORK,
+    "Europe/Berlin",
+    "Australia/Lord_Howe",  # by half an hour
+    "Pacific/Chatham",  # at 02:45
+    "Africa/Casablanca",  # around Ramadan
+    "Africa/Cairo",  # at midnight
+    "America/Nuuk",  # on the evening before
+    "Antarctica/Troll",  # by two hours
+)
 RULES = (
     "daily 02:30",
     "daily 01:30 23:59 00:00",
@@ -87,10 +97,61 @@ def test_the_nights_on_which_the_clock_of_new_york_changes() -> None:
         "11-01 01:30 EDT",
         "11-02 01:30 EST",
     ]
-    assert len(local(rule("cron 0,30 * * * *"), "2026-03-08", "2026-03-08")) == 46
-    assert len(local(rule("cron 0,30 * * * *"), "2026-11-01", "2026-11-01")) == 50
-    # hours that are named come once
-    assert len(local(rule("cron 0,30 0-23 * * *"), "2026-11-01", "2026-11-01")) == 48
+    assert local(rule("every 2h"), "2026-03-08", "2026-03-08")[:3] == [
+        "03-08 00:00 EST",
+        "03-08 03:00 EDT",
+        "03-08 04:00 EDT",
+    ]
+
+
+@st.composite
+def nights_of_change(draw: st.DrawFn) -> tuple[str, datetime]:
+    """A zone, and the midnight of UTC before its clocks change."""
+    zone, year = draw(st.sampled_from(CHANGING)), draw(st.integers(2024, 2028))
+    days = [datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=n) for n in range(367)]
+    offsets = [day.astimezone(ZoneInfo(zone)).utcoffset() for day in days]
+    changes = [day for day, a, b in zip(days, offsets, offsets[1:], strict=False) if a != b]
+    return zone, draw(st.sampled_from(changes))
+
+
+@given(
+    nights_of_change(),
+    st.sampled_from(("0", "30", "*/7", "15,45", "10-50/20")),
+    st.sampled_from(("*", "*/2", "*/3", "0", "2", "1-3", "23", "0-23", "1-23/2")),
+)
+def test_starts_are_those_of_a_walk_over_all_minutes(
+    night: tuple[str, datetime], minutes: str, hours: str
+) -> None:
+    zone, midnight = night
+    timing = rule(f"cron {minutes} {hours} * * *", zone)
+    begin, end = midnight - timedelta(days=1), midnight + timedelta(days=2)
+    starts = walk(timing, begin, end)
+    assert list(timing.starts(begin, end)) == starts
+    for hour in range(48):
+        at = begin + timedelta(hours=hour)
+        assert timing.next_after(at) == next(start for start in starts if start > at)
+
+
+def walk(timing: Timing, begin: datetime, end: datetime) -> list[datetime]:
+    """The starts, by a look at the clock in each minute.
+
+    A minute that the clock skips is the one as long after the change as it would have been.
+    """
+    [tab] = timing.tabs
+    count = (end - begin) // timedelta(minutes=1)
+    minutes = [begin + timedelta(minutes=n + 1) for n in range(count)]
+    clocks = [at.astimezone(timing.zone) for at in minutes]
+    shown = {clock.replace(tzinfo=None, fold=0) for clock in clocks}
+    starts = []
+    for at, clock in zip(minutes, clocks, strict=True):
+        before = (at - timedelta(hours=3)).astimezone(timing.zone).utcoffset()
+        assert before is not None
+        unchanged = at.replace(tzinfo=None) + before
+        walls = [] if clock.fold and not tab.hourly else [clock.replace(tzinfo=None, fold=0)]
+        walls += [] if unchanged in shown else [unchanged]
+        if any(wall.time() in tab.times_on(wall.date()) for wall in walls):
+            starts.append(at)
+    return starts
 
 
 def test_after_the_change_of_clocks_new_york_opens_at_another_utc_time() -> None:
