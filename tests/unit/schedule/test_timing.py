@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loaders.ib.slots import session_on
@@ -97,6 +97,10 @@ def test_the_nights_on_which_the_clock_of_new_york_changes() -> None:
         "11-01 01:30 EDT",
         "11-02 01:30 EST",
     ]
+    assert len(local(rule("cron 0,30 * * * *"), "2026-03-08", "2026-03-08")) == 46
+    assert len(local(rule("cron 0,30 * * * *"), "2026-11-01", "2026-11-01")) == 50
+    # hours that are named come once
+    assert len(local(rule("cron 0,30 0-23 * * *"), "2026-11-01", "2026-11-01")) == 48
     assert local(rule("every 2h"), "2026-03-08", "2026-03-08")[:3] == [
         "03-08 00:00 EST",
         "03-08 03:00 EDT",
@@ -119,6 +123,7 @@ def nights_of_change(draw: st.DrawFn) -> tuple[str, datetime]:
     st.sampled_from(("0", "30", "*/7", "15,45", "10-50/20")),
     st.sampled_from(("*", "*/2", "*/3", "0", "2", "1-3", "23", "0-23", "1-23/2")),
 )
+@example((NEW_YORK, datetime(2026, 3, 8, tzinfo=UTC)), "0", "*/2")  # 02:00 comes once, at 03:00
 def test_starts_are_those_of_a_walk_over_all_minutes(
     night: tuple[str, datetime], minutes: str, hours: str
 ) -> None:
