@@ -7,7 +7,6 @@ A failed stage stops only what depends on it; alerts and report run in any case.
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -18,8 +17,7 @@ from loaders.engine.progress import Reporter
 from loaders.engine.request import LoadRequest
 from loaders.loads import Display
 from loaders.settings import Settings
-from loaders.warehouse.migration_files import refuse_newer
-from loaders.warehouse.postgres import find_warehouse, open_warehouse
+from loaders.warehouse.postgres import open_warehouse
 from orchestration.alerts import causes, channels
 from orchestration.alerts import check as alerts
 from orchestration.alerts.book import Verdicts, on_this_host, ring
@@ -27,7 +25,7 @@ from orchestration.run import build as builds
 from orchestration.run import history
 from orchestration.run import stages as pipeline
 from orchestration.run.stages import STAGES, RunResult, Stage
-from quotemill.errors import QuotemillError, UpstreamError, UsageError, most_severe
+from quotemill.errors import QuotemillError, UsageError, most_severe
 from quotemill.warehouse.schemas import has_relation
 
 
@@ -63,7 +61,7 @@ def run(
     stages = only or STAGES
     requests = [LoadRequest(name) for name in names]
     with history.recorded(settings, command) as record:
-        result = _run_pipeline(settings, requests, display, reporter, as_of, stages)
+        result = _run_pipeline(record, settings, requests, display, reporter, as_of, stages)
         result = replace(result, run_id=record.run_id)
         record.measure(result.metrics)
         if not result.was_stopped:
@@ -82,6 +80,7 @@ def run(
 
 
 def _run_pipeline(
+    record: history.Run,
     settings: Settings,
     requests: Sequence[LoadRequest],
     display: Display,
@@ -91,13 +90,11 @@ def _run_pipeline(
 ) -> RunResult:
     """Run the pipeline; turn an internal error in it into an error of the run.
 
-    So ends the run of a version that is older than the warehouse: nothing is loaded or deleted.
+    So ends a run that the warehouse refuses to record: nothing is loaded or deleted.
     """
     try:
-        warehouse = find_warehouse(settings)
-        with suppress(UpstreamError):  # if it is unreachable, the load says so
-            if warehouse is not None:
-                warehouse.ask(refuse_newer, patient=False)
+        if record.refusal is not None:
+            raise record.refusal
         return pipeline.run(settings, requests, display, reporter.line, as_of, stages)
     except Exception as error:
         known = log.explain(error)

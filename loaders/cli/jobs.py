@@ -14,7 +14,7 @@ from loaders.cli.shell import JsonFlag
 from loaders.engine import job_list, load_checks
 from loaders.settings import Settings, load_settings
 from loaders.trading_time import format_time
-from loaders.warehouse.migration_files import find_current_warehouse
+from loaders.warehouse.postgres import find_current_warehouse
 from quotemill.errors import UsageError
 from quotemill.settings.files import list_unread
 from quotemill.wording import say_count

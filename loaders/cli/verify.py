@@ -15,9 +15,8 @@ from loaders.cli import shell
 from loaders.cli.checks import print_checks
 from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag
-from loaders.engine.progress import Silent
 from loaders.settings import Settings, load_settings
-from loaders.warehouse.postgres import find_warehouse, require_warehouse
+from loaders.warehouse.postgres import find_warehouse, require_current_warehouse
 from quotemill.errors import (
     DataQualityError,
     LockHeldError,
@@ -74,17 +73,16 @@ def verify_command(
         raise UsageError(f"--accept is for tq, not for {source}")
     if source != "tdx":
         raise UsageError(f"unknown source {source}", hint="sources: tdx, tq")
-    from loaders import loads, sources
+    from loaders import sources
     from loaders.engine import check_runs
     from loaders.tdx.verify.spot_checks import verify
     from loaders.warehouse import migrate
 
     settings = load_settings()
     _start_logs(settings)
-    require_warehouse(settings)
+    warehouse = require_current_warehouse(settings)
     now = shell.parse_time(as_of) or datetime.now(UTC)
     with reporter() as progress:
-        warehouse = loads.prepare_warehouse(settings, Silent())
         verification = verify(
             settings,
             warehouse,
@@ -132,7 +130,11 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
         return loads.load_with_progress(settings, request, reporter, as_of=at)
 
     with reporter() as progress:
-        warehouse = loads.prepare_warehouse(settings, progress)
+        warehouse = (
+            loads.prepare_warehouse(settings, progress)
+            if repair or accept
+            else require_current_warehouse(settings)
+        )
     verification, repaired = verify_and_repair(
         settings, warehouse, load, reporter, repair=repair, accept=accept
     )

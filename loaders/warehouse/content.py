@@ -9,7 +9,7 @@ import psycopg
 
 from quotemill.errors import LockHeldError
 from quotemill.warehouse.postgres import Warehouse
-from quotemill.warehouse.schemas import has_relation
+from quotemill.warehouse.schemas import may_read
 
 CONTENT_ID = "content_id"  # in ops.settings
 T = TypeVar("T")
@@ -47,7 +47,7 @@ def fetched_folder(warehouse: Warehouse, content: str) -> Path:
 
 def find_content(conn: psycopg.Connection) -> str | None:
     """That name, before the first load the warehouse's own; None where it was never prepared."""
-    if not has_relation(conn, "ops.settings"):
+    if not may_read(conn, "ops", "settings"):
         return None
     query = "select value from ops.settings where key in (%s, 'warehouse_id') order by key limit 1"
     row = conn.execute(query, (CONTENT_ID,)).fetchone()

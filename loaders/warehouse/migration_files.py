@@ -1,22 +1,44 @@
 """The migrations of schema `ops`: those that ship, and those that a warehouse has."""
 
 import logging
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from collections.abc import Generator, Iterable
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import Any, Self
 
 import psycopg
 
-from loaders.settings import Settings
-from loaders.warehouse.postgres import find_warehouse
 from quotemill.errors import SettingsError
-from quotemill.warehouse.postgres import READERS_WAIT, Warehouse
-from quotemill.warehouse.schemas import has_relation
+from quotemill.warehouse.schemas import may_read
 
 _log = logging.getLogger("loaders")
+
+
+class VersionedConnection(psycopg.Connection[Any]):
+    """A connection that only reads a warehouse of a newer version: this one may break its rows.
+
+    A statement that writes raises `refusal`.
+    """
+
+    refusal: SettingsError | None = None
+
+    @classmethod
+    def connect(cls, conninfo: str = "", **options: Any) -> Self:
+        conn = super().connect(conninfo, **options)
+        conn.refusal = explain_newer(applied(conn))
+        if conn.refusal is not None:
+            conn.execute("set default_transaction_read_only = on")
+            _warn(f"{conn.refusal}; it is only read")
+        return conn
+
+    def wait(self, gen: Generator[Any, Any, Any], *args: Any, **options: Any) -> Any:
+        try:
+            return super().wait(gen, *args, **options)
+        except psycopg.errors.ReadOnlySqlTransaction:
+            if self.refusal is None:
+                raise
+        raise self.refusal
 
 
 def folder() -> Traversable:
@@ -29,8 +51,8 @@ def shipped() -> list[str]:
 
 
 def applied(conn: psycopg.Connection) -> set[str]:
-    """The migrations that the warehouse has; none before it was prepared."""
-    if not has_relation(conn, "ops.schema_migrations"):
+    """The migrations that the warehouse has; none before it was prepared, or for a stranger."""
+    if not may_read(conn, "ops", "schema_migrations"):
         return set()
     return {name for (name,) in conn.execute("select name from ops.schema_migrations")}
 
@@ -38,26 +60,6 @@ def applied(conn: psycopg.Connection) -> set[str]:
 def is_current(conn: psycopg.Connection) -> bool:
     """Whether the warehouse has the migrations of this version, and no later ones."""
     return applied(conn) == set(shipped())
-
-
-def find_current_warehouse(settings: Settings) -> Warehouse | None:
-    """The warehouse for commands that read what this version writes; None before the first load.
-
-    Warns if a newer version used it. Raises SettingsError if an older version made its tables.
-    """
-    with keep_current_warehouse(settings) as warehouse:
-        return replace(warehouse, pool=None) if warehouse else None
-
-
-@contextmanager
-def keep_current_warehouse(settings: Settings) -> Iterator[Warehouse | None]:
-    """As `find_current_warehouse`, and keep its connections until the end of the block."""
-    named = find_warehouse(settings)
-    reading = replace(named, lock_timeout=READERS_WAIT) if named else None
-    with reading.keeping_connections() if reading else nullcontext() as warehouse:
-        if warehouse is not None:
-            warehouse.ask(refuse_outdated, patient=False)  # who looks gets an answer at once
-        yield warehouse
 
 
 def refuse_outdated(conn: psycopg.Connection) -> None:
@@ -69,17 +71,10 @@ def refuse_outdated(conn: psycopg.Connection) -> None:
             hint="`quotemill run` brings them up to date; without a load, "
             "`quotemill warehouse migrate`",
         )
-    if error := _explain_newer(names):
-        _warn(str(error))
 
 
-def refuse_newer(conn: psycopg.Connection) -> None:
-    """Raises SettingsError if a newer version used the warehouse: this one may break its rows."""
-    if error := _explain_newer(applied(conn)):
-        raise error
-
-
-def _explain_newer(names: Iterable[str]) -> SettingsError | None:
+def explain_newer(names: Iterable[str]) -> SettingsError | None:
+    """Why this version may not write into a warehouse with these migrations."""
     if later := newer(names):
         return SettingsError(
             f"the warehouse was used by a newer quotemill: it has {', '.join(later)}",

@@ -1,10 +1,13 @@
 """Opening the warehouse of the settings, whose embedded server is started if need be."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 from loaders.settings import Settings
 from loaders.warehouse import editions
 from loaders.warehouse.embedded import server as embedded
+from loaders.warehouse.migration_files import VersionedConnection, refuse_outdated
 from quotemill.errors import SettingsError
 from quotemill.warehouse.address import build_address, label_address, parse_address
 from quotemill.warehouse.opening import (
@@ -14,7 +17,7 @@ from quotemill.warehouse.opening import (
     name_warehouse,
     refuse_pooler,
 )
-from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import READERS_WAIT, Warehouse
 from quotemill.warehouse.schemas import check_market_schema
 
 OLDEST = 15  # PostgreSQL's major version
@@ -31,7 +34,7 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
     if settings.warehouse_url is None:
         allow_embedded(settings)
         return _open_embedded(settings, start)
-    warehouse = replace(name_warehouse(settings), history=settings.history.tables)
+    warehouse = _complete(name_warehouse(settings), settings)
     if not start:
         return warehouse
     with warehouse.connect(autocommit=True) as connection:
@@ -70,6 +73,33 @@ def require_warehouse(settings: Settings) -> Warehouse:
     return warehouse
 
 
+def require_current_warehouse(settings: Settings) -> Warehouse:
+    """As `require_warehouse`. Raises SettingsError if an older version made its tables."""
+    warehouse = require_warehouse(settings)
+    warehouse.ask(refuse_outdated, patient=False)
+    return warehouse
+
+
+def find_current_warehouse(settings: Settings) -> Warehouse | None:
+    """The warehouse for commands that read what this version writes; None before the first load.
+
+    Raises SettingsError if an older version made its tables.
+    """
+    with keep_current_warehouse(settings) as warehouse:
+        return replace(warehouse, pool=None) if warehouse else None
+
+
+@contextmanager
+def keep_current_warehouse(settings: Settings) -> Iterator[Warehouse | None]:
+    """As `find_current_warehouse`, and keep its connections until the end of the block."""
+    named = find_warehouse(settings)
+    reading = replace(named, lock_timeout=READERS_WAIT) if named else None
+    with reading.keeping_connections() if reading else nullcontext() as warehouse:
+        if warehouse is not None:
+            warehouse.ask(refuse_outdated, patient=False)  # who looks gets an answer at once
+        yield warehouse
+
+
 def _open_embedded(settings: Settings, start: bool) -> Warehouse:
     home = settings.home
 
@@ -82,8 +112,9 @@ def _open_embedded(settings: Settings, start: bool) -> Warehouse:
     else:
         url, label = embedded.expected_url(home), ""
     restart = (lambda: ensure_running().url) if start else None
-    return replace(
-        build_embedded(settings, url, restart, label),
-        admits_reader=settings.server.address is not None,
-        history=settings.history.tables,
-    )
+    warehouse = _complete(build_embedded(settings, url, restart, label), settings)
+    return replace(warehouse, admits_reader=settings.server.address is not None)
+
+
+def _complete(warehouse: Warehouse, settings: Settings) -> Warehouse:
+    return replace(warehouse, history=settings.history.tables, connection=VersionedConnection)

@@ -12,7 +12,7 @@ from importlib import import_module
 
 from loaders.check import Check, run_checks
 from loaders.settings import Settings
-from loaders.warehouse.migration_files import find_current_warehouse
+from loaders.warehouse.postgres import find_current_warehouse
 from orchestration.checks.place import Place, Shown
 from quotemill.errors import QuotemillError
 

@@ -67,15 +67,15 @@ def check_server(place: Place, conn: psycopg.Connection) -> Iterator[Check]:
 
 @in_warehouse
 def check_version(_: Place, conn: psycopg.Connection) -> Iterator[Check]:
-    migration_files.refuse_newer(conn)
-    yield from ()
+    if error := migration_files.explain_newer(migration_files.applied(conn)):
+        yield failed("version", error)
 
 
 @in_warehouse
 def check_writable(_: Place, conn: psycopg.Connection) -> Iterator[Check]:
     [(standby, read_only, role)] = conn.execute(
-        "select pg_is_in_recovery(), current_setting('default_transaction_read_only')::boolean, "
-        "quote_ident(current_user)"
+        "select pg_is_in_recovery(), reset_val::boolean, quote_ident(current_user) "
+        "from pg_settings where name = 'default_transaction_read_only'"
     )
     if standby or read_only:
         why = "is a standby" if standby else "has default_transaction_read_only on"

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.settings import load_settings
+from loaders.warehouse.postgres import require_current_warehouse
 from orchestration.cli.archive import prepare_warehouse
 from quotemill.errors import UsageError
 
@@ -91,7 +92,7 @@ def rows(
     wanted = Definition(table, to, chosen, shell.parse_day(since), adjust, exact)
     settings = load_settings()
     shell.start_logs(settings)
-    warehouse, now = prepare_warehouse(settings), datetime.now(UTC)
+    warehouse, now = require_current_warehouse(settings), datetime.now(UTC)
     with reporter() as shown:
         result = export(warehouse, wanted, Path(folder), shown, now)
     shell.print_answer(vars(result), json, lambda: _print(result))

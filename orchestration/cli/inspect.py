@@ -14,7 +14,7 @@ from loaders.cli.checks import print_checks
 from loaders.cli.shell import JsonFlag
 from loaders.settings import load_settings
 from loaders.trading_time import format_time
-from loaders.warehouse.migration_files import find_current_warehouse, keep_current_warehouse
+from loaders.warehouse.postgres import find_current_warehouse, keep_current_warehouse
 from quotemill.errors import QuotemillError, UsageError, most_severe
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from loaders.engine import job_list
 from loaders.files import whole_file
 from loaders.settings import load_settings
 from loaders.trading_time import format_time
-from loaders.warehouse.migration_files import find_current_warehouse
+from loaders.warehouse.postgres import find_current_warehouse
 from quotemill.errors import PartialError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 

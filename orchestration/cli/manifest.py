@@ -10,6 +10,7 @@ from loaders.cli import shell
 from loaders.cli.checks import print_checks
 from loaders.cli.shell import JsonFlag
 from loaders.settings import load_settings
+from loaders.warehouse.postgres import require_current_warehouse
 from orchestration.run import build as builds
 from orchestration.run import build_record, manifest
 from quotemill.errors import UsageError, most_severe
@@ -62,9 +63,7 @@ def check_command(
     Example: quotemill manifest check build-00000012.json
     """
     settings = load_settings()
-    warehouse = loads.prepare_warehouse(
-        settings, builds.stderr
-    )  # which may be of an earlier version
+    warehouse = require_current_warehouse(settings)
     path = (
         manifest.locate(settings, warehouse, file) if file else manifest.newest(settings, warehouse)
     )

@@ -9,7 +9,7 @@ import typer
 from loaders.cli import shell
 from loaders.cli.shell import EvaluatedAt, JsonFlag
 from loaders.settings import load_settings
-from loaders.warehouse.migration_files import find_current_warehouse
+from loaders.warehouse.postgres import find_current_warehouse
 from quotemill.errors import UsageError
 
 

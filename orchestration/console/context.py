@@ -9,7 +9,7 @@ from typing import TypeVar
 import psycopg
 
 from loaders.settings import Settings, load_settings
-from loaders.warehouse.migration_files import find_current_warehouse
+from loaders.warehouse.postgres import find_current_warehouse
 from orchestration.console.access import Access
 from orchestration.console.limits import Limits
 from orchestration.console.processes import Commands, Spawn, Spawner

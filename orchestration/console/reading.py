@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import psycopg
 
 from loaders.settings import Settings
-from loaders.warehouse.migration_files import find_current_warehouse
+from loaders.warehouse.postgres import find_current_warehouse
 from quotemill.errors import LockHeldError, UpstreamError, sqlstate
 from quotemill.warehouse.postgres import Warehouse
 

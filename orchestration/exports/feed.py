@@ -20,7 +20,8 @@ Span = tuple[str, date | None, date | None]
 def has_feed(conn: psycopg.Connection, source: Source) -> bool:
     """Whether the feed names each change of the rows: of a landed table, or of one built by it.
 
-    Not of a view, nor of a continuous aggregate, whose running day is in no feed.
+    Not of a view, nor of a continuous aggregate, whose running day is in no feed; nor if the
+    cursor cannot be moved: by a role that only reads, or in a standby.
     """
     from loaders.sources import landed_tables
 
@@ -29,10 +30,21 @@ def has_feed(conn: psycopg.Connection, source: Source) -> bool:
             or exists (select 1 from ops.change_cursors where reader = %(name)s)
         from pg_class where oid = to_regclass(%(name)s) and relkind in ('r', 'p')
     """
-    if not source.relation:
+    if not source.relation or not _may_move_cursors(conn):
         return False
     landed = [table.qualified for table in landed_tables()]
     return conn.execute(query, {"name": source.relation, "landed": landed}).fetchone() == (True,)
+
+
+def _may_move_cursors(conn: psycopg.Connection) -> bool:
+    query = """
+        select has_schema_privilege(relnamespace, 'usage') and has_table_privilege(oid, 'insert')
+            and not pg_is_in_recovery()
+            and not current_setting('default_transaction_read_only')::boolean
+        from pg_class
+        where relnamespace = to_regnamespace('ops') and relname = 'change_cursors'
+    """
+    return conn.execute(query).fetchone() == (True,)
 
 
 def read_position(conn: psycopg.Connection) -> tuple[int, str]:

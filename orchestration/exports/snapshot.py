@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import IsolationLevel, sql
 
-from loaders.warehouse.content import content_id, require_content
+from loaders.warehouse.content import find_content, require_content
 from quotemill.warehouse.postgres import Warehouse
 
 
@@ -20,7 +20,7 @@ class Snapshot:
     """A moment that an open transaction of its own holds; `name` is the server's."""
 
     name: str
-    content: str  # of the warehouse, at that moment
+    content: str | None  # of the warehouse, at that moment
     _conn: psycopg.Connection
 
     @contextmanager
@@ -38,7 +38,7 @@ class Snapshot:
 @contextmanager
 def hold_snapshot(warehouse: Warehouse) -> Iterator[Snapshot]:
     """Hold the present moment. Raises WarehouseAway where the warehouse goes away in the block."""
-    content = content_id(warehouse)
+    content = warehouse.ask(find_content)
     try:
         with warehouse.connect() as holder, warehouse.connect() as conn:
             for connection in (holder, conn):

@@ -9,7 +9,12 @@ from typing import Any
 from loaders import loads
 from loaders.settings import Settings
 from loaders.warehouse import migration_files
-from loaders.warehouse.postgres import find_warehouse, open_warehouse, require_warehouse
+from loaders.warehouse.postgres import (
+    find_warehouse,
+    open_warehouse,
+    require_current_warehouse,
+    require_warehouse,
+)
 from orchestration.run import build as builds
 from orchestration.run.build_record import build_lock
 from orchestration.run.build_result import is_finding, list_nodes, rate_failures, read_finding
@@ -62,8 +67,7 @@ def _exit_code(outcome: Any) -> int:
 
 def make_docs(settings: Settings, output: Path | None) -> Path:
     """Write the dbt docs site as one static file, by default below the home; return its path."""
-    warehouse = require_warehouse(settings)
-    warehouse.ask(migration_files.refuse_outdated)
+    warehouse = require_current_warehouse(settings)
     outcome = builds.invoke(settings, warehouse, ["docs", "generate", "--static"], quiet=True)
     if not outcome.success:
         raise QuotemillError("dbt could not make its docs", hint="quotemill dbt docs generate")

@@ -53,6 +53,7 @@ class Run:
     exit_code: int | None = None
     error: str | None = None
     finished_at: datetime | None = None
+    refusal: SettingsError | None = None  # why the warehouse cannot be used
     _where: Settings | Warehouse = field(kw_only=True, repr=False)
     _unwritten: list[Metric] = field(default_factory=list, repr=False)
     _warehouse: Warehouse | None = field(default=None, repr=False)
@@ -76,7 +77,9 @@ class Run:
             self._unwritten.clear()
         except (QuotemillError, psycopg.Error) as error:
             # the code that needs a wrong setting reports it; it must not create a home for the log
-            if last and not isinstance(error, SettingsError):
+            if isinstance(error, SettingsError):
+                self.refusal = error
+            elif last:
                 log.write("warning", f"the run cannot be recorded: {innermost(error)}")
 
     def _begin(self) -> None:

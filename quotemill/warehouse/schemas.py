@@ -36,6 +36,16 @@ def has_relation(conn: psycopg.Connection, name: str) -> bool:
     return bool(is_there)
 
 
+def may_read(conn: psycopg.Connection, schema: str, name: str) -> bool:
+    """Whether there is a table or view of this name, and the role may read it."""
+    query = """
+        select has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')
+        from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace
+        where (n.nspname, c.relname) = (%s, %s)
+    """
+    return conn.execute(query, (schema, name)).fetchone() == (True,)
+
+
 def has_rows(conn: psycopg.Connection, schema: str, name: str) -> bool:
     """Whether a table has a row."""
     query = sql.SQL("select 1 from {} limit 1").format(sql.Identifier(schema, name))

@@ -15,7 +15,7 @@ import pytest
 
 from loaders.warehouse.embedded import binaries, postmaster
 from loaders.warehouse.embedded import server as embedded
-from loaders.warehouse.migration_files import find_current_warehouse
+from loaders.warehouse.postgres import find_current_warehouse
 from orchestration.checks import gather
 from quotemill.errors import SettingsError, UpstreamError
 from quotemill.warehouse import postgres
