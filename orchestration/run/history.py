@@ -25,6 +25,7 @@ from loaders.settings import Settings
 from loaders.warehouse.sql_files import read_sql
 from loaders.warehouse.turns import is_held
 from quotemill.errors import INTERRUPTED, QuotemillError, SettingsError, innermost
+from quotemill.warehouse.connections import take_unbroken
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
@@ -63,6 +64,14 @@ class Run:
         """Record the figures of a stage."""
         self._unwritten += measured
         self._write()
+
+    def hold(self) -> None:
+        """Take the lock again if its connection broke: without it the run counts as cut off."""
+        if self._lock is None or self._warehouse is None:
+            return
+        if self._lock.closed or take_unbroken([self._lock]) is None:
+            with contextlib.suppress(QuotemillError, psycopg.Error):
+                self._lock = take_lock(self._warehouse, self.run_id) or self._lock
 
     def end(self, exit_code: int, error: str | None = None, at: datetime | None = None) -> None:
         """Set how the run ended; it is recorded when the block ends, at that time by default."""

@@ -5,7 +5,6 @@ decided, so a clock that goes back starts nothing twice.
 """
 
 import signal
-import socket
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -125,14 +124,11 @@ def _ran_at(row: Row, start: datetime) -> bool:
 
 
 def _is_cut_off(job: Job, row: Row, now: datetime) -> bool:
-    """Whether a run on this machine was cut off and is repeated: once, if late only to catch up.
-
-    The lock of the job, which the caller of the decision holds, keeps a repeat single.
-    """
+    """Whether a run was cut off and is repeated: once, if late only to catch up."""
     if row.last_run_at is None or row.last_finished_at is not None or row.is_running:
         return False
     is_worth = job.catch_up or now - row.last_run_at <= GRACE
-    return is_worth and not row.is_repeat and row.last_host == socket.gethostname()
+    return is_worth and not row.is_repeat
 
 
 def _why_again(timing: Timing, row: Row) -> str:

@@ -93,30 +93,30 @@ def claim_start(
     job: Job,
     now: datetime,
     *,
-    run_id: str | None,
+    run_id: str,
     dated: datetime | None = None,
     forced: bool = False,
     is_check: bool = True,
 ) -> Decision:
-    """Take the start that is due, or is `forced`, and record its run.
+    """Take the start that is due, or is `forced` while the job does not run; record its run.
 
-    The caller holds the locks of job and run. Without the job's (`run_id` is None) the start stays
-    due: their holder is about to take it, or dies and leaves it to the next check. What is no
-    `is_check` of a scheduler makes no start of a job that none has registered. `dated` is the time
-    of the run if `now` was given by hand.
+    The caller holds the run's lock. Of several callers, in any home, one decides at a time, and
+    the next one finds what it recorded. What is no `is_check` of a scheduler makes no start of a
+    job that none has registered. `dated` is the time of the run if `now` was given by hand.
     """
+    conn.execute("select from ops.schedules where name = %s for update", (job.name,))
     row = _read_row(conn, job, now, dated=dated, is_check=is_check)
     if forced:
-        decision = Decision("", now)
+        decision = Decision("it runs already") if row.is_running else Decision("", now)
     elif not is_check and row.next_run_at is None:
         return Decision("")
     else:
         decision = due.decide_start(job, row, now)
-        if decision.start is not None and run_id is None:
-            return Decision("it runs already")
-        if not _move(conn, row, decision):
-            return Decision("another machine has its start")
-    if decision.start is not None and run_id is not None:
+        conn.execute(
+            "update ops.schedules set next_run_at = %s, missed_at = %s where name = %s",
+            (decision.next_run_at, decision.missed_at, job.name),
+        )
+    if decision.start is not None:
         history.begin(conn, run_id, job.name, job.text, dated or now)
     return decision
 
@@ -216,13 +216,3 @@ def _read_row(
         },
     )
     return next(row for row in read_rows(conn, until) if row.name == job.name)
-
-
-def _move(conn: psycopg.Connection, row: Row, decision: Decision) -> bool:
-    """Put down a decision; whether the next start on record was still the one it was made of."""
-    changed = conn.execute(
-        "update ops.schedules set next_run_at = %s, missed_at = %s "
-        "where name = %s and is_enabled and next_run_at is not distinct from %s",
-        (decision.next_run_at, decision.missed_at, row.name, row.next_run_at),
-    )
-    return changed.rowcount == 1 or decision.start is None

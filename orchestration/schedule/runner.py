@@ -1,37 +1,34 @@
 """Start what is due: each job as a process, with a lock, a deadline and a record."""
 
-import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote
 
 import psycopg
 
 from loaders import log
 from loaders.engine.signals import wait_for_end
-from loaders.files import lock as locks
 from loaders.files.process import FORCED, end_group
-from loaders.warehouse.embedded.places import unusable
 from orchestration.run import history as runs
 from orchestration.schedule import due, ledger, output
 from orchestration.schedule.due import Decision
 from orchestration.schedule.jobs import Job
 from quotemill.errors import INTERRUPTED, LockHeldError, PartialError, SettingsError, most_severe
 from quotemill.installation import install_hint
-from quotemill.settings.folders import make_private
 from quotemill.warehouse.postgres import Warehouse
 
 # seconds a process gets to end after each signal; a load finishes its batch at the first
 ENDINGS = ((signal.SIGINT, 60.0), (signal.SIGTERM, 10.0), (FORCED, None))
+HOLD_POLL = 0.2  # seconds between two checks whether the run's lock is held
 
 
 @dataclass
@@ -84,28 +81,24 @@ class Runner:
         If nothing is started that is 0, and `says_why` says why.
         """
         codes: list[int] = []
-        with self._lock(job) as lock:
-            if lock is None and forced:
-                self.say(f"{job.name}: it runs already")
-                return LockHeldError.exit_code
-            output.rotate_logs(self.warehouse.home / "logs")
-            while not self.stop.is_set():
-                run_id = log.new_run_id()
-                # before it is on record, so that nobody takes it for one that was cut off
-                alive = runs.take_lock(self.warehouse, run_id)
-                assert alive is not None, "the id is new"
-                with alive:
-                    claim = self._claim(job, lock, run_id, forced, is_first=not codes)
-                    if claim.start is None or lock is None:
-                        if not codes and (says_why or not claim.is_idle):
-                            self.say(f"{job.name}: {claim.why}")
-                        break
-                    codes.append(self._start(job, claim, lock, run_id, alive))
+        output.rotate_logs(self.warehouse.home / "logs")
+        while not self.stop.is_set():
+            run_id = log.new_run_id()
+            # before it is on record, so that nobody takes it for one that was cut off
+            alive = runs.take_lock(self.warehouse, run_id)
+            assert alive is not None, "the id is new"
+            with alive:
+                claim = self._claim(job, run_id, forced, is_first=not codes)
+                if claim.start is None:
+                    if not codes and (forced or says_why or not claim.is_idle):
+                        self.say(f"{job.name}: {claim.why}")
+                    if not codes and forced:
+                        return LockHeldError.exit_code
+                    break
+                codes.append(self._start(job, claim, run_id, alive))
         return most_severe(codes)
 
-    def _claim(
-        self, job: Job, lock: int | None, run_id: str, forced: bool, *, is_first: bool
-    ) -> Decision:
+    def _claim(self, job: Job, run_id: str, forced: bool, *, is_first: bool) -> Decision:
         now = self.clock()
         dated = datetime.now(UTC) if self.as_of else None
         return self.warehouse.ask(
@@ -113,7 +106,7 @@ class Runner:
                 conn,
                 job,
                 now,
-                run_id=run_id if lock is not None else None,
+                run_id=run_id,
                 dated=dated,
                 forced=forced and is_first,
                 # after a run only a start that a scheduler has written down: not by hand, nor
@@ -122,9 +115,7 @@ class Runner:
             )
         )
 
-    def _start(
-        self, job: Job, claim: Decision, lock: int, run_id: str, alive: psycopg.Connection
-    ) -> int:
+    def _start(self, job: Job, claim: Decision, run_id: str, alive: psycopg.Connection) -> int:
         """Run the job once and record how it ended."""
         assert claim.start is not None
         why = f", {claim.why}" if claim.why else ""
@@ -133,7 +124,7 @@ class Runner:
             self.warehouse, job.text, run_id=run_id, schedule=job.name, lock=alive
         ) as run:
             try:
-                code = self._run_process(job, lock, run_id)
+                code = self._run_process(job, run, alive)
             except SettingsError as error:
                 self.say(f"{job.name}: {error}")
                 code = error.exit_code
@@ -145,15 +136,15 @@ class Runner:
         self.after(job)
         return code
 
-    def _run_process(self, job: Job, lock: int, run_id: str) -> int:
+    def _run_process(self, job: Job, run: runs.Run, alive: psycopg.Connection) -> int:
         command = [str(executable(job.command[0])), *job.command[1:]]
         if self.as_of and self.takes_as_of(job):
             command += ["--as-of", self.as_of]
-        # the child shares the lock: if it outlives this process it is not started twice
+        # the child shares the lock's connection: the run lives until both have ended
         process = subprocess.Popen(
             command,
-            env=os.environ | runs.environment(run_id, job.name),
-            pass_fds=(lock,),
+            env=os.environ | runs.environment(run.run_id, job.name),
+            pass_fds=(alive.fileno(),),
             start_new_session=True,
         )
         ended, wake = threading.Event(), threading.Event()
@@ -165,7 +156,11 @@ class Runner:
 
         threading.Thread(target=wait, daemon=True).start()
         self._wakes.add(wake)
-        if not self.stop.is_set() and not wake.wait(job.deadline * 60):
+        until = time.monotonic() + job.deadline * 60
+        while not (self.stop.is_set() or ended.is_set()) and time.monotonic() < until:
+            wake.wait(HOLD_POLL)
+            run.hold()
+        if not self.stop.is_set() and not ended.is_set():
             self.say(
                 f"{job.name}: stopped: still running after its deadline of {job.deadline} minutes"
             )
@@ -174,24 +169,6 @@ class Runner:
             end_group(process, ENDINGS)
             return INTERRUPTED if self.stop.is_set() else PartialError.exit_code
         return process.returncode if process.returncode >= 0 else 128 - process.returncode
-
-    @contextlib.contextmanager
-    def _lock(self, job: Job) -> Iterator[int | None]:
-        """Lock the job on this machine: a file descriptor, or None where it is held."""
-        from loaders.warehouse.migrate import warehouse_id  # its tables import pyarrow
-
-        name = f"{warehouse_id(self.warehouse)}-{quote(job.name, safe=' ')}.lock"
-        folder = self.warehouse.home / "schedule"
-        try:
-            make_private(folder)
-            file = locks.take(folder / name)
-        except OSError as error:
-            raise unusable(folder, error) from None
-        try:
-            yield file
-        finally:
-            if file is not None:
-                os.close(file)
 
 
 def executable(program: str) -> Path:

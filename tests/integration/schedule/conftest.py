@@ -103,7 +103,7 @@ class Book:
         return self.warehouse.ask(lambda conn: work(conn, job, now, **options))
 
     def take(self, job: Job, now: datetime, **options: Any) -> Decision:
-        """Take what is due; without the job's lock if there is no `run_id`."""
+        """Take what is due, for a run that nobody keeps alive."""
         self.run_id = options.setdefault("run_id", log.new_run_id())
         return self.do(ledger.claim_start, job, now, **options)
 

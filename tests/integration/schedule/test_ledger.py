@@ -1,19 +1,16 @@
 """ops.schedules and ops.runs: what is started, and who may start it again."""
 
 import signal
-import socket
 import threading
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-import pytest
-
+from loaders import log
+from orchestration.run import history
 from orchestration.schedule import due, ledger
 from orchestration.schedule.due import Decision
-from orchestration.schedule.jobs import Job, Row
 from orchestration.schedule.timing import parse_rule
 from quotemill.errors import UpstreamError
-from quotemill.warehouse.postgres import Warehouse
 from tests.integration.schedule.conftest import DAILY, DAY, FIVE, FRIDAY, HOUR, MINUTE, Book
 
 
@@ -84,56 +81,38 @@ def test_the_first_timer_of_an_unknown_job_starts_it(book: Book) -> None:
     assert book.row(other).next_run_at == FRIDAY + 3 * DAY
 
 
-def test_concurrent_claims_of_a_start_give_it_once(warehouse: Warehouse, book: Book) -> None:
-    book.ran(DAILY, FRIDAY - HOUR)
-    gate, claims = threading.Barrier(4), list[Decision]()
-
-    def claim_once() -> None:
-        gate.wait()
-        claims.append(book.take(DAILY, FRIDAY))
-
-    threads = [threading.Thread(target=claim_once) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    # to the others the run seems interrupted, which only the holder of the job's lock may judge
-    assert [taken.why for taken in claims if taken.start].count("") == 1
-    assert book.runs(DAILY) == sum(taken.start is not None for taken in claims)
-
-
-def test_of_two_machines_one_takes_a_start_and_the_other_leaves_no_record(
-    book: Book, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_concurrent_claims_of_a_start_give_it_once(book: Book) -> None:
     job = replace(DAILY, retry=60)
-    book.ran(job, FRIDAY - HOUR)
-    read, decide = book.row(job), due.decide_start
-
-    def decide_late(job: Job, row: Row, now: datetime) -> Decision:
-        """Decide by what was read before another machine took the start."""
-        monkeypatch.setattr(due, "decide_start", decide)
-        monkeypatch.setattr(socket, "gethostname", lambda: "beta")
-        book.ran(job, now)
-        monkeypatch.undo()
-        assert decide(job, row, now).start is not None
-        return decide(job, row, now)
-
-    monkeypatch.setattr(due, "decide_start", decide_late)
-    taken = book.take(job, FRIDAY)
-    assert (taken.start, " machine " in taken.why) == (None, True)
-    assert (read.last_run_at, book.row(job).last_host, book.runs(job)) == (None, "beta", 1)
-    # so it is with a run that is made again
+    assert book.ran(job, FRIDAY) == FRIDAY
     monday = FRIDAY + 3 * DAY
-    assert book.take(job, monday).start == monday
-    book.end(job, UpstreamError.exit_code, monday)
-    monkeypatch.setattr(due, "decide_start", decide_late)
-    assert " machine " in book.take(job, monday + HOUR).why
-    assert book.runs(job) == 3
-    # and a run that was cut off there is not repeated here
-    monkeypatch.setattr(socket, "gethostname", lambda: "beta")
-    assert book.take(job, monday + DAY).start == monday + DAY
-    monkeypatch.undo()
-    assert book.take(job, monday + DAY + HOUR).start is None
+
+    def claim_at_once(now: datetime) -> list[datetime]:
+        gate, claims = threading.Barrier(4), list[Decision]()
+
+        def claim_once() -> None:
+            run_id = log.new_run_id()
+            alive = history.take_lock(book.warehouse, run_id)
+            assert alive is not None
+            with alive:
+                gate.wait()
+                claims.append(book.do(ledger.claim_start, job, now, run_id=run_id))
+                gate.wait()
+
+        threads = [threading.Thread(target=claim_once) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return [taken.start for taken in claims if taken.start]
+
+    assert claim_at_once(monday) == [monday]
+    assert (book.runs(job), book.row(job).next_run_at) == (2, monday + DAY)
+    # so it is with a run that was cut off, whose repeat leaves the next start as it is
+    assert claim_at_once(monday + HOUR) == [monday]
+    # and with one that is made again
+    book.end(job, UpstreamError.exit_code, monday + HOUR)
+    assert claim_at_once(monday + 2 * HOUR) == [monday + 2 * HOUR]
+    assert book.runs(job) == 4
 
 
 def test_missed_starts_are_caught_up_once_or_not_at_all(book: Book) -> None:
@@ -158,7 +137,7 @@ def test_a_disabled_job_starts_nothing_and_loses_its_queued_start(book: Book) ->
     start_at = FRIDAY - 3 * HOUR
     following = start_at + timedelta(minutes=5)
     with book.alive(queueing, book.take(queueing, start_at)) as run:
-        assert book.take(queueing, following, run_id=None).why.startswith("queued: ")
+        assert book.take(queueing, following).why.startswith("queued: ")
         assert book.row(queueing).waits(following)
         run.end(0, at=following)
     assert book.row(queueing).next_run_at == following
@@ -204,7 +183,7 @@ def test_a_queued_start_without_catch_up_may_wait_long_but_not_be_late(book: Boo
         timing = parse_rule("daily 14:30 14:35 20:00", "Asia/Shanghai")
         job = replace(FIVE, name=name, on_overlap="queue", timing=timing)
         with book.alive(job, book.take(job, start_at)) as run:
-            assert book.take(job, end, run_id=None).why.startswith("queued: ")
+            assert book.take(job, end).why.startswith("queued: ")
             assert not book.row(job).is_overdue(end + DAY, HOUR)
             run.end(0, at=end)
         assert book.take(job, end + after).start == then
@@ -232,15 +211,13 @@ def test_an_interrupted_run_does_not_count_as_running(book: Book) -> None:
     with book.alive(job, taken) as run:
         following = start_at + timedelta(minutes=5)
         assert book.row(job).is_running
-        assert book.take(job, following, run_id=None).why.startswith("skipped: ")
+        assert book.take(job, following).why.startswith("skipped: ")
         assert book.row(job).next_run_at == start_at + timedelta(minutes=10)
         run.end(0, at=following)
-    # no end was recorded, as when the machine fails; of two timers that fire together
-    # one has the lock
+    # no end was recorded, as when the machine fails
     with book.warehouse.connect() as conn:
         conn.execute("update ops.runs set finished_at = null")
     due = start_at + timedelta(minutes=10)
-    assert "already" in book.take(job, due, run_id=None).why
     assert book.take(job, due).start == due
 
 
@@ -288,3 +265,11 @@ def test_a_clock_that_was_ahead_leaves_no_job_without_a_start(book: Book) -> Non
     assert book.ran(DAILY, FRIDAY + HOUR) is None
     # within the tolerance nothing starts twice
     assert book.ran(DAILY, FRIDAY - 5 * MINUTE) is None
+
+
+def test_a_run_that_a_clock_ahead_has_dated_still_runs(book: Book) -> None:
+    ahead = FRIDAY + 3 * DAY
+    with book.alive(DAILY, book.take(DAILY, ahead)):
+        assert book.take(DAILY, FRIDAY).start is None
+        assert book.take(DAILY, FRIDAY, forced=True, is_check=False).start is None
+    assert book.runs(DAILY) == 1

@@ -1,11 +1,11 @@
 """Jobs as processes: exit codes, overlaps, deadlines, and children that outlive their runner."""
 
 import re
-import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -125,22 +125,6 @@ def test_a_given_time_is_passed_to_commands_that_take_one(
     assert output_file.read_text() == ""
 
 
-def test_a_start_not_yet_taken_by_the_lock_holder_stays_due(scene: Scene) -> None:
-    """Two timers fire together: one has the lock and has not written the ledger yet."""
-    job = exits(DAILY, 0)
-    other = Runner(scene.warehouse, scene.clock, scene.said.append)
-    for start in (FRIDAY, FRIDAY + timedelta(days=3)):  # before and after a first run
-        scene.clock.now = start
-        with scene.runner._lock(job) as lock:
-            assert lock is not None
-            assert other.run(job) == 0
-            assert other.list_due([job]) == [job]
-        # the holder died: the lock is free
-        assert other.run(job) == 0
-        assert (scene.row(job).last_run_at, other.list_due([job])) == (start, [])
-    assert [text for text in scene.said if "skipped" in text] == []
-
-
 def test_a_queued_start_runs_after_the_current_run(
     scene: Scene, blocked: BlockedJob, tmp_path: Path
 ) -> None:
@@ -203,11 +187,15 @@ def test_a_halted_runner_ends_its_run_and_starts_nothing_more(
     assert "other" not in {row.name for row in scene.warehouse.ask(ledger.read_rows)}
 
 
-def test_a_run_that_outlives_its_runner_is_restarted_after_its_end(
-    scene: Scene, blocked: BlockedJob
-) -> None:
-    """The runner is killed; its child runs on, and holds the job's lock until it ends."""
-    job = blocked.job(DAILY)
+@pytest.fixture
+def other(scene: Scene, tmp_path: Path) -> Runner:
+    """A runner of another home, on a machine of the same name."""
+    warehouse = replace(scene.warehouse, home=tmp_path / "other")
+    return Runner(warehouse, scene.clock, scene.said.append)
+
+
+def start_process(scene: Scene, job: Job) -> "subprocess.Popen[bytes]":
+    """A process that runs the job of Friday."""
     code = (
         "import datetime, pathlib\n"
         "from loaders.settings import load_settings\n"
@@ -221,22 +209,90 @@ def test_a_run_that_outlives_its_runner_is_restarted_after_its_end(
         f"Runner(warehouse, lambda: datetime.datetime.fromisoformat({FRIDAY.isoformat()!r}), print)"
         ".run(job)\n"
     )
-    killed = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+
+
+def count_runs(scene: Scene) -> int:
+    with scene.warehouse.connect() as conn:
+        [(count,)] = conn.execute("select count(*) from ops.runs")
+    return int(count)
+
+
+def wait_for_death(scene: Scene) -> None:
+    """Wait until the server has let go of the lock of the newest run."""
+    with scene.warehouse.connect() as conn:
+        conn.execute(
+            "select pg_advisory_lock(hashtextextended(%s || (select run_id from ops.runs "
+            "order by started_at desc limit 1), 0))",
+            (history.LOCK,),
+        )
+
+
+@pytest.mark.long
+def test_a_run_that_outlives_its_runner_is_restarted_after_its_end(
+    scene: Scene, other: Runner, blocked: BlockedJob
+) -> None:
+    """The runner is killed; its child runs on, and keeps the run alive until it ends."""
+    job = blocked.job(DAILY)
+    killed = start_process(scene, job)
     blocked.wait()
-    killed.send_signal(signal.SIGKILL)
+    killed.kill()
     killed.wait()
     scene.clock.now = FRIDAY + MINUTE
-    assert scene.runner.list_due([job]) == [job]
-    assert scene.runner.run(exits(DAILY, 3)) == 0
-    assert scene.said == []
+    for runner in (scene.runner, other):
+        assert runner.list_due([job]) == []
+        assert runner.run(exits(DAILY, 3)) == 0
+        assert runner.run_all([exits(DAILY, 3)], forced=True) == 75
+    assert [text for text in scene.said if "ended" in text] == []
+    scene.said.clear()
     blocked.release()
-    again = exits(DAILY, 0)
-    with pytest.MonkeyPatch.context() as patch:
-        # the lock is free shortly after the child has ended
-        patch.setattr("fcntl.LOCK_NB", 0)
-        assert scene.runner.run(again) == 0
+    wait_for_death(scene)
+    assert scene.runner.run(exits(DAILY, 0)) == 0
     assert " cut " in scene.said[0]
     assert scene.row(job).is_repeat
+
+
+def test_of_two_homes_one_starts_a_job_and_repeats_what_was_cut_off(
+    scene: Scene, other: Runner, blocked: BlockedJob
+) -> None:
+    job, runners = blocked.job(DAILY), (scene.runner, other)
+    for round_no in (1, 2):
+        # at the same time: one runs it, and the other leaves it
+        with ThreadPoolExecutor() as pool:
+            both = [pool.submit(runner.run, job) for runner in runners]
+            blocked.wait()
+            left, runs_on = wait(both, return_when=FIRST_COMPLETED)
+            assert [run.result() for run in left] == [0]
+            seen = scene.row(job), len(runs_on), count_runs(scene)
+            blocked.release()
+        assert seen[0].is_running
+        assert seen[1:] == (1, round_no)
+        # no end was recorded, as if the machine had failed
+        with scene.warehouse.connect() as conn:
+            conn.execute("update ops.runs set finished_at = null, exit_code = null")
+        scene.clock.now += MINUTE
+    assert sum(" cut " in text for text in scene.said) == 1
+    assert [runner.run(exits(DAILY, 3)) for runner in runners] == [0, 0]
+
+
+def test_a_run_whose_connection_broke_holds_its_lock_again(
+    scene: Scene, other: Runner, blocked: BlockedJob
+) -> None:
+    job = blocked.job(DAILY)
+    run = scene.beside(lambda: scene.runner.run(job))
+    blocked.wait()
+    holders = "select pid from pg_stat_activity where application_name like 'quotemill run %'"
+    with scene.warehouse.connect(autocommit=True) as conn:
+        [before] = conn.execute(holders)
+        conn.execute("select pg_terminate_backend(%s)", before)
+        while conn.execute(holders).fetchall() in ([], [before]) or not scene.row(job).is_running:
+            pass
+    scene.clock.now += MINUTE
+    assert other.run(exits(DAILY, 3)) == 0
+    assert other.run_all([exits(DAILY, 3)], forced=True) == 75
+    blocked.release()
+    run.join()
+    assert scene.row(job).last_exit_code == 0
 
 
 def test_a_named_job_that_is_not_due_says_when_it_is(scene: Scene) -> None:
@@ -328,9 +384,3 @@ def test_a_server_reports_an_unexpected_error_and_retries(
     check_and_join()
     assert scene.row(DAILY).last_exit_code == 0
     assert len(errors) == 2
-
-
-def test_the_lock_file_of_a_job_is_in_the_home(scene: Scene) -> None:
-    scene.runner.run(exits(DAILY, 0, "a/b c"))
-    [file] = (scene.warehouse.home / "schedule").iterdir()
-    assert file.name.endswith("-a%2Fb c.lock")
