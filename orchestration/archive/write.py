@@ -162,7 +162,7 @@ class _Writing:
         """Write the partitions of a day that differ. Rows of large files wait for `move_rows`."""
         view, schema, warehouse = self._view, self._archive.schema, self._archive.warehouse
         self._left = set()
-        with warehouse.connect() as conn:
+        with warehouse.lend(warehouse.connect) as conn:
             conn.execute("set transaction isolation level repeatable read, read only")
             recorded = {
                 partition.place: partition

@@ -40,7 +40,7 @@ def hold_snapshot(warehouse: Warehouse) -> Iterator[Snapshot]:
     """Hold the present moment. Raises WarehouseAway where the warehouse goes away in the block."""
     content = warehouse.ask(find_content)
     try:
-        with warehouse.connect() as holder, warehouse.connect() as conn:
+        with warehouse.connect() as holder, warehouse.lend(warehouse.connect) as conn:
             for connection in (holder, conn):
                 connection.isolation_level = IsolationLevel.REPEATABLE_READ
                 connection.read_only = True

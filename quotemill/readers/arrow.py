@@ -4,7 +4,6 @@ The server sends the rows as CSV by COPY, which pyarrow reads in C++. Binary COP
 the server, and a numeric in it is digits of base 10,000 that Arrow has no decoder for.
 """
 
-import os
 import re
 import selectors
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 
 from quotemill.errors import UsageError
-from quotemill.warehouse.connections import await_socket, end
+from quotemill.warehouse.connections import await_socket
 
 BATCH = 4 * 2**20  # bytes of text that become a batch of rows
 _TYPES: Mapping[int, pa.DataType] = {
@@ -51,7 +50,8 @@ def stream_rows(
     precision, with `as_float` a double; one without precision, and what Arrow has no type for, is
     the server's text.
 
-    Raises psycopg's errors: the first here; others, between batches, close the connection.
+    Raises psycopg's errors: the first here; after others, between batches, close the connection, as
+    `Warehouse.lend` does.
     """
     text = ClientCursor(conn).mogrify(query.strip().rstrip(";"), values)
     # with a parameter the server takes one statement, so closing the bracket begins no other
@@ -108,21 +108,16 @@ def _read_batches(conn: psycopg.Connection, schema: pa.Schema) -> Iterator[pa.Re
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )
-    process = os.getpid()
-    try:
-        for lines in _receive_lines(conn):
-            reading = pyarrow.csv.ReadOptions(column_names=names, block_size=len(lines))
-            try:
-                table = pyarrow.csv.read_csv(pa.py_buffer(lines), reading, parsing, converting)
-            except pa.ArrowInvalid as error:
-                raise _explain_value(str(error), schema.names) from None
-            for place, kind in enumerate(schema.types):
-                if pa.types.is_list(kind):
-                    table = table.set_column(place, names[place], _parse_lists(table.column(place)))
-            yield from table.rename_columns(schema.names).cast(schema).to_batches()
-    except BaseException:
-        end(conn, process)
-        raise
+    for lines in _receive_lines(conn):
+        reading = pyarrow.csv.ReadOptions(column_names=names, block_size=len(lines))
+        try:
+            table = pyarrow.csv.read_csv(pa.py_buffer(lines), reading, parsing, converting)
+        except pa.ArrowInvalid as error:
+            raise _explain_value(str(error), schema.names) from None
+        for place, kind in enumerate(schema.types):
+            if pa.types.is_list(kind):
+                table = table.set_column(place, names[place], _parse_lists(table.column(place)))
+        yield from table.rename_columns(schema.names).cast(schema).to_batches()
 
 
 def _explain_value(text: str, names: Sequence[str]) -> UsageError:

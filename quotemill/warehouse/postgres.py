@@ -100,6 +100,13 @@ class _Pool:
         finally:
             turns.put(None)
 
+    def mark_lent(self, conn: psycopg.Connection) -> None:
+        """Put down that a connection is in use, and hang it up if the pool was closed meanwhile."""
+        with self._lock:
+            self.lent.add(conn)
+            if self.is_closed:
+                hang_up(conn)
+
     def take_back(self, conn: psycopg.Connection, *, is_whole: bool) -> bool:
         """Whether a lent connection is kept for others; if not, the caller closes it."""
         self._begin_after_fork()
@@ -212,7 +219,7 @@ class Warehouse:
         with pool.turn(self.label) if pool else nullcontext():
             conn = (take_unbroken(pool.idle) if pool else None) or connect()
             if pool:
-                pool.lent.add(conn)
+                pool.mark_lent(conn)
                 # a pooler between us and the server may know no such statement
                 conn.prepare_threshold = None
             is_whole = False

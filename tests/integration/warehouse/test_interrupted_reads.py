@@ -1,6 +1,7 @@
 """Queries end with who asked them: interrupted, killed, closed, forked."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -69,6 +70,45 @@ def test_a_query_ends_with_its_client(
         assert count_ours(warehouse_dsn, until=1, seconds=60) == 1
         client.send_signal(number)
     assert count_ours(warehouse_dsn, until=0, seconds=5) == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "command",
+    [
+        "quotemill build",
+        "quotemill run tdx",
+        "quotemill report",
+        "quotemill reconcile",
+        "quotemill export ops.runs OUT --to parquet",
+        "quotemill schedule run",
+        "loaders run tdx",
+        "loaders verify tdx",
+    ],
+)
+def test_what_a_killed_command_waits_for_ends_with_it(
+    command: str, prepared_dsn: str, tmp_path: Path
+) -> None:
+    program, *words = command.split()
+    values = {"HOME": tmp_path / "home", "WAREHOUSE_URL": prepared_dsn}
+    values |= {"TDX__BASE_URL": "http://127.0.0.1:9"}
+    environ = os.environ | {f"QUOTEMILL_{name}": str(value) for name, value in values.items()}
+    with psycopg.connect(prepared_dsn) as holder:
+        holder.execute(
+            "do $$ declare name text; begin for name in select format('%I.%I', schemaname, "
+            "tablename) from pg_tables where schemaname in ('ops', 'raw_tdx') loop execute "
+            "'lock table ' || name || ' in access exclusive mode'; end loop; end $$"
+        )
+        with subprocess.Popen(
+            [str(Path(sys.executable).with_name(program)), *words],
+            cwd=tmp_path,
+            env=environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as client:
+            assert count_ours(prepared_dsn, until=1, seconds=60) == 1
+            client.kill()
+        assert count_ours(prepared_dsn, until=0, seconds=5) == 0
 
 
 def test_a_closed_reader_ends_open_batches_and_other_threads(

@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from quotemill.readers.arrow import stream_rows
 from quotemill.warehouse import postgres
 from quotemill.warehouse.postgres import Warehouse, WarehouseAway
 
@@ -103,3 +104,34 @@ def test_open_and_pooled_connections_stay_within_the_settings(
         assert pooled.pool is not None
         assert len(pooled.pool.idle) == 1
         pooled.ask(lambda _: None)
+
+
+def test_a_connection_made_while_the_pool_closes_is_hung_up(warehouse: Warehouse) -> None:
+    made: list[psycopg.Connection] = []
+    with warehouse.keeping_connections() as pooled:
+        assert pooled.pool is not None
+        pool = pooled.pool
+
+        def connect() -> psycopg.Connection:
+            made.append(warehouse.connect())
+            pool.close()  # by another thread
+            return made[0]
+
+        with pytest.raises(psycopg.OperationalError), pooled.lend(connect) as conn:
+            conn.execute("select 1")
+    assert made[0].closed
+    assert not pool.lent
+
+
+def test_only_who_lent_a_connection_closes_it_after_a_broken_read(warehouse: Warehouse) -> None:
+    """`close` of a reader, in another thread, hangs up only what nobody closes meanwhile."""
+    with warehouse.connect() as conn:
+        rows = stream_rows(conn, "select 1 / (2000000 - n) from generate_series(1, 2000000) as n")
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            rows.read_all()
+        assert not conn.closed
+        conn.rollback()
+    with warehouse.keeping_connections() as pooled:
+        with pytest.raises(psycopg.errors.DivisionByZero), pooled.lend(warehouse.connect) as conn:
+            stream_rows(conn, "select 1 / (9 - n) from generate_series(1, 9) as n").read_all()
+        assert conn.closed
