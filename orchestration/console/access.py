@@ -1,7 +1,8 @@
 """Who may use the console: a link that works once, the session of a browser, the token of scripts.
 
 Links and the token are in the folder `console` of the home, which only its user may read, each as
-its hash alone: any console of the home takes them. A session ends with the process that gave it.
+its hash alone: any console of the home takes them. A session ends with the process that gave it,
+and with a new token.
 """
 
 import contextlib
@@ -74,12 +75,19 @@ class Access:
             if until <= now:
                 self._sessions.pop(session, None)
         session = secrets.token_urlsafe(TOKEN_BYTES)
-        self._sessions[_digest(session)] = now + SIGNED_IN
+        self._sessions[self._key_of(session)] = now + SIGNED_IN
         return session
 
     def is_session(self, session: str, now: datetime) -> bool:
-        until = self._sessions.get(_digest(session))
+        until = self._sessions.get(self._key_of(session))
         return until is not None and now < until
+
+    def end_session(self, session: str) -> None:
+        self._sessions.pop(self._key_of(session), None)
+
+    def _key_of(self, session: str) -> str:
+        """The key that a session is kept by: a new token ends all sessions."""
+        return _digest(f"{self._stored()} {session}")
 
     @staticmethod
     def page_token(session: str) -> str:

@@ -40,4 +40,12 @@ def routes(console: Console) -> APIRouter:
         security.set_cookie(response, request, "session", session, SIGNED_IN)
         return SignedIn(ok=True)
 
+    @router.delete("/session")
+    async def sign_out(request: Request, response: Response) -> SignedIn:
+        """End the session of this browser."""
+        name = security.cookie_name(request.scope, "session")
+        console.access.end_session(request.cookies.get(name, ""))
+        response.delete_cookie(name)
+        return SignedIn(ok=True)
+
     return router

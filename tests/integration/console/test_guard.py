@@ -163,6 +163,22 @@ def test_a_session_ends_with_its_console_or_after_30_days(open_console: Open) ->
         error_of(next_one.get("/api/health"), 401)
 
 
+def test_a_session_ends_by_signing_out_or_with_a_new_token(open_console: Open) -> None:
+    caller = open_console()
+    access, session = caller.console.access, dict(caller.client.cookies)
+    other = access.new_session(NOW)
+    assert 'id="sign-out"' in caller.get("/settings").text
+    left = caller.client.request("DELETE", "/api/session", json={}, headers={"origin": ADDRESS})
+    assert left.status_code == 200
+    assert not caller.client.cookies
+    caller.client.cookies.update(session)  # who has copied it
+    error_of(caller.get("/api/health"), 401)
+    assert access.is_session(other, NOW)
+    access.new_token(NOW)
+    assert not access.is_session(other, NOW)
+    assert access.is_session(access.new_session(NOW), NOW)
+
+
 def test_a_script_brings_the_token_which_is_stored_as_its_hash_alone(open_console: Open) -> None:
     caller = open_console()
     token = caller.console.access.new_token(NOW)
