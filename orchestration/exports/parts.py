@@ -1,8 +1,10 @@
 """The parts of an export: months, codes, or all of it."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from urllib.parse import quote
 
 import psycopg
 import pyarrow as pa
@@ -13,6 +15,8 @@ from quotemill.errors import UsageError
 from quotemill.readers.arrow import stream_rows
 
 WHOLE, DAYLESS = "all", "none"
+_LONGEST = 240  # bytes, of the 255 of a name; an unfinished file's is longer
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # of Windows
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,28 @@ def list_codes(conn: psycopg.Connection, source: Source) -> list[Part]:
         raise UsageError(
             f"some rows have no {source.entity}", hint=f"add `where {source.entity} is not null`"
         )
-    return [Part(code, code) for code in sorted(codes)]
+    return require_names(Part(code, code) for code in sorted(codes))
+
+
+def name_file(part: Part) -> str:
+    """A part's name as that of a file or folder, on every system."""
+    name = quote(part.name, safe="")
+    return f"%{ord(name[0]):02X}{name[1:]}" if _DEVICE.match(name) else name
+
+
+def require_names(parts: Iterable[Part]) -> list[Part]:
+    """The parts. Raises UsageError where the codes of some give no files of their own."""
+    seen: dict[str, Part] = {}
+    for part in parts:
+        name = name_file(part)
+        if len(name) > _LONGEST:
+            reason = f"the code {part.name[:40]}… is too long for the name of a file"
+        elif (other := seen.setdefault(name.lower(), part)) is not part:
+            reason = f"names of files cannot tell the codes {other.name} and {part.name} apart"
+        else:
+            continue
+        raise UsageError(reason, hint="--to parquet, which has a file per month")
+    return list(seen.values())
 
 
 def choose_changed(parts: list[Part], source: Source, spans: Sequence[Span] | None) -> list[Part]:

@@ -1,7 +1,6 @@
 """CSV: a file per code, `kline_daily/sh600000.csv`; one file where there is no column of codes."""
 
 import re
-from urllib.parse import quote
 
 import psycopg
 import pyarrow as pa
@@ -11,7 +10,7 @@ import pyarrow.csv
 from loaders.files.whole_file import unfinished
 from orchestration.exports.folder import Files, Folder
 from orchestration.exports.forms.form import Form, Plan
-from orchestration.exports.parts import Part, list_codes, stream_part
+from orchestration.exports.parts import Part, list_codes, name_file, stream_part
 from orchestration.exports.source import Source
 
 _STYLE = pyarrow.csv.WriteOptions(quoting_style="needed")
@@ -20,7 +19,7 @@ _STYLE = pyarrow.csv.WriteOptions(quoting_style="needed")
 def _write_part(
     conn: psycopg.Connection, folder: Folder, source: Source, part: Part, _: Plan
 ) -> Files:
-    name = f"{source.name}/{quote(part.name, safe='')}.csv"
+    name = f"{source.name}/{name_file(part)}.csv"
     reader = stream_part(conn, source, part)
     path, rows = folder.make_path(name), 0
     fields = [

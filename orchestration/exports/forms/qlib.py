@@ -24,7 +24,7 @@ from loaders.files.whole_file import unfinished
 from orchestration.exports.definition import Definition
 from orchestration.exports.folder import File, Files, Folder
 from orchestration.exports.forms.form import Form, Plan
-from orchestration.exports.parts import Part, stream_part
+from orchestration.exports.parts import Part, name_file, require_names, stream_part
 from orchestration.exports.source import Source, explaining, find_source
 from quotemill.errors import UsageError
 from quotemill.warehouse.postgres import Warehouse
@@ -87,7 +87,7 @@ def plan(conn: psycopg.Connection, source: Source) -> Plan:
     for name, members in pools.items():
         lines = (f"{code.upper()}\t{first}\t{last}\n" for code, first, last in sorted(members))
         texts[f"instruments/{name}.txt"] = "".join(lines)
-    parts = [Part(code, code) for code, _, _ in sorted(spans)]
+    parts = require_names(Part(code, code) for code, _, _ in sorted(spans))
     places = {day: place for place, day in enumerate(days)}
     return Plan([*parts, Part(ABOUT, ABOUT)], (texts, places))
 
@@ -121,13 +121,9 @@ def _write_part(
     bars = stream_part(conn, source, part).read_all()
     place = np.array([places[day] for day in bars["trade_date"].to_pylist()])
     return {
-        f"features/{part.name}/{name}.day.bin": _write(
-            folder,
-            f"features/{part.name}/{name}.day.bin",
-            _encode(place, figures),
-            bars.num_rows,
-        )
+        path: _write(folder, path, _encode(place, figures), bars.num_rows)
         for name, figures in _compute(bars).items()
+        for path in [f"features/{name_file(part)}/{name}.day.bin"]
     }
 
 

@@ -99,6 +99,22 @@ def test_csv_has_a_file_for_each_code(copy: Copier, conn: psycopg.Connection) ->
     assert copy("trading_calendar", "calendar", form="csv").files == 1
 
 
+def test_codes_are_names_of_files_on_every_system(copy: Copier) -> None:
+    rows = "select code, 1 as n from unnest('{{{}}}'::text[]) as code"
+    copy(rows.format("con,COM1.x,CONE,a/b,招商"), "named", form="csv")
+    names = ["%43OM1.x", "%63on", "CONE", "a%2Fb", "%E6%8B%9B%E5%95%86"]
+    assert sorted(copy.files("named")) == sorted(f"query/{name}.csv" for name in names)
+    for wrong in ("a" * 400, "招" * 30, "abc,ABC"):
+        with pytest.raises(UsageError) as refused:
+            copy(rows.format(wrong), "refused", form="csv")
+        assert refused.value.exit_code == 2
+        assert refused.value.hint.startswith("--to parquet")
+        assert copy.files("refused") == {}
+        shutil.rmtree(copy.root / "refused", ignore_errors=True)
+        assert copy(rows.format(wrong), "refused", form="parquet").files == 1
+        shutil.rmtree(copy.root / "refused")
+
+
 @pytest.mark.parametrize(
     ("what", "options", "message"),
     [
