@@ -1,5 +1,6 @@
 """The tables of fields that are not stored name what the readers leave out, and nothing else."""
 
+import asyncio
 import inspect
 import re
 from collections.abc import Iterable
@@ -7,6 +8,7 @@ from dataclasses import fields
 from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,10 +53,16 @@ def test_the_table_of_a_shares_names_what_is_not_read(answer: str, unread: set[s
     check(listed("kline_daily", answer), unread - {"UpCount", "DownCount"})
 
 
-def test_the_table_of_options_names_what_is_not_read() -> None:
-    require_ib()
+async def import_ib() -> Any:
+    """It looks for the event loop of its thread, which an earlier test may have taken away."""
     import ib_async
 
+    return ib_async
+
+
+def test_the_table_of_options_names_what_is_not_read() -> None:
+    require_ib()
+    ib_async = asyncio.run(import_ib())
     for answer, kind, of in (
         ("quote", ib_async.Ticker, "ticker|under"),
         ("contract details", ib_async.ContractDetails, "row"),
