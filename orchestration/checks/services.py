@@ -24,10 +24,7 @@ def check_services(place: Place) -> Iterator[Check]:
 def check_setup(place: Place) -> Iterator[Check]:
     """Check what each source needs besides its service."""
     ready, _ = sources.configured(place.settings)
+    given = place.settings, place.warehouse, place.as_of or place.now
     yield from run_checks(
-        (
-            name,
-            partial(sources.find(name).insight.doctor, place.settings, place.warehouse, place.now),
-        )
-        for name in ready
+        (name, partial(sources.find(name).insight.doctor, *given)) for name in ready
     )

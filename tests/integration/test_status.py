@@ -10,7 +10,7 @@ from loaders.engine.jobs import request_cancel, source_of, start_job
 from loaders.engine.request import LoadRequest
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.ticks import store_state
-from loaders.trading_time import format_time
+from loaders.trading_time import format_time, horizon
 from loaders.warehouse.content import content_id
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
@@ -231,3 +231,14 @@ def test_doctor_checks_shanghai_holidays_only_with_a_source_there(made: Bench) -
     tdx = made.settings.tdx.model_copy(update={"base_url": None})
     made.settings = made.settings.model_copy(update={"tdx": tdx})
     assert "horizon" not in named()
+
+
+def test_doctor_judges_holidays_as_of_the_time_asked(made: Bench) -> None:
+    late = datetime(horizon().year + 1, 1, 5, tzinfo=UTC)
+
+    def verdict(as_of: datetime | None) -> str:
+        now = late - timedelta(days=200)
+        checks = gather.examine(made.settings, now, as_of=as_of, names=["files"])
+        return {check.name: check.verdict for check in checks}["horizon"]
+
+    assert (verdict(None), verdict(late)) == ("ok", "warn")
