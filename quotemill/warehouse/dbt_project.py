@@ -1,6 +1,8 @@
 """The dbt project: of the checkout around the working directory, the installed one, or bundled."""
 
 import os
+import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,10 +34,30 @@ class Project:
 
 
 def find_project(cwd: Path | None = None) -> Project:
-    """The nearest of: a checkout around `cwd`, the checkout of an editable install, the package."""
+    """The nearest of: a checkout around `cwd`, the checkout of an editable install, the package.
+
+    Raises SettingsError for a checkout of another version, whose models may need other tables.
+    """
     here = (cwd or Path.cwd()).resolve()
     package = Path(__file__).resolve().parents[2]
-    for root in (here, *here.parents, package, package / "orchestration" / "bundled"):
-        if (root / "dbt_project" / "dbt_project.yml").is_file() and (root / "macros").is_dir():
-            return Project(root)
-    raise SettingsError("the dbt project is missing", hint="install quotemill again")
+    own = next(filter(_is_project, (package, package / "orchestration" / "bundled")), None)
+    if own is None:
+        raise SettingsError("the dbt project is missing", hint="install quotemill again")
+    root = next(filter(_is_project, (here, *here.parents)), own)
+    if root != own and (theirs := _read_version(root)) != (ours := _read_version(own)):
+        raise SettingsError(
+            f"{root} is a checkout of quotemill {theirs}, but {ours} is installed",
+            hint="run the command in another folder, or install that version: "
+            f"pip install {shlex.quote(str(root))}",
+        )
+    return Project(root)
+
+
+def _is_project(root: Path) -> bool:
+    return (root / "dbt_project" / "dbt_project.yml").is_file() and (root / "macros").is_dir()
+
+
+def _read_version(root: Path) -> str:
+    text = (root / "dbt_project" / "dbt_project.yml").read_text("utf-8")
+    match = re.search(r"^version: *[\"']?([^\"'\s]+)", text, re.MULTILINE)
+    return match[1] if match else "unknown"
