@@ -39,7 +39,7 @@ from tests.homes import scratch
 from tests.planted import find_secrets
 from tests.requirements import ADDED_BY, require
 
-pytest_plugins = ["tests.databases"]
+pytest_plugins = ["tests.databases", "tests.wheels"]
 ROOT = Path(__file__).parent.parent
 DBT_DATABASE = Parsed.DATABASE
 OF_MODELS = "tests/integration/dbt/"

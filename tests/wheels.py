@@ -9,17 +9,20 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 
 from tests.conftest import ROOT
 
 
-def build_wheel(folder: Path) -> Path:
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
     done = subprocess.run([*command, "--directory", str(folder)], cwd=ROOT, capture_output=True)
     assert done.returncode == 0, done.stderr
-    (wheel,) = folder.glob("*.whl")
-    return wheel
+    (built,) = folder.glob("*.whl")
+    return built
 
 
 def install_wheel(wheel: Path, folder: Path) -> Path:

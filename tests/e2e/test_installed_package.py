@@ -15,14 +15,9 @@ import yaml
 from orchestration.schedule.runner import ENDINGS
 from tests.e2e.commands import ROOT
 from tests.homes import clean_environ, new_home
-from tests.wheels import build_wheel, install_reader, install_wheel
+from tests.wheels import install_reader, install_wheel
 
 PROGRAM = "from orchestration.cli import main; main()"
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")

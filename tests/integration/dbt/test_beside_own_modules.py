@@ -11,7 +11,7 @@ from quotemill.warehouse.postgres import Warehouse
 from tests.homes import clean_environ
 from tests.integration.dbt.price_market import CODE, DAYS, PRICE_MARKET
 from tests.integration.dbt.raw_futures import VARIETY
-from tests.wheels import build_wheel, install_reader, install_wheel
+from tests.wheels import install_reader, install_wheel
 
 pytestmark = PRICE_MARKET
 
@@ -51,16 +51,14 @@ print(json.dumps({"counts": counts, "ours": ours, "owners": list(owners)}))
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the interpreter and the commands of an environment with the wheel."""
-    wheel = build_wheel(tmp_path_factory.mktemp("wheel"))
     return install_wheel(wheel, tmp_path_factory.mktemp("venv")).parent
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reader(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An interpreter with the wheel and what it needs without any extra."""
-    wheel = build_wheel(tmp_path_factory.mktemp("wheel"))
     return install_reader(wheel, tmp_path_factory.mktemp("reading"))
 
 
