@@ -6,11 +6,10 @@ check that is in neither compared nothing; it must not pass for one without diff
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
+from typing import Any
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 
 from loaders.check import FINDING_VERDICTS, Check
 from quotemill.wording import say_count
@@ -60,34 +59,13 @@ class Comparison:
         return Check(name, "warn" if self.differing else "ok", text)
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A row of qa.reconciliation: one field of one bar.
-
-    Prices in yuan, volumes in shares.
-    """
-
-    check_name: str
-    severity: str
-    code: str
-    period: str
-    trade_date: date
-    bar_end: datetime
-    field: str
-    ours: Decimal | None
-    theirs: Decimal | None
-    difference: Decimal | None
-    likely_cause: str
-    evidence: str | None
-
-
 def read_bars(
     conn: psycopg.Connection, run_id: int, *, qa: str = "qa"
-) -> tuple[tuple[Comparison, ...], tuple[Difference, ...]]:
-    """Read the comparisons and differences of a run from the schema `qa`."""
+) -> tuple[tuple[Comparison, ...], tuple[dict[str, Any], ...]]:
+    """Read the comparisons of a run from the schema `qa`, and its rows of qa.reconciliation."""
     with conn.cursor(row_factory=class_row(Comparison)) as cursor:
         counts = cursor.execute(COUNTS.format(qa=qa).encode(), (run_id,)).fetchall()
-    with conn.cursor(row_factory=class_row(Difference)) as cursor:
+    with conn.cursor(row_factory=dict_row) as cursor:
         stored = cursor.execute(DIFFERENCES.format(qa=qa).encode(), (run_id,)).fetchall()
     return list_comparisons(counts), tuple(stored)
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from operator import itemgetter
 from typing import Any
 
 import psycopg
@@ -24,7 +23,7 @@ from loaders.engine.request import LoadRequest
 from loaders.loads import Display
 from loaders.settings import Settings
 from orchestration.checks import bar_comparison
-from orchestration.checks.bar_comparison import Comparison, Difference
+from orchestration.checks.bar_comparison import Comparison
 from orchestration.run import build as builds
 from orchestration.run.build_progress import stoppable
 from orchestration.run.build_result import BuildResult
@@ -75,13 +74,13 @@ class Reconciliation:
     codes: tuple[str, ...]
     candidates: int
     comparisons: tuple[Comparison, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[dict[str, Any], ...]
     not_loaded: Mapping[str, Mapping[str, str]]
 
     @property
     def exit_code(self) -> int:
         codes = []
-        if any(d.severity in FAILING for d in self.differences):
+        if any(d["severity"] in FAILING for d in self.differences):
             codes.append(DataQualityError.exit_code)
         if self.not_loaded:
             codes.append(PartialError.exit_code)
@@ -95,12 +94,13 @@ class Reconciliation:
     def checks(self) -> Iterator[Check]:
         """Bars by check, differences by likely cause, the most severe first, missing evidence."""
         yield from (comparison.check for comparison in self.comparisons)
-        groups: dict[tuple[int, str, str], list[Difference]] = {}
+        groups: dict[tuple[int, str, str], list[str]] = {}
         for d in self.differences:
-            groups.setdefault((RANK[d.severity], d.severity, d.likely_cause), []).append(d)
-        for (_, severity, cause), rows in sorted(groups.items(), key=itemgetter(0)):
-            codes = sorted({d.code for d in rows})
-            yield bar_comparison.describe_cause(self.run_id, severity, cause, len(rows), codes)
+            key = RANK[d["severity"]], d["severity"], d["likely_cause"]
+            groups.setdefault(key, []).append(d["code"])
+        for (_, severity, cause), codes in sorted(groups.items()):
+            named = sorted(set(codes))
+            yield bar_comparison.describe_cause(self.run_id, severity, cause, len(codes), named)
         for dataset, by_code in self.not_loaded.items():
             reasons = "; ".join(sorted(set(by_code.values())))
             text = f"not loaded: {dataset}: {', '.join(sorted(by_code))}: {reasons}"

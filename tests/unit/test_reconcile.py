@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from orchestration.checks.bar_comparison import Comparison, Difference, list_comparisons
+from orchestration.checks.bar_comparison import Comparison, list_comparisons
 from orchestration.checks.reconcile import Reconciliation, Request, choose_codes
 from quotemill.errors import UsageError
 
@@ -30,22 +30,22 @@ CLEAN = Reconciliation(
 
 def difference(
     code: str = "sh600000", cause: str = "missing_minutes", **other: object
-) -> Difference:
-    made = Difference(
-        check_name="bars_of_minutes",
-        severity="warning",
-        code=code,
-        period="minute5",
-        trade_date=date(2025, 6, 3),
-        bar_end=datetime(2025, 6, 3, 1, 35, tzinfo=UTC),
-        field="volume_shares",
-        ours=Decimal("100.000"),
-        theirs=Decimal(300),
-        difference=Decimal(-200),
-        likely_cause=cause,
-        evidence="238 of 240 | minutes",
-    )
-    return replace(made, **other)  # type: ignore[arg-type]
+) -> dict[str, object]:
+    made: dict[str, object] = {
+        "check_name": "bars_of_minutes",
+        "severity": "warning",
+        "code": code,
+        "period": "minute5",
+        "trade_date": date(2025, 6, 3),
+        "bar_end": datetime(2025, 6, 3, 1, 35, tzinfo=UTC),
+        "field": "volume_shares",
+        "ours": Decimal("100.000"),
+        "theirs": Decimal(300),
+        "difference": Decimal(-200),
+        "likely_cause": cause,
+        "evidence": "238 of 240 | minutes",
+    }
+    return made | other
 
 
 def test_a_clean_run_says_what_agreed_and_what_compared_nothing() -> None:

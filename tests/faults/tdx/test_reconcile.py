@@ -59,7 +59,7 @@ def run(bench_: Bench, **request: Any) -> Reconciliation:
 def causes(result: Reconciliation) -> dict[str, set[str]]:
     causes: dict[str, set[str]] = defaultdict(set)
     for difference in result.differences:
-        causes[difference.code].add(difference.likely_cause)
+        causes[difference["code"]].add(difference["likely_cause"])
     return dict(causes)
 
 
@@ -144,7 +144,7 @@ def test_a_sound_market_agrees_and_each_fault_has_its_cause(
         "sz000003": {"unexplained"},
         "sz300001": {"late_corporate_action"},
     }
-    assert {d.severity for d in result.differences if d.code == "sh600003"} == {"info"}
+    assert {d["severity"] for d in result.differences if d["code"] == "sh600003"} == {"info"}
     assert result.not_loaded.keys() == {"kline_weekly", "kline_monthly", *PARTS_OF_A_DAY}
     assert {tuple(failed) for failed in result.not_loaded.values()} == {("sz000002",)}
     assert result.exit_code == 6
@@ -166,7 +166,8 @@ def adjusted_alone(b: Bench, codes: Sequence[str], month: date) -> set[tuple[str
         made, differences = bar_comparison.read_bars(conn, run_id)
     assert made[-1].check_name == "adjusted_bars"
     assert made[-1].compared > 0
-    return {(d.code, d.likely_cause) for d in differences if d.check_name == "adjusted_bars"}
+    shown = [d for d in differences if d["check_name"] == "adjusted_bars"]
+    return {(d["code"], d["likely_cause"]) for d in shown}
 
 
 def test_a_series_that_turned_raw_is_flagged_every_time(warehouse_dsn: str, tmp_path: Path) -> None:
