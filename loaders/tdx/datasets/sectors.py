@@ -83,8 +83,8 @@ def _report(ctx: Context, key: str, file: SectorFile) -> None:
     """Say which file is read, and what of it is not understood."""
     say, count = ctx.load.reporter.line, len({m.member for m in file.memberships})
     say(f"sectors: {', '.join(sectors.KINDS[key])} of {say_count(count, 'code')} from {key}")
-    for sentence in file.unknown:
-        say(f"sectors: {key}: {sentence}")
+    if file.unknown:
+        say(f"sectors: {key}: {file.unknown}")
     if file.incomplete:
         ctx.load.warn(f"sectors: {key}: {file.incomplete}")
 

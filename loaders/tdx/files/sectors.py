@@ -18,7 +18,6 @@ from loaders.landing.rejects import Rejected
 from loaders.tdx.files.written import read_content
 from quotemill.errors import DataQualityError
 from quotemill.foreign import reads_file
-from quotemill.wording import say_count
 
 INDUSTRIES = ("industry", "industry_2", "industry_3", "industry_x")
 BLOCKS, SPECIAL, STOCKS = "infoharbor_block.dat", "spblock.dat", "tdxhy.cfg"
@@ -44,13 +43,13 @@ class Membership(NamedTuple):
 class SectorFile(NamedTuple):
     """Content of a file of sectors.
 
-    unknown: a sentence for each part that is not understood.
+    unknown: a sentence about sectors of kinds that are not read, or None.
     incomplete: a sentence about what a file lacks by its own account, or None.
     """
 
     memberships: set[Membership]
     rejected: list[Rejected]
-    unknown: tuple[str, ...] = ()
+    unknown: str | None = None
     incomplete: str | None = None
 
 
@@ -76,7 +75,7 @@ def owns_rejected(key: str, row_key: str) -> bool:
 
 def _blocks(content: bytes, path: Path, key: str) -> SectorFile:
     memberships, rejected = set[Membership](), list[Rejected]()
-    empty, longer, foreign, short = list[str](), list[str](), set[str](), list[str]()
+    foreign, short = set[str](), list[str]()
     for header, members in _split_sectors(content, path):
         if key == SPECIAL:
             kind, count = KINDS[SPECIAL][0], len(members)
@@ -90,25 +89,16 @@ def _blocks(content: bytes, path: Path, key: str) -> SectorFile:
             sector = f"{match[1]}_{name}"
         if count > len(members):
             short.append(name)
-        elif not members and key == BLOCKS:
-            empty.append(name)
-        elif count < len(members):
-            longer.append(f"{name}: {len(members):,} where {count:,} are announced")
         pattern = _SPECIAL_MEMBER if key == SPECIAL else _MEMBER
         good, bad = _parse_members(members, pattern, f"{key} {sector}")
         memberships |= {Membership(kind, name, code) for code in good}
         rejected += bad
-    unknown = []
+    unknown = incomplete = None
     if foreign:
-        unknown.append(f"sectors of an unknown kind are skipped: {', '.join(sorted(foreign)[:5])}")
-    if empty:
-        unknown.append(f"{len(empty):,} name no member, such as {empty[0]}")
-    if longer:
-        unknown.append(f"{len(longer):,} have more members than announced, such as {longer[0]}")
-    incomplete = None
+        unknown = f"sectors of an unknown kind are skipped: {', '.join(sorted(foreign)[:5])}"
     if short:
         incomplete = f"{len(short):,} have fewer members than announced, such as {short[0]}"
-    return SectorFile(memberships, rejected, tuple(unknown), incomplete)
+    return SectorFile(memberships, rejected, unknown, incomplete)
 
 
 def _parse_members(
@@ -141,7 +131,7 @@ def _split_sectors(content: bytes, path: Path) -> Iterator[tuple[str, list[str]]
 
 
 def _industries(content: bytes, path: Path) -> SectorFile:
-    memberships, rejected, longer = set[Membership](), [], 0
+    memberships, rejected = set[Membership](), list[Rejected]()
     lines = content.decode("gbk", "replace").splitlines()
     incomplete = None
     if not content.endswith(b"\n"):
@@ -156,12 +146,9 @@ def _industries(content: bytes, path: Path) -> SectorFile:
                 for kind, name in zip(INDUSTRIES, names, strict=False)
                 if name
             }
-            longer += any(names[len(INDUSTRIES) :])
         elif line.strip():
             value = line[:200].replace("\0", "\\0")
             rejected.append(Rejected(f"{STOCKS}:{number}", "code", _EXPLAIN_CODE, value, "{}"))
-    lines_with = say_count(longer, "line has", "lines have")
-    unknown = (f"{lines_with} unknown fields after the sixth",) if longer else ()
     if not memberships:
         raise DataQualityError(f"{path} holds no sector: the stored rows stay")
-    return SectorFile(memberships, rejected, unknown, incomplete)
+    return SectorFile(memberships, rejected, incomplete=incomplete)
