@@ -142,11 +142,6 @@ class IbSettings(Section):
         10, ge=1, description="contracts that are requested at once: the size of a batch"
     )
     rate_limits: RateLimits = Field(RateLimits(), description="batches a minute")
-    history_probe: Open[int] = Field(
-        0,
-        ge=0,
-        description="contracts whose past is requested after a week's last close, as a test",
-    )
     stale_after: Open[TradingDays] = Field(
         5, ge=0, description="trading days after which late data are an alert; 0: never"
     )

@@ -17,6 +17,7 @@ REMOVED = {
     "ib.slot_grace_seconds": "",
     "ib.midday_refresh_enabled": "set ib.midday_refresh_time to a time, or to nothing",
     "ib.open_interest_published_at": "",
+    "ib.history_probe": "",
     "ib.rate_limits.open_interest.per_minute": "it is twice ib.rate_limits.snapshot.per_minute",
     "ib.error_log_retain_days": "set log_days",
     "ib.weekly_compaction_enabled": 'set schedule.ib_archive.command = "archive --no-compact"',

@@ -29,7 +29,6 @@ from loaders.ib.client.values import (
     Candidate,
     ChainParams,
     Failure,
-    HistorySample,
     OptionContract,
     PreviousClose,
     Qualified,
@@ -276,27 +275,6 @@ def _fits(row: Any, candidate: Candidate) -> bool:
         and str(contract.right or "")[:1] == candidate.right
         and clean.strike(float(contract.strike or 0)) == candidate.strike
     )
-
-
-async def history_sample(
-    connection: "Connection", contracts: Sequence[OptionContract], timeout: float
-) -> list[HistorySample]:
-    """Samples, one after the other: the service counts requests. A refusal ends them."""
-    samples: list[HistorySample] = []
-    for contract in contracts:
-        refused = samples[-1].failure if samples else None
-        if refused is not None and refused.error_type == PACING:
-            samples.append(skip_sample(contract, "not asked: too many requests"))
-            continue
-        bars, failure = await connection.bars(contract.conid, "5 D", "8 hours", timeout)
-        times = [bar.date for bar in bars if isinstance(bar.date, datetime)]
-        first, last = (times[0], times[-1]) if times else (None, None)
-        samples.append(HistorySample(contract, len(bars), first, last, failure))
-    return samples
-
-
-def skip_sample(contract: OptionContract, why: str) -> HistorySample:
-    return HistorySample(contract, 0, None, None, Failure(PACING, None, why))
 
 
 def make_error(failure: Failure, about: str) -> QuotemillError:

@@ -19,7 +19,7 @@ from loaders.ib.client.daily_bars import DailyBar, Dividends
 from loaders.ib.client.error_codes import CLOCK_OFF, read_codes
 from loaders.ib.client.event_loop import cancel_tasks, close_connection
 from loaders.ib.client.events import EventLog
-from loaders.ib.client.history_budget import REQUESTS, SECONDS, HistoryBudget
+from loaders.ib.client.history_budget import HistoryBudget
 from loaders.ib.client.library import check_client
 from loaders.ib.client.quotes import Batch, Stamp
 from loaders.ib.client.ticker import Patience, has_level, has_quote, read_line
@@ -28,7 +28,6 @@ from loaders.ib.client.values import (
     Candidate,
     ChainParams,
     Clock,
-    HistorySample,
     OpenInterest,
     OptionContract,
     PreviousClose,
@@ -89,9 +88,9 @@ class Gateway:
     """A connection that is opened at the first request and again after it was lost.
 
     Every method raises GatewayGone, ClientIdInUse or IbMissing where no connection can be had. A
-    connection that breaks within `qualify`, `quotes`, `open_interest` or `history_sample` raises
-    nothing: the rows that it cost come back as failures (`gateway_gone`), the others as they are,
-    and the next request connects again. Pauses after lost connections are `settings.retry_waits`.
+    connection that breaks within `qualify`, `quotes` or `open_interest` raises nothing: the rows
+    that it cost come back as failures (`gateway_gone`), the others as they are, and the next
+    request connects again. Pauses after lost connections are `settings.retry_waits`.
     """
 
     def __init__(
@@ -380,16 +379,6 @@ class Gateway:
         return self._request(
             lambda c: quotes.open_interest(self._batch(c, timeout, lines), contracts, FROZEN)
         )
-
-    def history_sample(self, contracts: Sequence[OptionContract]) -> list[HistorySample]:
-        """Bars of 8 hours of 5 days of some contracts, as a test."""
-        allowed = [contract for contract in contracts if self.history.take()]
-        samples = self._request(
-            lambda c: contract_details.history_sample(c, allowed, self._settings.timeout)
-        )
-        why = f"{REQUESTS} requests in {SECONDS / 60:g} minutes are enough"
-        left = [contract for contract in contracts if contract not in allowed]
-        return [*samples, *(contract_details.skip_sample(contract, why) for contract in left)]
 
     def _batch(self, connection: "Connection", timeout: float | None, lines: int | None) -> Batch:
         lines = min(self._settings.usable_lines, lines or self._settings.usable_lines)

@@ -219,17 +219,6 @@ class OpenInterest:
 
 
 @dataclass(frozen=True)
-class HistorySample:
-    """Answer of the historical-data call about a contract: only reported, never landed."""
-
-    contract: OptionContract
-    bars: int
-    first: datetime | None
-    last: datetime | None
-    failure: Failure | None = None
-
-
-@dataclass(frozen=True)
 class ApiEvent:
     """A message of the gateway. `action` and `error_type` as in error_codes.py; `request_id` -1 is
     a message of the system.

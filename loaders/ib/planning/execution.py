@@ -8,7 +8,6 @@ from itertools import chain
 from loaders.engine.jobs import Task
 from loaders.engine.request import LoadRequest
 from loaders.engine.source import Unit
-from loaders.ib import history_probe
 from loaders.ib.context import Context
 from loaders.ib.contracts import universe
 from loaders.ib.contracts.listing import find_candidates, measure_slot
@@ -116,8 +115,6 @@ def execute(ctx: Context) -> Units:
         before = step
     if not steps:
         yield from _land_events(ctx, last=True)
-    if request.mode == CLOSE:
-        history_probe.probe(ctx)
 
 
 def _capture(ctx: Context, step: Step, *, last: bool) -> Units:

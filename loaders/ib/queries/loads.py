@@ -24,14 +24,3 @@ def read_undiscovered_symbols(conn: psycopg.Connection, lane: str) -> set[str]:
     """Symbols that discovery last failed on by themselves, not because the gateway was lost."""
     rows = run_sql(conn, "undiscovered_symbols", lane=lane, jobs=RECENT_JOBS)
     return {symbol for (symbol,) in rows}
-
-
-def has_logged(conn: psycopg.Connection, lane: str, day: date, event: str) -> bool:
-    """Whether a load of a session wrote an event to its job's log."""
-    query = (
-        "select exists (select 1 from ops.ingestion_jobs as j "
-        "inner join ops.ingestion_logs as l using (job_id) where j.source = 'ib' and j.lane = %s "
-        "and j.parameters #>> '{options,date}' = %s and l.event = %s)"
-    )
-    [(is_logged,)] = conn.execute(query, (lane, f"{day}", event))
-    return bool(is_logged)

@@ -231,15 +231,6 @@ def test_an_unknown_code_fails_its_row_and_is_reported(tidy: IbSandbox, opened: 
     assert quote.failure.error_message == "What is this"
 
 
-def test_bars_of_hours_need_no_zone_of_the_log_in(
-    tidy: IbSandbox, opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(contracts, "in_zone", lambda at, _: f"{at:%Y%m%d %H:%M:%S} HKT")
-    (sample,) = opened({"timeout": 1}).history_sample(some_contracts(tidy, 1))
-    assert (sample.bars, sample.failure) == (5, None)
-    assert sample.last == tidy.clock.replace(hour=9, minute=30, second=0)
-
-
 def test_a_last_day_in_an_unknown_zone_and_without_a_clearing_symbol_fits_nothing(
     tidy: IbSandbox, shared: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -147,13 +147,6 @@ def test_open_interest_is_of_the_contracts_own_side(shared: Gateway, sandbox: Ib
         assert (row.captured_at, row.failure) == (TEN, None)
 
 
-def test_history_has_bars_of_hours(shared: Gateway, sandbox: IbSandbox) -> None:
-    (sample,) = shared.history_sample(some_contracts(sandbox, 1))
-    assert (sample.bars, sample.failure) == (5, None)
-    assert sample.last is not None
-    assert sample.last.date() == TODAY
-
-
 def test_the_probe_names_the_data_type_that_is_served(shared: Gateway) -> None:
     answers = shared.probe("MSFT")
     assert (answers.requested_type, answers.served_type, answers.failure) == (1, 1, None)
