@@ -43,8 +43,8 @@ NAMES = (
     "kline_60m",
     "kline_adjusted",
     "capital_events",
-    "corporate_actions",
     "sectors",
+    "corporate_actions",  # last: quote servers that are gone end the load
 )
 # each has a module with its name
 DATASETS: tuple[Dataset, ...] = tuple(

@@ -12,27 +12,30 @@ import struct
 import zlib
 from typing import NamedTuple
 
-# public ones, which come and go; all of these answered on 2024-11-30
+# public ones, which come and go; two clients that are maintained name the same in November 2026
 _HOSTS = """
-124.71.187.122 122.51.120.217 111.229.247.189 124.70.176.52 123.60.186.45 122.51.232.182
-118.25.98.114 124.70.199.56 121.36.225.169 123.60.70.228 123.60.73.44 124.70.133.119
-124.71.187.72 123.60.84.66 121.36.54.217 121.36.81.195 123.249.15.60 124.70.75.113
-120.46.186.223 124.70.22.210 139.9.133.247 124.71.85.110 139.9.51.18 139.159.239.163
-124.71.9.153 116.205.163.254 116.205.171.132 116.205.183.150 111.230.186.52 110.41.4.4
-110.41.2.72 110.41.154.219 110.41.147.114 119.97.185.59
+43.139.18.171 43.139.95.83 49.232.15.141 62.234.50.143 81.70.151.186 81.71.32.47 82.156.174.84
+82.156.214.79 101.33.225.16 101.35.121.35 101.42.164.241 101.42.240.54 101.43.159.194 110.41.2.72
+110.41.147.114 111.229.247.189 111.230.186.52 111.231.113.208 116.205.163.254 116.205.171.132
+116.205.183.150 118.25.98.114 119.97.185.59 120.53.8.251 121.36.225.169 122.51.120.217
+122.51.232.182 123.60.70.228 123.60.73.44 123.60.84.66 123.60.164.122 124.70.133.119 124.70.199.56
+124.71.9.153 124.71.187.72 124.71.187.122 124.223.163.242 129.204.230.128 150.158.160.2
+152.136.191.169 159.75.29.111 175.178.112.197 175.178.128.227
 """
 ADDRESSES = [(host, 7709) for host in _HOSTS.split()]
 
-# what a client says when it comes, and before the exchange and the code of an xdxr request
-_GREETINGS = (
-    "0c0218930001030003000d0001",
-    "0c0218940001030003000d0002",
-    "0c031899000120002000db0fd5d0c9ccd6a4a8af0000008fc22540130000d500c9ccbdf0d7ea00000002",
-)
+# the first of three packets of old clients; since 2026 servers refuse those that send the third
+_GREETING = bytes.fromhex("0c0218930001030003000d0001")
+# what comes before the exchange and the code of an xdxr request
 _XDXR = bytes.fromhex("0c1f187600010b000b000f000100")
+# the newest day bar of sh600000
+_KNOWN_BAR = bytes.fromhex(
+    "0c01086401011c001c002d050100363030303030090001000000010000000000000000000000"
+)
 _HEAD = struct.Struct("<12xHH")
 _EVENT = struct.Struct("<7xxIB4f")
 _COUNT = struct.Struct("<9xH")
+_ONE_BAR = 18  # bytes: u16 number of bars, u32 day, four prices of at least a byte, two floats
 
 
 class Event(NamedTuple):
@@ -55,9 +58,11 @@ class QuoteServer:
         self._socket = socket.create_connection(address, timeout=timeout)
 
     def greet(self) -> None:
-        """Say what a server expects before the first request."""
-        for greeting in _GREETINGS:
-            self._ask(bytes.fromhex(greeting))
+        """Say what a server expects before the first request, and test it with a known code."""
+        self._ask(_GREETING)
+        bars = self._ask(_KNOWN_BAR)
+        if len(bars) < _ONE_BAR or not any(bars[:2]):
+            raise ValueError(f"no bar of sh600000 in an answer of {len(bars)} bytes")
 
     def request_xdxr(self, exchange: int, digits: str) -> list[Event]:
         """The events of a code."""
@@ -91,9 +96,12 @@ class QuoteServer:
 
 
 def read_events(body: bytes) -> list[Event]:
-    """The events in the body of an xdxr answer. Raises ValueError for a body that is cut short."""
+    """The events in the body of an xdxr answer. Raises ValueError for a body that is cut short.
+
+    One without its count is a refusal: of a code without events the count is 0.
+    """
     if len(body) < _COUNT.size:
-        return []
+        raise ValueError(f"an answer of {len(body)} bytes has no count of events")
     (count,) = _COUNT.unpack_from(body)
     end = _COUNT.size + count * _EVENT.size
     if len(body) < end:

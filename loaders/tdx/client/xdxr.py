@@ -94,13 +94,13 @@ def _exact(value: float, column: str) -> Decimal:
 
 
 class QuoteServers:
-    """One connection, moved to the next server if it fails; silent ones are left out."""
+    """One connection, moved to the next server if it fails; one that is no good is left out."""
 
     def __init__(self, addresses: Sequence[tuple[str, int]]) -> None:
         """addresses: in the order to try"""
         self._addresses = list(addresses)
         self._server: QuoteServer | None = None
-        self._ever_answered = self._stopped = False
+        self._is_good = self._ever_answered = self._stopped = False
         self._gone: SourceGone | None = None
 
     def ask(self, code: str) -> list[Event]:
@@ -135,19 +135,19 @@ class QuoteServers:
         self.close()
 
     def close(self) -> None:
-        server, self._server = self._server, None
+        server, self._server, self._is_good = self._server, None, False
         if server is not None:
             server.close()
 
     def _leave_server(self, error: OSError | ValueError) -> str:
-        """Leave the current server, for ever if it is silent; return the reason as text."""
-        is_silent = self._server is None or isinstance(error, TimeoutError)
+        """Leave the current server, forever if it is silent or no good; return why as text."""
+        is_out = not self._is_good or isinstance(error, TimeoutError)
         self.close()
         address = self._addresses.pop(0)
         why = str(error) or type(error).__name__
-        if is_silent:
+        if is_out:
             named = ":".join(map(str, address))
-            log.warning("the quote server %s does not answer and is left out (%s)", named, why)
+            log.warning("the quote server %s is left out: %s", named, why)
         else:
             self._addresses.append(address)
         return why
@@ -156,4 +156,5 @@ class QuoteServers:
         if self._server is None:
             self._server = QuoteServer(self._addresses[0], timeout=TIMEOUT)
             self._server.greet()
+            self._is_good = True
         return self._server

@@ -16,7 +16,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders.engine import failed_keys
-from loaders.engine.outcome import Outcome, Stopped
+from loaders.engine.outcome import Outcome, SourceGone, Stopped
 from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
 from loaders.tdx.actions import PRECISION, ActionSet, CorporateAction
 from loaders.tdx.context import Context, Dataset
@@ -73,13 +73,14 @@ def _ask_servers(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Ask the quote servers for each code, in a thread as their client blocks."""
     from loaders.tdx.client.xdxr import build_actions
 
-    servers, answers, faults = ctx.quote_servers, dict[str, ActionSet](), dict[str, str]()
+    servers, answers = ctx.quote_servers, dict[str, ActionSet]()
+    faults = dict[str, UpstreamError]()
     try:
         for code in codes:
             try:
                 answer = ctx.wait(asyncio.to_thread(servers.ask, code))
-            except UpstreamError as error:  # where they are gone, the TDX service itself is not
-                faults[code] = str(error)
+            except UpstreamError as error:
+                faults[code] = error
             else:
                 answers[code] = build_actions(code, answer)
     except (Stopped, LockHeldError, KeyboardInterrupt):
@@ -89,8 +90,12 @@ def _ask_servers(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         servers.close()
     compared = Comparison.make(ctx, "xdxr", answers)
     for code in codes:
-        fault = faults.get(code)
-        yield Outcome(code, failure=fault) if fault else compared.outcome(ctx, code)
+        if code in answers:
+            yield compared.outcome(ctx, code)
+        else:
+            fault = faults[code]
+            gone = fault if isinstance(fault, SourceGone) else None
+            yield Outcome(code, failure=str(fault), gone=gone)
 
 
 def _read_files(ctx: Context, source: Path, codes: Sequence[str]) -> Iterator[Outcome]:

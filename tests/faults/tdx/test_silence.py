@@ -70,7 +70,7 @@ def test_mute_quote_servers_fail_their_codes_and_hide_nothing_else(
         bench.sandbox.set_clock(days[-5], restart=True)
         bench.sandbox.faults.add("stale:kline-all:rows=1")
         result = bench.load(datasets=("kline_daily", "corporate_actions"))
-        assert result.exit_code == 6
+        assert result.exit_code == 4
         assert {t.dataset for t in result.tasks if t.failures} == {*BARS, "corporate_actions"}
 
 

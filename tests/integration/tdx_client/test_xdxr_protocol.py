@@ -1,23 +1,18 @@
-"""The xdxr request against a small server that speaks the quote protocol."""
+"""The xdxr request against the stand-in for a quote server."""
 
 import contextlib
 import socket
 import struct
-import threading
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 
 import pytest
 
 from loaders.engine.outcome import SourceGone
-from loaders.tdx.client import xdxr
+from loaders.sandbox.tdx.quote_server import LONG, Address, Temper, serve_quotes
+from loaders.tdx.client import quote_server, xdxr
 from loaders.tdx.client.xdxr import QuoteServers, build_actions
 from quotemill.errors import UpstreamError
-
-Address = tuple[str, int]
 
 
 def packed(*rows: tuple[int, date, int, tuple[float, ...]]) -> bytes:
@@ -29,68 +24,13 @@ def packed(*rows: tuple[int, date, int, tuple[float, ...]]) -> bytes:
     return body
 
 
-@contextmanager
-def quote_server(answers: dict[tuple[int, bytes], bytes | None]) -> Iterator[tuple[str, int]]:
-    """Speaks the quote protocol on loopback. A code answered with None breaks the connection."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                while request := connection.recv(1024):
-                    body: bytes | None = b"\0" * 8
-                    if request[:2] == b"\x0c\x1f":
-                        body = answers.get((request[14], request[15:21]), packed())
-                    if body is None:
-                        break
-                    sent = zlib.compress(body) if len(body) > SHORT else body
-                    connection.sendall(struct.pack("<12xHH", len(sent), len(body)) + sent)
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield listener.getsockname()
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join()
-
-
-SHORT = 100  # bytes; longer answers come packed
+SH600000 = (1, b"600000")
 ONE_ROW = packed((1, date(2011, 6, 3), 1, (1.6, 0.0, 3.0, 0.0)))
 
 
 @pytest.fixture
 def _short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(xdxr, "TIMEOUT", 0.2)
-
-
-@contextmanager
-def mute_server(heard: Callable[[], object] = lambda: None) -> Iterator[tuple[Address, list[int]]]:
-    """Accepts and never answers; counts who comes."""
-    listener, came, held = socket.create_server(("127.0.0.1", 0)), [0], []
-
-    def serve() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                held.append(listener.accept()[0])
-                came[0] += 1
-                heard()
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield listener.getsockname(), came
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join()
-        for connection in held:
-            connection.close()
 
 
 def asking(*addresses: Address) -> contextlib.closing[QuoteServers]:
@@ -105,7 +45,7 @@ def refusing() -> Address:
 
 
 def test_the_servers_answer_becomes_actions() -> None:
-    with quote_server({(1, b"600000"): ONE_ROW}) as address, asking(address) as servers:
+    with serve_quotes({SH600000: ONE_ROW}) as server, asking(server.address) as servers:
         actions = build_actions("sh600000", servers.ask("sh600000"))
         nothing = build_actions("sz000002", servers.ask("sz000002"))
     (row,) = actions.rows
@@ -118,42 +58,71 @@ def test_the_servers_answer_becomes_actions() -> None:
 def test_a_packed_answer_has_every_count_of_shares_as_it_was_sent() -> None:
     counts = [0.5, 1.25, 3.0, 100.5, 255.0, 16777215.0]
     events = packed(*((1, date(2011, 6, 3 + n), 5, (0, 0, 0, c)) for n, c in enumerate(counts)))
-    assert len(events) > SHORT
-    with quote_server({(1, b"600000"): events}) as address, asking(address) as servers:
+    assert len(events) > LONG
+    with serve_quotes({SH600000: events}) as server, asking(server.address) as servers:
         actions = build_actions("sh600000", servers.ask("sh600000"))
     assert [row.total_shares_10k for row in actions.rows] == counts
 
 
-@pytest.mark.parametrize("cut", [1, 29])
-def test_an_answer_with_fewer_events_than_it_announces_is_left_for_the_next(cut: int) -> None:
+OLD_LOGIN = "0c031899000120002000db0fd5d0c9ccd6a4a8af0000008fc22540130000d500c9ccbdf0d7ea00000002"
+
+
+@pytest.mark.parametrize(("login", "events"), [("", 1), (OLD_LOGIN, 0)])
+def test_a_server_that_punishes_old_clients_answers_after_one_packet_only(
+    login: str, events: int
+) -> None:
+    with serve_quotes({SH600000: ONE_ROW}, Temper.PUNISHING) as server:
+        asked = quote_server.QuoteServer(server.address, timeout=xdxr.TIMEOUT)
+        with contextlib.closing(asked):
+            asked.greet()
+            if login:
+                asked._ask(bytes.fromhex(login))
+            refused = pytest.raises(ValueError, match="2 bytes")
+            with contextlib.nullcontext() if events else refused:
+                assert len(asked.request_xdxr(1, "600000")) == events
+
+
+@pytest.mark.parametrize("body", [ONE_ROW[:-1], ONE_ROW[:-29], b"", b"\0\0", b"\0" * 10])
+def test_an_answer_without_all_events_or_their_count_is_left_for_the_next(body: bytes) -> None:
     with (
-        quote_server({(1, b"600000"): ONE_ROW[:-cut]}) as cutting,
-        quote_server({(1, b"600000"): ONE_ROW}) as address,
-        asking(cutting, address) as servers,
+        serve_quotes({SH600000: body}) as cutting,
+        serve_quotes({SH600000: ONE_ROW}) as good,
+        asking(cutting.address, good.address) as servers,
     ):
         assert len(servers.ask("sh600000")) == 1
+        assert cutting.commands[-1] == good.commands[-1]
+
+
+def test_a_server_without_bars_of_a_known_code_is_asked_for_no_event() -> None:
+    with (
+        serve_quotes({SH600000: packed()}, Temper.BARLESS) as barless,
+        serve_quotes({SH600000: ONE_ROW}) as good,
+        asking(barless.address, good.address) as servers,
+    ):
+        assert [len(servers.ask("sh600000")) for _ in range(2)] == [1, 1]
+        assert (barless.came, len(barless.commands)) == (1, 2)
 
 
 def test_a_server_that_refuses_is_left_for_the_next() -> None:
     with (
-        quote_server({(1, b"600000"): ONE_ROW}) as address,
-        asking(refusing(), address) as servers,
+        serve_quotes({SH600000: ONE_ROW}) as server,
+        asking(refusing(), server.address) as servers,
     ):
         assert len(servers.ask("sh600000")) == 1
 
 
 def test_a_server_that_breaks_off_is_left_for_the_next() -> None:
     with (
-        quote_server({(1, b"600000"): None}) as breaking,
-        quote_server({(1, b"600000"): ONE_ROW}) as address,
-        asking(breaking, address) as servers,
+        serve_quotes({SH600000: None}) as breaking,
+        serve_quotes({SH600000: ONE_ROW}) as good,
+        asking(breaking.address, good.address) as servers,
     ):
         assert len(servers.ask("sh600000")) == 1
 
 
 def test_a_code_that_no_server_answers_fails_alone() -> None:
-    answers = {(1, b"600000"): ONE_ROW, (0, b"000002"): None}
-    with quote_server(answers) as address, asking(address) as servers:
+    answers = {SH600000: ONE_ROW, (0, b"000002"): None}
+    with serve_quotes(answers) as server, asking(server.address) as servers:
         servers.ask("sh600000")
         with pytest.raises(UpstreamError, match="no TDX quote server answered") as caught:
             servers.ask("sz000002")
@@ -163,22 +132,23 @@ def test_a_code_that_no_server_answers_fails_alone() -> None:
 
 @pytest.mark.usefixtures("_short_wait")
 def test_a_server_that_is_mute_is_asked_once_in_a_load() -> None:
-    with mute_server() as (mute, came), quote_server({}) as breaking:
-        servers = QuoteServers([mute, breaking])
+    with serve_quotes(temper=Temper.MUTE) as mute, serve_quotes() as good:
+        servers = QuoteServers([mute.address, good.address])
         for _ in range(3):
             servers.ask("sh600000")
             servers.close()
-        assert came == [1]
+        assert mute.came == 1
 
 
 @pytest.mark.usefixtures("_short_wait")
-def test_without_a_server_that_answers_there_is_no_waiting_for_each_code() -> None:
-    with mute_server() as (first, came), mute_server() as (second, too):
-        servers = QuoteServers([first, second])
+@pytest.mark.parametrize("temper", [Temper.MUTE, Temper.BARLESS])
+def test_without_a_server_that_answers_there_is_no_waiting_for_each_code(temper: Temper) -> None:
+    with serve_quotes(temper=temper) as first, serve_quotes(temper=temper) as second:
+        servers = QuoteServers([first.address, second.address])
         for _ in range(3):
             with pytest.raises(SourceGone, match="no TDX quote server answered"):
                 servers.ask("sh600000")
-        assert came + too == [1, 1]
+        assert (first.came, second.came) == (1, 1)
 
 
 def test_no_server_at_all_is_an_upstream_failure() -> None:
