@@ -21,7 +21,7 @@ PRECISION = {
     for column in CORPORATE_ACTION.schema
     if pa.types.is_decimal(column.type)
 }
-ADJUSTMENT, SPLIT, CATEGORIES = 1, 11, range(1, 15)
+ADJUSTMENT, SPLIT, REORGANISATION, CATEGORIES = 1, 11, 15, range(1, 16)
 
 
 @dataclass(frozen=True, slots=True)

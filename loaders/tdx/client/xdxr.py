@@ -26,8 +26,8 @@ MARKETS = {"sz": 0, "sh": 1, "bj": 2}
 MOST_SERVERS = 8
 TIMEOUT = 5.0
 
-# columns of a record's four numbers by category, None for one that is not read; the rest of 1 to 14
-# are counts of shares
+# columns of a record's four numbers by category, None for one that is not read; the rest are
+# counts of shares
 _COLUMNS: dict[int, tuple[str | None, ...]] = {
     actions.ADJUSTMENT: (
         "cash_per10_yuan",
@@ -36,7 +36,7 @@ _COLUMNS: dict[int, tuple[str | None, ...]] = {
         "rights_per10",
     ),
     actions.SPLIT: (None, None, "split_ratio", None),
-    **dict.fromkeys((12, 13, 14), (None,) * 4),
+    **dict.fromkeys((12, 13, 14, actions.REORGANISATION), (None,) * 4),
 }
 _COUNTS = (None, None, "float_shares_10k", "total_shares_10k")
 _NO_AMOUNTS = dict.fromkeys(filter(None, _COLUMNS[actions.ADJUSTMENT]), Decimal(0))
@@ -62,7 +62,7 @@ def build_actions(code: str, answer: Sequence[Event]) -> ActionSet:
 def _action(code: str, event: Event) -> CorporateAction:
     category = event.category
     if category not in actions.CATEGORIES:
-        raise Refused("category", "must be a whole number from 1 to 14", category)
+        raise Refused("category", "must be a whole number from 1 to 15", category)
     try:
         day = date(event.day // 10000, event.day // 100 % 100, event.day % 100)
     except ValueError:

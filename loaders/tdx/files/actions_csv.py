@@ -225,7 +225,7 @@ def _category(record: Mapping[str, str]) -> int:
     if text == "":
         return ADJUSTMENT
     if not (re.fullmatch("[0-9]{1,4}", text) and int(text) in CATEGORIES):
-        raise Refused("category", "must be a whole number from 1 to 14", text)
+        raise Refused("category", "must be a whole number from 1 to 15", text)
     return int(text)
 
 

@@ -64,7 +64,7 @@ def test_a_share_count_change_carries_the_counts_after_it() -> None:
     assert row.cash_per10_yuan == 0
 
 
-@pytest.mark.parametrize("category", [12, 13, 14])
+@pytest.mark.parametrize("category", [12, 13, 14, 15])
 def test_categories_that_adjust_nothing_carry_nothing(category: int) -> None:
     row = action(category, 1, 2, 3, float("nan"))
     assert (row.category, row.split_ratio, row.total_shares_10k) == (category, None, None)
@@ -74,7 +74,7 @@ def test_categories_that_adjust_nothing_carry_nothing(category: int) -> None:
     ("event", "field", "value"),
     [
         (GOOD._replace(category=0), "category", "0"),
-        (GOOD._replace(category=15), "category", "15"),
+        (GOOD._replace(category=16), "category", "16"),
         (GOOD._replace(values=(-1.0, 0.0, 0.0, 0.0)), "cash_per10_yuan", "-1.0"),
         (GOOD._replace(values=(float("nan"), 0.0, 0.0, 0.0)), "cash_per10_yuan", "nan"),
         (GOOD._replace(values=(0.0, 0.0, 0.0, float("inf"))), "rights_per10", "inf"),

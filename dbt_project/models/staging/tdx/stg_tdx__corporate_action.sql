@@ -20,7 +20,7 @@ records as (
         max(e.fetched_at) as fetched_at
     from {{ source('raw_tdx', 'capital_event') }} as e
     where
-        e.category in (1, 11)
+        e.category in (1, 11, 15)
         and (select s.is_gbbq from source_of_events as s)
         -- the file has the whole market
         and exists (
