@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from loaders.ib.client import clean
 from loaders.ib.client.contract_details import make_error
-from loaders.ib.client.error_codes import PARTIAL
+from loaders.ib.client.error_codes import NO_PRICE, PARTIAL
 from loaders.ib.client.ticker import Patience, Ticker, read_single
 from loaders.ib.client.values import Failure, Underlying
 from quotemill.errors import DataQualityError, QuotemillError, UpstreamError
@@ -68,9 +68,12 @@ async def read_bars(
     """
 
     async def request(what: str) -> tuple[list[Any], Failure | None]:
-        return await connection.bars(
+        bars, failure = await connection.bars(
             underlying.conid, DURATION, "1 day", timeout, route=underlying.route, what=what
         )
+        if not bars and failure is None:  # an end without a bar
+            failure = Failure(NO_PRICE, None, f"the gateway sent no {what} bar")
+        return bars, failure
 
     trades, failure = await request("TRADES")
     if failure is not None:

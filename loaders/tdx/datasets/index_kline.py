@@ -34,6 +34,7 @@ from quotemill.errors import UpstreamError
 
 ROUTE, SHORT_ROUTE = "/api/index/all", "/api/index"
 PERIODS = ("day", "week", "month", MINUTES)
+COMPOSITE = "sh000001"  # every service has it
 ABSENT = "the service does not have this index"
 NO_MINUTES = "the service has no minutes of this index"
 
@@ -133,16 +134,17 @@ async def _load(
     """Load days, weeks or months from the service."""
     index, period = split_key(key)
     client, limit, fallback, due = ctx.client, ctx.window.limit(cursor), None, cursor is not None
+    must = due or index == COMPOSITE
     all_bars = partial(client.index_all, index, period=period)
     try:
-        bars = await all_bars(limit=limit, expect_rows=due)
+        bars = await all_bars(limit=limit, expect_rows=must)
     except SourceGone:
         raise
     except UpstreamError:
         # For weeks and months the short route would keep the oldest bars.
         if limit is None or limit > INDEX_LIMIT or period != "day":
             raise
-        bars = await client.index(index, limit=limit, expect_rows=due)
+        bars = await client.index(index, limit=limit, expect_rows=must)
         fallback = f"{ROUTE} → {SHORT_ROUTE}: no answer"
     if not len(bars):
         return Outcome(key, skipped=ABSENT)

@@ -65,6 +65,14 @@ def test_each_period_is_loaded_by_the_route_that_keeps_the_newest_and_once(
     assert {e.params["type"] for e in market_bench.sandbox.log if "index" in e.route} == {"week"}
 
 
+def test_a_first_load_without_a_bar_of_the_composite_is_a_failure(market_bench: Bench) -> None:
+    for route in ("index/all", "index"):
+        market_bench.sandbox.faults.add(f"empty:{route}")
+    failed = task_of(load(market_bench))
+    assert failed.failures.keys() == {f"sh000001{period}" for period in ("", " month", " week")}
+    assert market_bench.rows(BARS) == []
+
+
 def test_the_bar_of_an_unfinished_week_is_one_row_that_becomes_final(
     open_bench: OpenBench, small_market: SyntheticMarket
 ) -> None:

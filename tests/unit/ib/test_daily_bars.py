@@ -12,7 +12,13 @@ from loaders.ib.client import daily_bars
 from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, NO_PERMISSION, PACING, PARTIAL
 from loaders.ib.client.ticker import Patience, Reading
 from loaders.ib.client.values import Failure, Underlying
-from loaders.ib.errors import GatewayGone, GatewayTimeout, NotPermitted, PacingViolation
+from loaders.ib.errors import (
+    GatewayGone,
+    GatewayTimeout,
+    NotPermitted,
+    PacingViolation,
+    RequestFailed,
+)
 
 STOCK = Underlying("AAPL", 265598, "NASDAQ")
 BAR = SimpleNamespace(
@@ -36,6 +42,22 @@ def test_bars_outlive_a_failure_of_the_adjusted_ones() -> None:
     assert (bar.close, bar.adjusted_close) == (Decimal(101), None)
     assert isinstance(error, GatewayTimeout)
     assert "AAPL" in str(error)
+
+
+@pytest.mark.parametrize("lacking", ["TRADES", "ADJUSTED_LAST"])
+def test_an_end_without_a_bar_is_a_failure_with_a_name(lacking: str) -> None:
+    async def bars(*_: object, what: str, **__: object) -> tuple[list[Any], Failure | None]:
+        return ([] if what == lacking else [BAR]), None
+
+    connection: Any = SimpleNamespace(bars=bars)
+    reading = daily_bars.read_bars(connection, STOCK, 1)
+    if lacking == "TRADES":
+        with pytest.raises(RequestFailed, match="AAPL"):
+            asyncio.run(reading)
+    else:
+        [bar], error = asyncio.run(reading)
+        assert bar.adjusted_close is None
+        assert isinstance(error, RequestFailed)
 
 
 def test_an_index_has_no_volume(monkeypatch: pytest.MonkeyPatch) -> None:
