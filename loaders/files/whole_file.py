@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import shlex
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -54,7 +55,7 @@ def write(path: Path, text: str, *, mode: int | None = 0o600) -> None:
 
     A path that is not a regular file, such as /dev/null or a pipe, is written to and stays what it
     is. A file that is there keeps its mode, group and owner if `mode` is None; a new one is for its
-    owner only.
+    owner only. Raises SettingsError if you may not keep its owner and group.
     """
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")
@@ -70,7 +71,14 @@ def write(path: Path, text: str, *, mode: int | None = 0o600) -> None:
         if mode is None and path.exists():
             old, new = path.stat(), Path(part).stat()
             if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
-                os.chown(part, old.st_uid, old.st_gid)
+                try:
+                    os.chown(part, old.st_uid, old.st_gid)
+                except PermissionError:
+                    raise SettingsError(
+                        f"{path} is another user's or group's, and would become yours",
+                        hint=f"change it as its owner, or: sudo chown {new.st_uid}:{new.st_gid} "
+                        f"{shlex.quote(str(path))}",
+                    ) from None
             mode = stat.S_IMODE(old.st_mode)
         Path(part).chmod(mode or 0o600)
         Path(part).replace(path)

@@ -1,7 +1,10 @@
 """The settings files of a home: below all other places, written by the console and --set."""
 
+import errno
 import os
+import re
 import stat
+import subprocess
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -276,6 +279,31 @@ def test_a_file_keeps_its_mode_group_and_owner(home: Path) -> None:
         os.chown(path, 1234, 1235)  # no settings, but a file of another user all the same
         whole_file.write(path, "", mode=None)
         assert (path.stat().st_uid, path.stat().st_gid) == (1234, 1235)
+
+
+def test_a_file_whose_owner_cannot_be_kept_stays_as_it_is(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = home / "quotemill.toml"
+    path.write_text("log_days = 3\n")
+    chown = os.chown
+    if os.geteuid() == 0:
+        chown(path, -1, 1235)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", refuse)  # as of another user than root
+    if os.geteuid() == 0:
+        with pytest.raises(SettingsError, match=re.escape(str(path))) as refused:
+            save(home, log_days=4)
+        assert path.read_text() == "log_days = 3\n"
+        assert [file.name for file in home.iterdir() if file.name.endswith(".new")] == []
+        command = refused.value.hint.partition("sudo ")[2].split()
+        monkeypatch.undo()
+        subprocess.run(command, check=True)
+    save(home, log_days=4)
+    assert path.read_text() == "log_days = 4\n"
 
 
 def test_every_setting_is_found_by_its_name(home: Path) -> None:
