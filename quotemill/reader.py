@@ -17,6 +17,13 @@ from quotemill.methods.session import Query, choose_exact
 from quotemill.methods.tables import Tables
 from quotemill.rows import Rows
 
+# for this transaction; nodes of Citus let no role in that may not log in
+_AS_READER = """
+    select set_config('role', 'pg_read_all_data', true)
+    where current_setting('is_superuser')::boolean
+        and not exists (select 1 from pg_extension where extname = 'citus')
+"""
+
 
 class Reader(Bars, Tables, Futures, Options):
     """A warehouse that is open for reading; `quotemill.open` makes it.
@@ -75,11 +82,14 @@ class Reader(Bars, Tables, Futures, Options):
 
         A numeric of unknown precision, such as an average, is a text in Arrow: cast it
         (`avg(close)::numeric(18, 3)`), or ask for doubles by `exact=False`. A literal % is %% where
-        there are `params`.
+        there are `params`. A superuser reads as pg_read_all_data, without files and programs
+        of the server; but a query may take its role back by `set_config`, so let nobody else write
+        your queries.
         """
 
-        def choose(_: psycopg.Connection) -> Query:
+        def choose(conn: psycopg.Connection) -> Query:
             query = read_word(text, "query", "select 1")
+            conn.execute(_AS_READER)
             is_known = params is None or isinstance(params, Mapping | Sequence)
             if is_known and not isinstance(params, str | bytes):
                 return query, params

@@ -97,6 +97,35 @@ WRITING = [
 ]
 
 
+# what a superuser may, and a role that reads tables may not
+OF_A_SUPERUSER = [
+    "select pg_read_file('{file}')",
+    "select pg_read_binary_file('{file}')",
+    "select * from pg_stat_file('{file}')",
+    "select * from pg_ls_dir('{folder}')",
+    "select set_config('role', 'none', false), pg_read_file('{file}')",
+    "select 1) to program 'cat {file}' --",
+    "select lo_import('{file}')",
+    "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()",
+]
+
+
+def test_the_query_of_a_superuser_reads_no_file(warehouse_dsn: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("x")
+    with psycopg.connect(warehouse_dsn, autocommit=True) as conn:
+        assert conn.execute("select pg_stat_file('base') is not null").fetchone() == (True,)
+        conn.execute("create table kept as select 1 as n")
+        with quotemill.open(warehouse_dsn) as market:
+            for query in OF_A_SUPERUSER:
+                with pytest.raises(quotemill.Error, match=r"denied|syntax"):
+                    market.sql(query.format(file=file, folder=tmp_path))
+            roles = "select n, current_user::text as role from kept"
+            assert market.sql(roles).to_arrow().to_pylist() == [
+                {"n": 1, "role": "pg_read_all_data"}
+            ]
+
+
 def test_a_query_writes_nothing(warehouse_dsn: str, tmp_path: Path) -> None:
     file = tmp_path / "written"
     setup = """
