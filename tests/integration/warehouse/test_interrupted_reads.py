@@ -50,12 +50,12 @@ print(json.dumps([answers, mine == [-n for n in range(100)], rest]))
 OURS = "from pg_stat_activity where datname = current_database() and application_name ~ 'quotemill'"
 
 
-def count_ours(dsn: str, *, until: int, seconds: float) -> int:
-    """Our sessions, once they are so many, or after some seconds."""
+def count_ours(dsn: str, *, until: int, seconds: float, state: str = "state <> 'idle'") -> int:
+    """Our sessions of a state, once they are so many, or after some seconds."""
     last = time.monotonic() + seconds
     with psycopg.connect(dsn, autocommit=True) as conn:
         while True:
-            [(count,)] = conn.execute(f"select count(*) {OURS} and state <> 'idle'".encode())
+            [(count,)] = conn.execute(f"select count(*) {OURS} and {state}".encode())
             if count == until or time.monotonic() > last:
                 return int(count)
             conn.execute("select pg_sleep(0.05)")
@@ -106,9 +106,10 @@ def test_what_a_killed_command_waits_for_ends_with_it(
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as client:
-            assert count_ours(prepared_dsn, until=1, seconds=60) == 1
+            waiting = "wait_event_type = 'Lock'"
+            assert count_ours(prepared_dsn, until=1, seconds=60, state=waiting) == 1
             client.kill()
-        assert count_ours(prepared_dsn, until=0, seconds=5) == 0
+        assert count_ours(prepared_dsn, until=0, seconds=5, state="true") == 0
 
 
 def test_a_closed_reader_ends_open_batches_and_other_threads(
