@@ -58,7 +58,7 @@ def run(codes: int, days: int, run_all: RunAll) -> tuple[int, list[str]]:
         # no alert: nobody waits for the data of a demo
         stages = [stage for stage in STAGES if stage != "alerts"]
         result = run_all(settings, f"{clock}T18:00", "tdx", stages)
-    if not result.judgement or (result.build and not result.build.succeeded):
+    if result.error or not result.judgement or (result.build and not result.build.succeeded):
         return result.exit_code, []
     read = time.monotonic()
     lines = list(describe_data(settings))

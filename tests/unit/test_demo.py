@@ -13,6 +13,8 @@ import pytest
 from loaders.settings import Settings, load_settings
 from orchestration import demo
 from orchestration.checks import gather
+from orchestration.run.findings import Judgement
+from orchestration.run.stages import RunResult
 
 
 def test_a_demo_runs_every_stage_but_alerts_in_a_home_of_its_own(
@@ -72,3 +74,17 @@ def test_the_sandbox_of_a_demo_starts_beside_a_loaders_py(
     monkeypatch.chdir(tmp_path)
     with demo._sandbox(2, 40, date(2026, 11, 20)) as url:
         assert url.startswith("http://127.0.0.1:")
+
+
+def test_a_demo_whose_build_is_refused_ends_with_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def sandbox(*_: object) -> Iterator[str]:
+        yield "http://127.0.0.1:9"
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "_sandbox", sandbox)
+    refused = RunResult((), 3, judgement=Judgement(), error="dbt: a model is wrong")
+    assert demo.run(8, 40, lambda *_: refused) == (3, [])
+    assert not (tmp_path / demo.HOME / "postgres").exists()
