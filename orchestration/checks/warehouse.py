@@ -12,6 +12,7 @@ from loaders.warehouse import editions, migrate, migration_files
 from loaders.warehouse.ownership import foreign_relations, privileges
 from orchestration.checks.place import Place, in_warehouse
 from quotemill.errors import SettingsError
+from quotemill.warehouse.connections import lift_limit
 from quotemill.warehouse.schemas import has_relation
 
 LONG_HELD = timedelta(days=1)
@@ -88,15 +89,21 @@ def check_writable(_: Place, conn: psycopg.Connection) -> Iterator[Check]:
 
 @in_warehouse
 def check_connections(place: Place, conn: psycopg.Connection) -> Iterator[Check]:
-    [(most, reserved)] = conn.execute(
-        "select current_setting('max_connections')::int, "
-        "current_setting('superuser_reserved_connections')::int"
+    [(most, kind, name)] = conn.execute(
+        "select most, kind, name from pg_roles, pg_database, lateral (values "
+        "(current_setting('max_connections')::int "
+        "- current_setting('superuser_reserved_connections')::int, 'server', 'of the warehouse'), "
+        "(rolconnlimit, 'role', rolname), (datconnlimit, 'database', datname)"
+        ") as limits (most, kind, name) "
+        "where rolname = session_user and datname = current_database() "
+        "and (kind = 'server' or (most >= 0 and not rolsuper)) order by most limit 1"
     )
     warehouse = place.require_warehouse()
     needed = warehouse.pool_size + warehouse.max_overflow + OTHERS
-    if needed > most - reserved:
-        text = f"one command may open {needed} connections, the server allows {most - reserved}"
-        fix = "raise max_connections of the server"
+    if needed > most:
+        text = f"one command may open {needed} connections, the {kind} {name} allows {most}"
+        is_server = kind == "server"
+        fix = "raise max_connections of the server" if is_server else lift_limit(kind, name)
         yield Check("connections", "warn", text, fix)
 
 

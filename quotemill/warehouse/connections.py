@@ -57,8 +57,10 @@ _SETTINGS = {
     # query without that half a second
     "jit": "off",
 }
-# before any transaction: a rollback would take it back
+# before any transaction: a rollback would take it back. A standby refuses a serializable one, which
+# may be the default
 SESSION = f"""
+    begin isolation level read committed;
     select set_config(name, value, false)
     from (values {", ".join(map(str, _SETTINGS.items()))}) as settings (name, value)
     where current_setting(name, true) is not null
@@ -68,7 +70,8 @@ SESSION = f"""
     union all
     select set_config('search_path', concat_ws(', ', '"$user"', 'public', (
         select extnamespace::regnamespace::text from pg_extension where extname = 'timescaledb'
-    )), false)
+    )), false);
+    commit
 """
 
 
@@ -105,6 +108,12 @@ def connect(
         connection.execute("select set_config('lock_timeout', %s, false)", (lock_timeout,))
     connection.autocommit = autocommit
     return connection
+
+
+def lift_limit(kind: str, name: str) -> str:
+    """How to end the connection limit of a `role` or a `database`."""
+    quoted = Identifier(name).as_string(None)
+    return f"as a superuser: alter {kind} {quoted} connection limit -1"
 
 
 def set_up_session(connection: Any) -> None:

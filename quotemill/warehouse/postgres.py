@@ -22,7 +22,14 @@ from psycopg.conninfo import make_conninfo
 from quotemill.errors import LockHeldError, UpstreamError, sqlstate
 from quotemill.masks import HIDDEN, find_passwords
 from quotemill.warehouse.address import build_address, parse_address
-from quotemill.warehouse.connections import WATCHFUL, connect, end, hang_up, take_unbroken
+from quotemill.warehouse.connections import (
+    WATCHFUL,
+    connect,
+    end,
+    hang_up,
+    lift_limit,
+    take_unbroken,
+)
 
 T = TypeVar("T")
 PATIENCE = 60.0  # seconds that a load waits for a warehouse that restarts
@@ -30,7 +37,7 @@ READERS_WAIT = "5s"  # for a table that others lock; the first rows of one can t
 _NO_ROOM, _LOCKED = "53100", "55P03"  # PostgreSQL's codes of a full disk, of a lock's limit
 _CROWDED = "close other connections, or raise max_connections of the server"
 _FIXES = [  # fragments of libpq's messages, and what to do about each
-    ("too many ", _CROWDED),  # clients; connections for a role or a database
+    ("too many ", _CROWDED),
     ("remaining connection slots", _CROWDED),
     ("Connection refused", "is the server running, and are host and port right ({origin})?"),
     ("password authentication failed", "check user and password ({origin})"),
@@ -48,6 +55,7 @@ _FIXES = [  # fragments of libpq's messages, and what to do about each
 # of libpq's messages: where it tried, which the label says, and what is no cause
 _ATTEMPT = re.compile(r"^connection failed: connection to server .+? failed: (?:FATAL: )?")
 _REMARKS = re.compile(r" (?:HINT:|CONTEXT:|Is the server running ).*")
+_LIMITED = re.compile(r'too many connections for (role|database) "(.+)"')
 # a server may speak another language, and libpq passes on no code of the error
 _ANY_FIX = "is the server running, and are host, user, password and database right ({origin})?"
 
@@ -288,7 +296,10 @@ class Warehouse:
         fix = next((fix for part, fix in _FIXES if part in whole), "")
         if self.embedded and fix != _CROWDED:
             fix = f"quotemill warehouse {'status' if self.start else 'start'}"
+        hint = (fix or _ANY_FIX).format(origin=self.origin)
+        if limited := _LIMITED.search(whole):
+            hint = f"close other connections, or {lift_limit(*limited.groups())}"
         return WarehouseAway(
             f"the warehouse {self.label} cannot be reached: {reason}",
-            hint=(fix or _ANY_FIX).format(origin=self.origin),
+            hint=hint,
         )

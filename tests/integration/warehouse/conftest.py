@@ -4,9 +4,10 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -103,10 +104,7 @@ def foreign_server() -> Iterator[ForeignServer]:
     with new_home() as base:
         home = base / "home"
         home.mkdir()
-        account = binaries.system_account() if os.geteuid() == 0 else None
-        programs = (
-            DEBIAN if DEBIAN.is_dir() else binaries.server_bin(account, binaries.find_programs())
-        )
+        account, programs = _find_programs()
         data, password = base / "data", secrets.token_hex(8)
         data.mkdir(mode=0o700)
         secret = base / "secret"
@@ -117,11 +115,44 @@ def foreign_server() -> Iterator[ForeignServer]:
         initdb = [programs / "initdb", "-D", data, "-U", "postgres", "-A", "scram-sha-256", "-N"]
         initdb += ["-E", "UTF8", "--locale=C", f"--pwfile={secret}"]
         binaries.run_as(account, initdb, check=True, capture_output=True)
-        with socket.socket() as probe:  # late: nobody keeps it for us
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories='' -F"
-        control = [programs / "pg_ctl", "-D", data, "-w", "-o", options, "-l", data / "log"]
-        binaries.run_as(account, [*control, "start"], check=True, capture_output=True)
-        yield ForeignServer(port, password, home)
+        with _started(data) as port:
+            yield ForeignServer(port, password, home)
+
+
+@pytest.fixture
+def standby(foreign_server: ForeignServer) -> Iterator[ForeignServer]:
+    """A hot standby of that server."""
+    account, programs = _find_programs()
+    with new_home() as base:
+        data = base / "data"
+        data.mkdir(mode=0o700)
+        if account:
+            os.chown(data, account.uid, account.gid)
+        primary = foreign_server.url("postgres", foreign_server.admin_password, "postgres")
+        copy = [programs / "pg_basebackup", "-R", "-c", "fast", "-D", data, "-d", primary]
+        binaries.run_as(account, copy, check=True, capture_output=True)
+        with _started(data) as port:
+            yield replace(foreign_server, port=port)
+
+
+def _find_programs() -> tuple[Any, Path]:
+    account = binaries.system_account() if os.geteuid() == 0 else None
+    if DEBIAN.is_dir():
+        return account, DEBIAN
+    return account, binaries.server_bin(account, binaries.find_programs())
+
+
+@contextmanager
+def _started(data: Path) -> Iterator[int]:
+    """A server of that folder; its port."""
+    account, programs = _find_programs()
+    with socket.socket() as probe:  # late: nobody keeps it for us
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories='' -F"
+    control = [programs / "pg_ctl", "-D", data, "-w", "-o", options, "-l", data / "log"]
+    binaries.run_as(account, [*control, "start"], check=True, capture_output=True)
+    try:
+        yield port
+    finally:
         binaries.run_as(account, [*control, "-m", "immediate", "stop"], capture_output=True)
