@@ -1,6 +1,7 @@
 """Fixtures of every test: its surroundings, real data, dbt's project."""
 
 import asyncio
+import atexit
 import functools
 import gc
 import os
@@ -117,8 +118,10 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Give the count of a worker, each of which collects all tests, to the process of the run.
 
-    No QuestDB outlives the folder of its home.
+    No QuestDB outlives the folder of its home. What commands registered in this process for its end
+    would make DuckDB list its objects there.
     """
+    atexit.unregister(gc.freeze)
     if servers := sys.modules.get("tests.integration.ticks.servers"):
         servers.AT_END.close()
     folder = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
