@@ -13,8 +13,8 @@ STEP = start=$$(date +%s); printf '%s ... ' "$(1)"; { $(2); } && echo "$$(($$(da
 STAMP := $(VENV)/.installed
 TOOLS := $(VENV)/.installed-tools
 
-.PHONY: install dagster demo test test-e2e test-faults test-unit test-pythons lint lint-sql
-.PHONY: lint-types format fmt docs bench soak compact clean
+.PHONY: install dagster demo test test-e2e test-faults test-unit test-pythons test-without-dbt
+.PHONY: test-dbt112 test-builds lint lint-sql lint-types format fmt docs bench soak compact clean
 .DEFAULT_GOAL := demo
 
 # plain dbt parses a clone by it until a load writes another one, which connects to the warehouse
@@ -49,7 +49,8 @@ demo: $(STAMP)
 	@$(BIN)/quotemill demo
 
 # where an environment forbids bytecode, each process of the tests compiles all modules again
-test test-e2e test-faults test-unit soak bench: export PYTHONDONTWRITEBYTECODE =
+test test-e2e test-faults test-unit test-without-dbt test-builds soak bench: \
+	export PYTHONDONTWRITEBYTECODE =
 
 # a process more than a small machine has cores: tests spend much of their time waiting. Without a
 # network QuestDB's jar does not come, and its tests are left out
@@ -70,13 +71,33 @@ test-unit: $(TOOLS)
 	$(BIN)/python -m pytest -n 3 tests/unit
 
 # each in an environment of its own, which takes some minutes and a gigabyte the first time; those
-# of pyenv are on PATH only where that variable names them
+# of pyenv are on PATH only where that variable names them. On 3.14, which dbt does not support yet,
+# what needs no dbt is tested
 test-pythons:
-	@for version in 3.11 3.12 3.13; do \
+	@for version in 3.11 3.12 3.13 3.14; do \
 		python=python$$version; export PYENV_VERSION=$$version; \
 		$$python -c '' 2>/dev/null || { echo "skipped: no $$python on PATH"; continue; }; \
-		$(MAKE) --no-print-directory test-unit PYTHON=$$python VENV=var/$$python || exit 1; \
+		target=test-unit; test $$version != 3.14 || target=test-without-dbt; \
+		$(MAKE) --no-print-directory $$target PYTHON=$$python VENV=var/$$python || exit 1; \
 	done
+
+# tests of builds, and those whose installation `make` refuses
+NEED_DBT := build_progress fault_points imports_change_nothing looking_makes_nothing makefile \
+	quick_dbt
+test-without-dbt:
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(call INSTALL,-r requirements-dev.lock) && $(PIP) --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pytest -n 3 tests/unit $(NEED_DBT:%=--ignore=tests/unit/test_%.py)
+
+# with the version of dbt that follows the locked one, in an environment of its own
+test-dbt112:
+	@$(MAKE) --no-print-directory VENV=var/dbt112 test-builds
+
+BUILDS := changed_models comments dbt_materializations first_build followed_tables recorded_builds
+test-builds: $(TOOLS)
+	@$(call INSTALL,--no-deps -r requirements-dbt112.lock)
+	$(BIN)/python -m pytest -n 3 tests/unit/test_build_progress.py tests/unit/test_quick_dbt.py \
+		$(BUILDS:%=tests/integration/dbt/test_%.py)
 
 lint: $(TOOLS)
 	$(BIN)/ruff format --check .

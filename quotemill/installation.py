@@ -62,3 +62,10 @@ def install_hint(extra: str = "") -> str:
         return f"make -B install{where}, in {clone}"
     wheel = f"PATH/quotemill-{version('quotemill')}-py3-none-any.whl"
     return f"pip install '{wheel}[{extra}]'" if extra else f"pip install {wheel}"
+
+
+def dbt_hint(extra: str) -> str:
+    """The command that installs quotemill with dbt, and with which Python if not with this one."""
+    if sys.version_info < (3, 14):
+        return install_hint(extra)
+    return f"dbt does not support Python 3.14 yet; with Python 3.13: {install_hint(extra)}"

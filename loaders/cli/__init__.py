@@ -3,11 +3,11 @@
 import sys
 from typing import NoReturn
 
-from quotemill.installation import has_commands, install_hint
+from quotemill.installation import dbt_hint, has_commands
 
 # this package is imported before any other of either command
 if not has_commands():
-    sys.stderr.write(f"error: this installation only reads\nhint: {install_hint('all')}\n")
+    sys.stderr.write(f"error: this installation only reads\nhint: {dbt_hint('all')}\n")
     raise SystemExit(3)
 
 from loaders.cli.lazy import lazy_app, run_app

@@ -9,17 +9,18 @@ import gc
 import logging
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from operator import itemgetter
 from typing import Any
 
 import psycopg2  # type: ignore[import-untyped]
 
 from quotemill.errors import SettingsError, sqlstate, walk_causes
+from quotemill.installation import dbt_hint
 from quotemill.warehouse.connections import set_up_session, take_unbroken
 
 # what these are written for
-VERSIONS = {"dbt-core": "1.11."}
+VERSIONS = ("1.11.", "1.12.")  # of dbt-core
 # PostgreSQL's codes: connections that break, a full disk, too many of them, a server that stops
 _LOST = ("08", "53100", "53300", "57P0")
 _TERMINAL = logging.getLogger("stdout_log")  # by dbt's name
@@ -63,13 +64,16 @@ def _is_no_traceback(record: logging.LogRecord) -> bool:
 
 
 def _check_versions() -> None:
-    for package, known in VERSIONS.items():
-        installed = version(package)
-        if not installed.startswith(known):
-            raise SettingsError(
-                f"{package} {installed} is installed; our commands run with {known}x",
-                hint=f"pip install '{package}=={known}*', or run dbt itself: it needs none of this",
-            )
+    try:
+        installed = version("dbt-core")
+    except PackageNotFoundError as error:
+        raise SettingsError("dbt is not installed", hint=dbt_hint("load")) from error
+    if not installed.startswith(VERSIONS):
+        known = " and ".join(f"{start}x" for start in VERSIONS)
+        raise SettingsError(
+            f"dbt-core {installed} is installed; our commands run with {known}",
+            hint="pip install 'dbt-core==1.11.*', or run dbt itself: it needs none of this",
+        )
 
 
 def keeping_connections(lost: list[BaseException]) -> Any:

@@ -6,7 +6,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
+from packaging.specifiers import SpecifierSet
 
+from orchestration.run.quick_dbt import VERSIONS
 from quotemill.installation import install_hint
 
 ROOT = Path(__file__).parents[2]
@@ -77,8 +80,33 @@ def test_the_lock_of_dagster_has_what_it_adds_and_nothing_else() -> None:
 
 
 def test_every_pin_has_a_hash_and_no_index_is_named() -> None:
-    for name in ("requirements.lock", "requirements-dev.lock", "requirements-dagster.lock"):
+    for name in (
+        "requirements.lock",
+        "requirements-dev.lock",
+        "requirements-dagster.lock",
+        "requirements-dbt112.lock",
+    ):
         text = (ROOT / name).read_text("utf-8")
         entries = re.split(r"^(?=[\w.-]+(?:\[[\w,-]+\])?==)", text, flags=re.MULTILINE)[1:]
         assert all("--hash=sha256:" in entry for entry in entries), name
         assert "://" not in text
+
+
+def test_the_lock_of_the_next_dbt_has_what_it_adds_and_nothing_else() -> None:
+    running, added = pins("requirements.lock"), pins("requirements-dbt112.lock")
+    assert added["dbt-core"].startswith("1.12.")
+    assert "dbt-core-experimental-parser" not in added
+    assert not added.items() & running.items()
+    assert added.keys() & running.keys() == {"dbt-core"}
+
+
+def test_the_project_and_the_commands_take_the_dbt_of_both_locks() -> None:
+    text = (ROOT / "dbt_project" / "dbt_project.yml").read_text("utf-8")
+    project = SpecifierSet(",".join(yaml.safe_load(text)["require-dbt-version"]))
+    for lock, start in zip(
+        ("requirements.lock", "requirements-dbt112.lock"), VERSIONS, strict=True
+    ):
+        locked = pins(lock)["dbt-core"]
+        assert locked.startswith(start)
+        assert locked in project
+    assert not any(other in project for other in ("1.10.9", "1.13.0"))

@@ -1,13 +1,15 @@
 """dbt in our own commands, and after them."""
 
 import gc
+import sys
 import weakref
+from importlib.metadata import PackageNotFoundError
 from typing import Any
 
 import pytest
 from dbt.adapters.postgres.impl import PostgresAdapter
 
-from orchestration.run.quick_dbt import VERSIONS, quick_dbt
+from orchestration.run.quick_dbt import quick_dbt
 from quotemill.errors import SettingsError
 
 
@@ -42,9 +44,23 @@ def test_what_dbt_leaves_is_not_collected_at_once_but_later() -> None:
 
 
 def test_another_version_of_dbt_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(VERSIONS, "dbt-core", "1.9.")
+    monkeypatch.setattr("orchestration.run.quick_dbt.VERSIONS", ("1.9.",))
     with (
         pytest.raises(SettingsError, match=r"dbt-core 1.* 1\.9\.x"),
         quick_dbt(),
     ):
         pass
+
+
+def test_on_a_python_that_dbt_does_not_support_the_hint_is_another_python(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def absent(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr("orchestration.run.quick_dbt.version", absent)
+    for running, names_another in (((3, 13), False), ((3, 14), True)):
+        monkeypatch.setattr(sys, "version_info", running)
+        with pytest.raises(SettingsError) as caught, quick_dbt():
+            pass
+        assert ("Python 3.13" in (caught.value.hint or "")) is names_another
