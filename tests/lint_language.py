@@ -40,7 +40,7 @@ BANNER = re.compile(r"^\s*(?:#|--|//)\s*[-=─*#]{2,}")
 STEERING = re.compile(r"#\s*(?:fmt|yapf):|--\s*fmt:")
 TABLE_ROW = re.compile(r"^\s*\|")
 YAML_ROW = re.compile(r"^\s*(?:- )?(?:&\w+ )?[{[]")  # a column or a row of a test, one a line
-ADDRESS = re.compile(r"https?://\S+")
+ADDRESS = re.compile(r"https?://\S+|@sha256:\S+|@[0-9a-f]{40}\b")
 
 
 def files(paths: list[str]) -> list[Path]:

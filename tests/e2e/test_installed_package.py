@@ -143,7 +143,7 @@ def test_compose_yaml_starts_no_server_without_a_password() -> None:
         for key, value in services[name]["environment"].items()
         if key.endswith("PASSWORD")
     ]
-    assert len(given) == 2
+    assert len(given) == 3
     assert all(re.match(r"\$\{\w+_PASSWORD:\?", value) for value in given)
 
 
