@@ -5,7 +5,7 @@ import sys
 import tracemalloc
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import Mock
 
 import pytest
@@ -128,15 +128,17 @@ def test_a_failed_summary_leaves_the_one_before(
     monkeypatch.setattr(
         whole_file.os, "fsync", Mock(side_effect=OSError(28, "No space left on device"))
     )
-    with pytest.raises(QuotemillError, match="No space left"):
+    with pytest.raises(QuotemillError) as full:
         write_result(target, scan.as_json())
+    assert cast("OSError", full.value.__context__).errno == 28
     assert [p.name for p in target.parent.iterdir()] == ["summary.json"]
     assert target.read_text() == before
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match=r"nothing\.jsonl") as missing:
         logscan.run(tmp_path, DAY, NEXT, files=[tmp_path / "nothing.jsonl"])
+    assert isinstance(missing.value.__context__, FileNotFoundError)
 
 
 @pytest.mark.parametrize(

@@ -41,13 +41,13 @@ def test_late_data_are_an_alert_whose_fix_can_work(
     cause = causes.check_run(late(2330), settings)["stale:tdx"]
     assert cause is not None
     assert re.search("kline_daily .* 2015-01-05, .* 2024-08-02", cause.sentence)
-    assert cause.note == ", 2,330 trading days late"
+    assert re.findall(r"\d[\d,]*", str(cause.note)) == ["2,330"]
     assert cause.fix.startswith(fix)
     assert ("findings --ack NUMBER --reason" in cause.fix) == (variables is CLIENT)
     down = LoadResult(1, "tdx", "failed", 4, (), (), "nobody answers", "start it", 1.0)
     cause = causes.check_run(replace(late(2330), loads=(down,)), settings)["stale:tdx"]
     assert cause is not None
-    assert cause.fix == "once that is set right: quotemill retry 1"
+    assert cause.fix.endswith(": quotemill retry 1")
 
 
 def test_data_of_a_service_that_has_ended_are_late_for_another_reason(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Files of the desktop client, written here by hand from the description of their layout."""
 
 import os
+import re
 import struct
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -227,14 +228,14 @@ def test_a_file_of_which_more_than_a_tenth_is_refused_is_none(tmp_path: Path) ->
     result = days_of(tmp_path, *range(20241101, 20241128), 0, 1, 2)
     assert result.nonsense is None
     result = days_of(tmp_path, *range(20241101, 20241127), 0, 1, 2)
-    assert result.nonsense == "3 of 29 records are refused: download it again in the client"
+    assert re.findall(r"\d+", str(result.nonsense)) == ["3", "29"]
 
 
 def test_a_tail_of_equal_records_without_a_day_counts_once(tmp_path: Path) -> None:
     file = written(tmp_path, "sh600000.day", day_record(20241108, 10, 12, 9, 11), bytes(32 * 40))
     result = vipdoc.read_bars(file, "sh600000", "stock", "day", NOW)
     assert (len(result.bars), len(result.rejected), result.nonsense) == (1, 1, None)
-    assert result.disorder == "sh600000.day: 39 records repeat others byte for byte: read once"
+    assert str(result.disorder).startswith("sh600000.day: 39 ")
 
 
 def test_the_tail_of_a_file_that_is_being_written_is_ignored_with_a_word(tmp_path: Path) -> None:
@@ -316,8 +317,9 @@ def test_rows_are_as_old_as_their_file_and_never_newer_than_the_load(
 def test_an_empty_file_has_no_bar_and_a_lost_one_is_a_fault(tmp_path: Path) -> None:
     empty = written(tmp_path, "sz000001.lc5")
     assert len(vipdoc.read_bars(empty, "sz000001", "stock", "minute5", NOW).bars) == 0
-    with pytest.raises(DataQualityError, match=r"sz000001\.lc1 cannot be read"):
+    with pytest.raises(DataQualityError, match=r"sz000001\.lc1") as lost:
         vipdoc.read_bars(tmp_path / "sz000001.lc1", "sz000001", "stock", "minute1", NOW)
+    assert isinstance(lost.value.__cause__, FileNotFoundError)
 
 
 def test_a_read_tail_has_the_newest_records_and_the_state_of_the_whole(

@@ -200,15 +200,17 @@ def test_servers_that_are_silent_about_two_in_a_row_are_asked_for_no_third() -> 
 
 
 def test_a_variety_whose_contracts_are_not_listed_fails_and_ends_no_load() -> None:
+    unlisted = UpstreamError("the source lists none of the 12 contracts")
+
     def instruments(_: Sequence[str]) -> Instruments:
-        raise UpstreamError("the source lists none of the 12 contracts")
+        raise unlisted
 
     ctx = running("2025-10-23T17:00", "2025-10-23T15:00:00", (EVE, DAY))
     ctx.instruments.clear()
     cast("Any", ctx.harvest).instruments = instruments
     outcome = load_bars(ctx)
     assert (outcome.key, outcome.gone) == (CU, None)
-    assert "lists none of the 12 contracts" in str(outcome.failure)
+    assert str(unlisted) in str(outcome.failure)
 
 
 def bar_file(folder: Path, close: float, volume: float = 3.0) -> Path:

@@ -87,8 +87,8 @@ def test_only_holes_within_the_trading_day_count() -> None:
     outside = [Hole(at(-3), at(1), 9), Hole(at(7) - 10**9, at(14))]
     assert describe_holes(outside, opening, close) is None
     text = describe_holes([Hole(at(2), at(2.5), 1200), Hole(at(6), at(8), 34)], opening, close)
-    times = "from 10:00:00 to 10:30:00, 14:00:00 to 15:00:00"
-    assert text == f"1,234 ticks passed while nothing recorded, {times}"
+    times = ["10:00:00", "10:30:00", "14:00:00", "15:00:00"]
+    assert re.findall(r"\d[\d:,]*\d", str(text)) == ["1,234", *times]
     begun = describe_holes([Hole(0, at(2))], opening, close)
     assert str(begun).endswith(", from 09:00:00 to 10:00:00")
     many = [Hole(at(n), at(n + 0.5), 1) for n in range(1, 7)]
