@@ -161,7 +161,9 @@ def test_a_home_without_ticks_starts_no_server(
     assert not (tmp_path / "questdb").exists()
 
 
-@pytest.mark.parametrize("after", [0.0, 0.02, 0.1])
+@pytest.mark.parametrize(
+    "after", [0.0, *(pytest.param(after, marks=pytest.mark.long) for after in (0.02, 0.1))]
+)
 def test_a_server_killed_while_it_packs_loses_no_tick(
     settings: Settings,
     filled: QuestdbStore,
