@@ -132,7 +132,7 @@ KLINE_MINUTE = landed_table(
     indexes=_BY_DAY,
     time="bar_end",
     numbered=True,
-    nullable=("volume_unit", "amount"),  # /api/minute knows price and volume only
+    nullable=("volume_unit", "amount"),  # null in older rows: /api/minute gave prices alone
 )
 
 TICK_TRADE = landed_table(

@@ -128,7 +128,7 @@ CASES = (
     Case("stock_info", ("reset:stock-info",), said="/api/stock-info → /api/quote", late=True),
     Case("stock_info", (f"error:*:code={STOCK}",), frozenset({STOCK}), "上游错误"),
     Case("stock_info", ("outage",), said="without minute, quote", late=True),
-    # its routes are cut short and mislabelled without a word, and the last one has no turnover
+    # its routes are cut short and mislabelled without a word
     Case(
         "minute_1m", ("short:kline-history:keep=100",), said="/api/kline-history → /api/kline-all"
     ),
@@ -137,8 +137,8 @@ CASES = (
     Case(
         "minute_1m",
         ("error:kline-history", "error:kline-all"),
-        said="/api/kline-all → /api/minute",
-        late=True,
+        CODES,
+        "came without minutes",
     ),
     Case("minute_1m", (f"timeout:*:code={STOCK}",), frozenset({STOCK}), "超时"),
     Case("minute_1m", ("outage:after=1",), None, "TDX service outage"),

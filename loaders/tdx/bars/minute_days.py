@@ -17,7 +17,7 @@ import numpy as np
 import psycopg
 
 from loaders.tdx.bars import records, stored_bars
-from loaders.tdx.bars.records import HAND, NO_AMOUNT, PRICES, Ints, Records
+from loaders.tdx.bars.records import HAND, PRICES, Ints, Records
 from loaders.tdx.bars.tick_days import DayBar
 from loaders.tdx.queries import query
 from loaders.tdx.tables import KLINE_MINUTE, KLINE_PERIOD
@@ -254,9 +254,9 @@ def _fits(minutes: Records, bar: DayBar, may_lack: float) -> bool:
 def cap_shares(minutes: Records) -> int:
     """The shares of a day, those of the service's minutes limited to what turnover can pay for."""
     shares = _shares(minutes)
-    in_hands = (minutes["unit"] == HAND) & (minutes["amount"] != NO_AMOUNT)
+    in_hands = minutes["unit"] == HAND
     if not minutes["amount"][in_hands].any():
         return int(shares.sum())
-    payable = np.maximum(minutes["amount"], 0) / np.maximum(minutes["low"], 1) / HAND
+    payable = minutes["amount"] / np.maximum(minutes["low"], 1) / HAND
     most = (np.floor(payable * (1 + 1e-5)) + 1) * HAND
     return int(np.where(in_hands, np.minimum(shares, most), shares).sum())

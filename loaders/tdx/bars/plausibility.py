@@ -15,7 +15,7 @@ import orjson
 from loaders.engine.window import Window
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import records
-from loaders.tdx.bars.records import MINUTE_US, NO_AMOUNT, NUMBERS, PRICES, Ints, Mask, Records
+from loaders.tdx.bars.records import MINUTE_US, NUMBERS, PRICES, Ints, Mask, Records
 from loaders.tdx.bars.untraded import find_untraded
 from loaders.tdx.client.answers_intraday import MINUTES_OF
 from loaders.tdx.tables import MOST
@@ -55,7 +55,7 @@ def check(
     route = records.ROUTES[bars["route"][0]].removeprefix("/api/")
     subject = code if timed else f"{route} {code}"
     rules = [
-        *_number_rules(bars, -MOST["low"] if adjusted else 1, NO_AMOUNT if timed else 0),
+        *_number_rules(bars, -MOST["low"] if adjusted else 1),
         *(_time_rules(code, bars, period, window) if timed else _day_rules(code, bars, window)),
     ]
     broken = np.logical_or.reduce([mask for _, _, mask in rules])
@@ -83,7 +83,7 @@ def is_nonsense(broken: int, size: int) -> bool:
     return broken >= MIN_BROKEN and broken > BROKEN_SHARE * size
 
 
-def _number_rules(bars: Records, least: int, least_amount: int) -> Iterator[Rule]:
+def _number_rules(bars: Records, least: int) -> Iterator[Rule]:
     """Rules for prices, volume and turnover."""
     for name in PRICES:
         yield name, f"price must be above {least - 1}", bars[name] < least
@@ -93,7 +93,7 @@ def _number_rules(bars: Records, least: int, least_amount: int) -> Iterator[Rule
         outside = ((bars[name] < low) | (bars[name] > high)) & (high >= low)
         yield name, f"{name} must lie between low and high", outside
     yield "volume", "volume must not be negative", bars["volume"] < 0
-    yield "amount", "amount must not be negative", bars["amount"] < least_amount
+    yield "amount", "amount must not be negative", bars["amount"] < 0
     for name in NUMBERS:
         yield name, f"{name} must be at most {MOST[name]}", bars[name] > MOST[name]
 

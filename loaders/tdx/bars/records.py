@@ -27,7 +27,7 @@ from loaders.engine.window import Window
 from loaders.landing import volumes
 from loaders.landing.rejects import Rejected
 from loaders.tdx.client.answers import Bars
-from loaders.tdx.client.answers_intraday import MinutePoints, TimedBars, labels
+from loaders.tdx.client.answers_intraday import TimedBars, labels
 from loaders.trading_time import SHANGHAI, SHANGHAI_FINAL, published_days
 
 Records: TypeAlias = NDArray[np.void]
@@ -44,7 +44,6 @@ RECORD = np.dtype(
     align=True,  # else numpy copies a field before each sum or comparison
 )
 HAND = volumes.HAND
-NO_AMOUNT = -1  # the route does not report turnover
 NO_LABEL = 0
 ROUTES = (
     "/api/kline-history",
@@ -52,7 +51,6 @@ ROUTES = (
     "/api/kline-all/ths",
     "/api/index",
     "/api/index/all",
-    "/api/minute",
     "vipdoc/lday",
     "vipdoc/minline",
     "vipdoc/fzline",
@@ -115,18 +113,6 @@ def from_answer(bars: Bars | TimedBars) -> Records:
     minutes = np.array(bars.stamps, "datetime64[m]").astype(np.int64)
     records["day"], records["label"] = np.divmod(minutes, DAY_MINUTES)
     return repair_noon(set_source(records, f"/api/{bars.source_route}", bars.fetched_at))
-
-
-def from_points(points: MinutePoints, divisor: int) -> Records:
-    """Records of minutes that have one price: it is open, high, low and close."""
-    records = np.zeros(len(points), RECORD)
-    records["day"] = to_number(points.day)
-    records["label"] = grid("minute1")[: len(points)]
-    for name in PRICES:
-        records[name] = points.price
-        records[name] //= divisor
-    records["volume"], records["amount"] = points.number, NO_AMOUNT
-    return repair_noon(set_source(records, f"/api/{points.source_route}", points.fetched_at))
 
 
 def set_source(bars: Records, route: str, fetched_at: datetime) -> Records:
@@ -306,18 +292,13 @@ def table(
     def numbers(name: str) -> Callable[[], pa.Array]:
         return lambda: pa.array(column(name))
 
-    def amounts() -> pa.Array:
-        values = column("amount")
-        return pa.array(values, mask=values == NO_AMOUNT)
-
     columns: dict[str, Callable[[], pa.Array]] = {
         "code": lambda: pa.array(codes, pa.string()).take(pa.array(at)),
         "bar_end": bar_end,
         "trade_date": lambda: pa.array(column("day")).view(pa.date32()),
         "source_label": source_label,
-        **{name: numbers(name) for name in (*PRICES, "volume")},
+        **{name: numbers(name) for name in NUMBERS},
         "volume_unit": numbers("unit"),
-        "amount": amounts,
         "up_count": numbers("up"),
         "down_count": numbers("down"),
         "source_route": lambda: pa.array(ROUTES).take(pa.array(column("route").astype(np.int32))),

@@ -1,8 +1,7 @@
 """Dataset `minute_1m`: raw one-minute bars of stocks and funds.
 
 The minutes of a due day (loaders.tdx.bars.minute_days) come from the desktop client's file, else
-from the newest 800 bars, else from the whole series of 24,000. Days that none of these has come
-from the route of one day, which has only a price and a volume for each minute.
+from the newest 800 bars, else from the whole series of 24,000.
 
 A day is final when it has all minutes, fetched after 15:05, and they sum to the volume of the day
 bar. If the sum differs, the day is requested again on a later day and is then final, as shares
@@ -14,16 +13,13 @@ from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
-import orjson
 
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
-from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import minute_days, plausibility, records, stored_bars
 from loaders.tdx.bars.records import Mask, Records
-from loaders.tdx.bars.tick_days import find_divisor, is_tenfold
 from loaders.tdx.client.answers_intraday import TimedBars
 from loaders.tdx.client.routes_bars import HISTORY_LIMIT, INTRADAY_BARS
-from loaders.tdx.context import Context, Dataset, answer_or_fault
+from loaders.tdx.context import Context, Dataset
 from loaders.tdx.fetching.changed_history import INTRADAY, check_history
 from loaders.tdx.fetching.minute_files import FileReading, days_of_fetch
 from loaders.tdx.fetching.minutes_today import fetch_today
@@ -32,11 +28,9 @@ from loaders.tdx.missing_datasets import NO_ROW, Absence, is_empty
 from loaders.tdx.tables import KLINE_MINUTE
 from quotemill.errors import DataQualityError, UpstreamError
 
-ROUTE = "/api/kline-all"
-SHORT_ROUTE, POINT_ROUTE = "/api/kline-history", "/api/minute"
+ROUTE, SHORT_ROUTE = "/api/kline-all", "/api/kline-history"
 PERIOD = "minute1"
 A_DAY = 240  # minutes
-MOST_POINT_DAYS = 10  # one request each
 MISFIT = (
     "the minutes do not sum to the day bar: provisional until they are asked for on a later day"
 )
@@ -90,11 +84,6 @@ class _Reading(FileReading):
         """Due days that are not complete yet."""
         return set(self.wanted.days) - records.whole_days(self.bars, PERIOD) - self.out_of_reach
 
-    @property
-    def lacking_known(self) -> list[date]:
-        """Lacking days that are known to have minutes, ascending."""
-        return sorted(self.lacking & (self.wanted.traded | set(records.days_in(self.bars))))
-
     async def read_code(self) -> Outcome:
         self.read_file()
         nothing_read = not (len(self.bars) or self.faults or self.rejected)
@@ -106,8 +95,6 @@ class _Reading(FileReading):
             return self._outcome()
         if self.lacking:
             await self._ask_for_bars()
-        # Each day costs a request, so only the newest few are requested.
-        await self._ask_for_points(self.lacking_known[-MOST_POINT_DAYS:])
         if self.absence.possible and self.empty and not len(self.bars):
             return Outcome(self.code, skipped=NO_ROW)
         return self._outcome()
@@ -179,35 +166,9 @@ class _Reading(FileReading):
         self.bars = records.update_bars(self.bars, bars, PERIOD)
         return bars
 
-    async def _ask_for_points(self, days: Sequence[date]) -> None:
-        """Fill minutes without a bar with the price of that minute."""
-        code, filled = self.code, 0
-        tenfold = is_tenfold(code, self.ctx.instrument_type(code))
-        for day in days:
-            points, fault = await answer_or_fault(self.ctx.client.minute_points(code, day))
-            self.empty = self.empty and is_empty(points, fault)
-            if points is None:
-                self.faults.append(str(fault))
-                continue
-            low, high, bar = min(points.price), max(points.price), self.wanted.days[day]
-            by = find_divisor(low, high, bar, tenfold=tenfold)
-            if not by:
-                assert bar is not None
-                rule = "a minute's price must lie between low and high of the day bar"
-                value = f"{low} to {high}, day bar {bar.low} to {bar.high}"
-                whole = {"code": code, "trade_date": day, "price": points.price}
-                payload = orjson.dumps(whole).decode()
-                self.rejected.append(Rejected(f"{code} {day}", "close", rule, value, payload))
-                self.faults.append(f"{POINT_ROUTE} {code} {day}: {rule} ({value})")
-                continue
-            self.bars = records.merge_bars(self.bars, records.from_points(points, by))
-            filled += 1
-        if filled:
-            self.ways.append(f"{ROUTE} → {POINT_ROUTE}: bars of due days are missing; prices alone")
-
     def _outcome(self) -> Outcome:
         bars = self.bars[self._to_land()]
-        whole = records.whole_days(bars[bars["amount"] != records.NO_AMOUNT], PERIOD)
+        whole = records.whole_days(bars, PERIOD)
         misfits = minute_days.find_misfits(bars, self.wanted.days)
         later = bars["day"] < days_of_fetch(bars)
         bars["final"] = records.fetched_after_close(bars) & (

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from loaders.engine.outcome import Outcome
 from loaders.tdx.bars import minute_days, plausibility, records
 from loaders.tdx.bars.minute_days import DayBar
 from loaders.tdx.bars.plausibility import Implausible
-from loaders.tdx.client.answers_intraday import MinutePoints, TimedBars, labels
+from loaders.tdx.client.answers_intraday import TimedBars, labels
 from tests.unit.tdx.fake_context import calendar
 
 DAY = date(2024, 11, 8)
@@ -164,21 +163,6 @@ def test_the_service_clock_may_be_ahead_and_the_running_bar_ends_later() -> None
     for label, count in (("10:01", 1), ("10:06", 1), ("10:08", 0)):
         result = records.from_answer(bars([f"{DAY}T{label}:00"], now))
         assert len(plausibility.check("sh600000", result, "minute1", OPEN)[0]) == count
-
-
-def test_minute_points_are_bars_of_one_price_without_turnover() -> None:
-    points = MinutePoints(DAY, ["09:31", "09:32"], [41250, 41260], [7, 8], "minute", EVENING)
-
-    result = Outcome("sh510300", records.from_points(points, 10))
-
-    shown = records.table([result]).to_pylist()
-    assert [row["bar_end"] for row in shown] == [
-        datetime(2024, 11, 8, 1, 31, tzinfo=UTC),
-        datetime(2024, 11, 8, 1, 32, tzinfo=UTC),
-    ]
-    assert {row[n] for row in shown[:1] for n in ("open", "high", "low", "close")} == {4125}
-    assert [row["amount"] for row in shown] == [None, None]
-    assert {(row["trade_date"], row["source_route"]) for row in shown} == {(DAY, "/api/minute")}
 
 
 def test_of_two_answers_the_better_one_of_each_day_counts() -> None:
