@@ -81,6 +81,15 @@ def test_real_day_files_are_read_in_li_and_shares(
     assert days == sorted(set(days))
 
 
+def test_the_last_field_of_an_index_has_its_members_that_rose_and_fell(real_tdx_data: Path) -> None:
+    file = real_tdx_data / "vipdoc/sh/lday/sh000001.day"
+    bars = vipdoc.read_bars(file, "sh000001", "index", "day", NOW).bars
+    rose, fell = bars["up"], bars["down"]
+    assert (len(bars), ((rose > 0) | (fell > 0)).sum(), (fell > 0).sum()) == (8455, 8429, 8230)
+    assert (rose[-1], fell[-1]) == (1648, 580)
+    assert max(rose.max(), fell.max()) < 2400
+
+
 def test_a_day_file_of_a_fund_has_three_decimals(tmp_path: Path) -> None:
     file = written(tmp_path, "sh510300.day", day_record(20241108, 4125, 4130, 4120, 4126))
 
