@@ -61,6 +61,10 @@ def test_servers_that_refuse_end_the_load_unavailable_with_every_cursor_in_place
         assert [code for code, *_ in seen[0][0]] == ["sh600000"]
         assert seen[0][1] == [(days[-6].isoformat(),)]
         assert seen[1] == seen[0]
+        with serve_quotes({(1, b"600000"): ONE_ROW}) as server:
+            monkeypatch.setattr(protocol, "ADDRESSES", [server.address])
+            assert bench.load(retry=True).exit_code == 0
+        assert bench.rows(cursor) == [(days[-5].isoformat(),)]
 
 
 def test_an_empty_answer_is_a_loss_of_stored_events_of_its_code_until_accepted(
