@@ -78,6 +78,9 @@ def tdx(
     timeout_delay: Annotated[
         float, typer.Option(help="Seconds the service waits for its quote server.")
     ] = 2.0,
+    build: Annotated[
+        str, typer.Option(help="Public build whose contracts it speaks: 2025-11 or 2026-04.")
+    ] = "2025-11",
 ) -> None:
     """Simulate the TDX HTTP service until Ctrl-C.
 
@@ -95,6 +98,8 @@ def tdx(
         return
     if zone not in ("shanghai", "utc"):
         raise UsageError(f"unknown zone {zone!r}", hint="--zone shanghai or --zone utc")
+    if build not in ("2025-11", "2026-04"):
+        raise UsageError(f"unknown build {build!r}", hint="--build 2025-11 or --build 2026-04")
     end = parse_clock(clock, EXAMPLE) if clock else None
     world = _make_stock_market(data, codes, days, seed=seed, end=end)
     if write_actions:
@@ -122,7 +127,7 @@ def tdx(
         port=port,
         control_port=control_port,
         seed=seed,
-        options=Options(zone, timeout_delay),
+        options=Options(zone, timeout_delay, build),
     )
     with _run(sandbox):
         known = sum(day <= sandbox.clock.date() for day in world.days)

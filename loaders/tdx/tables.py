@@ -180,6 +180,8 @@ QUOTE = landed_table(
     ],
     key=("code", "sampled_at"),
     most=MOST,
+    # the build of April 2026 does not tell these
+    nullable=("current_hand", "inside_dish", "outer_disc", "server_time", "active1", "active2"),
     # to read the market's breadth of one day
     indexes=(("trade_date",),),
 )

@@ -76,6 +76,24 @@ def test_all_31_checks_pass_on_a_healthy_service(sandbox: TdxSandbox) -> None:
     assert {entry.route for entry in sandbox.log} >= {"tasks/{id}", "kline-all/ths", "workday"}
 
 
+def test_all_31_checks_pass_on_the_build_of_april_2026(market: SyntheticMarket) -> None:
+    options = ServiceOptions(timeout_delay=0.0, build="2026-04")
+    with TdxSandbox(market, options=options) as newer:
+        shown = made(newer.url)
+        newer.faults.add("empty:minute")
+        failed = numbers(made(newer.url), "failed")
+    assert numbers(shown, "passed") == set(range(1, 32))
+    spoken = {row["no"]: row["contract"] for row in shown["results"]}
+    assert {no for no, build in spoken.items() if build == "2026-04"} == {3, 4, 6, 12, 17, 23}
+    assert set(spoken.values()) == {"2026-04", "both"}
+    assert failed == {12}
+
+
+def test_the_build_of_november_2025_is_named_by_its_answers(sandbox: TdxSandbox) -> None:
+    spoken = {row["no"]: row["contract"] for row in made(sandbox.url)["results"]}
+    assert {no for no, build in spoken.items() if build == "2025-11"} == {3, 4, 6, 12, 17, 23}
+
+
 def test_the_calendar_is_requested_first_and_each_route_once(sandbox: TdxSandbox) -> None:
     sandbox.log.clear()
     made(sandbox.url)

@@ -25,10 +25,12 @@ class Options:
 
     zone: shanghai or utc
     timeout_delay: seconds before `超时`
+    build: the public build whose contracts it speaks, 2025-11 or 2026-04
     """
 
     zone: str = "shanghai"
     timeout_delay: float = 2.0
+    build: str = "2025-11"
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,8 @@ def workday(call: Call) -> bytes:
     )
 
 
-def workday_range(call: Call) -> bytes:
+def read_range(call: Call) -> tuple[date, date]:
+    """The first and the last day of the request."""
     texts = {name: call.request.trimmed(name) for name in ("start", "end")}
     if not all(texts.values()):
         raise ServiceError("start 与 end 均为必填参数")
@@ -145,8 +146,17 @@ def workday_range(call: Call) -> bytes:
     start, end = ends
     if end < start:
         raise ServiceError("end 必须大于或等于 start")
+    return start, end
+
+
+def list_days(days: list[date]) -> bytes:
+    return go_json({"count": len(days), "list": [_day(d) for d in days]})
+
+
+def workday_range(call: Call) -> bytes:
+    start, end = read_range(call)
     days = [d for d in call.days() if start <= d <= end]
     if not days:
         call.state.refresh_calendar()
         days = [d for d in call.days() if start <= d <= end]
-    return go_json({"count": len(days), "list": [_day(d) for d in days]})
+    return list_days(days)

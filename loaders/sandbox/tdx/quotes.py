@@ -69,6 +69,10 @@ def batch_quote(call: Call) -> bytes:
 
 
 def _quotes(call: Call, texts: list[str]) -> bytes:
+    return wire.go_json(quote_rows(call, texts))
+
+
+def quote_rows(call: Call, texts: list[str]) -> list[dict[str, object]]:
     """Quotes of all codes; one bad code fails the whole call."""
     codes = []
     for text in texts:
@@ -86,7 +90,7 @@ def _quotes(call: Call, texts: list[str]) -> bytes:
         known = known[:-1]
     if len(known) != len(codes):
         raise ServiceError(f"预期{len(codes)}个，实际{len(known)}个")
-    return wire.go_json([_quote(call, security) for security in known])
+    return [_quote(call, security) for security in known]
 
 
 def _session(call: Call) -> date | None:

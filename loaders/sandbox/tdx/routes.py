@@ -3,7 +3,7 @@
 import time
 
 from loaders.sandbox.faults import Rule
-from loaders.sandbox.tdx import bars, intraday, lists, quotes, tasks, wire
+from loaders.sandbox.tdx import bars, intraday, lists, newer_build, quotes, tasks, wire
 from loaders.sandbox.tdx.calls import Call, LogEntry, Route, ServiceState, normalise_codes
 from loaders.sandbox.tdx.faults import DATA_FAULTS
 from loaders.sandbox.tdx.row_faults import damage_body
@@ -130,8 +130,9 @@ def _html(status: int) -> Reply:
 
 
 def _answer(state: ServiceState, call: Call, route: str) -> Reply:
+    routes = ROUTES | newer_build.ROUTES if state.options.build == "2026-04" else ROUTES
     try:
-        body = ROUTES[route](call)
+        body = routes[route](call)
     except UpstreamTimeout as error:
         time.sleep(state.options.timeout_delay)
         return Reply(wire.failure(str(error)))

@@ -25,7 +25,7 @@ def damage_body(body: bytes, rules: list[Rule], call: int, *, empty: list[Any] |
 
 def _find_list_key(data: Any) -> str | None:
     if isinstance(data, dict):
-        for key in ("List", "list", "codes"):
+        for key in ("List", "list", "codes", "items"):
             if key in data:
                 return key
     return None

@@ -5,7 +5,9 @@ for success and error alike, `code` 0 or -1, two spellings of an empty list, tim
 clock with an offset that means nothing. loaders.tdx.client.reply checks the shapes.
 """
 
+import re
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -31,8 +33,10 @@ PERMANENT_TEXTS = (
     "无效",
     "只支持",
 )
-# error texts of quotes: a code missing from the cache, fewer quotes than codes
-UNKNOWN_CODE_TEXTS = ("未查询到代码", "，实际")
+# error texts of quotes: a code missing from the cache, fewer quotes than codes; of April 2026
+UNKNOWN_CODE_TEXTS = ("未查询到代码", "，实际", "证券未找到", "未获取到行情")
+# a range of the calendar past the newest bar, in a year whose holidays the service does not know
+PAST_COVERAGE = re.compile("交易日历仅覆盖至 ([0-9]{4}-[0-9]{2}-[0-9]{2})，且未配置")
 EXCHANGES = ("sh", "sz", "bj")
 NUMBERS = ("Open", "High", "Low", "Close", "Volume", "Amount", "UpCount", "DownCount", "Last")
 BAR_FIELDS: dict[str, Kind] = {"Time": str, **dict.fromkeys(NUMBERS, int)}
@@ -65,6 +69,18 @@ class UnknownCode(PermanentAnswer):
 
 class NeedsRestart(PermanentAnswer):
     """The service runs half-initialised; only a restart helps."""
+
+
+class OtherContract(PermanentAnswer):
+    """The route has the contract of April 2026, which wants other parameters."""
+
+
+class PastCoverage(PermanentAnswer):
+    """The calendar answers no range that runs past `until`, the day of its newest bar."""
+
+    def __init__(self, what: str, until: date) -> None:
+        super().__init__(what)
+        self.until = until
 
 
 class Outage(UpstreamError):
@@ -179,6 +195,13 @@ def classify_failure(what: str, message: str) -> UpstreamError:
         return Outage(what)
     if "超时" in message:
         return UpstreamTimeout(what, hint=f"if it goes on: {RESTART}")
+    if past := PAST_COVERAGE.search(message):
+        with suppress(ValueError):
+            return PastCoverage(what, date.fromisoformat(past[1]))
+    if "full_code" in message:
+        return OtherContract(what)
+    if "无盘中数据" in message:
+        return EmptyAnswer(what)
     if "未初始化" in message:
         return NeedsRestart(what, hint=f"the service is half-initialised: {RESTART}")
     if any(text in message for text in UNKNOWN_CODE_TEXTS):

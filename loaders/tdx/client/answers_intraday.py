@@ -8,12 +8,18 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
+from typing import Any
 
 from loaders.tdx.client.answers import COLUMNS, BarColumns, BarShape, bar_columns, read_day
-from loaders.tdx.client.reply import Kind, Reply, WrongShape
+from loaders.tdx.client.reply import NUMBER, Kind, Reply, WrongShape
 
 MINUTES_OF = {"minute1": 1, "minute5": 5, "minute15": 15, "minute30": 30, "hour": 60}
 POINT_FIELDS: dict[str, Kind] = {"Time": str, "Price": int, "Number": int}
+# of the build of April 2026
+MINUTE_FIELDS: dict[str, Kind] = {"time": str, "close": NUMBER, "volume": int}
+MINUTE_FIELDS |= dict.fromkeys(("open", "high", "low", "amount"), NUMBER)
+UNREAD_MINUTES = {"code", "full_code", "name", "exchange", "asset_type", "interval_minutes"}
+UNREAD_MINUTES |= {"session", "source"}
 CLOCK = re.compile(r"T([01][0-9]|2[0-3]):[0-5][0-9]:00")
 
 
@@ -50,7 +56,7 @@ class MinutePoints:
     """Price and volume of the minutes of one day, from 09:31 on without a gap.
 
     labels: ends of minutes, 'HH:MM'
-    price: li as delivered, ten times too large for funds
+    price: li as delivered, ten times too large for funds but from the build of April 2026
     number: hands; of an index turnover in 10,000 yuan
     """
 
@@ -102,12 +108,17 @@ def read_minute_points(reply: Reply, day: date | None) -> MinutePoints:
 
     The service counts the labels itself: any gap from 09:31 on raises WrongShape.
     """
-    reply.head({"Count": int, "date": str}, {"List"})
-    named = reply.data["date"]
-    answered = read_day(reply, None, "date", f"{named[:4]}-{named[4:6]}-{named[6:]}")
+    if type(reply.data) is dict and "items" in reply.data:
+        answered, columns = _points_in_yuan(reply)
+        named = str(answered)
+    else:
+        reply.head({"Count": int, "date": str}, {"List"})
+        named = reply.data["date"]
+        answered = read_day(reply, None, "date", f"{named[:4]}-{named[4:6]}-{named[6:]}")
+        columns = reply.columns("List", POINT_FIELDS)
     if day is not None and answered != day:
         raise reply.wrong(None, "date", f"{named!r} is not {day}")
-    clocks, price, number = reply.in_order(reply.columns("List", POINT_FIELDS))
+    clocks, price, number = reply.in_order(columns)
     whole = labels("minute1")
     for index, label in enumerate(clocks):
         if index >= len(whole) or label != whole[index]:
@@ -117,3 +128,17 @@ def read_minute_points(reply: Reply, day: date | None) -> MinutePoints:
         if number[index] < 0:
             raise reply.wrong(index, "List.Number", f"{number[index]} is negative")
     return MinutePoints(answered, clocks, price, number, reply.route, reply.fetched_at)
+
+
+def _points_in_yuan(reply: Reply) -> tuple[date, list[list[Any]]]:
+    """The day and the minutes' end, price and volume by the build of April 2026."""
+    reply.head({"trading_date": str, "count": int}, {"items", *UNREAD_MINUTES})
+    answered = read_day(reply, None, "trading_date", reply.data["trading_date"])
+    times, close, volume, *_ = reply.columns("items", MINUTE_FIELDS)
+    stamps = read_stamps(reply, times)
+    if {stamp[:10] for stamp in stamps} - {str(answered)}:
+        raise reply.wrong(None, "items.time", f"a minute of another day than {answered}")
+    clocks = [stamp[11:16] for stamp in stamps]
+    if "11:30" not in clocks:  # the noon bar can have either label
+        clocks = ["11:30" if clock == "13:00" else clock for clock in clocks]
+    return answered, [clocks, reply.li(close, "items.close"), volume]

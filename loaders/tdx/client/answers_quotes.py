@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from loaders.tdx.client.answers import EXCHANGES, Bars, BarShape, read_bars
+from loaders.tdx.client.answers import EXCHANGES, Bars, BarShape, PermanentAnswer, read_bars
 from loaders.tdx.client.answers_intraday import MinutePoints, read_minute_points
 from loaders.tdx.client.reply import BIGINT, NUMBER, Kind, Reply, WrongShape
 
@@ -32,10 +32,24 @@ QUOTE_FIELDS: dict[str, Kind] = {
     "Active2": int,
 }
 UNREAD_QUOTE = {"Rate", *(f"ReversedBytes{i}" for i in range(10))}
-UNREAD_STATS = {"update_time"}
+UNREAD_STATS = {"update_time", "updated_at", "asset_type", "status", "status_hint", "summary"}
+UNREAD_COUNTS = {"up_ratio", "limit_up", "limit_down", "total_amount", "total_volume"}
 K_FIELDS: dict[str, Kind] = dict.fromkeys(("Last", "Open", "High", "Low", "Close"), int)
 LEVEL_FIELDS: dict[str, Kind] = {"Buy": bool, "Price": int, "Number": int}
 LAST_DAYS = BarShape("List", "Count", "day")
+# of the build of April 2026
+YUAN_PRICES = ("prev_close", "open", "high", "low", "price")
+YUAN_FIELDS: dict[str, Kind] = {
+    "full_code": str,
+    **dict.fromkeys((*YUAN_PRICES, "amount"), NUMBER),
+    "volume": int,
+    "bids": list,
+    "asks": list,
+}
+YUAN_LEVEL_FIELDS: dict[str, Kind] = {"level": int, "price": NUMBER, "volume": int}
+UNREAD_YUAN = {"code", "name", "exchange", "asset_type", "change", "change_pct", "quote_time"}
+UNREAD_YUAN |= {"trading_status", "is_halted", "is_limit_up", "is_limit_down"}
+UNREAD_YUAN |= {"status_source", "status_reason"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,8 @@ class Quote:
     bids, asks: five pairs of price (li) and volume (hands), the best first
     inside_dish, outer_disc, server_time, active1, active2: as the source has them, not interpreted
     fetched_at: when the request was sent, UTC
+
+    The build of April 2026 has neither those five nor current_hand: None.
     """
 
     code: str
@@ -58,15 +74,15 @@ class Quote:
     low: int
     close: int
     total_hand: int
-    current_hand: int
+    current_hand: int | None
     amount_yuan: Decimal
-    inside_dish: int
-    outer_disc: int
+    inside_dish: int | None
+    outer_disc: int | None
     bids: tuple[tuple[int, int], ...]
     asks: tuple[tuple[int, int], ...]
-    server_time: str
-    active1: int
-    active2: int
+    server_time: str | None
+    active1: int | None
+    active2: int | None
     fetched_at: datetime
 
 
@@ -104,13 +120,16 @@ class Counts:
 
 def read_quotes(reply: Reply, codes: Sequence[str]) -> list[Quote]:
     """One quote per requested code, in that order; WrongShape for anything else."""
-    if type(reply.data) is not list:
+    rows, read = reply.data, _quote
+    if type(rows) is dict:  # April 2026: many have `items`, one has none
+        rows, read = reply.rows("items") if "items" in rows else [rows], _quote_in_yuan
+    if type(rows) is not list:
         raise reply.wrong(None, "data", "not a list of quotes")
-    if len(reply.data) != len(codes):
-        raise reply.wrong(None, "data", f"{len(reply.data)} quotes for {len(codes)} codes")
+    if len(rows) != len(codes):
+        raise reply.wrong(None, "data", f"{len(rows)} quotes for {len(codes)} codes")
     return [
-        _quote(reply, index, row, code)
-        for index, (row, code) in enumerate(zip(reply.data, codes, strict=True))
+        read(reply, index, row, code)
+        for index, (row, code) in enumerate(zip(rows, codes, strict=True))
     ]
 
 
@@ -124,8 +143,6 @@ def _quote(reply: Reply, row: int | None, value: Any, code: str) -> Quote:
     for name, number in (value | k).items():
         if type(number) is int and not -BIGINT <= number < BIGINT:
             raise reply.wrong(row, name, "does not fit a 64-bit number")
-    if abs(value["Amount"]) > MOST_YUAN:
-        raise reply.wrong(row, "Amount", f"{value['Amount']} is no turnover")
     return Quote(
         code=code,
         previous_close=k["Last"],
@@ -135,7 +152,7 @@ def _quote(reply: Reply, row: int | None, value: Any, code: str) -> Quote:
         close=k["Close"],
         total_hand=value["TotalHand"],
         current_hand=value["Intuition"],
-        amount_yuan=_yuan(value["Amount"]),
+        amount_yuan=_yuan(reply, row, "Amount", value["Amount"]),
         inside_dish=value["InsideDish"],
         outer_disc=value["OuterDisc"],
         bids=_levels(reply, row, "BuyLevel", value),
@@ -160,9 +177,48 @@ def _levels(
     return tuple((level["Price"], level["Number"]) for level in levels)
 
 
-def _yuan(value: float) -> Decimal:
+def _yuan(reply: Reply, row: int | None, name: str, value: float) -> Decimal:
+    if abs(value) > MOST_YUAN:
+        raise reply.wrong(row, name, f"{value} is no turnover")
     # the service's float decoder writes 5.877e-39 for an exact zero
     return Decimal(str(value)).quantize(LI)
+
+
+def _quote_in_yuan(reply: Reply, row: int | None, value: Any, code: str) -> Quote:
+    reply.check(row, value, YUAN_FIELDS, UNREAD_YUAN)
+    if value["full_code"] != code:
+        raise reply.wrong(row, "full_code", f"{value['full_code']} is not {code}")
+    hands, odd = divmod(value["volume"], 100)
+    if odd or abs(hands) >= BIGINT:
+        raise reply.wrong(row, "volume", f"{value['volume']} is not a number of hands")
+    sides = []
+    for name in ("bids", "asks"):
+        if len(value[name]) != LEVELS:
+            raise reply.wrong(row, name, f"{len(value[name])} levels, not {LEVELS}")
+        for level in value[name]:
+            reply.check(row, level, YUAN_LEVEL_FIELDS, path=f"{name}.")
+        prices = reply.li([level["price"] for level in value[name]], f"{name}.price")
+        sides.append(tuple(zip(prices, (level["volume"] for level in value[name]), strict=True)))
+    previous, opened, high, low, close = (reply.li([value[n]], n)[0] for n in YUAN_PRICES)
+    return Quote(
+        code=code,
+        previous_close=previous,
+        open=opened,
+        high=high,
+        low=low,
+        close=close,
+        total_hand=hands,
+        current_hand=None,
+        amount_yuan=_yuan(reply, row, "amount", value["amount"]),
+        inside_dish=None,
+        outer_disc=None,
+        bids=sides[0],
+        asks=sides[1],
+        server_time=None,
+        active1=None,
+        active2=None,
+        fetched_at=reply.fetched_at,
+    )
 
 
 def read_stock_info(reply: Reply, code: str) -> StockInfo:
@@ -191,11 +247,13 @@ def read_stock_info(reply: Reply, code: str) -> StockInfo:
 
 def read_stats(reply: Reply) -> dict[str, Counts]:
     """Counts of each exchange. All three must be present, and no count negative."""
+    if type(reply.data) is dict and "status" in reply.data and "sh" not in reply.data:
+        raise PermanentAnswer(f"market-stats: no figures, {reply.data['status']}")
     reply.head(dict.fromkeys(EXCHANGES, dict), UNREAD_STATS)
     names = ("total", "up", "down", "flat")
     for exchange in EXCHANGES:
         counts = reply.data[exchange]
-        reply.check(None, counts, dict.fromkeys(names, int), path=f"{exchange}.")
+        reply.check(None, counts, dict.fromkeys(names, int), UNREAD_COUNTS, f"{exchange}.")
         if min(counts[name] for name in names) < 0:
             raise reply.wrong(None, exchange, "a count is negative")
     return {e: Counts(*(reply.data[e][name] for name in names)) for e in EXCHANGES}

@@ -88,11 +88,7 @@ def read_ticks_of_days(reply: Reply, code: str, first: date, last: date) -> dict
         for index, text in enumerate(reply.rows("covered_dates"))
     }
     stamps, prices, *rest = reply.columns("list", FULL_FIELDS)
-    price = [round(yuan * 1000) for yuan in prices]
-    for index, (yuan, li) in enumerate(zip(prices, price, strict=True)):
-        if abs(yuan * 1000 - li) > 0.01:
-            raise reply.wrong(index, "price", f"{yuan!r} yuan is not a whole number of li")
-    ticks = _check_ticks(reply, [stamps, price, *rest])
+    ticks = _check_ticks(reply, [stamps, reply.li(prices, "price"), *rest])
     days = {date.fromisoformat(text) for text in {stamp[:10] for stamp in ticks.stamps}}
     if days != covered:
         day = min(days ^ covered)

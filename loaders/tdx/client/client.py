@@ -4,14 +4,15 @@ It asks each route only for the kind of instrument that the route serves: a stoc
 index with an empty body or garbage, and an index route never answers a stock.
 """
 
+import logging
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from loaders.requests.http import Unreachable, retrying
 from loaders.tdx.client import answers
-from loaders.tdx.client.answers import EmptyAnswer, Listing, Outage
+from loaders.tdx.client.answers import EmptyAnswer, Listing, Outage, PastCoverage
 from loaders.tdx.client.reply import Reply
-from loaders.tdx.client.routes_bars import BarRoutes
+from loaders.tdx.client.routes_bars import INDEX_LIMIT, BarRoutes
 from loaders.tdx.client.routes_quotes import QuoteRoutes
 from loaders.tdx.client.routes_trades import TradeRoutes
 from loaders.trading_time import FIRST_SHANGHAI_DAY
@@ -19,6 +20,8 @@ from quotemill.errors import UpstreamError
 from quotemill.instrument_ranges import is_other_kind
 
 KNOWN_DAY = date(2019, 2, 1)
+DAY = timedelta(days=1)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,9 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
 
         With `expect_days` an empty list raises EmptyAnswer: a service whose calendar file was
         written in another time zone answers success without a day, for every year.
+
+        The build of April 2026 refuses to pass its newest bar into a year whose holidays it does
+        not know: then the newest days are those of its bars of sh000001.
         """
 
         def read(reply: Reply) -> list[date]:
@@ -67,7 +73,20 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
             return days
 
         params = {"start": f"{start:%Y%m%d}", "end": f"{end:%Y%m%d}"}
-        return await self._ask("workday/range", params, read, bulk=True)
+        try:
+            return await self._ask("workday/range", params, read, bulk=True)
+        except PastCoverage as refusal:
+            until = refusal.until
+            if not "workday/range" not in self._other_contracts:
+                self._other_contracts.add("workday/range")
+                log.warning(
+                    "the service's calendar ends %s; later days are those of its index bars", until
+                )
+        covered = []
+        if start <= until < end:
+            covered = await self.workdays(start, until, expect_days=expect_days)
+        bars = await self.index("sh000001", limit=INDEX_LIMIT)
+        return covered + [day for day in bars.dates if max(start, until + DAY) <= day <= end]
 
     async def probe(self, as_of: date) -> Readiness:
         """Test by one real call and the calendar whether the service can serve a load.

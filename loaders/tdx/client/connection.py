@@ -40,7 +40,9 @@ S = TypeVar("S", bound=Sized)
 log = logging.getLogger(__name__)
 
 CODE = re.compile(r"(sh|sz|bj)[0-9]{6}")
+# in the words of both public builds, each of which ignores those of the other
 PROBE = {"code": "sh600000", "type": "minute1", "limit": "1"}
+PROBE |= {"full_code": "sh600000", "frequency": "day", "adjust_mode": "bfq", "count": "1"}
 DOWN = (Outage, Unreachable)
 TIMEOUTS_IN_A_ROW = 10  # of different codes: a service of six connections that hangs, not a code
 BULK = 3  # times as long as another: the history of a code, 30 s with tdx.timeout = 10
@@ -79,6 +81,7 @@ class Connection:
         self._late_routes: set[str] = set()  # those that timed out once
         self._late_subjects: set[str] = set()  # those that timed out since the last answer
         self._is_down = False  # by the newest attempt of a request
+        self._other_contracts: set[str] = set()  # routes with that of April 2026
         self._failing_routes: set[str] = set()  # with an outage while the probe answered
         self._gone: SourceGone | None = None
 
@@ -177,7 +180,9 @@ class Connection:
         async with self._rate:
             fetched_at = self._now()
         try:
-            method, payload = ("POST", {"codes": codes}) if codes else ("GET", params)
+            method, payload = (
+                ("POST", {"codes": codes, "full_codes": codes}) if codes else ("GET", params)
+            )
             named = subject if codes else None
             response = await send(self._http, method, path, payload, limit=limit, subject=named)
             self.service_time = _read_date(response) or self.service_time
@@ -218,8 +223,8 @@ class Connection:
         )
         try:
             reply = self._open_reply(route, PROBE["code"], response, self._now())
-            reply.head({"Count": int}, {"List"})
-            return len(reply.rows("List"))
+            reply.head({}, reply.data)
+            return len(reply.rows("items" if "items" in reply.data else "List"))
         except (PermanentAnswer, WrongShape):
             # the service did answer; the request that needs the bars shows whether they are usable
             return 0

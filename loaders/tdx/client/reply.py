@@ -157,6 +157,14 @@ class Reply:
                 raise self.wrong(index, name, "does not fit a 64-bit number")
         return columns
 
+    def li(self, yuan: Sequence[float], field: str) -> list[int]:
+        """Prices in li. Raises WrongShape for one that is no whole number of them."""
+        prices = [round(price * 1000) if abs(price) < BIGINT else 0 for price in yuan]
+        for index, (price, li) in enumerate(zip(yuan, prices, strict=True)):
+            if abs(price * 1000 - li) > 0.01:
+                raise self.wrong(index, field, f"{price!r} yuan is not a whole number of li")
+        return prices
+
     def in_order(self, columns: Sequence[list[Any]]) -> list[list[Any]]:
         """Columns sorted by the first one, each row once: pages repeat bars at a border."""
         keys = columns[0]

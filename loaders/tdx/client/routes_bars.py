@@ -7,10 +7,11 @@ and /api/kline come from the third-party page and are never requested.
 
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import date
 from typing import Any, TypeVar
 
-from loaders.tdx.client.answers import Bars, BarShape, read_bars
+from loaders.tdx.client.answers import Bars, BarShape, OtherContract, read_bars
 from loaders.tdx.client.answers_intraday import (
     MINUTES_OF,
     MinutePoints,
@@ -92,11 +93,19 @@ class BarRoutes(Connection):
     async def intraday(
         self, code: str, *, period: str = "minute1", limit: int = 800, expect_rows: bool = True
     ) -> TimedBars:
-        """The newest `limit` (at most 800) raw intraday bars in one upstream request."""
+        """The newest `limit` (at most 800) raw intraday bars in one upstream request.
+
+        The build of April 2026 has no such route: it reads the whole series and cuts it.
+        """
         _check_period(period, MINUTES_OF)
         _check_limit(limit, HISTORY_LIMIT)
-        shape = BarShape("List", "Count", period)
-        return await self._bars("kline-history", code, shape, limit, expect_rows, read_timed_bars)
+        route = "kline-history"
+        if route not in self._other_contracts:
+            with suppress(OtherContract):
+                shape = BarShape("List", "Count", period)
+                return await self._bars(route, code, shape, limit, expect_rows, read_timed_bars)
+            self._other_contracts.add(route)
+        return await self.intraday_all(code, period=period, limit=limit, expect_rows=expect_rows)
 
     async def index_intraday_all(self, code: str, *, expect_rows: bool = True) -> TimedBars:
         """One-minute bars of an index: all that the quote server keeps."""
@@ -112,11 +121,12 @@ class BarRoutes(Connection):
         return await self._bars("index", code, shape, limit, expect_rows, read_timed_bars)
 
     async def minute_points(self, code: str, day: date) -> MinutePoints:
-        """Price and volume of a day's minutes; fund prices are ten times too large."""
+        """Price and volume of a day's minutes; fund prices can be ten times too large."""
         check_code(code)
+        text = f"{day:%Y%m%d}"
         return await self._ask(
             "minute",
-            {"code": code, "date": f"{day:%Y%m%d}"},
+            {"code": code, "date": text, "full_code": code, "trading_date": text},
             lambda reply: read_minute_points(reply, day),
             subject=code,
             due=f"a minute of {day}",

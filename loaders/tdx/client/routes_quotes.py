@@ -57,7 +57,7 @@ class QuoteRoutes(Connection):
 
         return await self._ask(
             route,
-            {} if post else {"code": ",".join(codes)},
+            {} if post else dict.fromkeys(("code", "full_code"), ",".join(codes)),
             read,
             subject=codes[0] if len(codes) == 1 else f"{codes[0]} to {codes[-1]}",
             codes=codes if post else (),

@@ -149,6 +149,8 @@ async def served(client: TdxClient, as_of: datetime) -> list[date]:
     """Return all days of the service's calendar. Raises UpstreamError for an empty one."""
     today = as_of.astimezone(trading_time.SHANGHAI).date()
     start = trading_time.FIRST_SHANGHAI_DAY
+    # past the newest trading day can lie a year that the service refuses
+    today = max(trading_time.published_days(start, today), default=today)
     days = await client.workdays(start, today)
     if not days:
         raise UpstreamError(

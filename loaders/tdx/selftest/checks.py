@@ -50,6 +50,8 @@ class Route:
     says: what the answer must have, in words.
     params: the query of a GET, the JSON body of a POST.
     needs: facts that earlier checks must have learned.
+    newer: a field that tells the contract of April 2026, its list where it is one, then `says` and
+        `holds` by that contract; None if it is the same. Each request has the words of both.
     """
 
     route: str
@@ -62,10 +64,21 @@ class Route:
     needs: tuple[str, ...] = ()
     name: str = ""
     no: int = 0
+    newer: tuple[str, str, Callable[[Seen], bool]] | None = None
 
     def path(self, facts: Facts) -> str:
         """The request's path, with the task's id filled in."""
         return f"/api/{self.route}".format(task=facts.tasks.get(PULL_TRADE, ""))
+
+    def spoken(self, data: Any) -> tuple[str, "Route"]:
+        """The build whose contract the answer has, and the check by it."""
+        if self.newer is None:
+            return "both", self
+        if not (isinstance(data, dict) and self.newer[0] in data):
+            return "2025-11", self
+        rows, says, holds = self.newer
+        listed = rows if isinstance(data[rows], list) else ""
+        return "2026-04", replace(self, rows=listed, says=says, holds=holds)
 
     def judge(self, data: Any, facts: Facts) -> int | None:
         """Return the number of rows, None without a list. Raises NotPassed."""
@@ -91,6 +104,11 @@ def on_day(**params: Any) -> Callable[[Facts], dict[str, Any]]:
     return lambda facts: {"code": STOCK, "date": facts.day_text, **params}
 
 
+def _minutes_on_day(facts: Facts) -> dict[str, Any]:
+    day = facts.day_text
+    return {"code": STOCK, "date": day, "full_code": STOCK, "trading_date": day}
+
+
 def _last_days(facts: Facts) -> dict[str, Any]:
     start = facts.today - timedelta(days=30)
     return {"start": f"{start:%Y%m%d}", "end": f"{facts.today:%Y%m%d}"}
@@ -110,6 +128,7 @@ def _this_year(facts: Facts) -> dict[str, Any]:
 
 
 _DAY = ("day",)
+_TEN_DAYS = {"full_code": STOCK, "frequency": "day", "adjust_mode": "bfq", "count": "10"}
 _BARS = fixed(code=STOCK, type="day", limit="50")
 _IN_ORDER = (
     Route("health", "", "status healthy", lambda seen: seen.data["status"] == "healthy"),
@@ -119,15 +138,25 @@ _IN_ORDER = (
         ".",
         "two quotes in the order of the request, K.Last above 0",
         lambda seen: answer.quotes_of(STOCKS[:2], seen),
-        fixed(code=",".join(STOCKS[:2])),
+        fixed(code=",".join(STOCKS[:2]), full_code=STOCK),
+        newer=(
+            "bids",
+            f"a quote of {STOCK}, prev_close above 0",
+            lambda seen: seen.data["full_code"] == STOCK and seen.data["prev_close"] > 0,
+        ),
     ),
     Route(
         "batch-quote",
         ".",
         "three quotes in the order of the request, K.Last above 0",
         lambda seen: answer.quotes_of(STOCKS, seen),
-        fixed(codes=list(STOCKS)),
+        fixed(codes=list(STOCKS), full_codes=list(STOCKS)),
         method="POST",
+        newer=(
+            "items",
+            "three quotes in the order of the request, prev_close above 0",
+            answer.three_in_yuan(STOCKS),
+        ),
     ),
     Route(
         "kline",
@@ -142,7 +171,8 @@ _IN_ORDER = (
         "List",
         "10 bars",
         lambda seen: len(times(seen.rows)) == 10,
-        fixed(code=STOCK, type="minute5", limit="10"),
+        fixed(code=STOCK, type="minute5", limit="10", **_TEN_DAYS),
+        newer=("items", "10 days", lambda seen: is_whole(seen) and len(seen.rows) == 10),
     ),
     Route(
         "kline-all",
@@ -190,8 +220,9 @@ _IN_ORDER = (
         lambda seen: (
             is_whole(seen, "Count") and len(seen.rows) == 240 and seen.rows[-1]["Time"] == "15:00"
         ),
-        on_day(),
+        _minutes_on_day,
         needs=_DAY,
+        newer=("items", "240 minutes of the day up to 15:00, as many as count", answer.whole_day),
     ),
     Route(
         "trade",
@@ -236,6 +267,11 @@ _IN_ORDER = (
         f"the code {STOCK[2:]}",
         lambda seen: STOCK[2:] in [row["code"] for row in seen.rows],
         fixed(keyword=STOCK[2:]),
+        newer=(
+            "list",
+            f"the code {STOCK[2:]}",
+            lambda seen: STOCK[2:] in [row["code"] for row in seen.rows],
+        ),
     ),
     Route(
         "stock-info",
@@ -280,6 +316,14 @@ _IN_ORDER = (
         "",
         "sh.total and sz.total above 0",
         lambda seen: seen.data["sh"]["total"] > 0 and seen.data["sz"]["total"] > 0,
+        newer=(
+            "status",
+            "sh.total and sz.total above 0 while its status is live or stale",
+            lambda seen: (
+                seen.data["status"] not in ("live", "stale")
+                or (seen.data["sh"]["total"] > 0 and seen.data["sz"]["total"] > 0)
+            ),
+        ),
     ),
     Route(
         "market-count", "exchanges", "sh, sz and bj, and total as their sum", answer.sum_of_three

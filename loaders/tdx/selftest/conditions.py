@@ -93,6 +93,26 @@ def quotes_of(codes: Sequence[str], seen: Seen) -> bool:
     return in_order and all(row["K"]["Last"] > 0 for row in seen.rows)
 
 
+def three_in_yuan(codes: Sequence[str]) -> Callable[[Seen], bool]:
+    """Quotes of the build of April 2026."""
+
+    def holds(seen: Seen) -> bool:
+        in_order = [row["full_code"] for row in seen.rows] == list(codes)
+        return is_whole(seen) and in_order and all(row["prev_close"] > 0 for row in seen.rows)
+
+    return holds
+
+
+def whole_day(seen: Seen) -> bool:
+    """Minutes of the build of April 2026."""
+    at = times(seen.rows, "time")
+    return (
+        is_whole(seen)
+        and len(at) == 240
+        and f"{at[-1]:%Y%m%d %H%M}" == (f"{seen.facts.day_text} 1500")
+    )
+
+
 def new_enough(seen: Seen) -> bool:
     at, oldest = times(seen.rows), seen.facts.oldest
     return all(a < b for a, b in pairwise(at)) and (oldest is None or at[-1].date() >= oldest)

@@ -193,6 +193,7 @@ class _SelfTest:
             "http_status": None,
             "service_code": None,
             "service_message": None,
+            "contract": None,
             "rows": None,
             "elapsed_ms": 0,
             "attempts": 0 if skipped else 1,
@@ -205,7 +206,8 @@ class _SelfTest:
         limit = self.options.bulk_timeout_s if check.bulk else self.options.timeout_s
         try:
             data = await self._request(check, row, limit)
-            row["rows"] = check.judge(data, self.facts)
+            row["contract"], check_of_build = check.spoken(data)
+            row["rows"] = check_of_build.judge(data, self.facts)
             row["evidence"] = {}
             if check is CHECKS[-1]:
                 row["evidence"] = {"end": await self._cancel(PULL_TRADE)}

@@ -67,12 +67,19 @@ def settings_for(url: str, dsn: str, home: Path, **tdx: Any) -> Settings:
 
 @contextmanager
 def bench(
-    world: World, dsn: str, home: Path, *, clock: Any = None, faults: Any = (), **tdx: Any
+    world: World,
+    dsn: str,
+    home: Path,
+    *,
+    clock: Any = None,
+    faults: Any = (),
+    build: str = "2025-11",
+    **tdx: Any,
 ) -> Iterator[Bench]:
     """Serve `world`, with its corporate actions in a file that the settings name."""
     actions = home / "actions.csv"
     actions.write_text(actions_csv(world.all_actions()), "utf-8")
-    options = Options(timeout_delay=0.0)
+    options = Options(timeout_delay=0.0, build=build)
     with TdxSandbox(world, clock=clock, faults=faults, options=options) as sandbox:
         settings = settings_for(
             sandbox.url, dsn, home, **({"corporate_actions": str(actions)} | tdx)

@@ -84,7 +84,7 @@ def always(data: Any) -> Service:
         (
             lambda c: c.minute_points("sh600000", DAY),
             "minute",
-            {"date": "20241108"},
+            {"date": "20241108", "full_code": "sh600000", "trading_date": "20241108"},
             upper(POINTS, date="20241108"),
         ),
     ],

@@ -20,13 +20,14 @@ def test_a_batch_is_posted_and_its_quotes_keep_the_order() -> None:
     result = asked(service, lambda c: c.quotes(CODES))
     assert [q.code for q in result] == CODES
     assert result[0].fetched_at == FETCHED_AT
-    assert service.requests == [("batch-quote", {"codes": CODES})]
+    assert service.requests == [("batch-quote", {"codes": CODES, "full_codes": CODES})]
 
 
 def test_the_older_route_takes_the_codes_in_its_address() -> None:
     service = Service(lambda *_: QUOTES)
     assert [q.code for q in asked(service, lambda c: c.quote(CODES))] == CODES
-    assert service.requests == [("quote", {"code": "sz000001,sh600000,sh510300"})]
+    listed = "sz000001,sh600000,sh510300"
+    assert service.requests == [("quote", {"code": listed, "full_code": listed})]
 
 
 @pytest.mark.parametrize("count", [0, 51])
