@@ -77,7 +77,7 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
             return await self._ask("workday/range", params, read, bulk=True)
         except PastCoverage as refusal:
             until = refusal.until
-            if not "workday/range" not in self._other_contracts:
+            if "workday/range" not in self._other_contracts:
                 self._other_contracts.add("workday/range")
                 log.warning(
                     "the service's calendar ends %s; later days are those of its index bars", until

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fake_tdx import bar, days, quote, reply, upper
 
+from loaders.tdx.client.answers import PermanentAnswer
 from loaders.tdx.client.answers_quotes import (
     Counts,
     Quote,
@@ -223,3 +224,39 @@ def test_instruments_are_counted_by_exchange() -> None:
 def test_a_count_that_does_not_add_up_is_refused(data: Any) -> None:
     with pytest.raises(WrongShape):
         read_counts(reply("market-count", data))
+
+
+def in_yuan(**changes: Any) -> dict[str, Any]:
+    """A quote as the build of April 2026 has it."""
+    levels = [{"level": i, "price": 12.5, "volume": i} for i in range(1, 6)]
+    prices = {"price": 12.5, "prev_close": 12.25, "open": 12.3, "high": 12.6, "low": 12.28}
+    more = {"volume": 123_500, "amount": 1560.25, "bids": levels, "asks": levels}
+    return {"full_code": "sz000001"} | prices | more | changes
+
+
+def test_a_quote_in_yuan_is_one_in_li_without_what_the_build_does_not_have() -> None:
+    (quoted,) = read_quotes(reply("quote", in_yuan()), ["sz000001"])
+    assert (quoted.close, quoted.previous_close, quoted.total_hand) == (12_500, 12_250, 1235)
+    assert (str(quoted.amount_yuan), quoted.bids[0]) == ("1560.250", (12_500, 1))
+    assert quoted.current_hand is quoted.inside_dish is quoted.server_time is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"full_code": "sh000001"},
+        {"volume": 123_501},
+        {"price": 12.50004},
+        {"amount": 1e21},
+        {"bids": []},
+        {"asks": None},
+    ],
+)
+def test_a_quote_in_yuan_of_another_form_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(WrongShape):
+        read_quotes(reply("batch-quote", {"count": 1, "items": [in_yuan(**changes)]}), ["sz000001"])
+
+
+def test_a_service_between_sessions_counts_nothing() -> None:
+    with pytest.raises(PermanentAnswer, match="out_of_session"):
+        stats({"status": "out_of_session", "status_hint": ""})

@@ -281,3 +281,38 @@ def test_the_services_funds_are_those_that_trade_by_their_ranges() -> None:
     service = always(good({"total": len(funds), "list": funds}))
     listed = asked(service, lambda c: c.etfs())
     assert [x.code for x in listed] == ["sh510300", "sh551030", "sh560000"]
+
+
+def test_a_refused_year_comes_from_index_bars_with_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    last, first = date(2026, 12, 31), date(2027, 1, 4)
+
+    def answer(route: str, params: dict[str, Any], _: int) -> httpx.Response:
+        if route == "index":
+            return good({"Count": 2, "List": [bar(last), bar(first)]})
+        if params["end"] > "20261231":
+            return failing("交易日历仅覆盖至 2026-12-31，且未配置 2027 年官方休市安排")
+        return good({"count": 1, "list": [{"iso": str(last), "numeric": f"{last:%Y%m%d}"}]})
+
+    async def twice(client: TdxClient) -> list[date]:
+        assert await client.workdays(first, first) == [first]
+        return await client.workdays(last, first)
+
+    assert asked(Service(answer), twice) == [last, first]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_minutes_are_cut_from_the_whole_series_once_a_build_refuses_the_short_route() -> None:
+    data = kline_data([bar(date(2019, 1, 2), Time="2019-01-02T09:31:00+08:00")])
+    data["meta"]["type"] = "minute1"
+    service = Service(
+        lambda route, *_: failing("full_code 为必填参数") if "history" in route else good(data)
+    )
+
+    async def twice(client: TdxClient) -> list[str]:
+        await client.intraday("sh600000", limit=9)
+        return (await client.intraday("sh600000", limit=9)).stamps
+
+    assert asked(service, twice) == ["2019-01-02T09:31:00"]
+    assert [route for route, _ in service.requests] == ["kline-history", "kline-all", "kline-all"]
