@@ -253,7 +253,7 @@ def test_the_page_has_a_section_for_each_failure(sandbox: TdxSandbox) -> None:
         "## 26 workday_range",
         "## Skipped",
     ]
-    assert "`GET /api/kline-history?code=sz000001&type=minute5&limit=10`" in page
+    assert "`GET /api/kline-history?code=sz000001&type=minute5&limit=10&full_code=" in page
     assert "<title>502</title>" in page
     assert "- 12 minute: the calendar (check 25) gave no previous trading day" in page
 
