@@ -1,4 +1,4 @@
 {# The newest migration of this version: loaders/warehouse/migrations, which dbt cannot list. #}
 {% macro newest_migration() -%}
-    {{ return('0014_alert_checks.sql') }}
+    {{ return('0015_quotes.sql') }}
 {%- endmacro %}
