@@ -5,17 +5,18 @@ from collections.abc import Generator, Iterable
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any, Self
+from typing import Any
 
 import psycopg
 
 from quotemill.errors import SettingsError
+from quotemill.warehouse.connections import Connection
 from quotemill.warehouse.schemas import may_read
 
 _log = logging.getLogger("loaders")
 
 
-class VersionedConnection(psycopg.Connection[Any]):
+class VersionedConnection(Connection):
     """A connection that only reads a warehouse of a newer version: this one may break its rows.
 
     A statement that writes raises `refusal`.
@@ -23,14 +24,11 @@ class VersionedConnection(psycopg.Connection[Any]):
 
     refusal: SettingsError | None = None
 
-    @classmethod
-    def connect(cls, conninfo: str = "", **options: Any) -> Self:
-        conn = super().connect(conninfo, **options)
-        conn.refusal = explain_newer(applied(conn))
-        if conn.refusal is not None:
-            conn.execute("set default_transaction_read_only = on")
-            _warn(f"{conn.refusal}; it is only read")
-        return conn
+    def check(self) -> None:
+        self.refusal = explain_newer(applied(self))
+        if self.refusal is not None:
+            self.execute("set default_transaction_read_only = on")
+            _warn(f"{self.refusal}; it is only read")
 
     def wait(self, gen: Generator[Any, Any, Any], *args: Any, **options: Any) -> Any:
         try:

@@ -5,14 +5,21 @@ would wait for it, with every reader behind the build.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import IsolationLevel, sql
 
-from loaders.warehouse.content import find_content, require_content
+from loaders.warehouse.content import content_id, find_content, require_content
+from quotemill.errors import SettingsError
 from quotemill.warehouse.postgres import Warehouse
+
+_READ_ONLY = (
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.UndefinedTable,
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,9 @@ class Snapshot:
 def hold_snapshot(warehouse: Warehouse) -> Iterator[Snapshot]:
     """Hold the present moment. Raises WarehouseAway where the warehouse goes away in the block."""
     content = warehouse.ask(find_content)
+    if content is None:  # before the first load; who may only read leaves it so
+        with suppress(*_READ_ONLY, SettingsError):
+            content = content_id(warehouse)
     try:
         with warehouse.connect() as holder, warehouse.lend(warehouse.connect) as conn:
             for connection in (holder, conn):

@@ -75,11 +75,18 @@ SESSION = f"""
 """
 
 
+class Connection(psycopg.Connection[Any]):
+    """A connection of ours."""
+
+    def check(self) -> None:
+        """Look at the warehouse, once the session is set up."""
+
+
 def connect(
     url: str,
     autocommit: bool = False,
     application_name: str = "quotemill",
-    kind: type[psycopg.Connection[Any]] = psycopg.Connection,
+    kind: type[Connection] = Connection,
     lock_timeout: str = "0",
 ) -> psycopg.Connection:
     """Connect as all of our sessions do.
@@ -104,6 +111,7 @@ def connect(
             hint=f"{create.as_string(None)}; then name that one in QUOTEMILL_WAREHOUSE_URL",
         )
     connection.execute(SESSION.encode())
+    connection.check()
     if lock_timeout != "0":
         connection.execute("select set_config('lock_timeout', %s, false)", (lock_timeout,))
     connection.autocommit = autocommit

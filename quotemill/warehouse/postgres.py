@@ -24,6 +24,7 @@ from quotemill.masks import HIDDEN, find_passwords
 from quotemill.warehouse.address import build_address, parse_address
 from quotemill.warehouse.connections import (
     WATCHFUL,
+    Connection,
     connect,
     end,
     hang_up,
@@ -164,9 +165,7 @@ class Warehouse:
     pool_size: int = field(default=10, repr=False, compare=False)
     max_overflow: int = field(default=20, repr=False, compare=False)
     pool: "_Pool | None" = field(default=None, repr=False, compare=False)
-    connection: type[psycopg.Connection[Any]] = field(
-        default=psycopg.Connection, repr=False, compare=False
-    )
+    connection: type[Connection] = field(default=Connection, repr=False, compare=False)
     lock_timeout: str = field(default="0", repr=False, compare=False)
 
     @contextmanager

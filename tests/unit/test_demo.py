@@ -28,7 +28,7 @@ def test_a_demo_runs_every_stage_but_alerts_in_a_home_of_its_own(
 
     def run_all(settings: Settings, as_of: str, source: str, only: Sequence[str]) -> Any:
         calls.append((settings, only))
-        return SimpleNamespace(judgement=None, exit_code=0)
+        return SimpleNamespace(judgement=None, exit_code=0, error=None)
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("QUOTEMILL_HOME", "/somewhere/else")

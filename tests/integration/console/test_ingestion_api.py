@@ -199,6 +199,7 @@ def test_a_command_is_stopped_and_only_that(open_console: Open) -> None:
 @pytest.mark.parametrize("run_id", ["x", "..", "20261120T093000-0000", "..%2fsecret", "%00"])
 def test_an_output_that_climbs_is_none(open_console: Open, run_id: str) -> None:
     caller = open_console()
-    caller.console.access.new_token(NOW)  # its hash is beside the folder of commands
+    token = caller.console.access.new_token(NOW)  # its hash is beside the folder of commands
+    bearer = {"authorization": f"Bearer {token}"}
     for path in (f"/api/commands/{run_id}", f"/api/commands/{run_id}/output"):
-        assert caller.get(path).status_code == 404
+        assert caller.get(path, headers=bearer).status_code == 404

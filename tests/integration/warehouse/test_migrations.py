@@ -1,6 +1,7 @@
 """Tables of an older version refuse readers, tables of a newer one refuse writers."""
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,9 @@ def newer(
     monkeypatch.setenv("QUOTEMILL_READER_ROLE", "pg_monitor")
     monkeypatch.setenv("QUOTEMILL_TDX__BASE_URL", "http://127.0.0.1:9")
     (tmp_path / "build-00000001.json").write_text(json.dumps(MANIFEST))
+    log = logging.getLogger("loaders")  # as a command of an earlier test left it
+    for name, value in {"handlers": [], "propagate": True, "level": logging.WARNING}.items():
+        monkeypatch.setattr(log, name, value)
 
     def invoke(line: str) -> Answer:
         before = warehouse.ask(read_ops)

@@ -219,7 +219,7 @@ def test_a_split_carries_its_ratio(tmp_path: Path) -> None:
         (f"{NOTHING},11,", "split_ratio"),
         (f"{NOTHING},11,0", "split_ratio"),
         (f"{NOTHING},1,2", "split_ratio"),
-        (f"{NOTHING},15,", "category"),
+        (f"{NOTHING},16,", "category"),
         (f"{NOTHING},1.0,", "category"),
         (f"{DIVIDEND},5,", "cash_per10_yuan"),
     ],
