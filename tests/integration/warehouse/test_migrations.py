@@ -187,7 +187,7 @@ def newer(
     monkeypatch.setenv("QUOTEMILL_TDX__BASE_URL", "http://127.0.0.1:9")
     (tmp_path / "build-00000001.json").write_text(json.dumps(MANIFEST))
     log = logging.getLogger("loaders")  # as a command of an earlier test left it
-    for name, value in {"handlers": [], "propagate": True, "level": logging.WARNING}.items():
+    for name, value in {"handlers": [], "propagate": True, "disabled": False}.items():
         monkeypatch.setattr(log, name, value)
 
     def invoke(line: str) -> Answer:
