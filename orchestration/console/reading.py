@@ -12,13 +12,14 @@ import psycopg
 from loaders.settings import Settings
 from loaders.warehouse.postgres import find_current_warehouse
 from quotemill.errors import LockHeldError, UpstreamError, sqlstate
+from quotemill.warehouse.connections import Connection
 from quotemill.warehouse.postgres import Warehouse
 
 _CANCELLED = "57014"
 T = TypeVar("T")
 
 
-class ImpatientConnection(psycopg.Connection):
+class ImpatientConnection(Connection):
     """A connection to a server that may hang: a statement has an end even without its answer.
 
     A request that waited for ever would keep its thread, of which the console has few.

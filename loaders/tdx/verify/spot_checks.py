@@ -30,6 +30,7 @@ from loaders.trading_time import SHANGHAI
 from loaders.warehouse.space import space
 from quotemill.errors import DataQualityError, QuotemillError, UsageError
 from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 from quotemill.wording import say_count
 
 NAMED = 5  # most codes that a message names
@@ -106,7 +107,7 @@ def verify(
     started_at = clock()
     with warehouse.connect() as conn:
         store = Store(conn, settings.market_schema)
-        loaded = store.loaded_codes()
+        loaded = store.loaded_codes() if has_relation(conn, "ops.ingestion_state") else []
         if not loaded:
             raise UsageError(
                 "no day bars have been loaded yet", hint="`loaders run tdx --mode init` loads them"
