@@ -86,9 +86,13 @@ def internet_client(timeout: float) -> "httpx.Client":
 
 
 def http_client(
-    base_url: str, *, connections: int, transport: "httpx.AsyncBaseTransport | None" = None
+    base_url: str,
+    *,
+    connections: int,
+    transport: "httpx.AsyncBaseTransport | None" = None,
+    is_public: bool = False,
 ) -> "httpx.AsyncClient":
-    """A client for one source. Proxies and .netrc of the environment are not used.
+    """A client for one source. Only for a public one the environment's proxies are used.
 
     Time limits belong to the request (`send`): a queue for a free connection has none.
     Raises SettingsError for an address without a host or with an impossible port.
@@ -109,8 +113,8 @@ def http_client(
         base_url=base_url,
         timeout=None,
         limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-        trust_env=False,
-        follow_redirects=False,
+        trust_env=is_public,
+        follow_redirects=is_public,
         headers={
             "User-Agent": "quotemill",
             "Accept": "application/json",

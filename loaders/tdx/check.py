@@ -12,11 +12,12 @@ from loaders.settings import Settings
 from loaders.tdx.client.answers import EXCHANGES
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.datasets.trading_calendar import INDICES
-from loaders.tdx.files.folder import HQ_CACHE, Folder, scan_folder
+from loaders.tdx.files.folder import HQ_CACHE, Folder, list_files, scan_folder
 from loaders.tdx.files.sectors import KINDS as SECTORS
 from loaders.tdx.files.tnf import find_list
 from loaders.tdx.files.vipdoc import last_day
 from loaders.tdx.files.written import State, read_content
+from loaders.tdx.packages import due_days
 from loaders.tdx.request import require_settings
 from loaders.trading_time import SHANGHAI, newest_final, published_days
 from quotemill.errors import DataQualityError
@@ -29,9 +30,11 @@ UNREADABLE_NAMED = 5
 def check(settings: Settings, now: datetime) -> Check:
     """Check service and folder, if configured. Raises SettingsError, UpstreamError."""
     require_settings(settings)
-    folder = scan_folder(settings.tdx)
+    is_new = settings.tdx.download and not list_files(settings.tdx.client or Path()).files
+    folder = None if is_new else scan_folder(settings.tdx)
     has_service = settings.tdx.base_url is not None
     parts = [_folder(folder, now)] if folder else []
+    parts += [_packages(settings, now)] if settings.tdx.download else []
     if has_service:
         parts.insert(0, asyncio.run(_service(settings, now)))
     figures = {name: value for part in parts for name, value in part.figures.items()}
@@ -98,6 +101,17 @@ def _folder(folder: Folder, now: datetime) -> Check:
             "gbbq": gbbq is not None and _written([gbbq]),
             "sectors": sorted(path.name.lower() for path in sectors),
         },
+    )
+
+
+def _packages(settings: Settings, now: datetime) -> Check:
+    """The day packages that the next load asks for."""
+    due = due_days(settings.tdx, now)
+    days = f", {due[0]} to {due[-1]}" if due else ""
+    return describe_service(
+        f"packages of {settings.tdx.download_url}: {say_count(len(due), 'day')} due{days}",
+        [],
+        {"download_url": settings.tdx.download_url, "due_days": [str(day) for day in due]},
     )
 
 

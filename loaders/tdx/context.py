@@ -69,6 +69,8 @@ class Context:
     # events of the CSV files beside the stored ones; None until these are read
     actions: Any = None
     file_notes: FileNotes = field(default_factory=FileNotes)
+    # of downloads before the load, for the dataset codes
+    package_failures: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.settings: TdxSettings = self.load.settings.tdx

@@ -36,7 +36,7 @@ def missing_settings(settings: Settings) -> str | None:
     tdx = settings.tdx
     if tdx.base_url or tdx.client:
         return None
-    return "QUOTEMILL_TDX__BASE_URL, or QUOTEMILL_TDX__CLIENT, is not set"
+    return "none of QUOTEMILL_TDX__DOWNLOAD, QUOTEMILL_TDX__CLIENT, QUOTEMILL_TDX__BASE_URL is set"
 
 
 def describe_late_fix(settings: Settings, dataset: str, ended: date | None = None) -> str:
@@ -52,6 +52,8 @@ def describe_late_fix(settings: Settings, dataset: str, ended: date | None = Non
         return describe_stale_fix(settings, dataset, ended)
     if folder is None:
         return "set QUOTEMILL_TDX__CLIENT or QUOTEMILL_TDX__BASE_URL, then quotemill run"
+    if tdx.download:
+        return "quotemill run tdx, which downloads the newest packages"
     return (
         f"download the newest bars in the client of {folder}, then quotemill run; for a dataset "
         'that you load no more: quotemill findings --ack NUMBER --reason "…", '
@@ -63,6 +65,8 @@ def _describe_events_fix(tdx: "TdxSettings") -> str:
     source = tdx.actions_source
     if isinstance(source, Path):
         return f"add the newer events to {source}, then quotemill run tdx"
+    if source == "gbbq" and tdx.download:
+        return "quotemill run tdx, which downloads gbbq"
     if source == "gbbq" and tdx.client is not None:
         return f"start the client of {tdx.client}, which downloads gbbq, then quotemill run tdx"
     if source == "gbbq":

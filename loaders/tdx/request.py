@@ -29,9 +29,9 @@ def require_settings(settings: Settings) -> None:
     """Raises SettingsError where neither a service nor a folder is named."""
     if missing := missing_settings(settings):
         raise SettingsError(
-            f"no TDX service or client's folder is configured: {missing}",
-            hint="QUOTEMILL_TDX__BASE_URL=http://host:8080, QUOTEMILL_TDX__CLIENT=/srv/tdx, "
-            "or try `loaders sandbox tdx`",
+            f"no source of A shares is configured: {missing}",
+            hint="QUOTEMILL_TDX__DOWNLOAD=true, QUOTEMILL_TDX__BASE_URL=http://host:8080, "
+            "QUOTEMILL_TDX__CLIENT=/srv/tdx, or try `loaders sandbox tdx`",
         )
 
 

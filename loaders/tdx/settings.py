@@ -1,7 +1,7 @@
 """Section `tdx` of the settings."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator
 
@@ -67,6 +67,17 @@ class TdxSettings(Section):
         description="the desktop client's folder, which holds vipdoc and T0002; its files come "
         "before the service, which may be absent",
     )
+    download: bool = Field(
+        False,
+        description="download the vendor's day packages into tdx.client, by default the folder "
+        "tdx of the home",
+    )
+    download_url: str = Field(
+        "https://www.tdx.com.cn/products/data/data", description="address of these packages"
+    )
+    download_days: Open[TradingDays] = Field(
+        60, ge=1, description="newest trading days to download; a folder with more continues"
+    )
     minute_days: Open[Days] = Field(
         100,
         ge=1,
@@ -80,7 +91,7 @@ class TdxSettings(Section):
         "skip", description="what a realtime load does while another load of the source runs"
     )
 
-    _web_address = field_validator("base_url")(check_web_address)
+    _web_address = field_validator("base_url", "download_url")(check_web_address)
 
     @field_validator("corporate_actions", "client")
     @classmethod
@@ -102,6 +113,11 @@ class TdxSettings(Section):
                 hint="set QUOTEMILL_TDX__BASE_URL=http://host:8080, or start `loaders sandbox tdx`",
             )
         return self.base_url
+
+    def below(self, _home: Path) -> Self:
+        if self.download and self.client is None:
+            return self.model_copy(update={"client": _home / "tdx"})
+        return self
 
     @property
     def actions_source(self) -> Path | Literal["gbbq", "xdxr"] | None:

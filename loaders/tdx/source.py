@@ -41,6 +41,10 @@ def opened(load: Load) -> Iterator[Context]:
     with EventLoop(load.cancelling) as loop:
         ctx = Context(load, client, loop)
         try:
+            if tdx.download and ctx.mode != "realtime":
+                from loaders.tdx.packages import download
+
+                ctx.package_failures += download(ctx)
             yield ctx
         finally:
             if client is not None:

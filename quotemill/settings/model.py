@@ -3,10 +3,10 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from platformdirs import user_data_dir
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from quotemill.settings.allowed import Days, Form, Unit
 from quotemill.settings.section import Open, Section
@@ -65,6 +65,13 @@ class TopSettings(Section):
     def _absolute(cls, value: Path) -> Path:
         # dbt and the embedded server would each resolve a relative path in another folder
         return Path(os.path.normpath(value.expanduser().absolute()))
+
+    @model_validator(mode="after")
+    def _place_folders(self) -> Self:
+        for name, section in self:
+            if isinstance(section, Section):
+                self.__dict__[name] = section.below(self.home)  # past the frozen model's guard
+        return self
 
     @field_validator("warehouse_url")
     @classmethod

@@ -1,6 +1,7 @@
 """The base of every section of the settings."""
 
-from typing import Annotated, ClassVar, TypeVar
+from pathlib import Path
+from typing import Annotated, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -25,3 +26,7 @@ class Section(BaseModel):
 
     # whether the secrets are addresses whose parts may be tokens
     has_tokens_in_addresses: ClassVar[bool] = False
+
+    def below(self, _home: Path) -> Self:
+        """These settings with the folders that lie below the home unless they are set."""
+        return self

@@ -47,6 +47,11 @@ def write_client_files(world: World, folder: Path) -> None:
 
 def write_sectors(world: World, folder: Path) -> None:
     """Write the sectors of the stocks into `folder`; raises UsageError."""
+    _write(folder, sector_files(world))
+
+
+def sector_files(world: World) -> dict[str, bytes]:
+    """The files of the sectors of the stocks by name."""
     stocks = [s for s in world.securities if s.kind == "stock"]
     lines = (
         f"{EXCHANGES[s.exchange]}|{s.digits}|{_INDUSTRIES[n % len(_INDUSTRIES)]}\r\n"
@@ -56,12 +61,11 @@ def write_sectors(world: World, folder: Path) -> None:
         prefix: {name: stocks[n :: len(names)] for n, name in enumerate(names)}
         for prefix, names in _BLOCKS.items()
     }
-    contents = {
+    return {
         "tdxhy.cfg": "".join(lines).encode("gbk"),
         "infoharbor_block.dat": text_blocks(blocks, f"{world.days[-1]:%Y%m%d}"),
         "spblock.dat": special_sectors({"中证500": stocks}),
     }
-    _write(folder, contents)
 
 
 def _write(folder: Path, contents: Mapping[str, bytes]) -> None:

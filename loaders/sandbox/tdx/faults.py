@@ -21,7 +21,19 @@ LISTS = (*CODES, "search", "market-stats")
 CALENDAR = ("workday", "workday/range")
 TASKS = ("tasks/pull-kline", "tasks/pull-trade", "tasks", "tasks/{id}")
 STATUS = ("health", "server-status", "market-count")
-ROUTES = (*STATUS, *QUOTES, *SERIES, RANGE, "stock-info", "income", *LISTS, *CALENDAR, *TASKS)
+PACKAGES = ("g4day", "gbbq")
+ROUTES = (
+    *STATUS,
+    *QUOTES,
+    *SERIES,
+    RANGE,
+    "stock-info",
+    "income",
+    *LISTS,
+    *CALENDAR,
+    *TASKS,
+    *PACKAGES,
+)
 # kline-all/ths and income ask the third-party page only
 QUOTE_SERVER = tuple(route for route in SERIES if route != "kline-all/ths")
 UPSTREAM = (*QUOTE_SERVER, RANGE, *QUOTES, "stock-info", "market-count")
@@ -111,6 +123,9 @@ KINDS: dict[str, Kind] = {
         "the quote server leaves one of the codes out, so the whole call fails",
         routes=(*QUOTES, "stock-info"),
     ),
+    "package-missing": Kind("the package of a day is not there", routes=("g4day",)),
+    "package-part": Kind("a package has a third of the codes", routes=("g4day",)),
+    "package-old": Kind("the bars of the day before under a day's name", routes=("g4day",)),
     "missing-days": Kind("days of a range are skipped", {"days": "1"}, routes=(RANGE,)),
 }
 

@@ -1,9 +1,10 @@
 """From a request to its answer: dispatch, faults, envelope."""
 
 import time
+from dataclasses import replace
 
 from loaders.sandbox.faults import Rule
-from loaders.sandbox.tdx import bars, intraday, lists, newer_build, quotes, tasks, wire
+from loaders.sandbox.tdx import bars, intraday, lists, newer_build, packages, quotes, tasks, wire
 from loaders.sandbox.tdx.calls import Call, LogEntry, Route, ServiceState, normalise_codes
 from loaders.sandbox.tdx.faults import DATA_FAULTS
 from loaders.sandbox.tdx.row_faults import damage_body
@@ -62,7 +63,9 @@ NOT_FOUND = Reply(b"404 page not found\n", 404, wire.TEXT_TYPE)
 
 
 def find_route(path: str) -> str | None:
-    """The route of a path, which must match exactly except below a task."""
+    """The route of a path, which must match exactly except below a task; or of a package."""
+    if route := packages.find_package(path):
+        return route
     name = path.removeprefix("/api/")
     if name == path:
         return None
@@ -130,6 +133,9 @@ def _html(status: int) -> Reply:
 
 
 def _answer(state: ServiceState, call: Call, route: str) -> Reply:
+    if route in packages.ROUTES:
+        reply, cut = packages.answer(call, route), call.hit("cut")
+        return replace(reply, cut_at=cut.number("at") if cut else None)
     routes = ROUTES | newer_build.ROUTES if state.options.build == "2026-04" else ROUTES
     try:
         body = routes[route](call)

@@ -8,6 +8,7 @@ from datetime import date, datetime
 JSON_TYPE = "application/json; charset=utf-8"
 TEXT_TYPE = "text/plain; charset=utf-8"
 HTML_TYPE = "text/html; charset=utf-8"
+ZIP_TYPE = "application/zip"
 
 CODE_LENGTH = "股票代码长度错误,例如:SZ000001"
 CODE_PREFIX = "股票代码错误,例如:SZ000001"

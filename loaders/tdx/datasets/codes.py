@@ -48,9 +48,10 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
     """Yield one outcome: listed and vanished codes; unreadable or lost files are a failure."""
     fault = ctx.folder.fault if ctx.folder else None
     counts, losses = count_files(ctx, ctx.load.cursors(SECURITY.name).get(KEY, ""))
+    failures = [fault, *losses, *ctx.package_failures]
     for outcome in _fetched(ctx):
         cursor = outcome.cursor and " ".join(map(str, (outcome.cursor, *counts)))
-        yield replace(_add_failures(outcome, [fault, *losses]), cursor=cursor)
+        yield replace(_add_failures(outcome, failures), cursor=cursor)
 
 
 def count_files(ctx: Context, cursor: str) -> tuple[list[int], list[str]]:

@@ -94,11 +94,19 @@ class Folder:
 def check_folder(settings: Settings) -> None:
     """Raises SettingsError if tdx.client is not a folder."""
     folder = settings.tdx.client
-    if folder is not None and not folder.is_dir():
+    if folder is not None and not folder.is_dir() and not settings.tdx.download:
         raise SettingsError(
             f"setting tdx.client ({settings.origin('tdx.client')}): {folder} is not a folder",
             hint=FOLDER_FIX,
         )
+
+
+def list_files(root: Path) -> Folder:
+    """The folder's files; none of a folder that is not there."""
+    scan = _Scan()
+    if root.is_dir():
+        scan.walk(root, "")
+    return Folder(root, scan.files, scan.unreadable)
 
 
 def scan_folder(settings: TdxSettings) -> Folder | None:

@@ -42,7 +42,7 @@ UNFINISHED = "are cut or being written"
 UNTRADED = "has no traded share"
 DISORDERED = "repeat records, or have them out of order"
 _END = [("amount", "<f4"), ("volume", "<u4"), ("reserved", "<u4")]
-_DAY = np.dtype([("day", "<u4"), *((name, "<u4") for name in PRICES), *_END])
+DAY = np.dtype([("day", "<u4"), *((name, "<u4") for name in PRICES), *_END])
 _LABEL = [("day", "<u2"), ("label", "<u2")]
 _MINUTE = np.dtype([*_LABEL, *((name, "<f4") for name in PRICES), *_END])
 _OLD_MINUTE = np.dtype([*_LABEL, *((name, "<u4") for name in PRICES), *_END])
@@ -102,7 +102,7 @@ def read_bars(
     unreadable file.
     """
     is_days = period == "day"
-    layout = _DAY if is_days else _OLD_MINUTE if file.suffix.lower() == ".5" else _MINUTE
+    layout = DAY if is_days else _OLD_MINUTE if file.suffix.lower() == ".5" else _MINUTE
     raw, first, state, warning = _records(file, layout, newest, before)
     written_at = min(state.written_at, now)
     written = _unpack_days(raw["day"])
@@ -170,7 +170,7 @@ def _peek_days(file: Path, newest: int | None = None) -> Records:
         content = read_content(file, first * SIZE)
     except DataQualityError:
         content = b""
-    return np.frombuffer(content[: len(content) // SIZE * SIZE], _DAY)
+    return np.frombuffer(content[: len(content) // SIZE * SIZE], DAY)
 
 
 def first_day(file: Path) -> date | None:

@@ -1,0 +1,176 @@
+"""Downloads of the vendor's packages, by which the client's folder continues."""
+
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loaders.requests import http
+from loaders.requests.http import RetryableAnswer, RetryPolicy
+from loaders.tdx.bars.records import to_dates
+from loaders.tdx.files.day_package import (
+    CALENDAR,
+    DayFiles,
+    read_package,
+    replace_file,
+    unpack_events,
+)
+from loaders.tdx.files.folder import list_files
+from loaders.tdx.files.vipdoc import first_day, list_days
+from loaders.tdx.losses import judge_loss
+from loaders.trading_time import SHANGHAI, published_days
+from quotemill.errors import DataQualityError, SettingsError, UpstreamError
+
+if TYPE_CHECKING:
+    from loaders.tdx.context import Context
+    from loaders.tdx.settings import TdxSettings
+
+FOLDER = "g4day"  # of the packages, at the vendor's and in the client's folder
+FIRST = date(2022, 1, 4)  # no package is older
+READY, LATE = time(16, 0), time(18, 0)  # a package may come; it is a failure if it has not
+PATIENCE = 300.0  # seconds for a package of 3 MB
+HISTORY = "https://data.tdx.com.cn/vipdoc/hsjday.zip"
+
+
+def due_days(settings: "TdxSettings", now: datetime) -> list[date]:
+    """The trading days whose package is to be had, ascending.
+
+    Of the newest `tdx.download_days`, and of all since the newest day of the folder, those that the
+    calendar's index lacks.
+    """
+    local = now.astimezone(SHANGHAI)
+    last = local.date() - timedelta(days=local.time() < READY)
+    assert settings.client is not None
+    file = list_files(settings.client).bars("day").get(CALENDAR)
+    known = to_dates(list_days(file)) if file else []
+    window = published_days(FIRST, last)
+    start = window[-settings.download_days :][0] if window else last
+    if known:
+        start = min(start, known[-1])
+    return [day for day in window if day >= start and day not in {*known}]
+
+
+def download(ctx: "Context") -> Iterator[str]:
+    """Continue the client's folder by packages; yields a failure for each that did not come.
+
+    Raises SettingsError for the folder of a client that runs, and UpstreamError if nothing can be
+    downloaded into an empty folder.
+    """
+    settings, load = ctx.settings, ctx.load
+    root = settings.client
+    assert root is not None
+    if any(root.glob("[Tt]dx[Ww].exe")):
+        raise SettingsError(
+            f"tdx.client: {root} is the desktop client's own folder, which downloads by itself",
+            hint="unset tdx.download, or set tdx.client to another folder",
+        )
+    if root != load.settings.home / "tdx" and not (root / "vipdoc").is_dir():
+        raise SettingsError(
+            f"tdx.client: {root} has no folder vipdoc to download into",
+            hint=f"mkdir -p {root / 'vipdoc'}, or unset tdx.client",
+        )
+    due = due_days(settings, load.clock())
+    files = DayFiles(root, list_files(root).bars("day"))
+    site = _Site(ctx, root)
+    missing, taken = list[date](), list[Path]()
+    try:
+        for number, day in enumerate(due, 1):
+            load.reporter.step(f"package {number:,} of {len(due):,}, {day}, {site.megabytes}")
+            place = root / FOLDER / f"{day:%Y%m%d}.zip"
+            is_there = place.is_file()
+            content = (
+                place.read_bytes() if is_there else site.fetch(f"{FOLDER}/{place.name}", place)
+            )
+            if content is None:
+                missing.append(day)
+                continue
+            try:
+                package = read_package(content, day)
+                if files.repeats(package):
+                    raise DataQualityError(f"{place.name} repeats the bars of an earlier day")
+            except DataQualityError as error:
+                again = f"delete {place}" if is_there else "the next load downloads it again"
+                yield f"{error}; the day stays due: {again}"
+                continue
+            if refusal := judge_loss(load, "codes", *files.find_losses(package)):
+                yield refusal
+                continue
+            if not is_there:
+                replace_file(place, content)
+            files.add(package)
+            taken.append(place)
+        events = site.fetch("dbf/gbbq.zip", root / "gbbq.zip")
+        if events is None:
+            yield f"{settings.download_url}/dbf/gbbq.zip is not there"
+        else:
+            unpack_events(events, root)
+    except (UpstreamError, DataQualityError) as error:
+        if not files.newest:
+            raise
+        yield f"{error}; the folder is loaded as it is"
+    files.write()
+    for place in taken:
+        place.unlink()
+    yield from _judge_missing(ctx, missing, files.newest_day)
+    begin = first_day(root / f"vipdoc/sh/lday/{CALENDAR}.day")
+    if ctx.mode == "init" and begin and begin >= FIRST:
+        load.warn(
+            f"the history begins on {begin}; for all of it download {HISTORY} in a browser, "
+            f"unzip it into {root / 'vipdoc'}, then run again"
+        )
+
+
+def _judge_missing(ctx: "Context", missing: list[date], known: date | None) -> Iterator[str]:
+    """A failure for the newest day's package once it is late, and a line for an older one.
+
+    known: the newest day with a package
+    """
+    if not missing:
+        return
+    local = ctx.load.clock().astimezone(SHANGHAI)
+    newest = missing[-1]
+    names = ", ".join(f"{day:%Y%m%d}.zip" for day in missing)
+    sentence = f"{names} is not there yet; the next load asks again"
+    is_late = newest < local.date() or local.time() >= LATE
+    if is_late and (known is None or known < newest):
+        yield sentence
+    else:
+        ctx.load.reporter.line(sentence)
+
+
+class _Site:
+    """The vendor's site, asked for one file at a time."""
+
+    def __init__(self, ctx: "Context", root: Path) -> None:
+        self.ctx, self.root, self.bytes = ctx, root, 0
+        self.policy = RetryPolicy(ctx.settings.retries, ctx.settings.backoff)
+
+    @property
+    def megabytes(self) -> str:
+        return f"{self.bytes / 1e6:,.1f} MB so far"
+
+    def fetch(self, name: str, place: Path) -> bytes | None:
+        """A zip; None if it is not there. Raises UpstreamError, DataQualityError."""
+        return self.ctx.wait(self._fetch(name, place))
+
+    async def _fetch(self, name: str, place: Path) -> bytes | None:
+        url = f"{self.ctx.settings.download_url}/{name}"
+
+        async def attempt() -> http.Response:
+            answer = await http.send(client, "GET", f"/{name}", {}, limit=PATIENCE)
+            if answer.status_code not in (200, 404):
+                raise RetryableAnswer(f"{url}: HTTP status {answer.status_code}")
+            return answer
+
+        async with http.http_client(
+            self.ctx.settings.download_url, connections=1, is_public=True
+        ) as client:
+            answer = await http.retrying(self.policy, attempt)
+        self.bytes += len(answer.content)
+        if answer.status_code == 404:
+            return None
+        if not answer.content.startswith(b"PK"):
+            raise DataQualityError(
+                f"{url} is not a zip but a page: open it in a browser and save it as {place}"
+            )
+        return answer.content

@@ -1,0 +1,213 @@
+"""Day packages of the vendor's site continue the client's folder."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import date, datetime, time
+from typing import Any
+
+import pytest
+
+from loaders.sandbox.tdx.client_files import write_client_files, write_sectors
+from loaders.sandbox.tdx.packages import day_package
+from loaders.sandbox.world.market import SyntheticMarket
+from loaders.tdx.files.sectors import KINDS as SECTORS
+from tests.integration.tdx_load.bench import Bench, bench
+from tests.integration.tdx_load.folder import BARS, RECORD, ClientFolder, failures
+
+Site = Callable[..., AbstractContextManager[Bench]]
+DATASETS = ("codes", "trading_calendar", "kline_daily", "index_kline", "capital_events", "sectors")
+TABLES = (
+    BARS,
+    "select code, trade_date, close, volume, up_count, down_count, is_final"
+    " from raw_tdx.index_kline order by 1, 2",
+    "select code, name, is_listed from raw_tdx.security order by 1",
+    "select code, event_date, category, value1, value2, value3, value4"
+    " from raw_tdx.capital_event order by 1, 2, 3",
+    "select sector_kind, sector_name, member from raw_tdx.sector_member order by 1, 2, 3",
+)
+CACHE = "T0002/hq_cache"
+
+
+@pytest.fixture
+def site(small_market: SyntheticMarket, folder: ClientFolder) -> Site:
+    """Open a bench with the site as its only source, by default at 18:30 of the last day."""
+
+    @contextmanager
+    def open_(day: date | None = None, at: time = time(18, 30), **tdx: Any) -> Iterator[Bench]:
+        clock = datetime.combine(day or small_market.end.date(), at)
+        with bench(small_market, folder.dsn, folder.home, clock=clock) as made:
+            url = f"{made.sandbox.url}/products/data/data"
+            only = {"base_url": None, "corporate_actions": None, "client": folder.path}
+            update = only | {"download": True, "download_url": url, "retries": 0} | tdx
+            settings = made.settings.model_copy(
+                update={"tdx": made.settings.tdx.model_copy(update=update)}
+            )
+            yield Bench(made.sandbox, settings, made.heard)
+
+    return open_
+
+
+def read_tables(of: Bench) -> list[Any]:
+    return [of.rows(query) for query in TABLES]
+
+
+def packages_asked(of: Bench) -> int:
+    return sum(entry.route == "g4day" for entry in of.sandbox.log)
+
+
+@pytest.fixture
+def whole(folder: ClientFolder, small_market: SyntheticMarket) -> Callable[[Bench], list[Any]]:
+    """The rows of a client's own folder with the whole market, landed in an emptied warehouse."""
+
+    def load(emptied: Bench) -> list[Any]:
+        emptied.execute(
+            "truncate raw_tdx.kline_daily, raw_tdx.index_kline,"
+            " raw_tdx.security, raw_tdx.answer_gap"
+        )
+        other = ClientFolder(
+            folder.path / "own", small_market, folder.days, folder.dsn, folder.home
+        )
+        other.write()
+        for write in (write_client_files, write_sectors):
+            write(small_market, other.path / CACHE)
+        for file in ("gbbq", *SECTORS):
+            assert (folder.path / CACHE / file).read_bytes() == (
+                other.path / CACHE / file
+            ).read_bytes()
+        return read_tables(other.load(datasets=DATASETS, mode="init"))
+
+    return load
+
+
+def test_packages_give_the_rows_of_the_client_s_own_files(
+    site: Site, whole: Callable[[Bench], list[Any]]
+) -> None:
+    with site() as alone:
+        result = alone.load(datasets=DATASETS)
+        assert result.exit_code == 0, alone.heard.lines
+        rows = read_tables(alone)
+        assert all(rows)
+        assert rows == whole(alone)
+
+
+def test_a_night_asks_for_the_package_of_its_day_only(site: Site, days: list[date]) -> None:
+    with site(days[-2], download_days=40) as before:
+        assert before.load(datasets=DATASETS).exit_code == 0, before.heard.lines
+        assert packages_asked(before) == 40
+    with site(download_days=40) as night:
+        assert night.load(datasets=DATASETS).exit_code == 0, night.heard.lines
+        assert packages_asked(night) == 1
+        again = night.load(datasets=DATASETS)
+        assert (again.exit_code, again.total("rows_new"), again.total("rows_changed")) == (0, 0, 0)
+        assert packages_asked(night) == 1
+
+
+@pytest.mark.parametrize(("at", "code"), [(time(15, 30), 0), (time(16, 30), 0), (time(18, 30), 6)])
+def test_a_package_that_is_late_fails_after_18_00_only(
+    site: Site, days: list[date], at: time, code: int
+) -> None:
+    with site(days[-2], download_days=40) as before:
+        assert before.load(datasets=DATASETS).exit_code == 0
+    with site(at=at, download_days=40) as late:
+        late.sandbox.faults.add("package-missing")
+        result = late.load(datasets=DATASETS)
+        assert result.exit_code == code, late.heard.lines
+        assert packages_asked(late) == (at > time(16))
+        assert list(failures(result)) == (["codes"] if code else [])
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "html:g4day:status=200",
+        "html:g4day:status=502",
+        "cut:g4day",
+        "reset:g4day",
+        "package-part",
+        "package-old",
+    ],
+)
+def test_a_bad_package_is_refused_whole_and_its_day_stays_due(
+    site: Site, days: list[date], fault: str
+) -> None:
+    newest = f"select count(*) from raw_tdx.kline_daily where trade_date = '{days[-1]}'"
+    with site(days[-2]) as before:
+        assert before.load(datasets=DATASETS).exit_code == 0
+        stored = read_tables(before)
+    with site() as night:
+        night.sandbox.faults.add(fault)
+        result = night.load(datasets=DATASETS)
+        assert (result.exit_code, list(failures(result))) == (6, ["codes"])
+        assert read_tables(night)[0] == stored[0]
+        night.sandbox.faults.clear()
+        assert night.load(datasets=DATASETS).exit_code == 0, night.heard.lines
+        assert night.rows(newest)[0][0] > 0
+
+
+def test_a_day_without_a_package_is_filled_in_when_it_comes(
+    site: Site, whole: Callable[[Bench], list[Any]]
+) -> None:
+    with site() as made:
+        made.sandbox.faults.add("package-missing:nth=30")
+        made.sandbox.faults.add("package-missing:nth=40")
+        result = made.load(datasets=DATASETS)
+        assert result.exit_code == 0, made.heard.lines
+        made.sandbox.faults.clear()
+        assert made.load(datasets=DATASETS).exit_code == 0, made.heard.lines
+        rows = read_tables(made)
+        assert rows == whole(made)
+
+
+def test_packages_continue_the_vendor_s_history(
+    site: Site, folder: ClientFolder, days: list[date], whole: Callable[[Bench], list[Any]]
+) -> None:
+    folder.write(days[-6])
+    with site(download_days=2) as made:
+        assert made.load(datasets=DATASETS).exit_code == 0, made.heard.lines
+        assert packages_asked(made) == 5
+        rows = read_tables(made)
+        assert rows == whole(made)
+
+
+def test_a_kill_while_files_are_written_costs_nothing(
+    site: Site, folder: ClientFolder, small_market: SyntheticMarket, days: list[date]
+) -> None:
+    with site(days[-2]) as before:
+        assert before.load(datasets=DATASETS).exit_code == 0
+    parts = {path: path.read_bytes() for path in (folder.path / "vipdoc").rglob("*.day")}
+    with site() as night:
+        assert night.load(datasets=DATASETS).exit_code == 0
+        rows = read_tables(night)
+        for number, (path, content) in enumerate(sorted(parts.items())):
+            cut = (0, RECORD // 2, RECORD)[number % 3] if path.name != "sh000001.day" else 0
+            grown = path.read_bytes()
+            path.write_bytes(grown[: len(content) + cut])
+        assert night.load(datasets=DATASETS).exit_code == 0, night.heard.lines
+        assert read_tables(night) == rows
+
+
+def test_a_package_put_into_the_folder_by_hand_is_read(
+    site: Site, folder: ClientFolder, small_market: SyntheticMarket, days: list[date]
+) -> None:
+    with site(days[-2]) as before:
+        assert before.load(datasets=DATASETS).exit_code == 0
+    place = folder.path / f"g4day/{days[-1]:%Y%m%d}.zip"
+    place.parent.mkdir(exist_ok=True)
+    place.write_bytes(day_package(small_market, days[-1], days[-1]))
+    with site() as night:
+        night.sandbox.faults.add("html:g4day:status=200")
+        assert night.load(datasets=DATASETS).exit_code == 0, night.heard.lines
+        assert packages_asked(night) == 0
+
+
+def test_without_the_site_an_empty_folder_is_an_outage(site: Site) -> None:
+    with site() as gone:
+        gone.sandbox.faults.add("reset")
+        assert gone.load(datasets=DATASETS).exit_code == 4
+
+
+def test_the_folder_of_a_client_at_work_is_refused(site: Site, folder: ClientFolder) -> None:
+    folder.write()
+    (folder.path / "TdxW.exe").touch()
+    with site() as refused:
+        assert refused.load(datasets=DATASETS).exit_code == 3
