@@ -117,7 +117,7 @@ def http_client(
         follow_redirects=is_public,
         headers={
             "User-Agent": "quotemill",
-            "Accept": "application/json",
+            "Accept": "*/*" if is_public else "application/json",
             "Accept-Encoding": "gzip, deflate",
         },
         transport=transport,

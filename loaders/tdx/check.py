@@ -22,6 +22,7 @@ from loaders.tdx.request import require_settings
 from loaders.trading_time import SHANGHAI, newest_final, published_days
 from quotemill.errors import DataQualityError
 from quotemill.instrument_ranges import describe_other_kinds
+from quotemill.masks import mask_logins
 from quotemill.wording import say_count
 
 UNREADABLE_NAMED = 5
@@ -108,10 +109,11 @@ def _packages(settings: Settings, now: datetime) -> Check:
     """The day packages that the next load asks for."""
     due = due_days(settings.tdx, now)
     days = f", {due[0]} to {due[-1]}" if due else ""
+    site = mask_logins(settings.tdx.download_url)
     return describe_service(
-        f"packages of {settings.tdx.download_url}: {say_count(len(due), 'day')} due{days}",
+        f"packages of {site}: {say_count(len(due), 'day')} due{days}",
         [],
-        {"download_url": settings.tdx.download_url, "due_days": [str(day) for day in due]},
+        {"download_url": site, "due_days": [str(day) for day in due]},
     )
 
 

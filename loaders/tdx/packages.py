@@ -5,6 +5,7 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loaders.files.whole_file import explain_unwritable
 from loaders.requests import http
 from loaders.requests.http import RetryableAnswer, RetryPolicy
 from loaders.tdx.bars.records import to_dates
@@ -17,9 +18,11 @@ from loaders.tdx.files.day_package import (
 )
 from loaders.tdx.files.folder import list_files
 from loaders.tdx.files.vipdoc import first_day, list_days
+from loaders.tdx.files.written import read_content
 from loaders.tdx.losses import judge_loss
 from loaders.trading_time import SHANGHAI, published_days
 from quotemill.errors import DataQualityError, SettingsError, UpstreamError
+from quotemill.masks import mask_logins
 
 if TYPE_CHECKING:
     from loaders.tdx.context import Context
@@ -79,7 +82,7 @@ def download(ctx: "Context") -> Iterator[str]:
             place = root / FOLDER / f"{day:%Y%m%d}.zip"
             is_there = place.is_file()
             content = (
-                place.read_bytes() if is_there else site.fetch(f"{FOLDER}/{place.name}", place)
+                read_content(place) if is_there else site.fetch(f"{FOLDER}/{place.name}", place)
             )
             if content is None:
                 missing.append(day)
@@ -96,21 +99,24 @@ def download(ctx: "Context") -> Iterator[str]:
                 yield refusal
                 continue
             if not is_there:
-                replace_file(place, content)
+                with explain_unwritable(place):
+                    replace_file(place, content)
             files.add(package)
             taken.append(place)
         events = site.fetch("dbf/gbbq.zip", root / "gbbq.zip")
         if events is None:
-            yield f"{settings.download_url}/dbf/gbbq.zip is not there"
+            yield f"{mask_logins(settings.download_url)}/dbf/gbbq.zip is not there"
         else:
-            unpack_events(events, root)
+            with explain_unwritable(root):
+                unpack_events(events, root)
     except (UpstreamError, DataQualityError) as error:
         if not files.newest:
             raise
         yield f"{error}; the folder is loaded as it is"
-    files.write()
-    for place in taken:
-        place.unlink()
+    with explain_unwritable(root):
+        files.write()
+        for place in taken:
+            place.unlink()
     yield from _judge_missing(ctx, missing, files.newest_day)
     begin = first_day(root / f"vipdoc/sh/lday/{CALENDAR}.day")
     if ctx.mode == "init" and begin and begin >= FIRST:
@@ -154,7 +160,7 @@ class _Site:
         return self.ctx.wait(self._fetch(name, place))
 
     async def _fetch(self, name: str, place: Path) -> bytes | None:
-        url = f"{self.ctx.settings.download_url}/{name}"
+        url = f"{mask_logins(self.ctx.settings.download_url)}/{name}"
 
         async def attempt() -> http.Response:
             answer = await http.send(client, "GET", f"/{name}", {}, limit=PATIENCE)

@@ -33,13 +33,13 @@ from loaders.tdx.files.written import read_content
 from loaders.tdx.losses import Loss
 from quotemill.errors import DataQualityError
 from quotemill.foreign import CLIENT_FILE, check_size, reading
-from quotemill.instrument_ranges import classify_code, price_decimals
+from quotemill.instrument_ranges import OTHER_NAMES, classify_code, price_decimals
 from quotemill.systems import IS_POSIX
 
 CALENDAR = "sh000001"  # written last: the days of its file are whole
 BEIJING_SINCE = date(2022, 5, 6)  # its first day in a package
 HQ_CACHE = Path("T0002", "hq_cache")
-_MOST_SHARES = 2**32 - 1
+_MOST = 2**32 - 1  # of a number in a day file
 _LAYOUTS = {
     "cod": np.dtype(
         {
@@ -84,6 +84,8 @@ def read_package(content: bytes, day: date) -> DayPackage:
         listed, prices = (_parse(files, f"{stem}.{end}", _LAYOUTS[end]) for end in _LAYOUTS)
         listed = listed[listed["code"] != b""]
         codes = [exchange + digits.decode("latin-1") for digits in listed["code"]]
+        if CALENDAR not in codes:
+            codes = [OTHER_NAMES.get(code, code) for code in codes]
         numbers = listed["number"]
         is_wrong = len({*codes}) < len(codes) or len(np.unique(numbers)) < len(codes)
         if is_wrong or numbers.max(initial=0) >= len(prices):
@@ -122,8 +124,12 @@ def _to_records(codes: list[str], prices: Records, day: date) -> dict[str, np.vo
     priced = np.logical_and.reduce([prices[name] > 0 for name in PRICES])
     at = np.flatnonzero(priced & np.array([kind is not None for kind in kinds]))
     bars, codes, kinds = prices[at], [codes[i] for i in at], [kinds[i] for i in at]
-    if not all(np.isfinite(bars[name]).all() for name in (*PRICES, "amount")):
-        raise DataQualityError(f"{day:%Y%m%d}.zip has prices or turnovers that are not numbers")
+    most = [(name, _MOST / 1000) for name in PRICES]
+    for name, limit in (*most, ("amount", np.inf), ("volume", _MOST * 100)):
+        for i in np.flatnonzero(~(bars[name] < limit))[:1]:
+            raise DataQualityError(
+                f"{day:%Y%m%d}.zip: {codes[i]} has {name} {bars[name][i]}, which cannot be true"
+            )
     is_index = np.array([kind == "index" for kind in kinds], bool)
     units = np.array([price_decimals(c, k or "") for c, k in zip(codes, kinds, strict=True)], int)
     made = np.zeros(len(at), DAY)
@@ -133,8 +139,8 @@ def _to_records(codes: list[str], prices: Records, day: date) -> dict[str, np.vo
     made["amount"] = bars["amount"]
     hands, odd = np.divmod(bars["volume"], 100)
     # day files count an index in hands; the packages' unit shows in the whole market's
-    counts_shares = CALENDAR in codes and bars["volume"][codes.index(CALENDAR)] > _MOST_SHARES
-    in_hands = np.where(is_index, counts_shares, bars["volume"] > _MOST_SHARES)
+    counts_shares = CALENDAR in codes and bars["volume"][codes.index(CALENDAR)] > _MOST
+    in_hands = np.where(is_index, counts_shares, bars["volume"] > _MOST)
     made["volume"] = np.where(in_hands, hands, bars["volume"])
     marks = np.where(in_hands, (IN_HANDS << 8) + odd, 0)
     counts = bars["up"] + (bars["down"].astype(np.uint32) << 16)
@@ -211,7 +217,9 @@ class DayFiles:
             content = bytes(HEAD)
             for code, name in self.names.names.items() if self.names else ():
                 if code.startswith(exchange) and code[2:].isdigit():
-                    record = code[2:].encode().ljust(place.start, b"\0") + name.encode("gbk")
+                    record = code[2:].encode().ljust(place.start, b"\0") + name.encode(
+                        "gbk", "replace"
+                    )
                     content += record[: place.stop].ljust(size, b"\0")
             if len(content) > HEAD:
                 replace_file(self.root / HQ_CACHE / f"{exchange}s.tnf", content)

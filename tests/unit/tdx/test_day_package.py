@@ -72,6 +72,11 @@ def test_an_index_in_shares_becomes_hands() -> None:
     assert [int(bars[c]["volume"]) for c in ("sh000001", "sh000300")] == [478_000_000, 10_000]
 
 
+def test_the_composite_has_its_name_of_the_vendor_s_clients_too() -> None:
+    sh = [("999999", 3444.43, 1), *MARKET["sh"][1:]]
+    assert read_package(make(MARKET | {"sh": sh}), DAY).bars["sh000001"]["close"] == 344_443
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -82,6 +87,8 @@ def test_an_index_in_shares_becomes_hands() -> None:
         make(MARKET, number=9),
         make(MARKET | {"sh": [("600000", 13.88, 1)]}),
         make(MARKET | {"sz": [("000001", float("inf"), 1)]}),
+        make(MARKET | {"sz": [("000001", 1e9, 1)]}),
+        make(MARKET | {"sz": [("000001", 9.9, 10**18)]}),
         make(MARKET)[:-40],
         b"<html></html>",
     ],
