@@ -26,6 +26,7 @@ TABLES = (
     "select sector_kind, sector_name, member from raw_tdx.sector_member order by 1, 2, 3",
 )
 CACHE = "T0002/hq_cache"
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture
