@@ -36,6 +36,7 @@ def site(small_market: SyntheticMarket, folder: ClientFolder) -> Site:
     @contextmanager
     def open_(day: date | None = None, at: time = time(18, 30), **tdx: Any) -> Iterator[Bench]:
         clock = datetime.combine(day or small_market.end.date(), at)
+        (folder.path / "vipdoc").mkdir(parents=True, exist_ok=True)
         with bench(small_market, folder.dsn, folder.home, clock=clock) as made:
             url = f"{made.sandbox.url}/products/data/data"
             only = {"base_url": None, "corporate_actions": None, "client": folder.path}
