@@ -341,6 +341,8 @@ REVIEWED = {
     "history.keep": "names of landed tables",
 }
 CLOSED = {
+    "tdx.download",
+    "tdx.download_url",
     "home",
     "request_log",
     "backup_folder",

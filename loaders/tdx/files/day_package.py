@@ -34,7 +34,6 @@ from loaders.tdx.losses import Loss
 from quotemill.errors import DataQualityError
 from quotemill.foreign import CLIENT_FILE, check_size, reading
 from quotemill.instrument_ranges import OTHER_NAMES, classify_code, price_decimals
-from quotemill.systems import IS_POSIX
 
 CALENDAR = "sh000001"  # written last: the days of its file are whole
 BEIJING_SINCE = date(2022, 5, 6)  # its first day in a package
@@ -206,8 +205,8 @@ class DayFiles:
         for code in sorted(self.added, key=lambda code: (code == CALENDAR, code)):
             if code == CALENDAR:
                 self._write_names()
-                if IS_POSIX:
-                    os.sync()  # a power cut must not leave the index without the codes
+                # a power cut must not leave the index without the codes; Windows has no sync
+                getattr(os, "sync", bool)()
             path = self.paths.get(code) or self.root / f"vipdoc/{code[:2]}/lday/{code}.day"
             _add_records(path, np.array(self.added[code], DAY))
 

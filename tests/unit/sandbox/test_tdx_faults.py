@@ -6,7 +6,7 @@ import pytest
 
 from loaders.sandbox.faults import FaultPlan
 from loaders.sandbox.tdx.calls import Options, ServiceState
-from loaders.sandbox.tdx.faults import CATALOGUE, DATA_FAULTS, KINDS, ROUTES
+from loaders.sandbox.tdx.faults import CATALOGUE, DATA_FAULTS, KINDS, PACKAGES, ROUTES
 from loaders.sandbox.tdx.routes import answer
 from loaders.sandbox.tdx.wire import Request
 from loaders.sandbox.world.market import SyntheticMarket
@@ -34,6 +34,9 @@ HARMLESS = {"latency": ":seconds=0", "codes-vanish": f":code={CODE}", "rate-limi
 def request(route: str) -> Request:
     if route in POSTED:
         return Request("POST", f"/api/{route}", {}, json.dumps(POSTED[route]).encode())
+    if route in PACKAGES:
+        name = f"g4day/{DAY.replace('-', '')}.zip" if route == "g4day" else "dbf/gbbq.zip"
+        return Request("GET", f"/products/data/data/{name}", {}, b"")
     given = ASKED.get(route) or {"code": CODE, "date": DAY}
     return Request("GET", "/api/" + route.replace("{id}", "none"), dict(given))
 
