@@ -31,11 +31,13 @@ UNREADABLE_NAMED = 5
 def check(settings: Settings, now: datetime) -> Check:
     """Check service and folder, if configured. Raises SettingsError, UpstreamError."""
     require_settings(settings)
-    is_new = settings.tdx.download and not list_files(settings.tdx.client or Path()).files
-    folder = None if is_new else scan_folder(settings.tdx)
+    held = (
+        list_files(settings.tdx.client) if settings.tdx.download and settings.tdx.client else None
+    )
+    folder = None if held and not held.files else scan_folder(settings.tdx)
     has_service = settings.tdx.base_url is not None
     parts = [_folder(folder, now)] if folder else []
-    parts += [_packages(settings, now)] if settings.tdx.download else []
+    parts += [_packages(settings, held, now)] if held else []
     if has_service:
         parts.insert(0, asyncio.run(_service(settings, now)))
     figures = {name: value for part in parts for name, value in part.figures.items()}
@@ -105,9 +107,9 @@ def _folder(folder: Folder, now: datetime) -> Check:
     )
 
 
-def _packages(settings: Settings, now: datetime) -> Check:
+def _packages(settings: Settings, folder: Folder, now: datetime) -> Check:
     """The day packages that the next load asks for."""
-    due = due_days(settings.tdx, now)
+    due = due_days(settings.tdx, folder, now)
     days = f", {due[0]} to {due[-1]}" if due else ""
     site = mask_logins(settings.tdx.download_url)
     return describe_service(

@@ -16,7 +16,7 @@ from loaders.tdx.files.day_package import (
     replace_file,
     unpack_events,
 )
-from loaders.tdx.files.folder import list_files
+from loaders.tdx.files.folder import Folder, list_files
 from loaders.tdx.files.vipdoc import first_day, list_days
 from loaders.tdx.files.written import read_content
 from loaders.tdx.losses import judge_loss
@@ -35,7 +35,7 @@ PATIENCE = 300.0  # seconds for a package of 3 MB
 HISTORY = "https://data.tdx.com.cn/vipdoc/hsjday.zip"
 
 
-def due_days(settings: "TdxSettings", now: datetime) -> list[date]:
+def due_days(settings: "TdxSettings", folder: Folder, now: datetime) -> list[date]:
     """The trading days whose package is to be had, ascending.
 
     Of the newest `tdx.download_days`, and of all since the newest day of the folder, those that the
@@ -43,8 +43,7 @@ def due_days(settings: "TdxSettings", now: datetime) -> list[date]:
     """
     local = now.astimezone(SHANGHAI)
     last = local.date() - timedelta(days=local.time() < READY)
-    assert settings.client is not None
-    file = list_files(settings.client).bars("day").get(CALENDAR)
+    file = folder.bars("day").get(CALENDAR)
     known = to_dates(list_days(file)) if file else []
     window = published_days(FIRST, last)
     start = window[-settings.download_days :][0] if window else last
@@ -72,8 +71,9 @@ def download(ctx: "Context") -> Iterator[str]:
             f"tdx.client: {root} has no folder vipdoc to download into",
             hint=f"mkdir -p {root / 'vipdoc'}, or unset tdx.client",
         )
-    due = due_days(settings, load.clock())
-    files = DayFiles(root, list_files(root).bars("day"))
+    folder = list_files(root)
+    due = due_days(settings, folder, load.clock())
+    files = DayFiles(root, folder.bars("day"))
     site = _Site(ctx, root)
     missing, taken = list[date](), list[Path]()
     try:

@@ -28,8 +28,7 @@ from loaders.tdx.bars.records import PRICES, Records
 from loaders.tdx.client.answers import EXCHANGES
 from loaders.tdx.files.sectors import KINDS as SECTORS
 from loaders.tdx.files.tnf import HEAD, LAYOUTS
-from loaders.tdx.files.vipdoc import DAY, IN_HANDS, SIZE
-from loaders.tdx.files.written import read_content
+from loaders.tdx.files.vipdoc import DAY, IN_HANDS, SIZE, read_day_records
 from loaders.tdx.losses import Loss
 from quotemill.errors import DataQualityError
 from quotemill.foreign import CLIENT_FILE, check_size, reading
@@ -267,8 +266,4 @@ def _add_records(path: Path, added: Records) -> None:
 
 def _read_records(path: Path, newest: int | None = None) -> Records:
     """The whole records of a file, or only the newest; none of a missing one."""
-    if not path.is_file():
-        return np.zeros(0, DAY)
-    count = path.stat().st_size // SIZE
-    first = max(count - newest, 0) if newest is not None else 0
-    return np.frombuffer(read_content(path, first * SIZE, (count - first) * SIZE), DAY)
+    return read_day_records(path, newest) if path.is_file() else np.zeros(0, DAY)

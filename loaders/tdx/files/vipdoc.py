@@ -163,14 +163,19 @@ def list_days(file: Path) -> Ints:
     return days[is_day].astype(np.int64)
 
 
+def read_day_records(file: Path, newest: int | None = None) -> Records:
+    """The whole records of a file of day bars, or only the newest. Raises DataQualityError."""
+    count = State.read_state(file).size // SIZE
+    first = max(count - newest, 0) if newest is not None else 0
+    content = read_content(file, first * SIZE)
+    return np.frombuffer(content[: len(content) // SIZE * SIZE], DAY)
+
+
 def _peek_days(file: Path, newest: int | None = None) -> Records:
     try:
-        count = State.read_state(file).size // SIZE
-        first = max(count - newest, 0) if newest is not None else 0
-        content = read_content(file, first * SIZE)
+        return read_day_records(file, newest)
     except DataQualityError:
-        content = b""
-    return np.frombuffer(content[: len(content) // SIZE * SIZE], DAY)
+        return np.zeros(0, DAY)
 
 
 def first_day(file: Path) -> date | None:
