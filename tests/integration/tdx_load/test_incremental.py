@@ -339,5 +339,5 @@ def test_a_request_that_cannot_be_served_is_refused_at_once(
         empty.settings = empty.settings.model_copy(
             update={"tdx": empty.settings.tdx.model_copy(update={"base_url": None})}
         )
-        with pytest.raises(SettingsError, match="no TDX service"):
+        with pytest.raises(SettingsError, match="QUOTEMILL_TDX__BASE_URL"):
             empty.load()
