@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
+from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import SecretStr
@@ -86,6 +87,12 @@ def is_open(dotted: str) -> bool:
     """Whether a setting is declared as one that the console may change."""
     field = find_field(Settings, dotted)
     return field is not None and OPEN in field.metadata
+
+
+def names_path(dotted: str) -> bool:
+    """Whether a setting is a path, or has paths."""
+    field = find_field(Settings, dotted)
+    return field is not None and Path in _list_types(field.annotation)
 
 
 def _list_types(annotation: Any) -> Iterator[Any]:

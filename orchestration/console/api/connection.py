@@ -1,5 +1,6 @@
 """Test a connection before its settings are saved: the warehouse, or a source."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -14,7 +15,7 @@ from orchestration.console.context import Console
 from orchestration.console.pages.words import choose_words
 from quotemill.errors import UsageError
 from quotemill.settings.environment import build_database_url
-from quotemill.warehouse.address import parse_address
+from quotemill.warehouse.address import label_address, parse_address
 
 Text = Annotated[str, Field(max_length=2000)]
 # a name, an address, or the folder of a socket: nothing that could add parameters to a URL
@@ -22,6 +23,10 @@ Host = Annotated[
     str,
     StringConstraints(max_length=500, pattern=r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]|/[^,]*)$"),
 ]
+# variables by which libpq finds a password for an address without one
+LOGINS = ("PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE")
+# a folder of another machine, as Windows writes it
+SHARE = re.compile(r"\s*[\\/]([\\/]|\?\?)")
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
 
@@ -105,7 +110,8 @@ def _try_values(console: Console, saved: Settings, call: ConnectionTest) -> Sett
     if call.market_schema:
         flags["market_schema"] = call.market_schema
     if call.host:
-        flags["warehouse_url"] = build_database_url(list_variables(saved, call))
+        url = flags["warehouse_url"] = build_database_url(list_variables(saved, call))
+        check_address(console, url)
     elif call.model_fields_set - {"market_schema", "host"}:
         raise UsageError("`host` is missing", hint="without it the saved warehouse is tested")
     return load_settings(console.environ, console.cwd, **flags)
@@ -137,6 +143,32 @@ def _find_saved_password(saved: Settings, variables: Mapping[str, str]) -> str |
     if _list_parameters(known) != _list_parameters(wanted):
         return None
     return known.get("password")
+
+
+def check_address(console: Console, url: str) -> None:
+    """Raises UsageError if a password of the environment would go to another server."""
+    wanted = parse_address(url, "the console")
+    refuse_share(wanted.get("host", ""), "warehouse_url")
+    names = [name for name in LOGINS if console.environ.get(name)]
+    if not names or wanted.get("password"):
+        return
+    saved = console.settings()
+    before = saved.warehouse_url.get_secret_value() if saved.warehouse_url else ""
+    known = parse_address(before, saved.origin("warehouse_url")) if before else {}
+    if _list_parameters(known) != _list_parameters(wanted):
+        raise UsageError(
+            f"{names[0]} of the environment would go to {label_address(wanted)}",
+            hint="give a password with the address, or start the console without that variable",
+        )
+
+
+def refuse_share(path: str, name: str) -> None:
+    """Raises UsageError for a path to whose machine Windows would send the user's login."""
+    if SHARE.match(path):
+        raise UsageError(
+            f"the console does not set {name} to a folder of another machine",
+            hint=f"quotemill settings --set {name}",
+        )
 
 
 def _list_parameters(address: Mapping[str, str]) -> dict[str, str]:

@@ -8,12 +8,17 @@ from fastapi import APIRouter
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from loaders.settings import Settings
-from loaders.settings.listing import HIDDEN, Setting, is_open, list_settings
+from loaders.settings.listing import HIDDEN, Setting, is_open, list_settings, names_path
 from loaders.settings.load import read_layers
 from loaders.settings.saving import find_overruling, save_settings
 from orchestration.checks.settings import check_new_settings
 from orchestration.console.api.answers import Answer, Call
-from orchestration.console.api.connection import Database, list_variables
+from orchestration.console.api.connection import (
+    Database,
+    check_address,
+    list_variables,
+    refuse_share,
+)
 from orchestration.console.context import Console
 from quotemill.errors import UsageError
 from quotemill.settings.allowed import find_field
@@ -108,9 +113,12 @@ def change_settings(console: Console, call: SettingsCall) -> Settings:
                 f"setting {name[:100]} is not changed by the console",
                 hint="it names a program, a place on this machine or a server: set it in a file",
             )
+        if names_path(name):
+            refuse_share(str(value), name)
         if HIDDEN in str(value):
             raise UsageError(f"the value of {name[:100]} is masked", hint="leave it out to keep it")
         if name == "warehouse_url" and value:
+            check_address(console, str(value))
             others = parse_address(str(value), "the console").keys() - ADDRESS_PARTS
             if others:
                 raise UsageError(
@@ -123,6 +131,7 @@ def change_settings(console: Console, call: SettingsCall) -> Settings:
         if not call.database.host:
             raise UsageError("`host` is missing", hint="`warehouse_url`: null: the embedded server")
         url = build_database_url(list_variables(console.settings(), call.database))
+        check_address(console, url)
         values["warehouse_url"] = url
         if call.database.market_schema:
             values["market_schema"] = call.database.market_schema

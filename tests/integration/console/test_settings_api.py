@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from loaders.settings import Settings
-from loaders.settings.listing import is_open
+from loaders.settings.listing import is_open, names_path
 from loaders.tdx.files.folder import scan_folder
 from loaders.tdx.settings import TdxSettings
 from orchestration.checks.settings import check_new_settings
+from orchestration.console.api.connection import LOGINS
 from quotemill.errors import SettingsError
 from tests.integration.console.conftest import NO_LIMIT, Caller, Open
 
@@ -216,6 +217,48 @@ def test_only_settings_that_are_declared_open_are_changed(
     assert not (tmp_path / "home" / "quotemill.toml").exists()
     shown = by_name(caller.json(SETTINGS))
     assert not any(shown[name]["is_editable"] for name in closed)
+
+
+SHARES = (r"\\host\share", "//host/share", r"\/host/share", r" \\?\UNC\host\x", r"\??\UNC\host\x")
+
+
+def test_no_path_is_set_to_another_machine(open_console: Open, tmp_path: Path) -> None:
+    """Windows sends the user's login to a server whose folder is looked at."""
+    caller = open_console(limits=NO_LIMIT)
+    paths = [row["name"] for row in caller.json(SETTINGS)["settings"] if names_path(row["name"])]
+    assert {"tdx.client", "ib.universe", "home", "backup_folder"} < set(paths)
+    for name in paths:
+        for value in SHARES:
+            assert put(caller, **{name: value}).status_code == 422, (name, value)
+    for share in SHARES:
+        host = share.replace("\\", r"\\")
+        assert put(caller, warehouse_url=f"host='{host}' user=me").status_code == 422, share
+    body = {"host": "//host/share", "user": "me", "name": "x"}
+    assert caller.call("/api/connection/test", body).status_code == 422
+    assert not (tmp_path / "home" / "quotemill.toml").exists()
+
+
+@pytest.mark.parametrize("variable", LOGINS)
+def test_a_login_of_the_environment_stays_with_its_server(
+    open_console: Open, tmp_path: Path, variable: str
+) -> None:
+    caller = open_console({variable: "very-secret"})
+    other = {"host": "other.example", "user": "me", "name": "x"}
+    for answer in (
+        put(caller, warehouse_url="postgresql://me@other.example/x"),
+        put(caller, warehouse_url="host=other.example user=me"),
+        caller.call(SETTINGS, {"database": other}, method="PUT"),
+        caller.call("/api/connection/test", other),
+    ):
+        assert answer.status_code == 422
+        assert variable in answer.json()["error"]
+    assert not (tmp_path / "home" / ".env").exists()
+    saved = tmp_path / "home" / "quotemill.toml"
+    saved.parent.mkdir(exist_ok=True)
+    saved.write_text('warehouse_url = "postgresql://me@db.lan/x"\n')
+    own = {"host": "db.lan", "user": "me", "name": "another"}
+    assert caller.call(SETTINGS, {"database": own}, method="PUT").status_code == 200
+    assert put(caller, warehouse_url="postgresql://me:its-own@other.example/x").status_code == 200
 
 
 @pytest.mark.parametrize("body", [{}, {"values": {}}, {"values": []}, {"x": 1}, [], {"values": 1}])
