@@ -6,10 +6,12 @@ and catalogue are outside its schemas.
 """
 
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 import psycopg
 from psycopg import sql
@@ -66,10 +68,13 @@ def dump(warehouse: Warehouse, file: Path, *, overwrite: bool = False) -> DumpRe
         program = server.tool("pg_restore")
         try:
             part.unlink(missing_ok=True)  # one left over keeps its mode, and may be a link
-            os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             names = tuple(list_hypertables(conn, server.schemas))
             conn.rollback()
-            _write(warehouse, server, part, is_whole=bool(names) or warehouse.embedded)
+            is_whole = bool(names) or warehouse.embedded
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as output:
+                _write(warehouse, server, output, is_whole=is_whole)
+                os.fsync(output.fileno())
             read = dump_file.read_dump(part, program)
             result = DumpResult(file, part.stat().st_size, len(read.entries), names)
             part.replace(file)
@@ -89,10 +94,11 @@ def inspect_server(conn: psycopg.Connection) -> Server:
     return server
 
 
-def _write(warehouse: Warehouse, server: Server, part: Path, *, is_whole: bool) -> None:
+def _write(warehouse: Warehouse, server: Server, output: IO[bytes], *, is_whole: bool) -> None:
+    """Write what pg_dump prints: one whose reader was killed ends, too."""
     conninfo, secret = warehouse.without_password()
     command: list[str | Path] = [server.tool("pg_dump"), "--format=custom", "--no-password"]
-    command += [f"--dbname={conninfo}", "--encoding=UTF8", f"--file={part}"]
+    command += [f"--dbname={conninfo}", "--encoding=UTF8"]
     # its transaction ids mean nothing elsewhere
     command += [f"--exclude-table-data=ops.{name}" for name in ("changes", "change_cursors")]
     if not is_whole:
@@ -101,7 +107,7 @@ def _write(warehouse: Warehouse, server: Server, part: Path, *, is_whole: bool) 
     fail = partial(failure, warehouse, "pg_dump")
     with running(command, fail, env=dict(os.environ) | secret, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        process.stdout.read()
+        shutil.copyfileobj(process.stdout, output)
 
 
 def failure(warehouse: Warehouse, what: str, message: str) -> UpstreamError:

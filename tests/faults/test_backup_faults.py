@@ -1,11 +1,12 @@
 """Backups that break off: never taken for one, never at the cost of an older one."""
 
-import os
 import signal
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import IO, Any
 
+import psycopg
 import pytest
 
 from loaders.settings import Settings, load_settings
@@ -16,7 +17,9 @@ from orchestration.backup.write import back_up
 from quotemill.errors import QuotemillError
 from tests.bench import prepared_warehouse, settings_at, warehouse_url
 from tests.faults.points import BACKUP
-from tests.faults.scene import Scene, assert_same, drive
+from tests.faults.scene import Scene, assert_same, drive, wait_until
+from tests.forks import Command
+from tests.homes import clean_environ
 from tests.small_disk import file_system
 
 OpenScene = Callable[..., Scene]
@@ -55,14 +58,33 @@ def test_a_killed_backup_does_not_count_and_the_next_removes_it(
     assert folders.list_backups(root) == [*backups, newest]
 
 
+def test_pg_dump_ends_with_the_command_that_started_it(settings: Settings, tmp_path: Path) -> None:
+    """Killed while pg_dump waits for a table."""
+    url, file = warehouse_url(settings), tmp_path / "whole.dump"
+    own = {"QUOTEMILL_HOME": str(tmp_path), "QUOTEMILL_WAREHOUSE_URL": url}
+    dumps = "select pid, wait_event_type from pg_stat_activity where application_name = 'pg_dump'"
+    with psycopg.connect(url, autocommit=True) as seen:
+        with psycopg.connect(url) as holder:
+            holder.execute("lock table ops.metrics")
+            words = ("quotemill", "warehouse", "dump", str(file))
+            command = Command(words, env=clean_environ() | own, cwd=tmp_path)
+            query = f"{dumps} and datname = current_database()"
+            wait_until("it waits", lambda: [e for _, e in seen.execute(query) if e == "Lock"])
+            command.kill()
+            assert command.wait() == -signal.SIGKILL
+        wait_until("it ended", lambda: not seen.execute(query).fetchall())
+    assert not file.exists()
+    assert (tmp_path / "whole.dump.part").stat().st_size == 0  # nobody went on to write it
+
+
 def test_an_unreadable_backup_is_a_failure_and_older_ones_stay(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     first, write = backed_up(settings), dump._write
 
-    def cut_short(warehouse: object, server: object, part: Path, **options: bool) -> None:
-        write(warehouse, server, part, **options)  # type: ignore[arg-type]
-        os.truncate(part, part.stat().st_size - 100)
+    def cut_short(warehouse: Any, server: Any, output: IO[bytes], **options: bool) -> None:
+        write(warehouse, server, output, **options)
+        output.truncate(output.tell() - 100)
 
     monkeypatch.setattr(dump, "_write", cut_short)
     with pytest.raises(QuotemillError, match="not a readable dump") as raised:
