@@ -40,6 +40,7 @@ _COMMAND = re.compile(r"\b(?:quotemill|loaders) [^;,:`()]{1,50}")
 _log = logging.getLogger("loaders")
 _level = logging.WARNING  # of lines on stderr
 _answered = False  # whether this process has printed its JSON
+_warned: set[str] = set()
 
 
 def run_app(app: typer.Typer) -> NoReturn:
@@ -75,7 +76,8 @@ def _find_exit_code(ending: SystemExit) -> str | int | None:
 
 
 def _run_app(app: typer.Typer) -> NoReturn:
-    route_logs(lambda text: print_wrapped(text, file=sys.stderr))
+    _warned.clear()
+    route_logs(_warn)
     try:
         with request_counts.retries_counted():
             app(standalone_mode=True)
@@ -96,10 +98,16 @@ def _run_app(app: typer.Typer) -> NoReturn:
     sys.exit(0)
 
 
+def _warn(text: str) -> None:
+    _warned.add(text)
+    print_wrapped(text, file=sys.stderr)
+
+
 def print_error(error: QuotemillError, source: str | None = None) -> None:
-    """Print message and hint of an error on stderr, and log it."""
+    """Print message and hint of an error on stderr, the message unless a warning had it; log it."""
     log.write_error(error, source)
-    for line in "\n".join(error.lines).splitlines():
+    is_known = any(text.startswith(f"{error}; ") for text in _warned)
+    for line in "\n".join(error.lines[is_known:]).splitlines():
         print_wrapped(line, file=sys.stderr)
 
 

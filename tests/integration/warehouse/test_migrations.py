@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from loaders.warehouse import migration_files
 from loaders.warehouse.migrate import warehouse_id
 from loaders.warehouse.postgres import find_current_warehouse
 from orchestration.checks import gather
-from orchestration.cli import app
+from orchestration.cli import app, main
 from orchestration.run.dbt_commands import run_dbt
 from orchestration.run.manifest import KIND, VERSION
 from quotemill.errors import SettingsError
@@ -239,3 +240,20 @@ def test_commands_that_read_a_newer_warehouse_warn_once(newer: Callable[[str], A
         0,
     ]
     assert len(warnings) == 1  # of a process
+
+
+@pytest.mark.parametrize("words", ["touch raw_tdx.kline_daily", "warehouse migrate", "findings"])
+def test_a_command_has_the_sentence_about_a_newer_warehouse_once(
+    newer: Callable[[str], Answer],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+) -> None:
+    newer("warehouse url")
+    migration_files._warn.cache_clear()
+    monkeypatch.setattr(sys, "argv", ["quotemill", *words.split()])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = " ".join(capsys.readouterr().err.split())
+    assert (ended.value.code, printed.count(NEWER)) == (0 if words == "findings" else 3, 1)
+    assert ("hint: install that version" in printed) == (ended.value.code == 3)
