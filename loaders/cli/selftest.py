@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,7 +18,6 @@ from loaders.cli import shell
 from loaders.cli.checks import print_checks
 from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag
-from loaders.engine import signals
 from loaders.engine.progress import Silent
 from loaders.settings import load_settings
 from quotemill.errors import DataQualityError, UpstreamError, UsageError
@@ -64,14 +62,7 @@ def selftest_command(
     output = output or settings.home / "selftest" / selftest.RESULTS
     report = report or output.with_name(selftest.REPORT)
     options = selftest.Options(settings.tdx.timeout, bulk_timeout, verbose)
-    # both cancel the tasks started in the service; a shell's `&` disables Ctrl-C
-    kill_as_ctrl_c = signals.handled(
-        {
-            signal.SIGINT: signal.default_int_handler,
-            signal.SIGTERM: lambda *_: signal.raise_signal(signal.SIGINT),
-        }
-    )
-    with kill_as_ctrl_c, reporter() as shown_progress:
+    with reporter() as shown_progress:
         shown = asyncio.run(
             selftest.run(settings, options, now, lambda: datetime.now(UTC), shown_progress)
         )

@@ -6,11 +6,13 @@ import logging
 import os
 import re
 import shutil
+import signal
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, NoReturn, TextIO
 from unicodedata import east_asian_width
 
@@ -18,6 +20,7 @@ import typer
 
 from loaders import log, sources, trading_time
 from loaders.engine.progress import discard, print_line
+from loaders.engine.signals import handled
 from loaders.files import whole_file
 from loaders.requests import counts as request_counts
 from loaders.settings import Settings
@@ -79,7 +82,7 @@ def _run_app(app: typer.Typer) -> NoReturn:
     _warned.clear()
     route_logs(_warn)
     try:
-        with request_counts.retries_counted():
+        with request_counts.retries_counted(), handled({signal.SIGTERM: _stop}):
             app(standalone_mode=True)
     except SystemExit as ending:  # the command ended, or typer refused the call
         refusal = getattr(ending.__context__, "format_message", None)
@@ -96,6 +99,13 @@ def _run_app(app: typer.Typer) -> NoReturn:
         _answer(known.exit_code, str(known), known.hint)
         sys.exit(known.exit_code)
     sys.exit(0)
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    """End as by Ctrl-C, which a shell's `&` disables: queries and child processes end, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
 
 
 def _warn(text: str) -> None:
