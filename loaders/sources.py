@@ -92,11 +92,12 @@ def describe_start(settings: "Settings", command: str) -> str:
     """The fix where nothing was loaded yet: `command`, or how to configure a source for it."""
     ready, _ = configured(settings)
     for setting in [f"{name}.{own}" for name in ready for own in find_operations(name).folders]:
-        folder = attrgetter(setting)(settings)
-        if folder is not None and not os.access(folder, os.R_OK):
+        folder, origin = attrgetter(setting)(settings), settings.origin(setting)
+        # one in the home is made by the first load
+        if folder is not None and origin != "default" and not os.access(folder, os.R_OK):
             return (
                 f"{folder} is not there to be read: mount it, or correct {setting} "
-                f"({settings.origin(setting)}); then {command}"
+                f"({origin}); then {command}"
             )
     if ready:
         return command

@@ -189,6 +189,7 @@ def test_status_exits_by_the_checks_that_could_not_be_made(
     [
         ({}, "quotemill init"),
         ({"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}, "quotemill run"),
+        ({"QUOTEMILL_TDX__DOWNLOAD": "true"}, "quotemill run"),
         (
             {"QUOTEMILL_TDX__CLIENT": "/no/such/client"},
             "/no/such/client is not there to be read: mount it, or correct tdx.client "
