@@ -3,6 +3,7 @@
 import posixpath
 import re
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 project = "quotemill"
@@ -30,6 +31,18 @@ html_copy_source = False
 html_show_sphinx = False
 # pages whose lists are the sidebar, and the folder that their links count from
 LISTS = {"docs/index": "docs", "docs/decisions/README": "docs/decisions"}
+# pages that have moved, below docs, and where: links to them from elsewhere keep working
+REDIRECTS = {
+    "older-runbooks": "appendix/older-runbooks",
+}
+_STUB = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="0; url={0}">
+<title>This page has moved</title>
+<p>This page has moved: <a href="{0}">{0}</a></p>
+</html>
+"""
 _LINK = re.compile(r"\[([^\]]+)\]\(([^)#\s]+)\.md\)")
 
 
@@ -58,5 +71,16 @@ def _with_contents(_app: Any, name: str, source: list[str]) -> None:
             source[0] += f"\n\n```{{toctree}}\n:hidden:\n:caption: {head}\n\n{listed}\n```\n"
 
 
+def _write_redirects(app: Any, error: Exception | None) -> None:
+    """Write a stub for each page that has moved, which leads to the new page."""
+    for old, new in {} if error else REDIRECTS.items():
+        page, hash_sign, anchor = new.partition("#")
+        target = f"{posixpath.relpath(page, posixpath.dirname(old))}.html{hash_sign}{anchor}"
+        stub = Path(app.outdir, "docs", f"{old}.html")
+        stub.parent.mkdir(parents=True, exist_ok=True)
+        stub.write_text(_STUB.format(target), "utf-8")
+
+
 def setup(app: Any) -> None:
+    app.connect("build-finished", _write_redirects)
     app.connect("source-read", _with_contents)

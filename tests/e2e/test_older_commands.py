@@ -20,7 +20,11 @@ SMOKE = ROOT / "docs" / "how-to" / "ib-smoke.toml"
 DAY, NEXT = "2026-11-19", "2026-11-20"
 DAILY = ("snapshot", "enrichment", "rollup", "qa", "logscan", "schedule --simulate")
 ROW = re.compile(r"^\| (\d\d:\d\d) \| `([^`]+)` \| `([^`]+)` \| (\d+) \|", re.MULTILINE)
-TABLE = (ROOT / "docs" / "older-runbooks.md").read_text("utf-8").split("## Commands of options")[1]
+TABLE = (
+    (ROOT / "docs" / "appendix" / "older-runbooks.md")
+    .read_text("utf-8")
+    .split("## Commands of options")[1]
+)
 
 
 @pytest.fixture(scope="module")

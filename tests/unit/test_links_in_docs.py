@@ -1,6 +1,7 @@
 """What the pages point at exists: links, files and folders, make targets."""
 
 import re
+import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -66,6 +67,22 @@ def test_every_page_of_the_docs_is_reached_from_the_index() -> None:
     # docs/dbt holds blocks for the docs site of the models
     pages = {p for p in PAGES if p.is_relative_to(ROOT / "docs") and p.parent.name != "dbt"}
     assert {name(p) for p in pages - seen} == set()
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, and none at all for the page as a whole."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {"", *(re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles)}
+
+
+def test_each_page_that_has_moved_leads_to_one_that_exists() -> None:
+    docs = ROOT / "docs"
+    redirects = runpy.run_path(str(docs / "conf.py"))["REDIRECTS"]
+    assert redirects
+    assert [old for old in redirects if (docs / f"{old}.md").exists()] == []
+    for new in redirects.values():
+        page, _, anchor = new.partition("#")
+        assert anchor in anchors(docs / f"{page}.md"), new
 
 
 @pytest.mark.parametrize(

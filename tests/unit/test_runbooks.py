@@ -20,7 +20,7 @@ from tests import write_reference
 from tests.conftest import ROOT
 from tests.requirements import require
 
-PAGE = (ROOT / "docs" / "older-runbooks.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "appendix" / "older-runbooks.md").read_text("utf-8")
 # tests/e2e/test_older_commands.py types each line of the second
 OLDER, TYPED = PAGE.split("## Commands of options")
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
