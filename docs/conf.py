@@ -33,6 +33,9 @@ html_show_sphinx = False
 LISTS = {"docs/index": "docs", "docs/decisions/README": "docs/decisions"}
 # pages that have moved, below docs, and where: links to them from elsewhere keep working
 REDIRECTS = {
+    "how-to/containers": "how-to/install#in-containers",
+    "how-to/remove": "how-to/install#uninstall",
+    "how-to/upgrade": "how-to/install#upgrade",
     "older-runbooks": "appendix/older-runbooks",
 }
 _STUB = """<!doctype html>

@@ -31,8 +31,6 @@ NOT_RUN = {
         "dagster",
         "make dagster",
     ): "serves until Ctrl-C; tests/integration/dagster loads the definitions",
-    ("containers", "POSTGRES_PASSWORD="): "the content of a file; test_installed_package reads it",
-    ("containers", "docker compose"): "needs Docker; the same commands run in other scenes",
     (
         "exports",
         "rclone sync",
@@ -41,6 +39,14 @@ NOT_RUN = {
     ("futures", "loaders run tq && "): "what `quotemill run tq` does at once; e2e/tq runs both",
     ("grafana", "grant usage"): "tests/integration/dbt/test_grafana runs it",
     ("install", ""): "fetches packages; tests/e2e/test_installed_package installs a wheel",
+    ("install", "POSTGRES_PASSWORD="): "the content of a file; test_installed_package reads it",
+    ("install", "docker"): "needs Docker; the same commands run in other scenes",
+    ("install", "echo"): "the content of a file, and needs Docker",
+    ("install", "git pull"): "fetches a version, and needs Docker",
+    ("install", "systemctl"): "stops the jobs of this machine",
+    ("install", "quotemill"): "the same commands run in other scenes",
+    ("install", "userdel"): "needs a system user",
+    ("install", "select schema_name"): "tests/integration/warehouse reads this table",
     (
         "jobs",
         "quotemill jobs --follow",

@@ -79,7 +79,7 @@ WITH_A_SERVICE = [
     ("jobs", "quotemill jobs  "),
     ("schedule", "quotemill schedule list"),
     ("README", "quotemill schedule install"),
-    ("remove", "quotemill schedule uninstall"),
+    ("install", "quotemill schedule uninstall"),
     ("alerts", "quotemill alerts test"),
     ("alerts", "quotemill findings --ack"),
 ]
