@@ -33,7 +33,12 @@ html_show_sphinx = False
 LISTS = {"docs/index": "docs", "docs/decisions/README": "docs/decisions"}
 # pages that have moved, below docs, and where: links to them from elsewhere keep working
 REDIRECTS = {
+    "how-to/backtesters": "how-to/integrations#backtesters",
     "how-to/containers": "how-to/install#in-containers",
+    "how-to/grafana": "how-to/integrations#grafana",
+    "how-to/neighbours": "how-to/integrations",
+    "how-to/notebooks": "how-to/integrations#notebooks",
+    "how-to/reader-role": "how-to/integrations#a-reader-role",
     "how-to/remove": "how-to/install#uninstall",
     "how-to/upgrade": "how-to/install#upgrade",
     "older-runbooks": "appendix/older-runbooks",

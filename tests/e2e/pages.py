@@ -17,7 +17,7 @@ PSQL = "quotemill warehouse psql"
 # (page, beginning of a block): of no scene, because …
 NOT_RUN = {
     (
-        "backtesters",
+        "integrations",
         "quotemill export views",
     ): "needs option chains too; tests/integration/dbt/test_compat_views reads the views",
     ("citus", ""): "needs a cluster; tests/e2e/editions/test_citus distributes tables of one",
@@ -37,7 +37,7 @@ NOT_RUN = {
     ): "needs a bucket and its tools",
     ("futures", "export QUOTEMILL_QUESTDB_URL"): "needs a server; tests/integration/ticks has one",
     ("futures", "loaders run tq && "): "what `quotemill run tq` does at once; e2e/tq runs both",
-    ("grafana", "grant usage"): "tests/integration/dbt/test_grafana runs it",
+    ("integrations", "grant usage"): "tests/integration/dbt/test_grafana runs it",
     ("install", ""): "fetches packages; tests/e2e/test_installed_package installs a wheel",
     ("install", "POSTGRES_PASSWORD="): "the content of a file; test_installed_package reads it",
     ("install", "docker"): "needs Docker; the same commands run in other scenes",
@@ -56,14 +56,15 @@ NOT_RUN = {
         "loaders run tq --mode live",
     ): "waits for a session; tests/integration/tq/test_live has one",
     (
-        "neighbours",
+        "integrations",
         "python3 -m venv",
     ): "fetches packages; openlineage-dbt 1.54.0 was tried by hand, as the page says",
-    ("neighbours", "unset OPENLINEAGE_URL"): "as the block above it",
-    ("neighbours", "quotemill dbt"): "as the block above it",
+    ("integrations", "quotemill warehouse url"): "as the block above it",
+    ("integrations", "unset OPENLINEAGE_URL"): "as the block above it",
+    ("integrations", "quotemill dbt"): "as the block above it",
     (
-        "notebooks",
-        "",
+        "integrations",
+        ". .venv/bin/activate",
     ): "installs Jupyter; tests/integration/dbt/test_python_reader runs the cell",
     (
         "python",
@@ -71,7 +72,7 @@ NOT_RUN = {
     ): "tests/integration/dbt/test_reader_periods runs it on each table",
     ("questdb", "quotemill retention"): "tests/integration/ticks/test_packing packs old days",
     (
-        "reader-role",
+        "integrations",
         "quotemill warehouse stop",
     ): "opens a port; tests/integration/warehouse/test_reader_access reads there",
     ("reconcile", ""): "takes minutes; tests/faults/tdx/test_reconcile compares every dataset",

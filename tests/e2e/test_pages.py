@@ -59,13 +59,13 @@ IN_THE_DEMO = [
     ("timescaledb", "select * from market"),
     ("schedule", "select s.name"),
     ("alerts", "select cause"),
-    ("neighbours", "export RUNTIME__DLTHUB_TELEMETRY"),
-    ("neighbours", "url="),
-    ("neighbours", "select trade_date, close"),
+    ("integrations", "export RUNTIME__DLTHUB_TELEMETRY"),
+    ("integrations", "url="),
+    ("integrations", "select trade_date, close"),
     ("self-test", "select run_id"),
-    ("reader-role", "quotemill warehouse psql"),
-    ("reader-role", "grant"),
-    ("reader-role", "drop"),
+    ("integrations", "quotemill warehouse psql -c"),
+    ("integrations", "grant quotemill"),
+    ("integrations", "drop"),
 ]
 # what a demo has logged has no error, and its warehouse goes into a file and back
 OF_THE_DEMO = [("logs", "quotemill logscan"), ("warehouse", "quotemill warehouse dump")]

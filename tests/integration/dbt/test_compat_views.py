@@ -27,7 +27,7 @@ from tests.integration.dbt.raw import bar, land, security
 from tests.integration.dbt.raw_futures import contract
 from tests.peer_packages import require_peer_packages
 
-PAGE = ROOT / "docs" / "how-to" / "backtesters.md"
+PAGE = ROOT / "docs" / "how-to" / "integrations.md"
 # what a trader's program does: settings first, then the database by the name in them
 VNPY = """
 import json, sys, types

@@ -284,7 +284,7 @@ def test_the_readme_and_the_page_answer_their_questions_as_written(
     exec(block, {})
     assert f"{DAYS[0]}   9.85" in capsys.readouterr().out.replace("  ", " ").replace("  ", "   ")
     require("polars", importlib.util.find_spec("polars") is not None, "polars is not installed")
-    [cell] = read_python_blocks("docs/how-to/notebooks.md")
+    cell, *_ = read_python_blocks("docs/how-to/integrations.md")
     *statements, shown = ast.parse(cell).body  # a notebook shows its last expression
     assert isinstance(shown, ast.Expr)
     exec(compile(ast.Module(statements, []), "cell", "exec"), names := {})
