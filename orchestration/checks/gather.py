@@ -1,7 +1,7 @@
 """The one list of checks: which there are, which of them each command shows, and their runner.
 
 A check is a function of a `Place` in a module beside this one. It is imported when it runs: what
-`status` shows must not import what only the doctor asks. docs/how-to/self-test.md says which
+`status` shows must not import what only the doctor asks. docs/how-to/checks.md says which
 command answers what.
 """
 

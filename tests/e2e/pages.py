@@ -27,6 +27,8 @@ NOT_RUN = {
     ): "needs the vendor's zips; tests/integration/tdx_load/test_client_forms loads unpacked ones",
     ("console", "quotemill console"): "serves until Ctrl-C; tests/e2e/console starts it",
     ("console", "TOKEN="): "needs a console that runs; tests/e2e/console/test_loads calls it",
+    ("console", "curl"): "needs a console that runs; tests/e2e/console calls it",
+    ("console", "ssh"): "needs another machine",
     (
         "dagster",
         "make dagster",
@@ -48,7 +50,7 @@ NOT_RUN = {
     ("install", "userdel"): "needs a system user",
     ("install", "select schema_name"): "tests/integration/warehouse reads this table",
     (
-        "jobs",
+        "checks",
         "quotemill jobs --follow",
     ): "needs a load that runs; test_jobs, test_cancel_and_retry have one",
     (
@@ -70,12 +72,28 @@ NOT_RUN = {
         "python",
         "select\n    code",
     ): "tests/integration/dbt/test_reader_periods runs it on each table",
+    ("operations", "make install"): "fetches packages; test_installed_package installs a wheel",
+    (
+        "operations",
+        "loaders run tdx --codes",
+    ): "a load and a run, as those of README and tutorial",
+    (
+        "operations",
+        "quotemill schedule simulate",
+    ): "starts a service of systemd; tests/e2e/test_schedule_command installs one",
+    (
+        "operations",
+        "quotemill backup\nsystemctl",
+    ): "fetches packages; tests/integration/warehouse/test_migrations upgrades one",
     ("questdb", "quotemill retention"): "tests/integration/ticks/test_packing packs old days",
     (
         "integrations",
         "quotemill warehouse stop",
     ): "opens a port; tests/integration/warehouse/test_reader_access reads there",
-    ("reconcile", ""): "takes minutes; tests/faults/tdx/test_reconcile compares every dataset",
+    (
+        "checks",
+        "quotemill reconcile",
+    ): "takes minutes; tests/faults/tdx/test_reconcile compares every dataset",
     ("timescaledb", "select hypertable_name"): "needs TimescaleDB's community edition",
     (
         "timescaledb",

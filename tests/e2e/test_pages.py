@@ -59,28 +59,44 @@ IN_THE_DEMO = [
     ("timescaledb", "select * from market"),
     ("schedule", "select s.name"),
     ("alerts", "select cause"),
+    ("alerts", "select stage"),
+    ("schedule", "quotemill schedule list --json"),
     ("integrations", "export RUNTIME__DLTHUB_TELEMETRY"),
     ("integrations", "url="),
     ("integrations", "select trade_date, close"),
-    ("self-test", "select run_id"),
+    ("checks", "quotemill status"),
+    ("checks", "select run_id"),
     ("integrations", "quotemill warehouse psql -c"),
     ("integrations", "grant quotemill"),
     ("integrations", "drop"),
 ]
 # what a demo has logged has no error, and its warehouse goes into a file and back
-OF_THE_DEMO = [("logs", "quotemill logscan"), ("warehouse", "quotemill warehouse dump")]
-LOG = ("logs", "jq")
+OF_THE_DEMO = [("checks", "quotemill logscan"), ("warehouse", "quotemill warehouse dump")]
+LOG = ("checks", "jq")
 SERVICE = ("tutorial", ". .venv/bin/activate\nloaders sandbox")
 LOAD = [("tutorial", "make demo"), ("tutorial", ". .venv/bin/activate\nexport")]
 BUILD_AND_QUERY = [("tutorial", name) for name in ("cd dbt_project", PSQL, "quotemill status")]
 WITH_A_SERVICE = [
-    ("self-test", "loaders selftest"),
-    ("self-test", "loaders verify"),
-    ("jobs", "quotemill jobs  "),
+    ("checks", "loaders selftest"),
+    ("checks", "loaders verify"),
+    ("checks", "quotemill jobs  "),
+    ("checks", "quotemill jobs 12 --log"),
+    ("real-service", "loaders selftest"),
+    *[
+        ("operations", name)
+        for name in ("quotemill doctor", "quotemill warehouse", "quotemill init")
+    ],
+    ("operations", "loaders selftest"),
+    ("operations", "loaders verify"),
+    ("operations", "quotemill alerts"),
+    ("operations", "quotemill backup\nquotemill"),
     ("schedule", "quotemill schedule list"),
+    ("schedule", "quotemill schedule disable"),
+    ("schedule", "quotemill schedule install"),
     ("README", "quotemill schedule install"),
     ("install", "quotemill schedule uninstall"),
     ("alerts", "quotemill alerts test"),
+    ("alerts", "quotemill alerts close"),
     ("alerts", "quotemill findings --ack"),
 ]
 SAME_FILES = ("sandbox", "loaders sandbox tdx --data")
@@ -93,8 +109,10 @@ CLIENT = [
 OWN_SANDBOX = ("sandbox", "loaders sandbox tdx --port")
 OWN_SERVICE = [
     ("sandbox", "export QUOTEMILL_TDX"),
+    ("real-service", "export QUOTEMILL_TDX__BASE_URL"),
     ("warehouse", "export QUOTEMILL_WAREHOUSE_URL"),
     ("README", "export QUOTEMILL_TDX__BASE_URL"),
+    ("real-service", "quotemill doctor"),
 ]
 ON_TIMESCALEDB = [
     ("timescaledb", "create extension"),
