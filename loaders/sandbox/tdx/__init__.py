@@ -10,7 +10,8 @@ faults.py           catalogue of faults
 row_faults.py       faults inside an answer
 replay.py           a market from recorded files
 client_files.py, vipdoc_files.py   the desktop client's files of a market
-quote_server.py     a public quote server
+quote_server.py     a public quote server; what it answers for a market, and that as bytes:
+quote_answers.py, quote_wire.py
 http_handler.py     HTTP/1.1 as the service speaks it
 service.py          TdxSandbox
 """

@@ -152,7 +152,7 @@ class Call:
         listed = [s for s in self.world.securities if s.listed <= refresh]
         return sorted(listed, key=lambda s: (order[s.exchange], s.digits))
 
-    def _apply_faults(self, codes: list[Security]) -> list[Security]:
+    def apply_faults(self, codes: list[Security]) -> list[Security]:
         if rule := self.hit("codes-missing"):
             codes = [s for s in codes if s.exchange != rule.option("exchange")]
         if rule := self.hit("codes-vanish"):
@@ -165,10 +165,10 @@ class Call:
         return codes
 
     def stocks(self) -> list[Security]:
-        return self._apply_faults([s for s in self.cached() if wire.is_stock(s.exchange, s.digits)])
+        return self.apply_faults([s for s in self.cached() if wire.is_stock(s.exchange, s.digits)])
 
     def etfs(self) -> list[Security]:
-        return self._apply_faults([s for s in self.cached() if wire.is_etf(s.exchange, s.digits)])
+        return self.apply_faults([s for s in self.cached() if wire.is_etf(s.exchange, s.digits)])
 
     def upstream(self) -> None:
         """Fail if a fault hits requests to the quote server."""

@@ -108,13 +108,14 @@ def special_sectors(sectors: Mapping[str, Sequence[Security]]) -> bytes:
 
 def capital_events(world: World) -> bytes:
     """The content of gbbq: all corporate actions of the market, announced ones too."""
-    return encode_gbbq(
-        (security.code, *record)
-        for security in world.securities
-        for record in _records(
-            world.actions(security.code), int(f"{security.listed:%Y%m%d}"), security.kind == "stock"
-        )
-    )
+    return encode_gbbq(record for s in world.securities for record in event_records(world, s))
+
+
+def event_records(world: World, security: Security) -> Iterator[Record]:
+    """The records of a security, announced ones too."""
+    listed, is_stock = int(f"{security.listed:%Y%m%d}"), security.kind == "stock"
+    for record in _records(world.actions(security.code), listed, is_stock):
+        yield security.code, *record
 
 
 def _records(

@@ -2,6 +2,7 @@
 
     empty:kline-all:code=sh600000:first=2     the first two calls for that code come back empty
     outage:nth=10:calls=30                    from the 10th call on, 30 calls fail at once
+    leftover:xdxr:nth=2                       a quote server's second answer of events is too long
     reset:p=0.05                              one call in twenty is dropped (seeded)
 
 ROUTE is the path without `/api/`. `message=` comes last and may hold colons.
@@ -39,6 +40,10 @@ QUOTE_SERVER = tuple(route for route in SERIES if route != "kline-all/ths")
 UPSTREAM = (*QUOTE_SERVER, RANGE, *QUOTES, "stock-info", "market-count")
 ROWS = (*SERIES, RANGE)
 GROWING = (*SERIES, *QUOTES, RANGE)
+
+# asked of the quote servers only
+XDXR = "xdxr"
+FRAMES = (*UPSTREAM, *CODES, XDXR)
 
 # what damages the rows of an answer
 DATA_FAULTS: dict[str, Kind] = {
@@ -129,12 +134,20 @@ KINDS: dict[str, Kind] = {
     "missing-days": Kind("days of a range are skipped", {"days": "1"}, routes=(RANGE,)),
 }
 
-WHOLE = ("keep", "drop", "page", "days", "which", "count", "rows")
+# answers of the quote servers only
+FRAME_KINDS: dict[str, Kind] = {
+    "leftover": Kind("quote servers: bytes after the last row", {"bytes": "1"}, routes=FRAMES),
+    "wrong-length": Kind(
+        "quote servers: an answer is shorter than announced", {"bytes": "1"}, routes=FRAMES
+    ),
+}
+
+WHOLE = ("bytes", "keep", "drop", "page", "days", "which", "count", "rows")
 NUMBERS = ("seconds", "jitter", "at", "status", "calls", "per_second", "row")
 CATALOGUE = Catalogue(
-    KINDS,
+    KINDS | FRAME_KINDS,
     {**dict.fromkeys(WHOLE, check_count), **dict.fromkeys(NUMBERS, float)},
     example="nth=3:first=2:every=10:p=0.05",
-    routes=ROUTES,
+    routes=(*ROUTES, XDXR),
     last="message",
 )

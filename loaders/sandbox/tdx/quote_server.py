@@ -1,27 +1,27 @@
-"""A TDX quote server on loopback: day bars of sh600000 and corporate actions, in three tempers.
+"""A TDX quote server on loopback in four tempers, for a market or with given corporate actions.
 
-It speaks the frames of a real one (a head of ten bytes, an answer packed by zlib if that is long).
+It speaks the frames of a real one: a request has a head of ten bytes, an answer one of sixteen, and
+is packed by zlib if it is long.
 """
 
-import contextlib
-import socket
-import socketserver
+import asyncio
 import struct
-import threading
-import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Self
+
+from loaders.sandbox.server.loop_thread import LoopThread
+from loaders.sandbox.tdx.quote_answers import BARS, GREETING, HEARTBEAT, LOGIN, XDXR, Answer
+from loaders.sandbox.tdx.quote_wire import REFUSAL, counted, frame
 
 Address = tuple[str, int]
 Answers = Mapping[tuple[int, bytes], bytes | None]
+Answering = Callable[[bytes], Answer]
 
-LONG = 100  # bytes; longer answers come packed
 NO_EVENTS = b"\0" * 11
-REFUSAL = b"\x20\x03"  # what the servers of 2026 answer to clients that they refuse
-_LOGIN, _XDXR, _BARS = 0x0FDB, 0x000F, 0x052D
-_REQUEST, _COMMAND = struct.Struct("<BIBHH"), struct.Struct("<H")
+_REQUEST = struct.Struct("<BIBHH")
 _BAR = struct.pack("<HI5B2f", 1, 20260716, 0xA0, 1, 0, 0, 0, 1000.0, 1e6)
 _KNOWN = (1, b"600000")
 
@@ -40,17 +40,84 @@ class Temper(Enum):
     BARLESS = "barless"
 
 
-@dataclass
+@dataclass(eq=False)
 class QuoteServer:
-    """A running server.
+    """Runs from entering to leaving the context; `answer` is given a command and its parameters.
 
+    heard: called at each connection
     came: the connections so far
     commands: of all requests, in order
     """
 
-    address: Address
+    answer: Answering
+    temper: Temper = Temper.GOOD
+    heard: Callable[[], object] = lambda: None
+    address: Address = ("127.0.0.1", 0)
     came: int = 0
     commands: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._writers = set[asyncio.StreamWriter]()
+        self._thread = LoopThread("quote-server", self._serve)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.stop()
+
+    async def _serve(self) -> None:
+        await self._open()
+        await self._thread.wait_until_stopped()
+        self._close()
+
+    async def _open(self) -> None:
+        self._listener = await asyncio.start_server(self._converse, *self.address)
+        self.address = self._listener.sockets[0].getsockname()
+
+    def _close(self) -> None:
+        self._listener.close()
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _restart(self, seconds: float) -> None:
+        self._close()
+        await asyncio.sleep(seconds)
+        await self._open()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.came += 1
+        self._writers.add(writer)
+        self.heard()
+        is_refused, answer = False, Answer()
+        with suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                _, message, _, size, _ = _REQUEST.unpack(await reader.readexactly(_REQUEST.size))
+                request = await reader.readexactly(size)
+                (command,) = struct.unpack_from("<H", request)
+                self.commands.append(command)
+                is_refused |= self.temper is Temper.PUNISHING and command == LOGIN
+                answer = self._answer(command, request, is_refused=is_refused)
+                await asyncio.sleep(answer.delay)
+                if answer.body is not None:
+                    sent = frame(request, message, answer.body, surplus=answer.surplus)
+                    writer.write(sent[: int(len(sent) * answer.part)])
+                    await writer.drain()
+                if answer.part < 1:
+                    break
+        self._writers.discard(writer)
+        writer.close()
+        if answer.closed_for is not None:
+            await self._restart(answer.closed_for)
+
+    def _answer(self, command: int, request: bytes, *, is_refused: bool) -> Answer:
+        if self.temper is Temper.MUTE:
+            return Answer()
+        is_barless = self.temper is Temper.BARLESS and command == BARS
+        if is_barless or (is_refused and command not in (GREETING, HEARTBEAT, LOGIN)):
+            return Answer(REFUSAL)
+        return self.answer(request)
 
 
 @contextmanager
@@ -60,52 +127,26 @@ def serve_quotes(
     *,
     heard: Callable[[], object] = lambda: None,
 ) -> Iterator[QuoteServer]:
-    """Run a server.
+    """Run a server that knows a bar of sh600000 and the given corporate actions.
 
     answers: bodies of xdxr answers by exchange and digits; None breaks the connection
     heard: called at each connection
     """
-    held: list[socket.socket] = []
 
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            server.came += 1
-            held.append(self.request)
-            heard()
-            with contextlib.suppress(OSError):
-                self._converse()
+    def answer(request: bytes) -> Answer:
+        (command,) = struct.unpack_from("<H", request)
+        if command == BARS:
+            known = struct.unpack_from("<2xH6s", request) == _KNOWN
+            return Answer(_BAR if known else counted([]))
+        if command != XDXR:
+            return Answer(bytes(8))
+        parts = []
+        for exchange, digits in struct.iter_unpack("<B6s", request[4:]):
+            body = (answers or {}).get((exchange, digits), NO_EVENTS)
+            if body is None:
+                return Answer(b"", part=0.0)
+            parts.append(struct.pack("<B6s", exchange, digits) + body[9:])
+        return Answer(body if len(parts) == 1 else counted(parts))
 
-        def _converse(self) -> None:
-            is_refused = False
-            while head := self.request.recv(_REQUEST.size, socket.MSG_WAITALL):
-                request = self.request.recv(_REQUEST.unpack(head)[3], socket.MSG_WAITALL)
-                (command,) = _COMMAND.unpack_from(request)
-                server.commands.append(command)
-                is_refused |= temper is Temper.PUNISHING and command == _LOGIN
-                if temper is Temper.MUTE:
-                    continue
-                if command not in (_XDXR, _BARS):
-                    body: bytes | None = b"\0" * 8
-                elif is_refused or (temper is Temper.BARLESS and command == _BARS):
-                    body = REFUSAL
-                elif command == _BARS:
-                    body = _BAR if struct.unpack_from("<2xH6s", request) == _KNOWN else b"\0\0"
-                else:
-                    body = (answers or {}).get((request[4], request[5:11]), NO_EVENTS)
-                if body is None:
-                    return
-                sent = zlib.compress(body) if len(body) > LONG else body
-                self.request.sendall(struct.pack("<12xHH", len(sent), len(body)) + sent)
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as listener:
-        server = QuoteServer(listener.server_address[:2])  # type: ignore[arg-type]
-        thread = threading.Thread(target=listener.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            for connection in held:
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-            listener.shutdown()
-            thread.join()
+    with QuoteServer(answer, temper, heard) as server:
+        yield server

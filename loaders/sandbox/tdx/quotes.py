@@ -90,7 +90,7 @@ def quote_rows(call: Call, texts: list[str]) -> list[dict[str, object]]:
         known = known[:-1]
     if len(known) != len(codes):
         raise ServiceError(f"预期{len(codes)}个，实际{len(known)}个")
-    return [_quote(call, security) for security in known]
+    return [make_quote(call, security) for security in known]
 
 
 def _session(call: Call) -> date | None:
@@ -102,7 +102,7 @@ def _session(call: Call) -> date | None:
     return days[at - 1] if at else None
 
 
-def _quote(call: Call, security: Security) -> dict[str, object]:
+def make_quote(call: Call, security: Security) -> dict[str, object]:
     bars = call.state.series.day_bars(security.code, call.clock)
     session = _session(call)
     trades = bool(len(bars)) and session is not None and bars.day(-1) == session.isoformat()

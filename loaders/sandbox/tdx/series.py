@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from threading import Lock
 
@@ -45,6 +46,7 @@ class SeriesStore:
         self._cache: OrderedDict[tuple[object, ...], Series] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
+        self.kept_minutes = lru_cache(maxsize=4)(self.minute_bars)
 
     def raw(
         self, security: Security, period: str, clock: datetime, newest: int | None = None

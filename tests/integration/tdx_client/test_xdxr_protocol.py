@@ -9,7 +9,8 @@ from decimal import Decimal
 import pytest
 
 from loaders.engine.outcome import SourceGone
-from loaders.sandbox.tdx.quote_server import LONG, Address, Temper, serve_quotes
+from loaders.sandbox.tdx.quote_server import Address, Temper, serve_quotes
+from loaders.sandbox.tdx.quote_wire import LONG
 from loaders.tdx.client import quote_server, xdxr
 from loaders.tdx.client.xdxr import QuoteServers, build_actions
 from quotemill.errors import UpstreamError

@@ -1,0 +1,233 @@
+"""What a quote server answers for a market: the same bars, lists and quotes as the HTTP service's.
+
+Its faults are those of the service's routes, by the route that asks the same.
+"""
+
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from loaders.sandbox.faults import Rule
+from loaders.sandbox.tdx import intraday, quote_wire, quotes
+from loaders.sandbox.tdx.calls import Call, LogEntry, ServiceState
+from loaders.sandbox.tdx.client_files import EXCHANGES, event_records
+from loaders.sandbox.tdx.quote_wire import DAY_PERIODS, MINUTE_PERIODS, REFUSAL, counted
+from loaders.sandbox.tdx.vipdoc_files import parse_day
+from loaders.sandbox.tdx.wire import Request, ServiceError
+from loaders.sandbox.world.bars import to_period
+from loaders.sandbox.world.world import Security, is_b_share
+
+GREETING, HEARTBEAT, LOGIN = 0x000D, 0x0004, 0x0FDB
+COUNT, LIST, OLD_LIST, XDXR, BARS, QUOTES = 0x044E, 0x044D, 0x0450, 0x000F, 0x052D, 0x053E
+MINUTES, PAST_MINUTES, TICKS, PAST_TICKS = 0x051D, 0x0FB4, 0x0FC5, 0x0FB5
+PAGE, TICK_PAGES, MOST_QUOTES, OLD_PAGE = 800, {TICKS: 1800, PAST_TICKS: 2000}, 80, 1000
+MOST_BYTES = 0xFFFF - 2  # sizes are u16
+Codes = tuple[str, ...]
+Params = tuple[int, ...]
+_EXCHANGES = {number: name for name, number in EXCHANGES.items()}
+
+
+class Answer(NamedTuple):
+    """One answer.
+
+    body: None if none ever comes
+    delay: seconds before it
+    part: of its bytes that are sent before the connection ends
+    surplus: what the announced size is wrong by
+    closed_for: seconds without a listener after it
+    """
+
+    body: bytes | None = None
+    delay: float = 0.0
+    part: float = 1.0
+    surplus: int = 0
+    closed_for: float | None = None
+
+
+def _code(exchange: int, digits: bytes) -> str:
+    return _EXCHANGES.get(exchange, "??") + digits.decode("latin-1")
+
+
+def answer_request(state: ServiceState, request: bytes) -> Answer:
+    """What the market of `state` answers to a command and its parameters."""
+    (command,) = struct.unpack_from("<H", request)
+    route, read, make = COMMANDS.get(command, ("server-status", _read_nothing, _greet))
+    codes, params = read(request[2:])
+    asked = state.world.find(codes[0]) if command == BARS else None
+    if asked is not None and asked.kind == "index":
+        route = "index/all"
+    rules = state.faults.strike_call(route, codes)
+    with state.lock:
+        state.calls += 1
+    texts = {str(n): str(value) for n, value in enumerate(params)}
+    faults = tuple(map(str, rules))
+    state.log.append(LogEntry(state.clock, "TCP", route, texts, codes, faults))
+    call = Call(state, Request("TCP", route, texts), rules, state.calls)
+    body = None
+    with suppress(ServiceError):  # a fault that no service reports here
+        body = make(call, command, codes, params)
+    return _spoil(body, rules)
+
+
+def _spoil(body: bytes | None, rules: list[Rule]) -> Answer:
+    """An answer with the faults of a call."""
+    answer = Answer(body)
+    for rule in rules:
+        kind = rule.kind
+        if kind == "latency":
+            answer = answer._replace(delay=rule.number("seconds"))
+        elif kind in ("hang", "timeout"):
+            answer = answer._replace(body=None)
+        elif kind in ("error", "outage", "rate-limit"):
+            answer = answer._replace(body=REFUSAL)
+        elif kind in ("reset", "refuse", "restart"):
+            seconds = None if kind == "reset" else rule.number("seconds")
+            answer = answer._replace(part=0.0, closed_for=seconds)
+        elif kind == "cut":
+            answer = answer._replace(part=rule.number("at"))
+        elif kind == "empty-body":
+            answer = answer._replace(body=b"")
+        elif kind == "leftover" and answer.body is not None:
+            answer = answer._replace(body=answer.body + bytes(rule.integer("bytes")))
+        elif kind == "wrong-length":
+            answer = answer._replace(surplus=rule.integer("bytes"))
+    return answer
+
+
+def _read_nothing(_: bytes) -> tuple[Codes, Params]:
+    return (), ()
+
+
+def _read(layout: str, code_at: int | None = None) -> Callable[[bytes], tuple[Codes, Params]]:
+    """Reads numbers, and at `code_at` among them an exchange and a code."""
+
+    def read(content: bytes) -> tuple[Codes, Params]:
+        values = list(struct.unpack_from(layout, content))
+        if code_at is None:
+            return (), tuple(values)
+        exchange, digits = values[code_at : code_at + 2]
+        del values[code_at : code_at + 2]
+        return (_code(exchange, digits),), tuple(values)
+
+    return read
+
+
+def _read_codes(count_at: int) -> Callable[[bytes], tuple[Codes, Params]]:
+    def read(content: bytes) -> tuple[Codes, Params]:
+        (count,) = struct.unpack_from("<H", content, count_at)
+        packed = content[count_at + 2 : count_at + 2 + 7 * count]
+        return tuple(_code(*pair) for pair in struct.iter_unpack("<B6s", packed)), ()
+
+    return read
+
+
+def _greet(*_: object) -> bytes:
+    return bytes(10)
+
+
+def _listed(call: Call, exchange: int) -> list[Security]:
+    securities = [s for s in call.cached() if s.exchange == _EXCHANGES.get(exchange)]
+    return call.apply_faults(securities)
+
+
+def _count(call: Call, _: int, __: Codes, params: Params) -> bytes:
+    return struct.pack("<H", len(_listed(call, params[0])))
+
+
+def _list(call: Call, command: int, _: Codes, params: Params) -> bytes | None:
+    """A page of an exchange's list; the old command never answers for the third one."""
+    exchange, start, count = (*params, OLD_PAGE)[:3]
+    if command == OLD_LIST and _EXCHANGES.get(exchange) == "bj":
+        return None
+    rows = []
+    for security in _listed(call, exchange)[start : start + count]:
+        bars = call.state.series.day_bars(security.code, call.clock)
+        close = int(bars.close[-1]) / 1000 if len(bars) else 0.0
+        size = 8 if command == OLD_LIST else 16
+        decimals = 2 if _unit(security) == 10 else 3
+        rows.append(quote_wire.list_row(security, decimals, close, size))
+    return counted(rows if not call.hit("empty") else [])
+
+
+def _unit(security: Security) -> int:
+    """Li of a price's last digit in quotes, minutes and ticks; points of an index have two."""
+    is_fine = security.kind == "fund" or is_b_share(security.exchange, security.digits)
+    return 1 if is_fine else 10
+
+
+def _bars(call: Call, _: int, codes: Codes, params: Params) -> bytes:
+    """A page counted from the newest bar; its rows ascend."""
+    security, (period, start, count) = call.security(codes[0]), params
+    known = period in DAY_PERIODS or period in MINUTE_PERIODS
+    if security is None or not known or call.hit("empty"):
+        return counted([])
+    series = call.state.series
+    if period in DAY_PERIODS:
+        bars = to_period(series.day_bars(security.code, call.clock), DAY_PERIODS[period])
+    else:
+        newest = None if start else min(count, PAGE)
+        bars = series.kept_minutes(security, MINUTE_PERIODS[period], call.clock, newest)
+    if stale := call.hit("stale"):
+        bars = bars.slice(0, max(len(bars) - stale.integer("rows"), 0))
+    if short := call.hit("short"):
+        bars = bars.slice(max(len(bars) - short.integer("keep"), 0), len(bars))
+    stop = max(len(bars) - start, 0)
+    page = bars.slice(max(stop - min(count, PAGE), 0), stop)
+    return quote_wire.bars_body(page, period, is_index=security.kind == "index")
+
+
+def _minutes(call: Call, command: int, codes: Codes, params: Params) -> bytes:
+    day = call.today if command == MINUTES else parse_day(params[0])
+    points = [] if call.hit("empty") else intraday.minute_points(call, codes[0], day)
+    return quote_wire.minutes_body(points, 2 if command == MINUTES else 4)
+
+
+def _ticks(call: Call, command: int, codes: Codes, params: Params) -> bytes:
+    """A page counted from the newest tick of today, or of a day before."""
+    *_, start, count = params
+    if command == TICKS:
+        ticks = intraday.today_ticks(call, codes[0])
+    else:
+        ticks = intraday.day_ticks(call, codes[0], parse_day(params[0]))
+    stop = max(len(ticks) - start, 0)
+    page = ticks[max(stop - min(count, TICK_PAGES[command]), 0) : stop]
+    return quote_wire.ticks_body([] if call.hit("empty") else page, is_today=command == TICKS)
+
+
+def _quotes(call: Call, _: int, codes: Codes, __: Params) -> bytes:
+    """Quotes of the known codes; the others are left out."""
+    known = [s for s in map(call.security, codes[:MOST_QUOTES]) if s is not None]
+    if call.hit("quote-mismatch"):
+        known = known[:-1]
+    rows = [quote_wire.quote_row(quotes.make_quote(call, s), _unit(s)) for s in known]
+    return b"\xb1\xcb" + counted(rows if not call.hit("empty") else [])
+
+
+def _xdxr(call: Call, _: int, codes: Codes, __: Params) -> bytes:
+    """The events of each code, announced ones too; of an unknown one none."""
+    parts = []
+    for code in codes:
+        security = call.security(code)
+        records = event_records(call.world, security) if security else ()
+        rows = [quote_wire.event_row(*record) for record in records]
+        head = struct.pack("<B6s", EXCHANGES.get(code[:2], 0), code[2:].encode("latin-1"))
+        parts.append(head + counted(rows if not call.hit("empty") else []))
+    while sum(map(len, parts)) > MOST_BYTES:  # the codes that do not fit are left out
+        parts.pop()
+    return counted(parts)
+
+
+Make = Callable[[Call, int, Codes, Params], bytes | None]
+COMMANDS: dict[int, tuple[str, Callable[[bytes], tuple[Codes, Params]], Make]] = {
+    COUNT: ("market-count", _read("<H"), _count),
+    LIST: ("codes", _read("<HII"), _list),
+    OLD_LIST: ("codes", _read("<HH"), _list),
+    BARS: ("kline-all", _read("<H6sHxxHH", 0), _bars),
+    MINUTES: ("minute", _read("<H6s", 0), _minutes),
+    PAST_MINUTES: ("minute", _read("<IB6s", 1), _minutes),
+    TICKS: ("trade", _read("<H6sHH", 0), _ticks),
+    PAST_TICKS: ("trade-history", _read("<IH6sHH", 1), _ticks),
+    QUOTES: ("batch-quote", _read_codes(8), _quotes),
+    XDXR: ("xdxr", _read_codes(0), _xdxr),
+}
