@@ -202,15 +202,17 @@ def ask_events(codes: Sequence[str]) -> bytes:
 
 
 def read_events(body: bytes, codes: Sequence[str]) -> list[list[Event]]:
-    """The events of each of the codes that were asked for, in their order.
+    """The events of the codes that were asked for, in their order, one list for each.
 
-    An answer without the count of a code is a refusal: of a code without events it is 0.
+    The last codes may be missing if their events do not fit an answer. An answer without the count
+    of a code is a refusal: of a code without events it is 0.
     """
     what = f"events of {codes[0]}"
-    if (answered := _count(body, what)) != len(codes):
+    answered = _count(body, what)
+    if not 1 <= answered <= len(codes):
         raise WrongAnswer(f"{what}: {answered} codes answered, not {len(codes)}")
     at, events = 2, list[list[Event]]()
-    for code in codes:
+    for code in codes[:answered]:
         if len(body) < at + _EVENTS_OF.size:
             raise WrongAnswer(f"events of {code}: cut before their count")
         market, digits, count = _EVENTS_OF.unpack_from(body, at)
@@ -244,6 +246,7 @@ def read_quotes(body: bytes) -> list[Quote]:
 def _read_quote(reader: "_Reader") -> Quote:
     market, digits, active1 = reader.fixed("<B6sH")
     close, *steps, time, _, volume, current = reader.numbers(9)
+    previous, opened, high, low = (close + step for step in steps)
     (amount,) = reader.fixed("<f")
     if not 0 <= amount < _MOST:
         raise WrongAnswer("quotes: an impossible turnover")
@@ -257,7 +260,10 @@ def _read_quote(reader: "_Reader") -> Quote:
         digits.decode("latin-1"),
         active1,
         close,
-        *(close + step for step in steps),
+        previous,
+        opened,
+        high,
+        low,
         time,
         volume,
         current,
@@ -308,8 +314,10 @@ def _rows(
     data = np.frombuffer(body, np.uint8)
     is_end = data < 0x80
     ends = np.flatnonzero(is_end)
-    before = np.cumsum(is_end) - is_end  # ends of numbers before each byte
-    all_ends, rank, starts, position = ends.tolist(), before.tolist(), list[int](), at
+    before: Ints = np.cumsum(is_end) - is_end  # ends of numbers before each byte
+    all_ends: list[int] = ends.tolist()
+    rank: list[int] = before.tolist()
+    starts, position = list[int](), at
     try:
         for _ in range(count):
             starts.append(position)
