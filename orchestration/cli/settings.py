@@ -68,7 +68,8 @@ def settings_command(
         shell.print_json(rows)
         return
     for row in rows:
-        value = "" if row["value"] is None else to_json(row["value"], ensure_ascii=False)
+        value = row["value"]
+        value = "" if value is None else to_json(value, ensure_ascii=False, default=str)
         print(f"{row['name']} = {value}".rstrip())  # as quotemill.toml takes it
         print(f"    {row['origin']}; variable {row['variable']}")
 

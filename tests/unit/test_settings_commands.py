@@ -1,11 +1,13 @@
 """`quotemill settings` and `quotemill init`, in a folder of their own."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from tests import write_reference
 from tests.e2e.commands import Place
 
 
@@ -39,6 +41,16 @@ def test_only_what_was_changed_is_printed_on_request(place: Place) -> None:
     done = place.inside("quotemill", "settings", "--changed", QUOTEMILL_LOG_DAYS="7")
     assert "log_days = 7\n    environment QUOTEMILL_LOG_DAYS" in done.stdout
     assert "log_megabytes" not in done.stdout
+
+
+def test_every_value_is_printed_as_a_settings_file_takes_it(place: Place) -> None:
+    example = (write_reference.ROOT / "quotemill.example.toml").read_text("utf-8")
+    file = place.folder / "quotemill.toml"
+    file.write_text(re.sub(r"^# (\w+ = )", r"\1", example, flags=re.MULTILINE), "utf-8")
+    done = place.inside("quotemill", "settings", "--changed")
+    assert done.returncode == 0, done.stderr
+    printed = tomllib.loads("\n".join(re.findall(r"^\S.* = .+$", done.stdout, re.MULTILINE)))
+    assert printed["tq"]["start"] == str(tomllib.loads(file.read_text("utf-8"))["tq"]["start"])
 
 
 def test_init_writes_every_setting_as_a_comment_once(place: Place) -> None:
