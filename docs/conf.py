@@ -35,6 +35,8 @@ LISTS = {"docs/index": "docs", "docs/decisions/README": "docs/decisions"}
 REDIRECTS = {
     "how-to/backtesters": "how-to/integrations#backtesters",
     "how-to/containers": "how-to/install#in-containers",
+    "how-to/dagster": "how-to/orchestrators#dagster",
+    "how-to/follow-changes": "how-to/dbt#the-change-feed",
     "how-to/grafana": "how-to/integrations#grafana",
     "how-to/jobs": "how-to/checks#loads",
     "how-to/logs": "how-to/checks#logs",

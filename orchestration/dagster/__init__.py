@@ -3,5 +3,5 @@
     dagster dev -m orchestration.dagster.definitions
 
 Dagster decides when and where something runs, tries again, and shows what happened; what is run are
-our commands and functions, whose locks and records stay the same. docs/how-to/dagster.md.
+our commands and functions, whose locks and records stay the same. docs/how-to/orchestrators.md.
 """

@@ -50,7 +50,11 @@ IN_THE_DEMO = [
     ("report", "quotemill report"),
     ("exports", "quotemill export kline_daily --adjust qfq --since"),
     ("exports", "quotemill export kline_daily --adjust qfq --to"),
-    ("queries", "select k.*"),
+    ("queries", "explain"),
+    ("queries", "select code"),
+    ("queries", "select k.code"),
+    ("dbt", "select * from qa.freshness"),
+    ("dbt", "select change_no"),
     ("python", "select code, trade_date, close"),
     ("python", "select trade_date, close"),
     ("python", "select code, close, amount_cny"),
@@ -71,7 +75,17 @@ IN_THE_DEMO = [
     ("integrations", "drop"),
 ]
 # what a demo has logged has no error, and its warehouse goes into a file and back
-OF_THE_DEMO = [("checks", "quotemill logscan"), ("warehouse", "quotemill warehouse dump")]
+OF_THE_DEMO = [
+    ("checks", "quotemill logscan"),
+    ("warehouse", "quotemill warehouse status"),
+    ("warehouse", "quotemill warehouse start"),
+    ("warehouse", "quotemill doctor"),
+    ("scale", "quotemill warehouse psql"),
+    ("dbt", "quotemill warehouse start"),
+    ("dbt", "quotemill findings"),
+    ("timescaledb", "quotemill retention"),
+    ("warehouse", "quotemill warehouse dump"),
+]
 LOG = ("checks", "jq")
 SERVICE = ("tutorial", ". .venv/bin/activate\nloaders sandbox")
 LOAD = [("tutorial", "make demo"), ("tutorial", ". .venv/bin/activate\nexport")]

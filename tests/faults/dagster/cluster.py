@@ -21,7 +21,7 @@ from tests.faults.scene import wait_until
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[3]
-PAGE = ROOT / "docs" / "how-to" / "dagster.md"
+PAGE = ROOT / "docs" / "how-to" / "orchestrators.md"
 STARTED = re.compile(r"Started process for run \(pid: (\d+)\)")
 WAITING = """
     select count(*) from pg_stat_activity

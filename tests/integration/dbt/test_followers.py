@@ -50,7 +50,7 @@ def test_numbers_for_outside_readers_never_skip_a_late_commit(
 def test_the_reader_of_the_how_to_follows_corrections_and_adjustments(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
-    page = (PROJECT.parent / "docs" / "how-to" / "follow-changes.md").read_text("utf-8")
+    page = (PROJECT.parent / "docs" / "how-to" / "dbt.md").read_text("utf-8")
     names: dict[str, Any] = {"psycopg": psycopg, "sqlite3": sqlite3}
     exec(page.split("```python\n")[1].split("```")[0], names)
     copy = sqlite3.connect(":memory:")
