@@ -96,10 +96,6 @@ WITH_A_SERVICE = [
     ("checks", "quotemill jobs  "),
     ("checks", "quotemill jobs 12 --log"),
     ("real-service", "loaders selftest"),
-    *[
-        ("operations", name)
-        for name in ("quotemill doctor", "quotemill warehouse", "quotemill init")
-    ],
     ("operations", "loaders selftest"),
     ("operations", "loaders verify"),
     ("operations", "quotemill alerts"),
@@ -124,9 +120,10 @@ OWN_SANDBOX = ("sandbox", "loaders sandbox tdx --port")
 OWN_SERVICE = [
     ("sandbox", "export QUOTEMILL_TDX"),
     ("real-service", "export QUOTEMILL_TDX__BASE_URL"),
+    ("real-service", "quotemill doctor"),
+    *[("operations", command) for command in ("quotemill d", "quotemill w", "quotemill init")],
     ("warehouse", "export QUOTEMILL_WAREHOUSE_URL"),
     ("README", "export QUOTEMILL_TDX__BASE_URL"),
-    ("real-service", "quotemill doctor"),
 ]
 ON_TIMESCALEDB = [
     ("timescaledb", "create extension"),
