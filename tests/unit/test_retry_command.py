@@ -65,7 +65,7 @@ def test_an_option_of_one_load_replaces_a_setting_of_its_source() -> None:
     given = {"concurrency": 3, "batch_size": None}
     assert loads.tuning_flags("tdx", given) == {"tdx": {"concurrency": 3}}
     assert loads.tuning_flags(None, dict.fromkeys(given)) == {}
-    with pytest.raises(UsageError, match="--concurrency needs a source"):
+    with pytest.raises(UsageError, match=r"^--concurrency needs"):
         loads.tuning_flags(None, given)
     with pytest.raises(UsageError, match=r"--concurrency .* ib"):
         loads.tuning_flags("ib", given)

@@ -241,7 +241,7 @@ def test_paths_of_flags_and_of_a_user_become_absolute(tmp_path: Path) -> None:
     )
     assert settings.home == Path.cwd() / "y"
     assert settings.questdb.java == Path.home() / "java"
-    with pytest.raises(SettingsError, match=r"questdb\.min_free_gb .* at least 0"):
+    with pytest.raises(SettingsError, match=r"questdb\.min_free_gb .* 0\b"):
         load_settings({}, cwd=tmp_path, questdb={"min_free_gb": -0.1})
 
 
@@ -323,7 +323,7 @@ def test_a_typo_in_the_settings_file_names_the_file(tmp_path: Path) -> None:
     assert "origins" not in str(caught.value)
     for text in ('origins = "x"\n', '[origins]\nhome = "x"\n', "removed = 1\n"):
         path.write_text(text)
-        with pytest.raises(SettingsError, match=r"(origins|origins\.home|removed) is unknown"):
+        with pytest.raises(SettingsError, match=r"(origins|origins\.home|removed) .*unknown"):
             load_settings({}, cwd=tmp_path)
     path.write_text("[tdx\n")
     with pytest.raises(SettingsError, match="TOML"):

@@ -99,7 +99,7 @@ def test_the_loader_reads_each_line_of_the_seed(
         if action:
             assert classify_code(9876, "it was refused").action == action
         else:
-            with pytest.raises(SettingsError, match="line 2: unknown action 'jump'"):
+            with pytest.raises(SettingsError, match=r"line 2: .*'jump'"):
                 read_codes()
     read_codes.cache_clear()
 

@@ -75,11 +75,11 @@ def test_units_of_another_folder_are_refused_and_stay(here: Place, tmp_path: Pat
     names = write_older(folder, here)
     write.systemd_unit(here, folder)
     other = replace(here, folder=tmp_path / "other")
-    with pytest.raises(SettingsError, match=f"starts the jobs of {re.escape(str(here.folder))}"):
+    with pytest.raises(SettingsError, match=re.escape(str(here.folder))):
         remove.own_units(other, folder)
     assert {path.name for path in folder.iterdir()} == {*names, systemd.UNIT}
     (folder / systemd.UNIT).write_text("[Service]\n", "utf-8")
-    with pytest.raises(SettingsError, match=r"quotemill-schedule\.service was not written"):
+    with pytest.raises(SettingsError, match=re.escape(str(folder / systemd.UNIT))):
         write.systemd_unit(here, folder)
 
 
@@ -87,10 +87,10 @@ def test_an_agent_of_another_folder_is_refused_and_stays(here: Place, tmp_path: 
     path = write.launchd_agent(launchd.agent(here), tmp_path)
     assert write.launchd_agent(launchd.agent(here), tmp_path) == path
     other = launchd.agent(replace(here, folder=tmp_path / "other"))
-    with pytest.raises(SettingsError, match=f"starts the jobs of {re.escape(str(here.folder))}"):
+    with pytest.raises(SettingsError, match=re.escape(str(here.folder))):
         write.launchd_agent(other, tmp_path)
     path.write_text("mine", "utf-8")
-    with pytest.raises(SettingsError, match="was not written by an install"):
+    with pytest.raises(SettingsError, match=re.escape(str(path))):
         write.launchd_agent(other, tmp_path)
 
 
@@ -135,7 +135,7 @@ def test_an_uninstall_takes_away_what_an_install_wrote_alone(
 ) -> None:
     own_crontab.write_text("5 4 * * * mine\n", "utf-8")
     write.crontab(cron.block(here))
-    with pytest.raises(SettingsError, match="starts the jobs of"):
+    with pytest.raises(SettingsError, match=re.escape(shlex.quote(str(here.folder)))):
         remove.remove_cron_lines(replace(here, folder=tmp_path / "other"))
     assert remove.remove_cron_lines(here)
     assert own_crontab.read_text("utf-8") == "5 4 * * * mine\n"
@@ -150,7 +150,7 @@ def test_an_uninstall_takes_away_what_an_install_wrote_alone(
         wants.mkdir()  # as `systemctl enable` links them
         for name in (*(name for name in names if name.endswith(kind)), "quotemill-mine.timer"):
             (wants / name).symlink_to(folder / name)
-    with pytest.raises(SettingsError, match="starts the jobs of"):
+    with pytest.raises(SettingsError, match=re.escape(str(here.folder))):
         remove.own_units(replace(here, folder=tmp_path / "other"), folder)
     ours = remove.own_units(here, folder)
     assert {path.name for path in ours} == names
@@ -239,7 +239,7 @@ def test_a_crontab_that_cannot_be_read_is_not_taken_for_none(
     whole = program.read_text("utf-8")
     denied = 'if [ "$1" = -l ]; then echo permission denied >&2; exit 1; fi'
     program.write_text(whole.replace("#!/bin/sh", f"#!/bin/sh\n{denied}"), "utf-8")
-    with pytest.raises(SettingsError, match="crontab -l fails: permission denied"):
+    with pytest.raises(SettingsError, match=r"crontab -l .*denied"):
         write.crontab(cron.block(here))
     assert own_crontab.read_bytes() == b"5 5 * * * /bin/caf\xe9\n"
     program.write_text(whole, "utf-8")

