@@ -38,7 +38,7 @@ def run(load: "Load", source: Source[Any]) -> None:
     """Run every task of the load. Outcomes are in the tasks; raises only what stops the load."""
     load.reporter.step(f"asking {source.name}")
     _warn_of_emptied(load, source)
-    with source.open(load) as context, contextlib.suppress(Stopped):
+    with contextlib.suppress(Stopped), source.open(load) as context:
         for units in source.plan(context):
             tasks = [_add_task(load, source, unit) for unit in units]
             _announce(load, units)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from loaders.engine.load import Load
 from loaders.sandbox.tdx.client_files import write_client_files, write_sectors
 from loaders.sandbox.tdx.packages import day_package
 from loaders.sandbox.world.market import SyntheticMarket
@@ -206,6 +207,12 @@ def test_without_the_site_an_empty_folder_is_an_outage(site: Site) -> None:
     with site() as gone:
         gone.sandbox.faults.add("reset")
         assert gone.load(datasets=DATASETS).exit_code == 4
+
+
+def test_a_load_that_is_stopped_while_it_downloads_is_cancelled(site: Site) -> None:
+    with site() as made:
+        made.sandbox.faults.add("hang:g4day")
+        assert made.load(datasets=DATASETS, on_start=Load.interrupt).status == "cancelled"
 
 
 def test_the_folder_of_a_client_at_work_is_refused(site: Site, folder: ClientFolder) -> None:
