@@ -36,7 +36,7 @@ def check(settings: Settings, now: datetime) -> Check:
     )
     folder = None if held and not held.files else scan_folder(settings.tdx)
     has_service = settings.tdx.base_url is not None
-    parts = [_folder(folder, now)] if folder else []
+    parts = [_folder(folder, now, downloads=settings.tdx.download)] if folder else []
     parts += [_packages(settings, held, now)] if held else []
     if has_service:
         parts.insert(0, asyncio.run(_service(settings, now)))
@@ -69,7 +69,7 @@ def _count_days_since(newest: date, now: datetime) -> int:
     return len(published_days(newest, due)) - 1 if due is not None and due > newest else 0
 
 
-def _folder(folder: Folder, now: datetime) -> Check:
+def _folder(folder: Folder, now: datetime, *, downloads: bool) -> Check:
     """Contents and age of the client's folder; a stale one is a warning, no error."""
     files = folder.bars("day")
     # the calendar's, as a load has it
@@ -93,7 +93,7 @@ def _folder(folder: Folder, now: datetime) -> Check:
     parts += [other_kinds] if other_kinds else []
     return describe_service(
         f"{folder.root}: {', '.join(parts)}",
-        _warnings(folder, newest, now),
+        [*_warnings(folder), *(() if downloads else _describe_age(folder, newest, now))],
         {
             "client": str(folder.root),
             "day_files": counts["day"],
@@ -110,7 +110,8 @@ def _folder(folder: Folder, now: datetime) -> Check:
 def _packages(settings: Settings, folder: Folder, now: datetime) -> Check:
     """The day packages that the next load asks for."""
     due = due_days(settings.tdx, folder, now)
-    days = f", {due[0]} to {due[-1]}" if due else ""
+    ends = dict.fromkeys(str(day) for day in (*due[:1], *due[-1:]))
+    days = f", {' to '.join(ends)}" if due else ""
     site = mask_logins(settings.tdx.download_url)
     return describe_service(
         f"packages of {site}: {say_count(len(due), 'day')} due{days}",
@@ -128,7 +129,7 @@ def _written(files: Iterable[Path]) -> str:
     return max(State.read_state(path).day for path in files).isoformat()
 
 
-def _warnings(folder: Folder, newest: date | None, now: datetime) -> Iterator[str]:
+def _warnings(folder: Folder) -> Iterator[str]:
     yield from islice(folder.unreadable.values(), UNREADABLE_NAMED)
     for index in INDICES:
         if file := folder.bars("day").get(index):
@@ -136,6 +137,10 @@ def _warnings(folder: Folder, newest: date | None, now: datetime) -> Iterator[st
                 read_content(file)
             except DataQualityError as error:
                 yield str(error)
+
+
+def _describe_age(folder: Folder, newest: date | None, now: datetime) -> Iterator[str]:
+    """What to do about a folder that only its user renews."""
     if newest is None:
         yield f"{folder.root} has no day bars: download them in the client"
         return

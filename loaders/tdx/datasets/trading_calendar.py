@@ -136,7 +136,7 @@ def _load_files_alone(ctx: Context, days: list[date]) -> Outcome:
         return Outcome(KEY, build_records([], ctx.clock()))
     missing = trading_time.published_days(days[-1] + timedelta(days=1), ctx.today)
     late = [day for day in missing if trading_time.is_final(day, ctx.clock())]
-    if late:
+    if late and not ctx.settings.download:  # whose packages have lines of their own
         ctx.load.warn(
             f"the client's folder is stale: its newest day is {days[-1]},"
             f" {say_count(len(late), 'trading day')} ago;"

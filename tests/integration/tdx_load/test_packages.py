@@ -117,6 +117,7 @@ def test_a_package_that_is_late_fails_after_18_00_only(
         assert result.exit_code == code, late.heard.lines
         assert packages_asked(late) == (at > time(16))
         assert list(failures(result)) == (["codes"] if code else [])
+        assert len(result.warnings) == bool(code)
 
 
 @pytest.mark.parametrize(
