@@ -5,6 +5,7 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loaders.files import lock
 from loaders.files.whole_file import explain_unwritable
 from loaders.requests import http
 from loaders.requests.http import RetryableAnswer, RetryPolicy
@@ -20,8 +21,8 @@ from loaders.tdx.files.folder import Folder, list_files
 from loaders.tdx.files.vipdoc import first_day, list_days
 from loaders.tdx.files.written import read_content
 from loaders.tdx.losses import judge_loss
-from loaders.trading_time import SHANGHAI, published_days
-from quotemill.errors import DataQualityError, SettingsError, UpstreamError
+from loaders.trading_time import SHANGHAI, horizon, published_days
+from quotemill.errors import DataQualityError, LockHeldError, SettingsError, UpstreamError
 from quotemill.masks import mask_logins
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ FOLDER = "g4day"  # of the packages, at the vendor's and in the client's folder
 FIRST = date(2022, 1, 4)  # no package is older
 READY, LATE = time(16, 0), time(18, 0)  # a package may come; it is a failure if it has not
 PATIENCE = 300.0  # seconds for a package of 3 MB
+UNWRITABLE = "unset tdx.download, or set tdx.client to a folder that you may write"
 HISTORY = "https://data.tdx.com.cn/vipdoc/hsjday.zip"
 
 
@@ -71,19 +73,44 @@ def download(ctx: "Context") -> Iterator[str]:
             f"tdx.client: {root} has no folder vipdoc to download into",
             hint=f"mkdir -p {root / 'vipdoc'}, or unset tdx.client",
         )
-    folder = list_files(root)
-    due = due_days(settings, folder, load.clock())
+    with explain_unwritable(root, hint=UNWRITABLE):
+        root.mkdir(parents=True, exist_ok=True)
+    # another home may have the same folder
+    with lock.hold(root, wait=PATIENCE, is_folder=True) as held:
+        if held is None:
+            raise LockHeldError(f"another load is downloading into {root}", hint="run again later")
+        yield from _continue_folder(ctx, root)
+    begin = first_day(root / f"vipdoc/sh/lday/{CALENDAR}.day")
+    if ctx.mode == "init" and begin and begin >= FIRST:
+        load.warn(
+            f"the history begins on {begin}; for all of it download {HISTORY} in a browser, "
+            f"unzip it into {root / 'vipdoc'}, then run again"
+        )
+
+
+def _continue_folder(ctx: "Context", root: Path) -> Iterator[str]:
+    """Download what is due and write it. A package that cannot be had holds back no other."""
+    load, folder = ctx.load, list_files(root)
+    due = due_days(ctx.settings, folder, load.clock())
     files = DayFiles(root, folder.bars("day"))
     site = _Site(ctx, root)
-    missing, taken = list[date](), list[Path]()
+    missing, taken, has_failed = list[date](), list[Path](), False
     try:
         for number, day in enumerate(due, 1):
             load.reporter.step(f"package {number:,} of {len(due):,}, {day}, {site.megabytes}")
             place = root / FOLDER / f"{day:%Y%m%d}.zip"
             is_there = place.is_file()
-            content = (
-                read_content(place) if is_there else site.fetch(f"{FOLDER}/{place.name}", place)
-            )
+            try:
+                content = (
+                    read_content(place) if is_there else site.fetch(f"{FOLDER}/{place.name}", place)
+                )
+            except (RetryableAnswer, DataQualityError) as error:
+                if has_failed:  # two in a row: it is the site's fault
+                    raise
+                has_failed = True
+                yield str(error)
+                continue
+            has_failed = False
             if content is None:
                 missing.append(day)
                 continue
@@ -99,44 +126,40 @@ def download(ctx: "Context") -> Iterator[str]:
                 yield refusal
                 continue
             if not is_there:
-                with explain_unwritable(place):
+                with explain_unwritable(place, hint=UNWRITABLE):
                     replace_file(place, content)
             files.add(package)
             taken.append(place)
         events = site.fetch("dbf/gbbq.zip", root / "gbbq.zip")
         if events is None:
-            yield f"{mask_logins(settings.download_url)}/dbf/gbbq.zip is not there"
+            yield f"{mask_logins(ctx.settings.download_url)}/dbf/gbbq.zip is not there"
         else:
-            with explain_unwritable(root):
+            with explain_unwritable(root, hint=UNWRITABLE):
                 unpack_events(events, root)
     except (UpstreamError, DataQualityError) as error:
         if not files.newest:
             raise
         yield f"{error}; the folder is loaded as it is"
-    with explain_unwritable(root):
+    with explain_unwritable(root, hint=UNWRITABLE):
         files.write()
         for place in taken:
             place.unlink()
     yield from _judge_missing(ctx, missing, files.newest_day)
-    begin = first_day(root / f"vipdoc/sh/lday/{CALENDAR}.day")
-    if ctx.mode == "init" and begin and begin >= FIRST:
-        load.warn(
-            f"the history begins on {begin}; for all of it download {HISTORY} in a browser, "
-            f"unzip it into {root / 'vipdoc'}, then run again"
-        )
 
 
 def _judge_missing(ctx: "Context", missing: list[date], known: date | None) -> Iterator[str]:
     """A failure for the newest day's package once it is late, and a line for an older one.
+
+    A day after the announced holidays may be one itself, so its package is never late.
 
     known: the newest day with a package
     """
     if not missing:
         return
     local = ctx.load.clock().astimezone(SHANGHAI)
-    newest = missing[-1]
     names = ", ".join(f"{day:%Y%m%d}.zip" for day in missing)
     sentence = f"{names} is not there yet; the next load asks again"
+    newest = max((day for day in missing if day <= horizon()), default=FIRST)
     is_late = newest < local.date() or local.time() >= LATE
     if is_late and (known is None or known < newest):
         yield sentence

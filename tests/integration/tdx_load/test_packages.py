@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import pytest
 
 from loaders.engine.load import Load
+from loaders.files import lock
 from loaders.sandbox.tdx.client_files import write_client_files, write_sectors
 from loaders.sandbox.tdx.packages import day_package
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.tdx import packages
 from loaders.tdx.files.sectors import KINDS as SECTORS
 from tests.integration.tdx_load.bench import Bench, bench
 from tests.integration.tdx_load.folder import BARS, RECORD, ClientFolder, failures
@@ -35,10 +37,15 @@ def site(small_market: SyntheticMarket, folder: ClientFolder) -> Site:
     """Open a bench with the site as its only source, by default at 18:30 of the last day."""
 
     @contextmanager
-    def open_(day: date | None = None, at: time = time(18, 30), **tdx: Any) -> Iterator[Bench]:
-        clock = datetime.combine(day or small_market.end.date(), at)
+    def open_(
+        day: date | None = None,
+        at: time = time(18, 30),
+        market: SyntheticMarket = small_market,
+        **tdx: Any,
+    ) -> Iterator[Bench]:
+        clock = datetime.combine(day or market.end.date(), at)
         (folder.path / "vipdoc").mkdir(parents=True, exist_ok=True)
-        with bench(small_market, folder.dsn, folder.home, clock=clock) as made:
+        with bench(market, folder.dsn, folder.home, clock=clock) as made:
             url = f"{made.sandbox.url}/products/data/data"
             only = {"base_url": None, "corporate_actions": None, "client": folder.path}
             update = only | {"download": True, "download_url": url, "retries": 0} | tdx
@@ -146,6 +153,54 @@ def test_a_bad_package_is_refused_whole_and_its_day_stays_due(
         night.sandbox.faults.clear()
         assert night.load(datasets=DATASETS).exit_code == 0, night.heard.lines
         assert night.rows(newest)[0][0] > 0
+
+
+@pytest.mark.parametrize("status", [200, 502])
+def test_a_package_that_cannot_be_had_holds_back_no_other(
+    site: Site, days: list[date], status: int
+) -> None:
+    query = "select distinct trade_date from raw_tdx.kline_daily order by 1 desc limit 3"
+    with site(days[-4]) as before:
+        assert before.load(datasets=DATASETS).exit_code == 0
+    with site() as night:
+        night.sandbox.faults.add(f"html:g4day:status={status}:nth=1")
+        assert night.load(datasets=DATASETS).exit_code == 6
+        assert night.rows(query) == [(days[-1],), (days[-2],), (days[-4],)]
+        assert night.load(datasets=DATASETS).exit_code == 0, night.heard.lines
+        assert night.rows(query)[-1] == (days[-3],)
+
+
+@pytest.mark.parametrize("first", [date(2027, 1, 4), date(2028, 1, 4)])
+def test_packages_have_the_first_trading_day_of_a_year(site: Site, first: date) -> None:
+    market = SyntheticMarket(codes=6, days=40, seed=3, end=first)
+    day = max(day for day in market.days if day < first)
+    while day <= first:  # holidays too, which nobody has announced yet
+        with site(day, market=market) as made:
+            assert made.load(datasets=DATASETS).exit_code == 0, made.heard.lines
+        day += timedelta(days=1)
+    assert made.rows("select max(trade_date) from raw_tdx.kline_daily") == [(first,)]
+
+
+def test_a_package_that_is_late_hides_behind_no_unannounced_day(site: Site) -> None:
+    first = date(2027, 1, 4)
+    market = SyntheticMarket(codes=6, days=40, seed=3, end=first)
+    *_, before, last = (day for day in market.days if day < first)
+    with site(before, market=market) as made:
+        assert made.load(datasets=DATASETS).exit_code == 0
+    with site(last + timedelta(days=1), market=market) as made:
+        made.sandbox.faults.add("package-missing")
+        assert made.load(datasets=DATASETS).exit_code == 6
+
+
+def test_a_folder_that_another_home_downloads_into_is_left_alone(
+    site: Site, folder: ClientFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packages, "PATIENCE", 0.0)
+    with site() as made:
+        with lock.hold(folder.path, is_folder=True):
+            assert made.load(datasets=DATASETS).exit_code == 75
+        assert packages_asked(made) == 0
+        assert made.load(datasets=DATASETS).exit_code == 0, made.heard.lines
 
 
 def test_a_day_without_a_package_is_filled_in_when_it_comes(
