@@ -4,7 +4,7 @@
 
 Evidence is: the service's own weeks, months and parts of a day; the third party's adjusted days.
 The dbt models decide what is compared and which cause is likely. Nothing is recorded before the
-evidence is loaded.
+evidence is loaded. The service's adjustment factors are compared without being stored.
 """
 
 import random
@@ -22,7 +22,7 @@ from loaders.check import Check, failed
 from loaders.engine.request import LoadRequest
 from loaders.loads import Display
 from loaders.settings import Settings
-from orchestration.checks import bar_comparison
+from orchestration.checks import bar_comparison, factors
 from orchestration.checks.bar_comparison import Comparison
 from orchestration.run import build as builds
 from orchestration.run.build_progress import stoppable
@@ -76,11 +76,14 @@ class Reconciliation:
     comparisons: tuple[Comparison, ...]
     differences: tuple[dict[str, Any], ...]
     not_loaded: Mapping[str, Mapping[str, str]]
+    factors: Check
 
     @property
     def exit_code(self) -> int:
         codes = []
-        if any(d["severity"] in FAILING for d in self.differences):
+        if self.factors.verdict == "warn" or any(
+            d["severity"] in FAILING for d in self.differences
+        ):
             codes.append(DataQualityError.exit_code)
         if self.not_loaded:
             codes.append(PartialError.exit_code)
@@ -94,6 +97,7 @@ class Reconciliation:
     def checks(self) -> Iterator[Check]:
         """Bars by check, differences by likely cause, the most severe first, missing evidence."""
         yield from (comparison.check for comparison in self.comparisons)
+        yield self.factors
         groups: dict[tuple[int, str, str], list[str]] = {}
         for d in self.differences:
             key = RANK[d["severity"]], d["severity"], d["likely_cause"]
@@ -133,6 +137,9 @@ def run(
         + ", ".join(codes)
     )
     not_loaded = load_evidence(settings, codes, month, last, display, as_of)
+    witness, unread = factors.read_factors(settings, codes)
+    if unread:
+        not_loaded[factors.NAME] = unread
     shown = partial(stoppable, display)
     _must_succeed(builds.build(settings, warehouse, shown, only_touched=True), "quotemill build")
     with warehouse.connect() as conn:
@@ -153,6 +160,7 @@ def run(
         comparisons=comparisons,
         differences=differences,
         not_loaded=not_loaded,
+        factors=factors.compare(warehouse, witness, month, last),
     )
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from loaders.check import Check
 from orchestration.checks.bar_comparison import Comparison, list_comparisons
 from orchestration.checks.reconcile import Reconciliation, Request, choose_codes
 from quotemill.errors import UsageError
@@ -25,6 +26,7 @@ CLEAN = Reconciliation(
     ),
     differences=(),
     not_loaded={},
+    factors=Check("adjustment_factors", "ok"),
 )
 
 
@@ -52,6 +54,7 @@ def test_a_clean_run_says_what_agreed_and_what_compared_nothing() -> None:
     assert [(check.name, check.verdict, check.sentence) for check in CLEAN.checks] == [
         ("bars_of_minutes minute5", "ok", "960 of 960 bars agree"),
         ("adjusted_bars day", "unknown", "compared nothing"),
+        ("adjustment_factors", "ok", ""),
     ]
     assert CLEAN.exit_code == 0
 
@@ -59,7 +62,7 @@ def test_a_clean_run_says_what_agreed_and_what_compared_nothing() -> None:
 def test_differences_are_grouped_by_cause_most_severe_first() -> None:
     many = [difference("sz000001", "unfinished_bar", severity="info") for _ in range(5)]
     result = replace(CLEAN, differences=(*many, difference(), difference(cause="unexplained")))
-    _, _, *checks = result.checks
+    _, _, _, *checks = result.checks
     assert [(check.verdict, check.sentence) for check in checks] == [
         ("warn", "reconciliation 7: 1 difference of sh600000: missing_minutes"),
         ("warn", "reconciliation 7: 1 difference of sh600000: unexplained"),
@@ -79,6 +82,8 @@ def test_the_exit_code_shows_differences_and_missing_evidence() -> None:
     differing = replace(CLEAN, differences=(difference(),))
     lacking = {"kline_adjusted": {"sz000001": "failed"}}
     assert differing.exit_code == 5
+    assert replace(CLEAN, factors=Check("adjustment_factors", "warn")).exit_code == 5
+    assert replace(CLEAN, factors=Check("adjustment_factors", "unknown")).exit_code == 0
     assert replace(CLEAN, differences=(difference(severity="info"),)).exit_code == 0
     assert replace(differing, not_loaded=lacking).exit_code == 6
     [*_, check] = replace(CLEAN, not_loaded=lacking).checks

@@ -14,6 +14,7 @@ NAMED_IN = {
     "loaders/cli/selftest.py": {"tdx"},
     "loaders/cli/verify.py": {"tdx", "tq"},
     "loaders/warehouse/disks.py": {"ib"},  # the folder of its archive
+    "orchestration/checks/factors.py": {"tdx"},
     "orchestration/checks/reconcile.py": {"tdx"},
     "orchestration/checks/selfcheck.py": {"ib"},  # of option chains
     "orchestration/checks/storage.py": {"ib"},

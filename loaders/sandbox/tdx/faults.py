@@ -16,7 +16,8 @@ TICKS = ("trade", "trade-history", "minute-trade-all")
 SERIES = (*BARS, "minute", *TICKS)
 RANGE = "trade-history/full"
 QUOTES = ("quote", "batch-quote")
-THS = (*KLINES, "income", "stock-info")
+FACTORS = "adjustment-factors"  # of the build of April 2026
+THS = (*KLINES, "income", "stock-info", FACTORS)
 CODES = ("codes", "stock-codes", "etf-codes", "etf")
 LISTS = (*CODES, "search", "market-stats")
 CALENDAR = ("workday", "workday/range")
@@ -30,6 +31,7 @@ ROUTES = (
     RANGE,
     "stock-info",
     "income",
+    FACTORS,
     *LISTS,
     *CALENDAR,
     *TASKS,

@@ -183,6 +183,29 @@ def kline_history(call: Call) -> bytes:
     return wire.go_json(_head(security) | shown | {"count": len(items), "items": items})
 
 
+def adjustment_factors(call: Call) -> bytes:
+    security = _find(call, call.request.raw("full_code"))
+    if security.kind == "index":
+        raise ServiceError("index 不支持 adjustment factors")
+    raw, adjusted = (
+        {str(item["time"]): float(str(item["close"])) for item in _items(series, slice(10))}
+        for series in (
+            raw_series(call, security.code, "day"),
+            ths_series(call, security.code, "day"),
+        )
+    )
+    factors = {day: adjusted[day] / close for day, close in raw.items() if day in adjusted}
+    if not factors:
+        raise ServiceError("指定范围内无复权因子数据")
+    first = next(iter(factors.values()))
+    items = [
+        {"ex_date": day, "forward_factor": factor, "backward_factor": factor / first}
+        for day, factor in factors.items()
+    ]
+    head = {"code": security.digits, "full_code": security.code}
+    return wire.go_json(head | {"count": len(items), "items": items})
+
+
 def search(call: Call) -> bytes:
     keyword = call.request.required("keyword", "搜索关键词不能为空").upper()
     matches: dict[str, dict[str, object]] = {}
@@ -244,6 +267,7 @@ ROUTES: dict[str, Route] = {
     "batch-quote": batch_quote,
     "minute": minute,
     "kline-history": kline_history,
+    "adjustment-factors": adjustment_factors,
     "search": search,
     "market-stats": market_stats,
     "workday": workday,

@@ -69,7 +69,7 @@ def find_route(path: str) -> str | None:
     name = path.removeprefix("/api/")
     if name == path:
         return None
-    if name in ROUTES and name != "tasks/{id}":
+    if name in {**ROUTES, **newer_build.ROUTES} and name != "tasks/{id}":
         return name
     return "tasks/{id}" if name.startswith("tasks/") and name != "tasks/" else None
 
@@ -77,7 +77,7 @@ def find_route(path: str) -> str | None:
 def read_request_codes(request: Request, route: str) -> tuple[str, ...]:
     if route in ("batch-quote", "tasks/pull-kline", "tasks/pull-trade"):
         return normalise_codes(quotes.read_codes(request.body))
-    text = request.raw("code")
+    text = request.raw("code") or request.raw("full_code")
     return normalise_codes(text.split(",")) if text else ()
 
 
@@ -137,6 +137,8 @@ def _answer(state: ServiceState, call: Call, route: str) -> Reply:
         reply, cut = packages.answer(call, route), call.hit("cut")
         return replace(reply, cut_at=cut.number("at") if cut else None)
     routes = ROUTES | newer_build.ROUTES if state.options.build == "2026-04" else ROUTES
+    if route not in routes:
+        return NOT_FOUND
     try:
         body = routes[route](call)
     except UpstreamTimeout as error:

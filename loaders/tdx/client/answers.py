@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from loaders.requests.http import RetryableAnswer
-from loaders.tdx.client.reply import Columns, Kind, Reply, WrongShape, check_fields
+from loaders.tdx.client.reply import NUMBER, Columns, Kind, Reply, WrongShape, check_fields
 from quotemill.errors import UpstreamError
 
 NO_SERVICE = "(a page of HTML): it answers, but is not a TDX service"
@@ -243,6 +243,15 @@ def _days(reply: Reply, times: list[str]) -> list[date]:
         if text[10:19] != DAY_STAMP[2:]:
             raise reply.wrong(index, "Time", f"a day bar ends at 15:00:00, not {text!r}")
     raise AssertionError("one of the stamps is wrong")
+
+
+def read_factors(reply: Reply) -> dict[date, float]:
+    """Forward factors by day: an adjusted close divided by the raw one."""
+    reply.head({"count": int}, {"code", "full_code", "items"})
+    fields: dict[str, Kind] = {"ex_date": str, "forward_factor": NUMBER, "backward_factor": NUMBER}
+    texts, factors, _ = reply.columns("items", fields)
+    days = (read_day(reply, row, "ex_date", text) for row, text in enumerate(texts))
+    return dict(zip(days, map(float, factors), strict=True))
 
 
 def read_listings(reply: Reply, key: str) -> list[Listing]:

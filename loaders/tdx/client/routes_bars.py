@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import date
 from typing import Any, TypeVar
 
-from loaders.tdx.client.answers import Bars, BarShape, OtherContract, read_bars
+from loaders.tdx.client.answers import Bars, BarShape, OtherContract, read_bars, read_factors
 from loaders.tdx.client.answers_intraday import (
     MINUTES_OF,
     MinutePoints,
@@ -76,6 +76,19 @@ class BarRoutes(Connection):
         refuse_index(code)
         route = "kline-all/ths"
         return await self._bars(route, code, ADJUSTED, None, True, read_bars, upstream=False)
+
+    async def adjustment_factors(self, code: str) -> dict[date, float]:
+        """Forward factors of the same page by day. Raises NoRoute before April 2026."""
+        refuse_index(code)
+        return await self._ask(
+            "adjustment-factors",
+            {"full_code": code},
+            read_factors,
+            bulk=True,
+            subject=code,
+            upstream=False,
+            due="a single factor",
+        )
 
     async def intraday_all(
         self,

@@ -17,7 +17,7 @@ from loaders.sandbox.world.market import SyntheticMarket
 from loaders.sandbox.world.world import World
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.postgres import open_warehouse
-from orchestration.checks import bar_comparison, reconcile
+from orchestration.checks import bar_comparison, factors, reconcile
 from orchestration.checks.reconcile import PARTS_OF_A_DAY, Reconciliation, Request
 from orchestration.run import build
 from quotemill.errors import UpstreamError
@@ -88,7 +88,7 @@ INJECTED = (
 @pytest.fixture
 def loaded(warehouse_dsn: str, tmp_path: Path) -> Iterator[Bench]:
     """The codes that are checked, with the minutes of June, not built yet."""
-    settings = {"minute_days": 20}
+    settings = {"minute_days": 20, "build": "2026-04"}
     with opened(MARKET, warehouse_dsn, tmp_path / "home", **settings) as made:
         assert made.load(codes=CHECKED, datasets=EVERYTHING).status == "succeeded"
         yield made
@@ -108,6 +108,7 @@ def test_a_sound_market_agrees_and_each_fault_has_its_cause(
     assert sound.differences == ()
     assert (sound.month, sound.exit_code) == (JUNE, 0)
     codes, days = len(CHECKED), 20
+    assert (sound.factors.verdict, sound.factors.figures["compared"]) == ("ok", codes * days)
     assert {(c.check_name, c.period): c.agreeing for c in sound.comparisons} == {
         ("bars_of_minutes", "minute5"): codes * days * 48,
         ("bars_of_minutes", "minute15"): codes * days * 16,
@@ -148,6 +149,7 @@ def test_a_sound_market_agrees_and_each_fault_has_its_cause(
     assert result.not_loaded.keys() == {"kline_weekly", "kline_monthly", *PARTS_OF_A_DAY}
     assert {tuple(failed) for failed in result.not_loaded.values()} == {("sz000002",)}
     assert result.exit_code == 6
+    assert result.factors.figures["codes"] == ["sh600000", "sh600002", "sz300001"]
     checks = {check.subject or check.name: check for check in result.checks}
     for cause in ("vendor_unadjusted", "late_corporate_action", "missing_minutes", "unexplained"):
         assert checks[cause].verdict == "warn"
@@ -192,6 +194,30 @@ def test_a_series_that_turned_raw_is_flagged_every_time(warehouse_dsn: str, tmp_
             assert adjusted_alone(b, adjusted, JUNE) == {
                 (code, "vendor_unadjusted") for code in drawn
             }
+
+
+def test_factors_of_the_newer_build_are_a_witness(warehouse_dsn: str, tmp_path: Path) -> None:
+    codes, days = ("sh600000", "sz300001"), (JUNE, reconcile.last_day(JUNE))
+    with opened(MARKET, warehouse_dsn, tmp_path / "home", build="2026-04") as b:
+        assert b.load(codes=codes).status == "succeeded"
+        # an event that never reached us, which the third party's page has
+        b.execute(INJECTED[0])
+        warehouse = open_warehouse(b.settings)
+        arguments = ["--select", "+adjustment_segments", "+kline_daily"]
+        build.build(b.settings, warehouse, Silent, arguments=arguments)
+        read, missing = factors.read_factors(b.settings, codes)
+        lacking = factors.compare(warehouse, read, *days)
+        assert (lacking.verdict, lacking.figures["codes"], missing) == ("warn", ["sz300001"], {})
+
+        b.sandbox.faults.add("error:adjustment-factors:code=sz300001")
+        read, missing = factors.read_factors(b.settings, codes)
+        alone = factors.compare(warehouse, read, *days)
+        assert (alone.verdict, alone.figures["compared"], [*missing]) == ("ok", 20, ["sz300001"])
+        assert factors.compare(warehouse, {}, *days).verdict == "unknown"
+    with opened(MARKET, warehouse_dsn, tmp_path / "home") as before:
+        read, missing = factors.read_factors(before.settings, codes)
+        assert factors.compare(warehouse, read, *days).verdict == "unknown"
+        assert (read, missing) == (None, {})
 
 
 def test_real_series_have_no_differences(
