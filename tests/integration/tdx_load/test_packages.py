@@ -195,9 +195,9 @@ def test_a_package_that_is_late_hides_behind_no_unannounced_day(site: Site) -> N
 def test_a_folder_that_another_home_downloads_into_is_left_alone(
     site: Site, folder: ClientFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packages, "PATIENCE", 0.0)
     with site() as made:
-        with lock.hold(folder.path, is_folder=True):
+        with lock.hold(folder.path, is_folder=True), monkeypatch.context() as patched:
+            patched.setattr(packages, "PATIENCE", 0.0)
             assert made.load(datasets=DATASETS).exit_code == 75
         assert packages_asked(made) == 0
         assert made.load(datasets=DATASETS).exit_code == 0, made.heard.lines
