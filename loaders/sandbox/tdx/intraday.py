@@ -44,7 +44,8 @@ def minute_points(call: Call, code: str, day: date | None) -> list[MinutePoint]:
             so_far = points[-1].number * call.clock.second // 60
             points[-1] = points[-1]._replace(number=so_far)
     scale = _scale(call, code)
-    return [point._replace(price=point.price * scale) for point in points]
+    # the quote server sends cents, of points of an index too
+    return [point._replace(price=point.price * scale // 10 * 10) for point in points]
 
 
 def minute_data(call: Call, code: str, shown: str) -> dict[str, object]:

@@ -6,16 +6,15 @@ Its faults are those of the service's routes, by the route that asks the same.
 import struct
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from loaders.sandbox.faults import Rule
 from loaders.sandbox.tdx import intraday, quote_wire, quotes
 from loaders.sandbox.tdx.calls import Call, LogEntry, ServiceState
 from loaders.sandbox.tdx.client_files import EXCHANGES, event_records
-from loaders.sandbox.tdx.quote_wire import DAY_PERIODS, MINUTE_PERIODS, REFUSAL, counted
+from loaders.sandbox.tdx.quote_wire import PERIODS, REFUSAL, counted
 from loaders.sandbox.tdx.vipdoc_files import parse_day
 from loaders.sandbox.tdx.wire import Request, ServiceError
-from loaders.sandbox.world.bars import to_period
 from loaders.sandbox.world.world import Security, is_b_share
 
 GREETING, HEARTBEAT, LOGIN = 0x000D, 0x0004, 0x0FDB
@@ -45,15 +44,11 @@ class Answer(NamedTuple):
     closed_for: float | None = None
 
 
-def _code(exchange: int, digits: bytes) -> str:
-    return _EXCHANGES.get(exchange, "??") + digits.decode("latin-1")
-
-
 def answer_request(state: ServiceState, request: bytes) -> Answer:
     """What the market of `state` answers to a command and its parameters."""
     (command,) = struct.unpack_from("<H", request)
-    route, read, make = COMMANDS.get(command, ("server-status", _read_nothing, _greet))
-    codes, params = read(request[2:])
+    route, layout, make = COMMANDS.get(command, ("server-status", "<", _greet))
+    codes, params = _read(layout, request[2:])
     asked = state.world.find(codes[0]) if command == BARS else None
     if asked is not None and asked.kind == "index":
         route = "index/all"
@@ -64,62 +59,42 @@ def answer_request(state: ServiceState, request: bytes) -> Answer:
     faults = tuple(map(str, rules))
     state.log.append(LogEntry(state.clock, "TCP", route, texts, codes, faults))
     call = Call(state, Request("TCP", route, texts), rules, state.calls)
-    body = None
-    with suppress(ServiceError):  # a fault that no service reports here
-        body = make(call, command, codes, params)
-    return _spoil(body, rules)
-
-
-def _spoil(body: bytes | None, rules: list[Rule]) -> Answer:
-    """An answer with the faults of a call."""
-    answer = Answer(body)
+    answer = Answer()
+    with suppress(ServiceError):  # a fault that has an effect of its own
+        answer = Answer(make(call, command, codes, params))
     for rule in rules:
-        kind = rule.kind
-        if kind == "latency":
-            answer = answer._replace(delay=rule.number("seconds"))
-        elif kind in ("hang", "timeout"):
-            answer = answer._replace(body=None)
-        elif kind in ("error", "outage", "rate-limit"):
-            answer = answer._replace(body=REFUSAL)
-        elif kind in ("reset", "refuse", "restart"):
-            seconds = None if kind == "reset" else rule.number("seconds")
-            answer = answer._replace(part=0.0, closed_for=seconds)
-        elif kind == "cut":
-            answer = answer._replace(part=rule.number("at"))
-        elif kind == "empty-body":
-            answer = answer._replace(body=b"")
-        elif kind == "leftover" and answer.body is not None:
-            answer = answer._replace(body=answer.body + bytes(rule.integer("bytes")))
-        elif kind == "wrong-length":
-            answer = answer._replace(surplus=rule.integer("bytes"))
+        if effect := EFFECTS.get(rule.kind):
+            answer = answer._replace(**effect(rule, answer.body or b""))
     return answer
 
 
-def _read_nothing(_: bytes) -> tuple[Codes, Params]:
-    return (), ()
+EFFECTS: dict[str, Callable[[Rule, bytes], dict[str, Any]]] = {
+    "latency": lambda rule, _: {"delay": rule.number("seconds")},
+    **dict.fromkeys(("hang", "timeout"), lambda *_: {"body": None}),
+    **dict.fromkeys(("error", "outage", "rate-limit"), lambda *_: {"body": REFUSAL}),
+    "empty-body": lambda *_: {"body": b""},
+    "reset": lambda *_: {"part": 0.0},
+    "refuse": lambda rule, _: {"part": 0.0, "closed_for": rule.number("seconds")},
+    "restart": lambda rule, _: {"part": 0.0, "closed_for": rule.number("seconds")},
+    "cut": lambda rule, _: {"part": rule.number("at")},
+    "leftover": lambda rule, body: {"body": body + bytes(rule.integer("bytes"))},
+    "wrong-length": lambda rule, _: {"surplus": rule.integer("bytes")},
+}
 
 
-def _read(layout: str, code_at: int | None = None) -> Callable[[bytes], tuple[Codes, Params]]:
-    """Reads numbers, and at `code_at` among them an exchange and a code."""
-
-    def read(content: bytes) -> tuple[Codes, Params]:
-        values = list(struct.unpack_from(layout, content))
-        if code_at is None:
-            return (), tuple(values)
-        exchange, digits = values[code_at : code_at + 2]
-        del values[code_at : code_at + 2]
-        return (_code(exchange, digits),), tuple(values)
-
-    return read
+def _read(layout: str, content: bytes) -> tuple[Codes, Params]:
+    """The codes and the numbers of a request; `n` ends a layout before a list of codes."""
+    values = list(struct.unpack_from(layout.replace("n", "H"), content))
+    if layout.endswith("n"):
+        pairs = struct.iter_unpack("<B6s", content[struct.calcsize(layout[:-1]) + 2 :])
+        return tuple(_code(*pair) for pair in pairs), ()
+    at = next((i for i, value in enumerate(values) if isinstance(value, bytes)), 0)
+    code = (_code(*values[at - 1 : at + 1]),) if at else ()
+    return code, tuple(values[: max(at - 1, 0)] + values[at + 1 if at else 0 :])
 
 
-def _read_codes(count_at: int) -> Callable[[bytes], tuple[Codes, Params]]:
-    def read(content: bytes) -> tuple[Codes, Params]:
-        (count,) = struct.unpack_from("<H", content, count_at)
-        packed = content[count_at + 2 : count_at + 2 + 7 * count]
-        return tuple(_code(*pair) for pair in struct.iter_unpack("<B6s", packed)), ()
-
-    return read
+def _code(exchange: int, digits: bytes) -> str:
+    return _EXCHANGES.get(exchange, "??") + digits.decode("latin-1")
 
 
 def _greet(*_: object) -> bytes:
@@ -158,23 +133,19 @@ def _unit(security: Security) -> int:
 
 def _bars(call: Call, _: int, codes: Codes, params: Params) -> bytes:
     """A page counted from the newest bar; its rows ascend."""
-    security, (period, start, count) = call.security(codes[0]), params
-    known = period in DAY_PERIODS or period in MINUTE_PERIODS
-    if security is None or not known or call.hit("empty"):
+    security, (number, start, count) = call.security(codes[0]), params
+    period = PERIODS.get(number)
+    if security is None or period is None or call.hit("empty"):
         return counted([])
-    series = call.state.series
-    if period in DAY_PERIODS:
-        bars = to_period(series.day_bars(security.code, call.clock), DAY_PERIODS[period])
-    else:
-        newest = None if start else min(count, PAGE)
-        bars = series.kept_minutes(security, MINUTE_PERIODS[period], call.clock, newest)
+    newest = None if start else min(count, PAGE)
+    bars = call.state.series.kept_bars(security, period, call.clock, newest)
     if stale := call.hit("stale"):
         bars = bars.slice(0, max(len(bars) - stale.integer("rows"), 0))
-    if short := call.hit("short"):
-        bars = bars.slice(max(len(bars) - short.integer("keep"), 0), len(bars))
-    stop = max(len(bars) - start, 0)
-    page = bars.slice(max(stop - min(count, PAGE), 0), stop)
-    return quote_wire.bars_body(page, period, is_index=security.kind == "index")
+    short = call.hit("short")
+    oldest = max(len(bars) - short.integer("keep"), 0) if short else 0
+    stop = max(len(bars) - start, oldest)
+    page = bars.slice(max(stop - min(count, PAGE), oldest), stop)
+    return quote_wire.bars_body(page, number, is_index=security.kind == "index")
 
 
 def _minutes(call: Call, command: int, codes: Codes, params: Params) -> bytes:
@@ -219,15 +190,15 @@ def _xdxr(call: Call, _: int, codes: Codes, __: Params) -> bytes:
 
 
 Make = Callable[[Call, int, Codes, Params], bytes | None]
-COMMANDS: dict[int, tuple[str, Callable[[bytes], tuple[Codes, Params]], Make]] = {
-    COUNT: ("market-count", _read("<H"), _count),
-    LIST: ("codes", _read("<HII"), _list),
-    OLD_LIST: ("codes", _read("<HH"), _list),
-    BARS: ("kline-all", _read("<H6sHxxHH", 0), _bars),
-    MINUTES: ("minute", _read("<H6s", 0), _minutes),
-    PAST_MINUTES: ("minute", _read("<IB6s", 1), _minutes),
-    TICKS: ("trade", _read("<H6sHH", 0), _ticks),
-    PAST_TICKS: ("trade-history", _read("<IH6sHH", 1), _ticks),
-    QUOTES: ("batch-quote", _read_codes(8), _quotes),
-    XDXR: ("xdxr", _read_codes(0), _xdxr),
+COMMANDS: dict[int, tuple[str, str, Make]] = {
+    COUNT: ("market-count", "<H", _count),
+    LIST: ("codes", "<HII", _list),
+    OLD_LIST: ("codes", "<HH", _list),
+    BARS: ("kline-all", "<H6sHxxHH", _bars),
+    MINUTES: ("minute", "<H6s", _minutes),
+    PAST_MINUTES: ("minute", "<IB6s", _minutes),
+    TICKS: ("trade", "<H6sHH", _ticks),
+    PAST_TICKS: ("trade-history", "<IH6sHH", _ticks),
+    QUOTES: ("batch-quote", "<8xn", _quotes),
+    XDXR: ("xdxr", "<n", _xdxr),
 }

@@ -81,18 +81,14 @@ class QuoteServer:
         for writer in self._writers:
             writer.transport.abort()
 
-    async def _restart(self, seconds: float) -> None:
-        self._close()
-        await asyncio.sleep(seconds)
-        await self._open()
-
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.came += 1
         self._writers.add(writer)
         self.heard()
         is_refused, answer = False, Answer()
-        with suppress(OSError, asyncio.IncompleteReadError):
-            while True:
+        # the end of the server cancels
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            while answer.part == 1:
                 _, message, _, size, _ = _REQUEST.unpack(await reader.readexactly(_REQUEST.size))
                 request = await reader.readexactly(size)
                 (command,) = struct.unpack_from("<H", request)
@@ -104,12 +100,12 @@ class QuoteServer:
                     sent = frame(request, message, answer.body, surplus=answer.surplus)
                     writer.write(sent[: int(len(sent) * answer.part)])
                     await writer.drain()
-                if answer.part < 1:
-                    break
+            if answer.closed_for is not None:
+                self._close()
+                await asyncio.sleep(answer.closed_for)
+                await self._open()
         self._writers.discard(writer)
         writer.close()
-        if answer.closed_for is not None:
-            await self._restart(answer.closed_for)
 
     def _answer(self, command: int, request: bytes, *, is_refused: bool) -> Answer:
         if self.temper is Temper.MUTE:

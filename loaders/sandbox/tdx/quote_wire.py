@@ -20,6 +20,7 @@ LONG = 100  # bytes; longer answers come packed
 REFUSAL = b"\x20\x03"  # what the servers of 2026 answer to clients that they refuse
 MINUTE_PERIODS = {7: "minute1", 8: "minute1", 0: "minute5", 1: "minute15", 2: "minute30", 3: "hour"}
 DAY_PERIODS = {4: "day", 9: "day", 5: "week", 6: "month", 10: "quarter", 11: "year"}
+PERIODS = DAY_PERIODS | MINUTE_PERIODS
 IN_SHARES = 4  # the period of days whose volumes are shares
 _EVENT = struct.Struct("<B6sxIB4f")
 
@@ -56,10 +57,10 @@ def counted(rows: Sequence[bytes], gap: int = 0) -> bytes:
     return struct.pack("<H", len(rows)) + bytes(gap) + b"".join(rows)
 
 
-def money(li: int) -> float:
-    """The single float of an amount in yuan that is not below its li."""
-    yuan = np.float32(li / 1000)
-    return float(yuan if int(float(yuan) * 1000) >= li else np.nextafter(yuan, np.float32(np.inf)))
+def _single(value: float, scale: int = 1) -> float:
+    """The single float that is `value` again once it is multiplied by `scale` and cut."""
+    near = np.float32(value / scale)
+    return float(near if float(near) * scale >= value else np.nextafter(near, np.float32(np.inf)))
 
 
 def bars_body(bars: Bars, period: int, *, is_index: bool) -> bytes:
@@ -69,13 +70,15 @@ def bars_body(bars: Bars, period: int, *, is_index: bool) -> bytes:
         volumes /= 100
     elif not is_index and (period in MINUTE_PERIODS or period == IN_SHARES):
         volumes = volumes * 100 + bars.odd
+    elif is_index:
+        volumes = np.array([_single(volume) for volume in volumes])
     rows, before = [], 0
     columns = [column.tolist() for column in bars.columns()]
     for stamp, volume, o, h, low, c, _, amount, up, down, _ in zip(
         bars.stamps, volumes.tolist(), *columns, strict=True
     ):
         row = _time(stamp, period) + numbers(o - before, c - o, h - o, low - o)
-        row += struct.pack("<ff", volume, money(amount))
+        row += struct.pack("<ff", volume, _single(amount, 1000))
         rows.append(row + struct.pack("<HH", up, down) if is_index else row)
         before = c
     return counted(rows)

@@ -46,21 +46,28 @@ class SeriesStore:
         self._cache: OrderedDict[tuple[object, ...], Series] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
-        self.kept_minutes = lru_cache(maxsize=4)(self.minute_bars)
+        self.kept_bars = lru_cache(maxsize=4)(self.raw_bars)
 
     def raw(
         self, security: Security, period: str, clock: datetime, newest: int | None = None
     ) -> Series:
         """Unadjusted bars, as the quote server has them."""
-        if period in MINUTE_SIZES:
-            key: tuple[object, ...] = ("raw", security.code, period, clock)
-            return self._series(
-                key, newest, lambda count: self.minute_bars(security, period, clock, count)
-            )
-        key = ("raw", security.code, period, *self._visible(security.code, clock))
+        seen = (clock,) if period in MINUTE_SIZES else self._visible(security.code, clock)
         return self._series(
-            key, newest, lambda _: to_period(self.day_bars(security.code, clock), period)
+            ("raw", security.code, period, *seen),
+            newest,
+            lambda count: self.raw_bars(security, period, clock, count),
         )
+
+    def raw_bars(
+        self, security: Security, period: str, clock: datetime, newest: int | None = None
+    ) -> Bars:
+        if period == "day":
+            return self.day_bars(security.code, clock)
+        if period not in MINUTE_SIZES:
+            return _sent(to_period(self.day_bars(security.code, clock), period), security)
+        bars = _sent(self.minute_bars(security, period, clock, newest), security, in_minutes=True)
+        return bars.slice(max(len(bars) - INTRADAY_BARS, 0), len(bars))
 
     def adjusted(
         self,
@@ -110,7 +117,10 @@ class SeriesStore:
         if running:
             today = started_minutes(self.world.minutes(code, clock.date()), clock)
             whole = group_bars(today, np.zeros(1, dtype=np.int64))
-            shown = shown.plus(replace(whole, stamps=[f"{clock.date()}T15:00:00"] * len(whole)))
+            stamps = [f"{clock.date()}T15:00:00"] * len(whole)
+            security = self.world.find(code)
+            assert security is not None
+            shown = shown.plus(_sent(replace(whole, stamps=stamps), security))
         return shown
 
     def _visible(self, code: str, clock: datetime) -> tuple[int, datetime | None]:
@@ -170,6 +180,25 @@ class SeriesStore:
                 _, old = self._cache.popitem(last=False)
                 self._bytes -= len(old.text) + 36 * len(old.offsets)
         return series
+
+
+def _sent(bars: Bars, security: Security, *, in_minutes: bool = False) -> Bars:
+    """Bars whose numbers came from a quote server as single floats, the service's cuts included.
+
+    Minutes are sent in shares, days in hands, days of an index in hundreds of them.
+    """
+    yuan = (bars.amount / 1000).astype(np.float32).astype(np.float64)
+    sent, odd = bars.volume, bars.odd
+    if security.kind == "index" and not in_minutes:
+        volume = (sent / 100).astype(np.float32).astype(np.int64) * 100
+    elif in_minutes:
+        shares = sent if security.kind == "index" else sent * 100 + odd
+        volume, odd = np.divmod(shares.astype(np.float32).astype(np.int64), 100)
+        volume, odd = (volume * 100, odd * 0) if security.kind == "index" else (volume, odd)
+    else:
+        volume = sent.astype(np.float32).astype(np.int64)
+    amount = np.floor(yuan * 1000).astype(np.int64)
+    return replace(bars, volume=volume, amount=amount, odd=odd)
 
 
 def started_minutes(minutes: Bars, clock: datetime) -> Bars:
