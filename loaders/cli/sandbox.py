@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,12 +90,14 @@ def tdx(
         loaders sandbox tdx --write-actions actions.csv --fault reset:p=0.05
     """
     from loaders.sandbox.tdx.calls import Options
-    from loaders.sandbox.tdx.faults import KINDS
+    from loaders.sandbox.tdx.faults import FRAME_KINDS, KINDS
+    from loaders.sandbox.tdx.quote_answers import answer_request
+    from loaders.sandbox.tdx.quote_server import QuoteServer
     from loaders.sandbox.tdx.service import EXAMPLE, TdxSandbox
     from loaders.sandbox.world.clock import parse_clock
 
     if fault == ["list"]:
-        _list_faults(KINDS, width=20)
+        _list_faults(KINDS | FRAME_KINDS, width=20)
         return
     if zone not in ("shanghai", "utc"):
         raise UsageError(f"unknown zone {zone!r}", hint="--zone shanghai or --zone utc")
@@ -129,10 +132,13 @@ def tdx(
         seed=seed,
         options=Options(zone, timeout_delay, build),
     )
-    with _run(sandbox):
+    quotes = QuoteServer(partial(answer_request, sandbox.state))
+    with quotes, _run(sandbox):
         known = sum(day <= sandbox.clock.date() for day in world.days)
         size = f"codes={len(world.securities)}  days={known}"
         typer.echo(f"TDX sandbox on {sandbox.url}  {_describe(sandbox)}  {size}")
+        host, number = quotes.address
+        typer.echo(f"# or its quote server: export QUOTEMILL_TDX__SERVERS={host}:{number}")
         now = sandbox.clock.isoformat(timespec="minutes")
         typer.echo(f"# by this machine's clock this market has ended: --as-of {now}")
 

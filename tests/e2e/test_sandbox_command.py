@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pytdx.hq import TdxHq_API
 
 COMMAND = [sys.executable, "-c", "from loaders.cli import main; main()", "sandbox", "tdx"]
 
@@ -44,7 +45,11 @@ def test_the_sandbox_prints_its_address_and_ends_quietly(
         )
         assert match, line
         assert line.endswith("  codes=16  days=60\n")
+        _, _, servers = process.stdout.readline().strip().partition("QUOTEMILL_TDX__SERVERS=")
         assert process.stdout.readline().endswith(": --as-of 2025-06-30T18:00\n")
+        host, _, port = servers.partition(":")
+        with TdxHq_API().connect(host, int(port)) as api:
+            assert len(api.get_index_bars(9, 1, "000001", 0, 800)) == 60
         path = match[1] + "/api/kline-all?code=sz000001"
         assert httpx.get(path).json()["data"]["list"] is None
         assert httpx.get(path).json()["data"]["count"] == 60
