@@ -80,7 +80,7 @@ def _find_exit_code(ending: SystemExit) -> str | int | None:
 
 def _run_app(app: typer.Typer) -> NoReturn:
     _warned.clear()
-    route_logs(_warn)
+    route_logs(lambda text: print_wrapped(text, file=sys.stderr))
     try:
         with request_counts.retries_counted(), handled({signal.SIGTERM: _stop}):
             app(standalone_mode=True)
@@ -108,11 +108,6 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-def _warn(text: str) -> None:
-    _warned.add(text)
-    print_wrapped(text, file=sys.stderr)
-
-
 def print_error(error: QuotemillError, source: str | None = None) -> None:
     """Print message and hint of an error on stderr, the message unless a warning had it; log it."""
     log.write_error(error, source)
@@ -134,7 +129,8 @@ class _LineHandler(logging.Handler):
         self._write = write
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._write(record.getMessage())
+        _warned.add(text := record.getMessage())
+        self._write(text)
 
 
 def route_logs(write: Callable[[str], object]) -> None:
