@@ -13,7 +13,8 @@ from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.backup.write import back_up
 from orchestration.run import build
-from tests.conftest import DBT_DATABASE
+from orchestration.run.build_result import BuildResult
+from tests.conftest import DBT_DATABASE, ROOT
 from tests.e2e.commands import Place
 from tests.faults.scene import assert_same, facts
 from tests.integration.tdx_load.bench import Bench, bench
@@ -28,10 +29,15 @@ def night(made: Bench, day: date) -> None:
     """Load a day, and build what is asked for here."""
     made.sandbox.set_clock(day)
     assert made.load().exit_code == 0
-    chosen = ["--select", "+kline_daily_qfq"]
+    make(made)
+
+
+def make(made: Bench, *arguments: str) -> BuildResult:
+    chosen = ["--select", "+kline_daily_qfq", *arguments]
     built = build.build(made.settings, open_warehouse(made.settings), Silent, arguments=chosen)
     assert built is not None
     assert built.succeeded
+    return built
 
 
 def everything(made: Bench) -> dict[str, list[tuple[Any, ...]]]:
@@ -61,6 +67,13 @@ def test_a_restored_warehouse_has_the_same_tables_after_a_run(
     assert "next: quotemill run" in restored.stderr
     with bench(MARKET, dsn, place.home, **given) as made:
         assert made.rows("select max(trade_date) from market.kline_daily_qfq") == [(DAYS[-3],)]
+        # nothing has changed: only the seeds are written again
+        again = make(made, "--full-refresh")
+        seeds = [name for name in again.built if (ROOT / "seeds" / f"{name}.csv").is_file()]
+        counts = [
+            made.rows(f"select count(*) from quotemill_intermediate.{name}")[0][0] for name in seeds
+        ]
+        assert again.rows_written == sum(counts) > 0
         night(made, DAYS[-1])
         assert_same(everything(made), undisturbed)
         # what of the first night a load from nothing would have read again

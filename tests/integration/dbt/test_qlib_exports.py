@@ -102,6 +102,21 @@ def test_the_files_are_those_of_the_format(copy: Copier, conn: psycopg.Connectio
         copy("kline_daily_qfq", "other", form="qlib")
 
 
+def test_codes_are_names_of_folders_on_every_system(copy: Copier, conn: psycopg.Connection) -> None:
+    """`con` is a device of Windows, where `SZ000002` is the folder of sz000002, too."""
+    rename = "update raw_tdx.kline_daily set code = %s where code = %s"
+    conn.execute(rename, ("con", LATE))
+    copy("kline_daily", form="qlib")
+    folders = {path.name for path in (copy.root / "copy" / "features").iterdir()}
+    assert folders == {*CODES, "%63on"}
+    conn.execute(rename, (CODES[1].upper(), "con"))
+    with pytest.raises(UsageError) as refused:
+        copy("kline_daily", "other", form="qlib")
+    assert refused.value.exit_code == 2
+    assert CODES[1].upper() in str(refused.value)
+    assert not (copy.root / "other" / "features").exists()
+
+
 def test_a_dump_that_is_written_again_equals_a_fresh_one(
     copy: Copier, conn: psycopg.Connection, dbt: Dbt
 ) -> None:

@@ -242,7 +242,7 @@ def test_commands_that_read_a_newer_warehouse_warn_once(newer: Callable[[str], A
     assert len(warnings) == 1  # of a process
 
 
-@pytest.mark.parametrize("words", ["touch raw_tdx.kline_daily", "warehouse migrate", "findings"])
+@pytest.mark.parametrize("words", ["touch raw_tdx.kline_daily", "build", "findings"])
 def test_a_command_has_the_sentence_about_a_newer_warehouse_once(
     newer: Callable[[str], Answer],
     monkeypatch: pytest.MonkeyPatch,
