@@ -28,12 +28,10 @@ def scratch() -> Path:
     return MEMORY if plenty else Path("/tmp")
 
 
-LOCAL_SETTINGS = ("QUOTEMILL_", "TDX_", "DB_", "DBT_", "PG")
-
-
 def clean_environ() -> dict[str, str]:
     """The environment of this process without any setting of ours."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(LOCAL_SETTINGS)}
+    settings = ("QUOTEMILL_", "TDX_", "DB_", "DBT_", "PG")
+    return {k: v for k, v in os.environ.items() if not k.startswith(settings)}
 
 
 @contextmanager

@@ -22,8 +22,6 @@ from tests.integration.dbt.raw_futures import land_days as land_futures_days
 
 DAYS = weekdays(date(2024, 6, 3), 12)
 CODE = "sh600000"
-TABLES = ("+symbol_dim", "+kline_daily_hfq", "+kline_weekly_qfq", "+kline_5m_qfq")
-FUTURES = ("main_schedule", "main_segments", "main_daily")
 
 
 def fill_market(conn: psycopg.Connection, dbt: Dbt) -> None:
@@ -45,7 +43,8 @@ def fill_market(conn: psycopg.Connection, dbt: Dbt) -> None:
             for day in DAYS
         ]
         land(conn, "raw_tq.contract_daily", bars)
-    dbt("run", "-s", *TABLES, *FUTURES)
+    stocks = ("+symbol_dim", "+kline_daily_hfq", "+kline_weekly_qfq", "+kline_5m_qfq")
+    dbt("run", "-s", *stocks, "main_schedule", "main_segments", "main_daily")
 
 
 PRICE_MARKET = pytest.mark.warehouse.with_args(Parsed.build_models, fill_market)

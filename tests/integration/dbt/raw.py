@@ -2,23 +2,24 @@
 
 import csv
 from collections.abc import Iterable
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
 import psycopg
 
 from loaders.landing import change_feed as changes
 from loaders.sources import landed_tables
+from loaders.trading_time import SHANGHAI
 from quotemill.instrument_ranges import price_decimals
-
-EXCHANGE = timezone(timedelta(hours=8))
-# those of TDX by their names alone
-_TABLES = {t.qualified.removeprefix("raw_tdx."): t for t in landed_tables()}
 
 
 def land(conn: psycopg.Connection, table: str, rows: Iterable[dict[str, object]]) -> None:
-    """Upsert rows that differ through a temporary table and record the changes."""
-    declared = _TABLES[table]
+    """Upsert rows that differ through a temporary table and record the changes.
+
+    A table without a schema is one of TDX.
+    """
+    table = table if "." in table else f"raw_tdx.{table}"
+    declared = changes.find_table(landed_tables(), table)
     standard = {"source_route": "test", "fetched_at": "2024-01-31 20:00+00", "is_final": True}
     rows = [standard | row for row in rows]
     if not rows:
@@ -56,7 +57,8 @@ def land(conn: psycopg.Connection, table: str, rows: Iterable[dict[str, object]]
 
 def touch(conn: psycopg.Connection, table: str, *codes: str) -> None:
     """Record rows that a test wrote or deleted by hand in the change feed."""
-    changes.touch(conn, _TABLES[table], codes)
+    table = table if "." in table else f"raw_tdx.{table}"
+    changes.touch(conn, changes.find_table(landed_tables(), table), codes)
 
 
 def add_line(conn: psycopg.Connection, seed: str, content: str) -> None:
@@ -101,8 +103,8 @@ def minute(code: str, bar_end: datetime, price: str, **changes: object) -> dict[
     row: dict[str, object] = {
         "code": code,
         "bar_end": bar_end,
-        "trade_date": bar_end.astimezone(EXCHANGE).date(),
-        "source_label": f"{bar_end.astimezone(EXCHANGE):%H:%M}",
+        "trade_date": bar_end.astimezone(SHANGHAI).date(),
+        "source_label": f"{bar_end.astimezone(SHANGHAI):%H:%M}",
         **dict.fromkeys(("open", "high", "low", "close"), li),
         "volume": 10,
         "amount": li * 1000,
@@ -112,7 +114,7 @@ def minute(code: str, bar_end: datetime, price: str, **changes: object) -> dict[
 
 def session_minutes(day: date) -> list[datetime]:
     """The 240 ends of the minutes of a day: 09:31 to 11:30 and 13:01 to 15:00."""
-    opens = (datetime.combine(day, time(hour, half), EXCHANGE) for hour, half in ((9, 30), (13, 0)))
+    opens = (datetime.combine(day, time(hour, half), SHANGHAI) for hour, half in ((9, 30), (13, 0)))
     return [opened + timedelta(minutes=n) for opened in opens for n in range(1, 121)]
 
 

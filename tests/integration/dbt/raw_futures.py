@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import psycopg
 
-from tests.integration.dbt.raw import EXCHANGE, land
+from loaders.trading_time import SHANGHAI
+from tests.integration.dbt.raw import land
 
 VARIETY = "SHFE.au"
 
@@ -56,7 +57,7 @@ def land_harvests(conn: psycopg.Connection, harvests: Iterable[Harvest]) -> None
 
 def evening_before(day: date) -> datetime:
     """21:00 in Shanghai of the calendar day before."""
-    return datetime.combine(day - timedelta(1), time(21), EXCHANGE)
+    return datetime.combine(day - timedelta(1), time(21), SHANGHAI)
 
 
 def land_schedule(

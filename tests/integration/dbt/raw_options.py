@@ -11,8 +11,6 @@ import psycopg
 
 from tests.integration.dbt.raw import land
 
-Row = dict[str, object]
-
 
 @dataclass(frozen=True)
 class Session:
@@ -31,7 +29,7 @@ class Session:
         return 2 * self.close - 18
 
     @property
-    def row(self) -> Row:
+    def row(self) -> dict[str, object]:
         return {
             "trade_date": self.day,
             "open_at": self.at(0),
@@ -55,7 +53,7 @@ class Session:
         ]
         land(conn, "raw_ib.session_contract", rows)
 
-    def quotes(self, options: "Sequence[Option]", spot: float) -> Iterator[list[Row]]:
+    def quotes(self, options: "Sequence[Option]", spot: float) -> Iterator[list[dict[str, object]]]:
         """The quotes of a session, slot by slot."""
         for slot in range(self.slots):
             yield [option.quote(self, slot, spot) for option in options]
@@ -92,7 +90,7 @@ class Option:
     trading_class: str | None = None
 
     @property
-    def row(self) -> Row:
+    def row(self) -> dict[str, object]:
         return {
             "conid": self.conid,
             "symbol": self.symbol,
@@ -124,11 +122,13 @@ class Option:
         terms = [(e, k, r) for e in expiries for k in strikes for r in "CP"]
         return [cls(first + n, symbol, *of) for n, of in enumerate(terms)]
 
-    def quote(self, session: Session, slot: int, spot: float, **changes: object) -> Row:
+    def quote(
+        self, session: Session, slot: int, spot: float, **changes: object
+    ) -> dict[str, object]:
         """A quote of a slot, a cent about its price, with the volatility that it was priced by."""
         at, iv = session.at(slot), 0.25
         price = self.price(spot, at, iv)
-        row: Row = {
+        row: dict[str, object] = {
             "trade_date": session.day,
             "sample_time": at,
             "conid": self.conid,
@@ -162,7 +162,7 @@ class Option:
         }
         return row | changes
 
-    def closing(self, session: Session, spot: float) -> Row:
+    def closing(self, session: Session, spot: float) -> dict[str, object]:
         """The final quote of a session, captured an hour after it."""
         row = self.quote(
             session, session.slots - 1, spot, capture_lag_s=3605, ingest_run_type="close"
@@ -170,7 +170,7 @@ class Option:
         captured_at = session.at(session.slots - 1) + timedelta(seconds=3605)
         return row | {"slot_30m": None, "slot_label": None, "captured_at": captured_at}
 
-    def open_interest(self, day: date, value: int) -> Row:
+    def open_interest(self, day: date, value: int) -> dict[str, object]:
         return {
             "conid": self.conid,
             "oi_asof_date": day,
@@ -182,7 +182,7 @@ class Option:
         }
 
 
-def failed(row: Row) -> Row:
+def failed(row: dict[str, object]) -> dict[str, object]:
     """The same request without an answer."""
     values = ("bid", "ask", "iv", "delta", "und_price", "und_bid", "und_ask", "und_last", "volume")
     return (
@@ -203,7 +203,7 @@ def land_sessions(conn: psycopg.Connection, sessions: Iterable[Session]) -> None
     land(conn, "raw_ib.session", [session.row for session in sessions])
 
 
-def enrichment(day: date, attempted_at: str, which: str, status: str) -> Row:
+def enrichment(day: date, attempted_at: str, which: str, status: str) -> dict[str, object]:
     counts = ("eligible", "filled", "same", "changed", "stale", "failed", "expired")
     return {
         "trade_date": day,
@@ -215,13 +215,13 @@ def enrichment(day: date, attempted_at: str, which: str, status: str) -> Row:
     }
 
 
-def closed(symbol: str, session: Session, at: str) -> Row:
+def closed(symbol: str, session: Session, at: str) -> dict[str, object]:
     """A close view that was complete at a time."""
     is_whole = {"ingest_run_type": "close", "status": "complete", "finished_at": at}
     return slot_run(symbol, session) | is_whole
 
 
-def slot_run(symbol: str, session: Session) -> Row:
+def slot_run(symbol: str, session: Session) -> dict[str, object]:
     """A first slot for which no contract was known."""
     return {
         "trade_date": session.day,

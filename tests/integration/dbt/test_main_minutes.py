@@ -9,8 +9,9 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from loaders.trading_time import SHANGHAI
 from tests.dbt_parse import Dbt, Parsed
-from tests.integration.dbt.raw import EXCHANGE, land
+from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_futures import (
     Harvest,
     day_bar,
@@ -27,7 +28,7 @@ Row = dict[str, Any]
 
 
 def at(day: date, clock: str) -> datetime:
-    return datetime.combine(day, datetime.strptime(clock, "%H:%M").time(), EXCHANGE)
+    return datetime.combine(day, datetime.strptime(clock, "%H:%M").time(), SHANGHAI)
 
 
 def minutes(contract: str, day: date, parts: Sequence[tuple[datetime, int]]) -> list[Row]:
@@ -61,7 +62,7 @@ def read(conn: psycopg.Connection, name: str) -> list[Row]:
 
 
 def clocks(rows: Sequence[Row]) -> list[str]:
-    return [row["start_at"].astimezone(EXCHANGE).strftime("%d %H:%M") for row in rows]
+    return [row["start_at"].astimezone(SHANGHAI).strftime("%d %H:%M") for row in rows]
 
 
 DAY_SESSIONS = [("09:00", 75), ("10:30", 60), ("13:30", 90)]

@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
+from loaders.trading_time import SHANGHAI
 from orchestration.cli import inspect
 from quotemill.warehouse.postgres import Warehouse
 from tests.dbt_parse import Dbt, Parsed
 from tests.integration.dbt.conftest import MODELS
-from tests.integration.dbt.raw import EXCHANGE, land, touch, weekdays
+from tests.integration.dbt.raw import land, touch, weekdays
 from tests.integration.dbt.raw_futures import (
     Harvest,
     contract,
@@ -109,7 +110,7 @@ def harvests(cases: Any) -> list[Harvest]:
             FIRST + timedelta(first),
             FIRST + timedelta(last),
             [
-                (day := FIRST + timedelta(n), datetime.combine(day, time(), EXCHANGE) + at, name)
+                (day := FIRST + timedelta(n), datetime.combine(day, time(), SHANGHAI) + at, name)
                 for n, at, name in events
             ],
         )

@@ -11,7 +11,7 @@ import pytest
 from tests.dbt_parse import Dbt
 from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import land
-from tests.integration.dbt.raw_options import Option, Row, Session, failed, land_sessions
+from tests.integration.dbt.raw_options import Option, Session, failed, land_sessions
 
 pytestmark = MODELS
 DAY, SPOT, SLOT = Session(date(2026, 11, 25)), 5000.0, 13
@@ -29,7 +29,7 @@ WINGS = {"2026-12-18": (0.2653269, 0.2082868), "2027-01-15": (0.2681889, 0.22038
 AFTER_30_DAYS = 0.2353936
 
 
-def priced(option: Option, iv: float, **changes: object) -> Row:
+def priced(option: Option, iv: float, **changes: object) -> dict[str, object]:
     """A European option at this volatility, two cents wide."""
     years = (option.expiry - DAY.day).days / 365
     forward, width = SPOT * math.exp(Option.RATE * years), iv * math.sqrt(years)

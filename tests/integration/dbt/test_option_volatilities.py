@@ -16,7 +16,7 @@ from scipy.special import ndtr
 from tests.dbt_parse import Dbt
 from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import land
-from tests.integration.dbt.raw_options import Option, Row, Session, land_sessions
+from tests.integration.dbt.raw_options import Option, Session, land_sessions
 
 pytestmark = MODELS
 DAY = Session(date(2026, 11, 16))
@@ -65,7 +65,7 @@ class Stock:
         return black(self.forward(expiry), strikes, sign, years=years, iv=VOLATILITY)
 
     @cached_property
-    def row(self) -> Row:
+    def row(self) -> dict[str, object]:
         """What the source announces."""
         following = self.ex_dates[0] if self.amount and self.is_announced else None
         return {
@@ -90,7 +90,7 @@ def years_to(expiry: date) -> float:
     return (end - DAY.at(DAY.slots - 1)).total_seconds() / 86400 / 365
 
 
-def quotes(stock: Stock, first: int) -> Iterator[tuple[Option, Row]]:
+def quotes(stock: Stock, first: int) -> Iterator[tuple[Option, dict[str, object]]]:
     """A chain of each expiry, from three deviations below the forward to three above."""
     for days in DAYS:
         expiry = DAY.day + timedelta(days)
@@ -207,7 +207,7 @@ def test_extreme_figures_end_no_build(conn: psycopg.Connection) -> None:
         assert value is None or abs(value) < 1e12, values
 
 
-def underlying(stock: Stock) -> Row:
+def underlying(stock: Stock) -> dict[str, object]:
     kind = "STK" if stock.is_american else "IND"
     return {
         "symbol": stock.symbol,

@@ -10,11 +10,12 @@ import psycopg
 import pytest
 
 import quotemill
+from loaders.trading_time import SHANGHAI
 from quotemill.readers import bar_sources
 from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import ROOT
 from tests.integration.dbt.price_market import CODE, DAYS, PRICE_MARKET
-from tests.integration.dbt.raw import EXCHANGE, bar, land, minute, session_minutes, weekdays
+from tests.integration.dbt.raw import bar, land, minute, session_minutes, weekdays
 
 pytestmark = PRICE_MARKET
 
@@ -34,7 +35,7 @@ def landed(warehouse: Warehouse) -> None:
     """A year's turn of days of a share and an index, and a day of its minutes."""
     with psycopg.connect(warehouse.url, autocommit=True) as conn:
         prices = [f"{7 + n % 11 / 10:.2f}" for n in range(len(LONG))]
-        ends = [datetime.combine(day, time(15), EXCHANGE) for day in LONG]
+        ends = [datetime.combine(day, time(15), SHANGHAI) for day in LONG]
         bars = [
             bar(OTHER, day, price, high=10_000 + n, low=5_000 - n)
             for n, (day, price) in enumerate(zip(LONG, prices, strict=True))

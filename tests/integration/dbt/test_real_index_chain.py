@@ -15,11 +15,17 @@ from tests.conftest import shared_folder
 from tests.dbt_parse import Dbt
 from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import land
-from tests.integration.dbt.raw_options import Option, Row, Session, land_sessions
+from tests.integration.dbt.raw_options import Option, Session, land_sessions
 
 pytestmark = MODELS
 DAY, RATE = Session(date(2011, 1, 3)), 0.003
-INDEX: Row = {"symbol": "SPX", "conid": 1, "exchange": "CBOE", "currency": "USD", "sec_type": "IND"}
+INDEX: dict[str, object] = {
+    "symbol": "SPX",
+    "conid": 1,
+    "exchange": "CBOE",
+    "currency": "USD",
+    "sec_type": "IND",
+}
 _cdf = NormalDist().cdf
 
 

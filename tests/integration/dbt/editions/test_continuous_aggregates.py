@@ -13,6 +13,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.errors import QueryCanceled
 
+from loaders.trading_time import SHANGHAI
 from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import ROOT
 from tests.databases import EDITIONS
@@ -29,7 +30,7 @@ from tests.integration.dbt.editions.aggregates import (
     policies,
 )
 from tests.integration.dbt.editions.hypertables import make_hypertable, make_plain
-from tests.integration.dbt.raw import EXCHANGE, land, minute, session_minutes
+from tests.integration.dbt.raw import land, minute, session_minutes
 from tests.integration.dbt.test_rollups import Stored, assert_built
 from tests.integration.dbt.two_codes import oids
 
@@ -51,8 +52,8 @@ def test_bars_are_those_of_their_minutes_on_every_edition(
     codes = ("sh600000", "sz000002", "sh510300")
     for day in DAYS[:4]:
         stored.land(minute(code, end, "10") for code in codes for end in session_minutes(day)[:9])
-    stored.land([minute(codes[0], datetime(2024, 6, 4, 13, tzinfo=EXCHANGE), "11")])
-    stored.land([minute(codes[0], datetime(2024, 6, 4, 11, 30, tzinfo=EXCHANGE), "10.5")])
+    stored.land([minute(codes[0], datetime(2024, 6, 4, 13, tzinfo=SHANGHAI), "11")])
+    stored.land([minute(codes[0], datetime(2024, 6, 4, 11, 30, tzinfo=SHANGHAI), "10.5")])
     dbt(*BUILD)
     assert_built(conn, stored.rows)
     if edition == "tsl":
