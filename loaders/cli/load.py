@@ -73,6 +73,14 @@ def run_command(
     exchange: Annotated[
         str | None, typer.Option(rich_help_panel=TDX, help="Only codes of sh, sz or bj.")
     ] = None,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes",
+            rich_help_panel=TDX,
+            help="Load whole histories from quote servers while the market trades.",
+        ),
+    ] = False,
     refetch: Annotated[
         bool,
         typer.Option(
@@ -158,7 +166,7 @@ def load_requested(
     shell.start_logs(settings, given["verbose"])
     if source is not None:
         sources.find(source)
-    flags = ("refetch", "run_day", "retry_missed")
+    flags = ("refetch", "run_day", "retry_missed", "yes")
     options = {
         **{name: given[name] for name in ("exchange", "slot")},
         "date": given["day"],

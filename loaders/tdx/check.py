@@ -35,10 +35,9 @@ def check(settings: Settings, now: datetime) -> Check:
         list_files(settings.tdx.client) if settings.tdx.download and settings.tdx.client else None
     )
     folder = None if held and not held.files else scan_folder(settings.tdx)
-    has_service = settings.tdx.base_url is not None
     parts = [_folder(folder, now, downloads=settings.tdx.download)] if folder else []
     parts += [_packages(settings, held, now)] if held else []
-    if has_service:
+    if settings.tdx.has_service:
         parts.insert(0, asyncio.run(_service(settings, now)))
     figures = {name: value for part in parts for name, value in part.figures.items()}
     return describe_service(
@@ -52,11 +51,12 @@ async def _service(settings: Settings, now: datetime) -> Check:
     async with TdxClient(settings.tdx) as client:
         ready = await client.probe(now.astimezone(SHANGHAI).date())
     address = settings.tdx.address
+    answering = f"one of the {address}" if settings.tdx.servers else address
     # of the newest day it may be late
     has_ended = _count_days_since(ready.last_day, now) > 1
     end = [describe_stale_fix(settings, "", ready.last_day)] if has_ended else []
     return describe_service(
-        f"{address} answers; its calendar runs {ready.first_day} to {ready.last_day}",
+        f"{answering} answers; its calendar runs {ready.first_day} to {ready.last_day}",
         [*ready.warnings, *end],
         {"base_url": address, "first_day": ready.first_day, "last_day": ready.last_day},
     )

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from loaders.engine.load import Load
     from loaders.tdx.bars.records import Ints
-    from loaders.tdx.client.xdxr import QuoteServers
     from loaders.tdx.files.folder import Folder
     from loaders.tdx.missing_datasets import Absence
+    from loaders.tdx.servers.pool import Pool
 
 R = TypeVar("R")
 FILES_AHEAD = 50  # read at most, of few rows: on a slow share a second
@@ -103,12 +103,12 @@ class Context:
         return {key: date.fromisoformat(cursor[:10]) for key, cursor in stored.items()}
 
     @cached_property
-    def quote_servers(self) -> "QuoteServers":
-        """The public servers that name corporate actions."""
-        from loaders.tdx.client.quote_server import ADDRESSES
-        from loaders.tdx.client.xdxr import QuoteServers
+    def quote_servers(self) -> "Pool":
+        """The quote servers that name corporate actions: the client's, or public ones."""
+        from loaders.tdx.servers.pool import Pool
 
-        return QuoteServers(ADDRESSES)
+        pool = self.service.pool if self.service else None
+        return pool or Pool(self.settings)
 
     @cached_property
     def folder(self) -> "Folder | None":

@@ -34,9 +34,12 @@ JOBS = {
 def missing_settings(settings: Settings) -> str | None:
     """The reason why these settings cannot load this source, or None."""
     tdx = settings.tdx
-    if tdx.base_url or tdx.client:
+    if tdx.has_service or tdx.client:
         return None
-    return "none of QUOTEMILL_TDX__DOWNLOAD, QUOTEMILL_TDX__CLIENT, QUOTEMILL_TDX__BASE_URL is set"
+    return (
+        "none of QUOTEMILL_TDX__DOWNLOAD, QUOTEMILL_TDX__SERVERS, QUOTEMILL_TDX__CLIENT, "
+        "QUOTEMILL_TDX__BASE_URL is set"
+    )
 
 
 def describe_late_fix(settings: Settings, dataset: str, ended: date | None = None) -> str:
@@ -48,7 +51,7 @@ def describe_late_fix(settings: Settings, dataset: str, ended: date | None = Non
     folder = tdx.client
     if dataset == "corporate_actions":
         return _describe_events_fix(tdx)
-    if tdx.base_url is not None:
+    if tdx.has_service:
         return describe_stale_fix(settings, dataset, ended)
     if folder is None:
         return "set QUOTEMILL_TDX__CLIENT or QUOTEMILL_TDX__BASE_URL, then quotemill run"

@@ -68,6 +68,8 @@ FILE_DATASETS: dict[str, str | None] = {
     "corporate_actions": None,
     **dict.fromkeys(CLIENT_DATASETS),
 }
+# parts of these come from other places than the quote servers
+NOT_OF_SERVERS = {"stock_info", "market_stats_snapshot", "kline_adjusted"}
 REALTIME = ("minute_1m", "tick_trade", "quote_snapshot")
 _ALWAYS = (
     "codes",
@@ -131,6 +133,8 @@ def plan_request(ctx: Context, wanted: Sequence[str]) -> list[Unit]:
         units.append(Unit(corporate_actions.NAME, tuple(_read_failed(ctx, corporate_actions.NAME))))
     for name in NAMES:
         if name not in chosen:
+            continue
+        if settings.servers and name in NOT_OF_SERVERS:
             continue
         if ctx.service is None and name not in FILE_DATASETS:
             continue  # check_request refuses it if the user named it

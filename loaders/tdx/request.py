@@ -1,7 +1,7 @@
 """Checks of a request before anything is fetched, and the days that it means."""
 
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Literal
 
 from loaders import trading_time
@@ -22,7 +22,8 @@ from quotemill.errors import SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 
 LAST = "last"
-OPTIONS = ("exchange", "date")
+OPTIONS = ("exchange", "date", "yes")
+OPENING = time(9, 15)  # of the first auction
 
 
 def require_settings(settings: Settings) -> None:
@@ -30,8 +31,9 @@ def require_settings(settings: Settings) -> None:
     if missing := missing_settings(settings):
         raise SettingsError(
             f"no source of A shares is configured: {missing}",
-            hint="QUOTEMILL_TDX__DOWNLOAD=true, QUOTEMILL_TDX__BASE_URL=http://host:8080, "
-            "QUOTEMILL_TDX__CLIENT=/srv/tdx, or try `loaders sandbox tdx`",
+            hint="QUOTEMILL_TDX__DOWNLOAD=true, QUOTEMILL_TDX__SERVERS=public, "
+            "QUOTEMILL_TDX__BASE_URL=http://host:8080, QUOTEMILL_TDX__CLIENT=/srv/tdx, "
+            "or try `loaders sandbox tdx`",
         )
 
 
@@ -53,7 +55,12 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
         raise unknown_dataset(unknown, plan.NAMES)
     wanted = plan.REALTIME if request.mode == "realtime" else request.datasets or ()
     service_only = [name for name in wanted if name not in plan.FILE_DATASETS]
-    if settings.tdx.base_url is None and service_only:
+    if settings.tdx.servers and (foreign := sorted(plan.NOT_OF_SERVERS.intersection(wanted))):
+        raise SettingsError(
+            f"{', '.join(foreign)}: the quote servers do not have it, only a TDX service has",
+            hint="QUOTEMILL_TDX__BASE_URL=http://host:8080 in place of QUOTEMILL_TDX__SERVERS",
+        )
+    if not settings.tdx.has_service and service_only:
         raise SettingsError(
             f"{', '.join(service_only)}: no TDX service is configured, and only one has these",
             hint="QUOTEMILL_TDX__BASE_URL=http://host:8080; a folder has "
@@ -114,11 +121,16 @@ def _check_codes(settings: Settings, request: LoadRequest) -> None:
             )
 
 
-def resolve(_: Settings, warehouse: Warehouse, request: LoadRequest, now: datetime) -> LoadRequest:
+def resolve(
+    settings: Settings, warehouse: Warehouse, request: LoadRequest, now: datetime
+) -> LoadRequest:
     """Complete a request: codes like sh600000, `--date` as first and last day.
 
-    Raises UsageError for a day without trading; its text names the trading day before.
+    Raises UsageError for a day without trading, whose text names the trading day before, and for
+    whole histories of the market by quote servers while it trades.
     """
+    if settings.tdx.servers:
+        _refuse_in_session(request, now.astimezone(trading_time.SHANGHAI))
     if request.keys is not None:
         request = replace(request, keys=read_codes(request.keys))
     named = request.options.get("date")
@@ -143,6 +155,18 @@ def resolve(_: Settings, warehouse: Warehouse, request: LoadRequest, now: dateti
         )
     options = {k: v for k, v in request.options.items() if k != "date"}
     return replace(request, options=options, since=day, until=day)
+
+
+def _refuse_in_session(request: LoadRequest, now: datetime) -> None:
+    whole = request.mode == "init" and request.keys is None and "yes" not in request.options
+    is_session = OPENING <= now.time() < trading_time.SHANGHAI_FINAL
+    if not (whole and is_session and {*plan.PER_CODE} & {*plan.choose_datasets(request)}):
+        return
+    if trading_time.published_days(now.date(), now.date()):
+        raise UsageError(
+            "whole histories of all codes, from quote servers, while the market trades",
+            hint=f"run it after {trading_time.SHANGHAI_FINAL:%H:%M} in Shanghai, or add --yes",
+        )
 
 
 def when_busy(settings: Settings, request: LoadRequest) -> Literal["fail", "skip", "wait"]:

@@ -1,9 +1,10 @@
 """Section `tdx` of the settings."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from quotemill.errors import SettingsError
 from quotemill.instrument_ranges import OTHER_NAMES
@@ -16,16 +17,23 @@ FOLDER_FIX = (
     "then tdx.client = /srv/tdx"
 )
 NO_EVENTS_FIX = "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file or xdxr, then quotemill run tdx"
+PUBLIC = "public"
+POLITE = {"concurrency": 4, "requests_per_second": 15.0}  # unless set, to quote servers
 
 
 class TdxSettings(Section):
     """China A shares by the TDX service or the desktop client's folder. Times in seconds."""
 
     base_url: Open[str | None] = Field(None, description="address of the service, http://host:8080")
+    servers: Open[list[Annotated[str, Form("a host:port, or public")]]] = Field(
+        [],
+        description="quote servers to load from instead of a service: `public`, or their addresses",
+    )
     corporate_actions: Path | Literal["gbbq", "xdxr"] | None = Field(
         None,
         description="a CSV file, a folder of them, `gbbq` for that of the desktop client, or "
-        "`xdxr` for the TDX quote servers; empty: gbbq where tdx.client is set",
+        "`xdxr` for the TDX quote servers; empty: gbbq where tdx.client is set, else xdxr where "
+        "tdx.servers is",
     )
     indices: Open[
         list[
@@ -35,7 +43,7 @@ class TdxSettings(Section):
         ["sh000001", "sz399001", "sh000300"], description="indices to load; no list names them"
     )
     concurrency: Open[int] = Field(
-        6, ge=1, le=6, description="requests at once; the service has six"
+        6, ge=1, le=6, description="requests at once; the service has six, quote servers get 4"
     )
     timeout: Open[Seconds] = Field(
         10.0,
@@ -57,7 +65,10 @@ class TdxSettings(Section):
     )
     overlap: Open[Days] = Field(10, ge=1, description="days that an incremental load reads again")
     requests_per_second: Open[float | None] = Field(
-        None, gt=0, description="most requests a second, of all routes together; empty: no limit"
+        None,
+        gt=0,
+        description="most requests a second, of all routes together; empty: no limit, 15 of quote "
+        "servers",
     )
     stale_after: Open[TradingDays] = Field(
         5, ge=0, description="trading days after which late data are an alert; 0: never"
@@ -98,35 +109,65 @@ class TdxSettings(Section):
     def _own_home(cls, value: Path | str | None) -> Path | str | None:
         return value.expanduser() if isinstance(value, Path) else value
 
-    @field_validator("indices", mode="before")
+    @field_validator("indices", "servers", mode="before")
     @classmethod
     def _comma_list(cls, value: Any) -> Any:
         if isinstance(value, str):
             value = [v.strip() for v in value.split(",") if v.strip()]
         return [OTHER_NAMES.get(v, v) for v in value] if isinstance(value, list) else value
 
+    @field_validator("servers")
+    @classmethod
+    def _addresses(cls, value: list[str]) -> list[str]:
+        for text in value:
+            host, _, port = text.rpartition(":")
+            if text != PUBLIC and not (
+                host and re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536
+            ):
+                raise ValueError(f"{text!r} is not host:port, such as 127.0.0.1:7709")
+        return value
+
+    @model_validator(mode="after")
+    def _one_service(self) -> Self:
+        if self.base_url and self.servers:
+            raise ValueError("tdx.base_url and tdx.servers exclude each other: unset one of them")
+        return self
+
+    @property
+    def has_service(self) -> bool:
+        """Whether there is a service, or quote servers that answer as one."""
+        return bool(self.base_url or self.servers)
+
     def require_service(self) -> str:
         """The address of the service. Raises SettingsError where none is configured."""
+        if self.servers:
+            return "http://quote-servers"  # for their transport, which asks no such host
         if self.base_url is None:
             raise SettingsError(
                 "no TDX service is configured",
-                hint="set QUOTEMILL_TDX__BASE_URL=http://host:8080, or start `loaders sandbox tdx`",
+                hint="set QUOTEMILL_TDX__BASE_URL=http://host:8080 or QUOTEMILL_TDX__SERVERS=public, "
+                "or start `loaders sandbox tdx`",
             )
         return self.base_url
 
     def below(self, _home: Path) -> Self:
+        changed: dict[str, Any] = POLITE if self.servers else {}
+        changed = {n: v for n, v in changed.items() if n not in self.model_fields_set}
         if self.download and self.client is None:
-            return self.model_copy(update={"client": _home / "tdx"})
-        return self
+            changed["client"] = _home / "tdx"
+        return self.model_copy(update=changed) if changed else self
 
     @property
     def actions_source(self) -> Path | Literal["gbbq", "xdxr"] | None:
         """The source of corporate actions: gbbq, xdxr, a path, or None."""
-        return self.corporate_actions or ("gbbq" if self.client else None)
+        default: Literal["xdxr"] | None = "xdxr" if self.servers else None
+        return self.corporate_actions or ("gbbq" if self.client else default)
 
     @property
     def address(self) -> str | None:
-        """`base_url` without user and password, for people and records."""
+        """The service without user and password, or quote servers, for people and records."""
+        if self.servers:
+            return f"quote servers {', '.join(self.servers)}"
         if self.base_url is None:
             return None
         scheme, _, rest = self.base_url.partition("://")

@@ -37,7 +37,7 @@ READY = time(16, 0)  # by then the service has the complete day
 def opened(load: Load) -> Iterator[Context]:
     """Open the client on an event loop; at the end warn of oddities in answers and files."""
     tdx = load.settings.tdx
-    client = None if tdx.base_url is None else TdxClient(tdx, now=load.clock)
+    client = TdxClient(tdx, now=load.clock) if tdx.has_service else None
     with EventLoop(load.cancelling) as loop:
         ctx = Context(load, client, loop)
         try:
@@ -47,8 +47,9 @@ def opened(load: Load) -> Iterator[Context]:
                 ctx.package_failures += download(ctx)
             yield ctx
         finally:
-            if client is not None:
-                loop.close(client)
+            for opened_here in (client, ctx.__dict__.get("quote_servers")):
+                if opened_here is not None:
+                    loop.close(opened_here)
             ctx.file_notes.say(load.warn)  # of a load that was stopped too
     if client is not None:
         for name, count in sorted((client.unknown_fields + client.oddities).items()):
@@ -58,7 +59,7 @@ def opened(load: Load) -> Iterator[Context]:
 def _slice_size(settings: Settings) -> int:
     """Codes in a package: a task's where nothing but files is read, as no answer can be lost."""
     tdx = settings.tdx
-    asks = tdx.base_url is not None or tdx.actions_source == "xdxr"
+    asks = tdx.has_service or tdx.actions_source == "xdxr"
     return tdx.slice_size if asks or "slice_size" in tdx.model_fields_set else sys.maxsize
 
 

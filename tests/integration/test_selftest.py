@@ -20,6 +20,8 @@ from loaders.engine.progress import Silent
 from loaders.loads import prepare_warehouse
 from loaders.sandbox.tdx.calls import Options as ServiceOptions
 from loaders.sandbox.tdx.calls import Task
+from loaders.sandbox.tdx.quote_answers import answer_request
+from loaders.sandbox.tdx.quote_server import QuoteServer
 from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.market import SyntheticMarket
@@ -87,6 +89,18 @@ def test_all_31_checks_pass_on_the_build_of_april_2026(market: SyntheticMarket) 
     assert {no for no, build in spoken.items() if build == "2026-04"} == {3, 4, 6, 12, 17, 23}
     assert set(spoken.values()) == {"2026-04", "both"}
     assert failed == {12}
+
+
+def test_checks_of_what_quote_servers_have_pass_and_others_are_skipped(
+    sandbox: TdxSandbox,
+) -> None:
+    with QuoteServer(partial(answer_request, sandbox.state)) as server:
+        named = "{}:{}".format(*server.address)
+        settings = load_settings({}, tdx={"servers": [named], "requests_per_second": 1e6})
+        shown = asyncio.run(run(settings, Options(), AS_OF, lambda: AS_OF, Silent()))
+    assert numbers(shown, "passed") == {3, 4, 6, 7, 10, 11, 12, 15, 16, 19, 22, 24, 25, 26}
+    assert (numbers(shown, "failed"), shown["status"]) == (set(), "passed")
+    assert named in shown["base_url"]
 
 
 def test_the_build_of_november_2025_is_named_by_its_answers(sandbox: TdxSandbox) -> None:

@@ -142,7 +142,7 @@ def serve_quotes(
             if body is None:
                 return Answer(b"", part=0.0)
             parts.append(struct.pack("<B6s", exchange, digits) + body[9:])
-        return Answer(body if len(parts) == 1 else counted(parts))
+        return Answer(counted(parts))
 
     with QuoteServer(answer, temper, heard) as server:
         yield server

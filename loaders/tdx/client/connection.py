@@ -5,6 +5,7 @@ This module knows the envelope of an answer; the routes_* modules know the rows.
 
 import asyncio
 import logging
+import math
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence, Sized
@@ -34,6 +35,8 @@ from quotemill.foreign import reading
 
 if TYPE_CHECKING:  # it takes long to import
     import httpx
+
+    from loaders.tdx.servers.pool import Pool
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Sized)
@@ -72,6 +75,15 @@ class Connection:
         # a service that restarts needs longer than one that stumbles over a code
         self._patient = RetryPolicy(settings.retries, settings.timeout)
         address = settings.require_service()
+        self.pool: Pool | None = None
+        if settings.servers:
+            from loaders.tdx.servers import pool
+            from loaders.tdx.servers.transport import QuoteTransport
+
+            self.pool = pool.Pool(settings)
+            transport = QuoteTransport(self.pool, now)
+        # a pool has limits of its own, for each of the requests behind a route
+        self._limit = math.inf if self.pool else settings.timeout
         self._http = http_client(address, connections=settings.concurrency, transport=transport)
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._rate = rate_limit(settings.requests_per_second)
@@ -175,7 +187,7 @@ class Connection:
         codes: Sequence[str],
         upstream: bool,
     ) -> Reply:
-        limit = self._settings.timeout * (BULK if bulk else 1)
+        limit = self._limit * (BULK if bulk else 1)
         path = f"/api/{route}"
         async with self._rate:
             fetched_at = self._now()
@@ -218,9 +230,7 @@ class Connection:
         route = "kline-history"
         async with self._rate:
             pass
-        response = await send(
-            self._http, "GET", f"/api/{route}", PROBE, limit=self._settings.timeout
-        )
+        response = await send(self._http, "GET", f"/api/{route}", PROBE, limit=self._limit)
         try:
             reply = self._open_reply(route, PROBE["code"], response, self._now())
             reply.head({}, reply.data)

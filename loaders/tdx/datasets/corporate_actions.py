@@ -3,7 +3,6 @@
 Those of the desktop client's gbbq land as `capital_events`, with all its records.
 """
 
-import asyncio
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders.engine import failed_keys
-from loaders.engine.outcome import Outcome, SourceGone, Stopped
+from loaders.engine.outcome import Outcome, SourceGone
 from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
 from loaders.tdx.actions import PRECISION, ActionSet, CorporateAction
 from loaders.tdx.context import Context, Dataset
@@ -27,7 +26,7 @@ from loaders.tdx.settings import NO_EVENTS_FIX
 from loaders.tdx.tables import CORPORATE_ACTION, REJECTED_ROW
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.tables import STANDARD_FIELDS
-from quotemill.errors import LockHeldError, UpstreamError
+from quotemill.errors import UpstreamError
 from quotemill.wording import say_count
 
 NO_SOURCE = (
@@ -70,24 +69,15 @@ def _skip(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
 
 
 def _ask_servers(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Ask the quote servers for each code, in a thread as their client blocks."""
-    from loaders.tdx.client.xdxr import build_actions
+    """Ask the quote servers for all codes, several at once."""
+    from loaders.tdx.servers.xdxr import build_actions
 
-    servers, answers = ctx.quote_servers, dict[str, ActionSet]()
-    faults = dict[str, UpstreamError]()
-    try:
-        for code in codes:
-            try:
-                answer = ctx.wait(asyncio.to_thread(servers.ask, code))
-            except UpstreamError as error:
-                faults[code] = error
-            else:
-                answers[code] = build_actions(code, answer)
-    except (Stopped, LockHeldError, KeyboardInterrupt):
-        servers.stop()
-        raise
-    finally:
-        servers.close()
+    answers, faults = dict[str, ActionSet](), dict[str, UpstreamError]()
+    for code, answer in ctx.wait(ctx.quote_servers.events(codes)).items():
+        if isinstance(answer, UpstreamError):
+            faults[code] = answer
+        else:
+            answers[code] = build_actions(code, answer)
     compared = Comparison.make(ctx, "xdxr", answers)
     for code in codes:
         if code in answers:

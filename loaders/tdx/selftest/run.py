@@ -9,7 +9,7 @@ it neither retries nor waits: a self-test shows the present state.
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -76,15 +76,21 @@ async def run(
 
     Raises SettingsError if no service is configured. The service's faults are in the results.
     """
-    base_url = settings.tdx.require_service()
+    base_url, transport, routes = settings.tdx.require_service(), None, None
+    if settings.tdx.servers:
+        from loaders.tdx.servers.pool import Pool
+        from loaders.tdx.servers.transport import ROUTES, QuoteTransport
+
+        transport, routes = QuoteTransport(Pool(settings.tdx), lambda: as_of), ROUTES.keys()
     started_at = clock()
-    async with http_client(base_url, connections=2) as client:
+    async with http_client(base_url, connections=2, transport=transport) as client:
         test = _SelfTest(
             client,
             rate_limit(settings.tdx.requests_per_second),
             RetryPolicy(2, settings.tdx.backoff),
             options,
             Facts(as_of.astimezone(SHANGHAI).date()),
+            routes,
         )
         reporter.start("selftest", len(CHECKS))
         try:
@@ -158,13 +164,18 @@ def write(path: Path, text: str) -> None:
 
 @dataclass
 class _SelfTest:
-    """State of one run; `ends`: how each task ended, by its check."""
+    """State of one run.
+
+    routes: those that there are; None for all
+    ends: how each task ended, by its check
+    """
 
     client: "httpx.AsyncClient"
     rate: AbstractAsyncContextManager[None]
     policy: RetryPolicy
     options: Options
     facts: Facts
+    routes: Collection[str] | None
     ends: dict[str, str] = field(default_factory=dict)
 
     async def make_all(self, reporter: Reporter) -> list[dict[str, Any]]:
@@ -174,6 +185,8 @@ class _SelfTest:
             # two attempts are enough to call the service unreachable
             away = len(rows) > 1 and all(map(_is_away, rows[:2]))
             why = "no service answers at this address" if away else self.facts.missing(check.needs)
+            if self.routes is not None and check.route not in self.routes:
+                why = "the quote servers do not have it"
             rows.append(await self._make(check, why))
             reporter.advance("selftest", 1)
             if self.options.verbose:

@@ -131,7 +131,8 @@ def read_bars(body: bytes, period: str, *, is_index: bool) -> Bars:
     else:
         times = [f"{_day(number)}T15:00:00" for (number,) in stamps.tolist()]
     tails = last[:, -1] + 1
-    floats = _gather(data, tails, "<f4", 8).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a NaN that signals
+        floats = _gather(data, tails, "<f4", 8).astype(np.float64)
     if not ((floats >= 0) & (floats < _MOST)).all():  # NaN is in no range
         raise WrongAnswer(f"{what}: an impossible volume or turnover")
     members = np.zeros((count, 2), np.int64)
@@ -293,7 +294,7 @@ class _Reader:
         return [self._number() for _ in range(count)]
 
     def _number(self) -> int:
-        (byte,) = self.fixed("<B")
+        byte: int = self.fixed("<B")[0]
         value, shift, is_negative = byte & 0x3F, 6, byte & 0x40
         while byte & 0x80:
             (byte,) = self.fixed("<B")

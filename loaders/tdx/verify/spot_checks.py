@@ -114,7 +114,7 @@ def verify(
             )
         codes = sorted(random.Random(seed).sample(loaded, min(sample, len(loaded))))
         listed: set[str] | None = None
-        if settings.tdx.base_url is not None:
+        if settings.tdx.has_service:
             listed, bars = asyncio.run(_ask_service(settings, codes))
         else:
             bars = _read_files(settings, store, codes, as_of)

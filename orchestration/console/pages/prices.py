@@ -206,7 +206,7 @@ def explain_absence(
     load |= {"datasets": "index_kline"} if security.is_index else {"codes": security.code}
     options = f"--dataset {load['datasets']} --codes {load.get('codes', '')}"
     command = f"quotemill load {SOURCE} {options}".removesuffix(" --codes ")
-    has_files_alone = tdx.base_url is None and tdx.client is not None
+    has_files_alone = not tdx.has_service and tdx.client is not None
     before = mark("A folder has what its client has downloaded: do that first.")
     return Absence(text, before=before if has_files_alone else "", command=command, load=load)
 

@@ -6,14 +6,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import date, datetime, timedelta
 from typing import Any
-from unittest.mock import Mock
 
 import httpx
 import pytest
 
-from loaders.engine.outcome import SourceGone
 from loaders.sandbox.world.market import SyntheticMarket
-from loaders.tdx.client import xdxr
+from loaders.tdx.servers import pool
 from loaders.warehouse import lock as locks
 from loaders.warehouse.postgres import open_warehouse
 from tests.faults.tdx.test_frozen import freeze
@@ -62,9 +60,7 @@ def test_mute_quote_servers_fail_their_codes_and_hide_nothing_else(
     days: list[date],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(
-        xdxr.QuoteServers, "ask", Mock(side_effect=SourceGone("no quote server answers"))
-    )
+    monkeypatch.setattr(pool, "PUBLIC", [])
     with open_bench(small_market, clock=days[-6], corporate_actions="xdxr") as bench:
         bench.load(datasets=BARS)
         bench.sandbox.set_clock(days[-5], restart=True)

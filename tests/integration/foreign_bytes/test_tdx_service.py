@@ -21,10 +21,10 @@ from loaders.requests.http import http_client, rate_limit
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.client.client import TdxClient
-from loaders.tdx.client.quote_server import read_events
-from loaders.tdx.client.xdxr import build_actions
 from loaders.tdx.selftest.checks import NotPassed
 from loaders.tdx.selftest.run import ask as ask_once
+from loaders.tdx.servers.codec import WrongAnswer, read_events
+from loaders.tdx.servers.xdxr import build_actions
 from loaders.tdx.settings import TdxSettings
 from quotemill.errors import QuotemillError
 from tests.integration.foreign_bytes.arbitrary import (
@@ -185,7 +185,8 @@ EVENT = struct.pack("<7xxIB4f", 20240628, 1, 1.5, 0, 0, 0)
 SPLIT = struct.pack("<7xxIB4f", 20240628, 11, 0, 0, 2.5, 0)
 
 
-@given(damaged(struct.pack("<9xH", 2) + EVENT + SPLIT))
+@given(damaged(struct.pack("<HB6sH", 1, 1, b"600000", 2) + EVENT + SPLIT))
 def test_actions_of_a_quote_server(body: bytes) -> None:
-    with contextlib.suppress(ValueError):  # the next server is asked
-        build_actions("sh600000", read_events(body))
+    with contextlib.suppress(WrongAnswer):  # the next server is asked
+        for events in read_events(body, ["sh600000"]):
+            build_actions("sh600000", events)

@@ -1,14 +1,17 @@
 """A warehouse, a simulated service and the loader between them, for tests to drive."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from loaders.engine.result import LoadResult
 from loaders.sandbox.tdx.calls import Options
+from loaders.sandbox.tdx.quote_answers import answer_request
+from loaders.sandbox.tdx.quote_server import QuoteServer, Temper
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.actions import actions_csv
 from loaders.sandbox.world.world import World
@@ -74,13 +77,24 @@ def bench(
     clock: Any = None,
     faults: Any = (),
     build: str = "2025-11",
+    tempers: Sequence[Temper] = (),
     **tdx: Any,
 ) -> Iterator[Bench]:
-    """Serve `world`, with its corporate actions in a file that the settings name."""
+    """Serve `world`, with its corporate actions in a file that the settings name.
+
+    tempers: of quote servers that are asked instead of the service
+    """
     actions = home / "actions.csv"
     actions.write_text(actions_csv(world.all_actions()), "utf-8")
     options = Options(timeout_delay=0.0, build=build)
-    with TdxSandbox(world, clock=clock, faults=faults, options=options) as sandbox:
+    with ExitStack() as stack:
+        sandbox = TdxSandbox(world, clock=clock, faults=faults, options=options)
+        stack.enter_context(sandbox)
+        if tempers:
+            answer = partial(answer_request, sandbox.state)
+            servers = [stack.enter_context(QuoteServer(answer, temper)) for temper in tempers]
+            named = [f"{host}:{port}" for host, port in (s.address for s in servers)]
+            tdx = {"base_url": None, "servers": named, "requests_per_second": 1e6} | tdx
         settings = settings_for(
             sandbox.url, dsn, home, **({"corporate_actions": str(actions)} | tdx)
         )

@@ -9,8 +9,7 @@ import pytest
 from loaders.engine.load import Load
 from loaders.sandbox.tdx.quote_server import Temper, serve_quotes
 from loaders.sandbox.world.market import SyntheticMarket
-from loaders.tdx.client import quote_server as protocol
-from loaders.tdx.client import xdxr
+from loaders.tdx.servers import pool
 from tests.integration.tdx_client.test_xdxr_protocol import ONE_ROW, packed
 from tests.integration.tdx_load.bench import Bench
 
@@ -24,7 +23,7 @@ def test_a_load_lands_what_comes_slice_by_slice_and_names_what_does_not(
         serve_quotes({(1, b"600000"): ONE_ROW, (0, b"000001"): None}) as server,
         open_bench(small_market, corporate_actions="xdxr", slice_size=2) as bench,
     ):
-        monkeypatch.setattr(protocol, "ADDRESSES", [server.address])
+        monkeypatch.setattr(pool, "PUBLIC", [server.address])
         result = bench.load(datasets=("corporate_actions",))
 
         assert result.exit_code == 6
@@ -55,14 +54,14 @@ def test_servers_that_refuse_end_the_load_unavailable_with_every_cursor_in_place
         for day, temper, exit_code in ((-6, Temper.PUNISHING, 0), (-5, Temper.BARLESS, 4)):
             bench.sandbox.set_clock(days[day], restart=True)
             with serve_quotes({(1, b"600000"): ONE_ROW}, temper) as server:
-                monkeypatch.setattr(protocol, "ADDRESSES", [server.address])
+                monkeypatch.setattr(pool, "PUBLIC", [server.address])
                 assert bench.load(datasets=("corporate_actions",)).exit_code == exit_code
             seen.append((bench.rows(landed), bench.rows(cursor)))
         assert [code for code, *_ in seen[0][0]] == ["sh600000"]
         assert seen[0][1] == [(days[-6].isoformat(),)]
         assert seen[1] == seen[0]
         with serve_quotes({(1, b"600000"): ONE_ROW}) as server:
-            monkeypatch.setattr(protocol, "ADDRESSES", [server.address])
+            monkeypatch.setattr(pool, "PUBLIC", [server.address])
             assert bench.load(retry=True).exit_code == 0
         assert bench.rows(cursor) == [(days[-5].isoformat(),)]
 
@@ -75,10 +74,10 @@ def test_an_empty_answer_is_a_loss_of_stored_events_of_its_code_until_accepted(
     with open_bench(small_market, corporate_actions="xdxr") as bench:
         answers = {(1, b"600000"): ONE_ROW, (0, b"000001"): bonus}
         with serve_quotes(answers) as server:
-            monkeypatch.setattr(protocol, "ADDRESSES", [server.address])
+            monkeypatch.setattr(pool, "PUBLIC", [server.address])
             assert bench.load(datasets=events).exit_code == 0
         with serve_quotes({(0, b"000001"): bonus}) as server:
-            monkeypatch.setattr(protocol, "ADDRESSES", [server.address])
+            monkeypatch.setattr(pool, "PUBLIC", [server.address])
             for _ in range(2):
                 refused = bench.load(datasets=events)
                 assert {key for task in refused.tasks for key in task.failures} == {"sh600000"}
@@ -104,7 +103,7 @@ def test_answers_that_each_lack_an_event_are_refused_as_a_whole(
             ((2011, 2012, 2013), set[str]()),
         ):
             with serve_quotes(answers(*years)) as server:
-                monkeypatch.setattr(protocol, "ADDRESSES", [server.address])
+                monkeypatch.setattr(pool, "PUBLIC", [server.address])
                 result = bench.load(datasets=("corporate_actions",))
                 assert {key for task in result.tasks for key in task.failures} == failing
                 assert bench.rows(standing) == [(6,)]
@@ -127,7 +126,7 @@ def test_a_cut_answer_holds_back_no_event_of_another_code(
                 (0, b"000001"): events_of(*range(2000, 2000 + few)),
             }
             with serve_quotes(answers) as server:
-                monkeypatch.setattr(protocol, "ADDRESSES", [server.address])
+                monkeypatch.setattr(pool, "PUBLIC", [server.address])
                 result = bench.load(datasets=("corporate_actions",))
             assert {key for task in result.tasks for key in task.failures} == failing
             assert bench.rows(standing) == [("sh600000", 20), ("sz000001", few)]
@@ -141,7 +140,7 @@ def test_a_record_refused_under_another_field_before_is_refused_once(
         serve_quotes({(1, b"600000"): answer}) as server,
         open_bench(small_market, corporate_actions="xdxr") as bench,
     ):
-        monkeypatch.setattr(protocol, "ADDRESSES", [server.address])
+        monkeypatch.setattr(pool, "PUBLIC", [server.address])
         bench.load(datasets=("codes",))
         bench.execute(
             "insert into raw_tdx.rejected_row select 'corporate_actions', 'xdxr sh600000 row 0',"
@@ -158,12 +157,11 @@ def test_a_record_refused_under_another_field_before_is_refused_once(
 def test_a_load_that_waits_for_a_mute_server_hears_a_request_to_stop(
     open_bench: OpenBench, small_market: SyntheticMarket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(xdxr, "TIMEOUT", 120.0)
     load: list[Load] = []
     with (
         serve_quotes(temper=Temper.MUTE, heard=lambda: load[0].interrupt()) as server,
-        open_bench(small_market, corporate_actions="xdxr") as bench,
+        open_bench(small_market, corporate_actions="xdxr", timeout=120.0) as bench,
     ):
-        monkeypatch.setattr(protocol, "ADDRESSES", [server.address])
+        monkeypatch.setattr(pool, "PUBLIC", [server.address])
         result = bench.load(datasets=("corporate_actions",), on_start=load.append)
         assert result.status == "cancelled"

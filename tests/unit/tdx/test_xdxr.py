@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from loaders.tdx.actions import PRECISION, CorporateAction
-from loaders.tdx.client.quote_server import Event
-from loaders.tdx.client.xdxr import build_actions
+from loaders.tdx.servers.codec import Event
+from loaders.tdx.servers.xdxr import build_actions
 
 GOOD = Event(20110603, 1, (1.0, 0.0, 0.0, 0.0))
 

@@ -1,30 +1,20 @@
 """Corporate actions from the TDX quote servers, by their xdxr request.
 
-The servers are several, public and unreliable: if one fails, the next takes over. They send
-single-precision floats, each read as the shortest decimal that gives the same float. They know only
-the sum of bonus and transferred shares.
+They send single-precision floats, each read as the shortest decimal that gives the same float. They
+know only the sum of bonus and transferred shares.
 """
 
-import logging
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
 import numpy as np
 
-from loaders.engine.outcome import SourceGone
 from loaders.landing.rejects import Rejected
 from loaders.tdx import actions
 from loaders.tdx.actions import ActionSet, CorporateAction, Refused
-from loaders.tdx.client.quote_server import Event, QuoteServer
+from loaders.tdx.servers.codec import Event
 from loaders.trading_time import FIRST_CHINESE_DAY
-from quotemill.errors import UpstreamError
-
-log = logging.getLogger(__name__)
-
-MARKETS = {"sz": 0, "sh": 1, "bj": 2}
-MOST_SERVERS = 8
-TIMEOUT = 5.0
 
 # columns of a record's four numbers by category, None for one that is not read; the rest are
 # counts of shares
@@ -91,70 +81,3 @@ def _exact(value: float, column: str) -> Decimal:
     shortest = Decimal(np.format_float_positional(np.float32(value), trim="-"))
     places: int = actions.PRECISION[column][1]
     return round(shortest, places)
-
-
-class QuoteServers:
-    """One connection, moved to the next server if it fails; one that is no good is left out."""
-
-    def __init__(self, addresses: Sequence[tuple[str, int]]) -> None:
-        """addresses: in the order to try"""
-        self._addresses = list(addresses)
-        self._server: QuoteServer | None = None
-        self._is_good = self._ever_answered = self._stopped = False
-        self._gone: SourceGone | None = None
-
-    def ask(self, code: str) -> list[Event]:
-        """Request the events of one code from a few servers; blocks.
-
-        Raises SourceGone if no server is left or none ever answered, and from then on, else
-        UpstreamError.
-        """
-        if self._gone is not None:
-            raise self._gone
-        why = "none is configured"
-        for _ in range(min(MOST_SERVERS, len(self._addresses))):
-            try:
-                answer = self._connect().request_xdxr(MARKETS[code[:2]], code[2:])
-            except (OSError, ValueError) as error:
-                why = self._leave_server(error)
-            else:
-                self._ever_answered = True
-                return answer
-            if self._stopped:
-                break
-        text = f"no TDX quote server answered for {code} ({why})"
-        hint = "the public servers come and go: try again later, or use CSV files"
-        if self._addresses and self._ever_answered:
-            raise UpstreamError(text, hint=hint)
-        self._gone = SourceGone(text, hint=hint)
-        raise self._gone
-
-    def stop(self) -> None:
-        """End a request that another thread is waiting for."""
-        self._stopped = True
-        self.close()
-
-    def close(self) -> None:
-        server, self._server, self._is_good = self._server, None, False
-        if server is not None:
-            server.close()
-
-    def _leave_server(self, error: OSError | ValueError) -> str:
-        """Leave the current server, forever if it is silent or no good; return why as text."""
-        is_out = not self._is_good or isinstance(error, TimeoutError)
-        self.close()
-        address = self._addresses.pop(0)
-        why = str(error) or type(error).__name__
-        if is_out:
-            named = ":".join(map(str, address))
-            log.warning("the quote server %s is left out: %s", named, why)
-        else:
-            self._addresses.append(address)
-        return why
-
-    def _connect(self) -> QuoteServer:
-        if self._server is None:
-            self._server = QuoteServer(self._addresses[0], timeout=TIMEOUT)
-            self._server.greet()
-            self._is_good = True
-        return self._server
