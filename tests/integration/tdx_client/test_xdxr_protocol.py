@@ -43,8 +43,11 @@ def ask(
     async def run() -> list[Answer]:
         named = [f"{host}:{port}" for host, port in addresses]
         async with Pool(TdxSettings(servers=named, timeout=quiet, concurrency=1)) as pool:
-            events = [await pool.events([code]) for code in codes]
-            return [answer for by_code in events for answer in by_code.values()]
+            answers = list[Answer]()
+            for code in codes:
+                answers += (await pool.events([code])).values()
+                await pool.close()  # the next code needs a new connection
+            return answers
 
     return asyncio.run(run())
 
