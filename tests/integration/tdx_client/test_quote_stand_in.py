@@ -124,12 +124,12 @@ def test_a_running_session_is_seen_up_to_its_clock(sandbox: TdxSandbox, pytdx: A
     sandbox.set_clock(WORLD.end.replace(hour=10, minute=15))
     try:
         (bar,) = pytdx.get_security_bars(9, 1, "600000", 0, 1)
-        minutes = pytdx.get_security_bars(8, 1, "600000", 0, 46)
+        minutes = pytdx.get_security_bars(8, 1, "600000", 0, 45)
         points = pytdx.get_minute_time_data(1, "600000")
         ticks = pytdx.get_transaction_data(1, "600000", 0, 1800)
     finally:
         sandbox.set_clock(WORLD.end)
-    assert (bar["day"], len(points), minutes[0]["datetime"][11:]) == (WORLD.end.day, 46, "09:31")
+    assert (bar["day"], len(points), minutes[0]["datetime"][11:]) == (WORLD.end.day, 45, "09:31")
     assert round(bar["close"] * 100) == round(points[-1]["price"] * 100)
     assert {tick["time"] for tick in ticks} <= {
         f"{h:02d}:{m:02d}" for h in (9, 10) for m in range(60)
