@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from loaders.warehouse.embedded import server as embedded
-from tests.benchmarks import builds, first_loads, loads, nights, page, ticks
+from tests.benchmarks import builds, first_loads, loads, nights, page, servers, ticks
 from tests.benchmarks.loads import DAYS
 from tests.benchmarks.nights import MADE_UP, REAL
 from tests.real_market import STOCKS
 
 Options = argparse.Namespace
 Section = tuple[str, list[page.Aim]]
-ORDER = (nights.TITLE, first_loads.TITLE, loads.TITLE, builds.TITLE, ticks.TITLE)
+ORDER = (nights.TITLE, first_loads.TITLE, loads.TITLE, builds.TITLE, ticks.TITLE, servers.TITLE)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -83,12 +83,17 @@ def measure_ticks(_: str, folder: Path, options: Options) -> Section:
     return ticks.section(ticks.compare_paths(folder, rounds=options.saves, say=say))
 
 
+def measure_servers(_: str, __: Path, options: Options) -> Section:
+    return servers.section(servers.compare_clients(options.asked, rounds=options.rounds, say=say))
+
+
 PARTS = {
     "nights": (nights.TITLE, measure_nights),
     "first-loads": (first_loads.TITLE, measure_first_loads),
     "loads": (loads.TITLE, measure_loads),
     "builds": (builds.TITLE, measure_builds),
     "ticks": (ticks.TITLE, measure_ticks),
+    "servers": (servers.TITLE, measure_servers),
 }
 
 
@@ -102,6 +107,7 @@ def parse(arguments: list[str] | None) -> Options:
         "first-loads": (5, "first loads of a client's folder"),
         "market": (125, "codes of the smallest market"),
         "days": (2, "new days and events"),
+        "asked": (60, "codes asked of a quote server"),
         "saves": (7, "saves of a day of ticks by each path"),
         "folder-codes": (5_400, "made-up stocks of a client's folder"),
         "real-stocks": (STOCKS, "real stocks of a client's folder"),
