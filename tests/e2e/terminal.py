@@ -108,6 +108,7 @@ def first_terminal(folder: Path, script: str, settings: int = 0) -> Iterator[dic
     first = process.stdout.readline()
     assert " sandbox on " in first
     printed = {"CONTROL": first.partition("control=")[2].partition(" ")[0]}
+    printed["URL"] = first.partition(" on ")[2].split()[0]
     for _ in range(settings):
         name, _, value = process.stdout.readline().strip().partition("=")
         printed[name.removeprefix("export ")] = value

@@ -111,8 +111,12 @@ WITH_A_SERVICE = [
 ]
 SAME_FILES = ("sandbox", "loaders sandbox tdx --data")
 CLEAN_UP = [("tutorial", "QUOTEMILL_HOME=")]
+INTERNET = [
+    ("README", "*export QUOTEMILL_TDX__DOWNLOAD"),
+    ("README", "export QUOTEMILL_TDX__SERVERS"),
+]
 CLIENT = [
-    ("README", "make install"),
+    ("README", "*export QUOTEMILL_TDX__CLIENT"),
     ("client-folder", "loaders check"),
     ("client-folder", "loaders run"),
 ]
@@ -142,6 +146,7 @@ SCENES = [
     *WITH_A_SERVICE,
     SAME_FILES,
     *CLEAN_UP,
+    *INTERNET,
     *CLIENT,
     OWN_SANDBOX,
     *OWN_SERVICE,
@@ -282,6 +287,29 @@ def test_a_sandbox_serves_files_of_ones_own() -> None:
         write_own_files(folder / "files")
         with first_terminal(folder, join(SAME_FILES).replace("FOLDER", "files --port 0")):
             pass
+
+
+@pytest.mark.long
+def test_the_ways_through_the_internet_of_the_readme_run_as_written() -> None:
+    with checkout() as folder:
+        small = "loaders sandbox tdx --port 0 --control-port 0 --codes 8 --days 80\n"
+        with first_terminal(folder, small, settings=1) as terminal:
+            (servers,) = (value for name, value in terminal.items() if name.endswith("SERVERS"))
+            words = {
+                "quotemill run\n": "quotemill run --as-of 2025-06-30T18:00\n",
+                "--codes sh600000,sz000002": "--codes sh600000,sz000002 --as-of 2025-06-30T18:00",
+                "=public": f"={servers}",
+            }
+            script = join(*INTERNET)
+            for word, own in words.items():
+                assert word in script
+                script = script.replace(word, own)
+            count = "select 'days', count(*) from market.kline_daily where code = 'sh600000'"
+            after = f'quotemill warehouse psql -c "{count}"\nquotemill warehouse stop\n'
+            address = f"{terminal['URL']}/products/data/data"
+            printed = run(folder, MAKE + script + after, QUOTEMILL_TDX__DOWNLOAD_URL=address)
+    assert "2025-06-30" in printed  # of the frame
+    assert re.search(r"days +\| +80\b", printed)
 
 
 @pytest.mark.long
