@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import date, datetime, time
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from loaders import trading_time
 from loaders.engine.request import LoadRequest, unknown_dataset
@@ -11,15 +11,21 @@ from loaders.tdx import plan
 from loaders.tdx.client.answers import EXCHANGES
 from loaders.tdx.datasets import (
     index_kline,
+    kline_daily,
     market_stats_snapshot,
     minute_5m,
     trading_calendar,
 )
 from loaders.tdx.files.folder import check_folder
 from loaders.tdx.operations import missing_settings
+from loaders.tdx.tables import RAW_TDX
 from quotemill.codes import read_codes
 from quotemill.errors import SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation, has_rows
+
+if TYPE_CHECKING:  # it takes long to import
+    import psycopg
 
 LAST = "last"
 OPTIONS = ("exchange", "date", "yes")
@@ -130,7 +136,7 @@ def resolve(
     whole histories of the market by quote servers while it trades.
     """
     if settings.tdx.servers:
-        _refuse_in_session(request, now.astimezone(trading_time.SHANGHAI))
+        _refuse_in_session(warehouse, request, now.astimezone(trading_time.SHANGHAI))
     if request.keys is not None:
         request = replace(request, keys=read_codes(request.keys))
     named = request.options.get("date")
@@ -157,16 +163,26 @@ def resolve(
     return replace(request, options=options, since=day, until=day)
 
 
-def _refuse_in_session(request: LoadRequest, now: datetime) -> None:
-    whole = request.mode == "init" and request.keys is None and "yes" not in request.options
+def _refuse_in_session(warehouse: Warehouse, request: LoadRequest, now: datetime) -> None:
     is_session = OPENING <= now.time() < trading_time.SHANGHAI_FINAL
-    if not (whole and is_session and {*plan.PER_CODE} & {*plan.choose_datasets(request)}):
+    if not is_session or request.keys is not None or "yes" in request.options:
         return
-    if trading_time.published_days(now.date(), now.date()):
+    if not {*plan.PER_CODE} & {*plan.choose_datasets(request)}:
+        return
+    is_whole = request.mode == "init" or (
+        request.mode == "incremental" and not warehouse.ask(_has_day_bars)
+    )
+    if is_whole and trading_time.published_days(now.date(), now.date()):
+        close = f"{trading_time.SHANGHAI_FINAL:%H:%M}"
         raise UsageError(
             "whole histories of all codes, from quote servers, while the market trades",
-            hint=f"run it after {trading_time.SHANGHAI_FINAL:%H:%M} in Shanghai, or add --yes",
+            hint=f"run it after {close} in Shanghai, or `loaders run tdx --mode init --yes`",
         )
+
+
+def _has_day_bars(conn: "psycopg.Connection") -> bool:
+    name = kline_daily.DATASET.name
+    return has_relation(conn, f"{RAW_TDX}.{name}") and has_rows(conn, RAW_TDX, name)
 
 
 def when_busy(settings: Settings, request: LoadRequest) -> Literal["fail", "skip", "wait"]:
