@@ -59,8 +59,8 @@ def run_command(
 
 
 def demo_command(
-    codes: Annotated[int, typer.Option(help="Size of the simulated market.")] = 30,
-    days: Annotated[int, typer.Option(help="Trading days of the simulated market.")] = 500,
+    codes: Annotated[int, typer.Option(min=1, help="Size of the simulated market.")] = 30,
+    days: Annotated[int, typer.Option(min=40, help="Trading days of the simulated market.")] = 500,
 ) -> None:
     """Run everything once on a simulated market.
 

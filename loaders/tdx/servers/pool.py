@@ -122,7 +122,7 @@ class Pool:
     async def _take(self) -> Server:
         async with self._opening:
             if self._idle:
-                return self._idle.pop()
+                return self._idle.pop(0)  # a retry of an empty answer has another server
             if self._gone is None:
                 self._heartbeat = self._heartbeat or asyncio.create_task(self._beat())
                 why = None
