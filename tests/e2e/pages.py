@@ -1,4 +1,4 @@
-"""The blocks of README, tutorial and how-tos as scripts, and those that no test runs, with why."""
+"""The blocks of README and the pages as scripts, and those that no test runs, with why."""
 
 import re
 import textwrap
@@ -11,6 +11,7 @@ HOW_TO = ROOT / "docs" / "how-to"
 # without the Chinese pages, whose blocks are the same: tests/unit/test_translations.py
 PAGES = [
     ROOT / "README.md",
+    ROOT / "docs" / "quickstart.md",
     ROOT / "docs" / "tutorial.md",
     *sorted(set(HOW_TO.glob("*.md")) - set(HOW_TO.glob("*.zh-CN.md"))),
 ]
@@ -93,6 +94,8 @@ NOT_RUN = {
         "operations",
         "quotemill backup\nsystemctl",
     ): "fetches packages; tests/integration/warehouse/test_migrations upgrades one",
+    ("quickstart", "make"): "as the first way of README",
+    ("quickstart", "export QUOTEMILL_HOME"): "as the first way of README",
     ("orchestrators", "loaders run tdx"): "fails, as the page shows",
     ("orchestrators", "quotemill"): "the same commands run in other scenes",
     (

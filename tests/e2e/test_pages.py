@@ -1,4 +1,4 @@
-"""The blocks of README, tutorial and how-tos, run in order as they are written.
+"""The blocks of README, quickstart, tutorial and how-tos, run in order as they are written.
 
 Differences: the environment is this one, addresses and folders of an example are those of a test,
 and markets and days are fewer. `tests/e2e/pages.py` lists the blocks that are not run.
@@ -43,7 +43,6 @@ from tests.e2e.terminal import checkout, first_terminal, free_port, run
 
 MAKE = 'make() { if [ "$1" = demo ]; then quotemill demo --codes 12 --days 60; fi; }\n'
 SET_UP = "make() { :; }\n"  # the first way has run it
-AGAIN = "loaders run tdx\n"  # as a text says
 
 FIRST_WAY = [("README", "make demo"), ("README", ". .venv/bin/activate\nexport QUOTEMILL_HOME")]
 IN_THE_DEMO = [
@@ -88,8 +87,15 @@ OF_THE_DEMO = [
 ]
 LOG = ("checks", "jq")
 SERVICE = ("tutorial", ". .venv/bin/activate\nloaders sandbox")
-LOAD = [("tutorial", "make demo"), ("tutorial", ". .venv/bin/activate\nexport")]
-BUILD_AND_QUERY = [("tutorial", name) for name in ("cd dbt_project", PSQL, "quotemill status")]
+LOAD = [
+    ("tutorial", "make demo"),
+    ("tutorial", ". .venv/bin/activate\nexport"),
+    ("tutorial", "loaders run tdx"),
+]
+BUILD_AND_QUERY = [
+    ("tutorial", name)
+    for name in ("cd dbt", PSQL, "select code, ex_date", "select check_name", "quotemill status")
+]
 WITH_A_SERVICE = [
     ("checks", "loaders selftest"),
     ("checks", "loaders verify"),
@@ -117,6 +123,7 @@ INTERNET = [
 ]
 CLIENT = [
     ("README", "*export QUOTEMILL_TDX__CLIENT"),
+    *[("quickstart", command) for command in ("unset", "quotemill run", PSQL)],
     ("client-folder", "loaders check"),
     ("client-folder", "loaders run"),
 ]
@@ -271,7 +278,7 @@ insert into ops.failed_keys (source, dataset, key, reason, first_job_id, job_id)
 values ('tdx', 'kline_daily', 'sh600001', 'damaged', 1, 1);
 SQL
 """
-            first = SET_UP + at_port(*LOAD) + AGAIN + at_port(*BUILD_AND_QUERY) + known
+            first = SET_UP + at_port(*LOAD) + at_port(*BUILD_AND_QUERY) + known
             # root's are those of the machine
             pages = at_port(*WITH_A_SERVICE).replace("--systemd", f"--systemd --folder {units}")
             pages = pages.replace("jobs 12", "jobs 1 ")

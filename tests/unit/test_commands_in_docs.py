@@ -14,6 +14,7 @@ from tests import write_reference
 ROOT = Path(__file__).parents[2]
 PAGES = [
     *sorted(ROOT.glob("README*.md")),
+    ROOT / "docs" / "quickstart.md",
     ROOT / "docs" / "tutorial.md",
     *sorted((ROOT / "docs" / "how-to").glob("*.md")),
     *sorted((ROOT / "docs" / "runbooks").glob("*.md")),
