@@ -124,8 +124,7 @@ INTERNET = [
 CLIENT = [
     ("README", "*export QUOTEMILL_TDX__CLIENT"),
     *[("quickstart", command) for command in ("unset", "quotemill run", PSQL)],
-    ("client-folder", "loaders check"),
-    ("client-folder", "loaders run"),
+    *[("client-folder", beginning) for beginning in ("export", "select code", "loaders run")],
 ]
 OWN_SANDBOX = ("sandbox", "loaders sandbox tdx --port")
 OWN_SERVICE = [
