@@ -198,8 +198,8 @@ def section(results: Mapping[Size, Mapping[str, Figures]]) -> tuple[str, list[Ai
         seconds = (f"{of['load']:,.1f} + {of['build']:,.1f}" for of in figures)
         lines.append([f"{change}, s", *seconds])
     text = (
-        "Day bars of every code, some days of minutes; seconds of load + build. The event is a "
-        "dividend of one code."
+        "Day bars for every code and minutes for some days, in seconds of load + build. The "
+        "event is one code's dividend."
     )
     wanted = [
         at_most(

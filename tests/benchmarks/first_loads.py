@@ -122,10 +122,10 @@ def section(results: Mapping[str, Measured]) -> tuple[str, list[Aim]]:
         lines.append([f"{market}, {bars:,} bars", len(pairs), *cells, spread])
         wanted.append(at_most(f"{market}: first load", median(ratios), AIM, "× its limit"))
     text = (
-        "Seconds of `loaders run tdx --dataset kline_daily` of a client's folder into an empty "
-        "database, and right after it of what no program can leave out: the files read once, COPY "
-        "of the same rows in binary from memory into a table without its key, the key, the index "
-        "by date."
+        "Seconds for `loaders run tdx --dataset kline_daily` from a client's folder into an empty "
+        "database. The limit is the work that no program can avoid, measured right after each "
+        "load: reading the files once, a binary COPY of the same rows from memory into a table "
+        "without a key, the key, and the index by date."
     )
     head = ("bars", "pairs", "load, s", *(f"{part}, s" for part in PARTS), "× its limit")
     return f"{paragraph(text)}\n\n{table(head, lines)}", wanted

@@ -157,9 +157,9 @@ def section(results: Results, small: Small) -> tuple[str, list[Aim]]:
         at_least("full re-load", again / results.ratio(INSERT, "again"), 10, "× INSERT"),
     ]
     text = (
-        f"{results.rows:,} day bars from a Parquet file to the commit, relative to a COPY "
-        f"({rate:,.0f} rows/s); every table has its primary key, dlt's own have none. `into` a "
-        "table with so much history: 5,000 rows, half of them known, relative to our "
+        f"{results.rows:,} day bars, from a Parquet file to the commit, relative to a COPY "
+        f"({rate:,.0f} rows/s). Every table has its primary key, except dlt's own. The columns "
+        "`into …` load 5,000 rows, half of them known, into a table of that size, relative to our "
         f"{ours:.2f} s."
     )
     return f"{paragraph(text)}\n\n{table(head, lines)}", wanted

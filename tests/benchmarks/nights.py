@@ -233,12 +233,12 @@ def section(results: Mapping[str, Measured]) -> tuple[str, list[Aim]]:
         at_most(f"{market}: {CPU}", m.cpu[0] / m.cpu[1], CPU_AIM) for market, m in results.items()
     ]
     text = (
-        "Seconds of commands. Real bars of 130 stocks with all their events, again and again "
-        "under other codes; made-up ones without events. A new day of all stocks and an event of "
-        "one: load + build. An empty night is `quotemill run`. Results are written again by "
-        "`create table as` from the built tables, with their keys and indexes. The limit of a "
-        "command: a process that imports psycopg, typer and the models of pydantic, and asks the "
-        "server one question, in turns with `status` and `schedule run`."
+        "Seconds per command. The real market repeats 130 stocks with all their events under "
+        "other codes, and the made-up one has no events. A new day for all stocks and an event "
+        "for one are load + build. An empty night is a `quotemill run` with nothing new. The last "
+        "row compares the first build with `create table as` from the built tables, with their "
+        "keys and indexes. The limit is a process that imports psycopg, typer and the pydantic "
+        "models and sends one query, in turns with `status` and `schedule run`."
     )
     head = [f"{market}: {m.stocks:,} stocks, {m.bars:,} bars" for market, m in results.items()]
     return f"{paragraph(text)}\n\n{table(['', *head], lines)}", wanted

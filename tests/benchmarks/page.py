@@ -14,8 +14,8 @@ import psycopg
 ROOT = Path(__file__).parents[2]
 TITLE = "# Benchmarks"
 HEAD = (
-    "Medians, written by `make bench` (see CONTRIBUTING.md). Machines differ: read the ratios. A "
-    "section names the commit whose programs measured it."
+    "You can measure your own machine with `make bench` (see CONTRIBUTING.md). All numbers are "
+    "medians. Machines differ, so compare the ratios. Each section gives the measured commit."
 )
 AIMS = "Aims"
 MET, MISSED = "met", "**missed**"

@@ -211,8 +211,8 @@ def section(results: list[Results]) -> tuple[str, list[Aim]]:
         at_least("small days together", small.ratio(DAYS, LIMIT), 0.5, "of their limit"),
     ]
     text = (
-        f"From an Arrow table until readers see it, on QuestDB {VERSION} without fsync: "
-        f"{whole.rows:,} ticks, a day of one series; {small.rows:,} ticks, days of several "
-        "varieties, which loads write in one transaction."
+        f"From an Arrow table until readers can see it, on QuestDB {VERSION} without fsync. "
+        f"{whole.rows:,} ticks are one series' day, {small.rows:,} ticks are days of several "
+        "products, which loads write in one transaction."
     )
     return f"{paragraph(text)}\n\n{table(head, lines)}", wanted
