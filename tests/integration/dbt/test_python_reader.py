@@ -280,8 +280,9 @@ def test_the_readme_and_the_page_answer_their_questions_as_written(
     warehouse: Warehouse,
 ) -> None:
     monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", warehouse.url)
-    [block] = read_python_blocks("README.md")
-    exec(block, {})
+    readme: dict[str, Any] = {}
+    for block in read_python_blocks("README.md"):
+        exec(block, readme)
     assert f"{DAYS[0]}   9.85" in capsys.readouterr().out.replace("  ", " ").replace("  ", "   ")
     require("polars", importlib.util.find_spec("polars") is not None, "polars is not installed")
     cell, *_ = read_python_blocks("docs/how-to/integrations.md")
