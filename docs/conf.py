@@ -33,10 +33,13 @@ html_show_sphinx = False
 LISTS = {"docs/index": "docs", "docs/decisions/README": "docs/decisions"}
 # pages that have moved, below docs, and where: links to them from elsewhere keep working
 REDIRECTS = {
+    "datasets/market_stats_snapshot": "datasets/quotes#market-breadth",
     "datasets/minute_1m": "datasets/minutes",
     "datasets/minute_5m": "datasets/minutes",
+    "datasets/quote_snapshot": "datasets/quotes#quote-snapshots",
     "datasets/rollups": "datasets/minutes#queries",
     "datasets/service_klines": "datasets/minutes#service-bars",
+    "datasets/stock_info": "datasets/quotes#code-summaries",
     "how-to/backtesters": "how-to/integrations#backtesters",
     "how-to/containers": "how-to/install#in-containers",
     "how-to/dagster": "how-to/orchestrators#dagster",
