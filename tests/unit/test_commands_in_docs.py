@@ -23,7 +23,13 @@ COMMANDS = dict(write_reference.commands(hidden=True))
 
 
 def calls(text: str) -> Iterator[list[str]]:
-    """The words of each call of our command lines in the blocks for a shell."""
+    """The words of each call of our command lines in the blocks.
+
+    In a block of text a call stands at the start of a line, and what it does behind two spaces.
+    """
+    for block in re.findall(r"^ *```text\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE):
+        for line in re.findall(r"^ *((?:quotemill|loaders) [a-z].*)", block, re.MULTILINE):
+            yield re.split(r"\s{2,}", line)[0].split()
     for block in re.findall(r"^ *```sh\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE):
         plain = re.sub(r"(^|\s)#.*$", "", block.replace("\\\n", " "), flags=re.MULTILINE)
         lexer = shlex.shlex(plain, posix=True, punctuation_chars="();&|\n")
@@ -65,8 +71,12 @@ A=1 loaders run tdx --codes x   # a comment
 cd x && quotemill build && (loaders run \\
   tdx --since 2024-01-02)
 ```
+```text
+loaders run tq --mode mapping   only main contracts
+```
 """
     assert list(calls(text)) == [
+        ["loaders", "run", "tq", "--mode", "mapping"],
         ["loaders", "run", "tdx", "--codes", "x"],
         ["quotemill", "build"],
         ["loaders", "run", "tdx", "--since", "2024-01-02"],
