@@ -25,6 +25,7 @@ NOT_RUN = {
     ): "two terminals; tests/integration/tdx_load/test_packages loads from the stand-in",
     ("packages", "mkdir"): "needs the vendor's zip; test_packages continues a folder",
     ("quote-servers", "export"): "as README's block of quote servers",
+    ("quote-servers", "loaders run"): "runs for hours; test_servers_settings requests it",
     ("quote-servers", "quotemill retry"): "needs servers that failed; test_quote_servers has them",
     (
         "integrations",
