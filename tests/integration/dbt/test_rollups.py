@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.trading_time import SHANGHAI
 from tests.dbt_parse import Dbt
 from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import (
-    EXCHANGE,
     land,
     minute,
     session_minutes,
@@ -230,7 +230,7 @@ def test_minutes_of_a_session_of_an_index_and_of_the_sandbox_add_up(
     stored = Stored(conn, {})
     stored.land(minute("sh600001", end, "10") for end in MINUTES[:240])
     # beside 11:30: then it opens the afternoon
-    stored.land([minute("sh600001", datetime(2024, 6, 3, 13, tzinfo=EXCHANGE), "11")])
+    stored.land([minute("sh600001", datetime(2024, 6, 3, 13, tzinfo=SHANGHAI), "11")])
     stored.land(read_real_minutes(real_tdx_data))
     minutes, days = read_sandbox_minutes()
     stored.land(minutes)
@@ -240,7 +240,7 @@ def test_minutes_of_a_session_of_an_index_and_of_the_sandbox_add_up(
 
     labels = {
         length: [
-            f"{row[1].astimezone(EXCHANGE):%H:%M}"
+            f"{row[1].astimezone(SHANGHAI):%H:%M}"
             for row in built(conn, length)
             if row[0] == "sh600001"
         ]
