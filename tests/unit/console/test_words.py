@@ -120,18 +120,18 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
     ("english", "chinese"),
     [
         ("2 warnings (1 new), 3 info", "2 个警告（1 个新增），3 个提示"),
-        ("load 2 of tdx partial: 8 keys failed", "`tdx` 的加载 2 部分失败：8 个键失败"),
+        ("load 2 of tdx partial: 8 keys failed", "`tdx` 的加载 2 部分失败：8 个代码加载失败"),
         ("tdx is not configured: IB_HOST is not set", "`tdx` 尚未配置：未设置 `IB_HOST`"),
         (
             "embedded PostgreSQL 18 (/srv/home/socket) (default: embedded server)",
-            "自带的 PostgreSQL 18（/srv/home/socket）（默认：自带的服务器）",
+            "内置 PostgreSQL 18（/srv/home/socket）（默认：内置 PostgreSQL）",
         ),
         (
             "keys that load 2 of tq could not load: main_events SHFE.cu history and 1 more: "
             "the source shows nothing of SHFE.cu after its start, "
             "though the trading day 2026-11-26 is over: the source stands still (history)",
-            "`tq` 的加载 2 未能加载的键：`main_events SHFE.cu history` 及另外 1 个："
-            "数据源在 其起点 之后没有 `SHFE.cu` 的内容，而交易日 2026-11-26 已结束：数据源停住不动（历史行情）",
+            "`tq` 的加载 2 中加载失败的代码：`main_events SHFE.cu history` 及另外 1 个："
+            "数据源在 其起点 之后没有 `SHFE.cu` 的内容，而交易日 2026-11-26 已结束：数据源已停止更新（历史行情）",
         ),
         (
             "build 2 starts: dbt build --exclude tag:one tag:two",
@@ -147,7 +147,7 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
         ("check the host's name (environment DB_HOST)", "请检查主机名（`环境变量 DB_HOST`）"),
         ("load 6 starts: mapping", "加载 6 开始：主力映射"),
         ("load 6 partial", "加载 6 部分失败"),
-        ("slots of the day: 10:00, 10:30", "当日的时段：10:00, 10:30"),
+        ("slots of the day: 10:00, 10:30", "当日的采样时点：10:00, 10:30"),
         ("nothing answers at http://127.0.0.1:9", "`http://127.0.0.1:9` 没有应答"),
         ("a list, each monthly or weekly", "列表，每项为月度或周度"),
         ("what is made from a_day + b_c", "由 `a_day + b_c` 生成的表"),
