@@ -27,5 +27,5 @@ def test_the_site_is_complete_and_opens_without_errors(tmp_path: Path) -> None:
         # the sidebar has all that the page lists
         listed = page.texts("article a.reference.internal")
         assert len(listed) > 30
-        assert "Runbooks" in page.texts(".sidebar-tree .caption")
+        assert "Nightly run" in page.texts(".sidebar-tree .caption")
         assert len(page.texts(".sidebar-tree a")) >= len(set(listed)) - 5
