@@ -114,8 +114,8 @@ def run(place: Place, typed: str, *, is_endless: bool = False) -> tuple[int, str
     return process.returncode, MARKED.sub("", written).strip()
 
 
-@pytest.mark.long
-@pytest.mark.timeout(1800)
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_no_command_writes_lines_of_a_library(place: Place) -> None:
     ended = {typed: run(place, typed) for typed in FILLED}
     assert ended == dict.fromkeys(FILLED, (0, ""))
