@@ -33,6 +33,7 @@ _MOST = 2.0**53  # of a float that is a whole number of shares or yuan
 _MINUTES = 24 * 60
 _LONGEST = 6  # bytes of a number
 _U16, _LISTED = struct.Struct("<H"), struct.Struct("<6sH16s4xB8x")
+_CODE, _WIDE_CODE = struct.Struct("<B6s"), struct.Struct("<H6s")
 _EVENT, _EVENTS_OF = struct.Struct("<8xIB4f"), struct.Struct("<B6sH")
 
 
@@ -113,8 +114,9 @@ class Quote(NamedTuple):
 
 def ask_bars(code: str, period: str, start: int, count: int) -> bytes:
     """The request of `count` bars before the newest `start` ones."""
-    market, digits = MARKETS[code[:2]], code[2:].encode()
-    return struct.pack("<H6sHHHH10x", market, digits, PERIODS[period], 1, start, count)
+    return _WIDE_CODE.pack(*_split(code)) + struct.pack(
+        "<HHHH10x", PERIODS[period], 1, start, count
+    )
 
 
 def read_bars(body: bytes, period: str, *, is_index: bool) -> Bars:
@@ -142,7 +144,7 @@ def read_bars(body: bytes, period: str, *, is_index: bool) -> Bars:
 
 
 def ask_past_minutes(code: str, day: date) -> bytes:
-    return struct.pack("<IB6s", _number(day), MARKETS[code[:2]], code[2:].encode())
+    return struct.pack("<I", _number(day)) + _CODE.pack(*_split(code))
 
 
 def read_past_minutes(body: bytes) -> tuple[Ints, Ints]:
@@ -155,9 +157,8 @@ def read_past_minutes(body: bytes) -> tuple[Ints, Ints]:
 
 def ask_ticks(code: str, start: int, count: int, day: date | None = None) -> bytes:
     """The request of `count` ticks before the last `start` ones, of today or a day before."""
-    market, digits = MARKETS[code[:2]], code[2:].encode()
     past = struct.pack("<I", _number(day)) if day else b""
-    return past + struct.pack("<H6sHH", market, digits, start, count)
+    return past + _WIDE_CODE.pack(*_split(code)) + struct.pack("<HH", start, count)
 
 
 def read_ticks(body: bytes, *, is_past: bool) -> Ticks:
@@ -178,10 +179,10 @@ def ask_list(market: int, start: int) -> bytes:
 
 def read_list(body: bytes) -> list[Listed]:
     """A page of a market's list."""
-    rows = _fixed(body, 2, _count(body, "list"), _LISTED, "list")
+    _refuse_rest(body, 2 + _count(body, "list") * _LISTED.size, "list")
     return [
         Listed(digits.decode("latin-1"), name.partition(b"\0")[0].decode("gbk", "replace").strip())
-        for digits, _, name, _ in rows
+        for digits, _, name, _ in _LISTED.iter_unpack(body[2:])
     ]
 
 
@@ -198,8 +199,7 @@ def read_count(body: bytes) -> int:
 
 def ask_events(codes: Sequence[str]) -> bytes:
     """The request of the events of up to EVENTS_PAGE codes."""
-    parts = (struct.pack("<B6s", MARKETS[code[:2]], code[2:].encode()) for code in codes)
-    return _U16.pack(len(codes)) + b"".join(parts)
+    return _pack_codes(codes)
 
 
 def read_events(body: bytes, codes: Sequence[str]) -> list[list[Event]]:
@@ -217,7 +217,7 @@ def read_events(body: bytes, codes: Sequence[str]) -> list[list[Event]]:
         if len(body) < at + _EVENTS_OF.size:
             raise WrongAnswer(f"events of {code}: cut before their count")
         market, digits, count = _EVENTS_OF.unpack_from(body, at)
-        if (market, digits) != (MARKETS[code[:2]], code[2:].encode()):
+        if (market, digits) != _split(code):
             raise WrongAnswer(f"events of {code}: those of another code")
         at += _EVENTS_OF.size
         if len(body) < at + count * _EVENT.size:
@@ -230,8 +230,7 @@ def read_events(body: bytes, codes: Sequence[str]) -> list[list[Event]]:
 
 
 def ask_quotes(codes: Sequence[str]) -> bytes:
-    parts = (struct.pack("<B6s", MARKETS[code[:2]], code[2:].encode()) for code in codes)
-    return struct.pack("<HIHH", 5, 0, 0, len(codes)) + b"".join(parts)
+    return struct.pack("<HIH", 5, 0, 0) + _pack_codes(codes)
 
 
 def read_quotes(body: bytes) -> list[Quote]:
@@ -347,11 +346,12 @@ def _gather(data: NDArray[np.uint8], starts: Ints, kind: str, size: int) -> NDAr
     return np.ascontiguousarray(data[starts[:, None] + np.arange(size)]).view(kind)
 
 
-def _fixed(
-    body: bytes, at: int, count: int, form: struct.Struct, what: str
-) -> list[tuple[Any, ...]]:
-    _refuse_rest(body, at + count * form.size, what)
-    return list(form.iter_unpack(body[at:]))
+def _split(code: str) -> tuple[int, bytes]:
+    return MARKETS[code[:2]], code[2:].encode()
+
+
+def _pack_codes(codes: Sequence[str]) -> bytes:
+    return _U16.pack(len(codes)) + b"".join(_CODE.pack(*_split(code)) for code in codes)
 
 
 def _count(body: bytes, what: str) -> int:

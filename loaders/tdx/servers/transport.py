@@ -7,6 +7,7 @@ third-party page and the service's own counts.
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, datetime
 from email.utils import format_datetime
+from functools import partial
 from typing import Any
 
 import httpx
@@ -50,22 +51,14 @@ class QuoteTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         await self.pool.close()
 
-    async def kline_all(self, params: Params) -> dict[str, Any]:
-        rows = await self._bars(params, is_index=False)
-        meta = {"source": "tdx", "type": params["type"]}
-        return {"count": len(rows), "list": rows, "meta": meta}
+    async def kline_all(self, params: Params, *, is_index: bool = False) -> dict[str, Any]:
+        rows = await self._bars(params, is_index=is_index)
+        meta = {} if is_index else {"meta": {"source": "tdx", "type": params["type"]}}
+        return {"count": len(rows), "list": rows} | meta
 
-    async def kline_history(self, params: Params) -> dict[str, Any]:
-        rows = await self._bars(params, is_index=False)
+    async def kline_history(self, params: Params, *, is_index: bool = False) -> dict[str, Any]:
+        rows = await self._bars(params, is_index=is_index)
         return {"Count": len(rows), "List": rows}
-
-    async def index(self, params: Params) -> dict[str, Any]:
-        rows = await self._bars(params, is_index=True)
-        return {"Count": len(rows), "List": rows}
-
-    async def index_all(self, params: Params) -> dict[str, Any]:
-        rows = await self._bars(params, is_index=True)
-        return {"count": len(rows), "list": rows}
 
     async def minute(self, params: Params) -> dict[str, Any]:
         code, text = params["code"], params["date"]
@@ -291,8 +284,8 @@ def _show(code: str, quote: Quote) -> dict[str, Any]:
 ROUTES: dict[str, Callable[[QuoteTransport, Params], Awaitable[Any]]] = {
     "kline-all": QuoteTransport.kline_all,
     "kline-history": QuoteTransport.kline_history,
-    "index": QuoteTransport.index,
-    "index/all": QuoteTransport.index_all,
+    "index": partial(QuoteTransport.kline_history, is_index=True),
+    "index/all": partial(QuoteTransport.kline_all, is_index=True),
     "minute": QuoteTransport.minute,
     "minute-trade-all": QuoteTransport.minute_trade_all,
     "trade-history/full": QuoteTransport.trade_history_full,
