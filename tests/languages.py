@@ -15,6 +15,7 @@ CODE = ("code", "pre", "script", "style")  # commands, files, logs
 NAMES = "quotemill Markdown PostgreSQL TimescaleDB QuestDB Page Up Down Home End pfyh vipdoc delta"
 LIBRARY = "TradingView Lightweight Charts"
 KEYS = "all backup"
+TRADE = "Tick schema Maven"  # what Chinese quants and engineers say as it is: the glossary
 UNITS = "min kB MiB GiB"
 PRICES = (("futures", "variety"), ("options", "symbol"))
 # UTC, CSV, AAPL are the same in Chinese
@@ -72,6 +73,7 @@ def walk(client: Any, language: str) -> Iterator[tuple[str, str]]:
 def list_codes() -> set[str]:
     """Names that are typed as they are: sources, datasets, exchanges, jobs."""
     codes = {*sources.MODULES, *NAMES.split(), *LIBRARY.split(), *UNITS.split(), *KEYS.split()}
+    codes |= {*TRADE.split()}
     for source in map(sources.find, sources.MODULES):
         codes |= {dataset.name for dataset in source.datasets} | set(source.requests.exchanges)
     return codes
