@@ -5,7 +5,6 @@ import json
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 
 from loaders.sandbox.tdx.service import TdxSandbox
 from tests.e2e.commands import Place
+from tests.faults.scene import wait_until
 from tests.integration.test_selftest import market, sandbox, service  # noqa: F401
 
 CLOSE = "2025-06-30T18:00"  # where the sandbox's clock stands
@@ -113,22 +113,35 @@ def test_signal_handlers_are_restored_after_a_self_test(place: Place) -> None:
     assert [signal.getsignal(sent) for sent in (signal.SIGINT, signal.SIGTERM)] == before
 
 
+def _start_and_hang(place: Place, sandbox: TdxSandbox, route: str) -> subprocess.Popen[str]:
+    """A self-test that waits for the answer of `route`."""
+    before = sandbox.faults.struck["hang"]
+    sandbox.faults.add(f"hang:{route}")
+    process = place.start("loaders", "selftest", "tdx")
+    wait_until(f"{route} hangs", lambda: sandbox.faults.struck["hang"] > before)
+    return process
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_cancels_the_tasks_it_started(
     place: Place, sandbox: TdxSandbox, sent: signal.Signals
 ) -> None:
-    sandbox.faults.add("hang:tasks")  # at check 30: both tasks are started
-    process = place.start("loaders", "selftest", "tdx")
-    deadline = time.monotonic() + 60
-    while len(sandbox.state.tasks) < 2 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    # at check 30: the self-test has the numbers of both tasks
+    process = _start_and_hang(place, sandbox, "tasks")
     process.send_signal(sent)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert [line.rpartition(": ")[2] for line in said.splitlines()] == ["cancelled", "cancelled"]
-    sandbox.faults.clear()  # the stop may have come before the question that hangs
+    sandbox.faults.clear()
     tasks = httpx.get(f"{sandbox.url}/api/tasks").json()["data"]
     assert [task["status"] for task in tasks] == ["cancelled", "cancelled"]
+
+
+def test_a_stop_lists_a_task_whose_start_got_no_answer(place: Place, sandbox: TdxSandbox) -> None:
+    process = _start_and_hang(place, sandbox, "tasks/pull-kline")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said.count("may still run")) == (130, 1), said
 
 
 @pytest.mark.parametrize(
