@@ -8,7 +8,7 @@
     ├── PartialError    6  part of the work failed; what is done is kept
     └── LockHeldError  75  another run holds the lock
 
-`hint` says what to do next; commands print message and hint, and no traceback.
+`hint` says what to do next; commands print the message and `fix:` with it, and no traceback.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,7 +35,7 @@ class QuotemillError(Exception):
     @property
     def lines(self) -> list[str]:
         """Message and hint, for people."""
-        return [f"error: {self}", *([f"hint: {self.hint}"] if self.hint else [])]
+        return [f"error: {self}", *([f"fix: {self.hint}"] if self.hint else [])]
 
 
 class UsageError(QuotemillError):

@@ -31,7 +31,7 @@ def run_command(arguments: Sequence[str], home: Path) -> str:
     if done.returncode == 0:
         return done.stdout
     kinds: dict[int, type[QuotemillError]] = {SettingsError.exit_code: SettingsError}
-    message, _, hint = done.stderr.strip().removeprefix("error: ").partition("\nhint: ")
+    message, _, hint = done.stderr.strip().removeprefix("error: ").partition("\nfix: ")
     asked = f"quotemill {shlex.join(arguments)}"
     raise kinds.get(done.returncode, UpstreamError)(message or f"{asked} failed", hint=hint)
 

@@ -7,7 +7,7 @@ from quotemill.installation import dbt_hint, has_commands
 
 # this package is imported before any other of either command
 if not has_commands():
-    sys.stderr.write(f"error: this installation only reads\nhint: {dbt_hint('all')}\n")
+    sys.stderr.write(f"error: this installation only reads\nfix: {dbt_hint('all')}\n")
     raise SystemExit(3)
 
 from loaders.cli.lazy import lazy_app, run_app

@@ -85,7 +85,7 @@ class LoadResult:
         if self.error:
             yield f"error: {self.error}"
         if self.hint:
-            yield f"hint: {self.hint}"
+            yield f"fix: {self.hint}"
         if self.job_id is not None:
             yield f"load {self.job_id} {self.status} in {self.seconds:.1f} s"
 

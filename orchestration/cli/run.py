@@ -119,7 +119,7 @@ def run_all(
     if result.error:
         shell.print_wrapped(f"error: {result.error}", file=sys.stderr)
         if result.hint:
-            shell.print_wrapped(f"hint: {result.hint}", file=sys.stderr)
+            shell.print_wrapped(f"fix: {result.hint}", file=sys.stderr)
     causes = {result.error, *(load.error for load in result.loads)}  # printed above
     for stage in result.stages:
         for line in stage.lines if stage.error not in causes else ():

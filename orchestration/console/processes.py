@@ -231,7 +231,7 @@ class Commands:
         """The last error that a command printed for people, and its hint."""
         lines = self.read_output(command).strip().splitlines()
         errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-        hints = [line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")]
+        hints = [line.removeprefix("fix: ") for line in lines if line.startswith("fix: ")]
         if code is None and not errors:
             errors = ["it was killed"]
         if code in WITH_RESULT and not errors:

@@ -246,7 +246,7 @@ def _require_semaphores() -> None:
 def _dbt_error(error: Exception, settings: Settings, more: str) -> QuotemillError:
     if refusal := explain_refusal(error, settings):
         return refusal
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()).replace("fix: ", "")  # the line below has the word
     if "does not match any" in text:
         return UsageError(text, hint="`quotemill dbt ls` lists what can be selected")
     if type(error).__name__ in ("DbtUsageException", "BadOptionUsage", "NoSuchOption"):

@@ -157,5 +157,5 @@ def _explain_closed() -> UsageError:
 def add_hint(error: QuotemillError) -> QuotemillError:
     """The error, whose traceback ends with its hint."""
     if error.hint and not getattr(error, "__notes__", None):
-        error.add_note(f"hint: {error.hint}")
+        error.add_note(f"fix: {error.hint}")
     return error

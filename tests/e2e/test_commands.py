@@ -194,7 +194,7 @@ def test_without_settings_the_missing_one_is_named(
     done = Place(tmp_path, tmp_path)(*command)
     assert done.returncode == 3
     assert "QUOTEMILL_TDX__BASE_URL" in done.stderr
-    assert "hint: " in done.stderr
+    assert "fix: " in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -247,6 +247,6 @@ def test_a_service_that_is_down_is_named_with_a_fix(place: Place, built: dict[st
             done = place.inside(*command, **impatient)
             assert done.returncode == 4, (command, done.stderr)
             said = done.stdout if command[1] == "check" else done.stderr
-            assert "fix: " in said or "hint: " in said
+            assert "fix: " in said
             assert "loaders check tdx" in said or "tdx.base_url" in said
         assert place.inside("quotemill", "doctor", **impatient).returncode == 4

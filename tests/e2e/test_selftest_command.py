@@ -56,7 +56,7 @@ def test_a_failed_check_ends_with_5_and_is_in_the_given_files(
     files = ("--output", "out/a.json", "--report", "page.md", "--bulk-timeout", "7")
     done = place.inside("loaders", "selftest", "tdx", "--json", *files)
     assert done.returncode == 5
-    assert "hint: see page.md" in done.stderr
+    assert "fix: see page.md" in done.stderr
     shown = json.loads(done.stdout)
     assert shown == json.loads((place.folder / "out" / "a.json").read_text("utf-8"))
     assert [row["no"] for row in shown["results"] if row["status"] == "failed"] == [20, 21]

@@ -198,7 +198,7 @@ def test_futures_without_ticks_are_loaded_and_built(place: Place, prepared_dsn: 
 def test_what_needs_posix_says_so_and_names_the_way(place: Place, command: str, way: str) -> None:
     done = place(*command.split())
     assert done.returncode == 3, done.stderr
-    assert re.search(" Linux .*\nhint: .* WSL2", done.stderr)
+    assert re.search(" Linux .*\nfix: .* WSL2", done.stderr)
     assert "/mnt/c/new_tdx" in done.stderr
     assert way in done.stderr
 

@@ -76,7 +76,7 @@ def test_each_error_of_ours_is_an_object_too(
         "hint": "the fix",
     }
     assert code == kind.exit_code
-    assert err == "error: the reason\nhint: the fix\n"
+    assert err == "error: the reason\nfix: the fix\n"
     assert answer(toy, [], monkeypatch, capsys)[1] == ""
 
 

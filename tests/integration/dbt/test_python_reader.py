@@ -246,7 +246,7 @@ def test_times_bound_minutes_and_a_day_is_a_whole_day(market: quotemill.Reader) 
         assert len(market.ticks(CODE, ten)) == 0
         with pytest.raises(quotemill.Error, match="no time of day in bars of 1d: start") as no:
             market.klines(CODE, ten)
-        assert no.value.__notes__ == [f'hint: start="{day}"']
+        assert no.value.__notes__ == [f'fix: start="{day}"']
         with pytest.raises(quotemill.Error, match=r"no time of day in market\.daily_basic: end"):
             market.daily_basic(CODE, end=ten)
         with pytest.raises(quotemill.Error, match="has a time, where a day is asked for"):
@@ -369,7 +369,7 @@ def test_before_the_first_build_or_load_the_error_names_the_command(
         pytest.raises(quotemill.Error, match="not built yet") as caught,
     ):
         market.klines("sh600000")
-    assert caught.value.__notes__ == ["hint: quotemill build"]
+    assert caught.value.__notes__ == ["fix: quotemill build"]
     with pytest.raises(quotemill.Error, match="the reader is closed"):
         market.calendar()
     with pytest.raises(quotemill.Error, match="no warehouse yet") as missing:
@@ -379,4 +379,4 @@ def test_before_the_first_build_or_load_the_error_names_the_command(
         quotemill.open(url="postgresql://nobody@127.0.0.1:9/none")
     with pytest.raises(quotemill.Error, match="no URL of PostgreSQL") as folder:
         quotemill.open(str(tmp_path))
-    assert folder.value.__notes__ == ["hint: open(home=…) names a folder"]
+    assert folder.value.__notes__ == ["fix: open(home=…) names a folder"]
