@@ -28,7 +28,7 @@ def status_command(
 ) -> None:
     """Show the last loads, what failed, and how far each dataset is.
 
-    `quotemill jobs` prints the same, and shows one load.
+    `quotemill loads` prints the same, and shows one load.
 
     Example: loaders status --json
     """
@@ -41,7 +41,7 @@ def status_command(
 
 
 def print_report(settings: Settings, shown: dict[str, Any]) -> None:
-    """Print a report of loads: `loaders status` and `quotemill jobs`."""
+    """Print a report of loads: `loaders status` and `quotemill loads`."""
     print_place(settings, shown["warehouse"])
     newest = list({job["source"]: job for job in reversed(shown["jobs"])}.values())[::-1]
     first = () if newest else (sources.check_first_load(settings),)
@@ -134,11 +134,13 @@ def cancel_command(
         raise sources.explain_no_load(settings)
     if after_task is not None:
         if job is None:
-            raise UsageError("--after-task needs the load's number", hint="`quotemill jobs` has it")
+            raise UsageError(
+                "--after-task needs the load's number", hint="`quotemill loads` has it"
+            )
         jobs.request_cancel_after(warehouse, job, after_task)
     else:
         job = jobs.request_cancel(warehouse, source, job)
     if json:
         shell.print_json({"job_id": job})
     else:
-        print(f"load {job} is asked to stop; `quotemill jobs {job}` shows when it has stopped")
+        print(f"load {job} is asked to stop; `quotemill loads {job}` shows when it has stopped")

@@ -163,7 +163,7 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
         raise LockHeldError(
             f"a load of ticks was at work, and the {len(verification.differences)} differences may "
             "be its steps",
-            hint="verify again once it has ended; `quotemill jobs` shows it",
+            hint="verify again once it has ended; `quotemill loads` shows it",
         )
     if verification.differences:
         raise DataQualityError(

@@ -159,7 +159,7 @@ def _failed(what: str, code: int, why: str) -> Cause:
 
 def _locked(what: str, patience: int = 2) -> Cause:
     text = f"{what} found another one running, twice in a row; it may hang"
-    return Cause("lock", "warn", text, "quotemill jobs", severity="warning", patience=patience)
+    return Cause("lock", "warn", text, "quotemill loads", severity="warning", patience=patience)
 
 
 def _check_findings(judged: Judgement, limit: int) -> dict[str, Cause | None]:

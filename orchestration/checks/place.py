@@ -31,7 +31,7 @@ T = TypeVar("T")
 class Records:
     """Loads, builds and freshness on record.
 
-    loads      as `quotemill jobs` lists them
+    loads      as `quotemill loads` lists them
     newest     the newest load of each source
     loaded     when each dataset was last loaded wholly
     stopped    the command whose build was stopped, if the newest one was

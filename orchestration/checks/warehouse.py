@@ -118,7 +118,7 @@ def check_locks(place: Place, conn: psycopg.Connection) -> Iterator[Check]:
     for pid, name, since in sessions:
         text = f"{name} is held since {since:%Y-%m-%d %H:%M} by server process {pid}"
         fix = (
-            "`quotemill jobs` shows what runs; if it has ended: "
+            "`quotemill loads` shows what runs; if it has ended: "
             f"quotemill warehouse psql -c 'select pg_terminate_backend({pid})'"
         )
         yield Check("locks", "warn", text, fix)

@@ -29,7 +29,12 @@ app = lazy_app(
             "logscan": "orchestration.cli.logscan:logscan_command",
             # further names of checks
             "check": ("orchestration.cli.check:app", _HIDDEN),
-            "jobs": "orchestration.cli.jobs:jobs_command",
+            "loads": "orchestration.cli.loads:loads_command",
+            # the older name
+            "jobs": (
+                "orchestration.cli.loads:loads_command",
+                {"same_as": "quotemill loads", **_HIDDEN},
+            ),
             "cancel": (
                 "loaders.cli.jobs:cancel_command",
                 {"same_as": "loaders cancel", **_HIDDEN},

@@ -290,7 +290,7 @@ class Warehouse:
             return LockHeldError(
                 f"a table of the warehouse {self.label} is locked: a load writes its first rows, "
                 "or another command changes it",
-                hint="run again in a minute; `quotemill jobs` lists the loads that run",
+                hint="run again in a minute; `quotemill loads` lists the loads that run",
             )
         fix = next((fix for part, fix in _FIXES if part in whole), "")
         if self.embedded and fix != _CROWDED:

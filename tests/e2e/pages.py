@@ -61,8 +61,8 @@ NOT_RUN = {
     ("install", "select schema_name"): "tests/integration/warehouse reads this table",
     (
         "checks",
-        "quotemill jobs --follow",
-    ): "needs a load that runs; test_jobs, test_cancel_and_retry have one",
+        "quotemill loads --follow",
+    ): "needs a load that runs; test_loads_command, test_cancel_and_retry have one",
     (
         "futures",
         "loaders run tq --mode live",

@@ -57,6 +57,7 @@ ENDLESS = (
     "loaders sandbox tq",
     "loaders sandbox ib",
     "quotemill schedule serve",
+    "quotemill loads",
     "quotemill jobs",
     "quotemill console",
 )

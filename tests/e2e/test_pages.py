@@ -99,8 +99,8 @@ BUILD_AND_QUERY = [
 WITH_A_SERVICE = [
     ("checks", "loaders selftest"),
     ("checks", "loaders verify"),
-    ("checks", "quotemill jobs  "),
-    ("checks", "quotemill jobs 12 --log"),
+    ("checks", "quotemill loads  "),
+    ("checks", "quotemill loads 12 --log"),
     ("real-service", "loaders selftest"),
     ("operations", "loaders selftest"),
     ("operations", "loaders verify"),

@@ -12,7 +12,7 @@ import pytest
 
 import loaders.cli.jobs
 import loaders.cli.load
-import orchestration.cli.jobs
+import orchestration.cli.loads
 from loaders.engine.load import Load
 from loaders.engine.progress import Silent
 from loaders.sandbox.tq.world import World
@@ -28,7 +28,7 @@ from tests.integration.ib import bench as ib
 from tests.integration.tdx_load import bench as tdx
 from tests.integration.tq import bench as tq
 
-COMMANDS = (loaders.cli.load, loaders.cli.jobs, orchestration.cli.jobs)
+COMMANDS = (loaders.cli.load, loaders.cli.jobs, orchestration.cli.loads)
 
 
 @dataclass

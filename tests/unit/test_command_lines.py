@@ -55,6 +55,7 @@ def test_another_name_of_a_command_is_the_same_function_and_its_help_says_so() -
         if (same_as := re.search(r"The same as `(.+?)`\.", command.help or ""))
     }
     assert set(named) > {f"quotemill check {name}" for name in ("doctor", "source", "verify")}
+    assert (named["quotemill jobs"], commands["quotemill jobs"].hidden) == ("quotemill loads", True)
     for name, other in named.items():
         functions = {inspect.unwrap(commands[each].callback) for each in (name, other)}
         assert len(functions) == 1, name

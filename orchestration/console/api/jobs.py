@@ -134,13 +134,13 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
 
     @router.get("")
     def list_jobs(limit: Limit = 20, before: Before = None) -> Jobs:
-        """The last loads, or those before a number: `quotemill jobs`."""
+        """The last loads, or those before a number: `quotemill loads`."""
         listed = console.read_any(lambda conn: job_list.recent_jobs(conn, limit, before=before))
         return Jobs(jobs=[JobRow(**job) for job in listed or ()])
 
     @router.get("/{job_id}")
     def read_job(job_id: JobId) -> Job:
-        """A load with its progress, its tasks and its errors: `quotemill jobs 12`."""
+        """A load with its progress, its tasks and its errors: `quotemill loads 12`."""
         view = watch.read(job_id)
         tasks = job_status.read_tasks(console.require_warehouse(), job_id)
         return describe_job(view, tasks)
@@ -151,7 +151,7 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
         responses={200: {"content": {"text/event-stream": {}}}},
     )
     async def watch_job(job_id: JobId) -> StreamingResponse:
-        """Its progress as server-sent events, until it ends: `quotemill jobs 12 --follow`."""
+        """Its progress as server-sent events, until it ends: `quotemill loads 12 --follow`."""
         await run_in_threadpool(watch.read, job_id)
 
         watch.refuse_if_full()
@@ -163,7 +163,7 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
         responses={200: {"content": {"application/x-ndjson": {}}}},
     )
     def read_log(job_id: JobId) -> Response:
-        """Its log as JSON lines: `quotemill jobs 12 --log load.jsonl`."""
+        """Its log as JSON lines: `quotemill loads 12 --log load.jsonl`."""
         lines = job_status.read_log(console.require_warehouse(), job_id)
         try:
             first = next(lines)

@@ -18,7 +18,7 @@ from orchestration.alerts import causes
 from orchestration.alerts import check as alerts
 from orchestration.alerts.settings import AlertSettings
 from orchestration.checks import status
-from orchestration.cli import jobs as commands
+from orchestration.cli import loads as commands
 from orchestration.run import findings, history
 from orchestration.run.stages import RunResult
 from quotemill.errors import PartialError
@@ -70,11 +70,11 @@ def problems(toy: Toy) -> list[tuple[str, str]]:
 
 
 def follow(toy: Toy, job_id: int | None) -> int:
-    """The exit code of `quotemill jobs JOB --follow`."""
+    """The exit code of `quotemill loads JOB --follow`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(commands, "load_settings", lambda: toy.settings)
         try:
-            commands.jobs_command(job_id, follow=True, log=None, limit=20, json=False)
+            commands.loads_command(job_id, follow=True, log=None, limit=20, json=False)
         except PartialError as error:
             return error.exit_code
     return 0

@@ -61,7 +61,7 @@ READERS = {  # the exit code of each, on a warehouse without rows
     "schedule list": 0,
     "schedule next": 0,
     "selfcheck ib": 2,
-    "jobs": 0,
+    "loads": 0,
     "cancel": 2,
     "report": 0,
     "export rows raw_tdx.kline_daily --to csv {out}/bars": 0,
@@ -142,7 +142,7 @@ def test_commands_that_read_an_older_warehouse_name_what_updates_it(
             run_dbt(settings, command)
     monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", warehouse.url)
     monkeypatch.setenv("QUOTEMILL_HOME", str(warehouse.home))
-    reading = ["status", "findings", "report", "jobs", "alerts list", "manifest check"]
+    reading = ["status", "findings", "report", "loads", "alerts list", "manifest check"]
     reading += [f"export ops.runs --to csv {warehouse.home}/runs", "loaders verify"]
     for words in map(str.split, reading):
         is_ours = words[0] != "loaders"
@@ -235,7 +235,7 @@ def test_commands_that_read_a_newer_warehouse_warn_once(newer: Callable[[str], A
         code, printed, warnings = newer(line)
         assert code == expected, (line, printed)
         assert len(warnings) == 1, line
-    assert [CliRunner().invoke(app, words).exit_code for words in (["jobs"], ["findings"])] == [
+    assert [CliRunner().invoke(app, words).exit_code for words in (["loads"], ["findings"])] == [
         0,
         0,
     ]

@@ -14,7 +14,7 @@ import pytest
 from loaders.cli import jobs as load_jobs
 from loaders.engine import job_status
 from loaders.warehouse.postgres import open_warehouse
-from orchestration.cli import jobs as commands
+from orchestration.cli import loads as commands
 from quotemill.errors import PartialError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 from tests.faults.scene import wait_until
@@ -27,14 +27,14 @@ Command = Callable[..., list[str]]
 def jobs(
     bench: Toy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Command:
-    """`quotemill jobs` of the bench: its lines on stdout."""
+    """`quotemill loads` of the bench: its lines on stdout."""
     for module in (commands, load_jobs):
         monkeypatch.setattr(module, "load_settings", lambda: bench.settings)
     monkeypatch.setattr(commands, "POLL", 0.01)
 
     def call(job: int | None = None, **options: Any) -> list[str]:
         values = {"follow": False, "log": None, "limit": 20, "json": False} | options
-        commands.jobs_command(job, **values)
+        commands.loads_command(job, **values)
         return capsys.readouterr().out.splitlines()
 
     return call

@@ -1,4 +1,4 @@
-"""`quotemill jobs`."""
+"""`quotemill loads`."""
 
 import json as json_
 import sys
@@ -31,7 +31,7 @@ EVERY = 10.0  # seconds between two reports of it without a terminal
 SHOWN = 20  # failed keys
 
 
-def jobs_command(
+def loads_command(
     job: Annotated[
         int | None, typer.Argument(metavar="LOAD", help="Its number; the last loads if absent.")
     ] = None,
@@ -51,7 +51,7 @@ def jobs_command(
     With --follow the exit code is 6 where the load does not succeed; Ctrl-C stops the watching, not
     the load.
 
-    Example: quotemill jobs --follow
+    Example: quotemill loads --follow
     """
     from loaders.engine import job_status
 
@@ -62,7 +62,7 @@ def jobs_command(
     if job is None and not follow:
         if log is not None:
             raise UsageError(
-                "--log needs the number of a load", hint="quotemill jobs 12 --log 12.jsonl"
+                "--log needs the number of a load", hint="quotemill loads 12 --log 12.jsonl"
             )
         shown = job_list.report(warehouse, limit)
         if json:
