@@ -15,18 +15,18 @@ from loaders.cli.lazy import lazy_app, run_app
 app = lazy_app(
     __doc__,
     {
-        "Every day": {
+        "Common": {
             "run": "loaders.cli.load:run_command",
             "status": "loaders.cli.jobs:status_command",
             "retry": ("loaders.cli.load:retry_command", {"hidden": True}),
             "cancel": "loaders.cli.jobs:cancel_command",
         },
-        "Checks": {
+        "Inspect": {
             "check": "loaders.cli.check:check_command",
             "selftest": "loaders.cli.selftest:selftest_command",
             "verify": "loaders.cli.verify:verify_command",
         },
-        "Try": {"sandbox": "loaders.cli.sandbox:app"},
+        "Sandbox": {"sandbox": "loaders.cli.sandbox:app"},
     },
     shows_version=True,
 )

@@ -1,4 +1,4 @@
-"""The `quotemill` command: load and build, see the state of everything, maintain the warehouse."""
+"""Load market data, build tables, check their quality and maintain the warehouse."""
 
 from typing import NoReturn
 
@@ -11,8 +11,7 @@ _HIDDEN = {"hidden": True}
 app = lazy_app(
     __doc__,
     {
-        "Every day": {
-            "demo": "orchestration.cli.run:demo_command",
+        "Common": {
             "run": "orchestration.cli.run:run_command",
             "load": "orchestration.cli.load:load_command",
             "retry": "orchestration.cli.load:retry_command",
@@ -22,39 +21,39 @@ app = lazy_app(
             "findings": "orchestration.cli.inspect:findings_command",
             "doctor": "orchestration.cli.inspect:doctor_command",
             "schedule": "orchestration.cli.schedule:app",
+            "console": "orchestration.cli.console:console_command",
         },
-        "Look": {
-            "reconcile": "orchestration.cli.reconcile:reconcile_command",
-            "selfcheck": "orchestration.cli.options.checks:selfcheck_command",
-            "logscan": "orchestration.cli.logscan:logscan_command",
-            # further names of checks
-            "check": ("orchestration.cli.check:app", _HIDDEN),
+        "Inspect": {
             "loads": "orchestration.cli.loads:loads_command",
             # the older name
             "jobs": (
                 "orchestration.cli.loads:loads_command",
                 {"same_as": "quotemill loads", **_HIDDEN},
             ),
+            "report": "orchestration.cli.report:report_command",
+            "reconcile": "orchestration.cli.reconcile:reconcile_command",
+            "selfcheck": "orchestration.cli.options.checks:selfcheck_command",
+            "logscan": "orchestration.cli.logscan:logscan_command",
+            "alerts": "orchestration.cli.alerts:app",
+            # further names of checks
+            "check": ("orchestration.cli.check:app", _HIDDEN),
             "cancel": (
                 "loaders.cli.jobs:cancel_command",
                 {"same_as": "loaders cancel", **_HIDDEN},
             ),
-            "report": "orchestration.cli.report:report_command",
-            "console": "orchestration.cli.console:console_command",
         },
         "Read and export": {
             "export": "orchestration.cli.export:app",
             "docs": "orchestration.cli.build:docs_command",
             "manifest": "orchestration.cli.manifest:app",
         },
-        "Server and disk": {
+        "Warehouse and settings": {
             "init": "orchestration.cli.settings:init_command",
             "settings": "orchestration.cli.settings:settings_command",
             "warehouse": "orchestration.cli.warehouse:app",
             "backup": "orchestration.cli.backup:app",
             "questdb": "orchestration.cli.questdb:app",
             "touch": "orchestration.cli.touch:touch_command",
-            "alerts": "orchestration.cli.alerts:app",
         },
         "Options and futures": {
             "gate": "orchestration.cli.options.gate:app",
@@ -64,6 +63,7 @@ app = lazy_app(
             "retention": "orchestration.cli.archive:retention_command",
             "restore": "orchestration.cli.archive:restore_command",
         },
+        "Sandbox": {"demo": "orchestration.cli.run:demo_command"},
     },
     shows_version=True,
 )

@@ -43,7 +43,7 @@ def test_each_command_has_a_panel_and_a_line_of_80_columns(app: typer.Typer) -> 
         for line in lines.splitlines()
     ]
     assert rows == [(name, child.rich_help_panel) for name, child in listed.items()]
-    assert panels[0][0].startswith("Every ")
+    assert panels[0][0] == "Common"
     assert len(panels[0][1].splitlines()) <= 10
 
 

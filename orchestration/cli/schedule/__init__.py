@@ -5,13 +5,13 @@ from loaders.cli.lazy import lazy_app
 app = lazy_app(
     "Jobs by the clock: list them, start them, install them.",
     {
-        "Look": {
+        "Inspect": {
             "list": "orchestration.cli.schedule.preview:list_command",
             # the column `next` of the list, the soonest first
             "next": ("orchestration.cli.schedule.preview:next_command", {"hidden": True}),
             "simulate": "orchestration.cli.schedule.preview:simulate_command",
         },
-        "Start": {
+        "Run": {
             "run": "orchestration.cli.schedule.start:run_command",
             "enable": "orchestration.cli.schedule.start:enable_command",
             "disable": "orchestration.cli.schedule.start:disable_command",

@@ -110,4 +110,4 @@ def test_commands_run_in_a_folder_with_modules_of_their_names(
 def test_help_comes_in_a_folder_with_modules_of_their_names(programs: Path, folder: Path) -> None:
     python = [programs / "python", "-m", "quotemill"]
     for command in ([programs / "quotemill"], python, [programs / "loaders"]):
-        assert "Every day" in run(folder, *command, "--help")
+        assert "Common" in run(folder, *command, "--help")
