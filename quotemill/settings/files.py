@@ -38,7 +38,7 @@ def find_files(env: Mapping[str, str], cwd: Path) -> SettingsFiles:
     for folder, names in ((cwd, env), (dotenv.parent, variables)):
         if named := names.get("QUOTEMILL_CONFIG"):
             if not _is_file(folder / named):
-                raise SettingsError(f"QUOTEMILL_CONFIG names {folder / named}, which is not a file")
+                raise SettingsError(f"QUOTEMILL_CONFIG is not a file: {folder / named}")
             return SettingsFiles(folder / named, dotenv, variables)
     if toml is not None:
         _refuse_foreign(toml, cwd)
@@ -108,8 +108,8 @@ def _refuse_foreign(path: Path, cwd: Path | None) -> None:
     state = path.stat()
     if state.st_uid not in (0, os.getuid()) or state.st_mode & stat.S_IWOTH:
         raise SettingsError(
-            f"{path} counts here, but another user can write it",
-            hint=f"run in {path.parent}, or let QUOTEMILL_CONFIG name the settings file",
+            f"{path} would be used here, but another user can write to it",
+            hint=f"run in {path.parent}, or set QUOTEMILL_CONFIG to your settings file",
         )
 
 

@@ -41,6 +41,6 @@ def refuse_relative(variable: str, value: str, cwd: Path, other: str) -> NoRetur
     folders = (folder / value for folder in (here, *here.parents))
     meant = next((folder for folder in folders if folder.is_dir()), here / value)
     raise SettingsError(
-        f"{variable}={value} is relative: in another folder it would be {other}",
+        f"{variable}={value} is a relative path: in another folder it would be {other}",
         hint=f"export {variable}={shlex.quote(os.path.normpath(meant))}",
     )

@@ -38,7 +38,7 @@ S = TypeVar("S", bound=TopSettings)
 _ENVIRONMENT = "environment"
 # a path C:\new in double quotes: TOML reads backslash and n as the end of a line
 _UNESCAPED = re.compile(r"[A-Za-z]:[^\x00-\x1f]*[\x00-\x1f]")
-_QUOTES = "a path with backslashes goes into single quotes: '{}'"
+_QUOTES = "put a path with backslashes into single quotes: '{}'"
 _BACKSLASHES = str.maketrans({"\b": r"\b", "\t": r"\t", "\n": r"\n", "\f": r"\f", "\r": r"\r"})
 # values by dotted name, each with the place that it came from
 Layer = dict[str, tuple[Any, str]]
@@ -80,9 +80,9 @@ class Layers(Generic[S]):
                 "\n".join(
                     _explain(self.model, e, origins) for e in error.errors(include_input=False)
                 ),
-                hint="each is named with the file or variable that sets it; change it there"
+                hint="change each setting in the file or variable that is shown with it"
                 if self.has_file
-                else "`quotemill init` writes a quotemill.toml with every setting to choose from",
+                else "run `quotemill init` to create a quotemill.toml that lists every setting",
             ) from None
 
     def with_own(self, toml: str, variables: Mapping[str, str]) -> "Layers[S]":
@@ -107,7 +107,7 @@ def read_layers(
     variables = read_variables(env, _ENVIRONMENT)
     given: Layer = {k: (v, "flag") for k, v in flatten(flags).items() if v is not None}
     if is_relative(model, "home", variables.get("home", ("", ""))[0]):
-        other = "another home, with another warehouse"
+        other = "another home with another warehouse"
         refuse_relative("QUOTEMILL_HOME", variables["home"][0], cwd, other)
     homes = [layer["home"][0] for layer in (given, variables, dotenv, toml) if "home" in layer]
     home = find_home(homes)
@@ -146,7 +146,8 @@ def _read_own(
     for layer, place in zip(layers, places, strict=True):
         if "home" in layer and find_home([layer.pop("home")[0]]) != home:
             raise SettingsError(
-                f"{place} names another home", hint="delete that line: the file is of its own"
+                f"{place} sets another home",
+                hint="delete that line: the file belongs to its own home",
             )
     return layers[0] | layers[1]
 
@@ -178,7 +179,7 @@ def _read_text(path: Path) -> str:
 
 
 def _parse_toml(path: Path, text: str) -> Layer:
-    quotes = "; " + _QUOTES.format(r"D:\tdx") if "\\" in text else ""
+    quotes = ", and " + _QUOTES.format(r"D:\tdx") if "\\" in text else ""
     hint = f"correct that line in an editor{quotes}"
     with reading(path, SettingsError, fault="is not valid TOML", hint=hint):
         values = flatten(tomllib.loads(text))
@@ -192,7 +193,7 @@ def _count_from(model: type[TopSettings], folder: Path, values: Layer) -> Layer:
     """
     for dotted, (value, place) in values.items():
         if isinstance(value, str) and _UNESCAPED.match(value):
-            text = f"{place}: {dotted} has an end of a line or a tab, which no path has"
+            text = f"{place}: {dotted} contains a line break or a tab, so it is not a path"
             raise SettingsError(text, hint=_QUOTES.format(value.translate(_BACKSLASHES)))
     return {
         dotted: (
@@ -245,7 +246,7 @@ def _explain_value(model: type[TopSettings], error: ErrorDetails) -> str:
     fields = (find_field(model, ".".join(names[:n])) for n in range(len(names), 0, -1))
     field = next(filter(None, fields), None)
     if field is None:
-        return "must be a section, of names of lower-case letters, digits and _"
+        return "must be a section whose name has only lower-case letters, digits and _"
     return f"must be {describe_allowed(field) or 'a text'}"
 
 

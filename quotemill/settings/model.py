@@ -28,35 +28,38 @@ class TopSettings(Section):
 
     home: Path = Field(
         default_factory=lambda: Path(user_data_dir("quotemill", appauthor=False)),
-        description="folder of everything the project writes",
+        description="folder for all files that quotemill writes",
     )
     warehouse_url: Open[SecretStr | None] = Field(
-        None, description="a PostgreSQL 15+ URL; empty: the embedded server"
+        None, description="PostgreSQL 15+ URL. Leave empty for the embedded server"
     )
     request_log: Path | None = Field(
-        None, description="a file to which each request of a load and each retry is appended"
+        None, description="file that every request and retry of a load is appended to"
     )
-    log_days: Open[Days] = Field(30, ge=1, description="days that the logs of commands stay")
+    log_days: Open[Days] = Field(30, ge=1, description="days to keep command logs")
     log_megabytes: Open[Annotated[int, Unit("MB")]] = Field(
-        500, ge=1, description="size of these logs together; the oldest go first"
+        500, ge=1, description="total size limit of these logs. The oldest are deleted first"
     )
     embedded_server: Open[bool] = Field(
-        True, description="without warehouse_url use an own server; false: refuse instead"
+        True,
+        description="start an embedded server if no warehouse_url is set. If false, fail instead",
     )
-    market_schema: Open[Name] = Field("market", description="name of the schema `market`")
-    reader_role: Open[Name | None] = Field(None, description="a role that may read what is built")
+    market_schema: Open[Name] = Field("market", description="name of the market schema")
+    reader_role: Open[Name | None] = Field(
+        None, description="read-only role to grant access to the built tables"
+    )
     finding_limit: Open[int] = Field(
-        0, ge=0, description="more new qa findings of severity error than this end a run with 5"
+        0, ge=0, description="new error findings allowed before a run exits with code 5"
     )
     questdb_url: Open[SecretStr] = Field(
         SecretStr(LOCAL),
-        description="the tick store, a QuestDB: http://user:password@host:9000, or `local` for the "
-        "one that a load starts in the home",
+        description="QuestDB tick store, such as http://user:password@host:9000. With `local`, loads "
+        "start one in the home",
     )
     backup_folder: Path | None = Field(
-        None, description="where `quotemill backup` writes; empty: `backups` below the home"
+        None, description="folder of `quotemill backup`. Leave empty for `backups` in the home"
     )
-    backups_kept: Open[int] = Field(4, ge=1, description="backups of a warehouse that stay")
+    backups_kept: Open[int] = Field(4, ge=1, description="backups to keep of each warehouse")
     origins: dict[str, str] = Field(default_factory=dict, exclude=True)
     removed: dict[str, str] = Field(default_factory=dict, exclude=True)
 

@@ -26,13 +26,11 @@ def test_a_removed_setting_is_left_out_with_one_warning(
     assert len(settings[0].removed) == 4
     toml, dotenv = tmp_path / "quotemill.toml", tmp_path / ".env"
     said = [record.getMessage().partition(" (")[0] for record in caplog.records]
-    assert said == [
-        f"pool_size is no longer a setting; remove it from {toml}",
-        f"ib.rate_limits.open_interest.per_minute is no longer a setting; remove it from {toml}",
-        f"tq.settle_margin is no longer a setting; remove it from {dotenv} "
-        "QUOTEMILL_TQ__SETTLE_MARGIN",
-        "ib.slot_grace_seconds is no longer a setting; remove it from environment "
-        "QUOTEMILL_IB__SLOT_GRACE_SECONDS",
+    assert [(text.split()[0], text.partition(" remove it from ")[2]) for text in said] == [
+        ("pool_size", str(toml)),
+        ("ib.rate_limits.open_interest.per_minute", str(toml)),
+        ("tq.settle_margin", f"{dotenv} QUOTEMILL_TQ__SETTLE_MARGIN"),
+        ("ib.slot_grace_seconds", "environment QUOTEMILL_IB__SLOT_GRACE_SECONDS"),
     ]
     assert readers.load_settings(environ, cwd=tmp_path).home == settings[0].home
 

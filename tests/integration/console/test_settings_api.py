@@ -48,7 +48,7 @@ def test_each_setting_is_shown_with_its_origin_and_no_secret(
         "value": 30,
         "origin": "default",
         "variable": "QUOTEMILL_LOG_DAYS",
-        "meaning": "days that the logs of commands stay",
+        "meaning": Settings.model_fields["log_days"].description,
         "allowed": "a whole number of days, at least 1",
         "is_secret": False,
         "is_set": False,
