@@ -114,7 +114,7 @@ def describe_service(text: str, warnings: Iterable[str], figures: Mapping[str, A
 def check_holidays(now: datetime) -> Check:
     """Check that the published holidays of China's exchanges reach far enough."""
     if trading_time.ends_soon(now):
-        fix = "upgrade pandas-market-calendars once a release has the days of the next year"
+        fix = "Upgrade pandas-market-calendars once a release has next year's trading days."
         return Check("horizon", "warn", trading_time.describe_horizon(), fix)
     return Check("horizon", "ok", f"announced holidays reach {trading_time.horizon()}")
 
@@ -124,5 +124,5 @@ def check_paths(paths: Iterable[tuple[str, Path | None, str]]) -> Iterator[Check
     for setting, path, what in paths:
         if path is not None and not (path.exists() and os.access(path, os.R_OK)):
             why = "cannot be read" if path.exists() else "does not exist"
-            hint = f"{setting} names {what}: mount or create it, or change the setting"
+            hint = f"Mount or create it, or change {setting} ({what})."
             yield failed("files", SettingsError(f"{setting}: {path} {why}", hint=hint))

@@ -57,18 +57,18 @@ def prepare_warehouse(settings: Settings, reporter: Reporter) -> Warehouse:
     from quotemill.warehouse.connections import read_session
 
     is_embedded = settings.warehouse_url is None
-    reporter.step("starting PostgreSQL" if is_embedded else "asking PostgreSQL")
+    reporter.step("starting PostgreSQL" if is_embedded else "connecting to PostgreSQL")
     warehouse = open_warehouse(settings)
     reporter.line(f"warehouse: {warehouse.label} ({warehouse.origin})")
-    reporter.step("making the schemas")
+    reporter.step("creating the schemas")
     migrate.prepare(warehouse, sources.landed_tables(), sources.dbt_settings(settings))
     if warehouse.admits_reader:
         admit_reader(warehouse)
     role = warehouse.reader_role
     if role and not warehouse.ask(lambda conn: has_role(conn, role)):
         reporter.line(
-            f"warning: the reader role {role} does not exist, so nothing is granted to it: "
-            f"create role {role}, then `quotemill build`"
+            f"warning: the reader role {role} does not exist, so it gets no access: "
+            f"create role {role}, then run `quotemill build`"
         )
     write_profile(warehouse, find_project().profiles(settings.home), warehouse.ask(read_session))
     return warehouse
@@ -225,7 +225,7 @@ def remaining_work(settings: Settings, names: Sequence[str]) -> list[str]:
             for line in sources.find(name).insight.due(settings, warehouse)
         ]
     except QuotemillError as error:  # the loads themselves ended well
-        return [f"run again; the remaining work cannot be read: {error}"]
+        return [f"run the load again (cannot read the remaining work: {error})"]
 
 
 def require_configured(settings: Settings, trial: str) -> tuple[list[str], list[str]]:
@@ -237,7 +237,8 @@ def require_configured(settings: Settings, trial: str) -> tuple[list[str], list[
     if not ready:
         raise SettingsError(
             f"no source is configured: {'; '.join(skipped.values())}",
-            hint=f"{sources.describe_start(settings, trial)}; `{trial}` needs no setting",
+            hint=f"Try `{trial}`, which needs no settings, or configure a source: "
+            f"{sources.describe_start(settings, trial)}",
         )
     return ready, list(skipped)
 
@@ -259,7 +260,8 @@ def source_to_retry(settings: Settings, job: int | None) -> str:
     failed = [name for name in ready if newest.get(name) not in (None, "succeeded", "running")]
     if len(failed) != 1:
         raise UsageError(
-            f"which source? {', '.join(ready)}", hint=f"quotemill retry {(failed or ready)[0]}"
+            f"several sources qualify: {', '.join(ready)}",
+            hint=f"quotemill retry {(failed or ready)[0]}",
         )
     return failed[0]
 

@@ -164,7 +164,7 @@ def write(
     except OSError as error:
         if not _is_reported:
             _is_reported = True
-            _log.warning("the log in %s cannot be written: %s", _folder, error.strerror)
+            _log.warning("cannot write the log in %s: %s", _folder, error.strerror)
 
 
 def _append(path: Path, line: bytes) -> None:
@@ -244,7 +244,7 @@ def explain(error: Exception) -> QuotemillError:
     if known := explain_refusal(error, settings) or _explain_lost(error, settings):
         known.__cause__ = error
         return known
-    hint = f"{_keep_traceback(error)} has the traceback; please report it"
+    hint = f"Report this bug and attach {_keep_traceback(error)}, which has the traceback."
     known = QuotemillError(f"internal error: {innermost(error)}", hint=hint)
     known.__cause__ = error
     return known

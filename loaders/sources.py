@@ -65,7 +65,7 @@ def _import_beside(name: str, module: str) -> Any:
 
 def _find_module(name: str) -> str:
     if name not in MODULES:
-        raise UsageError(f"unknown source {name}", hint=f"sources: {', '.join(MODULES)}")
+        raise UsageError(f"unknown source: {name}", hint=f"Choose one of: {', '.join(MODULES)}.")
     return MODULES[name]
 
 
@@ -95,14 +95,11 @@ def describe_start(settings: "Settings", command: str) -> str:
         folder, origin = attrgetter(setting)(settings), settings.origin(setting)
         # one in the home is made by the first load
         if folder is not None and origin != "default" and not os.access(folder, os.R_OK):
-            return (
-                f"{folder} is not there to be read: mount it, or correct {setting} "
-                f"({origin}); then {command}"
-            )
+            return f"Mount {folder}, or correct {setting} ({origin}), then {command}"
     if ready:
         return command
     file = find_file(settings)
-    return f"set tdx.client or tdx.base_url in {file}" if file else "quotemill init"
+    return f"Set tdx.client or tdx.base_url in {file}." if file else "quotemill init"
 
 
 def check_first_load(settings: "Settings") -> Check:

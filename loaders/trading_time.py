@@ -57,7 +57,7 @@ def parse_day(text: str, today: date) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise UsageError(
-            f"{text!r} is not a day like 2024-06-28", hint="or `today`, `yesterday`"
+            f"not a date like 2024-06-28: {text!r}", hint="Use YYYY-MM-DD, `today` or `yesterday`."
         ) from None
 
 
@@ -93,9 +93,9 @@ def describe_horizon() -> str:
     """A sentence about the end of the announced holidays."""
     end = horizon()
     return (
-        f"the trading days of China's exchanges are known up to {end}: those of {end.year + 1} are "
-        "not announced yet, or not in this version; until a release of pandas-market-calendars "
-        "has them, every weekday counts as one"
+        f"China's trading days are only available up to {end}: {end.year + 1} is not "
+        "announced yet, or not included in this version. Until pandas-market-calendars "
+        "has it, every weekday counts as a trading day"
     )
 
 
@@ -149,8 +149,9 @@ def sessions(calendar: str, year: int) -> Mapping[date, tuple[Span, ...]]:
         )
     except RuntimeError:
         raise SettingsError(
-            f"unknown calendar {calendar!r}",
-            hint="XSHG (Shanghai), XNYS (New York), or another name of pandas_market_calendars",
+            f"unknown calendar: {calendar!r}",
+            hint="Use XSHG (Shanghai), XNYS (New York) or another calendar of "
+            "pandas_market_calendars.",
         ) from None
     table = published.schedule(date(year, 1, 1), date(year, 12, 31))
     edges = ("market_open", "break_start", "break_end", "market_close")

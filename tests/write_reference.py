@@ -219,6 +219,8 @@ def _parameter_name(parameter: Any) -> str:
 def _default(parameter: Any) -> str:
     if parameter.required:
         return "required"
+    if isinstance(parameter.show_default, str):
+        return parameter.show_default
     value = parameter.default
     return "" if value is None or value is False or callable(value) else f"`{value}`"
 

@@ -1,4 +1,4 @@
-"""The `loaders` command: load sources, read the record of loads, try a sandbox."""
+"""Load market data from sources, check it, and run simulated sources."""
 
 import sys
 from typing import NoReturn

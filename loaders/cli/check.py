@@ -16,14 +16,15 @@ from quotemill.errors import most_severe
 
 def check_command(
     source: Annotated[
-        str | None, typer.Argument(help="tdx, tq, ib; all configured ones if absent")
+        str | None,
+        typer.Argument(help="Source: tdx, tq or ib.", show_default="all configured sources"),
     ] = None,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
     """Test the connection to a source with a real request.
 
-    Its health page is not asked: that says "up" without data too.
+    The health endpoint is not used, because it reports "up" even without data.
 
     Example: loaders check tdx
     """

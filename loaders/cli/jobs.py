@@ -19,16 +19,16 @@ from quotemill.errors import UsageError
 from quotemill.settings.files import list_unread
 from quotemill.wording import say_count
 
-Limit = Annotated[int, typer.Option(min=1, help="How many loads to show.")]
+Limit = Annotated[int, typer.Option(min=1, help="Number of loads to show.")]
 
 
 def status_command(
     limit: Limit = 20,
     json: JsonFlag = False,
 ) -> None:
-    """Show the last loads, what failed, and how far each dataset is.
+    """Show recent loads, failures and how current each dataset is.
 
-    `quotemill loads` prints the same, and shows one load.
+    `quotemill loads` shows the same, and single loads in detail.
 
     Example: loaders status --json
     """
@@ -57,10 +57,12 @@ def describe_place(settings: Settings) -> dict[str, Any]:
 
 def print_place(settings: Settings, warehouse: str) -> None:
     """Print which warehouse, home and settings a status is about, and files that do not count."""
-    places = ", ".join(settings.places) or "none, all defaults"
+    places = ", ".join(settings.places) or "none (all defaults)"
     shell.print_wrapped(f"warehouse: {warehouse}; home: {settings.home}; settings: {places}")
     if unread := list_unread(os.environ, Path.cwd(), settings.home):
-        shell.print_wrapped(f"not read: {', '.join(map(str, unread))}: another one counts here")
+        shell.print_wrapped(
+            f"ignored: {', '.join(map(str, unread))} (another file takes precedence here)"
+        )
 
 
 def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) -> None:
@@ -77,8 +79,8 @@ def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) ->
     for row in shown["datasets"]:
         known = (fresh or {}).get(row["dataset"])
         # some cursors are no days; `fresh` says by the rows how far they go
-        newest = f" read up to {row['newest']}" if row["newest"] and not known else ""
-        oldest = "" if row["oldest"] == row["newest"] else f", the oldest at {row['oldest']}"
+        newest = f" up to {row['newest']}" if row["newest"] and not known else ""
+        oldest = "" if row["oldest"] == row["newest"] else f"; most outdated key: {row['oldest']}"
         state = f"; {known}" if known else ""
         shell.print_wrapped(
             f"{row['dataset']:<21} {say_count(row['keys'], 'key')}{newest}{oldest}{state}", 22
@@ -108,22 +110,26 @@ def _print_task(task: dict[str, Any]) -> None:
 
 def cancel_command(
     source: Annotated[
-        str | None, typer.Argument(help="tdx, or the load's number; not needed while one runs")
+        str | None,
+        typer.Argument(
+            help="tdx, tq or ib, or the load's number. Not needed if only one load is running."
+        ),
     ] = None,
     job: Annotated[
-        int | None, typer.Argument(metavar="LOAD", help="the running load if absent")
+        int | None,
+        typer.Argument(metavar="LOAD", help="Load number.", show_default="the running load"),
     ] = None,
     after_task: Annotated[
         int | None,
-        typer.Option(min=1, help="Finish this task of the load, and start no other."),
+        typer.Option(min=1, help="Stop the load when this task is done."),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Ask a running load to stop.
+    """Stop a running load.
 
-    A load of any source; it stops after its current batch, or after a task.
+    It stops after its current batch, or after the task that you give.
 
-    Example: loaders cancel tdx, or loaders cancel 12
+    Example: loaders cancel 12
     """
     from loaders.engine import jobs
 
@@ -135,7 +141,7 @@ def cancel_command(
     if after_task is not None:
         if job is None:
             raise UsageError(
-                "--after-task needs the load's number", hint="`quotemill loads` has it"
+                "--after-task needs a load number", hint="Run `quotemill loads` to see the numbers."
             )
         jobs.request_cancel_after(warehouse, job, after_task)
     else:
@@ -143,4 +149,4 @@ def cancel_command(
     if json:
         shell.print_json({"job_id": job})
     else:
-        print(f"load {job} is asked to stop; `quotemill loads {job}` shows when it has stopped")
+        print(f"load {job} will stop soon; `quotemill loads {job}` shows when it has stopped")

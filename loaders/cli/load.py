@@ -30,55 +30,62 @@ TDX, TQ, IB = "Options of tdx", "Options of tq", "Options of ib"
 
 def run_command(
     source: Annotated[
-        str | None, typer.Argument(help="tdx, tq, ib; all configured ones if absent")
+        str | None,
+        typer.Argument(help="Source: tdx, tq or ib.", show_default="all configured sources"),
     ] = None,
     dataset: Annotated[
-        list[str] | None, typer.Option(help="Only this dataset; may be repeated.")
+        list[str] | None, typer.Option(help="Load only this dataset. Can be repeated.")
     ] = None,
     codes: Annotated[
-        str | None, typer.Option(help="Only these: sh600000,sz000002; for tq SHFE.cu")
+        str | None, typer.Option(help="Load only these codes: sh600000,sz000002 (tq: SHFE.cu).")
     ] = None,
-    codes_file: Annotated[Path | None, typer.Option(help="A file of codes, one per line.")] = None,
-    since: Annotated[str | None, typer.Option(help="Read again from this day on.")] = None,
-    until: Annotated[str | None, typer.Option(help="Take no day after this one.")] = None,
+    codes_file: Annotated[Path | None, typer.Option(help="File with codes, one per line.")] = None,
+    since: Annotated[str | None, typer.Option(help="Reload from this day on.")] = None,
+    until: Annotated[str | None, typer.Option(help="Do not load days after this one.")] = None,
     day: Annotated[
         str | None,
         typer.Option(
             "--date",
-            help="Read this trading day again: 2024-06-28, `today`, `yesterday` (ib: the session "
-            "before today's); `last`: the newest finished.",
+            help="Reload one trading day: 2024-06-28, `today`, `yesterday` (ib: the "
+            "session before today's) or `last` (the latest finished day).",
         ),
     ] = None,
     mode: Annotated[
         str,
-        typer.Option(help="incremental; init: whole histories; realtime: gaps of this session."),
+        typer.Option(
+            help="incremental (new data), init (full history) or realtime (gaps in today's "
+            "session). More modes for tq are described above."
+        ),
     ] = "incremental",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="ib, tq: print the plan and load nothing.")
+        bool, typer.Option("--dry-run", help="Print the plan without loading (ib and tq only).")
     ] = False,
     accept_loss: Annotated[
         bool,
         typer.Option(
-            "--accept-loss", help="Take what --dataset has now, though stored rows are gone there."
+            "--accept-loss",
+            help="Accept that the source no longer has rows that are stored here (needs "
+            "--dataset).",
         ),
     ] = False,
     concurrency: Annotated[
         int | None,
-        typer.Option(min=1, help="Requests at once, in place of the source's setting."),
+        typer.Option(min=1, help="Concurrent requests. Overrides the source's setting."),
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, help="Codes in one task, in place of the source's setting."),
+        typer.Option(min=1, help="Codes per task. Overrides the source's setting."),
     ] = None,
     exchange: Annotated[
-        str | None, typer.Option(rich_help_panel=TDX, help="Only codes of sh, sz or bj.")
+        str | None,
+        typer.Option(rich_help_panel=TDX, help="Load only codes of this exchange: sh, sz or bj."),
     ] = None,
     yes: Annotated[
         bool,
         typer.Option(
             "--yes",
             rich_help_panel=TDX,
-            help="Load whole histories from quote servers while the market trades.",
+            help="Load full history from quote servers even while the market is open.",
         ),
     ] = False,
     refetch: Annotated[
@@ -86,32 +93,35 @@ def run_command(
         typer.Option(
             "--refetch",
             rich_help_panel=TQ,
-            help="Read complete days of --since, --until again too.",
+            help="Also reload complete days from --since to --until.",
         ),
     ] = False,
     task: Annotated[
         str | None,
         typer.Option(
             rich_help_panel=IB,
-            help="discover, snapshot, close, enrich; what is due now if absent.",
+            help="discover, snapshot, close or enrich.",
+            show_default="whatever is due now",
         ),
     ] = None,
     slot: Annotated[
         str | None,
         typer.Option(
             rich_help_panel=IB,
-            help="`now`, `before-close`, or a slot that lasts, New York time: 10:30.",
+            help="`now`, `before-close` or a slot in progress, in New York time (10:30).",
         ),
     ] = None,
     run_day: Annotated[
         bool,
         typer.Option(
-            "--run-day", rich_help_panel=IB, help="Wait for each remaining slot of today."
+            "--run-day", rich_help_panel=IB, help="Capture every remaining slot of today."
         ),
     ] = False,
     symbols: Annotated[
         str | None,
-        typer.Option(rich_help_panel=IB, help="Only these of the universe: AAPL,MSFT,BRK_B"),
+        typer.Option(
+            rich_help_panel=IB, help="Load only these symbols of the universe: AAPL,MSFT,BRK_B."
+        ),
     ] = None,
     retry_missed: Annotated[
         bool,
@@ -119,28 +129,32 @@ def run_command(
             "--retry-missed",
             "--replay-missed",
             rich_help_panel=IB,
-            help="Request again what the slot lacks.",
+            help="Retry the contracts that this slot is missing.",
         ),
     ] = False,
     as_of: AsOf = None,
     verbose: Verbose = False,
     json: JsonFlag = False,
 ) -> None:
-    """Load what is new from a source into the warehouse.
+    """Load new data from a source into the warehouse.
 
-    Without --dataset: after the close codes, calendar, day and minute bars, ticks and corporate
-    actions; with --mode init whole histories, stock facts and quotes, without ticks; with --mode
-    realtime the minutes, ticks and quotes of the running session. tq: the main contracts, then the
-    ticks of the schedule that dbt made of them; --mode mapping or ticks for one of these,
-    cross-check for the main contracts by the other route and the source's own minutes, live to
-    record the ticks of the running session until its close, for an account without their history.
-    ib: what is due at this minute, that is contracts before the open, a slot every half hour, the
-    close, the open interest of the session before (--date for an earlier one); with nothing due it
-    says so and exits 0. --dry-run prints the contracts, batches and minutes of that, by the last
-    discovery. Running again is always safe. Ctrl-C stops after the current batch; running again
-    continues.
+    You can always run it again. Ctrl-C stops it after the current batch, and the next run continues
+    from there.
 
-    Example: loaders run tdx --codes sh600000,sz000002; loaders run tq --mode live
+    tdx: loads codes, calendar, day and minute bars, ticks and corporate actions. --mode init loads
+    full history, stock facts and quotes, but no ticks. --mode realtime fills in minutes, ticks and
+    quotes of the current session.
+
+    tq: loads the main contracts, then the ticks of the schedule that dbt builds from them. --mode
+    mapping and --mode ticks do one of these. --mode cross-check loads the main contracts by the
+    other route, and the source's own minute bars. --mode live records ticks until the session ends,
+    for accounts without tick history.
+
+    ib: loads whatever is due now in New York: contracts before the open, a slot every half hour,
+    the close, and open interest of the previous session (--date for an earlier one). Exits with 0
+    if nothing is due. --dry-run shows contracts, batches and minutes based on the latest discovery.
+
+    Example: loaders run tdx --codes sh600000,sz000002
     """
     requested = load_requested(locals())
     if requested is None:
@@ -148,7 +162,7 @@ def run_command(
     # of one that did not end well its hint says what to do, which builds too
     ended = [result for result in requested[1] if not result.exit_code]
     if any(result.total("rows_new") + result.total("rows_changed") for result in ended):
-        print_line("next: `quotemill build`, or `dbt build`, makes the tables")
+        print_line("next: run `quotemill build` (or `dbt build`) to update the tables")
     print_remaining_work(*requested)
     finish(*requested, json)
 
@@ -173,13 +187,13 @@ def load_requested(
         **{name: "yes" for name in flags if given[name]},
     }
     if task is not None and mode != "incremental":
-        raise UsageError("give one of --task and --mode")
+        raise UsageError("--task and --mode cannot be used together")
     if symbols is not None and codes is not None:
-        raise UsageError("give one of --symbols and --codes")
+        raise UsageError("--symbols and --codes cannot be used together")
     if given["accept_loss"] and (source is None or not dataset):
         raise UsageError(
             "--accept-loss needs a source and --dataset",
-            hint="loaders run tdx --dataset codes --accept-loss",
+            hint="Run `loaders run tdx --dataset codes --accept-loss`, for example.",
         )
     request = LoadRequest(
         source or "",
@@ -239,18 +253,21 @@ def name_configured(settings: Settings, trial: str) -> list[str]:
 def retry_command(
     source: Annotated[
         str | None,
-        typer.Argument(help="tdx, or the load's number; not needed where one failed"),
+        typer.Argument(
+            help="tdx, tq or ib, or the load's number. Not needed if only one source failed."
+        ),
     ] = None,
     job: Annotated[
-        int | None, typer.Argument(metavar="LOAD", help="its newest load if absent")
+        int | None,
+        typer.Argument(metavar="LOAD", help="Load number.", show_default="the latest failed load"),
     ] = None,
     as_of: AsOf = None,
     verbose: Verbose = False,
     json: JsonFlag = False,
 ) -> None:
-    """Load again what failed in a load, and nothing else.
+    """Retry the failed keys of a load.
 
-    Without its number: in the newest that failed.
+    Without a number, it retries the latest failed load.
 
     Example: loaders retry tdx 12
     """
@@ -285,18 +302,20 @@ def _symbols(text: str) -> tuple[str, ...]:
     """Symbols separated by commas; `BRK_B` and `BRK.B` stand for `BRK B`."""
     symbols = tuple(dict.fromkeys(read_us_symbol(s.upper()) for s in text.split(",")))
     if not all(symbols):
-        raise UsageError("no symbol is given" if len(symbols) == 1 else "a symbol is empty")
+        raise UsageError(
+            "--symbols is empty" if len(symbols) == 1 else "--symbols contains an empty symbol"
+        )
     return symbols
 
 
 def _keys(text: str | None, file: Path | None, exchange: str | None) -> tuple[str, ...] | None:
     if sum(option is not None for option in (text, file, exchange)) > 1:
-        raise UsageError("give one of --codes, --codes-file and --exchange")
+        raise UsageError("use only one of --codes, --codes-file and --exchange")
     if file is not None:
         text = read_text(file, CODES_FILE, UsageError).removeprefix("\ufeff")
     if text is None:
         return None
     keys = tuple(dict.fromkeys(text.replace(",", " ").split()))
     if not keys:
-        raise UsageError("no code is given")
+        raise UsageError("the list of codes is empty")
     return keys

@@ -21,22 +21,27 @@ if TYPE_CHECKING:
     from loaders.sandbox.tq.exchange import Exchange
     from loaders.sandbox.world.world import World
 
-app = typer.Typer(no_args_is_help=True, help="A stand-in for a source, to try everything with.")
+app = typer.Typer(no_args_is_help=True, help="Run a simulated data source.")
 
-Port = Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1 (0 = any free port).")]
 ControlPort = Annotated[
     int | None,
     typer.Option(
-        min=0, max=65535, help="Second port to move the clock and script faults; 0 picks one."
+        min=0,
+        max=65535,
+        help="Second port, to move the clock and inject faults (0 = any free port).",
     ),
 ]
 
 Clock = Annotated[
-    str | None, typer.Option(help="Time of the clock: 2025-12-12 (18:00) or 2025-12-12T10:15:00.")
+    str | None, typer.Option(help="Simulated time: 2025-12-12 (18:00) or 2025-12-12T10:15:00.")
 ]
 Fault = Annotated[
     list[str] | None,
-    typer.Option(help="Such as disconnect:after=6; may be repeated; `list` shows all."),
+    typer.Option(
+        help="Inject a fault, such as disconnect:after=6. Can be repeated. `--fault list` "
+        "shows all faults."
+    ),
 ]
 
 
@@ -53,34 +58,41 @@ def tdx(
         Path | None,
         typer.Option(help="Replay a folder of daily_*.csv files."),
     ] = None,
-    codes: Annotated[int, typer.Option(help="Size of the synthetic market: codes.")] = 30,
-    days: Annotated[int, typer.Option(help="Size of the synthetic market: days.")] = 500,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same market and faults.")] = 1,
+    codes: Annotated[int, typer.Option(help="Number of codes in the simulated market.")] = 30,
+    days: Annotated[
+        int, typer.Option(help="Number of trading days in the simulated market.")
+    ] = 500,
+    seed: Annotated[
+        int, typer.Option(help="Random seed. The same seed gives the same market and faults.")
+    ] = 1,
     clock: Clock = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="Such as reset:p=0.05; may be repeated; `list` shows all."),
+        typer.Option(
+            help="Inject a fault, such as reset:p=0.05. Can be repeated. `--fault list` shows "
+            "all faults."
+        ),
     ] = None,
     write_actions: Annotated[
-        Path | None, typer.Option(help="Write the corporate actions of this market to a CSV file.")
+        Path | None, typer.Option(help="Write the market's corporate actions to this CSV file.")
     ] = None,
     write_vipdoc: Annotated[
         Path | None,
         typer.Option(
-            help="Write this market as a desktop client's files: vipdoc, T0002 beside it."
+            help="Write the market as a desktop client's folder: vipdoc, with T0002 next to it."
         ),
     ] = None,
     vipdoc_days: Annotated[
-        int | None, typer.Option(min=1, help="Write only the newest days of minutes.")
+        int | None, typer.Option(min=1, help="Write minute bars only for this many recent days.")
     ] = None,
     zone: Annotated[
-        str, typer.Option(help="Time zone of the service's host: shanghai (+08:00) or utc (Z).")
+        str, typer.Option(help="Time zone of the simulated host: shanghai (+08:00) or utc (Z).")
     ] = "shanghai",
     timeout_delay: Annotated[
-        float, typer.Option(help="Seconds the service waits for its quote server.")
+        float, typer.Option(help="Seconds that the service waits for its quote server.")
     ] = 2.0,
     build: Annotated[
-        str, typer.Option(help="Public build whose contracts it speaks: 2025-11 or 2026-04.")
+        str, typer.Option(help="Public build to simulate: 2025-11 or 2026-04.")
     ] = "2025-11",
 ) -> None:
     """Simulate the TDX HTTP service until Ctrl-C.
@@ -100,9 +112,11 @@ def tdx(
         _list_faults(KINDS | FRAME_KINDS, width=20)
         return
     if zone not in ("shanghai", "utc"):
-        raise UsageError(f"unknown zone {zone!r}", hint="--zone shanghai or --zone utc")
+        raise UsageError(f"unknown time zone: {zone!r}", hint="Use --zone shanghai or --zone utc.")
     if build not in ("2025-11", "2026-04"):
-        raise UsageError(f"unknown build {build!r}", hint="--build 2025-11 or --build 2026-04")
+        raise UsageError(
+            f"unknown build: {build!r}", hint="Use --build 2025-11 or --build 2026-04."
+        )
     end = parse_clock(clock, EXAMPLE) if clock else None
     world = _make_stock_market(data, codes, days, seed=seed, end=end)
     if write_actions:
@@ -138,9 +152,9 @@ def tdx(
         size = f"codes={len(world.securities)}  days={known}"
         typer.echo(f"TDX sandbox on {sandbox.url}  {_describe(sandbox)}  {size}")
         host, number = quotes.address
-        typer.echo(f"# or its quote server: export QUOTEMILL_TDX__SERVERS={host}:{number}")
+        typer.echo(f"# or use its quote server: export QUOTEMILL_TDX__SERVERS={host}:{number}")
         now = sandbox.clock.isoformat(timespec="minutes")
-        typer.echo(f"# by this machine's clock this market has ended: --as-of {now}")
+        typer.echo(f"# this market ends in the past, so add: --as-of {now}")
 
 
 @app.command()
@@ -148,15 +162,18 @@ def tq(
     port: Port = 7788,
     control_port: ControlPort = None,
     data: Annotated[
-        Path | None, typer.Option(help="Replay the ticks_* and klines_* files of this folder.")
+        Path | None, typer.Option(help="Replay the ticks_* and klines_* files in this folder.")
     ] = None,
     variety: Annotated[
-        list[str] | None, typer.Option(help="A variety of the synthetic market; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Product to simulate, such as SHFE.cu. Can be repeated."),
     ] = None,
     ticks_per_day: Annotated[
-        int, typer.Option(min=1, max=20_000, help="Ticks of a main contract on a day.")
+        int, typer.Option(min=1, max=20_000, help="Ticks per day for each main contract.")
     ] = 120,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same market.")] = 1,
+    seed: Annotated[
+        int, typer.Option(help="Random seed. The same seed gives the same market.")
+    ] = 1,
     clock: Clock = None,
     fault: Fault = None,
 ) -> None:
@@ -174,7 +191,7 @@ def tq(
     try:
         from loaders.sandbox.tq.service import TqSandbox
     except ImportError as error:
-        raise UsageError("the sandbox of TqSdk needs aiohttp", hint=install_hint("tq")) from error
+        raise UsageError("the TqSdk sandbox needs aiohttp", hint=install_hint("tq")) from error
     world = _make_futures_market(data, variety or (), ticks_per_day, seed=seed)
     sandbox = TqSandbox(world, fault or (), clock, port=port, control_port=control_port)
     with _run(sandbox):
@@ -192,36 +209,38 @@ def ib(
     symbols: Annotated[
         str | None,
         typer.Option(
-            help="Stocks and indices of the market, separated by commas; unknown stocks are "
-            "invented."
+            help="Stocks and indices to simulate, separated by commas. Unknown stocks are invented."
         ),
     ] = None,
     synthetic: Annotated[
         int,
         typer.Option(
-            min=0, max=250, help="Number of additional invented stocks: SYN001, SYN002 ..."
+            min=0, max=250, help="Number of additional invented stocks (SYN001, SYN002 and so on)."
         ),
     ] = 0,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same market.")] = 7,
+    seed: Annotated[
+        int, typer.Option(help="Random seed. The same seed gives the same market.")
+    ] = 7,
     split: Annotated[
         list[str] | None,
         typer.Option(
-            help="AAPL:2026-11-20:4, four shares for one from that day on; may be repeated."
+            help="Add a split: AAPL:2026-11-20:4 gives four shares for one from that day "
+            "on. Can be repeated."
         ),
     ] = None,
     dividend: Annotated[
         list[str] | None,
         typer.Option(
-            help="AAPL:2026-12-01:5.00, a special dividend of 5 dollars a share with that ex-date; "
-            "may be repeated."
+            help="Add a special dividend: AAPL:2026-12-01:5.00 pays 5 dollars per share "
+            "on that ex-date. Can be repeated."
         ),
     ] = None,
     clock: Annotated[
         str,
-        typer.Option(help="New York time: 2026-11-19 (18:00) or 2026-11-19T10:00:00."),
+        typer.Option(help="Simulated time in New York: 2026-11-19 (18:00) or 2026-11-19T10:00:00."),
     ] = "2026-11-19T10:00:00",
     zone: Annotated[
-        str, typer.Option(help="Time zone of the log-in: an IANA name such as Asia/Shanghai.")
+        str, typer.Option(help="Time zone of the login, an IANA name such as Asia/Shanghai.")
     ] = "America/New_York",
     fault: Fault = None,
 ) -> None:

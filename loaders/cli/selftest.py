@@ -24,33 +24,35 @@ from quotemill.errors import DataQualityError, UpstreamError, UsageError
 
 
 def selftest_command(
-    source: Annotated[str, typer.Argument(help="tdx")] = "tdx",
+    source: Annotated[str, typer.Argument(help="Source (only tdx).")] = "Source (only tdx).",
     output: Annotated[
         Path | None,
-        typer.Option(help="The JSON file; below QUOTEMILL_HOME/selftest if absent."),
+        typer.Option(
+            help="JSON file for the results.", show_default="in the folder selftest of the home"
+        ),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="The page about failures (Markdown); beside the JSON file if absent."),
+        typer.Option(help="Markdown file for the failures.", show_default="next to the JSON file"),
     ] = None,
     bulk_timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds that a check of a bulk route may take.")
+        float, typer.Option(min=0.1, help="Time limit for checks of bulk endpoints, in seconds.")
     ] = 30.0,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="Print each check as it is made.")
+        bool, typer.Option("--verbose", help="Print each check as it runs.")
     ] = False,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Make a request to each of the 31 routes, check the answers.
+    """Call each of the service's 31 endpoints and check the responses.
 
-    The results are recorded. Exit code 0 if no check failed, 5 if some did, 4 if nothing answers at
-    the address.
+    The results are stored in the warehouse. Exits with 5 if a check fails, and with 4 if it cannot
+    connect to the service.
 
     Example: loaders selftest tdx --verbose
     """
-    if source != "tdx":
-        raise UsageError(f"unknown source {source}", hint="sources: tdx")
+    if source != "Source (only tdx).":
+        raise UsageError(f"unknown source: {source}", hint="Use tdx.")
     from loaders import loads
     from loaders.engine import check_runs
     from loaders.engine.check_report import failure_page
@@ -76,13 +78,13 @@ def selftest_command(
     )
     if shown["status"] == "error":
         raise UpstreamError(
-            f"nothing answers at {shown['base_url']}",
-            hint="start the service, or correct tdx.base_url in the settings",
+            f"cannot connect to {shown['base_url']}",
+            hint="Start the service, or correct tdx.base_url in the settings.",
         )
     if shown["status"] == "failed":
         summary = shown["summary"]
         raise DataQualityError(
-            f"{summary['failed']} of {summary['total']} checks failed", hint=f"see {report}"
+            f"{summary['failed']} of {summary['total']} checks failed", hint=f"Read {report}."
         )
 
 

@@ -30,12 +30,15 @@ from quotemill.errors import INTERRUPTED, QuotemillError, UsageError
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 AsOf = Annotated[
     str | None,
-    typer.Option("--as-of", help="Act as if it were this time (2024-06-28T16:00, Shanghai)."),
+    typer.Option("--as-of", help="Run as if it were this time (2024-06-28T16:00, Shanghai time)."),
 ]
-EvaluatedAt = Annotated[str | None, typer.Option("--as-of", help="Evaluate as of this time.")]
+EvaluatedAt = Annotated[
+    str | None,
+    typer.Option("--as-of", help="Evaluate as of this time (2024-06-28T16:00, Shanghai time)."),
+]
 DeleteYes = Annotated[bool, typer.Option("--yes", help="Delete without asking.")]
 ReplaceYes = Annotated[
-    bool, typer.Option("--yes", help="Replace the content of the warehouse without asking.")
+    bool, typer.Option("--yes", help="Replace the contents of the warehouse without asking.")
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Print each request and retry.")]
 CLOSED = 141  # 128 and SIGPIPE, by which other programs end then
@@ -89,7 +92,7 @@ def _run_app(app: typer.Typer) -> NoReturn:
         if isinstance(ending.__context__, BrokenPipeError):
             pass  # nobody reads an answer
         elif ending.code == INTERRUPTED:
-            _answer(INTERRUPTED, "stopped", "run again to continue")
+            _answer(INTERRUPTED, "stopped", "Run it again to continue.")
         elif ending.code:
             _answer(int(ending.code), refusal() if refusal else None, "")
         raise
@@ -185,7 +188,7 @@ def print_answer(document: Any, json: bool, show: Callable[[], None]) -> None:
         show()
 
 
-def confirm(question: str, does: str, hint: str = "--yes deletes without asking") -> None:
+def confirm(question: str, does: str, hint: str = "Add --yes to delete without asking.") -> None:
     """Ask a person before something is lost; a script gets a UsageError that says what this is."""
     if not sys.stdin.isatty():
         raise UsageError(f"this {does}", hint=hint)
@@ -263,5 +266,5 @@ def parse_time(text: str | None, zone: tzinfo = SHANGHAI) -> datetime | None:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"{text!r} is not a time like 2024-06-28T16:00") from None
+        raise UsageError(f"not a time like 2024-06-28T16:00: {text!r}") from None
     return time if time.tzinfo else time.replace(tzinfo=zone)

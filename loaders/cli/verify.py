@@ -32,37 +32,43 @@ if TYPE_CHECKING:
 
 
 def verify_command(
-    source: Annotated[str, typer.Argument(help="tdx, tq")] = "tdx",
-    sample: Annotated[int, typer.Option(min=1, help="How many securities to draw.")] = 3,
+    source: Annotated[str, typer.Argument(help="Source: tdx or tq.")] = "tdx",
+    sample: Annotated[int, typer.Option(min=1, help="Number of securities to draw.")] = 3,
     seed: Annotated[
-        int | None, typer.Option(help="The same seed draws the same securities; else a new one.")
+        int | None,
+        typer.Option(
+            help="Random seed. The same seed draws the same securities.", show_default="random"
+        ),
     ] = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="tq: download again the days that differ.")
+        bool, typer.Option("--repair", help="Download differing days again (tq only).")
     ] = False,
     accept: Annotated[
         list[str] | None,
         typer.Option(
             "--accept",
             metavar="KEY",
-            help="tq: give up a day that differs and that the servers no longer have; may be "
-            "repeated.",
+            help="Remove a differing day that the servers no longer have (tq only). Can "
+            "be repeated.",
         ),
     ] = None,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Check that what was loaded is there and correct.
+    """Check that loaded data is present and correct.
 
-    Exit code 5 if a check failed. tdx: spot checks of code counts, drawn securities, indices,
-    rollups, snapshots and space; they compare with the service where possible, without one with the
-    client's files. tq: rows and hashes of every day of the tick store, recomputed; ticks without a
-    row of the index, or with another stamp; the landed copy of the index; and the store's schedule
-    against the one that dbt built. Days with less than their day bar are named too, and are no
-    failure: loads ask for them again. Differences seen while a load of ticks works may be its
-    steps: exit code 75. --repair takes no answer that is less than what is stored. A day that it
-    cannot download again stays different; --accept "KQ.m@SHFE.cu SHFE.cu2601 2025-11-25" removes
-    it, and the next load requests it like any missing day.
+    Exits with 5 if a check fails.
+
+    tdx: spot-checks code counts, random securities, indices, rollups, snapshots and disk space. It
+    compares with the service if there is one, otherwise with the client's files.
+
+    tq: recomputes row counts and hashes of every day in the tick store, and compares its index and
+    schedule with the warehouse. Days with fewer ticks than their day bar are listed, but are not
+    failures, because loads retry them. Exits with 75 if differences may come from a running load.
+
+    --repair never replaces a day with fewer ticks. If a day cannot be downloaded again, --accept
+    "KQ.m@SHFE.cu SHFE.cu2601 2025-11-25" removes it, and the next load requests it like any
+    missing day.
 
     Example: loaders verify tdx --sample 5 --seed 7
     """
@@ -70,9 +76,9 @@ def verify_command(
         _verify_ticks(repair, accept or [], as_of, json)
         return
     if accept:
-        raise UsageError(f"--accept is for tq, not for {source}")
+        raise UsageError(f"--accept works only with tq, not with {source}")
     if source != "tdx":
-        raise UsageError(f"unknown source {source}", hint="sources: tdx, tq")
+        raise UsageError(f"unknown source: {source}", hint="Use tdx or tq.")
     from loaders import sources
     from loaders.engine import check_runs
     from loaders.tdx.verify.spot_checks import verify
@@ -103,7 +109,7 @@ def verify_command(
         )
         raise (QuotemillError if is_internal else DataQualityError)(
             f"{failed} of {len(verification.checks)} checks failed",
-            hint="the lines above name what is missing; `loaders run tdx` loads it",
+            hint="Read above what is missing, then run `loaders run tdx`.",
         )
 
 
@@ -161,15 +167,15 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
         )
     if verification.differences and verification.is_busy:
         raise LockHeldError(
-            f"a load of ticks was at work, and the {len(verification.differences)} differences may "
-            "be its steps",
-            hint="verify again once it has ended; `quotemill loads` shows it",
+            f"a load of ticks was running, so the {len(verification.differences)} "
+            "differences may be temporary",
+            hint="Verify again when that load has ended (`quotemill loads` shows it).",
         )
     if verification.differences:
         raise DataQualityError(
             f"{len(verification.differences)} differences between the ticks and their index",
-            hint="`loaders verify tq --repair` downloads days again whose ticks differ, and "
-            "repairs the rest; `--accept KEY` gives up one that cannot be downloaded again",
+            hint="Run `loaders verify tq --repair` to download differing days again. Add "
+            "`--accept KEY` to remove a day that can no longer be downloaded.",
         )
 
 
@@ -177,8 +183,9 @@ def _nothing_to_verify(settings: Settings) -> SettingsError:
     from loaders import sources
 
     _, missing = sources.configured(settings)
-    hint = missing.get("tq", "`loaders run tq` loads ticks")
-    return SettingsError("nothing to verify: no day of ticks is stored", hint=hint)
+    first = f", but first configure tq: {why}" if (why := missing.get("tq")) else "."
+    hint = f"Run `loaders run tq` to load ticks{first}"
+    return SettingsError("nothing to verify: no ticks are stored", hint=hint)
 
 
 def _print(verification: "Verification") -> None:

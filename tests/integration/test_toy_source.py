@@ -177,7 +177,7 @@ def test_a_retry_without_a_source_takes_the_only_failed_one(
     bench: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources, "configured", lambda _: (["tdx", "toy"], {}))
-    with pytest.raises(UsageError, match="which "):
+    with pytest.raises(UsageError, match="several sources"):
         loads.source_to_retry(bench.settings, None)
     bench.load(keys=("AA", "zz"))
     warehouse = open_warehouse(bench.settings)
@@ -189,7 +189,7 @@ def test_a_retry_without_a_source_takes_the_only_failed_one(
     assert ("load", "quotemill retry 1") in problems
     assert loads.source_to_retry(bench.settings, None) == "toy"
     bench.load(keys=("AA",))
-    with pytest.raises(UsageError, match="which "):
+    with pytest.raises(UsageError, match="several sources"):
         loads.source_to_retry(bench.settings, None)
 
 
@@ -294,10 +294,9 @@ def test_a_source_in_two_parts_loads_both_and_prints_next_steps(
     code, lines = run_command(bench, monkeypatch, capsys)
     assert code == 0
     assert lines.index("toy, incremental:") < lines.index("toy, spot:")
-    assert lines[-2:] == [
-        "next: `quotemill build`, or `dbt build`, makes the tables",
-        "next: 4 spots are unread: `read`",
-    ]
+    assert [line.startswith("next: ") for line in lines[-3:]] == [False, True, True]
+    assert "quotemill build" in lines[-2]
+    assert "4 spots are unread" in lines[-1]
     assert bench.rows() == EXPECTED
     modes = bench.rows("select mode from ops.ingestion_jobs order by job_id")
     assert modes == [("incremental",), ("spot",)]

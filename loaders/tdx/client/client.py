@@ -103,7 +103,7 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
             ) from None
         except Unreachable as error:
             raise UpstreamError(
-                str(error), hint="start the service, or correct tdx.base_url in the settings"
+                str(error), hint="Start the service, or correct tdx.base_url in the settings."
             ) from None
         days = await self.workdays(FIRST_SHANGHAI_DAY, as_of, expect_days=True)
         warnings = []

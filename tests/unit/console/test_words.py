@@ -137,7 +137,10 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
             "build 2 starts: dbt build --exclude tag:one tag:two",
             "构建 2 开始：`dbt build --exclude tag:one tag:two`",
         ),
-        ("/a.log has the traceback; please report it", "`/a.log` 有完整的错误堆栈；请报告此问题"),
+        (
+            "Report this bug and attach /a.log, which has the traceback.",
+            "请报告此问题，并附上 `/a.log`（内有完整的错误堆栈）",
+        ),
         ("there is no chain of AAPL on 2026-11-25", "没有 `AAPL` 在 2026-11-25 的期权链"),
         (
             "there is no chain of AAPL on 2026-11-25 at 03:00",
@@ -148,7 +151,7 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
         ("load 6 starts: mapping", "加载 6 开始：主力映射"),
         ("load 6 partial", "加载 6 部分失败"),
         ("slots of the day: 10:00, 10:30", "当日的采样时点：10:00, 10:30"),
-        ("nothing answers at http://127.0.0.1:9", "`http://127.0.0.1:9` 没有应答"),
+        ("cannot connect to http://127.0.0.1:9", "无法连接 `http://127.0.0.1:9`"),
         ("a list, each monthly or weekly", "列表，每项为月度或周度"),
         ("what is made from a_day + b_c", "由 `a_day + b_c` 生成的表"),
         ("stage 1 is not open; nobody knows", None),
