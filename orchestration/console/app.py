@@ -37,9 +37,9 @@ from quotemill.errors import QuotemillError, UsageError
 from quotemill.settings import allowed
 
 DESCRIPTION = (
-    "Each call is the function behind a command of quotemill, which its description names, and "
-    "needs `authorization: Bearer TOKEN` from a script; `quotemill console --token` makes the "
-    "token. An error has `error`, `hint` and the `exit_code` of the command."
+    "Each call does the same as the command in its description. A script sends "
+    "`authorization: Bearer TOKEN`, with a token from `quotemill console --token`. An error has "
+    "`error`, `hint` and the `exit_code` of the command."
 )
 
 # what is wrong with a value, by pydantic's names; of kinds by the beginning of these
@@ -49,7 +49,7 @@ WRONG = {
     "literal_error": "must be {expected}",
     "string_too_long": "must have at most {max_length} characters",
     "too_long": "must have at most {max_length} entries",
-    "string_pattern_mismatch": "has a form that is not taken here",
+    "string_pattern_mismatch": "has an invalid format",
 }
 KINDS = {kind.__name__: words for kind, words in allowed.KINDS.items()}
 KINDS |= {"string": "a text", "list": "a list", "dict": "an object"}
@@ -111,7 +111,7 @@ def _explain_wrong_call(error: Any) -> UsageError:
             str(part) for part in wrong["loc"] if part not in ("body", "query", "path")
         )
         texts.append(f"{place or wrong['loc'][0]} {_explain_value(wrong)}")
-    return UsageError("; ".join(texts[:5]), hint="GET /api/openapi.json describes each call")
+    return UsageError("; ".join(texts[:5]), hint="see GET /api/openapi.json for each call")
 
 
 def _explain_value(wrong: Mapping[str, Any]) -> str:
@@ -123,17 +123,17 @@ def _explain_value(wrong: Mapping[str, Any]) -> str:
         if name in limits:
             return f"must be {words} {limits[name]}"
     what = KINDS.get(kind.partition("_")[0])
-    return f"must be {what}" if what else "is not what this call takes"
+    return f"must be {what}" if what else "is not valid here"
 
 
 def _explain_refusal(path: str, status: int, detail: str) -> UsageError:
     """A path or a method that there is not, or a body that is no text."""
     texts = {
         404: f"there is no {path[:200]}",
-        405: "not by this method",
-        422: "the body is no JSON in UTF-8",
+        405: "method not allowed",
+        422: "the body is not JSON in UTF-8",
     }
-    return UsageError(texts.get(status, detail), hint="/ is the first page")
+    return UsageError(texts.get(status, detail), hint="see / for the first page")
 
 
 def _answer_errors(app: FastAPI, site: Site) -> None:

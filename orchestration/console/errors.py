@@ -66,7 +66,8 @@ def _explain_away(error: Exception) -> QuotemillError | None:
         return None
     reason = str(error).strip().partition("\n")[0]
     return UpstreamError(
-        f"the warehouse gave no answer: {reason}", hint="is its server running? then try again"
+        f"the warehouse did not respond: {reason}",
+        hint="check that its server is running, then try again",
     )
 
 

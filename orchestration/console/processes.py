@@ -139,8 +139,8 @@ class Commands:
             if len(running) >= self.most:
                 names = "; ".join(command.text for command in running)
                 raise Busy(
-                    f"{len(running)} commands of this console are running: {names}",
-                    hint="wait for one of them, or cancel it",
+                    f"this console is already running {len(running)} commands: {names}",
+                    hint="wait for one of them to finish, or cancel one",
                 )
             return self._start(words, origin)
 
@@ -189,7 +189,7 @@ class Commands:
         command = self._read(run_id) if _RUN_ID.fullmatch(run_id) else None
         if command is None:
             raise NotThere(
-                f"there is no command {run_id[:40]}", hint="GET /api/commands lists them"
+                f"there is no command {run_id[:40]}", hint="list them with GET /api/commands"
             )
         return command
 
@@ -238,7 +238,7 @@ class Commands:
             return None, ""
         # a failed command names its log last
         said = [line for line in lines if not line.startswith("log: ")]
-        last = errors[-1:] or said[-1:] or [f"it ended with {code}"]
+        last = errors[-1:] or said[-1:] or [f"it exited with {code}"]
         return last[0], hints[-1] if hints else ""
 
     def _read_code(self, run_id: str) -> int | None:

@@ -39,7 +39,7 @@ class ImpatientConnection(Connection):
                 ready = yield state  # also each tenth of a second in which nothing came
                 if time.monotonic() > until:
                     self.close()
-                    raise psycopg.OperationalError("the server does not answer")
+                    raise psycopg.OperationalError("the server is not responding")
                 state = gen.send(ready)
         except StopIteration as ended:
             return ended.value
@@ -77,8 +77,8 @@ class ReadingWarehouse(Warehouse):
     def away(self, error: BaseException) -> UpstreamError | LockHeldError:
         if sqlstate(error) == _CANCELLED:
             return UpstreamError(
-                f"the warehouse needed more than {self.statement:g} s for this",
-                hint="ask for less: fewer days, or one code",
+                f"the query took longer than {self.statement:g} s",
+                hint="request fewer days or a single code",
             )
         return super().away(error)
 

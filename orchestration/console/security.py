@@ -28,8 +28,8 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SIGN_IN = "/sign-in"
-NO_SESSION = "open the console by the link that `quotemill console --link` prints"
-TOO_MANY, WAIT = "too many failed tries", "wait a minute"
+NO_SESSION = "open the console with a link from `quotemill console --link`"
+TOO_MANY, WAIT = "too many failed attempts", "wait a minute"
 # without a session: the page of a link, what it looks like, and where its key is sent
 _OPEN_PATHS = (SIGN_IN, "/api/session")
 _OPEN_FOLDER = "/static/"
@@ -127,7 +127,9 @@ class Guard:
             if request.wants_page:
                 return False
             raise Refused(
-                401, NO_SESSION, "a script sends the token that `quotemill console --token` makes"
+                401,
+                NO_SESSION,
+                "in a script, send the token that `quotemill console --token` prints",
             )
         if request.method in _READING:
             return True
@@ -136,7 +138,9 @@ class Guard:
         kind = request.header("content-type").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise Refused(
-                415, "a call that changes something is JSON", "content-type: application/json"
+                415,
+                "a call that changes something must be JSON",
+                "send content-type: application/json",
             )
         given = request.header(PAGE_HEADER)
         if is_script or _is_open(request.path) or self.access.is_page_token(request.session, given):
@@ -162,7 +166,7 @@ class Guard:
             raise Refused(
                 421,
                 f"this console is not {hosts[0] if len(hosts) == 1 else 'of several names'}",
-                "open it by the address that `quotemill console` printed",
+                "open the address that `quotemill console` printed",
             )
 
     async def _is_token(self, request: "_Request") -> bool:
@@ -192,11 +196,11 @@ class Guard:
                     body += message.get("body", b"")
                     if len(body) > self.limits.body:
                         size = f"{self.limits.body:,} bytes"
-                        raise Refused(413, f"a call has at most {size}", "name fewer codes")
+                        raise Refused(413, f"a request can have at most {size}", "send fewer codes")
                     if message["type"] != "http.request" or not message.get("more_body"):
                         break
         except TimeoutError:
-            raise Refused(408, "the call did not arrive in time", "send it again") from None
+            raise Refused(408, "the request did not arrive in time", "send it again") from None
         is_sent = False
 
         async def replay() -> MutableMapping[str, Any]:
@@ -258,10 +262,14 @@ def _check_origin(request: _Request) -> None:
     host = request.header("host").lower()
     origins = request.headers("origin")
     if any(origin.lower() not in (f"http://{host}", f"https://{host}") for origin in origins):
-        raise Refused(403, "a page of another site sent this", "open the console's own page")
+        raise Refused(
+            403, "this request came from another site's page", "open the console's own address"
+        )
     is_opened = request.method == "GET" and request.header("sec-fetch-mode") == "navigate"
     if request.headers("sec-fetch-site") not in ([], ["same-origin"], ["none"]) and not is_opened:
-        raise Refused(403, "a page of another site asked for this", "open the console's own page")
+        raise Refused(
+            403, "this request came from another site's page", "open the console's own address"
+        )
 
 
 async def _take(limiter: AsyncLimiter) -> None:

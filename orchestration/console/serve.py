@@ -61,7 +61,7 @@ def make_link(settings: Settings, port: int | None) -> str:
         urls = [url for url in urls if urlsplit(url).port == port]
     if not urls:
         raise UsageError(
-            f"no console of {settings.home} runs" + (f" at port {port}" if port else ""),
+            f"no console is running for {settings.home}" + (f" on port {port}" if port else ""),
             hint="`quotemill console` starts one and prints its link",
         )
     return _name_link(urls[-1], access)
@@ -193,7 +193,8 @@ def _bind(host: str, port: int | None) -> socket.socket:
             if number == ports[-1] or error.errno != errno.EADDRINUSE:
                 where = f"{host}:{number}"
                 raise UsageError(
-                    f"{where} cannot be bound: {error.strerror}", hint="--port names another"
+                    f"{where} cannot be bound: {error.strerror}",
+                    hint="choose another one with --port",
                 ) from None
             continue
         return listening

@@ -74,7 +74,7 @@ def start_text(console: Console, text: str, origin: str) -> Command:
     """Start one of the allowed commands. Raises UsageError for any other."""
     options = find_options(text)
     if options is None:
-        raise UsageError(f"the console does not run `{text[:100]}`", hint="run it in a terminal")
+        raise UsageError(f"the console cannot run `{text[:100]}`", hint="run it in a terminal")
     words = text.split(" ")
     return console.commands.start(add_options(console, words, options), origin)
 
@@ -114,7 +114,7 @@ def start_load(console: Console, words: Sequence[str], origin: str) -> Started:
     if ending.exit_code == 0:
         lines = console.commands.read_output(command).strip().splitlines()
         return Started(command, exit_code=0, note=lines[-1] if lines else "nothing was due")
-    text = ending.error or f"`{command.text}` ended with {ending.exit_code}"
+    text = ending.error or f"`{command.text}` exited with {ending.exit_code}"
     error = QuotemillError(text, hint=ending.hint)
     error.exit_code = ending.exit_code if ending.exit_code is not None else 1
     raise error

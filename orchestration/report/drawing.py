@@ -17,7 +17,7 @@ WIDTH = 1000  # of a picture
 _LETTER, _DAY = 6.4, 90  # width of a letter, and of a label of the columns with its distance
 # lowest share of each class; two more classes follow: less, and nothing
 LEVELS = (1.0, 0.99, 0.9, 0.5)
-WORDS = ("all", "99 %", "90 %", "50 %", "less", "nothing")
+WORDS = ("all", "99 %", "90 %", "50 %", "less", "none")
 _TICKS = 6  # labels of the columns
 
 
@@ -54,7 +54,7 @@ def heat_map(grid: Grid) -> Markup:
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {total + 22}" role="img" aria-labelledby="{grid.key}-title">',
         f'<title id="{grid.key}-title">{escape(grid.title)}: {share(grid.wanted, grid.there)} of '
-        f"{grid.wanted:,} {grid.unit} are there</title>",
+        f"{grid.wanted:,} {grid.unit} are present</title>",
     ]
     for number, line in enumerate(grid.lines):
         top = number * height

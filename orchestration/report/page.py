@@ -53,7 +53,7 @@ def write(report: Report, path: Path) -> Path:
     Raises SettingsError if the page cannot be written.
     """
     text = render(report)
-    with whole_file.explain_unwritable(path, hint="--out names another file"):
+    with whole_file.explain_unwritable(path, hint="choose another file with --out"):
         path.parent.mkdir(parents=True, exist_ok=True)
         whole_file.write(path, text, mode=0o644)
     return path
@@ -136,11 +136,11 @@ def _run_charts(report: Report) -> Iterator[Chart]:
     stages = _figures(report, STAGES, "{:,.1f} s")
     findings, trouble = _figures(report, FINDINGS), _figures(report, TROUBLE)
     for key, title, unit, series in (
-        ("load-seconds", "Duration of loads", "seconds", _points(loads, "seconds", "{:,.1f} s")),
-        ("load-rows", "Rows that loads wrote", "rows", _points(loads, "rows", "{:,} rows")),
-        ("build-seconds", "Duration of builds", "seconds", _points(builds, "seconds", "{:,.1f} s")),
-        ("stage-seconds", "Duration of the stages of runs", "seconds", stages),
-        ("findings-chart", "Findings at the end of runs", "findings", findings),
+        ("load-seconds", "Load duration", "seconds", _points(loads, "seconds", "{:,.1f} s")),
+        ("load-rows", "Rows written by loads", "rows", _points(loads, "rows", "{:,} rows")),
+        ("build-seconds", "Build duration", "seconds", _points(builds, "seconds", "{:,.1f} s")),
+        ("stage-seconds", "Duration of run stages", "seconds", stages),
+        ("findings-chart", "Findings after each run", "findings", findings),
         ("trouble-chart", "Retries, fallbacks and failures", "requests", trouble),
     ):
         if lines := drawing.arrange_lines(dict(sorted(series.items()))):
@@ -162,7 +162,7 @@ def _size_charts(report: Report) -> Iterator[Chart]:
         for name, table in tables.items()
     }
     if lines := drawing.arrange_lines(series):
-        yield "space-chart", "Size of tables", "MiB", lines
+        yield "space-chart", "Table sizes", "MiB", lines
 
 
 def _measure_growth(report: Report) -> dict[str, str]:

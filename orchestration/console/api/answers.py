@@ -6,8 +6,8 @@ from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 # a number that PostgreSQL's bigint holds
-JobId = Annotated[int, Path(ge=1, lt=2**63, description="number of a job")]
-Limit = Annotated[int, Query(ge=1, le=500, description="how many, the newest first")]
+JobId = Annotated[int, Path(ge=1, lt=2**63, description="load number")]
+Limit = Annotated[int, Query(ge=1, le=500, description="maximum number of rows, newest first")]
 
 
 class Answer(BaseModel):
@@ -17,13 +17,13 @@ class Answer(BaseModel):
 
 
 class Call(BaseModel):
-    """The body of a call; unknown fields are refused."""
+    """The body of a request. Unknown fields are rejected."""
 
     model_config = ConfigDict(extra="forbid", str_max_length=200_000)
 
 
 class ErrorAnswer(Answer):
-    """Why a call failed, what to do, and the exit code that a command would have."""
+    """Why a request failed, how to fix it, and the command's exit code."""
 
     error: str
     hint: str = ""
@@ -31,7 +31,7 @@ class ErrorAnswer(Answer):
 
 
 class CheckAnswer(Answer):
-    """One check: its verdict (ok, warn, fail or unknown), the reason, and what repairs it."""
+    """One check: its verdict (ok, warn, fail or unknown), the reason and the fix."""
 
     name: str
     verdict: str
@@ -43,16 +43,16 @@ class CheckAnswer(Answer):
 
 
 class StartedAnswer(Answer):
-    """A command that runs in a process of its own.
+    """A command that was started in its own process.
 
-    `job_id` is the load that it started; null of a command that loads nothing, or that still waits
-    for another load.
+    `job_id` is the load that it started, or null if it loads nothing or is still waiting for
+    another load.
     """
 
     run_id: str
     command: str
     job_id: int | None = None
-    exit_code: int | None = Field(None, description="where it has ended already")
+    exit_code: int | None = Field(None, description="if it has already ended")
     error: str | None = None
     hint: str = ""
 
@@ -63,15 +63,15 @@ _ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAns
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"content": _ERROR, "description": text}
     for status, text in {
-        401: "without a session, or with a wrong token",
-        403: "not from an open page of this console, or a wrong link",
-        404: "there is no such thing",
-        409: "a setting is missing or wrong, or another run holds the lock",
+        401: "no session, or a wrong token",
+        403: "not sent from an open page of this console, or a wrong link",
+        404: "not found",
+        409: "a setting is missing or invalid, or another run holds the lock",
         413: "the body is too large",
         415: "the body is not JSON",
-        422: "the call is wrong",
-        429: "too much at once",
-        500: "an error of quotemill",
-        502: "a source or the warehouse is away",
+        422: "the request is invalid",
+        429: "too many requests or commands at once",
+        500: "an internal error",
+        502: "a source or the warehouse is unreachable",
     }.items()
 }

@@ -13,17 +13,17 @@ from orchestration.console.context import Console
 from orchestration.console.errors import scrub
 from orchestration.console.processes import Command
 
-RunId = Annotated[str, Path(max_length=40, description="id of a command")]
+RunId = Annotated[str, Path(max_length=40, description="command id")]
 
 
 class CommandCall(Call):
-    """The text of a command, one of those that the console runs."""
+    """The text of a command that the console can run."""
 
     command: Annotated[str, Field(max_length=200)]
 
 
 class CommandRow(Answer):
-    """A command; `exit_code` is null while it runs, and of one that was killed."""
+    """A command. `exit_code` is null while it runs, or if it was killed."""
 
     run_id: str
     command: str
@@ -36,7 +36,7 @@ class CommandRow(Answer):
 
 
 class CommandAnswer(CommandRow):
-    """A command with what it printed as JSON."""
+    """A command and its JSON output."""
 
     answer: Any
 
@@ -50,7 +50,7 @@ def routes(console: Console) -> APIRouter:
 
     @router.get("")
     def list_commands(limit: Limit = 20) -> CommandList:
-        """The newest commands that this home's consoles started."""
+        """List the newest commands started from this home's consoles."""
         listed = console.commands.list_all()[:limit]
         rows = [CommandRow(**describe_command(console, command)) for command in listed]
         return CommandList(commands=rows)
@@ -63,7 +63,7 @@ def routes(console: Console) -> APIRouter:
 
     @router.get("/{run_id}")
     def read_command(run_id: RunId) -> CommandAnswer:
-        """A command, and how it ended."""
+        """Show a command and how it ended."""
         command = console.commands.find(run_id)
         ending = console.commands.read_ending(command)
         answer = scrub(ending.answer) if ending else None
@@ -75,7 +75,7 @@ def routes(console: Console) -> APIRouter:
         responses={200: {"content": {"text/plain": {}}}},
     )
     def read_output(run_id: RunId) -> Response:
-        """The end of what it printed for people."""
+        """Show the end of its text output."""
         return PlainTextResponse(console.commands.read_output(console.commands.find(run_id)))
 
     return router

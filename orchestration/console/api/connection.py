@@ -43,25 +43,25 @@ class Database(Call):
 
 
 class ConnectionTest(Database):
-    """A connection to test: a `source`, or the warehouse; values given replace the saved.
+    """A connection to test: a `source`, or the warehouse with these values.
 
-    The names are those of the variables DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD, DB_SCHEMA,
-    DB_SSLMODE. Without `host` the saved warehouse is tested. Without `password` the saved one is
-    sent, but to no other server or user.
+    The fields are named after the variables DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD,
+    DB_SCHEMA and DB_SSLMODE. Without `host` the saved warehouse is tested. Without `password` the
+    saved one is sent, but only for the same server and user.
     """
 
     source: Text | None = None
 
 
 class ConnectionCheck(CheckAnswer):
-    """One check; `status` and `text` are the older names of verdict and sentence."""
+    """One check. `status` and `text` are older names of `verdict` and `sentence`."""
 
     status: str
     text: str
 
 
 class Tested(Answer):
-    """Whether all is well, or well with warnings, and each check."""
+    """Each check, whether all passed (`ok`), and whether any warned (`warned`)."""
 
     ok: bool
     warned: bool
@@ -73,13 +73,15 @@ def routes(console: Console) -> APIRouter:
 
     @router.post("/connection/test")
     def run_connection_test(call: ConnectionTest, request: Request) -> Tested:
-        """Connect and check what loads need: `quotemill doctor`, `loaders check SOURCE`."""
+        """Connect and check what loads require: `quotemill doctor`, `loaders check SOURCE`."""
         from orchestration.checks import gather  # takes long to import
 
         now = console.clock()
         if call.source is not None:
             if call.model_fields_set - {"source"}:
-                raise UsageError("a source is tested as it is saved", hint="give only `source`")
+                raise UsageError(
+                    "a source is tested with its saved settings", hint="give only `source`"
+                )
             sources.find(call.source)  # an unknown one is a wrong call
             checks = list(sources.check(call.source, console.settings(), console.now))
         else:
@@ -113,7 +115,9 @@ def _try_values(console: Console, saved: Settings, call: ConnectionTest) -> Sett
         url = flags["warehouse_url"] = build_database_url(list_variables(saved, call))
         check_address(console, url)
     elif call.model_fields_set - {"market_schema", "host"}:
-        raise UsageError("`host` is missing", hint="without it the saved warehouse is tested")
+        raise UsageError(
+            "`host` is missing", hint="leave out all values to test the saved warehouse"
+        )
     return load_settings(console.environ, console.cwd, **flags)
 
 
@@ -146,7 +150,7 @@ def _find_saved_password(saved: Settings, variables: Mapping[str, str]) -> str |
 
 
 def check_address(console: Console, url: str) -> None:
-    """Raises UsageError if a password of the environment would go to another server."""
+    """Raises UsageError if a password from the environment would be sent to another server."""
     wanted = parse_address(url, "the console")
     refuse_share(wanted.get("host", ""), "warehouse_url")
     names = [name for name in LOGINS if console.environ.get(name)]
@@ -157,7 +161,7 @@ def check_address(console: Console, url: str) -> None:
     known = parse_address(before, saved.origin("warehouse_url")) if before else {}
     if _list_parameters(known) != _list_parameters(wanted):
         raise UsageError(
-            f"{names[0]} of the environment would go to {label_address(wanted)}",
+            f"{names[0]} from the environment would be sent to {label_address(wanted)}",
             hint="give a password with the address, or start the console without that variable",
         )
 
@@ -166,7 +170,7 @@ def refuse_share(path: str, name: str) -> None:
     """Raises UsageError for a path to whose machine Windows would send the user's login."""
     if SHARE.match(path):
         raise UsageError(
-            f"the console does not set {name} to a folder of another machine",
+            f"the console cannot set {name} to a folder on another machine",
             hint=f"quotemill settings --set {name}",
         )
 

@@ -11,7 +11,7 @@ from quotemill.errors import QuotemillError
 
 
 class Health(Answer):
-    """`status`: ok, no warehouse (before the first load), or away."""
+    """`status`: ok, no warehouse (before the first load) or away."""
 
     status: str
     version: str
@@ -26,7 +26,7 @@ def routes(console: Console) -> APIRouter:
 
     @router.get("/health", responses={503: {"model": Health}})
     def read_health(response: Response) -> Health:
-        """Ask the warehouse too: `quotemill status` prints more."""
+        """Check that the console and its warehouse respond. See also `quotemill status`."""
         home = str(console.settings().home)
         shown = Health(status="ok", version=version("quotemill"), home=home, warehouse=None)
         try:

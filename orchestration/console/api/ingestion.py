@@ -23,10 +23,10 @@ Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,
 
 
 class LoadCall(Call):
-    """A load: what `loaders run SOURCE` takes, in its words.
+    """A load, with the options of `loaders run SOURCE`.
 
-    `codes` are those of the source (sh600000, SHSE.600000, SHFE.cu), `symbols` underlyings of
-    options. `build` also builds the tables, as `quotemill load` does.
+    `codes` are codes of the source (sh600000, SHSE.600000, SHFE.cu), `symbols` are underlyings of
+    options. With `build` the tables are also built, as with `quotemill load`.
     """
 
     source: Word
@@ -47,14 +47,14 @@ class LoadCall(Call):
 
 
 class JobCall(Call):
-    """A load by its number, or that of a source; without both the only one that qualifies."""
+    """A load by its number or source. Without both, the only one that qualifies."""
 
     job_id: Annotated[int, Field(ge=1, lt=2**63)] | None = None
     source: Word | None = None
 
 
 class CancelledAnswer(Answer):
-    """The load that is asked to stop."""
+    """The load that will stop."""
 
     job_id: int
 
@@ -64,7 +64,7 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
 
     @router.post("/ingestion/start", status_code=202)
     def start_load(call: LoadCall) -> StartedAnswer:
-        """Start a load in a process of its own: `quotemill load`, or `loaders run`."""
+        """Start a load in its own process: `quotemill load`, or `loaders run`."""
         _check(console, call)
         program = ("quotemill", "load") if call.build else ("loaders", "run")
         words = [*program, call.source, *_list_options(call)]
@@ -72,7 +72,7 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
 
     @router.post("/ingestion/retry", status_code=202)
     def retry_load(call: JobCall) -> StartedAnswer:
-        """Load what is left of a load, and build that: `quotemill retry 12`."""
+        """Resume a load, then build the affected tables: `quotemill retry 12`."""
         if call.source is not None:
             sources.find(call.source)
         named = [str(value) for value in (call.source, call.job_id) if value is not None]
@@ -81,7 +81,7 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
 
     @router.post("/ingestion/cancel")
     def cancel_load(call: JobCall) -> CancelledAnswer:
-        """Ask a load to stop after its current batch: `loaders cancel 12`."""
+        """Stop a load after its current batch: `loaders cancel 12`."""
         if call.source is not None:
             sources.find(call.source)
         job_id = jobs.request_cancel(console.open_warehouse(), call.source, call.job_id)
@@ -93,9 +93,9 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
         task_id: Annotated[str, Path(pattern=r"^[1-9][0-9]{0,17}-[1-9][0-9]{0,8}$")],
         call: Call,  # noqa: ARG001 - the body is an empty object
     ) -> CancelledAnswer:
-        """Let a load end after this task of it, such as 12-3: `loaders cancel 12 --after-task 3`.
+        """Stop a load after this task, such as 12-3: `loaders cancel 12 --after-task 3`.
 
-        The task is loaded to its end.
+        The task still runs to its end.
         """
         job_id, task_no = map(int, task_id.split("-"))
         jobs.request_cancel_after(console.open_warehouse(), job_id, task_no)
@@ -120,15 +120,17 @@ def _check(console: Console, call: LoadCall) -> None:
     source = sources.find(call.source)
     given = [call.codes, call.symbols, call.exchange]
     if sum(value is not None for value in given) > 1:
-        raise UsageError("give one of codes, symbols and exchange")
+        raise UsageError("give only one of codes, symbols and exchange")
     if call.codes == [] or call.symbols == [] or call.datasets == []:
-        raise UsageError("an empty list loads nothing", hint="leave it out for all")
+        raise UsageError("an empty list would load nothing", hint="leave it out to load all")
     flags = tuning_flags(
         call.source, {"concurrency": call.concurrency, "batch_size": call.batch_size}
     )
     settings = load_settings(console.environ, console.cwd, **flags)
     if missing := sources.find_operations(call.source).missing(settings):
-        raise SettingsError(f"{call.source} is not configured: {missing}", hint="page Settings")
+        raise SettingsError(
+            f"{call.source} is not configured: {missing}", hint="see the Settings page"
+        )
     options = {
         "exchange": call.exchange,
         "date": call.day and call.day.isoformat(),

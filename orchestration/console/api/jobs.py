@@ -19,7 +19,7 @@ from orchestration.console.errors import NotThere, scrub
 from orchestration.console.watching import JobWatch
 from quotemill.errors import UsageError
 
-Before = Annotated[int | None, Query(ge=1, lt=2**63, description="number of a load")]
+Before = Annotated[int | None, Query(ge=1, lt=2**63, description="load number")]
 PIECE = 2**16  # characters of a log that are sent at once
 
 
@@ -43,7 +43,7 @@ class Streamed(StreamingResponse):
 
 
 class JobRow(Answer):
-    """A load with the sums of its tasks; times in UTC. `held_by`: why no key advances now."""
+    """A load with totals of its tasks. Times are in UTC. `held_by`: why it is waiting."""
 
     job_id: int
     source: str
@@ -65,7 +65,7 @@ class JobRow(Answer):
 
 
 class Task(Answer):
-    """A task of a load; `id` is what cancelling takes."""
+    """A task of a load. Use `id` to cancel after it."""
 
     id: str
     task_no: int
@@ -84,7 +84,7 @@ class Task(Answer):
 
 
 class Failure(Answer):
-    """A key that could not be loaded, and why."""
+    """A key that failed to load, and the reason."""
 
     dataset: str
     key: str
@@ -92,7 +92,7 @@ class Failure(Answer):
 
 
 class Progress(Answer):
-    """All datasets together: `rate` in keys a second, `left` in seconds, by that rate."""
+    """All datasets together: `rate` in keys per second, and `left` in seconds at that rate."""
 
     keys: int
     reached: int
@@ -101,7 +101,7 @@ class Progress(Answer):
 
 
 class Job(Answer):
-    """A load: its request, its progress, its datasets and tasks, what failed."""
+    """A load with its request, progress, datasets, tasks and failures."""
 
     job_id: int
     source: str
@@ -134,13 +134,13 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
 
     @router.get("")
     def list_jobs(limit: Limit = 20, before: Before = None) -> Jobs:
-        """The last loads, or those before a number: `quotemill loads`."""
+        """List the last loads, or the last ones before a number: `quotemill loads`."""
         listed = console.read_any(lambda conn: job_list.recent_jobs(conn, limit, before=before))
         return Jobs(jobs=[JobRow(**job) for job in listed or ()])
 
     @router.get("/{job_id}")
     def read_job(job_id: JobId) -> Job:
-        """A load with its progress, its tasks and its errors: `quotemill loads 12`."""
+        """Show a load with its progress, tasks and errors: `quotemill loads 12`."""
         view = watch.read(job_id)
         tasks = job_status.read_tasks(console.require_warehouse(), job_id)
         return describe_job(view, tasks)
@@ -151,7 +151,7 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
         responses={200: {"content": {"text/event-stream": {}}}},
     )
     async def watch_job(job_id: JobId) -> StreamingResponse:
-        """Its progress as server-sent events, until it ends: `quotemill loads 12 --follow`."""
+        """Stream its progress as server-sent events until it ends: `quotemill loads 12 --follow`."""
         await run_in_threadpool(watch.read, job_id)
 
         watch.refuse_if_full()
@@ -163,12 +163,12 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
         responses={200: {"content": {"application/x-ndjson": {}}}},
     )
     def read_log(job_id: JobId) -> Response:
-        """Its log as JSON lines: `quotemill loads 12 --log load.jsonl`."""
+        """Show its log as JSON lines: `quotemill loads 12 --log load.jsonl`."""
         lines = job_status.read_log(console.require_warehouse(), job_id)
         try:
             first = next(lines)
         except UsageError as error:
-            raise NotThere(str(error), hint="GET /api/jobs lists them") from None
+            raise NotThere(str(error), hint="list them with GET /api/jobs") from None
         named = {"content-disposition": f'attachment; filename="job-{job_id}.jsonl"'}
         return Streamed(_write_lines(chain([first], lines)), lines, named)
 

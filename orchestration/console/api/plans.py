@@ -18,8 +18,8 @@ from quotemill.warehouse.schemas import has_relation
 class PlanAnswer(Answer):
     """The plan of a load: lines for people, `detail` for scripts.
 
-    left: what is left to do, with the command that does it
-    refusal: the error that such a load would end with
+    left: remaining work, with the command for it
+    refusal: the error that this load would end with
     """
 
     source: str
@@ -34,7 +34,7 @@ def routes(console: Console) -> APIRouter:
 
     @router.get("/ingestion/plan")
     def read_plan(source: Annotated[Word, Query()]) -> PlanAnswer:
-        """The plan of a load of a source: `loaders run ib --dry-run`, `loaders run tq`."""
+        """Show the plan of a load: `loaders run ib --dry-run`, `loaders run tq`."""
         return describe_plan(console, source)
 
     return router
@@ -47,7 +47,9 @@ def describe_plan(console: Console, name: str) -> PlanAnswer:
     """
     source = sources.find(name)
     if source.insight.preview is None:
-        raise UsageError(f"a load of {name} has no plan", hint="POST /api/ingestion/start loads")
+        raise UsageError(
+            f"loads of {name} have no plan", hint="load it with POST /api/ingestion/start"
+        )
     settings, warehouse = console.settings(), console.find_warehouse()
     # before the first load there are no tables that say what is left
     is_loaded = console.read_any(lambda conn: has_relation(conn, JOBS))

@@ -19,13 +19,23 @@ from quotemill.readers import klines, main_contracts, option_chains
 from quotemill.readers.klines import Adjustment, Frequency
 from quotemill.readers.listed import NotListed
 
-Format = Annotated[Literal["json", "csv", "arrow"], Query(description="of the answer")]
+Format = Annotated[Literal["json", "csv", "arrow"], Query(description="format of the response")]
 Day = Annotated[date | None, Query()]
-Time = Annotated[AwareDatetime | None, Query(description="with its zone: 2026-11-24T10:00:00Z")]
-Code = Annotated[str, Path(pattern=r"^[A-Za-z0-9._]{1,20}$", description="sh600000, 600000.SH")]
-Variety = Annotated[str, Path(pattern=r"^[A-Za-z]{1,8}\.[A-Za-z]{1,8}$", description="SHFE.cu")]
-Symbol = Annotated[str, Path(pattern=r"^[A-Z0-9][A-Z0-9 ._-]{0,19}$", description="AAPL")]
-Slot = Annotated[str | None, Query(pattern=r"^\d\d:\d\d$", description="HH:MM in New York")]
+Time = Annotated[
+    AwareDatetime | None, Query(description="time with its zone, such as 2026-11-24T10:00:00Z")
+]
+Code = Annotated[
+    str, Path(pattern=r"^[A-Za-z0-9._]{1,20}$", description="code, such as sh600000 or 600000.SH")
+]
+Variety = Annotated[
+    str, Path(pattern=r"^[A-Za-z]{1,8}\.[A-Za-z]{1,8}$", description="product, such as SHFE.cu")
+]
+Symbol = Annotated[
+    str, Path(pattern=r"^[A-Z0-9][A-Z0-9 ._-]{0,19}$", description="symbol, such as AAPL")
+]
+Slot = Annotated[
+    str | None, Query(pattern=r"^\d\d:\d\d$", description="slot, as HH:MM in New York")
+]
 KINDS = {
     "application/json": {"schema": {"type": "object"}},
     "text/csv": {},
@@ -48,10 +58,10 @@ def routes(console: Console) -> APIRouter:
         known_at: Time = None,
         format: Format = "json",
     ) -> Response:
-        """Bars of a security or an index, ascending: table market.kline_daily and its like.
+        """Bars of a security or an index, oldest first, as in market.kline_daily and the like.
 
-        With as_of as seen on that day: bars up to it, by the events with an ex-date up to it.
-        With known_at day bars of shares as traded, as loads had fetched them by that time.
+        With as_of, bars up to that day, adjusted by events with an ex-date up to that day.
+        With known_at, unadjusted day bars of shares as they were loaded by that time.
         """
 
         def read(conn: psycopg.Connection) -> tuple[dict[str, Any], pa.Table]:
@@ -86,9 +96,9 @@ def routes(console: Console) -> APIRouter:
         end: Day = None,
         format: Format = "json",
     ) -> Response:
-        """The main contract of each day with its bar and rolls: table futures.main_schedule.
+        """The main contract of each day with its bar and rolls, as in table futures.main_schedule.
 
-        Its minutes are those of futures.main_1m and its like.
+        Minute bars come from futures.main_1m and similar tables.
         """
 
         def read(conn: psycopg.Connection) -> tuple[dict[str, Any], pa.Table]:
@@ -104,7 +114,7 @@ def routes(console: Console) -> APIRouter:
     def read_option_chain(
         symbol: Symbol, day: date, slot: Slot = None, format: Format = "json"
     ) -> Response:
-        """The chain of a day's close, or of a slot: table options.chain_daily_clean."""
+        """The chain at a day's close or at a slot, as in table options.chain_daily_clean."""
 
         def read(conn: psycopg.Connection) -> tuple[dict[str, Any], pa.Table]:
             options = console.require_warehouse().inner_schema("options")

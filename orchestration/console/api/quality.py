@@ -25,7 +25,7 @@ MOST = 2000  # findings of one answer
 
 
 class FreshnessRow(Answer):
-    """A dataset: the day that it is loaded to, and the day that it should be."""
+    """A dataset with its last loaded day and its expected day."""
 
     source: str
     dataset: str
@@ -39,9 +39,9 @@ class Freshness(Answer):
 
 
 class Findings(Answer):
-    """`counts` are of all that match; `findings` are at most `limit` of them.
+    """`counts` covers all matches, `findings` has at most `limit` of them.
 
-    `checks` are these findings and failed keys as checks.
+    `checks` has these findings and failed keys as checks.
     """
 
     counts: dict[str, int]
@@ -53,9 +53,9 @@ class Findings(Answer):
 
 
 class AckCall(Call):
-    """Findings that are known and stay, and why.
+    """Findings to acknowledge, and the reason.
 
-    `names` are numbers, keys, checks, or failed keys (`kline_daily sh600000`).
+    `names` are finding numbers, keys, checks or failed keys (`kline_daily sh600000`).
     """
 
     names: Annotated[
@@ -71,9 +71,9 @@ class Acknowledged(Answer):
 
 
 class AlertRow(CheckAnswer):
-    """An alert: its check, its cause, since when, and whether its channels have it.
+    """An alert with its check, cause, start, and whether it was sent.
 
-    `message` and `command` are older names of its sentence and fix.
+    `message` and `command` are older names of `sentence` and `fix`.
     """
 
     cause: str
@@ -97,7 +97,7 @@ def routes(console: Console) -> APIRouter:
 
     @router.get("/freshness")
     def read_freshness() -> Freshness:
-        """How far each dataset is loaded, and how far it should be: `quotemill status`."""
+        """Show how current each dataset is: `quotemill status`."""
         place = Place(console.settings(), console.find_warehouse(), console.now, console.at)
         rows = [FreshnessRow.model_validate(row) for row in place.freshness]
         return Freshness(freshness=rows)
@@ -108,7 +108,7 @@ def routes(console: Console) -> APIRouter:
         state: Annotated[list[State] | None, Query()] = None,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 500,
     ) -> Findings:
-        """Everything wrong with the data, most severe first: `quotemill findings`."""
+        """List data-quality findings, most severe first: `quotemill findings`."""
         values: dict[str, Any] = {"states": state} if state else {}
         shown = wrong.read_wrong(
             console.find_warehouse(), severity=severity, as_of=console.at, **values
@@ -128,9 +128,9 @@ def routes(console: Console) -> APIRouter:
 
     @router.post("/qa/ack")
     def acknowledge(call: AckCall) -> Acknowledged:
-        """Acknowledge what is known: `quotemill findings --ack 12 --reason "…"`."""
+        """Acknowledge findings: `quotemill findings --ack 12 --reason "…"`."""
         if any("\0" in text for text in (*call.names, call.reason)):
-            raise UsageError("a text cannot hold a NUL")
+            raise UsageError("a text cannot contain NUL characters")
         done = wrong.acknowledge(
             console.open_warehouse(),
             call.names,
@@ -142,7 +142,7 @@ def routes(console: Console) -> APIRouter:
 
     @router.get("/alerts")
     def list_alerts(all: bool = False) -> Alerts:
-        """Open alerts, with `all` also resolved ones: `quotemill alerts list`."""
+        """List open alerts, with `all` also resolved ones: `quotemill alerts list`."""
         from orchestration.alerts import check as alerts
 
         settings: Settings = console.settings()
@@ -161,7 +161,7 @@ def report_routes(console: Console) -> APIRouter:
 
     @router.get("/report", response_class=Response, responses={200: {"content": {"text/html": {}}}})
     def read_report(since: date | None = None) -> Response:
-        """The report of this moment as one page: `quotemill report --since 2024-01-01`."""
+        """Show the current report as one page: `quotemill report --since 2024-01-01`."""
         at = console.at
         if since and since > console.now.date():
             raise UsageError(f"since {since} is in the future", hint="give a past day")

@@ -24,7 +24,7 @@ _ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 
 
 class SandboxAnswer(Answer):
-    """The simulated service that the settings name; its process goes on without the console."""
+    """The simulated service in the settings. Its process keeps running without the console."""
 
     address: str
     run_id: str
@@ -45,8 +45,8 @@ def routes(console: Console) -> APIRouter:
     ) -> StartedAnswer:
         """Start a simulated service and make it the source: `loaders sandbox tdx`.
 
-        Its market ends with the last trading day; one that was ended with its machine goes on as it
-        was. Refused where another source of TDX is set, or has rows in the warehouse.
+        Its market ends on the last trading day. A service that stopped with its machine continues
+        as it was. Rejected if another TDX source is configured or has rows in the warehouse.
         """
         with turn:
             command = start(console)
@@ -54,7 +54,7 @@ def routes(console: Console) -> APIRouter:
 
     @router.delete("")
     def stop_sandbox() -> StoppedAnswer:
-        """End the simulated service, and take it out of the settings."""
+        """Stop the simulated service and remove it from the settings."""
         with turn:
             stop(console)
         return StoppedAnswer(ok=True)
@@ -97,7 +97,9 @@ def start(console: Console) -> Command:
     if address is None:
         console.commands.stop(command)
         ending = console.commands.read_ending(command)
-        reason = ending.error if ending and ending.error else f"it did not answer in {WAIT:g} s"
+        reason = (
+            ending.error if ending and ending.error else f"it did not respond within {WAIT:g} s"
+        )
         raise QuotemillError(f"the simulated service did not start: {reason}")
     values = dict(zip(names, (address, str(actions)), strict=True))
     try:
@@ -118,7 +120,7 @@ def _list_words(console: Console, actions: Path) -> tuple[str, ...]:
 def stop(console: Console) -> None:
     known = find_sandbox(console, console.settings())
     if known is None:
-        raise UsageError("the source is no simulated service that a console started")
+        raise UsageError("the source is not a simulated service started by a console")
     console.commands.stop(console.commands.find(known.run_id))
     values = dict.fromkeys((f"{SOURCE}.base_url", f"{SOURCE}.corporate_actions"))
     save_settings(values, console.environ, console.cwd, check_settings)
@@ -127,12 +129,12 @@ def stop(console: Console) -> None:
 def _refuse_real(console: Console, settings: Settings) -> None:
     """Keep invented prices away from real ones. Raises UsageError."""
     if sources.find_operations(SOURCE).missing(settings) is None:
-        raise UsageError("a source of TDX is set already", hint="page Settings")
+        raise UsageError("a TDX source is already configured", hint="see the Settings page")
     newest = console.read_any(job_list.newest_jobs) or []
     if any(job["source"] == SOURCE for job in newest):
         raise UsageError(
-            "this warehouse has rows of TDX, and invented prices would be among them",
-            hint="start the console with QUOTEMILL_HOME of another folder",
+            "this warehouse already has TDX data, and made-up prices would be mixed in",
+            hint="start the console with QUOTEMILL_HOME set to another folder",
         )
 
 

@@ -29,11 +29,11 @@ RULES = (
 
 
 class JobAnswer(Answer):
-    """A job: its rule, its next start, its last run; times in UTC.
+    """A job with its rule, next run and last run. Times are in UTC.
 
-    state: on, off (by its rule), disabled, queued, or wrong, with its `error`
-    when: the rule alone, as the settings take it
-    overruled_by: what sets the rule, where the console cannot change it
+    state: on, off (by its rule), disabled, queued, or wrong, with an `error`
+    when: the rule, as in the settings
+    overruled_by: what sets the rule, if the console cannot change it
     """
 
     job: str
@@ -54,7 +54,7 @@ class JobAnswer(Answer):
 
 
 class InstalledAnswer(Answer):
-    """Lines or units by which this machine starts jobs; stale ones have to be installed again."""
+    """Units or crontab lines that start jobs on this machine. Reinstall them if they are stale."""
 
     kind: str
     is_current: bool
@@ -62,7 +62,7 @@ class InstalledAnswer(Answer):
 
 
 class SchedulesAnswer(Answer):
-    """All jobs, what starts them on this machine, and notes about the last change."""
+    """All jobs, this machine's schedulers, and notes about the last change."""
 
     jobs: list[JobAnswer]
     installed: list[InstalledAnswer]
@@ -74,8 +74,8 @@ class ScheduleCall(Call):
     """Changes of a job.
 
     `when` is off, every 30m, every 5m in session (5, 10, 15, 30, 60), daily 17:30, or any other
-    rule of `quotemill schedule`; null is as shipped. `enabled` turns it on or off for all machines
-    of the warehouse.
+    rule of `quotemill schedule`. Null restores the default. `enabled` turns it on or off for all
+    machines that use the warehouse.
     """
 
     job: JobName
@@ -88,14 +88,14 @@ def routes(console: Console) -> APIRouter:
 
     @router.get("/schedules")
     def read_schedules() -> SchedulesAnswer:
-        """Every job: `quotemill schedule list`."""
+        """List all jobs: `quotemill schedule list`."""
         return describe_schedules(console)
 
     @router.put("/schedules")
     def change_schedule(call: ScheduleCall) -> SchedulesAnswer:
         """Change when a job starts, and turn it on or off.
 
-        The same as `quotemill settings --set "schedule.JOB.when=daily 18:00"` and
+        Same as `quotemill settings --set "schedule.JOB.when=daily 18:00"` and
         `quotemill schedule enable JOB`, `disable JOB`.
         """
         return describe_schedules(console, change(console, call))

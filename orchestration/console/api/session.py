@@ -25,7 +25,7 @@ def routes(console: Console) -> APIRouter:
 
     @router.post("/session")
     async def sign_in(call: Token, request: Request, response: Response) -> SignedIn:
-        """Exchange the key of a link, or the token, for a session of this browser, of 30 days."""
+        """Exchange a link's key or the token for a 30-day session of this browser."""
         given, now = call.token.get_secret_value().strip(), console.clock()
         access = console.access
         if not access.use_link(given, now) and not access.is_token(given):
@@ -33,7 +33,7 @@ def routes(console: Console) -> APIRouter:
             if not await access.note_failure("a wrong or used link", client):
                 raise Busy(security.TOO_MANY, hint=security.WAIT)
             raise Forbidden(
-                "this link was used or is too old, or the token is wrong",
+                "the link was already used or has expired, or the token is wrong",
                 hint="`quotemill console --link` prints another link",
             )
         session = access.new_session(now)

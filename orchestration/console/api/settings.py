@@ -34,11 +34,11 @@ Value = Scalar | Annotated[list[Scalar], Field(max_length=5000)] | None
 
 
 class SettingAnswer(Answer):
-    """A setting; the value of a secret is never shown.
+    """A setting. The value of a secret is never shown.
 
-    origin: default, or the variable or file that it came from
-    allowed: what it takes, in words; empty for any text
-    overruled_by: the variable or file that the console cannot write and that sets it
+    origin: default, or the variable or file that sets it
+    allowed: a description of valid values, empty for any text
+    overruled_by: the variable or file that sets it, if the console cannot write it
     """
 
     name: str
@@ -55,7 +55,7 @@ class SettingAnswer(Answer):
 
 
 class DatabaseAnswer(Answer):
-    """The parts of the warehouse's address, without its password."""
+    """The warehouse address in parts, without the password."""
 
     host: str | None
     port: int | None
@@ -67,7 +67,7 @@ class DatabaseAnswer(Answer):
 
 
 class SettingsAnswer(Answer):
-    """All settings, and the files that a PUT writes: secrets go to the second."""
+    """All settings, and the files that PUT writes. Secrets go into the second file."""
 
     files: list[str]
     database: DatabaseAnswer | None
@@ -75,11 +75,10 @@ class SettingsAnswer(Answer):
 
 
 class SettingsCall(Call):
-    """Settings to change, by their names; null takes one back to its default.
+    """Settings to change, by name. Null restores the default.
 
-    `database` is the warehouse by the parts that DB_HOST and its like name; without `password` the
-    saved one stays, if server and user are the same. A value that is masked, as GET shows it, is
-    refused.
+    `database` is the warehouse address in parts (DB_HOST and so on). Without `password` the saved
+    one is kept if server and user are the same. A masked value, as GET shows it, is rejected.
     """
 
     values: Annotated[dict[Name, Value], Field(default_factory=dict, max_length=200)]
@@ -91,14 +90,14 @@ def routes(console: Console) -> APIRouter:
 
     @router.get("/settings")
     def read_settings() -> SettingsAnswer:
-        """Every setting, its value and its origin: `quotemill settings`."""
+        """List all settings with value and origin: `quotemill settings`."""
         return describe_settings(console, console.settings())
 
     @router.put("/settings")
     def write_settings(call: SettingsCall) -> SettingsAnswer:
-        """Write into quotemill.toml and .env of the home: `quotemill settings --set NAME=VALUE`.
+        """Save in the home's quotemill.toml and .env: `quotemill settings --set NAME=VALUE`.
 
-        Refused for a value that is not valid, and where a variable or a file overrules those files.
+        Rejected for an invalid value, or if a variable or another file overrides these files.
         """
         return describe_settings(console, change_settings(console, call))
 
@@ -110,24 +109,26 @@ def change_settings(console: Console, call: SettingsCall) -> Settings:
     for name, value in values.items():
         if find_field(Settings, name) is not None and not is_open(name):
             raise UsageError(
-                f"setting {name[:100]} is not changed by the console",
-                hint="it names a program, a place on this machine or a server: set it in a file",
+                f"the console cannot change setting {name[:100]}",
+                hint="set it in a settings file, because it is a program, a path or a server",
             )
         if names_path(name):
             refuse_share(str(value), name)
         if HIDDEN in str(value):
-            raise UsageError(f"the value of {name[:100]} is masked", hint="leave it out to keep it")
+            raise UsageError(
+                f"the value of {name[:100]} is masked", hint="leave it out to keep the stored value"
+            )
         if name == "warehouse_url" and value:
             check_address(console, str(value))
             others = parse_address(str(value), "the console").keys() - ADDRESS_PARTS
             if others:
                 raise UsageError(
-                    f"the console sets no {', '.join(sorted(others))} of a warehouse's address",
+                    f"the console cannot set {', '.join(sorted(others))} in a warehouse address",
                     hint="quotemill settings --set warehouse_url",
                 )
     if call.database is not None:
         if "warehouse_url" in values or "market_schema" in values:
-            raise UsageError("give `database`, or its settings by name")
+            raise UsageError("give either `database` or single settings")
         if not call.database.host:
             raise UsageError("`host` is missing", hint="`warehouse_url`: null: the embedded server")
         url = build_database_url(list_variables(console.settings(), call.database))

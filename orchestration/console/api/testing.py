@@ -24,14 +24,14 @@ from orchestration.console.starting import add_options, find_options
 from quotemill.errors import UsageError
 
 KINDS = ("selftest", "verify")
-RunNumber = Annotated[int, Path(ge=1, lt=2**63, description="number of a run")]
+RunNumber = Annotated[int, Path(ge=1, lt=2**63, description="run number")]
 
 
 class TestCall(Call):
-    """A self-test of the service, or a verification of what was loaded.
+    """A self-test of the service, or a verification of loaded data.
 
-    bulk_timeout: seconds that a check of a bulk route may take, of a self-test
-    sample: how many securities a verification draws
+    bulk_timeout: for a self-test, the most seconds that a bulk route may take
+    sample: for a verification, the number of securities
     """
 
     source: Word
@@ -41,7 +41,7 @@ class TestCall(Call):
 
 
 class TestRun(Answer):
-    """A recorded run; times in UTC."""
+    """A recorded run. Times are in UTC."""
 
     run_id: int
     source: str
@@ -58,7 +58,7 @@ class TestRun(Answer):
 
 
 class TestCheck(CheckAnswer):
-    """One check by its number; its older names: passed, failed or skipped, and the reason."""
+    """One check by its number, with the older names passed, failed and skipped, and the reason."""
 
     no: int
     status: str
@@ -84,7 +84,7 @@ def routes(console: Console) -> APIRouter:
         sources.find(call.source)
         wrong = "sample" if call.kind == "selftest" else "bulk_timeout"
         if getattr(call, wrong) is not None:
-            raise UsageError(f"{wrong} is not for {call.kind}")
+            raise UsageError(f"{wrong} does not apply to {call.kind}")
         text = f"loaders {call.kind} {call.source}"
         known = find_options(text) or ""
         words = [*text.split(), *_list_options(call)]
@@ -95,13 +95,13 @@ def routes(console: Console) -> APIRouter:
 
     @router.get("/runs")
     def list_runs(limit: Limit = 20) -> TestRuns:
-        """The last runs: table ops.testing_runs."""
+        """List the last runs, as in table ops.testing_runs."""
         listed = console.read_any(lambda conn: check_runs.list_runs(conn, limit)) or []
         return TestRuns(runs=[TestRun(**scrub_run(run)) for run in listed])
 
     @router.get("/runs/{run_id}/results")
     def read_results(run_id: RunNumber) -> TestResults:
-        """A run with each of its checks, as `loaders selftest tdx --json` prints them."""
+        """Show a run with all its checks, as `loaders selftest tdx --json` prints them."""
         run, checks = read_run(console, run_id)
         return TestResults(
             run=TestRun(**scrub_run(run)),
@@ -114,7 +114,7 @@ def routes(console: Console) -> APIRouter:
         responses={200: {"content": {"text/markdown": {}}}},
     )
     def read_report(run_id: RunNumber) -> Response:
-        """The page about its failures as Markdown, as `loaders selftest tdx --report` writes it."""
+        """Show its failure report as Markdown, as with `loaders selftest tdx --report`."""
         run, checks = read_run(console, run_id)
         shown = check_report.describe_record(
             scrub_run(run) | {"detail": scrub(run["detail"])}, [scrub(check) for check in checks]
@@ -129,7 +129,7 @@ def routes(console: Console) -> APIRouter:
         responses={200: {"content": {"application/x-ndjson": {}}}},
     )
     def read_log(run_id: RunNumber) -> Response:
-        """Its checks as JSON lines: table ops.testing_logs."""
+        """Show its checks as JSON lines, as in table ops.testing_logs."""
         _, checks = read_run(console, run_id)
         lines = [json.dumps(scrub(check), ensure_ascii=False) + "\n" for check in checks]
         named = {"content-disposition": f'attachment; filename="test-{run_id}.jsonl"'}
@@ -137,15 +137,16 @@ def routes(console: Console) -> APIRouter:
 
     @router.get("/schedule")
     def read_schedule() -> SchedulesAnswer:
-        """The jobs that test and verify: `quotemill schedule list`."""
+        """List the jobs that test and verify: `quotemill schedule list`."""
         return _only_tests(describe_schedules(console))
 
     @router.put("/schedule")
     def change_schedule(call: ScheduleCall) -> SchedulesAnswer:
-        """Change when a self-test starts, as PUT /api/schedules does."""
+        """Change when a self-test starts, as with PUT /api/schedules."""
         if call.job not in [job.job for job in _only_tests(describe_schedules(console)).jobs]:
             raise UsageError(
-                f"{call.job} is no job of a self-test", hint="GET /api/testing/schedule lists them"
+                f"{call.job} is not a self-test job",
+                hint="list them with GET /api/testing/schedule",
             )
         return _only_tests(describe_schedules(console, change(console, call)))
 
@@ -156,7 +157,9 @@ def read_run(console: Console, run_id: int) -> tuple[dict[str, Any], list[dict[s
     """A recorded run and its checks. Raises NotThere."""
     recorded = console.read_any(lambda conn: check_runs.read_run(conn, run_id))
     if recorded is None:
-        raise NotThere(f"there is no test run {run_id}", hint="GET /api/testing/runs lists them")
+        raise NotThere(
+            f"there is no test run {run_id}", hint="list them with GET /api/testing/runs"
+        )
     return recorded
 
 

@@ -20,24 +20,24 @@ SOURCE = "ib"
 SHOWN = 10  # loads
 # parts of a day that may be started alone: the label, the command, what the API gets
 LOADS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
-    (mark("Contracts of the session"), "--task discover", {"mode": "discover"}),
-    (mark("The slot of now"), "--slot now", {"mode": "snapshot", "slot": "now"}),
+    (mark("List the session's contracts"), "--task discover", {"mode": "discover"}),
+    (mark("Capture the current slot"), "--slot now", {"mode": "snapshot", "slot": "now"}),
     (
-        mark("What the slot lacks"),
+        mark("Retry missing contracts"),
         "--retry-missed",
         {"mode": "snapshot", "retry_missed": "true"},
     ),
-    (mark("The close"), "--task close", {"mode": "close"}),
-    (mark("Open interest"), "--task enrich", {"mode": "enrich"}),
-    (mark("Day bars of the underlyings"), "--task daily", {"mode": "daily"}),
+    (mark("Capture the close"), "--task close", {"mode": "close"}),
+    (mark("Load open interest"), "--task enrich", {"mode": "enrich"}),
+    (mark("Load day bars of the underlyings"), "--task daily", {"mode": "daily"}),
 )
 COMMANDS = (
-    (mark("Roll up: build the tables"), "quotemill build"),
+    (mark("Build the tables"), "quotemill build"),
     (mark("Check the session"), f"quotemill selfcheck {SOURCE}"),
     (mark("Search the log"), f"quotemill logscan {SOURCE}"),
-    (mark("Archive closed days"), "quotemill archive"),
-    (mark("Delete what is old and archived"), "quotemill retention"),
-    (mark("Join files of the archive"), "quotemill archive --compact"),
+    (mark("Archive completed days"), "quotemill archive"),
+    (mark("Delete old archived slots"), "quotemill retention"),
+    (mark("Merge archive files"), "quotemill archive --compact"),
 )
 KINDS = {"complete": "good", "partial": "warn", "failed": "bad"}
 

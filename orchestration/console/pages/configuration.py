@@ -30,8 +30,8 @@ FREQUENCIES = {
 }
 TOP = "quotemill"  # the settings outside of every section
 ABOUT = {
-    TOP: mark("Home, warehouse, logs and backups: what is of no section."),
-    "schedule": mark("The rules of jobs, which the page Schedules writes."),
+    TOP: mark("General settings: home, warehouse, logs and backups."),
+    "schedule": mark("Rules of scheduled jobs. You can change them on the Schedules page."),
 }
 
 

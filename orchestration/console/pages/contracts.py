@@ -57,7 +57,7 @@ def gather_futures(
         if about["span"] is None:
             load = {"source": SOURCE, "codes": variety}
             command = f"quotemill load {SOURCE} --codes {variety}"
-            text = mark("minutes are not loaded")
+            text = mark("minute bars are not loaded")
             return {"title": variety, "absent": Absence(text, command=command, load=load)}
         drawn = draw_bars(
             f"/api/main-contracts/{variety}?{urlencode({'freq': freq, 'adjust': adjust})}",
@@ -79,7 +79,7 @@ def gather_names(console: Console) -> dict[str, Any]:
     names = futures and console.read(lambda conn: main_contracts.list_varieties(conn, futures))
     if names:
         return {"names": names}
-    return explain_nothing(console, SOURCE, ("/futures", mark("Load what is missing")))
+    return explain_nothing(console, SOURCE, ("/futures", mark("Load missing data")))
 
 
 def _describe_roll(row: dict[str, Any]) -> str:

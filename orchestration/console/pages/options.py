@@ -94,7 +94,7 @@ def gather_names(console: Console) -> dict[str, Any]:
             names = console.read(lambda conn: option_chains.list_chains(conn, options))
     if names:
         return {"names": names}
-    return explain_nothing(console, chains.SOURCE, ("/chains", mark("Load what is due")))
+    return explain_nothing(console, chains.SOURCE, ("/chains", mark("Load due data")))
 
 
 def draw_smile(rows: list[Values]) -> dict[str, list[tuple[float, float, str]]]:

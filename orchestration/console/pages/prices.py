@@ -198,23 +198,25 @@ def explain_absence(
         last := securities.find_end(conn, market, security.code, tdx.minute_days)
     ):
         return Absence(
-            f"it traded until {last}; minutes are had of the newest {tdx.minute_days} "
-            "trading days alone"
+            f"it last traded on {last}; minute bars are only available for the last "
+            f"{tdx.minute_days} trading days"
         )
-    text = mark("minutes are not loaded") if is_of_minutes else mark("day bars are not loaded")
+    text = mark("minute bars are not loaded") if is_of_minutes else mark("day bars are not loaded")
     load = {"source": SOURCE, "datasets": "minute_1m" if is_of_minutes else "kline_daily"}
     load |= {"datasets": "index_kline"} if security.is_index else {"codes": security.code}
     options = f"--dataset {load['datasets']} --codes {load.get('codes', '')}"
     command = f"quotemill load {SOURCE} {options}".removesuffix(" --codes ")
     has_files_alone = not tdx.has_service and tdx.client is not None
-    before = mark("A folder has what its client has downloaded: do that first.")
+    before = mark(
+        "The folder only has what the client has downloaded. Download the data in the client first."
+    )
     return Absence(text, before=before if has_files_alone else "", command=command, load=load)
 
 
 def gather_start(console: Console, sector: str) -> dict[str, Any]:
     """What the search begins with: the members of a sector, or all sectors."""
     warehouse = console.find_warehouse()
-    page = ("/load", mark("Choose a source, and start the first load"))
+    page = ("/load", mark("Choose a source and start the first load"))
     if warehouse is None:
         return explain_nothing(console, SOURCE, page)
     market = warehouse.market_schema

@@ -1,4 +1,4 @@
-"""`Do it` on the first page, pressed in a browser: the command runs, and what was wrong goes."""
+"""`Run it` on the first page, pressed in a browser: the command runs, and what was wrong goes."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -68,7 +68,7 @@ def test_a_link_opens_one_browser_and_another_is_printed(
     place: Place, start_console: Start, chromium: Browser
 ) -> None:
     none = place("quotemill", "console", "--link")
-    assert (none.returncode, "no console of" in none.stderr) == (2, True)
+    assert (none.returncode, "no console is running" in none.stderr) == (2, True)
     server = start_console(place, "--port", "0")
     chromium.clear_cookies()
     page = chromium.open(f"{server.url}/settings")

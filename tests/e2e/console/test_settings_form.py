@@ -54,7 +54,7 @@ def test_a_section_is_saved_as_a_whole_or_not_at_all(
     database = "document.getElementById('database')"
     fill(page, database, host="no host")
     said = save(page, database)
-    assert said.startswith("database.host has a form that is not taken here")
+    assert said.startswith("database.host has an invalid format")
     place_of_host = f"{database}.elements.host.closest('label').nextElementSibling"
     assert page.ask(f"{place_of_host}.textContent") == said
     fill(page, database, host="")

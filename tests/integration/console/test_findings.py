@@ -97,5 +97,5 @@ def test_the_first_page_says_how_many_are_new(caller: Caller, prepared_dsn: str)
         conn.execute("drop table qa.findings cascade")
     for page in ("/new?alone=1", "/findings"):
         text = caller.get(page).text
-        assert "Nothing is built yet, so nothing was checked." in text
+        assert "No tables are built yet" in text
         assert "Nothing.</p>" not in text

@@ -216,7 +216,7 @@ def test_a_body_beyond_the_limit_or_of_another_kind_is_refused(open_console: Ope
     broken = own | {"content-type": "application/json"}
     error_of(caller.client.post(TEST, content=b"{", headers=broken), 422)
     error_of(caller.client.post(TEST, content=b"\xff\xfe", headers=broken), 422)
-    text = "the body is no JSON in UTF-8"
+    text = "the body is not JSON in UTF-8"
     assert error_of(caller.client.post(TEST, content=b"*\xff(", headers=broken), 422) == text
     error_of(caller.client.post(TEST, content=b"[" * 900, headers=broken), 422)
 

@@ -156,7 +156,7 @@ def test_a_command_that_cannot_be_recorded_does_not_start(
         ("echo done >&2; echo text; printf 0 > $FILE", 0, None, ""),
         ("echo '{\"rows\": 3}'; printf 0 > $FILE", 0, None, ""),
         ("echo 'error: no row' >&2; echo 'fix: load' >&2; printf 5 > $FILE", 5, "no row", "load"),
-        ("echo '{\"rows\": 0}'; printf 1 > $FILE", 1, "it ended with 1", ""),
+        ("echo '{\"rows\": 0}'; printf 1 > $FILE", 1, "it exited with 1", ""),
         ('echo \'{"error": "away", "hint": "wait"}\'; printf 4 > $FILE', 4, "away", "wait"),
         ("echo load failed >&2; echo 'log: f' >&2; printf 4 > $FILE", 4, "load failed", ""),
         ("echo 'build 4 succeeded' >&2; printf 6 > $FILE", 6, None, ""),

@@ -37,10 +37,10 @@ def test_a_running_load_shows_its_tasks_and_which_is_the_last(
             assert 'id="asked"' not in text
             assert caller.call("/api/tasks/1-1/cancel").json() == {"job_id": 1}
             text = caller.get("/jobs/1/part").text
-            assert "asked to stop after task 1" in text
+            assert "will stop after task 1" in text
             assert 'data-call="/api/tasks/' not in text
             assert caller.call("/api/ingestion/cancel", {"job_id": 1}).json() == {"job_id": 1}
-            assert "asked to stop after its batch" in caller.get("/jobs/1/part").text
+            assert "will stop after the current batch" in caller.get("/jobs/1/part").text
         finally:
             release()
         load.result()

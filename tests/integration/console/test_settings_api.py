@@ -212,7 +212,7 @@ def test_only_settings_that_are_declared_open_are_changed(
     for name in closed:
         for value in (str(tmp_path), "http://evil.example", ["workflows://evil.example"], None):
             answer = put(caller, **{name: value})
-            words = f"setting {name} is not changed by the console"
+            words = f"the console cannot change setting {name}"
             assert (answer.status_code, answer.json()["error"]) == (422, words)
     assert not (tmp_path / "home" / "quotemill.toml").exists()
     shown = by_name(caller.json(SETTINGS))

@@ -17,7 +17,7 @@ from tests.requirements import require
         (int, "x", "must be a whole number"),
         (date, "x", "must be a day such as 2026-01-31"),
         (dict, 1, "must be an object"),
-        (bytes, 1, "is not what this call takes"),
+        (bytes, 1, "is not valid here"),
         (Annotated[int, Field(ge=2)], 1, "must be no less than 2"),
         (Annotated[int, Field(lt=2)], 2, "must be below 2"),
     ],

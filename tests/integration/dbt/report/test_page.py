@@ -231,7 +231,7 @@ def test_the_numbers_of_the_page_equal_the_tables(opened: Page, conn: psycopg.Co
     ]
     assert [row[0] for row in opened.table("alerts-table")] == ["load:tdx"]
     [job] = opened.table("jobs-table")
-    assert job[:5] == ["tdx_daily", "by hand", "2026-11-28 06:00:00 Shanghai", job[3], "5"]
+    assert job[:5] == ["tdx_daily", "manual", "2026-11-28 06:00:00 Shanghai", job[3], "5"]
 
     [(bars,)] = conn.execute("select count(*) from market.kline_daily")
     lines = opened.table("day-bars-lines")
@@ -256,7 +256,7 @@ def test_the_numbers_of_the_page_equal_the_tables(opened: Page, conn: psycopg.Co
     assert grown.pop("raw_ib.chain_snapshot") == f"+{(size - 8192) / 1024:,.1f} kiB"
     assert set(grown.values()) == {"–"}
     assert opened.texts("#space-table tfoot td.n")[2].startswith("+")
-    assert "Size of tables, MiB" in opened.texts("h3")
+    assert "Table sizes, MiB" in opened.texts("h3")
     past = "run 20261126T220000-0000, 2026-11-26 22:00:00 UTC: 1,048,576"
     assert past in read_points(opened, "space-chart")
 
