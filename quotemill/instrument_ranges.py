@@ -27,8 +27,9 @@ OTHER_KINDS = {
     "repo": ("repurchase", "repurchases"),
     "warrant": ("warrant", "warrants"),
 }
+COMPOSITE = "sh000001"  # the index whose days are the calendar
 # an index under the name that the vendor's clients give it
-OTHER_NAMES = {"sh999999": "sh000001"}
+OTHER_NAMES = {"sh999999": COMPOSITE}
 GUIDE = "docs/datasets/codes.md"
 EXCHANGES = ("sh", "sz", "bj")
 FIELDS = ("exchange", "first_code", "last_code", "kind", "price_decimals", "valid_since", "source")

@@ -11,7 +11,6 @@ from loaders.requests import http
 from loaders.requests.http import RetryableAnswer, RetryPolicy
 from loaders.tdx.bars.records import to_dates
 from loaders.tdx.files.day_package import (
-    CALENDAR,
     DayFiles,
     read_package,
     replace_file,
@@ -23,6 +22,7 @@ from loaders.tdx.files.written import read_content
 from loaders.tdx.losses import judge_loss
 from loaders.trading_time import SHANGHAI, horizon, published_days
 from quotemill.errors import DataQualityError, LockHeldError, SettingsError, UpstreamError
+from quotemill.instrument_ranges import COMPOSITE
 from quotemill.masks import mask_logins
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def due_days(settings: "TdxSettings", folder: Folder, now: datetime) -> list[dat
     """
     local = now.astimezone(SHANGHAI)
     last = local.date() - timedelta(days=local.time() < READY)
-    file = folder.bars("day").get(CALENDAR)
+    file = folder.bars("day").get(COMPOSITE)
     known = to_dates(list_days(file)) if file else []
     window = published_days(FIRST, last)
     start = window[-settings.download_days :][0] if window else last
@@ -80,7 +80,7 @@ def download(ctx: "Context") -> Iterator[str]:
         if held is None:
             raise LockHeldError(f"another load is downloading into {root}", hint="run again later")
         yield from _continue_folder(ctx, root)
-    begin = first_day(root / f"vipdoc/sh/lday/{CALENDAR}.day")
+    begin = first_day(root / f"vipdoc/sh/lday/{COMPOSITE}.day")
     if ctx.mode == "init" and begin and begin >= FIRST:
         load.warn(
             f"the history begins on {begin}; for all of it download {HISTORY} in a browser, "

@@ -17,7 +17,7 @@ from loaders.tdx.client.routes_quotes import QuoteRoutes
 from loaders.tdx.client.routes_trades import TradeRoutes
 from loaders.trading_time import FIRST_SHANGHAI_DAY
 from quotemill.errors import UpstreamError
-from quotemill.instrument_ranges import is_other_kind
+from quotemill.instrument_ranges import COMPOSITE, is_other_kind
 
 KNOWN_DAY = date(2019, 2, 1)
 DAY = timedelta(days=1)
@@ -85,7 +85,7 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
         covered = []
         if start <= until < end:
             covered = await self.workdays(start, until, expect_days=expect_days)
-        bars = await self.index("sh000001", limit=INDEX_LIMIT)
+        bars = await self.index(COMPOSITE, limit=INDEX_LIMIT)
         return covered + [day for day in bars.dates if max(start, until + DAY) <= day <= end]
 
     async def probe(self, as_of: date) -> Readiness:

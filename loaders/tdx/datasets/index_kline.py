@@ -31,10 +31,10 @@ from loaders.tdx.fetching.file_days import DayFiles, reached_day
 from loaders.tdx.tables import INDEX_KLINE
 from loaders.trading_time import close_of
 from quotemill.errors import UpstreamError
+from quotemill.instrument_ranges import COMPOSITE
 
 ROUTE, SHORT_ROUTE = "/api/index/all", "/api/index"
 PERIODS = ("day", "week", "month", MINUTES)
-COMPOSITE = "sh000001"  # every service has it
 ABSENT = "the service does not have this index"
 NO_MINUTES = "the service has no minutes of this index"
 

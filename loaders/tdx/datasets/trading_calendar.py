@@ -25,12 +25,13 @@ from loaders.tdx.files import vipdoc
 from loaders.tdx.files.own_days import find_own_days
 from loaders.tdx.tables import TRADING_DAY
 from quotemill.errors import DataQualityError, UpstreamError
+from quotemill.instrument_ranges import COMPOSITE
 from quotemill.wording import say_count
 
 NAME = "trading_calendar"
 KEY = "SSE"
 # The client's days are those of the first index that it has a file of.
-INDICES = ("sh000001", "sz399001")
+INDICES = (COMPOSITE, "sz399001")
 SATURDAY = 5
 WITNESSES = ("service", "client")
 _FROZEN = (

@@ -32,9 +32,8 @@ from loaders.tdx.files.vipdoc import DAY, IN_HANDS, SIZE, read_day_records
 from loaders.tdx.losses import Loss
 from quotemill.errors import DataQualityError
 from quotemill.foreign import CLIENT_FILE, check_size, reading
-from quotemill.instrument_ranges import OTHER_NAMES, classify_code, price_decimals
+from quotemill.instrument_ranges import COMPOSITE, OTHER_NAMES, classify_code, price_decimals
 
-CALENDAR = "sh000001"  # written last: the days of its file are whole
 BEIJING_SINCE = date(2022, 5, 6)  # its first day in a package
 HQ_CACHE = Path("T0002", "hq_cache")
 _MOST = 2**32 - 1  # of a number in a day file
@@ -82,7 +81,7 @@ def read_package(content: bytes, day: date) -> DayPackage:
         listed, prices = (_parse(files, f"{stem}.{end}", _LAYOUTS[end]) for end in _LAYOUTS)
         listed = listed[listed["code"] != b""]
         codes = [exchange + digits.decode("latin-1") for digits in listed["code"]]
-        if CALENDAR not in codes:
+        if COMPOSITE not in codes:
             codes = [OTHER_NAMES.get(code, code) for code in codes]
         numbers = listed["number"]
         is_wrong = len({*codes}) < len(codes) or len(np.unique(numbers)) < len(codes)
@@ -91,8 +90,8 @@ def read_package(content: bytes, day: date) -> DayPackage:
         texts = (name.partition(b"\0")[0].decode("gbk", "replace") for name in listed["name"])
         names |= dict(zip(codes, map(str.strip, texts), strict=True))
         bars |= _to_records(codes, prices[numbers], day)
-    if CALENDAR not in bars:
-        raise DataQualityError(f"{day:%Y%m%d}.zip has no bar of {CALENDAR}")
+    if COMPOSITE not in bars:
+        raise DataQualityError(f"{day:%Y%m%d}.zip has no bar of {COMPOSITE}")
     return DayPackage(day, names, bars)
 
 
@@ -137,7 +136,7 @@ def _to_records(codes: list[str], prices: Records, day: date) -> dict[str, np.vo
     made["amount"] = bars["amount"]
     hands, odd = np.divmod(bars["volume"], 100)
     # day files count an index in hands; the packages' unit shows in the whole market's
-    counts_shares = CALENDAR in codes and bars["volume"][codes.index(CALENDAR)] > _MOST
+    counts_shares = COMPOSITE in codes and bars["volume"][codes.index(COMPOSITE)] > _MOST
     in_hands = np.where(is_index, counts_shares, bars["volume"] > _MOST)
     made["volume"] = np.where(in_hands, hands, bars["volume"])
     marks = np.where(in_hands, (IN_HANDS << 8) + odd, 0)
@@ -162,17 +161,17 @@ class DayFiles:
     @property
     def newest_day(self) -> date | None:
         """The newest day of the calendar's index."""
-        bar = self.newest.get(CALENDAR)
+        bar = self.newest.get(COMPOSITE)
         return date.fromisoformat(str(bar["day"])) if bar is not None else None
 
     def repeats(self, package: DayPackage) -> bool:
         """Whether a package has the bar of the newest day, under its own."""
-        before, bar = self.newest.get(CALENDAR), package.bars[CALENDAR]
+        before, bar = self.newest.get(COMPOSITE), package.bars[COMPOSITE]
         return before is not None and before.tolist()[1:] == bar.tolist()[1:]
 
     def find_losses(self, package: DayPackage) -> list[Loss]:
         """What a package lacks of the stocks and funds with a bar on the newest day."""
-        newest = self.newest.get(CALENDAR)
+        newest = self.newest.get(COMPOSITE)
         had = [
             code
             for code, bar in self.newest.items()
@@ -193,7 +192,7 @@ class DayFiles:
             self.added[code].append(bar)
             if code not in self.newest or self.newest[code]["day"] < bar["day"]:
                 self.newest[code] = bar
-        if self.newest[CALENDAR]["day"] == package.bars[CALENDAR]["day"]:
+        if self.newest[COMPOSITE]["day"] == package.bars[COMPOSITE]["day"]:
             self.names = package
 
     def write(self) -> None:
@@ -201,8 +200,8 @@ class DayFiles:
 
         The calendar's index comes last: after a kill the same packages are due again.
         """
-        for code in sorted(self.added, key=lambda code: (code == CALENDAR, code)):
-            if code == CALENDAR:
+        for code in sorted(self.added, key=lambda code: (code == COMPOSITE, code)):
+            if code == COMPOSITE:
                 self._write_names()
                 # a power cut must not leave the index without the codes; Windows has no sync
                 getattr(os, "sync", bool)()

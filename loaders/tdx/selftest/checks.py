@@ -23,10 +23,10 @@ from loaders.tdx.selftest.conditions import (
     is_whole,
     times,
 )
+from quotemill.instrument_ranges import COMPOSITE
 
 STOCK = "sz000001"
 STOCKS = (STOCK, "sh600000", "sz000002")
-INDEX = "sh000001"
 # what a condition raises for an answer of another shape
 WRONG_SHAPE = (KeyError, TypeError, ValueError, IndexError, AttributeError)
 
@@ -203,14 +203,14 @@ _IN_ORDER = (
         "List",
         "10 bars, UpCount + DownCount above 0 on the last full day",
         answer.ten_with_members,
-        fixed(code=INDEX, type="day", limit="10"),
+        fixed(code=COMPOSITE, type="day", limit="10"),
     ),
     Route(
         "index/all",
         "list",
         "12 bars, as many as count",
         lambda seen: is_whole(seen) and len(times(seen.rows)) == 12,
-        fixed(code=INDEX, type="month", limit="12"),
+        fixed(code=COMPOSITE, type="month", limit="12"),
         bulk=True,
     ),
     Route(

@@ -21,9 +21,8 @@ from loaders.tdx.servers.codec import Bars, Listed, Quote, Ticks, WrongAnswer
 from loaders.tdx.servers.frames import Server
 from loaders.tdx.servers.pool import Pool
 from loaders.trading_time import SHANGHAI
-from quotemill.instrument_ranges import classify_code, price_decimals
+from quotemill.instrument_ranges import COMPOSITE, classify_code, price_decimals
 
-COMPOSITE = "sh000001"  # its days are the calendar
 MOST_LISTED = 100_000  # codes of a market, several times the largest
 FARTHEST = 65_535 - codec.BARS_PAGE  # where a page can begin
 Params = Mapping[str, str]
