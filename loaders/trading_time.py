@@ -49,6 +49,11 @@ def format_time(
     return f"{local.replace(tzinfo=None).isoformat(' ', timespec)} {name}"
 
 
+def number_to_date(number: int) -> date:
+    """The day of a number yyyymmdd. Raises ValueError."""
+    return date(number // 10_000, number // 100 % 100, number % 100)
+
+
 def parse_day(text: str, today: date) -> date:
     """A day as people type it: 2024-06-28, today, yesterday. Raises UsageError."""
     if text in DAY_WORDS:

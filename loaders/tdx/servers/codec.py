@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loaders.requests.http import RetryableAnswer
+from loaders.trading_time import number_to_date
 
 GREETING, HEARTBEAT, COUNT, LIST, EVENTS = 0x000D, 0x0004, 0x044E, 0x044D, 0x000F
 QUOTES, BARS, TICKS, PAST_TICKS, PAST_MINUTES = 0x053E, 0x052D, 0x0FC5, 0x0FB5, 0x0FB4
@@ -144,7 +145,7 @@ def read_bars(body: bytes, period: str, *, is_index: bool) -> Bars:
 
 
 def ask_past_minutes(code: str, day: date) -> bytes:
-    return struct.pack("<I", _number(day)) + _CODE.pack(*_split(code))
+    return struct.pack("<I", int(f"{day:%Y%m%d}")) + _CODE.pack(*_split(code))
 
 
 def read_past_minutes(body: bytes) -> tuple[Ints, Ints]:
@@ -157,7 +158,7 @@ def read_past_minutes(body: bytes) -> tuple[Ints, Ints]:
 
 def ask_ticks(code: str, start: int, count: int, day: date | None = None) -> bytes:
     """The request of `count` ticks before the last `start` ones, of today or a day before."""
-    past = struct.pack("<I", _number(day)) if day else b""
+    past = struct.pack("<I", int(f"{day:%Y%m%d}")) if day else b""
     return past + _WIDE_CODE.pack(*_split(code)) + struct.pack("<HH", start, count)
 
 
@@ -187,7 +188,7 @@ def read_list(body: bytes) -> list[Listed]:
 
 
 def ask_count(market: int, day: date) -> bytes:
-    return struct.pack("<HI", market, _number(day))
+    return struct.pack("<HI", market, int(f"{day:%Y%m%d}"))
 
 
 def read_count(body: bytes) -> int:
@@ -372,14 +373,10 @@ def _refuse_rest(body: bytes, end: int, what: str) -> None:
         raise WrongAnswer(f"{what}: {fault}")
 
 
-def _number(day: date) -> int:
-    return day.year * 10000 + day.month * 100 + day.day
-
-
 @lru_cache(20_000)
 def _day(number: int) -> date:
     try:
-        return date(number // 10000, number // 100 % 100, number % 100)
+        return number_to_date(number)
     except ValueError:
         raise WrongAnswer(f"{number} is no day") from None
 

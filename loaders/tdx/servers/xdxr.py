@@ -5,7 +5,6 @@ know only the sum of bonus and transferred shares.
 """
 
 from collections.abc import Sequence
-from datetime import date
 from decimal import Decimal
 
 import numpy as np
@@ -14,7 +13,7 @@ from loaders.landing.rejects import Rejected
 from loaders.tdx import actions
 from loaders.tdx.actions import ActionSet, CorporateAction, Refused
 from loaders.tdx.servers.codec import Event
-from loaders.trading_time import FIRST_CHINESE_DAY
+from loaders.trading_time import FIRST_CHINESE_DAY, number_to_date
 
 # columns of a record's four numbers by category, None for one that is not read; the rest are
 # counts of shares
@@ -54,7 +53,7 @@ def _action(code: str, event: Event) -> CorporateAction:
     if category not in actions.CATEGORIES:
         raise Refused("category", "must be a whole number from 1 to 15", category)
     try:
-        day = date(event.day // 10000, event.day // 100 % 100, event.day % 100)
+        day = number_to_date(event.day)
     except ValueError:
         raise Refused("day", "year, month and day must form a day", event.day) from None
     if day < FIRST_CHINESE_DAY:

@@ -22,12 +22,12 @@ from loaders.ticks.questdb.rows import (
     day_condition,
     find_replaced,
     near_condition,
-    number_to_date,
     series_condition,
     with_flag,
 )
 from loaders.ticks.store import Measured, MeasuredTicks
 from loaders.ticks.tables import MAIN_TICKS
+from loaders.trading_time import number_to_date
 from quotemill.ticks.columns import DayKey
 from quotemill.ticks.questdb_http import QuestdbHttp
 

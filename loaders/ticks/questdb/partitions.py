@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 from loaders.ticks.frame import key_of
 from loaders.ticks.questdb.connection import Connection
 from loaders.ticks.questdb.ranges import measure_ticks
-from loaders.ticks.questdb.rows import near_condition, number_to_date
+from loaders.ticks.questdb.rows import near_condition
 from loaders.ticks.store import MeasuredTicks
 from loaders.ticks.tables import MAIN_TICKS, QUESTDB_TABLES
+from loaders.trading_time import number_to_date
 from quotemill.systems import IS_POSIX
 from quotemill.ticks.questdb_http import QuestdbHttp
 

@@ -11,9 +11,9 @@ from queue import SimpleQueue
 
 from loaders.ticks.day_hash import measure_sql
 from loaders.ticks.questdb.connection import Connection
-from loaders.ticks.questdb.rows import number_to_date
 from loaders.ticks.questdb.server import WORKERS
 from loaders.ticks.store import MeasuredTicks
+from loaders.trading_time import number_to_date
 from quotemill.ticks.questdb_http import QuestdbHttp
 
 ROWS = 3_000_000  # of a range at least, unless it is the last: some seconds

@@ -48,11 +48,6 @@ def series_condition(symbols: Collection[str] | None) -> str:
     return f"symbol in ({', '.join(literal(symbol) for symbol in sorted(symbols) or [''])})"
 
 
-def number_to_date(number: int) -> date:
-    """The day of a number yyyymmdd."""
-    return date(number // 10_000, number // 100 % 100, number % 100)
-
-
 def with_flag(day: pa.Table) -> pa.Table:
     """TICKS as rows of MAIN_TICKS, none of them deleted."""
     flags = pa.repeat(False, day.num_rows)

@@ -29,7 +29,6 @@ from loaders.ticks.questdb.resume import resume_table
 from loaders.ticks.questdb.rows import (
     as_stored,
     day_condition,
-    number_to_date,
     range_condition,
     series_condition,
 )
@@ -57,6 +56,7 @@ from loaders.ticks.tables import (
     WAREHOUSE,
     StoreTable,
 )
+from loaders.trading_time import number_to_date
 from quotemill.ticks.columns import TICKS, DayKey, numbers_to_dates, window
 from quotemill.ticks.questdb_http import (
     Address,
