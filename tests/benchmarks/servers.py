@@ -20,7 +20,6 @@ from loaders.sandbox.tdx.quote_server import Address, QuoteServer
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.servers import codec
-from loaders.tdx.servers.pool import Pool
 from loaders.tdx.servers.transport import QuoteTransport
 from loaders.tdx.settings import TdxSettings
 from loaders.trading_time import SHANGHAI
@@ -164,7 +163,7 @@ def _by_product(address: Address, codes: Sequence[str]) -> tuple[int, int]:
     settings = TdxSettings(servers=[f"{address[0]}:{address[1]}"], requests_per_second=100_000)
 
     async def fetch() -> int:
-        transport = QuoteTransport(Pool(settings), lambda: NOW)
+        transport = QuoteTransport(settings, lambda: NOW)
         async with httpx.AsyncClient(transport=transport, base_url="http://servers") as client:
 
             async def fetch_code(code: str) -> int:

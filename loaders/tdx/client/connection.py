@@ -77,11 +77,10 @@ class Connection:
         address = settings.require_service()
         self.pool: Pool | None = None
         if settings.servers:
-            from loaders.tdx.servers import pool
             from loaders.tdx.servers.transport import QuoteTransport
 
-            self.pool = pool.Pool(settings)
-            transport = QuoteTransport(self.pool, now)
+            transport = by_servers = QuoteTransport(settings, now)
+            self.pool = by_servers.pool
         # a pool has limits of its own, for each of the requests behind a route
         self._limit = math.inf if self.pool else settings.timeout
         self._http = http_client(address, connections=settings.concurrency, transport=transport)

@@ -79,10 +79,9 @@ async def run(
     """
     base_url, transport, routes = settings.tdx.require_service(), None, None
     if settings.tdx.servers:
-        from loaders.tdx.servers.pool import Pool
         from loaders.tdx.servers.transport import ROUTES, QuoteTransport
 
-        transport, routes = QuoteTransport(Pool(settings.tdx), lambda: as_of), ROUTES.keys()
+        transport, routes = QuoteTransport(settings.tdx, lambda: as_of), ROUTES.keys()
     started_at = clock()
     async with http_client(base_url, connections=2, transport=transport) as client:
         test = _SelfTest(

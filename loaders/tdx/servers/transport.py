@@ -13,13 +13,14 @@ from typing import Any
 import httpx
 import orjson
 
-from loaders.tdx.client.answers import EXCHANGES, NoRoute, UnknownCode
+from loaders.tdx.client.answers import BAR_FIELDS, EXCHANGES, NoRoute, UnknownCode
 from loaders.tdx.client.answers_intraday import labels
 from loaders.tdx.client.routes_bars import INTRADAY_BARS
 from loaders.tdx.servers import codec
 from loaders.tdx.servers.codec import Bars, Listed, Quote, Ticks, WrongAnswer
 from loaders.tdx.servers.frames import Server
 from loaders.tdx.servers.pool import Pool
+from loaders.tdx.settings import TdxSettings
 from loaders.trading_time import SHANGHAI
 from quotemill.instrument_ranges import COMPOSITE, classify_code, price_decimals
 
@@ -31,8 +32,8 @@ Params = Mapping[str, str]
 class QuoteTransport(httpx.AsyncBaseTransport):
     """Answers requests by a pool of servers, which it closes with itself."""
 
-    def __init__(self, pool: Pool, now: Callable[[], datetime]) -> None:
-        self.pool, self._now = pool, now
+    def __init__(self, settings: TdxSettings, now: Callable[[], datetime]) -> None:
+        self.pool, self._now = Pool(settings), now
         self._days: list[date] | None = None
         self._lists: dict[str, list[Listed]] | None = None
 
@@ -238,10 +239,9 @@ def _list_bars(bars: Bars, period: str, *, is_index: bool) -> list[dict[str, Any
         volume = volume // 100
     volume = volume * 100 if is_index else volume
     prices = (bars.open, bars.high, bars.low, bars.close)
-    numbers = (*prices, volume, (bars.amount * 1000).astype("i8"), bars.up, bars.down)
-    names = ("Time", "Open", "High", "Low", "Close", "Volume", "Amount", "UpCount", "DownCount")
+    numbers = (*prices, volume, (bars.amount * 1000).astype("i8"), bars.up, bars.down, volume * 0)
     rows = zip(bars.times, *(column.tolist() for column in numbers), strict=True)
-    return [{"Last": 0} | dict(zip(names, row, strict=True)) for row in rows]
+    return [dict(zip(BAR_FIELDS, row, strict=True)) for row in rows]
 
 
 def _list_ticks(day: date, pages: list[Ticks]) -> list[dict[str, Any]]:

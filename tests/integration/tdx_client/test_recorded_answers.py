@@ -22,7 +22,6 @@ from loaders.sandbox.world.intraday import LABELS
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.sandbox.world.world import MinutePoint, Security, Tick, World
 from loaders.tdx.servers.frames import KNOWN
-from loaders.tdx.servers.pool import Pool
 from loaders.tdx.servers.transport import QuoteTransport
 from loaders.tdx.settings import TdxSettings
 from loaders.trading_time import SHANGHAI
@@ -96,8 +95,8 @@ def test_recorded_answers_of_the_service_come_back_value_for_value(
     sandbox = TdxSandbox(Recorded(url.params["code"], data, clock), clock=clock)
 
     async def ask(server: QuoteServer) -> Any:
-        pool = Pool(TdxSettings(servers=[f"127.0.0.1:{server.address[1]}"]))
-        transport = QuoteTransport(pool, lambda: clock.replace(tzinfo=SHANGHAI))
+        settings = TdxSettings(servers=[f"127.0.0.1:{server.address[1]}"])
+        transport = QuoteTransport(settings, lambda: clock.replace(tzinfo=SHANGHAI))
         async with httpx.AsyncClient(transport=transport, base_url="http://servers") as client:
             return (await client.get(route, params=url.params)).json()["data"]
 
