@@ -51,7 +51,7 @@ def selftest_command(
 
     Example: loaders selftest tdx --verbose
     """
-    if source != "Source (only tdx).":
+    if source != "tdx":
         raise UsageError(f"unknown source: {source}", hint="Use tdx.")
     from loaders import loads
     from loaders.engine import check_runs
