@@ -120,7 +120,7 @@ def load_with_progress(
             result = run_load(settings, request, reporter, on_start=started, **options)
         except KeyboardInterrupt:
             reporter.line(
-                f"load {loads[0].job_id} stopped at once; {name_rest(loads[0].job_id)}"
+                f"load {loads[0].job_id} stopped at once. {name_rest(loads[0].job_id)}"
                 if loads
                 else "stopped before the load began"
             )

@@ -69,7 +69,7 @@ class NotDue(Exception):
 def name_acceptance(source: str, *datasets: str) -> str:
     """The way out of a guard, for its message."""
     named = " ".join(f"--dataset {name}" for name in datasets)
-    return f"if it is right so: `loaders run {source} {named} --accept-loss`"
+    return f"to accept this, run `loaders run {source} {named} --accept-loss`"
 
 
 # an internal error first, then what keeps data away, then what is wrong with data; a held lock is

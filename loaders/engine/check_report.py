@@ -53,7 +53,7 @@ def failure_page(shown: Mapping[str, Any], source: str, kind: str = "selftest") 
     ]
     failed = [row for row in shown["results"] if row["status"] == "failed"]
     if not failed:
-        lines += ["Nothing failed.", ""]
+        lines += ["No check failed.", ""]
     for row in failed:
         lines += _section(row)
     skipped = [row for row in shown["results"] if row["status"] == "skipped"]
@@ -62,7 +62,7 @@ def failure_page(shown: Mapping[str, Any], source: str, kind: str = "selftest") 
         lines += ["## Skipped", "", *notes, ""]
     left = [task for task in shown["tasks"] if may_run(task)]
     if left:
-        lines += ["## Tasks that may still run", ""]
+        lines += ["## Tasks that may still be running", ""]
         lines += [f"- {task['kind']} {task['id']}: {task['end']}" for task in left] + [""]
     return "\n".join(lines)
 
@@ -87,7 +87,7 @@ def _section(row: Mapping[str, Any]) -> list[str]:
         f"- message: {row['error']['detail']}",
         f"- HTTP status {status}, code {code}",
         "",
-        *(["First 300 bytes of the body:", "", *_fenced(body)] if body else ["No body came."]),
+        *(["First 300 bytes of the body:", "", *_fenced(body)] if body else ["Empty body."]),
         "",
     ]
 

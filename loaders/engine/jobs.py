@@ -268,14 +268,14 @@ def request_cancel(
             )
         if dead and not running:
             raise UsageError(
-                f"load {dead[0][0]} is not running: its process is gone; it is now recorded as "
-                "interrupted",
-                hint=f"`quotemill retry {dead[0][0]}` loads what is left of it",
+                f"load {dead[0][0]} is not running: its process no longer exists, and it "
+                "is now recorded as interrupted",
+                hint=f"Run `quotemill retry {dead[0][0]}` to load the rest.",
             )
         if not running:
             of = f" of {source}" if source else ""
             what = f"no load{of} is" if job_id is None else f"load {job_id}{of} is not"
-            raise UsageError(f"{what} running", hint="`quotemill loads` lists them")
+            raise UsageError(f"{what} running", hint="Run `quotemill loads` to list them.")
         [(number, *_)] = running
         conn.execute(
             "update ops.ingestion_jobs set cancel_requested_at = clock_timestamp() "
@@ -301,10 +301,10 @@ def request_cancel_after(warehouse: Warehouse, job_id: int, task_no: int) -> Non
             ).fetchone()
         if row is None or row[1] is None:
             which = f"load {job_id}" if row is None else f"task {task_no} of load {job_id}"
-            raise UsageError(f"unknown {which}", hint=f"`quotemill loads {job_id}` shows it")
+            raise UsageError(f"unknown {which}", hint=f"Run `quotemill loads {job_id}` to see it.")
         if row[0] != "running" or row[1] not in OPEN:
             what = f"load {job_id}" if row[0] != "running" else f"task {task_no} of load {job_id}"
-            raise UsageError(f"{what} is not running", hint="`quotemill loads` lists them")
+            raise UsageError(f"{what} is not running", hint="Run `quotemill loads` to list them.")
         conn.execute(
             "update ops.ingestion_jobs set cancel_after_task = %s where job_id = %s",
             (task_no, job_id),
@@ -346,7 +346,7 @@ def source_of(warehouse: Warehouse, job_id: int) -> str:
         query = "select source from ops.ingestion_jobs where job_id = %s"
         row = conn.execute(query, (job_id,)).fetchone() if has_relation(conn, JOBS) else None
     if row is None:
-        raise UsageError(f"unknown load {job_id}", hint="`quotemill loads` lists them")
+        raise UsageError(f"unknown load {job_id}", hint="Run `quotemill loads` to list them.")
     return str(row[0])
 
 
@@ -373,7 +373,7 @@ def failed_tasks(
         if job is None:
             raise UsageError(
                 f"unknown load {job_id} of {source}" if job_id else f"no load of {source} to retry",
-                hint="`quotemill loads` lists them",
+                hint="Run `quotemill loads` to list them.",
             )
         tasks = cur.execute(
             "select * from ops.ingestion_job_tasks where job_id = %s order by task_no",

@@ -85,7 +85,7 @@ def record(settings: Settings, metrics: Sequence[Metric]) -> None:
     except SettingsError:  # the command itself reports it; no home is created
         return
     except (QuotemillError, psycopg.Error) as error:
-        log.write("warning", f"the figures cannot be recorded: {innermost(error)}")
+        log.write("warning", f"cannot record metrics: {innermost(error)}")
 
 
 def write(conn: psycopg.Connection, run_id: str, metrics: Iterable[Metric]) -> None:

@@ -23,8 +23,8 @@ def describe_stale_fix(_: "Settings", __: str, ended: date | None = None) -> str
     if ended is None:
         return "quotemill run"
     return (
-        f"the service itself ends {ended}: once it goes on, quotemill run; a simulated one "
-        f"stands still, and quotemill status --as-of {ended}T18:00 judges by its time"
+        f"the service itself ends on {ended}: once it continues, quotemill run; a "
+        f"simulated one does not continue, so use quotemill status --as-of {ended}T18:00"
     )
 
 

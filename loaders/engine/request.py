@@ -54,7 +54,7 @@ def read_request(parameters: Mapping[str, Any]) -> LoadRequest:
     if parameters.get("version") != VERSION:
         raise UsageError(
             "the load was recorded by another version of quotemill",
-            hint="retry it with that version",
+            hint="Retry it with that version.",
         )
     return TypeAdapter(LoadRequest).validate_python(parameters)
 
@@ -64,11 +64,12 @@ def unknown_dataset(names: Sequence[str], known: Sequence[str]) -> UsageError:
     name = names[0]
     if any(find_project().dbt.glob(f"models/*/*/{name}.sql")):
         return UsageError(
-            f"{name} is not loaded but built from what is loaded",
-            hint=f"`quotemill build` builds it, `quotemill dbt build -s {name}` it alone",
+            f"{name} is not loaded, but built from loaded tables",
+            hint=f"Run `quotemill build`, or `quotemill dbt build -s {name}` to build only "
+            "this table.",
         )
     near = difflib.get_close_matches(name, known, n=1)
     guess = f"; did you mean {near[0]}?" if near else ""
     return UsageError(
-        f"unknown dataset {', '.join(names)}{guess}", hint=f"datasets: {', '.join(known)}"
+        f"unknown dataset: {', '.join(names)}{guess}", hint=f"Choose from: {', '.join(known)}."
     )

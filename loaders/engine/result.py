@@ -79,9 +79,9 @@ class LoadResult:
             yield f"{dataset:<21} {format_counts(keys) or 'no keys'}{read}"
         written = self.total("rows_new") + self.total("rows_changed") + self.counts.get("stored", 0)
         if self.tasks and self.status == "succeeded" and not written:
-            yield "nothing new: no row was written"
+            yield "nothing new: no rows were written"
         if self.total("rows_rejected"):
-            yield f"rejected rows: raw_{self.source}.rejected_row, and `quotemill findings`"
+            yield f"rejected rows: see `quotemill findings` and raw_{self.source}.rejected_row"
         if self.error:
             yield f"error: {self.error}"
         if self.hint:

@@ -30,7 +30,9 @@ from quotemill.warehouse.postgres import Warehouse, WarehouseAway
 if TYPE_CHECKING:
     from loaders.engine.source import Source
 
-PASSING = "what failed can be captured only now: run the same command again before its time is over"
+PASSING = (
+    "Run the same command again before its time is over: the failed keys can only be captured now."
+)
 
 
 @request_counts.retries_counted()
@@ -114,7 +116,7 @@ def _run_tasks(load: Load, source: "Source[Any]") -> tuple[QuotemillError | None
 
 def name_rest(job_id: int) -> str:
     """The hint of a load that has not ended well."""
-    return f"`quotemill retry {job_id}` loads what is left of it"
+    return f"Run `quotemill retry {job_id}` to load the rest."
 
 
 def _finish(
@@ -159,7 +161,7 @@ def _finish(
         # after a restore the number is that of no job, or of another
         has_rest = is_recorded and not isinstance(error, UsageError)
         if has_rest and "quotemill retry" not in hint:
-            hint = "; ".join(filter(None, (hint, name_rest(load.job_id))))
+            hint = " ".join(filter(None, (hint, name_rest(load.job_id))))
     return LoadResult(
         load.job_id,
         load.request.source,
@@ -182,4 +184,4 @@ def _abandon(load: Load, status: str, text: str) -> None:
     try:
         jobs.finish_job(load.warehouse, load.content, load.job_id, status, text, patient=False)
     except Exception as error:
-        load.reporter.line(f"the load's end could not be recorded: {error}")
+        load.reporter.line(f"cannot record the end of the load: {error}")

@@ -126,7 +126,7 @@ class Start:
         )
         if pending.load_ids:
             self.reporter.line(
-                f"landed {pending.read:,} rows that an interrupted run had fetched "
+                f"stored {pending.read:,} rows fetched by an interrupted run "
                 f"({pending.new:,} new, {pending.changed:,} changed)"
             )
         return pipeline
@@ -162,6 +162,6 @@ class Start:
         """The keys that are left of the job. Acknowledged ones failed in a load that succeeded."""
         job, tasks = jobs.failed_tasks(self.warehouse, self.request.source, asked.retry_of)
         if job["status"] == "succeeded" and not any(task.keys for task in tasks):
-            self.reporter.line(f"nothing of load {asked.retry_of} had failed")
+            self.reporter.line(f"no failed keys in load {asked.retry_of}")
             raise NothingToLoad(skipped(self.request.source))
         return replace(asked, retried=tasks)

@@ -36,7 +36,7 @@ MOST_COMPARED = 20_000  # rows, such as all codes or days of an exchange
 
 def run(load: "Load", source: Source[Any]) -> None:
     """Run every task of the load. Outcomes are in the tasks; raises only what stops the load."""
-    load.reporter.step(f"asking {source.name}")
+    load.reporter.step(f"connecting to {source.name}")
     _warn_of_emptied(load, source)
     with contextlib.suppress(Stopped), source.open(load) as context:
         for units in source.plan(context):
@@ -58,9 +58,9 @@ def _warn_of_emptied(load: "Load", source: Source[Any]) -> None:
     emptied = load.warehouse.ask(lambda conn: list_emptied(conn, tables.values()))
     for name, rows in emptied.items():
         load.warn(
-            f"{name} has no row, though loads landed {rows:,}: they are gone, and a load may bring "
-            "only newer ones. fix: quotemill warehouse restore FILE, or read whole histories again "
-            "(--mode init, or --since)"
+            f"{name} is empty, although {rows:,} rows were loaded earlier: a normal load "
+            "only brings back recent ones. fix: quotemill warehouse restore FILE, or "
+            "reload full history (--mode init, or --since)"
         )
 
 
@@ -147,7 +147,7 @@ class RunningTask:
             yield from batches
             with contextlib.suppress(WarehouseAway):  # the package waits for it on disk
                 load.lock.confirm()
-            load.hold("landing", f"landing {say_count(load.packages.rows, 'row')}")
+            load.hold("landing", f"storing {say_count(load.packages.rows, 'row')}")
 
         load.warehouse.ask(lambda _: load.lock.confirm())
         try:
@@ -331,7 +331,7 @@ class RunningTask:
             detail = {why: {"times": len(keys), "keys": keys[:5]} for why, keys in often}
             times = sum(map(len, self.fallbacks.values()))
             load.counts["fallbacks"] += times
-            event = f"{task.dataset}: another route was taken {times:,} times"
+            event = f"{task.dataset}: another route was used {times:,} times"
             load.log("info", event, detail, task.task_no)
 
 

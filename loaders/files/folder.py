@@ -48,16 +48,16 @@ class Folder:
             origin = f" ({self.origin})" if self.origin else ""
             raise SettingsError(
                 f"the folder {self.root}{origin} of {self.kind} cannot be used: {error.strerror}",
-                hint=f"{self.setting} names a folder that this user may write"
+                hint=f"Set {self.setting} to a folder that this user can write to."
                 if self.setting
-                else "name a folder that this user may write",
+                else "Choose a folder that this user can write to.",
             ) from None
 
     def explain_full(self) -> QuotemillError:
         move = f", or set {self.setting} to a larger disk and move it there" if self.setting else ""
         return QuotemillError(
             f"no room left for {self.kind} in {self.root}",
-            hint=f"free some space{move}; running again finishes: whole files stay",
+            hint=f"Free some space{move}, then run it again to finish. Complete files are kept.",
         )
 
     def finish(self, names: Iterable[str]) -> None:
@@ -102,8 +102,8 @@ class OwnedFolder(Folder):
             raise SettingsError(
                 f"{self.root} ({self.origin}) is {self.kind} of another warehouse "
                 f"({owner['label']})",
-                hint=f"set {self.setting} to a folder of its own; or, if this warehouse replaces "
-                f"that one, delete {self.path(OWNER)}",
+                hint=f"Set {self.setting} to a folder of its own. If this warehouse "
+                f"replaces the other one, delete {self.path(OWNER)} instead.",
             )
 
     def make(self, warehouse_id: str, label: str) -> None:
@@ -157,4 +157,4 @@ def check_size(path: Path, size: int, damaged: Damaged) -> None:
     with readable(path, damaged):
         actual = path.stat().st_size
     if actual != size:
-        raise damaged(path, f"{actual:,} bytes, {size:,} were written")
+        raise damaged(path, f"{actual:,} bytes instead of {size:,}")

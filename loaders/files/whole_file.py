@@ -28,7 +28,7 @@ def explain_unwritable(
     except OSError as fault:
         if fault.errno in (errno.ENOSPC, errno.EDQUOT):
             error = UpstreamError if error is SettingsError else error
-            hint = "free some space on its disk, then run again"
+            hint = "Free some space on its disk, then run again."
         raise error(f"{path} cannot be written: {fault.strerror}", hint=hint) from None
 
 
@@ -75,9 +75,9 @@ def write(path: Path, text: str, *, mode: int | None = 0o600) -> None:
                     os.chown(part, old.st_uid, old.st_gid)
                 except PermissionError:
                     raise SettingsError(
-                        f"{path} is another user's or group's, and would become yours",
-                        hint=f"change it as its owner, or: sudo chown {new.st_uid}:{new.st_gid} "
-                        f"{shlex.quote(str(path))}",
+                        f"{path} belongs to another user or group, and would become yours",
+                        hint="Change it as its owner, or run `sudo chown "
+                        f"{new.st_uid}:{new.st_gid} {shlex.quote(str(path))}`.",
                     ) from None
             mode = stat.S_IMODE(old.st_mode)
         Path(part).chmod(mode or 0o600)

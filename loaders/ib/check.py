@@ -53,21 +53,21 @@ def check(settings: Settings, _: datetime) -> Check:
         _compare(option_name, requested, served=option.served_type, why=option.why),
     ]
     if probe.served_type is not None and option.served_type is None:
-        warnings.append("options need a market data subscription of their own (OPRA)")
+        warnings.append("options need their own market data subscription (OPRA)")
     is_followed = settings.ib.clock == "gateway"
     if abs(probe.clock_difference) > MOST_DIFFERENCE and not is_followed:
         warnings.append(
-            f"the gateway's clock differs by {seconds:+.0f} s: slots follow this machine's"
+            f"the gateway's clock differs by {seconds:+.0f} s: slots follow this machine's clock"
         )
     place = f"{settings.ib.host}:{settings.ib.port}"
     clock = f"its clock differs by {seconds:+.0f} s"
     if is_followed:
         clock = f"its clock differs by {seconds:+.0f} s and loads follow it"
     return describe_service(
-        f"the gateway at {place} ({source}, version {probe.server_version}) serves "
-        f"{WORDS[probe.served_type]} data of {symbol} and {WORDS[option.served_type]} data of its "
-        f"options to client {probe.client_id}; {clock}, its "
-        f"log-in is in the zone {probe.time_zone}",
+        f"the gateway at {place} ({source}, version {probe.server_version}) provides "
+        f"{WORDS[probe.served_type]} data for {symbol} and {WORDS[option.served_type]} "
+        f"data for its options to client {probe.client_id}; {clock}, and its login uses "
+        f"the time zone {probe.time_zone}",
         filter(None, warnings),
         {
             "source": source,
@@ -99,7 +99,7 @@ def probe_option(gateway: Gateway, member: Member, data_type: int) -> OptionProb
             raise
         return OptionProbe(None, why=str(error))
     if params is None:
-        return OptionProbe(None, why="the gateway names no options")
+        return OptionProbe(None, why="the gateway lists no options")
     expiries = sorted(day for day in params.expirations if day > today)[:NEAREST]
     strikes = sorted(params.strikes, key=lambda strike: abs(strike - close))[:NEAREST]
     qualified = gateway.qualify(
@@ -120,9 +120,12 @@ def probe_option(gateway: Gateway, member: Member, data_type: int) -> OptionProb
 def _compare(what: str, requested: str, *, served: int | None, why: str) -> str | None:
     """A warning where other data came than were requested."""
     if served is None:
-        return f"no data of {what} came, {requested} data were requested{why and f': {why}'}"
+        return (
+            f"no data for {what} arrived, although {requested} data were "
+            f"requested{why and f': {why}'}"
+        )
     if WORDS[served] != requested:
-        return f"{requested} data of {what} were requested, {WORDS[served]} data came"
+        return f"{requested} data for {what} were requested, but {WORDS[served]} data arrived"
     return None
 
 

@@ -192,12 +192,12 @@ class Context:
             return
         if not self.unanswered_symbols:
             self.load.warn(
-                f"{symbol}: {error}; after {MOST_UNANSWERED} symbols in a row "
-                "the gateway is given up"
+                f"{symbol}: {error}; after {MOST_UNANSWERED} symbols in a row the gateway "
+                "is considered unreachable"
             )
         self.unanswered_symbols.add(symbol)
         if (count := len(self.unanswered_symbols)) >= MOST_UNANSWERED:
-            why = f"the gateway answered nothing about {count} symbols in a row: {error}"
+            why = f"no answer from the gateway about {count} symbols in a row: {error}"
             self.gone = GatewayGone(why, hint=error.hint)
 
     def reset_unanswered(self) -> None:

@@ -18,11 +18,11 @@ class UnknownUnderlying(SettingsError):
     """The gateway knows no such stock or index; `symbols` names them."""
 
     def __init__(self, symbols: list[str], sec_type: str = "STK", exchange: str = "") -> None:
-        hint = "US stocks by their symbol, in capitals: AAPL, BRK B; an index needs sec_type IND"
+        hint = "Write US stocks as symbols in capitals: AAPL, BRK B. An index needs sec_type IND."
         if sec_type == "IND":
-            hint = "an index by its symbol, in capitals, and its exchange: SPX at CBOE"
+            hint = "Write an index as its symbol in capitals and its exchange: SPX at CBOE."
         place = f" at {exchange}" if exchange else ""
-        super().__init__(f"the gateway knows no {', '.join(symbols)}{place}", hint=hint)
+        super().__init__(f"unknown to the gateway: {', '.join(symbols)}{place}", hint=hint)
         self.symbols = symbols
 
 

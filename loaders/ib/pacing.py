@@ -47,7 +47,7 @@ class MachineWaits:
             if left <= 0:
                 return
             time.sleep(min(left, CANCEL_POLL))
-        raise Stopped("stopped while it waited")
+        raise Stopped("stopped while waiting")
 
     def until(self, at: datetime, now: Callable[[], datetime]) -> None:
         while (left := (at - now()).total_seconds()) > 0:

@@ -22,8 +22,8 @@ class SnapshotRate(Section):
     per_minute: Open[float] = Field(
         30,
         gt=0,
-        description="batches of quotes that may begin in a minute, and half of those of open "
-        "interest; a sixth may gather",
+        description="batches of quotes started per minute (open interest: half as many). Unused "
+        "capacity is kept for up to a sixth",
     )
 
 
@@ -42,137 +42,163 @@ class IbSettings(Section):
     """Option chains by an IB Gateway or TWS. Times in seconds."""
 
     host: Open[str | None] = Field(
-        None, description="machine of the gateway; empty: the source is not loaded"
+        None, description="host of the gateway. Leave empty to not load this source"
     )
     port: Open[int] = Field(
-        4002, ge=1, le=65535, description="gateway 4001 live, 4002 paper; TWS 7496 live, 7497 paper"
+        4002,
+        ge=1,
+        le=65535,
+        description="port of the gateway: 4001 live, 4002 paper (TWS: 7496 live, 7497 paper)",
     )
     client_id: Open[int] = Field(
         101,
         ge=1,
-        description="number of the connection; if it is in use, the four after it are tried; "
-        "0 would bind manual orders",
+        description="client id of the connection. If it is in use, the next four are tried. Do "
+        "not use 0, which would also receive manual orders",
     )
     market_data_type: Open[int] = Field(
         1,
         ge=1,
         le=4,
-        description="what a slot asks for: 1 live, 2 frozen, 3 delayed, 4 delayed or frozen",
+        description="market data type of slots: 1 live, 2 frozen, 3 delayed, 4 delayed or frozen",
     )
     allow_fallback_to_delayed: Open[bool] = Field(
-        True, description="ask for delayed data where live data are not permitted"
+        True, description="use delayed data if live data is not permitted"
     )
     clock: Open[Literal["machine", "gateway"]] = Field(
         "machine",
-        description="clock of the load: this machine's, or the gateway's in whole seconds "
-        "(a sandbox's)",
+        description="clock that loads follow: this machine's, or the gateway's in whole seconds "
+        "(for a sandbox)",
     )
     timeout: Open[Seconds] = Field(
-        30.0, gt=0, description="longest wait for an answer about contracts"
+        30.0, gt=0, description="maximum wait for a response about contracts"
     )
     quote_timeout: Open[Seconds] = Field(
-        12.0, gt=0, description="longest wait for the quotes of a batch; a snapshot ends after 11"
+        12.0, gt=0, description="maximum wait for the quotes of a batch (a snapshot ends after 11)"
     )
     settle: Open[Seconds] = Field(
-        1.0, ge=0, description="how long a complete quote may miss its end before it is cancelled"
+        1.0, ge=0, description="time until a complete quote without an end is cancelled"
     )
     retry_waits: Open[list[Seconds]] = Field(
         [30.0, 60.0, 120.0, 240.0],
-        description="pauses before a lost connection is opened again, after pacing violations, and "
-        "while the gateway is without its servers",
+        description="pauses before reconnecting, after pacing violations, and while the gateway "
+        "has lost its servers",
     )
     messages_per_second: Open[int] = Field(
-        40, ge=1, le=50, description="messages on the wire; the gateway takes 50"
+        40, ge=1, le=50, description="maximum messages per second to the gateway, which allows 50"
     )
     market_data_lines: Open[int] = Field(
-        100, ge=2, description="contracts that the account may watch at once"
+        100,
+        ge=2,
+        description="market data lines of the account (contracts watched at the same time)",
     )
 
     universe: Path | None = Field(
-        None, description="a CSV file: symbol, weight, group, enabled; empty: the examples shipped"
+        None,
+        description="CSV file with the columns symbol, weight, group and enabled. Leave empty "
+        "for the examples shipped with quotemill",
     )
     stage: Open[int] = Field(
         0,
         ge=0,
         le=3,
-        description="of the universe: 0 its heaviest symbol, 1 two, 2 ten, 3 all that are enabled",
+        description="part of the universe to load: 0 the heaviest symbol, 1 two symbols, 2 ten, "
+        "3 all enabled ones",
     )
     slot_range: Open[str | None] = Field(
-        None, description="the slots that are captured, 09:30-16:00 in New York; empty: all"
+        None, description="slots to capture, such as 09:30-16:00 in New York. Leave empty for all"
     )
     slot_before_close_enabled: Open[bool] = Field(
         False,
-        description="a further slot at 15:45, on an early close at 12:45, when vendors take their "
-        "end-of-day greeks",
+        description="capture another slot at 15:45 (12:45 on days with an early close), when "
+        "vendors take their end-of-day greeks",
     )
     slot_window_minutes: Open[Annotated[int, Unit("minutes")]] = Field(
         15,
         ge=1,
         le=30,
-        description="a quote that comes later after its slot is stored, and stands for no slot; "
-        "what fits a slot is counted by it",
+        description="time within which a quote counts for its slot. Later quotes are stored, but "
+        "do not count. Also used to estimate what fits into a slot",
     )
-    pre_open_time: Open[Clock] = Field("09:25", description="discovery, in New York")
+    pre_open_time: Open[Clock] = Field("09:25", description="time of discovery, in New York")
     midday_refresh_time: Open[Clock | None] = Field(
-        None, description="a second discovery, of further contracts, in New York; empty: none"
+        None,
+        description="time of a second discovery for additional contracts, in New York. Leave "
+        "empty for none",
     )
-    close_snapshot_time: Open[Clock] = Field("17:00", description="close snapshot, in New York")
+    close_snapshot_time: Open[Clock] = Field(
+        "17:00", description="time of the close snapshot, in New York"
+    )
     close_snapshot_until: Open[Clock] = Field(
-        "19:00", description="until when the close snapshot requests again what it lacks"
+        "19:00", description="time until which the close snapshot retries missing contracts"
     )
     enrich_time: Open[Clock] = Field(
-        "04:00", description="open interest of the session before, in New York"
+        "04:00", description="time to load open interest of the previous session, in New York"
     )
     enrich_confirm_time: Open[Clock] = Field(
-        "07:30", description="second pass, for what was not published at the first"
+        "07:30", description="time of a second pass for open interest that was not published yet"
     )
     expiry_types: Open[list[Literal["monthly", "quarterly", "weekly"]]] = Field(
-        ["monthly", "quarterly"], description="kinds of expirations that are loaded"
+        ["monthly", "quarterly"], description="expiration types to load"
     )
     max_dte: Open[Days | None] = Field(
-        None, ge=0, description="most days to expiration; empty: all that are listed"
+        None, ge=0, description="maximum days to expiration. Leave empty for all listed expirations"
     )
     strike_range: Open[float] = Field(
-        0.30, gt=0, description="strikes this far from the previous close, as a share of it"
+        0.30, gt=0, description="range of strikes around the previous close, as a fraction of it"
     )
     max_strikes_per_expiry: Open[int | None] = Field(
-        None, ge=1, description="strikes nearest to the previous close; empty: all in the range"
+        None,
+        ge=1,
+        description="strikes closest to the previous close. Leave empty for all in the range",
     )
     max_concurrent_snapshots: Open[int] = Field(
-        10, ge=1, description="contracts that are requested at once: the size of a batch"
+        10, ge=1, description="contracts requested at the same time (batch size)"
     )
-    rate_limits: RateLimits = Field(RateLimits(), description="batches a minute")
+    rate_limits: RateLimits = Field(RateLimits(), description="batches per minute")
     stale_after: Open[TradingDays] = Field(
-        5, ge=0, description="trading days after which late data are an alert; 0: never"
+        5, ge=0, description="trading days until outdated data raises an alert (0 = never)"
     )
     archive_folder: Path | None = Field(
-        None, description="where closed days go as Parquet files; empty: `archive` below the home"
+        None,
+        description="folder for completed days as Parquet files. Leave empty for `archive` in the "
+        "home",
     )
     intraday_retain_days: Open[Days] = Field(
         60,
         ge=1,
-        description="days that slots stay in the warehouse once they are archived, and ticks "
-        "unpacked in QuestDB",
+        description="days to keep archived slots in the warehouse, and ticks unpacked in QuestDB",
     )
-    risk_free_rate: Open[float] = Field(0.04, description="a year's, of recomputed volatilities")
+    risk_free_rate: Open[float] = Field(
+        0.04, description="annual interest rate for recomputed implied volatilities"
+    )
     min_slot_coverage: Open[float] = Field(
-        0.90, ge=0, le=1, description="of a day's verdict: least share of slots that are covered"
+        0.90, ge=0, le=1, description="quality rating of a day: minimum share of covered slots"
     )
     max_delayed_share: Open[float] = Field(
-        0.10, ge=0, le=1, description="of a day's verdict: delayed rows must be fewer; 1 for any"
+        0.10,
+        ge=0,
+        le=1,
+        description="quality rating of a day: the share of delayed rows must be lower (1 = any)",
     )
     max_fallback_share: Open[float] = Field(
-        0.05, ge=0, le=1, description="of a day's verdict: most rows that are not of the close"
+        0.05,
+        ge=0,
+        le=1,
+        description="quality rating of a day: maximum share of rows that are not from the close",
     )
     min_oi_share: Open[float] = Field(
-        0.95, ge=0, le=1, description="of a day's verdict: least share with open interest"
+        0.95,
+        ge=0,
+        le=1,
+        description="quality rating of a day: minimum share of contracts with open interest",
     )
 
     max_capture_lag_seconds: Open[Seconds] = Field(
         120.0,
         gt=0,
-        description="of a day's verdict: within how long after their slot 95 of 100 quotes come; "
-        "more symbols take longer",
+        description="quality rating of a day: time after the slot within which 95% of its quotes "
+        "must arrive. More symbols take longer",
     )
 
     @property
@@ -202,12 +228,13 @@ class IbSettings(Section):
         if self.close_snapshot_until <= self.close_snapshot_time:
             raise ValueError(
                 f"close_snapshot_until ({self.close_snapshot_until}) must be after "
-                f"close_snapshot_time ({self.close_snapshot_time}): else the close is never due"
+                f"close_snapshot_time ({self.close_snapshot_time}), otherwise the close "
+                "is never due"
             )
         if self.enrich_confirm_time < OPEN_INTEREST_PUBLISHED_AT:
             raise ValueError(
                 f"enrich_confirm_time ({self.enrich_confirm_time}) must not be before "
-                f"{OPEN_INTEREST_PUBLISHED_AT}: what is read earlier confirms nothing"
+                f"{OPEN_INTEREST_PUBLISHED_AT}, because earlier values confirm nothing"
             )
         return self
 
@@ -218,7 +245,7 @@ class IbSettings(Section):
         if not value:
             return None
         if not re.fullmatch(f"{clock}-{clock}", str(value)) or str(value)[:5] > str(value)[6:]:
-            raise ValueError("two times of New York, ascending: 09:30-16:00")
+            raise ValueError("not two ascending New York times like 09:30-16:00")
         return value
 
     @field_validator("archive_folder")

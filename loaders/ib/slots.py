@@ -72,7 +72,7 @@ class Session:
 def parse_slot(name: str) -> Slot:
     """The slot that a cursor names. Raises ValueError for an unknown one."""
     if (slot := find_slot(name)) is None:
-        raise ValueError(f"{name} is no slot")
+        raise ValueError(f"not a valid slot: {name}")
     return slot
 
 
@@ -141,13 +141,14 @@ def parse_session_day(text: str, today: date) -> date:
     """
     day = session_before(today).trade_date if text == "yesterday" else parse_day(text, today)
     if day.year not in KNOWN_YEARS:
-        raise UsageError(f"--date {day}: no session of that year is known")
+        raise UsageError(f"--date {day}: no sessions are available for that year")
     if session_on(day) is None:
-        closed = f"{day} is no trading day of New York's exchanges"
+        closed = f"{day} is not a trading day of New York's exchanges"
         if text == "today":
-            raise NotDue(f"{closed}; the next is {session_after(day).trade_date}")
+            raise NotDue(f"{closed}, the next one is {session_after(day).trade_date}")
         raise UsageError(
-            f"--date {closed}", hint=f"the one before it is {session_before(day).trade_date}"
+            f"--date {closed}",
+            hint=f"Use --date {session_before(day).trade_date}, the previous trading day.",
         )
     return day
 

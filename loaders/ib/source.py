@@ -90,7 +90,7 @@ def open_context(
     load.holds["gateway"] = ""  # comes before the words of a capture
 
     def pause(seconds: float) -> None:
-        load.hold("gateway", "waits for the gateway")
+        load.hold("gateway", "waiting for the gateway")
         made[0].pause(seconds)
         load.hold("gateway")
 

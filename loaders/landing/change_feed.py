@@ -62,9 +62,9 @@ def touch(
     or no dates.
     """
     if codes and table.entity is None:
-        raise UsageError(f"{table.qualified} has no codes", hint="leave out --codes")
+        raise UsageError(f"{table.qualified} has no codes", hint="Leave out --codes.")
     if since and table.day is None:
-        raise UsageError(f"{table.qualified} has no dates", hint="leave out --since")
+        raise UsageError(f"{table.qualified} has no dates", hint="Leave out --since.")
     dates = DateMultirange([DateRange(since, until, "[]")])
     conn.cursor().executemany(
         "insert into ops.changes (table_name, key, dates) values (%s, %s, %s)",
@@ -126,7 +126,7 @@ def find_table(tables: "Iterable[LandedTable]", name: str) -> "LandedTable":
     if len(matches) != 1:
         choice = matches or sorted(tables, key=lambda t: t.qualified)
         raise UsageError(
-            f"{name} is {'the name of several tables' if matches else 'no landed table'}",
-            hint="one of " + ", ".join(t.qualified for t in choice),
+            f"{name} is {'the name of several tables' if matches else 'not a landed table'}",
+            hint="Choose one of: " + ", ".join(t.qualified for t in choice),
         )
     return matches[0]

@@ -73,6 +73,6 @@ def spool_errors(folder: Path) -> Iterator[None]:
             raise
         raise QuotemillError(
             f"no room left for fetched rows in {folder}",
-            hint="free some space or move everything by QUOTEMILL_HOME, then run again: "
-            "what has landed is kept",
+            hint="Free some space, or move everything with QUOTEMILL_HOME, then run "
+            "again. Loaded rows are kept.",
         ) from error

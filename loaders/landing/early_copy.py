@@ -100,7 +100,7 @@ class EarlyCopy:
             encoder = ArrowToPostgresBinaryEncoder(rows.schema)
             self._rows += copy_binary(conn, batches, self._target.name, encoder)
         except Exception as error:  # of a value, of the server: the file meets it again
-            log.info("%s cannot be copied early: %s", self.table, error)
+            log.info("cannot copy %s early: %s", self.table, error)
             self._end()
 
     def _begin(self, schema: pa.Schema) -> psycopg.Connection | None:
@@ -157,7 +157,7 @@ class EarlyCopy:
                 file_id=file_id,
             )
         except ROW_ERRORS as error:  # of a key that repeats
-            log.info("%s cannot take a file straight: %s", target.table, error)
+            log.info("%s does not accept a file directly: %s", target.table, error)
             conn.rollback()
             return False
         return True

@@ -89,7 +89,7 @@ def copy_straight(
                 first_rows.build(conn, dropped)
             return read
     except ROW_ERRORS as error:  # of a value, of a key that repeats
-        log.info("%s cannot take a file straight: %s", target.table, error)
+        log.info("%s does not accept a file directly: %s", target.table, error)
         return None
 
 
@@ -159,9 +159,8 @@ class Changes:
         """Write them to the feed, as change_feed.insert_changes_sql does."""
         by_key = self._list_dates()
         conn.execute(
-            "insert into ops.changes (table_name, key, dates) "
-            "select %s, key, dates::datemultirange "
-            "from unnest(%s::text[], %s::text[]) as t (key, dates)",
+            "insert into ops.changes (table_name, key, dates) select %s, key, "
+            "dates::datemultirange from unnest(%s::text[], %s::text[]) as t (key, dates)",
             (self.target.qualified, list(by_key), list(by_key.values())),
         )
 

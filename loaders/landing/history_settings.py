@@ -12,8 +12,8 @@ class HistorySettings(Section):
 
     keep: Open[str] = Field(
         "",
-        description="landed tables whose old rows stay when a load corrects or deletes them, with "
-        "commas between them; empty: none",
+        description="landed tables that keep old rows when a load corrects or deletes them, "
+        "separated by commas. Leave empty for none",
     )
 
     @field_validator("keep")
@@ -21,7 +21,9 @@ class HistorySettings(Section):
     def _are_tables(cls, value: str) -> str:
         for name in _split(value):
             if not re.fullmatch(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*", name):
-                raise ValueError(f"names tables with their schema, raw_tdx.kline_daily: not {name}")
+                raise ValueError(
+                    f"must be table names with schema, such as raw_tdx.kline_daily, not {name}"
+                )
         return value
 
     @property

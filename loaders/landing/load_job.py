@@ -105,7 +105,7 @@ def open_pipeline(
         pipeline = _pipeline(warehouse, content, lane, source)
         landed = Landed()
         if pipeline.has_pending_data:
-            report("landing what an interrupted run had fetched")
+            report("storing rows that an interrupted run had fetched")
         while pipeline.has_pending_data:
             landed += _run(pipeline, warehouse, None)
         # The folder moves the cursors at the end of extract, the warehouse with the rows. Only the
@@ -199,9 +199,9 @@ def _run(
                 warehouse.ask(lambda _: None)
             except WarehouseAway as gone:
                 raise WarehouseAway(
-                    "the warehouse went away while rows were landed: "
-                    f"{warehouse.scrub(_first_line(away))}",
-                    hint=f"the rows are kept on disk; run again when it is back ({gone.hint})",
+                    f"lost the warehouse while storing rows: {warehouse.scrub(_first_line(away))}",
+                    hint="Run again when the warehouse is back, because the rows are kept "
+                    f"on disk. {gone.hint}",
                 ) from error
     if info is None:
         return Landed()
@@ -240,9 +240,9 @@ def _away(pipeline: dlt.Pipeline, error: PipelineStepFailed) -> BaseException:
 def _explain_refused(table: str, error: psycopg.Error) -> DataQualityError:
     """The error of rows that pass the declaration of their table, and that the table refuses."""
     known = DataQualityError(
-        f"{table} refuses a package of rows: {error.diag.message_primary or error}",
-        hint="drop the constraint, the index or the trigger that was added to the table, or give "
-        "its column the type back, then run again: what the source still has is fetched again",
+        f"{table} rejects a batch of rows: {error.diag.message_primary or error}",
+        hint="Drop the constraint, index or trigger that was added to the table, or restore the "
+        "type of its column, then run again. Rows that the source still has are fetched again.",
     )
     known.__cause__ = error
     return known

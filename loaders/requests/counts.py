@@ -56,4 +56,4 @@ def retries_counted() -> Iterator[None]:
 def _log_retry(details: stamina.instrumentation.RetryDetails) -> None:
     _log.debug("retry %d in %.1f s: %s", details.retry_num, details.wait_for, details.caused_by)
     if count("retries") <= RETRIES_LOGGED:
-        log.write("info", f"tried again: {details.caused_by}", attempt=details.retry_num + 1)
+        log.write("info", f"retrying: {details.caused_by}", attempt=details.retry_num + 1)

@@ -79,9 +79,9 @@ def internet_client(timeout: float) -> "httpx.Client":
     except (ImportError, ValueError):  # their texts may have the password of the proxy
         named = [name for name in PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
         raise SettingsError(
-            f"the proxy of {' or '.join(named)} cannot be used; only http:// and https:// work "
-            "without more",
-            hint="for socks5://: pip install 'httpx[socks]'; or unset the variable",
+            f"cannot use the proxy in {' or '.join(named)}: only http:// and https:// "
+            "work without an extra package",
+            hint="Run `pip install 'httpx[socks]'` for socks5://, or unset the variable.",
         ) from None
 
 
@@ -107,7 +107,8 @@ def http_client(
     if not valid:
         raise SettingsError(
             "the address of the service is not valid",
-            hint="base_url of the source, like http://host:8080; `quotemill doctor` says more",
+            hint="Set base_url of the source to an address like http://host:8080. "
+            "`quotemill doctor` shows more.",
         )
     return httpx.AsyncClient(
         base_url=base_url,
@@ -166,12 +167,12 @@ async def send(
         if _caused_by(error, socket.gaierror):
             raise RetryableAnswer(
                 f"{what}: unknown host {client.base_url.host}",
-                hint="check the service's address in the settings",
+                hint="Check the service's address in the settings.",
             ) from None
         if _caused_by(error, ssl.SSLError):
             raise UpstreamError(
                 f"{what}: no TLS with {client.base_url.host}:{_port(client.base_url)} ({error})",
-                hint="try http:// instead of https://",
+                hint="Try http:// instead of https://.",
             ) from None
         raise Unreachable(
             f"{what}: no answer at {client.base_url.host}:{_port(client.base_url)}"

@@ -152,12 +152,15 @@ class Catalogue:
     def _refusal(self, text: str, wrong: str, label: str, allowed: Iterable[str]) -> UsageError:
         form = "KIND[:ROUTE][:name=value]..." if self.routes else "KIND[:name=value]..."
         listed = ", ".join(allowed) or "none"
-        return UsageError(f"fault {text!r}: {wrong}", hint=f"{label}: {listed}; form: {form}")
+        return UsageError(
+            f"fault {text!r}: {wrong}",
+            hint=f"Choose from these {label}: {listed}. Write them as {form}",
+        )
 
 
 def check_count(text: str) -> None:
     if int(text) < 1:
-        raise ValueError(f"{text} is below 1")
+        raise ValueError(f"{text} is less than 1")
 
 
 def check_share(text: str) -> None:
@@ -174,7 +177,7 @@ def _normalise(name: str, text: str) -> str:
         check_share(text)
         return str(float(text))
     if name == "per" and text != "code":
-        raise ValueError(f"per={text}; only per=code is known")
+        raise ValueError(f"per={text} is not per=code")
     return text.lower()
 
 

@@ -56,8 +56,8 @@ def save_settings(
     for name in values:
         if place := find_overruling(layers, name):
             raise SettingsError(
-                f"setting {name} is set by {place}, which overrules the home's files",
-                hint="change or delete it there",
+                f"setting {name} is set by {place}, which overrides the home's files",
+                hint="Change or delete it there.",
             )
     toml, dotenv = home / TOML, home / DOTENV
     with whole_file.explain_unwritable(home), _locked(home):
@@ -72,11 +72,13 @@ def save_settings(
         for name, value in values.items():
             if value is None and name in changed.own:
                 place = changed.own[name][1]
-                raise SettingsError(f"setting {name} is set by {place}", hint="delete it there")
+                raise SettingsError(f"setting {name} is set by {place}", hint="Delete it there.")
         try:
             settings = changed.merge()
         except SettingsError as error:
-            hint = "nothing was written: give another value, or correct what the message names"
+            hint = (
+                "Give another value, or correct the item named in the message. Nothing was written."
+            )
             # the value is not in a file yet
             text = re.sub(rf" \({re.escape(str(home))}/[^)]*\)", "", str(error))
             raise SettingsError(text, hint=hint) from None
@@ -119,8 +121,8 @@ def change_toml(text: str, values: Mapping[str, Any]) -> str:
         if flatten(tomllib.loads(changed)) == expected:
             return changed
     raise SettingsError(
-        f"{', '.join(values)} cannot be written into {TOML} of the home as it is",
-        hint="change the file by hand",
+        f"{', '.join(values)} cannot be written into {TOML} of the home in its current form",
+        hint="Change the file by hand.",
     )
 
 
@@ -141,7 +143,7 @@ def change_dotenv(text: str, values: Mapping[str, Any]) -> str:
             if "${" in written or _read_variables(added).get(variable) != written:
                 raise SettingsError(
                     f"the value of {variable} has characters that {DOTENV} cannot hold",
-                    hint="set it as a variable of the environment",
+                    hint="Set it as an environment variable.",
                 )
     return others + added if added or others != text else text
 
@@ -169,29 +171,31 @@ def _clean(name: str, value: Any) -> Any:
     if not NAME.fullmatch(name) or name == "home" or find_field(Settings, name) is None:
         raise UsageError(
             f"there is no setting {name[:100]} that the home's files can hold",
-            hint=REMOVED.get(name) or "`quotemill settings` lists all",
+            hint=REMOVED.get(name) or "Run `quotemill settings` to list all settings.",
         )
     items = value if isinstance(value, list) else [value]
     if not all(isinstance(item, str | bool | int | float | None) for item in items) or (
         isinstance(value, list) and None in value
     ):
-        raise UsageError(f"{name} takes a text, a number, true, false, or a list of these")
+        raise UsageError(f"{name} must be text, a number, true, false, or a list of these")
     if any(isinstance(item, str) and _CONTROL.search(item) for item in items):
         raise UsageError(f"{name} cannot hold control characters")
     if any(isinstance(item, int) and abs(item) >= 2**63 for item in items) or any(
         isinstance(item, float) and item != item for item in items
     ):
-        raise UsageError(f"{name} takes no such number")
+        raise UsageError(f"{name} does not allow this number")
     return value
 
 
 def _read_text(path: Path) -> str:
     if path.is_symlink():
-        raise SettingsError(f"{path} is a link", hint="change the file that it names by hand")
+        raise SettingsError(f"{path} is a link", hint="Change the linked file by hand.")
     if not path.exists():
         return ""
     if not path.stat().st_mode & _ANY_WRITE:  # a new file in its place would take no notice
-        raise SettingsError(f"{path} is read-only", hint="chmod u+w, or change it by hand")
+        raise SettingsError(
+            f"{path} is read-only", hint="Run `chmod u+w` on it, or change it by hand."
+        )
     return read_text(path, SETTINGS_FILE, SettingsError)
 
 

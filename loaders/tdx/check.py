@@ -56,7 +56,7 @@ async def _service(settings: Settings, now: datetime) -> Check:
     has_ended = _count_days_since(ready.last_day, now) > 1
     end = [describe_stale_fix(settings, "", ready.last_day)] if has_ended else []
     return describe_service(
-        f"{answering} answers; its calendar runs {ready.first_day} to {ready.last_day}",
+        f"{answering} responds, with a calendar from {ready.first_day} to {ready.last_day}",
         [*ready.warnings, *end],
         {"base_url": address, "first_day": ready.first_day, "last_day": ready.last_day},
     )
@@ -146,7 +146,7 @@ def _describe_age(folder: Folder, newest: date | None, now: datetime) -> Iterato
         return
     if late := _count_days_since(newest, now):
         yield (
-            f"the client's folder is stale: its newest day is {newest},"
-            f" {say_count(late, 'trading day')} ago; "
-            "download day bars in the client, or take its newest copy"
+            f"the client's folder is stale (latest day: {newest}, "
+            f"{say_count(late, 'trading day')} ago): download day bars in the client, or "
+            "use a more recent copy"
         )

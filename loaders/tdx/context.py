@@ -84,7 +84,7 @@ class Context:
     def client(self) -> TdxClient:
         """The service. Raises UpstreamError where none is configured."""
         if self.service is None:
-            raise UpstreamError("no TDX service is configured", hint="set QUOTEMILL_TDX__BASE_URL")
+            raise UpstreamError("no TDX service is configured", hint="Set QUOTEMILL_TDX__BASE_URL.")
         return self.service
 
     @property
@@ -147,8 +147,8 @@ class Context:
         if self.folder is None or self.folder.hides(name) or not (before and state_in(before)):
             return outcome
         accepted = replace(outcome, cursor=before.partition(" ")[0])
-        loss = f"{name} was read before and is gone"
-        refusal = refuse_loss(self.load, dataset, loss, "; is the share mounted?")
+        loss = f"{name} was read before and no longer exists"
+        refusal = refuse_loss(self.load, dataset, loss, ". Check that the share is mounted")
         return Outcome(key, failure=refusal) if refusal else accepted
 
     def is_empty(self, table: LandedTable) -> bool:
@@ -226,8 +226,8 @@ class Context:
         due = trading_time.newest_final(days, self.clock())
         if due is None:
             raise UpstreamError(
-                "no trading day is known, so no bar can be due",
-                hint="the trading calendar must load first: `loaders check tdx`",
+                "the trading calendar is empty, so no bar can be due",
+                hint="Run `loaders check tdx`, then load trading_calendar.",
             )
         known = set(days)
         published = set(trading_time.published_days(days[0], max(days[-1], self.today)))

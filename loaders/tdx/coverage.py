@@ -41,8 +41,8 @@ def read_coverage(conn: psycopg.Connection, period: Period) -> Iterator[Coverage
         key="day-bars",
         title="Day bars: codes by days",
         unit="bars",
-        note="Suspensions, and codes without a bar for ten trading days, are not counted as "
-        "missing.",
+        note="Suspended codes, and codes without a bar for ten trading days, are not "
+        "counted as missing.",
         fix=describe_late_fix(period.settings, "kline_daily"),
         cells=_query("day_bar_cells", **schemas),
         moments=days,
@@ -59,8 +59,8 @@ def read_coverage(conn: psycopg.Connection, period: Period) -> Iterator[Coverage
                 key=key,
                 title=title,
                 unit=unit,
-                note="Counted from the first stored day of a code; days on which it did not trade "
-                "are left out.",
+                note="Counted from each code's first stored day, without the days on "
+                "which it did not trade.",
                 fix=describe_late_fix(period.settings, dataset),
                 cells=_query(
                     "dataset_cells", stored=stored.format(**schemas), parts=parts, **schemas

@@ -17,9 +17,11 @@ def check_setup(settings: Settings, _: Warehouse | None, now: datetime) -> Itera
         yield Check(
             "settings",
             "warn",
-            "no source of corporate actions: adjusted prices equal raw ones",
+            "no source of corporate actions: adjusted prices are the same as raw prices",
             NO_EVENTS_FIX,
         )
     actions = tdx.corporate_actions if isinstance(tdx.corporate_actions, Path) else None
-    yield from check_paths([("tdx.corporate_actions", actions, "a CSV file, or a folder of them")])
+    yield from check_paths(
+        [("tdx.corporate_actions", actions, "a CSV file or a folder of CSV files")]
+    )
     yield check_holidays(now)

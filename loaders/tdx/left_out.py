@@ -42,16 +42,16 @@ class LeftOut:
             self._say_odd(
                 codes,
                 (f"instrument of {place} is", f"instruments of {place} are"),
-                "in no known range of codes",
-                "skipped; what trades needs a line in seeds/instrument_ranges.csv",
+                "in no known code range",
+                "skipped (if they trade, add a line to seeds/instrument_ranges.csv)",
             )
         if self.untraded:
-            whose = "without a traded share in the whole file of day bars"
+            whose = "without a traded share in the whole day-bar file"
             self._say_odd(sorted(self.untraded), ("code", "codes"), whose, "not loaded")
 
     def list_untraded(self) -> list[Rejected]:
         """A rejected row for each code without a traded share that was not known before."""
-        rule = "what trades has a traded share in its file of day bars"
+        rule = "traded instruments must have a traded share in their day-bar file"
         stored = self.ctx.ask(lambda conn: open_rejects(conn, REJECTED_ROW, DATASET))
         rejected = [
             Rejected(

@@ -66,4 +66,4 @@ def refuse_loss(load: "Load", dataset: str, loss: str, advice: str = "") -> str 
     """The failure of a loss, with the way out; None, and a warning, if the request accepts it."""
     if load.accepts_loss(dataset, loss):
         return None
-    return f"{loss}: what is stored stays{advice} ({name_acceptance('tdx', dataset)})"
+    return f"{loss}. Stored rows are kept{advice} ({name_acceptance('tdx', dataset)})"

@@ -145,16 +145,17 @@ def doubt(
     if not staying:
         return Doubts([], [])
     loss = (
-        f"{source} of {new} lacks {len(staying):,} of the events that change prices and that the "
-        f"version of {stored} has, such as {staying[0]}"
+        f"{source} of {new} is missing {len(staying):,} price-changing events of the "
+        f"version of {stored}, such as {staying[0]}"
     )
-    failure = refuse_loss(load, dataset, loss, "; it is taken once another version lacks the same")
+    failure = refuse_loss(
+        load, dataset, loss, ". It is accepted if another version is missing the same"
+    )
     if failure is None:
         return Doubts([], [])
     rule = (
-        f"must have this event, as the version of {stored} has; it stays until another version"
-        " lacks it"
-        f" ({name_acceptance('tdx', dataset)})"
+        f"must have this event, like the version of {stored}: it is kept until another "
+        f"version is missing it ({name_acceptance('tdx', dataset)})"
     )
     rejected = [
         known.get(keys[event])

@@ -54,26 +54,26 @@ def describe_late_fix(settings: Settings, dataset: str, ended: date | None = Non
     if tdx.has_service:
         return describe_stale_fix(settings, dataset, ended)
     if folder is None:
-        return "set QUOTEMILL_TDX__CLIENT or QUOTEMILL_TDX__BASE_URL, then quotemill run"
+        return "Set QUOTEMILL_TDX__CLIENT or QUOTEMILL_TDX__BASE_URL, then quotemill run"
     if tdx.download:
         return "quotemill run tdx, which downloads the newest packages"
     return (
-        f"download the newest bars in the client of {folder}, then quotemill run; for a dataset "
-        'that you load no more: quotemill findings --ack NUMBER --reason "…", '
-        "its number is in quotemill findings"
+        f"Download the latest bars in the client of {folder}, then quotemill run; for a "
+        'dataset that you no longer load: quotemill findings --ack NUMBER --reason "…" '
+        "(quotemill findings lists the numbers)"
     )
 
 
 def _describe_events_fix(tdx: "TdxSettings") -> str:
     source = tdx.actions_source
     if isinstance(source, Path):
-        return f"add the newer events to {source}, then quotemill run tdx"
+        return f"Add the newer events to {source}, then quotemill run tdx"
     if source == "gbbq" and tdx.download:
         return "quotemill run tdx, which downloads gbbq"
     if source == "gbbq" and tdx.client is not None:
-        return f"start the client of {tdx.client}, which downloads gbbq, then quotemill run tdx"
+        return f"Start the client of {tdx.client} to download gbbq, then quotemill run tdx"
     if source == "gbbq":
-        return "set QUOTEMILL_TDX__CLIENT to the folder that has gbbq, then quotemill run tdx"
+        return "Set QUOTEMILL_TDX__CLIENT to the folder that has gbbq, then quotemill run tdx"
     if source is None:
         return NO_EVENTS_FIX
     return "quotemill run"

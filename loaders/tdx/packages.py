@@ -33,7 +33,7 @@ FOLDER = "g4day"  # of the packages, at the vendor's and in the client's folder
 FIRST = date(2022, 1, 4)  # no package is older
 READY, LATE = time(16, 0), time(18, 0)  # a package may come; it is a failure if it has not
 PATIENCE = 300.0  # seconds for a package of 3 MB
-UNWRITABLE = "unset tdx.download, or set tdx.client to a folder that you may write"
+UNWRITABLE = "Unset tdx.download, or set tdx.client to a folder that you can write to."
 HISTORY = "https://data.tdx.com.cn/vipdoc/hsjday.zip"
 
 
@@ -65,26 +65,28 @@ def download(ctx: "Context") -> Iterator[str]:
     assert root is not None
     if any(root.glob("[Tt]dx[Ww].exe")):
         raise SettingsError(
-            f"tdx.client: {root} is the desktop client's own folder, which downloads by itself",
-            hint="unset tdx.download, or set tdx.client to another folder",
+            f"tdx.client: {root} is the folder of a desktop client, which downloads its own data",
+            hint="Unset tdx.download, or set tdx.client to another folder.",
         )
     if root != load.settings.home / "tdx" and not (root / "vipdoc").is_dir():
         raise SettingsError(
             f"tdx.client: {root} has no folder vipdoc to download into",
-            hint=f"mkdir -p {root / 'vipdoc'}, or unset tdx.client",
+            hint=f"Run `mkdir -p {root / 'vipdoc'}`, or unset tdx.client.",
         )
     with explain_unwritable(root, hint=UNWRITABLE):
         root.mkdir(parents=True, exist_ok=True)
     # another home may have the same folder
     with lock.hold(root, wait=PATIENCE, is_folder=True) as held:
         if held is None:
-            raise LockHeldError(f"another load is downloading into {root}", hint="run again later")
+            raise LockHeldError(
+                f"another load is downloading into {root}", hint="Run it again later."
+            )
         yield from _continue_folder(ctx, root)
     begin = first_day(root / f"vipdoc/sh/lday/{COMPOSITE}.day")
     if ctx.mode == "init" and begin and begin >= FIRST:
         load.warn(
-            f"the history begins on {begin}; for all of it download {HISTORY} in a browser, "
-            f"unzip it into {root / 'vipdoc'}, then run again"
+            f"the history begins on {begin}. For the full history, download {HISTORY} in "
+            f"a browser, unzip it into {root / 'vipdoc'}, then run again"
         )
 
 
@@ -120,7 +122,7 @@ def _continue_folder(ctx: "Context", root: Path) -> Iterator[str]:
                     raise DataQualityError(f"{place.name} repeats the bars of an earlier day")
             except DataQualityError as error:
                 again = f"delete {place}" if is_there else "the next load downloads it again"
-                yield f"{error}; the day stays due: {again}"
+                yield f"{error}. The day is still due: {again}"
                 continue
             if refusal := judge_loss(load, "codes", *files.find_losses(package)):
                 yield refusal
@@ -132,14 +134,14 @@ def _continue_folder(ctx: "Context", root: Path) -> Iterator[str]:
             taken.append(place)
         events = site.fetch("dbf/gbbq.zip", root / "gbbq.zip")
         if events is None:
-            yield f"{mask_logins(ctx.settings.download_url)}/dbf/gbbq.zip is not there"
+            yield f"{mask_logins(ctx.settings.download_url)}/dbf/gbbq.zip does not exist"
         else:
             with explain_unwritable(root, hint=UNWRITABLE):
                 unpack_events(events, root)
     except (UpstreamError, DataQualityError) as error:
         if not files.newest:
             raise
-        yield f"{error}; the folder is loaded as it is"
+        yield f"{error}. Loading the folder as it is"
     with explain_unwritable(root, hint=UNWRITABLE):
         files.write()
         for place in taken:
@@ -158,7 +160,7 @@ def _judge_missing(ctx: "Context", missing: list[date], known: date | None) -> I
         return
     local = ctx.load.clock().astimezone(SHANGHAI)
     names = ", ".join(f"{day:%Y%m%d}.zip" for day in missing)
-    sentence = f"{names} is not there yet; the next load asks again"
+    sentence = f"{names}: not available yet, the next load will retry"
     newest = max((day for day in missing if day <= horizon()), default=FIRST)
     is_late = newest < local.date() or local.time() >= LATE
     if is_late and (known is None or known < newest):
@@ -200,6 +202,6 @@ class _Site:
             return None
         if not answer.content.startswith(b"PK"):
             raise DataQualityError(
-                f"{url} is not a zip but a page: open it in a browser and save it as {place}"
+                f"{url} is a web page, not a zip: open it in a browser and save it as {place}"
             )
         return answer.content

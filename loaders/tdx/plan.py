@@ -208,13 +208,13 @@ def _select_codes(ctx: Context) -> list[str]:
     ]
     if request.keys is None and not ctx.securities and {*PER_CODE} & {*choose_datasets(request)}:
         raise UpstreamError(
-            "no code is known, so nothing can be requested",
-            hint="the code list must load first: `loaders check tdx`",
+            "the code list is empty, so nothing can be requested",
+            hint="Run `loaders check tdx`, then load codes.",
         )
     if request.keys is None:
         selected = sorted(c for c in loadable if exchange in (None, c[:2]))
         if exchange and not any(c[:2] == exchange for c in loadable):
-            raise UpstreamError(f"no code of exchange {exchange} is known")
+            raise UpstreamError(f"the code list has no code of exchange {exchange}")
         return selected
     refused = {code: explain_kind(code) for code in request.keys if code not in loadable}
     # without one the list failed and nothing is stored: other codes are accepted as given
@@ -229,7 +229,7 @@ def _select_codes(ctx: Context) -> list[str]:
     if not wanted:
         raise UsageError(
             "; ".join(named),
-            hint="`loaders run tdx`, without --codes, loads all that can be loaded",
+            hint="Run `loaders run tdx` without --codes to load everything available.",
         )
     for text in named:
         ctx.load.warn(text)
@@ -240,14 +240,16 @@ def _explain_absence(ctx: Context, code: str) -> str:
     """Why no source that was asked has a code of a kind that is modelled."""
     is_index = classify_code(code) == "index"
     if is_index and code in ctx.day_files:
-        return "an index: `loaders run tdx --dataset index_kline`, without codes, loads the indices"
+        return (
+            "an index: run `loaders run tdx --dataset index_kline` without --codes to load indices"
+        )
     if code in ctx.day_files and not has_trade(ctx.day_files[code]):
-        return f"its file of day bars {UNTRADED}"
+        return f"its day-bar file {UNTRADED}"
     places = []
     if ctx.folder is not None:
         places.append("not in the client's folder")
     if ctx.service is not None and is_index:
-        places.append("an index that tdx.indices does not name")
+        places.append("an index that is not in tdx.indices")
     elif ctx.service is not None:
         places.append("not in the service's code list (which never has B shares)")
     return ", ".join(places)

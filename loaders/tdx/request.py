@@ -37,9 +37,9 @@ def require_settings(settings: Settings) -> None:
     if missing := missing_settings(settings):
         raise SettingsError(
             f"no source of A shares is configured: {missing}",
-            hint="QUOTEMILL_TDX__DOWNLOAD=true, QUOTEMILL_TDX__SERVERS=public, "
-            "QUOTEMILL_TDX__BASE_URL=http://host:8080, QUOTEMILL_TDX__CLIENT=/srv/tdx, "
-            "or try `loaders sandbox tdx`",
+            hint="Set QUOTEMILL_TDX__DOWNLOAD=true, QUOTEMILL_TDX__SERVERS=public, "
+            "QUOTEMILL_TDX__BASE_URL=http://host:8080 or "
+            "QUOTEMILL_TDX__CLIENT=/srv/tdx, or try `loaders sandbox tdx`.",
         )
 
 
@@ -49,13 +49,17 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
     check_folder(settings)
     if request.mode not in plan.DEFAULTS:
         raise UsageError(
-            f"--mode {request.mode}: unknown", hint=f"allowed: {', '.join(plan.DEFAULTS)}"
+            f"unknown mode: --mode {request.mode}",
+            hint=f"Choose one of: {', '.join(plan.DEFAULTS)}.",
         )
     if foreign := sorted(set(request.options) - set(OPTIONS)):
         raise UsageError(f"--{foreign[0]} is not an option of tdx")
     exchange = request.options.get("exchange")
     if exchange not in (None, *EXCHANGES):
-        raise UsageError(f"--exchange {exchange}: unknown", hint=f"allowed: {', '.join(EXCHANGES)}")
+        raise UsageError(
+            f"unknown exchange: --exchange {exchange}",
+            hint=f"Choose one of: {', '.join(EXCHANGES)}.",
+        )
     unknown = [d for d in request.datasets or () if d not in plan.NAMES]
     if unknown:
         raise unknown_dataset(unknown, plan.NAMES)
@@ -63,13 +67,13 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
     service_only = [name for name in wanted if name not in plan.FILE_DATASETS]
     if settings.tdx.servers and (foreign := sorted(plan.NOT_OF_SERVERS.intersection(wanted))):
         raise SettingsError(
-            f"{', '.join(foreign)}: the quote servers do not have it, only a TDX service has",
-            hint="QUOTEMILL_TDX__BASE_URL=http://host:8080 in place of QUOTEMILL_TDX__SERVERS",
+            f"{', '.join(foreign)}: not available from quote servers, only from a TDX service",
+            hint="Set QUOTEMILL_TDX__BASE_URL=http://host:8080 instead of QUOTEMILL_TDX__SERVERS.",
         )
     if not settings.tdx.has_service and service_only:
         raise SettingsError(
-            f"{', '.join(service_only)}: no TDX service is configured, and only one has these",
-            hint="QUOTEMILL_TDX__BASE_URL=http://host:8080; a folder has "
+            f"{', '.join(service_only)}: only available from a TDX service, and none is configured",
+            hint="Set QUOTEMILL_TDX__BASE_URL=http://host:8080, or load only datasets of a folder: "
             + ", ".join(plan.FILE_DATASETS),
         )
     if settings.tdx.client is None:
@@ -79,13 +83,15 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
         others = [d for d in request.datasets or () if d not in plan.REALTIME]
         if others:
             raise UsageError(
-                f"{', '.join(others)}: not a dataset of --mode realtime",
-                hint=f"--mode realtime loads {', '.join(plan.REALTIME)}",
+                f"{', '.join(others)}: not available with --mode realtime",
+                hint=f"Choose from: {', '.join(plan.REALTIME)}.",
             )
         if request.since or request.until or day:
-            raise UsageError("--mode realtime loads today; leave out --since, --until and --date")
+            raise UsageError(
+                "--mode realtime loads today, so it cannot be used with --since, --until or --date"
+            )
     if day and (request.since or request.until):
-        raise UsageError("--date excludes --since and --until")
+        raise UsageError("--date cannot be used with --since or --until")
     if day and day != LAST:
         trading_time.parse_day(day, date.max)  # what a word means, `resolve` says
     if request.since and request.until and request.since > request.until:
@@ -97,14 +103,14 @@ def _check_without_client(settings: Settings, request: LoadRequest) -> None:
     if settings.tdx.corporate_actions == "gbbq":
         raise SettingsError(
             f"setting tdx.corporate_actions ({settings.origin('tdx.corporate_actions')}): "
-            "gbbq is a file of the desktop client, and no folder of it is configured",
-            hint="QUOTEMILL_TDX__CLIENT=/srv/tdx",
+            "gbbq is a file of the desktop client, but no client folder is configured",
+            hint="Set QUOTEMILL_TDX__CLIENT=/srv/tdx.",
         )
     needs_client = {*plan.CLIENT_DATASETS, minute_5m.NAME}
     if client_only := sorted(needs_client.intersection(request.datasets or ())):
         raise SettingsError(
             f"dataset {client_only[0]}: no folder of the desktop client is configured",
-            hint="QUOTEMILL_TDX__CLIENT=/srv/tdx",
+            hint="Set QUOTEMILL_TDX__CLIENT=/srv/tdx.",
         )
 
 
@@ -113,17 +119,17 @@ def _check_codes(settings: Settings, request: LoadRequest) -> None:
     if named_indices:
         raise UsageError(
             f"{', '.join(named_indices)}: an index, not a stock or fund",
-            hint="`loaders run tdx --dataset index_kline`, without codes, loads the indices",
+            hint="Run `loaders run tdx --dataset index_kline` without --codes to load indices.",
         )
     for dataset, what in (
         (index_kline.DATASET.name, "the indices of the setting tdx.indices"),
-        (market_stats_snapshot.DATASET.name, "the figures of each exchange"),
-        *((name, "the client's files whole") for name in plan.CLIENT_DATASETS),
+        (market_stats_snapshot.DATASET.name, "the numbers of each exchange"),
+        *((name, "the client's complete files") for name in plan.CLIENT_DATASETS),
     ):
         if request.keys is not None and dataset in (request.datasets or ()):
             raise UsageError(
-                f"--codes and --dataset {dataset} exclude each other",
-                hint=f"without --codes it loads {what}",
+                f"--codes and --dataset {dataset} cannot be used together",
+                hint=f"Leave out --codes: this dataset loads {what}.",
             )
 
 
@@ -150,14 +156,14 @@ def resolve(
     else:
         day = wanted if wanted in known else None
         if wanted > today:
-            raise UsageError(f"--date {wanted} is in the future", hint=f"--date {LAST}")
+            raise UsageError(f"--date {wanted} is in the future", hint=f"Use --date {LAST}.")
     if day is None:
         raise UsageError(
             f"{wanted} is not a trading day"
-            + (f"; the trading day before it is {known[-1]}" if known else ""),
-            hint=f"--date {known[-1]}, or --date {LAST} for the newest day that has ended"
+            + (f". The previous trading day is {known[-1]}" if known else ""),
+            hint=f"Use --date {known[-1]}, or --date {LAST} for the latest finished day."
             if known
-            else f"the first trading day was {trading_time.FIRST_SHANGHAI_DAY}",
+            else f"Use a later day: the first trading day was {trading_time.FIRST_SHANGHAI_DAY}.",
         )
     options = {k: v for k, v in request.options.items() if k != "date"}
     return replace(request, options=options, since=day, until=day)
@@ -175,8 +181,9 @@ def _refuse_in_session(warehouse: Warehouse, request: LoadRequest, now: datetime
     if is_whole and trading_time.published_days(now.date(), now.date()):
         close = f"{trading_time.SHANGHAI_FINAL:%H:%M}"
         raise UsageError(
-            "whole histories of all codes, from quote servers, while the market trades",
-            hint=f"run it after {close} in Shanghai, or `loaders run tdx --mode init --yes`",
+            "full history of all codes cannot be loaded from quote servers while the "
+            "market is open",
+            hint=f"Run it after {close} in Shanghai, or run `loaders run tdx --mode init --yes`.",
         )
 
 

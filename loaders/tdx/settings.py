@@ -12,11 +12,11 @@ from quotemill.settings.allowed import Days, Form, Seconds, TradingDays
 from quotemill.settings.section import Open, Section, check_web_address
 
 FOLDER_FIX = (
-    "tdx.client is the folder that holds vipdoc and T0002; of the vendor's files: "
-    "unzip hsjday.zip -d /srv/tdx/vipdoc, unzip shlday.zip -d /srv/tdx/vipdoc/sh/lday, "
-    "then tdx.client = /srv/tdx"
+    "Set tdx.client to the folder that holds vipdoc and T0002. For files from the "
+    "vendor, run `unzip hsjday.zip -d /srv/tdx/vipdoc` and `unzip shlday.zip -d "
+    "/srv/tdx/vipdoc/sh/lday`, then set tdx.client to /srv/tdx."
 )
-NO_EVENTS_FIX = "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file or xdxr, then quotemill run tdx"
+NO_EVENTS_FIX = "Set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file or xdxr, then quotemill run tdx"
 PUBLIC = "public"
 POLITE = {"concurrency": 4, "requests_per_second": 15.0}  # unless set, to quote servers
 
@@ -24,82 +24,93 @@ POLITE = {"concurrency": 4, "requests_per_second": 15.0}  # unless set, to quote
 class TdxSettings(Section):
     """China A shares by the TDX service or the desktop client's folder. Times in seconds."""
 
-    base_url: Open[str | None] = Field(None, description="address of the service, http://host:8080")
+    base_url: Open[str | None] = Field(
+        None, description="address of the TDX service, such as http://host:8080"
+    )
     servers: Open[list[Annotated[str, Form("a host:port, or public")]]] = Field(
         [],
-        description="quote servers to load from instead of a service: `public`, or their addresses",
+        description="quote servers to use instead of a service: `public`, or a list of addresses",
     )
     corporate_actions: Path | Literal["gbbq", "xdxr"] | None = Field(
         None,
-        description="a CSV file, a folder of them, `gbbq` for that of the desktop client, or "
-        "`xdxr` for the TDX quote servers; empty: gbbq where tdx.client is set, else xdxr where "
-        "tdx.servers is",
+        description="source of corporate actions: a CSV file, a folder of CSV files, `gbbq` (the "
+        "desktop client's file) or `xdxr` (the TDX quote servers). Leave empty for "
+        "gbbq if tdx.client is set, otherwise xdxr if tdx.servers is set",
     )
     indices: Open[
         list[
             Annotated[str, Field(pattern=r"^(sh|sz|bj)[0-9]{6}$"), Form("a code such as sh000001")]
         ]
     ] = Field(
-        ["sh000001", "sz399001", "sh000300"], description="indices to load; no list names them"
+        ["sh000001", "sz399001", "sh000300"],
+        description="indices to load (the source has no list of them)",
     )
     concurrency: Open[int] = Field(
-        6, ge=1, le=6, description="requests at once; the service has six, quote servers get 4"
+        6,
+        ge=1,
+        le=6,
+        description="concurrent requests. A service allows six, and the default for quote servers "
+        "is 4",
     )
     timeout: Open[Seconds] = Field(
         10.0,
         gt=0,
-        description="time-out of a request, three times as long for a bulk request, and first "
-        "pause for a service that is down",
+        description="timeout of a request. Bulk requests get three times as long. Also the first "
+        "pause when the service is down",
     )
     retries: Open[int] = Field(3, ge=0, description="retries of a failed request")
     backoff: Open[Seconds] = Field(
-        0.5, ge=0, description="first pause before a retry; doubled each time"
+        0.5, ge=0, description="first pause before a retry, doubled each time"
     )
-    batch_size: Open[int] = Field(2000, ge=1, description="codes in one task of a load")
+    batch_size: Open[int] = Field(2000, ge=1, description="codes per task of a load")
     slice_size: Open[int] = Field(
         500,
         ge=1,
         le=500,
-        description="codes in one package of rows; where only files are read and this is not set, "
-        "those of its task",
+        description="codes per batch of rows. If only files are read and this is not set, one "
+        "batch per task",
     )
     overlap: Open[Days] = Field(10, ge=1, description="days that an incremental load reads again")
     requests_per_second: Open[float | None] = Field(
         None,
         gt=0,
-        description="most requests a second, of all routes together; empty: no limit, 15 of quote "
-        "servers",
+        description="maximum requests per second over all endpoints. Leave empty for no limit "
+        "(quote servers: 15)",
     )
     stale_after: Open[TradingDays] = Field(
-        5, ge=0, description="trading days after which late data are an alert; 0: never"
+        5, ge=0, description="trading days until outdated data raises an alert (0 = never)"
     )
     client: Open[Path | None] = Field(
         None,
-        description="the desktop client's folder, which holds vipdoc and T0002; its files come "
-        "before the service, which may be absent",
+        description="folder of the desktop client, with vipdoc and T0002. Its files are used "
+        "before the service, which is then optional",
     )
     download: bool = Field(
         False,
-        description="download the vendor's day packages into tdx.client, by default the folder "
-        "tdx of the home",
+        description="download the vendor's daily packages into tdx.client (default: the folder "
+        "tdx in the home)",
     )
     download_url: str = Field(
-        "https://www.tdx.com.cn/products/data/data", description="address of these packages"
+        "https://www.tdx.com.cn/products/data/data",
+        description="address of the vendor's daily packages",
     )
     download_days: Open[TradingDays] = Field(
-        60, ge=1, description="newest trading days to download; a folder with more continues"
+        60,
+        ge=1,
+        description="number of recent trading days to download. A folder that already has more "
+        "is continued",
     )
     minute_days: Open[Days] = Field(
         100,
         ge=1,
         le=100,
-        description="days of minutes that a first load asks for; 100 is all there is",
+        description="days of minute bars for the first load (no more than 100 are available)",
     )
     tick_days: Open[Days] = Field(
-        60, ge=1, description="newest trading days whose ticks are kept complete"
+        60, ge=1, description="number of recent trading days to keep complete ticks for"
     )
     realtime_when_busy: Open[Literal["skip", "queue"]] = Field(
-        "skip", description="what a realtime load does while another load of the source runs"
+        "skip", description="what a realtime load does if another load of the source is running"
     )
 
     _web_address = field_validator("base_url", "download_url")(check_web_address)
@@ -130,7 +141,9 @@ class TdxSettings(Section):
     @model_validator(mode="after")
     def _one_service(self) -> Self:
         if self.base_url and self.servers:
-            raise ValueError("tdx.base_url and tdx.servers exclude each other: unset one of them")
+            raise ValueError(
+                "tdx.base_url and tdx.servers cannot be used together: unset one of them"
+            )
         return self
 
     @property
@@ -145,8 +158,8 @@ class TdxSettings(Section):
         if self.base_url is None:
             raise SettingsError(
                 "no TDX service is configured",
-                hint="set QUOTEMILL_TDX__BASE_URL=http://host:8080 or QUOTEMILL_TDX__SERVERS=public, "
-                "or start `loaders sandbox tdx`",
+                hint="Set QUOTEMILL_TDX__BASE_URL=http://host:8080 or "
+                "QUOTEMILL_TDX__SERVERS=public, or run `loaders sandbox tdx`.",
             )
         return self.base_url
 

@@ -65,9 +65,9 @@ def checked(table: pa.Table) -> pa.Table:
     day).
     """
     if missing := [name for name in TICKS.names if name not in table.column_names]:
-        raise TickError(f"a day of ticks lacks the column {missing[0]}")
+        raise TickError(f"column missing in a day of ticks: {missing[0]}")
     if not table.num_rows:
-        raise TickError("a day of ticks has no row")
+        raise TickError("a day of ticks has no rows")
     columns = [_column(table, field) for field in TICKS]
     day = pa.table(columns, schema=TICKS)
     for name in ("symbol", "underlying_contract", "trading_day"):
@@ -125,7 +125,7 @@ def _cast_array(column: Any, name: str, kind: pa.DataType) -> Any:
             try:
                 value.cast(kind)
             except pa.ArrowException:
-                raise TickError(f"row {row}, {name}: must be {kind}, is {value}") from None
+                raise TickError(f"row {row}, {name}: must be {kind}, not {value}") from None
         raise TickError(f"{name}: must be {kind} ({error})") from None
 
 

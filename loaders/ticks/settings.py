@@ -16,28 +16,30 @@ class QuestdbSettings(Section):
         0,
         ge=0,
         le=65535,
-        description="port of the local server; 0: that of its last start, or one that is free",
+        description="port of the local server. 0 = the port of its last start, or any free one",
     )
     heap: Open[Annotated[str, Form("a size such as 512m or 2g")]] = Field(
         "512m", pattern=r"^[1-9][0-9]*[mg]$", description="Java heap of the local server"
     )
     fsync: Open[bool] = Field(
-        True, description="the local server waits for the disk at each commit: survives a power cut"
+        True,
+        description="wait for the disk at each commit of the local server, to survive a power cut",
     )
-    java: Path | None = Field(None, description="the program `java`, 17 or newer")
-    jar: Path | None = Field(None, description="QuestDB's jar, used as it is")
+    java: Path | None = Field(None, description="path of the program `java`, version 17 or newer")
+    jar: Path | None = Field(None, description="path of QuestDB's jar (used as it is)")
     repository: str | None = Field(
         None,
-        description="base address of a Maven repository that has the jar; without one `mvn` "
-        "fetches it, or else https://repo1.maven.org/maven2",
+        description="base address of a Maven repository with the jar. If not set, `mvn` "
+        "downloads it, otherwise https://repo1.maven.org/maven2",
     )
     min_free_gb: Open[Annotated[float, Unit("GiB")]] = Field(
         2.0,
         ge=0,
-        description="free GiB below which no day of ticks is written: a full disk kills the server",
+        description="minimum free disk space in GiB for writing a day of ticks, because a full "
+        "disk kills the server",
     )
     wait: Open[Seconds] = Field(
-        120.0, ge=0, description="longest wait for a server that went away during a load"
+        120.0, ge=0, description="maximum wait for a server that becomes unreachable during a load"
     )
 
     @field_validator("java", "jar")

@@ -140,7 +140,7 @@ class StoredDay(StampedDay):
     def find_differences(self, now: Measured) -> list[str]:
         """Differences between the row and the ticks of the day."""
         return [
-            f"{name}: the index says {getattr(self, name)}, the ticks {getattr(now, name)}"
+            f"{name}: the index has {getattr(self, name)}, the ticks have {getattr(now, name)}"
             for name in _MEASURED
             if getattr(self, name) != getattr(now, name)
         ]
@@ -199,7 +199,7 @@ def read_back_error(
     """The error of a day that reads back otherwise than it was sent; `seen`: in parts."""
     rows, total = sum(part.rows for part in seen), sum(part.hash_a for part in seen)
     return StoreError(
-        f"{key.contract} {key.trading_day} reads back from {label} as {rows} rows "
-        f"{total % 2**31:08x}, sent were {sent.rows} rows {sent.hash_a % 2**31:08x}",
-        hint="loaders run tq writes the day again",
+        f"{key.contract} {key.trading_day}: {label} returns {rows} rows "
+        f"{total % 2**31:08x}, but {sent.rows} rows {sent.hash_a % 2**31:08x} were sent",
+        hint="Run `loaders run tq` to write the day again.",
     )

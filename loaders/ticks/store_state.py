@@ -34,7 +34,7 @@ class TickStoreState:
 
     def __str__(self) -> str:
         if self.summary is None:
-            return f"{self.label}: not known"
+            return f"{self.label}: unknown"
         if not self.summary.days:
             return f"{self.label}: no ticks yet"
         return (

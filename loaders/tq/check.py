@@ -36,13 +36,14 @@ def check(settings: Settings, now: datetime) -> Check:
         f"{say_count(count, 'contract')} of {variety}" for variety, count in counts.items()
     )
     newest = {variety: answer.seen_at.get(variety) for variety in tq.varieties}
-    warnings = [f"no quote of {variety}" for variety, at in newest.items() if at is None]
-    parts = [f"the futures servers let the account in; {contracts}", describe_licence(licence)]
+    warnings = [f"no quotes for {variety}" for variety, at in newest.items() if at is None]
+    parts = [f"the futures servers accept the account; {contracts}", describe_licence(licence)]
     history = HISTORY in licence.features
     if not history:
         warnings.append(
-            f"{LACKING}: only the newest {NEWEST:,} ticks of a contract land, and those that "
-            "`loaders run tq --mode live` records; the rest needs no permission"
+            f"{LACKING}. Only the latest {NEWEST:,} ticks of each contract are loaded, "
+            "plus ticks recorded by `loaders run tq --mode live`. Everything else works "
+            "without this permission"
         )
     if licence.days_left is not None and licence.days_left <= ENDS_SOON:
         warnings.append(f"{describe_end(licence)}; renew it at https://account.shinnytech.com")
@@ -62,8 +63,8 @@ def describe_licence(licence: Licence) -> str:
     """The licence in a few words; the type of account is the vendor's own name."""
     edition = "professional" if HISTORY in licence.features else "free"
     if licence.ends is None or licence.days_left is None:
-        return f"{edition} licence; the servers do not say when it ends"
-    ends = "without end"
+        return f"{edition} licence (the servers do not show when it ends)"
+    ends = "without an end date"
     if licence.ends.year < ENDLESS:
         left = say_count(licence.days_left, "day") if licence.days_left >= 0 else "over"
         ends = f"until {licence.ends} ({left})"
@@ -74,7 +75,8 @@ def describe_licence(licence: Licence) -> str:
 def describe_end(licence: Licence) -> str:
     """The end of a licence, which may be over."""
     if licence.days_left is not None and licence.days_left < 0:
-        return f"the licence ended {licence.ends}: what it allowed is over"
+        return f"the licence ended on {licence.ends}, so the data it covers is no longer available"
     return (
-        f"the licence ends {licence.ends}, in {licence.days_left} days: what it allows ends with it"
+        f"the licence ends on {licence.ends}, in {licence.days_left} days, and so does "
+        "access to the data it covers"
     )

@@ -184,8 +184,8 @@ class Context:
                 known = self.ask(lambda conn: landed.count_unexpired(conn, variety, self.today))
                 if known:
                     raise UpstreamError(
-                        f"the source lists none of the {known} contracts of {variety} that are "
-                        "known and have not expired"
+                        f"the source lists none of {variety}'s {known} known contracts "
+                        "that have not expired"
                     )
             self.instruments[variety] = answer
         return self.instruments[variety]
@@ -270,7 +270,7 @@ def load_key(key: str, work: Callable[[str], Outcome]) -> Outcome:
 
 
 def source_gone(error: TqTransport) -> SourceGone:
-    hint = error.hint or "`loaders check tq` asks the servers; then `quotemill retry`"
+    hint = error.hint or "Run `loaders check tq` to test the servers, then `quotemill retry`."
     return SourceGone(str(error), hint=hint)
 
 

@@ -26,9 +26,9 @@ def read_coverage(conn: psycopg.Connection, period: Period) -> Iterator[Coverage
     if days:
         yield Coverage(
             key="varieties",
-            title="Ticks of futures: varieties by days",
+            title="Futures ticks: products by days",
             unit="days",
-            note="Days of which the source has no ticks are not wanted.",
+            note="Days for which the source has no ticks are not counted as missing.",
             fix="quotemill run tq",
             cells=cells_by_item(_VARIETY_DAYS.format(**period.schemas)),
             moments=days,

@@ -20,5 +20,5 @@ def check_setup(_: Settings, warehouse: Warehouse | None, now: datetime) -> Iter
             return
         [(end,)] = conn.execute("select max(trade_date) from raw_tq.trading_day")
     if end is not None and end - now.date() < HORIZON:
-        seen = f"the futures' trading days are known up to {end}"
+        seen = f"trading days of futures are available up to {end}"
         yield Check("horizon", "warn", seen, "loaders run tq --mode mapping")

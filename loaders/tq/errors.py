@@ -22,8 +22,8 @@ class TqMissing(SettingsError):
 class UnknownSymbol(SettingsError):
     """The servers know no such variety or contract; `symbols` names them."""
 
-    reason = "the futures servers know no {}"
-    hint_of_kind = "write them as SHFE.cu and SHFE.cu2601; capitals count"
+    reason = "unknown to the futures servers: {}"
+    hint_of_kind = "Write products as SHFE.cu and contracts as SHFE.cu2601 (capitals matter)."
 
     def __init__(self, symbols: list[str], *, hint: str = "") -> None:
         text = self.reason.format(", ".join(symbols))
@@ -37,8 +37,8 @@ class UndescribedSymbol(UnknownSymbol):
     The client answers nothing about such a contract.
     """
 
-    reason = "the futures servers list {} without a description"
-    hint_of_kind = "the next load asks again"
+    reason = "listed by the futures servers without a description: {}"
+    hint_of_kind = "Wait for the next load, which will retry."
 
 
 class TqAnswerError(UpstreamError):

@@ -59,8 +59,8 @@ def _to_build(conn: psycopg.Connection, settings: Settings, schema: str) -> list
     if not late:
         return []
     return [
-        f"`quotemill build`, or `dbt build`, extends the schedule of {', '.join(late)}; "
-        "then `loaders run tq` fetches the ticks of its new days"
+        "run `quotemill build` (or `dbt build`) to extend the schedule of "
+        f"{', '.join(late)}, then `loaders run tq` to fetch the ticks of its new days"
     ]
 
 
@@ -106,11 +106,11 @@ def preview(
         if due
     ]
     if new := [variety for variety in days if variety not in built]:
-        lines.append(f"{', '.join(new)}: not in the schedule yet, and not counted here")
+        lines.append(f"{', '.join(new)}: not in the schedule yet, so not counted here")
     if count := sum(map(len, days.values())):
         lines.append(say_count(count, "day of ticks is due", "days of ticks are due"))
     else:
-        lines += [f"the schedule ends {max(built.values())}", "no day of ticks is due"]
+        lines += [f"the schedule ends on {max(built.values())}", "no days of ticks are due"]
     return Previewed(tuple(lines), {"days": {v: len(due) for v, due in days.items() if due}})
 
 
@@ -121,9 +121,9 @@ def _to_fetch(conn: psycopg.Connection, settings: Settings, schema: str) -> list
     late = ", ".join(sorted({day.variety for day in days}))
     if conn.execute(MAY_DOWNLOAD, (PERMISSION_SETTING,)).fetchone() == (False,):
         return [
-            f"{say_count(len(days), 'day')} of ticks of {late}, due and not to be had: the account "
-            "may not download their history (tq_dl); `loaders run tq` takes what the newest ticks "
-            "hold, and what `loaders run tq --mode live` recorded"
+            f"{say_count(len(days), 'day')} of ticks of {late} due but not available: the "
+            "account may not download tick history (tq_dl). `loaders run tq` loads the "
+            "latest ticks, and those recorded by `loaders run tq --mode live`"
         ]
     symbols = sorted({day.symbol for day in days})
     short = read_short_days(conn).keys() | read_rejudged(conn, symbols).keys()
@@ -131,12 +131,13 @@ def _to_fetch(conn: psycopg.Connection, settings: Settings, schema: str) -> list
     lines = []
     if missing := len(days) - short_count:
         lines.append(
-            f"{say_count(missing, 'day')} of ticks of {late} missing: `loaders run tq` fetches them"
+            f"{say_count(missing, 'day')} of ticks of {late} missing: run `loaders run "
+            "tq` to fetch them"
         )
     if short_count:
         lines.append(
             f"{say_count(short_count, 'day')} of ticks of {late} short of the day bars: "
-            "`loaders run tq` asks for them again"
+            "run `loaders run tq` to retry them"
         )
     return lines
 
@@ -146,6 +147,7 @@ def _to_make(conn: psycopg.Connection, settings: Settings) -> list[str]:
     if not count:
         return []
     return [
-        f"{say_count(count, 'day')} of ticks without minutes yet: `loaders run tq` makes up to "
-        f"{2 * MOST_DAYS:,} of them; `loaders run tq --dataset tick_minute` makes all"
+        f"{say_count(count, 'day')} of ticks without minute bars yet: run `loaders run "
+        f"tq` to build up to {2 * MOST_DAYS:,} of them, or `loaders run tq --dataset "
+        "tick_minute` to build all"
     ]

@@ -52,8 +52,8 @@ def check_client(settings: Settings) -> None:
     if missing := missing_settings(settings):
         raise SettingsError(
             f"no account for China futures is configured: {missing}",
-            hint="set QUOTEMILL_TQ__ACCOUNT and QUOTEMILL_TQ__PASSWORD, "
-            "or try `loaders sandbox tq`",
+            hint="Set QUOTEMILL_TQ__ACCOUNT and QUOTEMILL_TQ__PASSWORD, or try `loaders "
+            "sandbox tq`.",
         )
     if importlib.util.find_spec("tqsdk") is None:
         raise TqMissing("the futures client tqsdk is not installed", hint=install_hint("tq"))
@@ -63,9 +63,11 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
     """Raise UsageError or SettingsError for all that can be known before opening."""
     check_client(settings)
     if request.mode not in DATASETS_BY_MODE:
-        raise UsageError(f"unknown --mode {request.mode}", hint=f"use one of {', '.join(MODES)}")
+        raise UsageError(
+            f"unknown mode: --mode {request.mode}", hint=f"Choose one of: {', '.join(MODES)}."
+        )
     if foreign := sorted(request.options.keys() - set(OPTIONS)):
-        raise UsageError(f"tq has no option --{foreign[0]}")
+        raise UsageError(f"--{foreign[0]} is not an option of tq")
     _check_refetch(request)
     names = DATASETS_BY_MODE[request.mode]
     if foreign := [name for name in request.datasets or () if name not in names]:
@@ -73,11 +75,11 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
     allowed = rf"{VARIETY}|{DAY}" if request.mode == TICKS else VARIETY
     if wrong := [key for key in request.keys or () if not re.match(allowed, key)]:
         raise UsageError(
-            f"not a variety: {', '.join(wrong)}", hint="write it as SHFE.cu; capitals count"
+            f"not a product: {', '.join(wrong)}", hint="Write it as SHFE.cu (capitals matter)."
         )
     if request.mode == LIVE and (request.since or request.until):
         raise UsageError(
-            "the ticks of the running session are recorded: give no --since or --until"
+            "--mode live records the current session, so it cannot be used with --since or --until"
         )
     if request.since and request.until and request.since > request.until:
         raise UsageError("--since is later than --until")
@@ -87,12 +89,13 @@ def _check_refetch(request: LoadRequest) -> None:
     """Raise UsageError for days to read again that the request does not name well."""
     day = request.options.get("date")
     if request.mode in (MAPPING, CROSS_CHECK, LIVE) and request.options:
-        raise UsageError("ticks alone are read again", hint=f"use --mode {TICKS}")
+        raise UsageError(f"--refetch works only with --mode {TICKS}", hint=f"Use --mode {TICKS}.")
     if day is not None and (request.since or request.until):
-        raise UsageError("give one of --date, and --since and --until")
+        raise UsageError("--date cannot be used with --since or --until")
     if day is None and request.options and not (request.since or request.until):
         raise UsageError(
-            "--refetch needs the days to read again", hint="--since and --until, or --date alone"
+            "--refetch needs --since and --until, or --date",
+            hint="Add --since and --until, or only --date.",
         )
     if day is not None and day != NEWEST_DAY:
         trading_time.parse_day(day, date.max)  # what a word means, `resolve` says

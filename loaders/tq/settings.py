@@ -15,59 +15,62 @@ class TqSettings(Section):
     """China futures by TqSdk. Times in seconds."""
 
     account: Open[SecretStr | None] = Field(
-        None, description="name of the account at shinnytech; shown nowhere"
+        None, description="name of the shinnytech account. Never displayed"
     )
-    password: Open[SecretStr | None] = Field(None, description="its password; shown nowhere")
+    password: Open[SecretStr | None] = Field(
+        None, description="password of the account. Never displayed"
+    )
     varieties: Open[
         list[Annotated[str, Field(pattern=VARIETY), Form("a variety such as SHFE.cu")]]
-    ] = Field(["SHFE.cu"], min_length=1, description="varieties to load, EXCHANGE.variety")
+    ] = Field(["SHFE.cu"], min_length=1, description="products to load, as EXCHANGE.product")
     start: Open[date | None] = Field(
         None,
-        description="first trading day; empty: a year before the first load, and then that day",
+        description="first trading day to load. Leave empty to start a year before the first "
+        "load, and to keep that start",
     )
     route: Open[Literal["backtest", "history"]] = Field(
         "history",
-        description="route to the main contracts from which the schedule is built; `--mode "
-        "cross-check` takes the other one. A free account has three backtests a day",
+        description="route to the main contracts from which the schedule is built. `--mode "
+        "cross-check` uses the other one. A free account has three backtests a day",
     )
     concurrency: Open[int] = Field(
-        2, ge=1, le=8, description="contracts whose ticks are asked for at once"
+        2, ge=1, le=8, description="contracts to request ticks for at the same time"
     )
     pace: Open[Seconds] = Field(
         0.2,
         ge=0,
-        description="shortest time between two days of ticks that a process of the client asks for",
+        description="minimum pause between two days of ticks requested by one client process",
     )
     days_per_process: Open[int] = Field(
         5,
         ge=1,
-        description="days of ticks after which a new process of the client replaces one, which "
-        "keeps all of them in memory",
+        description="days of ticks after which a client process is replaced, because it keeps "
+        "all of them in memory",
     )
-    timeout: Open[Seconds] = Field(300.0, gt=0, description="longest wait for an answer")
+    timeout: Open[Seconds] = Field(300.0, gt=0, description="maximum wait for a response")
     retries: Open[int] = Field(
-        2, ge=0, description="retries of a failed request, each by a new process"
+        2, ge=0, description="retries of a failed request, each in a new process"
     )
     backoff: Open[Seconds] = Field(
-        2.0, ge=0, description="first pause before a retry; doubled each time"
+        2.0, ge=0, description="first pause before a retry, doubled each time"
     )
     wait: Open[Seconds] = Field(
         2700.0,
         ge=0,
-        description="longest wait for servers that are away, as each day from 19:00 to 19:30 in "
-        "Beijing",
+        description="maximum wait for unreachable servers, such as during maintenance (daily "
+        "from 19:00 to 19:30 in Beijing)",
     )
     silence: Open[Seconds] = Field(
         600.0,
         gt=0,
-        description="how long a contract may have no tick in its session before the recorder of "
-        "`--mode live` warns; it fails if all are silent for so long",
+        description="time without ticks in a contract's session after which `--mode live` warns. "
+        "If all contracts are silent for so long, it fails",
     )
     stale_after: Open[TradingDays] = Field(
-        5, ge=0, description="trading days after which late data are an alert; 0: never"
+        5, ge=0, description="trading days until outdated data raises an alert (0 = never)"
     )
     sandbox: str | None = Field(
-        None, description="address of `loaders sandbox tq`, which stands for all servers"
+        None, description="address of `loaders sandbox tq`, which replaces all servers"
     )
 
     @field_validator("varieties", mode="before")

@@ -43,7 +43,7 @@ def bounds(day: date, calendar: Sequence[date]) -> tuple[datetime, datetime]:
     """
     position = bisect_left(calendar, day)
     if not position or calendar[position : position + 1] != [day]:
-        raise DataQualityError(f"{day} has no trading day before it in the calendar")
+        raise DataQualityError(f"{day} has no previous trading day in the calendar")
     return _evening(calendar[position - 1]), _evening(day)
 
 

@@ -23,14 +23,14 @@ def find_version(conn: psycopg.Connection) -> str | None:
         return None
     if "timescaledb" in versions:
         raise SettingsError(
-            "this warehouse has both Citus and TimescaleDB, whose tables exclude each other",
-            hint="drop the extension that has none of the warehouse's tables, or use another "
-            "database",
+            "this warehouse has both Citus and TimescaleDB, whose tables cannot be used together",
+            hint="Drop the extension that has none of the warehouse's tables, or use "
+            "another database.",
         )
     if conn.execute("select citus_is_coordinator()").fetchone() != (True,):
         raise SettingsError(
             "this database is on a worker node of Citus",
-            hint="name its coordinator",
+            hint="Connect to its coordinator.",
         )
     return version
 

@@ -20,8 +20,9 @@ class RestoredMeanwhile(LockHeldError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the warehouse was restored meanwhile: this was for the former rows, and is not done",
-            hint="run it again",
+            "the warehouse was restored in the meantime: this was for its earlier rows, "
+            "and was not done",
+            hint="Run it again.",
         )
 
 

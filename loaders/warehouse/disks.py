@@ -38,15 +38,15 @@ class Disk:
 
     def check(self, percent: float) -> Check:
         fix = (
-            f"free some space: `du -h -d 2 {self.folder}` names the largest folders; "
-            "or move what lies there (QUOTEMILL_HOME, ib.archive_folder, backup_folder)"
+            f"free some space (`du -h -d 2 {self.folder}` lists the largest folders), or "
+            "move files with QUOTEMILL_HOME, ib.archive_folder or backup_folder"
         )
         is_short, gib = self.is_short(percent), self.free / 2**30
         used = 100 * self.used_share
         return Check(
             "disk",
             "warn" if is_short else "ok",
-            f"the disk of {self.folder} is {used:.0f} % full: {gib:,.1f} GiB are free",
+            f"the disk of {self.folder} is {used:.0f} % full: {gib:,.1f} GiB free",
             fix if is_short else "",
             figures={
                 "folder": self.folder,

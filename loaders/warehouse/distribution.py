@@ -66,9 +66,9 @@ def distribute_empty(
         return
     if both := [t.qualified for t in tables if is_distributable(t) and t.qualified in history]:
         raise SettingsError(
-            f"setting history.keep: {', '.join(both)} is distributed by Citus, where old versions "
-            "are not kept",
-            hint="remove it from history.keep",
+            f"setting history.keep: {', '.join(both)} is distributed by Citus, and old "
+            "versions are not kept there",
+            hint="Remove it from history.keep.",
         )
     make_code_table(conn)
     for table in left_local(conn, tables):

@@ -32,10 +32,10 @@ def list_unconverted(
         text = f"plain tables, without the benefits of TimescaleDB: {_name_all(plain)}"
         yield "hypertables", text, fix
     if hyper := hypertables.left_hyper(conn, tables):
-        text = f"hypertables, though timescale.daily is off: {_name_all(hyper)}"
+        text = f"hypertables, although timescale.daily is off: {_name_all(hyper)}"
         yield "hypertables", text, fix
     if local := distribution.left_local(conn, tables):
-        text = f"on the coordinator alone, not on the nodes of Citus: {_name_all(local)}"
+        text = f"only on the coordinator, not on the nodes of Citus: {_name_all(local)}"
         yield "distribution", text, "quotemill warehouse distribute"
 
 

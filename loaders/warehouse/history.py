@@ -21,7 +21,7 @@ def find_kept_tables(wanted: Collection[str], tables: Iterable[LandedTable]) -> 
         if name not in known:
             raise SettingsError(
                 f"setting history.keep: there is no landed table {name}",
-                hint=f"there are: {', '.join(sorted(known))}",
+                hint=f"Choose from: {', '.join(sorted(known))}.",
             )
     return [known[name] for name in sorted(wanted)]
 

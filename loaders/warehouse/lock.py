@@ -114,7 +114,7 @@ class LoadLock:
         return LockHeldError(
             f"another load of {self._lane} holds the lock: "
             + (job[0] if job else f"{holder}, which has no number yet"),
-            hint="wait for it, or stop it by `loaders cancel`; `quotemill loads` shows it",
+            hint="Wait for it, or stop it with `loaders cancel`. `quotemill loads` shows it.",
         )
 
 

@@ -28,7 +28,7 @@ class VersionedConnection(Connection):
         self.refusal = explain_newer(applied(self))
         if self.refusal is not None:
             self.execute("set default_transaction_read_only = on")
-            _warn(f"{self.refusal}; it is only read")
+            _warn(f"{self.refusal}. It is only read")
 
     def wait(self, gen: Generator[Any, Any, Any], *args: Any, **options: Any) -> Any:
         try:
@@ -65,9 +65,9 @@ def refuse_outdated(conn: psycopg.Connection) -> None:
     names = applied(conn)
     if names and not names.issuperset(shipped()):
         raise SettingsError(
-            "the tables of the warehouse are those of an older version of quotemill",
-            hint="`quotemill run` brings them up to date; without a load, "
-            "`quotemill warehouse migrate`",
+            "the tables of the warehouse are from an older version of quotemill",
+            hint="Run `quotemill run` to update them, or `quotemill warehouse migrate` to "
+            "update them without a load.",
         )
 
 
@@ -75,8 +75,8 @@ def explain_newer(names: Iterable[str]) -> SettingsError | None:
     """Why this version may not write into a warehouse with these migrations."""
     if later := newer(names):
         return SettingsError(
-            f"the warehouse was used by a newer quotemill: it has {', '.join(later)}",
-            hint="install that version of quotemill, or a newer one",
+            f"the warehouse was used by a newer version of quotemill: it has {', '.join(later)}",
+            hint="Install that version of quotemill, or a newer one.",
         )
     return None
 
@@ -105,6 +105,6 @@ def migrate(conn: psycopg.Connection) -> None:
                 conn.execute((folder() / name).read_text("utf-8").encode())
             except psycopg.errors.DependentObjectsStillExist as error:
                 what = f"{error.diag.message_primary}: {error.diag.message_detail}"
-                hint = "drop it with `quotemill warehouse psql`, and create it again afterwards"
+                hint = "Drop it with `quotemill warehouse psql`, and create it again afterwards."
                 raise SettingsError(what, hint=hint) from None
             conn.execute("insert into ops.schema_migrations (name) values (%s)", (name,))

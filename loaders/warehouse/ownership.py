@@ -78,8 +78,8 @@ def owned_schemas(conn: psycopg.Connection) -> set[str]:
         role = _role(conn)
         raise SettingsError(
             f"the role {role} may not read ops.owned_schema",
-            hint=f"use the role that made it, or: grant usage on schema ops to {role}; "
-            f"grant select, insert on ops.owned_schema to {role}",
+            hint="Use the role that created it, or run: grant usage on schema ops to "
+            f"{role}; grant select, insert on ops.owned_schema to {role}",
         )
     return {"ops"} | {name for (name,) in conn.execute("select schema_name from ops.owned_schema")}
 
@@ -115,14 +115,13 @@ def privileges(conn: psycopg.Connection, reader_role: str | None = None) -> list
             usage = f"usage, create on schema {_quote(conn, name)}"
             grants.append((f"create relations in {name}", _may_create_in(conn, name), usage))
     others = conn.execute(
-        "select pg_get_userbyid(c.relowner), count(*) from pg_class c "
-        "join pg_namespace n on n.oid = c.relnamespace "
-        "where n.nspname = any(%s) and c.relkind in ('r', 'p', 'v', 'm') "
+        "select pg_get_userbyid(c.relowner), count(*) from pg_class c join pg_namespace n on "
+        "n.oid = c.relnamespace where n.nspname = any(%s) and c.relkind in ('r', 'p', 'v', 'm') "
         "and not pg_has_role(c.relowner, 'USAGE') group by 1 order by 1",
         (owned,),
     ).fetchall()
     for owner, count in others:
-        what = f"change {count} relations in our schemas that {owner} owns"
+        what = f"change {count} relations owned by {owner} in quotemill's schemas"
         grants.append((what, False, _quote(conn, owner)))
     needed = [Privilege(what, held, f"grant {grant} to {role}") for what, held, grant in grants]
     if reader_role:
@@ -145,9 +144,9 @@ def _refusal(foreign: dict[str, list[str]]) -> SettingsError:
         lines.append(f"  {schema}: {', '.join(relations[:_SHOWN])}{more}")
     hints = []
     if any(schema not in FIXED_SCHEMAS for schema in foreign):
-        hints.append("choose another name: QUOTEMILL_MARKET_SCHEMA=quotemill_market")
+        hints.append("Choose another name: QUOTEMILL_MARKET_SCHEMA=quotemill_market")
     if any(schema in FIXED_SCHEMAS for schema in foreign):
-        hints.append("use another database: QUOTEMILL_WAREHOUSE_URL=postgresql://…/another")
+        hints.append("Use another database: QUOTEMILL_WAREHOUSE_URL=postgresql://…/another")
     return SettingsError(
         "the warehouse has schemas with relations that quotemill did not create, "
         "so nothing was changed:\n" + "\n".join(lines),
@@ -161,11 +160,10 @@ def _relations(conn: psycopg.Connection, schema: str) -> list[str]:
     Without those of extensions and the sequences that belong to a column.
     """
     rows = conn.execute(
-        "select c.relname, c.relkind::text from pg_class c "
-        "join pg_namespace n on n.oid = c.relnamespace "
-        "where n.nspname = %s and c.relkind::text = any(%s) and not exists ("
-        " select 1 from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid "
-        " and (d.deptype = 'e' or c.relkind = 'S' and d.deptype in ('a', 'i'))) order by 1",
+        "select c.relname, c.relkind::text from pg_class c join pg_namespace n on n.oid = "
+        "c.relnamespace where n.nspname = %s and c.relkind::text = any(%s) and not exists ( "
+        "select 1 from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid  "
+        "and (d.deptype = 'e' or c.relkind = 'S' and d.deptype in ('a', 'i'))) order by 1",
         (schema, list(_KINDS)),
     )
     return [f"{name} ({_KINDS[kind]})" for name, kind in rows]

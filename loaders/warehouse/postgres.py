@@ -42,10 +42,10 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
         if info.server_version < OLDEST * 10000:
             major = info.server_version // 10000
             raise SettingsError(
-                f"the warehouse {warehouse.label} is PostgreSQL {major}; "
-                f"quotemill needs {OLDEST} or newer",
-                hint=f"point {warehouse.origin} at a newer server, or remove it to use the "
-                "embedded one",
+                f"the warehouse {warehouse.label} is PostgreSQL {major}, but quotemill "
+                f"needs {OLDEST} or newer",
+                hint=f"Set {warehouse.origin} to a newer server, or remove it to use the "
+                "embedded one.",
             )
         refuse_pooler(warehouse, connection)
         editions.describe(connection)  # which may refuse it

@@ -29,13 +29,15 @@ def write_profile(
     path = folder / "profiles.yml"
     profile = yaml.safe_dump(_profile(warehouse, session), sort_keys=False, allow_unicode=True)
     text = f"{_MARK}\n{profile}"
-    with whole_file.explain_unwritable(path, hint="DBT_PROFILES_DIR=<folder> puts it elsewhere"):
+    with whole_file.explain_unwritable(
+        path, hint="Set DBT_PROFILES_DIR=<folder> to put it elsewhere."
+    ):
         if path.exists():
             before = path.read_text("utf-8")
             if not is_ours(path):
                 raise SettingsError(
-                    f"{path} was not written by quotemill and is left alone",
-                    hint="point DBT_PROFILES_DIR at another folder, or move the file away",
+                    f"{path} was not written by quotemill, so it is not changed",
+                    hint="Set DBT_PROFILES_DIR to another folder, or move the file away.",
                 )
             if before == text and path.stat().st_mode & 0o777 == 0o600:
                 return path

@@ -70,10 +70,9 @@ def _close_to_others(conn: psycopg.Connection) -> None:
         statement = "revoke temporary on database {} from public"
         conn.execute(sql.SQL(statement).format(sql.Identifier(database)))
     functions = conn.execute(
-        "select oid::regprocedure::text from pg_proc "
-        "where pronamespace = 'pg_catalog'::regnamespace "
-        "and (proname ~ '^lo_|^pg_.*advisory' or proname in ('loread', 'lowrite')) "
-        "and has_function_privilege(%s, oid, 'execute')",
+        "select oid::regprocedure::text from pg_proc where pronamespace = "
+        "'pg_catalog'::regnamespace and (proname ~ '^lo_|^pg_.*advisory' or proname in ('loread', "
+        "'lowrite')) and has_function_privilege(%s, oid, 'execute')",
         (READER,),
     ).fetchall()
     if functions:
@@ -90,7 +89,7 @@ def _read_password(home: Path) -> str:
     if re.fullmatch(r"[\w-]{43}", stored):  # else a part, that a crash of other programs left
         return stored
     password = secrets.token_urlsafe(_BYTES)
-    with whole_file.explain_unwritable(path, hint="`home` names a folder of this user"):
+    with whole_file.explain_unwritable(path, hint="Set `home` to a folder of this user."):
         whole_file.write(path, f"{password}\n", mode=0o600)
     return password
 

@@ -220,12 +220,10 @@ def complete_tables(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> 
     tables = list(tables)
     rows = conn.execute(
         # a key of another name is one; of a part of the rows, or cut short, none is
-        "select t.relnamespace::regnamespace::text, "
-        "case when x.indisunique then t.relname || '_pkey' else i.relname end from pg_index as x "
-        "inner join pg_class as t on x.indrelid = t.oid "
-        "inner join pg_class as i on x.indexrelid = i.oid "
-        "where x.indisvalid and x.indpred is null "
-        "and t.relnamespace::regnamespace::text = any(%s)",
+        "select t.relnamespace::regnamespace::text, case when x.indisunique then t.relname || "
+        "'_pkey' else i.relname end from pg_index as x inner join pg_class as t on x.indrelid = "
+        "t.oid inner join pg_class as i on x.indexrelid = i.oid where x.indisvalid and x.indpred "
+        "is null and t.relnamespace::regnamespace::text = any(%s)",
         (sorted({table.dataset for table in tables}),),
     )
     present = set(rows.fetchall())
@@ -239,8 +237,9 @@ def complete_tables(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> 
             except psycopg.errors.UniqueViolation as error:
                 key = (error.diag.message_detail or "").removesuffix(" is duplicated.")
                 raise SettingsError(
-                    f"several rows of {table.qualified} have one key, which the table lacks: {key}",
-                    hint="delete all but one of them, then run again",
+                    f"several rows of {table.qualified} have the same key, but the table "
+                    f"has no constraint on it: {key}",
+                    hint="Delete all but one of them, then run again.",
                 ) from None
 
 

@@ -36,9 +36,8 @@ class Timescale:
 def find(conn: psycopg.Connection) -> Timescale:
     """TimescaleDB in a database. Raises SettingsError for a version that is too old."""
     row = conn.execute(
-        "select case current_setting('timescaledb.license', true) "
-        "when 'timescale' then 'tsl' else 'apache' end, extversion "
-        "from pg_extension where extname = 'timescaledb'"
+        "select case current_setting('timescaledb.license', true) when 'timescale' then 'tsl' "
+        "else 'apache' end, extversion from pg_extension where extname = 'timescaledb'"
     ).fetchone()
     if row is None:
         return Timescale("none")
@@ -47,9 +46,9 @@ def find(conn: psycopg.Connection) -> Timescale:
     if tuple(int(number) for number in numbers if number.isdigit()) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise SettingsError(
-            f"this warehouse has TimescaleDB {version}; quotemill needs {oldest} or newer, "
-            "which has the columnstore's functions",
-            hint="install a newer version on its server, then in a session of psql -X: "
-            "alter extension timescaledb update",
+            f"this warehouse has TimescaleDB {version}, but quotemill needs {oldest} or "
+            "newer for its columnstore functions",
+            hint="Install a newer version on its server, then run in a session of psql "
+            "-X: alter extension timescaledb update",
         )
     return Timescale(edition, version)

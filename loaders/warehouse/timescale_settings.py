@@ -14,7 +14,7 @@ class TimescaleSettings(Section):
 
     daily: Open[bool] = Field(
         False,
-        description="day bars, landed and adjusted, as hypertables too: chunks of a year, "
+        description="store landed and adjusted day bars as hypertables too: one chunk per year, "
         "compressed after 30 days",
     )
 

@@ -112,9 +112,9 @@ def wait_for_turn(conn: psycopg.Connection, name: str) -> None:
         holders = _ROW_HOLDERS if _is_made(conn) else _FIRST_HOLDERS
         holder = conn.execute(holders, {"name": name}).fetchone()
         raise LockHeldError(
-            f"{_describe(holder)} prepares the warehouse, still after {LIMIT} seconds",
-            hint="wait for it, or end it as a superuser: "
-            f"`select pg_terminate_backend({holder[0] if holder else 'pid'})`",
+            f"{_describe(holder)} has been preparing the warehouse for {LIMIT} seconds",
+            hint="Wait for it, or end it as a superuser: `select "
+            f"pg_terminate_backend({holder[0] if holder else 'pid'})`",
         ) from None
 
 

@@ -120,7 +120,7 @@ def test_a_check_shows_what_the_account_may_read(place: Place, gateway: IbSandbo
     gateway.set_clock("2026-11-19T10:00:00")
     done = place.inside("loaders", "check", "ib")
     assert done.returncode == 0, done.stderr
-    account = "serves live data of AAPL and live data of its options to client 101"
+    account = "provides live data for AAPL and live data for its options to client 101"
     assert (account in done.stdout, "warn" in done.stdout) == (True, False)
     # the stock is permitted, its options are not
     seen = json.loads(place.inside("loaders", "check", "ib", "--json").stdout)
@@ -128,23 +128,23 @@ def test_a_check_shows_what_the_account_may_read(place: Place, gateway: IbSandbo
     done = place.inside("loaders", "check", "ib")
     gateway.faults.remove(rule)
     assert done.returncode == 0
-    assert "serves live data of AAPL and no data of its options" in done.stdout
-    assert "warn  service  no data of AAPL  26" in done.stdout
+    assert "provides live data for AAPL and no data for its options" in done.stdout
+    assert "warn  service  no data for AAPL  26" in done.stdout
     assert "Requested market data is not subscribed" in done.stdout
-    assert "warn  service  options need a market data subscription of their own" in done.stdout
+    assert "warn  service  options need their own market data subscription" in done.stdout
     rule = gateway.faults.add("permission:code=354")
     done = place.inside("loaders", "check", "ib")
     gateway.faults.remove(rule)
     assert done.returncode == 0
-    assert "warn  service  no data of AAPL came" in done.stdout
+    assert "warn  service  no data for AAPL arrived" in done.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("--task", "discovery"), 2, "--task discovery: unknown"),
-        (("--slot", "10:10"), 2, "no slot of 2026-11-19"),
-        (("--symbols", "AAPL", "--codes", "AAPL"), 2, "one of --symbols and --codes"),
+        (("--task", "discovery"), 2, "unknown task: --task discovery"),
+        (("--slot", "10:10"), 2, "not a slot of 2026-11-19"),
+        (("--symbols", "AAPL", "--codes", "AAPL"), 2, "--symbols and --codes"),
         (("--task", "close"), 0, "the close snapshot is at 17:00"),
         (("--retry-missed",), 0, "discovery comes first: no contracts of"),
     ],
@@ -181,7 +181,7 @@ def test_client_ids_that_are_all_in_use_are_named(place: Place, gateway: IbSandb
     done = place.inside("loaders", "run", "ib", "--task", "discover")
     gateway.faults.remove(rule)
     assert done.returncode == 4, done.stderr
-    assert "every configured client id is in use: 101" in done.stderr
+    assert "all configured client ids are in use: 101" in done.stderr
     scanned = place.inside("quotemill", "logscan", "ib", "--json")
     keywords = json.loads(scanned.stdout)["keywords"]
     assert scanned.returncode == 5

@@ -282,7 +282,7 @@ SQL
             pages = at_port(*WITH_A_SERVICE).replace("--systemd", f"--systemd --folder {units}")
             pages = pages.replace("jobs 12", "jobs 1 ")
             printed = run(folder, first + pages, QUOTEMILL_ALERTS__URLS=urls)
-            assert "nothing new: no row was written" in printed
+            assert "nothing new: no rows were written" in printed
             assert printed.count("(10 rows)") == 1
             assert list(units.iterdir()) == []
         run(folder, at_port(*CLEAN_UP).replace("rm -r", "rm -rf"))

@@ -45,7 +45,7 @@ def test_options_run_as_written(new_database: Callable[..., str]) -> None:
                 assert word in script
                 script = script.replace(word, own)
             url = {"QUOTEMILL_WAREHOUSE_URL": new_database()}
-            assert "is captured" in run(folder, MAKE + script, **settings, **url)
+            assert "has been captured" in run(folder, MAKE + script, **settings, **url)
         assert (folder / "var" / "ib-smoke").is_dir()
 
         listed = "symbol,weight,group,enabled,sec_type,exchange\nVIX,200,I,true,IND,\n"

@@ -45,7 +45,7 @@ def test_a_healthy_service_ends_with_0_and_leaves_two_files(place: Place) -> Non
     assert sum(line.startswith("ok ") for line in done.stderr.splitlines()) == 31
     assert results(place)["summary"]["passed"] == 31
     page = place.home / "selftest" / "tdx_api_failure_report.md"
-    assert "Nothing failed." in page.read_text("utf-8")
+    assert "No check failed." in page.read_text("utf-8")
     assert list(place.folder.iterdir()) == []
 
 

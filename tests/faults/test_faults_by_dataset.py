@@ -91,9 +91,9 @@ CASES = (
     ),
     # the list is one moment's whole truth: emptied, halved or cut it would delist securities
     Case("codes", ("empty:codes",), ALL, "success without"),
-    Case("codes", ("empty:etf", f"codes-vanish:code={STOCK}"), ALL, "stays"),
-    Case("codes", ("codes-missing:exchange=sz",), ALL, "stays"),
-    Case("codes", ("codes-stale:etf:drop=9", f"codes-vanish:code={STOCK}"), ALL, "stays"),
+    Case("codes", ("empty:etf", f"codes-vanish:code={STOCK}"), ALL, "are kept"),
+    Case("codes", ("codes-missing:exchange=sz",), ALL, "are kept"),
+    Case("codes", ("codes-stale:etf:drop=9", f"codes-vanish:code={STOCK}"), ALL, "are kept"),
     Case("codes", ("codes-duplicate",)),
     # every other dataset counts by it, and the service is known to lose it to its time zone
     Case("trading_calendar", ("calendar-empty",), frozenset({"SSE"}), "is empty"),
@@ -110,7 +110,7 @@ CASES = (
     Case("kline_daily", (f"empty:kline-all:code={STOCK}",), frozenset({STOCK}), "success without"),
     Case("kline_daily", (f"error:*:code={STOCK}",), frozenset({STOCK}), "上游错误"),
     Case("kline_daily", ("outage:after=1",), None, "TDX service outage"),
-    Case("kline_daily", (f"hang:*:code={STOCK}",), frozenset({STOCK}), "no complete answer"),
+    Case("kline_daily", (f"hang:*:code={STOCK}",), frozenset({STOCK}), "no complete"),
     Case("kline_daily", ("refuse:kline-all:first=1:seconds=0.1",)),
     Case("kline_daily", ("restart:kline-all:first=1:seconds=0.1",)),
     Case("kline_daily", ("latency:kline-all:seconds=0.01",)),
@@ -121,7 +121,7 @@ CASES = (
     Case("kline_daily", ("stale:kline-all",), late=True),
     Case("kline_daily", ("unfinished:kline-all",), unchecked=True),
     Case("kline_daily", ("provisional:kline-all",), unchecked=True),
-    Case("kline_daily", ("value:kline-all",), CODES, "was refused", rejected=BEYOND),
+    Case("kline_daily", ("value:kline-all",), CODES, "was rejected", rejected=BEYOND),
     # three sources in one answer, each left out without a word; the third party's can break it
     Case("stock_info", ("ths-down:stock-info",), said="without kline_day", late=True),
     Case("stock_info", ("quote-mismatch:stock-info",), said="without quote", late=True),
@@ -138,7 +138,7 @@ CASES = (
         "minute_1m",
         ("error:kline-history", "error:kline-all"),
         CODES,
-        "came without minutes",
+        "no minutes for",
     ),
     Case("minute_1m", (f"timeout:*:code={STOCK}",), frozenset({STOCK}), "超时"),
     Case("minute_1m", ("outage:after=1",), None, "TDX service outage"),
@@ -161,7 +161,7 @@ CASES = (
     # days are left out, cut short or doubled with success, and ticks have no key to tell by
     Case("tick_trade", ("missing-days:trade-history/full",), said="days are missing"),
     Case("tick_trade", ("calendar-empty:trade-history/full",), said="days are missing"),
-    Case("tick_trade", ("short:trade-history/full:keep=50",), said="days are not whole"),
+    Case("tick_trade", ("short:trade-history/full:keep=50",), said="days are incomplete"),
     Case("tick_trade", ("duplicate-page:minute-trade-all:page=300",), CODES, "comes after"),
     Case("tick_trade", (f"timeout:*:code={STOCK}",), frozenset({STOCK}), "超时"),
     # one code that cannot be served fails fifty
@@ -180,7 +180,7 @@ CASES = (
     Case(
         "market_stats_snapshot",
         ("codes-missing:market-stats:exchange=sz",),
-        said="no stock of sz",
+        said="no stocks of sz",
         late=True,
     ),
     Case(
@@ -201,7 +201,7 @@ CASES = (
         "kline_5m",
         ("short:kline-history:keep=10", "short:kline-all:keep=10"),
         CODES,
-        "came without",
+        "no bars for",
     ),
     Case("kline_5m", ("noon-label:kline-history",)),
     Case("kline_5m", ("descending:kline-history",)),

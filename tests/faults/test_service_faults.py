@@ -89,8 +89,8 @@ def asked(loads: Bench) -> list[str]:
     ("fault", "words"),
     [
         ("missing-field:codes:field=name", "field codes.name: is missing"),
-        ("empty:codes", "no code is known"),
-        ("calendar-empty", "no trading day is known"),
+        ("empty:codes", "code list is empty"),
+        ("calendar-empty", "trading calendar is empty"),
         ("timeout:kline-all", "no answer in time for 10 different codes in a row"),
         ("outage:after=7", "TDX service outage"),
     ],

@@ -102,7 +102,7 @@ def test_a_damaged_log_is_a_cause_of_its_own_and_its_way_out_works(
         start(questdb_folder, same)
 
         assert made.load("ticks").exit_code == UpstreamError.exit_code
-        with pytest.raises(Suspended, match="cannot be applied") as refused:
+        with pytest.raises(Suspended, match="cannot apply") as refused:
             store.resume()
         assert "loaders verify tq --repair" in refused.value.hint
         result = check_and_notify(made.settings, {})

@@ -177,7 +177,7 @@ def test_futures_without_ticks_are_loaded_and_built(place: Place, prepared_dsn: 
         done = place("quotemill", "run", "tq", "--as-of", "2025-11-14T18:00", **names)
     assert done.returncode == 3, done.stderr
     assert re.search("error: .* QuestDB .* Linux ", done.stderr)
-    assert "let QUOTEMILL_QUESTDB_URL name a server" in done.stderr
+    assert "set QUOTEMILL_QUESTDB_URL" in done.stderr
     with psycopg.connect(prepared_dsn) as conn:
         query = "select coverage, count(*) from futures.tick_coverage group by 1"
         assert conn.execute(query).fetchall() == [("missing", 3)]

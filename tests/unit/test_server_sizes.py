@@ -69,14 +69,14 @@ def test_sizes_leave_room_for_others(memory: int, processors: int) -> None:
     ("name", "value", "says"),
     [
         ("shared_buffers", "2GB", "unknown"),
-        ("listen", "5433", "is an address and a port: 127.0.0.1:5433"),
-        ("listen", "localhost:5433", "is an address and a port: 127.0.0.1:5433"),
-        ("listen", "0.0.0.0:5433", "is an address of this machine alone, 127.0.0.1 or [::1]"),
-        ("listen", "[::]:5433", "is an address of this machine alone"),
-        ("listen", "192.168.1.5:5433", "need a PostgreSQL server of your own"),
-        ("listen", "127.0.0.1", "is an address and a port"),
-        ("listen", "127.0.0.1:80", "has a port from 1024 to 65535"),
-        ("listen", "127.0.0.1:99999", "has a port from 1024 to 65535"),
+        ("listen", "5433", "must be an address and a port: 127.0.0.1:5433"),
+        ("listen", "localhost:5433", "must be an address and a port: 127.0.0.1:5433"),
+        ("listen", "0.0.0.0:5433", "must be a local address, 127.0.0.1 or [::1]"),
+        ("listen", "[::]:5433", "must be a local address"),
+        ("listen", "192.168.1.5:5433", "need your own PostgreSQL server"),
+        ("listen", "127.0.0.1", "must be an address and a port"),
+        ("listen", "127.0.0.1:80", "must have a port from 1024 to 65535"),
+        ("listen", "127.0.0.1:99999", "must have a port from 1024 to 65535"),
     ],
 )
 def test_what_cannot_be_is_refused(name: str, value: str, says: str, tmp_path: Path) -> None:

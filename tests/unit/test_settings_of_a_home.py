@@ -333,7 +333,7 @@ REVIEWED = {
     "tq.account": "goes to the vendor's servers only",
     "tq.password": "goes to the vendor's servers only",
     "ib.host": "no secret goes there",
-    "ib.slot_range": "two times",
+    "ib.slot_range": "two ascending",
     "alerts.ping_url": "gets no text; replaced as a whole",
     "schedule.x.when": "a rule",
     "schedule.x.calendar": "one of two names",

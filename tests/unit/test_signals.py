@@ -40,7 +40,7 @@ def test_a_second_ctrl_c_ends_a_load_at_once(monkeypatch: pytest.MonkeyPatch) ->
 
     assert lines == [
         "Stopping after the current batch; press Ctrl-C again to stop now",
-        "load 7 stopped at once; `quotemill retry 7` loads what is left of it",
+        f"load 7 stopped at once. {loads.name_rest(7)}",
     ]
     assert signal.getsignal(signal.SIGINT) == before
 

@@ -10,13 +10,13 @@ from loaders.engine.request import unknown_dataset
     [
         (
             "kline_dialy",
-            "unknown dataset kline_dialy; did you mean kline_daily?",
-            "datasets: codes",
+            "unknown dataset: kline_dialy; did you mean kline_daily?",
+            "codes",
         ),
-        ("xyz", "unknown dataset xyz", "datasets: codes, kline_daily"),
+        ("xyz", "unknown dataset: xyz", "codes, kline_daily"),
         (
             "kline_daily_qfq",
-            "kline_daily_qfq is not loaded but built from what is loaded",
+            "kline_daily_qfq is not loaded, but built from loaded tables",
             "`quotemill build`",
         ),
     ],

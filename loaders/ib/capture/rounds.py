@@ -186,8 +186,8 @@ class Capturer:
             return False
         is_paced = bool(reasons & set(PACED))
         waits = is_paced or error_codes.CONNECTIVITY in reasons
-        when = f"in {seconds:g} s" if waits else "by a new connection"
-        self.report(f"{', '.join(sorted(reasons))}: {len(left)} contracts again {when}")
+        when = f"in {seconds:g} s" if waits else "on a new connection"
+        self.report(f"{', '.join(sorted(reasons))}: retrying {len(left)} contracts {when}")
         if is_paced:
             self.bucket.slow_down()
         if waits:
@@ -205,11 +205,11 @@ class Capturer:
         if result.gone:
             failure = make_failure(result.gone)
         elif result.is_cut:
-            failure = Failure(error_codes.NOT_ASKED, None, "not asked: the time for it was over")
+            failure = Failure(error_codes.NOT_ASKED, None, "not requested: no time left")
         else:
             last = list(result.quotes.values())[-1].failure if result.quotes else None
             kind, code = (last.error_type, last.error_code) if last else (error_codes.PACING, None)
-            failure = Failure(kind, code, "not asked: the batches before it failed")
+            failure = Failure(kind, code, "not requested: the batches before it failed")
         now = self.now()
         for contract in missing:
             result.quotes[contract.conid] = Quote(

@@ -21,6 +21,6 @@ async def compare_clocks(connection: "Connection", here: Clock, timeout: float) 
     if abs(difference) <= MOST_DIFFERENCE:
         return None
     return (
-        f"the gateway's clock differs by {difference.total_seconds():+.0f} s from this machine's, "
-        "which slots follow; set both clocks by NTP"
+        f"the gateway's clock differs by {difference.total_seconds():+.0f} s from this "
+        "machine's, which slots follow: synchronize both clocks with NTP"
     )

@@ -80,8 +80,8 @@ async def find_underlying(
             places = ", ".join(sorted(_exchange(row.contract) for row in listings))
             kind = "stocks" if is_stock else "indices"
             raise RequestFailed(
-                f"the gateway knows {len(listings)} {kind} {symbol}: {places}; "
-                "name one in the column exchange of the universe",
+                f"the gateway has {len(listings)} {kind} named {symbol}: {places}. Set "
+                "one in the column exchange of the universe",
                 None,
             )
         row, contract = listings[0], listings[0].contract
@@ -215,7 +215,7 @@ def _choose(
     if failure is not None and len(fitting) != 1:
         return failure
     if len(fitting) != 1:
-        text = f"{len(rows)} contracts came, {len(fitting)} of which fit"
+        text = f"{len(rows)} contracts received, {len(fitting)} of which fit"
         return Failure(AMBIGUOUS if fitting else INVALID_REQUEST, None, text)
     row, contract, rule = fitting[0], fitting[0].contract, "must be a number above 0"
     conid, multiplier = int(contract.conId), _multiplier(contract.multiplier)
@@ -283,18 +283,24 @@ def make_error(failure: Failure, about: str) -> QuotemillError:
     if failure.error_code is not None:
         text += f" (error {failure.error_code})"
     kinds: dict[str, tuple[type[QuotemillError], str]] = {
-        GATEWAY_GONE: (GatewayGone, "is the gateway restarting? Run the same command again"),
-        **dict.fromkeys(
-            (NO_ANSWER, UNKNOWN), (GatewayTimeout, "run it again, or raise ib.timeout")
+        GATEWAY_GONE: (
+            GatewayGone,
+            "Run the same command again, in case the gateway is restarting.",
         ),
-        PACING: (PacingViolation, "too many requests: wait some minutes, or lower the rates"),
+        **dict.fromkeys(
+            (NO_ANSWER, UNKNOWN), (GatewayTimeout, "Run it again, or raise ib.timeout.")
+        ),
+        PACING: (
+            PacingViolation,
+            "Wait some minutes, or lower the rates: there were too many requests.",
+        ),
         NO_PERMISSION: (
             NotPermitted,
-            "the account needs the market data subscription, or set ib.allow_fallback_to_delayed",
+            "Subscribe to this market data, or set ib.allow_fallback_to_delayed.",
         ),
         COMPETING_SESSION: (
             CompetingSession,
-            "another log-in of the same user takes the market data: log it out",
+            "Log out the other session of the same user, which takes the market data.",
         ),
     }
     if failure.error_type in kinds:

@@ -79,7 +79,8 @@ def read_codes() -> tuple[ErrorCode, ...]:
         with reading(place, SettingsError):
             if action not in get_args(Action):
                 raise SettingsError(
-                    f"{place}: unknown action {action!r}", hint=f"use {', '.join(get_args(Action))}"
+                    f"{place}: unknown action {action!r}",
+                    hint=f"Choose one of: {', '.join(get_args(Action))}.",
                 )
             re.compile(has)
             rows.append(ErrorCode(int(code), meaning, cast(Action, action), error_type, flag, has))

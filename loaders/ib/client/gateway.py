@@ -73,7 +73,7 @@ def open_gateway(
     if settings.host is None:
         raise SettingsError(
             "no IB gateway is configured",
-            hint="set IB_HOST, or host in the section [ib] of quotemill.toml",
+            hint="Set IB_HOST, or host in the section [ib] of quotemill.toml.",
         )
     check_client()
     read_codes()
@@ -182,9 +182,9 @@ class Gateway:
             return connection
         taken = ", ".join(map(str, ids))
         raise ClientIdInUse(
-            f"every configured client id is in use: {taken}",
-            hint="another load runs, or one was killed and the gateway still holds its connection: "
-            "wait a minute, or set ib.client_id to another number",
+            f"all configured client ids are in use: {taken}",
+            hint="Wait a minute, or set ib.client_id to another number. Another load is "
+            "running, or the gateway still holds the connection of a killed one.",
         )
 
     def reconnect(self) -> None:

@@ -111,15 +111,16 @@ class Connection:
             await opening
         except TimeoutError as error:
             raise GatewayTimeout(
-                f"the gateway at {host}:{port} accepted the connection and did not answer "
-                f"for {timeout:g} s",
-                hint="is it logged in, and the API enabled? A log-in dialogue may be open",
+                f"the gateway at {host}:{port} accepted the connection but did not "
+                f"respond for {timeout:g} s",
+                hint="Check that it is logged in, that its API is enabled, and that no "
+                "login dialog is open.",
             ) from error
         except OSError as error:
             raise GatewayGone(
                 f"no gateway at {host}:{port}: {error.strerror or type(error).__name__}",
-                hint="start the gateway or set IB_HOST and IB_PORT "
-                "(4001 live, 4002 paper; TWS 7496, 7497)",
+                hint="Start the gateway, or set IB_HOST and IB_PORT (4001 live, 4002 "
+                "paper; TWS 7496, 7497).",
             ) from error
         finally:
             refused.cancel()
@@ -150,7 +151,7 @@ class Connection:
         try:
             check_size("a message of the gateway", announced, IB_MESSAGE)
         except DataQualityError as error:
-            log.warning("%s: the connection is left", error)
+            log.warning("%s: the connection is dropped", error)
             self._ib.client.conn.transport.abort()  # the library then fails what waits
         if self.time_zone is None and len(self._greeting) < LONGEST_GREETING:
             self._greeting += data  # it may come in pieces

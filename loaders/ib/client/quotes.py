@@ -242,5 +242,5 @@ def check_price(quote: Quote) -> Quote:
         return Quote(*known, hold_s=quote.hold_s, failure=refused)
     if failure is not None:
         return quote
-    said = "sizes, a volume or an earlier price came, and none of the day"
+    said = "sizes, a volume or an earlier price arrived, but nothing of the day"
     return replace(quote, failure=Failure(NO_PRICE, None, said))

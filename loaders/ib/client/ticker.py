@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Ticker = Any  # the client library's: NaN and None stand for what did not come
 Enough = Callable[[Ticker], bool]
-SILENT = Failure(GATEWAY_GONE, None, "the connection is open, and the gateway answers nothing")
+SILENT = Failure(GATEWAY_GONE, None, "the connection is open, but the gateway does not respond")
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ async def read_line(
         if is_cut_off or connection.cut_offs > cut_offs:
             failure = Failure(CONNECTIVITY, CUT_OFF[0], "the gateway has lost its servers")
         elif connection.lost_messages > lost:
-            failure = Failure(PACING, 100, "the request may be among those that were too many")
+            failure = Failure(PACING, 100, "the request may be one of those that were too many")
         else:
             failure = line.request.explain_silence(f"nothing came for {patience.timeout:g} s")
     return _make_reading(connection, ticker, failure, started)

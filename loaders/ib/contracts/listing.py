@@ -20,7 +20,7 @@ def find_candidates(ctx: Context, symbol: str) -> Discovery:
     discovery, day = Discovery(symbol), named_day(ctx.load.request)
     underlying = ctx.ask(lambda conn: landed.read_underlying(conn, symbol))
     if underlying is None or ctx.gone is not None:
-        failure = str(ctx.gone) if ctx.gone else f"{symbol} is unknown"
+        failure = str(ctx.gone) if ctx.gone else f"unknown symbol: {symbol}"
         return replace(discovery, underlying=underlying, failure=failure)
     discovery.underlying = underlying
     try:
@@ -33,9 +33,7 @@ def find_candidates(ctx: Context, symbol: str) -> Discovery:
     ctx.reset_unanswered()
     if others := sorted({p.exchange for p in params} - {SMART}):
         where = ", ".join(others)
-        ctx.load.reporter.line(
-            f"{symbol}: no options on SMART are named; taken are those on {where}"
-        )
+        ctx.load.reporter.line(f"{symbol}: no options listed on SMART. Using those on {where}")
     impossible = ctx.ask(lambda conn: landed.read_impossible(conn, day, day, symbol))
     lately = ctx.ask(lambda conn: landed.read_impossible(conn, oldest_set(day), day, symbol))
     discovery.candidates, further = choose_candidates(
@@ -57,7 +55,7 @@ def read_params(gateway: Gateway, underlying: Underlying) -> list[ChainParams]:
     """Trading classes of an underlying. Raises UpstreamError where the gateway names none."""
     params = gateway.option_params(underlying)
     if not params:
-        raise UpstreamError(f"the gateway names no options of {underlying.symbol}")
+        raise UpstreamError(f"the gateway lists no options of {underlying.symbol}")
     return params
 
 

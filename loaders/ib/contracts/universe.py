@@ -80,17 +80,17 @@ def _member(place: str, row: dict[str, str], before: Sequence[Member]) -> Member
     has_weight = weight.is_finite() and 0 <= weight <= MOST_WEIGHT
     sec_type = (row.get("sec_type") or "STK").strip().upper()
     wrong = (
-        (None in row, "more cells than the header; a text with a comma stands in quotes"),
+        (None in row, "more cells than the header (put texts with commas in quotes)"),
         (any(row[name] is None for name in FIELDS), "fewer cells than the header"),
-        ("\ufffd" in str(row), "it is not UTF-8 text"),
-        (not SYMBOL.fullmatch(symbol), f"unknown form of symbol {symbol!r}; such as AAPL or BRK B"),
+        ("\ufffd" in str(row), "not UTF-8 text"),
+        (not SYMBOL.fullmatch(symbol), f"not a symbol like AAPL or BRK B: {symbol!r}"),
         (
             join(symbol) in {join(m.symbol) for m in before if not m.mistake},
-            f"symbol {symbol} is there twice",
+            f"symbol {symbol} appears twice",
         ),
         (not has_weight, f"weight {row['weight']!r} is not a number from 0 to 10^9"),
         (on not in (*ON, *OFF), f"enabled {row['enabled']!r} is neither true nor false"),
-        (sec_type not in SEC_TYPES, f"sec_type {row.get('sec_type')!r}; use STK or IND"),
+        (sec_type not in SEC_TYPES, f"sec_type {row.get('sec_type')!r} is neither STK nor IND"),
     )
     exchange = (row.get("exchange") or "").strip().upper()
     mistake = next((f"{place}: {text}" for is_wrong, text in wrong if is_wrong), "")
@@ -139,7 +139,7 @@ def groups(settings: IbSettings, symbols: Sequence[str] | None) -> list[tuple[st
         if unknown := [symbol for name, symbol in asked.items() if name not in known]:
             raise UsageError(
                 f"not in the universe: {', '.join(unknown)}",
-                hint=f"add it to {path}, or correct its name",
+                hint=f"Add it to {path}, or correct its name.",
             )
         chosen = [member for name, member in known.items() if name in asked]
     if settings.stage < 3:

@@ -32,7 +32,7 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     session, symbols, now = require_session(day), [parse_symbol(key) for key in keys], ctx.now()
     if now < session.close_at:
         for key in keys:
-            yield Outcome(key, failure=f"the session of {day} is not over")
+            yield Outcome(key, failure=f"the session of {day} has not ended")
         return
     if why := why_too_late(session, now):
         yield from (Outcome(key, skipped=why) for key in keys)
@@ -65,7 +65,7 @@ def why_too_late(session: Session, now: datetime) -> str | None:
     """Why a session's close cannot be had any more: on a later day that day's is shown."""
     if date_in_new_york(now) == session.trade_date:
         return None
-    return f"the day of {session.trade_date} is over: its close cannot be had any more"
+    return f"the day of {session.trade_date} has ended: its close is no longer available"
 
 
 DATASET = Dataset(

@@ -27,7 +27,7 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
             why = f"the calendar has no slot at {name}"
         elif _is_over(ctx, slot):
             day = slot.trade_date
-            why = f"the slot {slot.label} of {day} is over: its quotes cannot be had any more"
+            why = f"the slot {slot.label} of {day} has ended: its quotes are no longer available"
         else:
             yield from _capture_slot(ctx, slot, [parse_symbol(key) for key in listed])
             if ctx.load.cancelling():

@@ -236,8 +236,8 @@ def _describe_failure(
     if older and status == "stale" and by_clock >= day:
         count = attempt["eligible"] - attempt["failed"]
         why = (
-            f"{STALE}: the open interest of {count:,} contracts is still that of {older}, "
-            f"so that of {day} is not confirmed"
+            f"{STALE}: {count:,} contracts still have the open interest of {older}, so "
+            f"the open interest of {day} is not confirmed"
         )
         return _raise_alarm(ctx, symbol, why)
     if status == "complete":
@@ -245,8 +245,8 @@ def _describe_failure(
             ctx.load.log("info", f"{symbol} {day}: {none}", {})
         return None
     if status in ("stale", "provisional"):
-        why = "not published yet" if status == "stale" else "of two sessions"
-        text = f"{symbol} {day}: the open interest is {why}; request it again in half an hour"
+        why = "not published yet" if status == "stale" else "from two sessions"
+        text = f"{symbol} {day}: the open interest is {why}: request it again in half an hour"
         if attempt["pass"] == "manual":
             ctx.load.warn(text)
         else:  # the next pass does
@@ -256,7 +256,10 @@ def _describe_failure(
     if ctx.gone:
         why = str(ctx.gone)
     elif by_clock > day:
-        why = f"that of {by_clock} is shown now, that of an earlier session cannot be had any more"
+        why = (
+            f"only the open interest of {by_clock} is shown now, an earlier session is no "
+            "longer available"
+        )
     return _raise_alarm(ctx, symbol, f"{none} of {day}: {why}")
 
 

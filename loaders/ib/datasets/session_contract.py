@@ -30,7 +30,7 @@ def fetch(ctx: Context, symbols: Sequence[str]) -> Iterator[Outcome]:
         discovery = ctx.discoveries[symbol]
         if discovery.failure is not None or not discovery.contracts:
             none = (
-                "no contract could be looked up" if discovery.unresolved else "no contract exists"
+                "no contracts could be looked up" if discovery.unresolved else "no contracts exist"
             )
             outcome = _use_older_set(ctx, symbol, discovery.failure or none)
         else:
@@ -62,8 +62,8 @@ def _freeze(ctx: Context, symbol: str, discovery: Discovery) -> Outcome:
         has_slot = first_slot < len(session.slots)
         until = session.slots[first_slot].label if has_slot else "the close"
         ctx.load.warn(
-            f"{symbol}: {len(new):,} contracts were found after the open; "
-            f"slots before {until} lack them"
+            f"{symbol}: {len(new):,} contracts were found after the open. Slots before "
+            f"{until} do not have them"
         )
     # candidates without an answer are looked up again
     cursor = None if discovery.unresolved else refresh or f"{day}"
@@ -77,7 +77,7 @@ def _use_older_set(ctx: Context, symbol: str, why: str) -> Outcome:
     day = named_day(ctx.load.request)
     chain = ctx.chains(day, [symbol]).get(symbol)
     if chain is None:
-        return Outcome(symbol, failure=f"{why}; no older set of contracts is near enough to use")
+        return Outcome(symbol, failure=f"{why}. No older set of contracts is recent enough to use")
     if not chain.is_stale:
         return Outcome(symbol, failure=why)
     common = {
@@ -88,7 +88,7 @@ def _use_older_set(ctx: Context, symbol: str, why: str) -> Outcome:
         "source_route": "older_set",
     } | ctx.lineage
     rows = [common | _identify(contract) for contract in chain.contracts]
-    return Outcome(symbol, rows, failure=f"{why}; the contracts of {chain.set_date} are used")
+    return Outcome(symbol, rows, failure=f"{why}. Using the contracts of {chain.set_date}")
 
 
 def _make_negative(ctx: Context, candidate: Candidate) -> dict[str, Any]:

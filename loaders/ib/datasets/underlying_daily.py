@@ -32,7 +32,7 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
 def _read_bar(ctx: Context, key: str, symbol: str, day: date, lacking: set[str]) -> Outcome:
     underlying = ctx.ask(lambda conn: read_underlying(conn, symbol))
     if underlying is None:
-        return Outcome(key, skipped=f"{symbol} is not looked up yet: discovery comes first")
+        return Outcome(key, skipped=f"{symbol} has not been looked up yet: discovery comes first")
     if ctx.gone is not None:
         return Outcome(key, failure=str(ctx.gone))
     try:
@@ -80,15 +80,17 @@ def _find_refusal(ctx: Context, day: date) -> str | None:
     if newest == day:
         return None
     return (
-        f"bars as of {day} cannot be had any more, they may be in the shares after a split since; "
-        "fix: `loaders run ib --task daily`"
+        f"bars as of {day} are no longer available, they may use the share count after a "
+        "later split; fix: `loaders run ib --task daily`"
     )
 
 
 def _warn_once(ctx: Context, what: str, error: Exception, lacking: set[str]) -> None:
     if what not in lacking:
         lacking.add(what)
-        ctx.load.warn(f"{error}; the bars land, {what} stays empty, of other symbols maybe too")
+        ctx.load.warn(
+            f"{error}. The bars are stored, but {what} is empty, possibly for other symbols too"
+        )
 
 
 def _describe(

@@ -51,7 +51,9 @@ class SymbolPlan:
     def __str__(self) -> str:
         if self.contracts is None:
             return f"{self.symbol:<6} contracts unknown: {self.why}"
-        origin = f"found for {self.set_date}" if self.set_date else "at most, by what is listed"
+        origin = (
+            f"found for {self.set_date}" if self.set_date else "at most, based on what is listed"
+        )
         return f"{self.symbol:<6} {say_count(self.contracts, 'contract')}, {origin}"
 
 
@@ -75,7 +77,7 @@ def preview(
     symbols, hold_s = _plan_symbols(ib, warehouse, groups, session.trade_date)
     counts = {s.symbol: s.contracts for s in symbols if s.contracts is not None}
     slot, interest = estimate_slot(ib, counts, hold_s), estimate_interest(ib, sum(counts.values()))
-    which = "session" if current else "no session today; the next is"
+    which = "session" if current else "no session today, the next one is"
     tasks, loads, not_due = _find_loads(settings, warehouse, request, now=now)
     lines = [
         f"as of {now.astimezone(NEW_YORK):%Y-%m-%d %H:%M} in New York",

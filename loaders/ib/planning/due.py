@@ -130,7 +130,7 @@ def resolve(
     """
     task = task_name(request)
     if task not in TASKS:
-        raise UsageError("a load of ib is of one task", hint=HINT)
+        raise UsageError("an ib load has only one task", hint=HINT)
     symbols = tuple(s for group in universe.groups(settings.ib, request.keys) for s in group)
 
     def answer(conn: psycopg.Connection | None) -> Answer:
@@ -164,9 +164,9 @@ def _refuse_other_day(question: Question) -> None:
     day = parse_session_day(question.options.get("date", "today"), question.today)
     if day != question.today:
         raise UsageError(
-            f"--date {day}: the quotes of a session can be had while it runs, not later or "
-            f"before; in New York it is {question.today}",
-            hint="--date today",
+            f"--date {day}: quotes are only available while the session is open, and in "
+            f"New York it is {question.today}",
+            hint="Use --date today.",
         )
 
 
@@ -195,7 +195,7 @@ def _find_snapshot(question: Question) -> Answer:
     if not by_clock:
         return resolved, None
     if not left:
-        raise NotDue(f"the slot {slot.label} is captured")
+        raise NotDue(f"the slot {slot.label} has been captured")
     chosen = set(landed.read_chains(conn, question.today, left)) if conn else set()
     if question.due != "known":
         # of a symbol without contracts there is nothing but the record of that, once a slot
@@ -214,7 +214,7 @@ def _find_lacking(question: Question, slot: Slot, symbols: Sequence[str]) -> lis
     if symbols and not missing:
         raise NotDue(f"discovery comes first: no contracts of {', '.join(symbols[:5])}")
     if not lacking:
-        raise NotDue(f"the slot {slot.label} lacks no contract that may still answer")
+        raise NotDue(f"the slot {slot.label} is not missing any contract that may still respond")
     return lacking
 
 
@@ -222,7 +222,7 @@ def _find_discovery(question: Question) -> Answer:
     """Today's contracts, until the close; at midday once more where a setting says so."""
     session, ib, now = question.session(), question.ib, question.now
     if now > session.close_at:
-        raise NotDue(f"no discovery: the session of {question.today} is over")
+        raise NotDue(f"no discovery: the session of {question.today} has ended")
     if question.due and now < question.at(ib.pre_open_time):
         raise NotDue(f"discovery is at {ib.pre_open_time} in New York")
     day = f"{session.trade_date}"
@@ -243,7 +243,7 @@ def _find_discovery(question: Question) -> Answer:
     begun = max((slot.at for slot in session.slots if slot.at <= now), default=None)
     chosen = [s for s in left if s not in failed or (begun and failed[s] < begun)]
     if not chosen:
-        raise NotDue(f"discovery of {', '.join(left[:5])} is tried again at the next slot")
+        raise NotDue(f"discovery of {', '.join(left[:5])} is retried at the next slot")
     return options | {"at": now.isoformat()}, chosen
 
 
@@ -254,7 +254,7 @@ def _find_close(question: Question) -> Answer:
     if question.now < question.at(ib.close_snapshot_time):
         raise NotDue(f"the close snapshot is at {ib.close_snapshot_time} in New York")
     if question.due and question.now > question.at(ib.close_snapshot_until):
-        raise NotDue(f"the close snapshot of {question.today} ended {ib.close_snapshot_until}")
+        raise NotDue(f"the close snapshot of {question.today} ended at {ib.close_snapshot_until}")
     day = session.trade_date
     options = {"date": f"{day}"}
     if question.due is None or not conn:
@@ -262,11 +262,11 @@ def _find_close(question: Question) -> Answer:
     # a symbol without contracts has no close, however often it is requested
     missing = landed.read_missing(conn, "chain_close", day, session.close_at, question.symbols)
     if not missing:
-        raise NotDue(f"there are no contracts of {day} to capture the close of")
+        raise NotDue(f"no contracts of {day} for the close snapshot")
     behind = question.lacking("chain_close", f"{day}")
     left = [s for s in question.symbols if s in missing and (s in behind or missing[s])]
     if not left:
-        raise NotDue(f"the close of {day} is captured")
+        raise NotDue(f"the close of {day} has been captured")
     return options, left
 
 
@@ -295,7 +295,7 @@ def _find_interest(question: Question) -> Answer:
     # a symbol that joined the universe since has none, however often it is requested
     symbols = [symbol for symbol in question.symbols if symbol in counts]
     if not conn or not symbols:
-        raise NotDue(f"there are no contracts of {day} to request open interest of")
+        raise NotDue(f"no contracts of {day} for open interest")
     attempts = [a for a in landed.read_enrichments(conn, symbols, day) if a[0] == day]
     failures = Counter(
         symbol
@@ -310,7 +310,7 @@ def _find_interest(question: Question) -> Answer:
             settled.add(symbol)
     left = [symbol for symbol in symbols if symbol not in settled]
     if not left:
-        raise NotDue(f"the open interest of {day} was requested")
+        raise NotDue(f"the open interest of {day} has been requested")
     return resolved, left
 
 

@@ -130,8 +130,8 @@ def describe_overflow(slot: Estimate) -> str | None:
         return None
     many = say_count(slot.contracts - slot.capacity, "contract does", "contracts do")
     return (
-        f"{many} not fit a slot, the last ones have no quote: {slot}; fix: lower "
-        "ib.max_strikes_per_expiry or ib.max_dte, or take fewer symbols"
+        f"{many} not fit into a slot, so the last ones have no quote: {slot}; fix: lower "
+        "ib.max_strikes_per_expiry or ib.max_dte, or use fewer symbols"
     )
 
 
@@ -140,6 +140,6 @@ def describe_lag(slot: Estimate, limit: float) -> str | None:
     if (lag := 0.95 * slot.seconds) <= limit:
         return None
     return (
-        f"95 of 100 quotes of a slot take {lag:.0f} s, more than ib.max_capture_lag_seconds = "
-        f"{limit:g}: each day's verdict on it fails; fix: raise it, or fewer symbols"
+        f"95% of a slot's quotes take {lag:.0f} s, more than ib.max_capture_lag_seconds = "
+        f"{limit:g}, so the quality rating of each day fails; fix: raise it, or use fewer symbols"
     )

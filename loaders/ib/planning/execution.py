@@ -146,7 +146,7 @@ def _discover(ctx: Context, symbols: Sequence[str]) -> Units:
     yield [Unit("session", (session.KEY,))]
     day = named_day(ctx.load.request)
     if ctx.now() > require_session(day).close_at:  # a job of an earlier day, retried
-        ctx.load.warn(f"the session of {day} is over: its contracts stay as they are")
+        ctx.load.warn(f"the session of {day} has ended: its contracts do not change")
         return
     cursors = ctx.load.cursors("session_contract")
     wanted = ctx.load.request.options.get("refresh") or f"{day}"

@@ -48,25 +48,25 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
     if missing := missing_settings(settings):
         raise SettingsError(
             f"no IB gateway is configured: {missing}",
-            hint="IB_HOST and IB_PORT, or try `loaders sandbox ib`",
+            hint="Set IB_HOST and IB_PORT, or try `loaders sandbox ib`.",
         )
     check_client()
     task = task_name(request)
     # a retry names no task: its job does
     if task not in (*TASKS, *ANY_TASK):
-        raise UsageError(f"--task {request.mode}: unknown", hint=HINT)
+        raise UsageError(f"unknown task: --task {request.mode}", hint=HINT)
     given = set(request.options) - {DUE}
     fitting = (*TASKS[task].options, *TASKS[task].further) if task in TASKS else ()
     if foreign := sorted(given.difference(fitting)):
-        raise UsageError(f"--{foreign[0].replace('_', '-')} does not go with --task {task}")
+        raise UsageError(f"--{foreign[0].replace('_', '-')} cannot be used with --task {task}")
     # the slot that is completed may be named; a whole day has all of them
     if "run_day" in given and given & {"slot", "retry_missed"}:
-        raise UsageError("--run-day goes with neither --slot nor --retry-missed")
+        raise UsageError("--run-day cannot be used with --slot or --retry-missed")
     if request.datasets is not None:
-        raise UsageError("ib takes no --dataset: its tasks stand for them", hint=HINT)
+        raise UsageError("--dataset cannot be used with ib: use --task instead", hint=HINT)
     if request.since or request.until:
         raise UsageError(
-            "ib takes no --since or --until: what was not captured cannot be had later"
+            "--since and --until cannot be used with ib: past quotes are not available"
         )
     universe.groups(settings.ib, request.keys)
 

@@ -70,7 +70,7 @@ class Timetable:
         if self.now < final_at:
             raise NotDue(
                 f"the day bars of {self.today} are final at {final_at.astimezone(NEW_YORK):%H:%M} "
-                "in New York; before that they may be in the shares after a split of today"
+                "in New York. Until then they may already include today's splits"
             )
         return session
 
@@ -91,14 +91,14 @@ class Timetable:
         slots = self.slots(session)
         slot = latest_slot(slots, self.now)
         if slot is None:
-            when = f"the first is at {slots[0].label}" if slots else "slot_range lets none through"
+            when = f"the first is at {slots[0].label}" if slots else "slot_range allows none"
             raise NotDue(f"no slot: it is {self.clock} in New York, {when}")
         if self.now > session.close_at + GRACE:
-            raise NotDue(f"no slot: the session of {self.today} is over")
+            raise NotDue(f"no slot: the session of {self.today} has ended")
         following = self.next_slot(self.now)
         is_near = by_clock and following is not None and self.now >= following.at - MARGIN
         if self.is_over(slot.at) or is_near:
-            more = f"; the next is at {following.label}" if following else ""
+            more = f", the next one is at {following.label}" if following else ""
             raise NotDue(f"no slot: it is {self.clock} in New York{more}")
         return slot
 
@@ -111,16 +111,17 @@ class Timetable:
         slots = {slot.label: slot for slot in self._all_slots(self.session())}
         slot = slots.get(label)
         if slot is None:
-            raise UsageError(f"--slot {label}: no slot of {self.today}", hint=", ".join(slots))
+            raise UsageError(f"not a slot of {self.today}: --slot {label}", hint=", ".join(slots))
         if slot.at > self.now:
             raise UsageError(
                 f"--slot {label} has not begun: it is {self.clock} in New York",
-                hint="`--run-day` waits for each slot",
+                hint="Use --run-day to capture each remaining slot.",
             )
         if self.is_over(slot.at):
             raise UsageError(
-                f"--slot {label} is over, its quotes cannot be had any more",
-                hint="`--slot now` captures the slot that lasts, `--run-day` each that is left",
+                f"--slot {label} has ended, and its quotes are no longer available",
+                hint="Use --slot now for the slot in progress, or --run-day for each "
+                "remaining one.",
             )
         return slot
 
@@ -131,14 +132,16 @@ class Timetable:
         if slot not in self.slots(session):
             raise NotDue("no slot: ib.slot_before_close_enabled and ib.slot_range allow none")
         if slot.at > self.now or self.is_over(slot.at):
-            raise NotDue(f"no slot: it is {self.clock} in New York, this one is at {slot.label}")
+            raise NotDue(
+                f"no slot: it is {self.clock} in New York, and this one is at {slot.label}"
+            )
         return slot
 
     def remaining_slots(self) -> list[Slot]:
         """Today's slots whose grace is not over. Raises NotDue without one."""
         slots = [slot for slot in self.slots(self.session()) if self.now <= slot.at + GRACE]
         if not slots:
-            raise NotDue(f"no slot of {self.today} is left")
+            raise NotDue(f"no slots left on {self.today}")
         return slots
 
     def next_slot(self, after: datetime) -> Slot | None:

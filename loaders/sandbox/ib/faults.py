@@ -27,12 +27,12 @@ FARMS = ("quotes", "history", "contracts")
 _KINDS: dict[str, Kind] = {
     # the log-in
     "client-id": Kind("a client id is in use", {"id": "", **OFTEN}),
-    "no-login": Kind("the log-in is never answered", OFTEN),
+    "no-login": Kind("the login never gets a response", OFTEN),
     # the connection
-    "latency": Kind("answers and first ticks come late", {"seconds": "0.2", "jitter": "0"}),
+    "latency": Kind("responses and first ticks come late", {"seconds": "0.2", "jitter": "0"}),
     "disconnect": Kind("a request breaks the connection", {"after": "1", **ONCE}),
     "stall": Kind(
-        "from a request on a connection stays open and answers nothing",
+        "after a request, the connection stays open but never responds",
         {"after": "1", "at": "quotes", **ONCE},
     ),
     "restart": Kind(
@@ -54,7 +54,7 @@ _KINDS: dict[str, Kind] = {
     ),
     "competing": Kind("another log-in takes the market data (10197)", OFTEN),
     "notice": Kind(
-        "a notice, or a number that nobody knows, before quotes, history or contracts",
+        "a notice, or an unknown number, before quotes, history or contracts",
         {"code": "2176", "message": "", "at": "", **OFTEN},
     ),
     "error": Kind(
@@ -63,7 +63,7 @@ _KINDS: dict[str, Kind] = {
         needs=("code",),
     ),
     # market data
-    "mute": Kind("accepted, and nothing ever arrives", {**SHARE, **OFTEN}),
+    "mute": Kind("accepted, but nothing ever arrives", {**SHARE, **OFTEN}),
     "slow": Kind(
         "each request for a stock's quote moves the clock on: what a batch takes",
         {**SYMBOL, "seconds": "20"},
@@ -72,11 +72,11 @@ _KINDS: dict[str, Kind] = {
     "snapshot-end": Kind("a snapshot ends this long after its ticks", {"seconds": "11"}),
     "no-greeks": Kind("options without greeks", SHARE),
     "sentinel-greeks": Kind("greeks of -1, -2 and the largest double", SHARE),
-    "no-quote": Kind("bid and ask that say none", {**SHARE, "value": "-1"}),
+    "no-quote": Kind("bid and ask without a value", {**SHARE, "value": "-1"}),
     "old-last": Kind("the last trade is of an earlier day: volume 0, bid and ask of -1", SHARE),
     "absurd-bid": Kind("a bid of 100,000,000", SHARE),
     "unset-sizes": Kind(
-        "sizes, volume and open interest that say none", {**SHARE, "value": f"{2**63 - 1}"}
+        "sizes, volume and open interest without a value", {**SHARE, "value": f"{2**63 - 1}"}
     ),
     "crossed": Kind("a bid above the ask", SHARE),
     "no-oi": Kind("no open interest", SHARE),
@@ -88,7 +88,7 @@ _KINDS: dict[str, Kind] = {
     # contracts and history
     "secdef-empty": Kind("no option parameters", {**SYMBOL, **OFTEN}),
     "secdef-elsewhere": Kind(
-        "option parameters of other exchanges than SMART", {**SYMBOL, **OFTEN}
+        "option parameters of exchanges other than SMART", {**SYMBOL, **OFTEN}
     ),
     "secdef-hang": Kind("option parameters that never come", {**SYMBOL, **OFTEN}),
     "flaky-contract": Kind("a contract is not found although it exists", {**SHARE, **OFTEN}),
@@ -104,9 +104,9 @@ _KINDS: dict[str, Kind] = {
     "row-twice": Kind("contract details come twice", SHARE),
     "bad-multiplier": Kind("contract details with another multiplier", {**SHARE, "value": ""}),
     "details-cut": Kind(
-        "contract details without their end, an unknown number in its place", {**SHARE, **OFTEN}
+        "contract details without their end, with an unknown number instead", {**SHARE, **OFTEN}
     ),
-    "details-hang": Kind("contract details are never answered", {**SHARE, **OFTEN}),
+    "details-hang": Kind("contract details without a response", {**SHARE, **OFTEN}),
     "history": Kind("historical data fail", {**SYMBOL, "code": "162", "message": "", **OFTEN}),
     "no-history": Kind("historical data without a bar", {**SYMBOL, **OFTEN}),
 }
@@ -127,12 +127,12 @@ def _check_clock(value: str) -> None:
 
 def _check_farm(value: str) -> None:
     if value not in FARMS:
-        raise ValueError(f"at={value}; use {', '.join(FARMS)}")
+        raise ValueError(f"at={value} is not one of {', '.join(FARMS)}")
 
 
 def _check_yes_no(value: str) -> None:
     if value not in ("yes", "no"):
-        raise ValueError(f"delayed={value}; use yes or no")
+        raise ValueError(f"delayed={value} is neither yes nor no")
 
 
 CATALOGUE = Catalogue(

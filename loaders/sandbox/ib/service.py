@@ -45,7 +45,7 @@ def read_zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         raise UsageError(
-            f"unknown time zone {name!r}", hint="an IANA name such as Asia/Shanghai"
+            f"unknown time zone {name!r}", hint="Use an IANA name such as Asia/Shanghai."
         ) from None
 
 

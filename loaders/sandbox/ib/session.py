@@ -120,7 +120,7 @@ class Session:
     def _answer(self, fields: list[str]) -> None:
         answer = self._answers.get(int(fields[0]))
         if answer is None:
-            self.error(-1, 322, f"The sandbox does not know message {fields[0]}")
+            self.error(-1, 322, f"The sandbox does not support message {fields[0]}")
         else:
             answer(fields)
 

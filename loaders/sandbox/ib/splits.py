@@ -70,10 +70,10 @@ def split_stocks(splits: Iterable[Split], stocks: dict[str, Stock]) -> dict[str,
     for split in splits:
         stock = stocks.get(split.symbol)
         if stock is None or split.symbol in result:
-            raise UsageError(f"split of {split.symbol}: no such stock, or a second split of it")
+            raise UsageError(f"split of {split.symbol}: no such stock, or a second split for it")
         last = MOST_STOCKS - 1 - BLOCKS_OF_SPLIT * len(result)
         if any(last - BLOCKS_OF_SPLIT < s.number < MOST_STOCKS for s in stocks.values()):
-            raise UsageError(f"the sandbox has no room for a split beside {len(stocks)} stocks")
+            raise UsageError(f"the sandbox has no room for a split with {len(stocks)} stocks")
         fresh = replace(stock, number=last - 1, price=stock.price / split.ratio)
         result[split.symbol] = SplitStock(split, last, fresh)
     return result

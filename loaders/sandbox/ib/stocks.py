@@ -63,7 +63,7 @@ def parse_event(
         symbol, day, value = text.split(":")
         return symbol.strip().upper(), date.fromisoformat(day), number(value)
     except ValueError:
-        raise UsageError(f"{kind} {text!r} cannot be read", hint=example) from None
+        raise UsageError(f"cannot read {kind} {text!r}", hint=example) from None
 
 
 _KNOWN_CONIDS = {"AAPL": 265598, "MSFT": 272093, "SPY": 756733, "NVDA": 4815747, "DIS": 4901}
@@ -116,9 +116,11 @@ def choose_stocks(listed: Mapping[str, Stock], symbols: Iterable[str] | None) ->
             stocks[symbol] = listed[symbol]
             continue
         if invented >= MOST_STOCKS:
-            raise UsageError(f"the sandbox has room for {MOST_STOCKS} stocks only")
+            raise UsageError(f"the sandbox has room for only {MOST_STOCKS} stocks")
         if not 1 <= len(symbol) <= 6 or symbol != symbol.upper():
-            raise UsageError(f"{symbol!r} is not a symbol", hint="1 to 6 characters, in capitals")
+            raise UsageError(
+                f"not a symbol: {symbol!r}", hint="Use 1 to 6 characters, in capitals."
+            )
         price = round(15 + 300 * rnd("price", symbol) ** 2, 2)
         volatility = round(0.15 + 0.4 * rnd("volatility", symbol), 2)
         stocks[symbol] = Stock(

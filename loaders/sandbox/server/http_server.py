@@ -8,7 +8,7 @@ from quotemill.errors import UsageError
 
 def port_error(port: int, error: OSError) -> UsageError:
     return UsageError(
-        f"port {port} cannot be opened: {error.strerror}", hint="--port 0 picks a free one"
+        f"cannot open port {port}: {error.strerror}", hint="Use --port 0 for any free port."
     )
 
 

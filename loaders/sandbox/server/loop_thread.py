@@ -51,7 +51,7 @@ class LoopThread:
         Raises UsageError if the loop does not run.
         """
         if self._loop is None or self._loop.is_closed():
-            raise UsageError("the sandbox does not run")
+            raise UsageError("the sandbox is not running")
         done = threading.Event()
 
         def run() -> None:

@@ -51,16 +51,16 @@ FRAMES = (*UPSTREAM, *CODES, XDXR)
 DATA_FAULTS: dict[str, Kind] = {
     "empty": Kind("success without a row", routes=(*ROWS, *QUOTES, "workday/range", *CODES)),
     "short": Kind(
-        "history cut to its newest rows, as by a short page", {"keep": "800"}, routes=ROWS
+        "history cut to its latest rows, as by a short page", {"keep": "800"}, routes=ROWS
     ),
     "stale": Kind(
         "the newest rows are missing, as if the source had stopped",
         {"rows": "1"},
         routes=(*SERIES, "workday/range"),
     ),
-    "duplicate": Kind("the row at the page border twice", {"page": "800"}, routes=SERIES),
-    "duplicate-page": Kind("the newest page of ticks twice", {"page": "2000"}, routes=TICKS),
-    "descending": Kind("newest first", routes=ROWS),
+    "duplicate": Kind("the row at the page border is repeated", {"page": "800"}, routes=SERIES),
+    "duplicate-page": Kind("the latest page of ticks is repeated", {"page": "2000"}, routes=TICKS),
+    "descending": Kind("latest first", routes=ROWS),
     "unfinished": Kind("the last row has half of its final values", routes=GROWING),
     "provisional": Kind("the last row differs from call to call", routes=GROWING),
     "holiday": Kind("a bar on a day without trading", routes=BARS),
@@ -80,8 +80,8 @@ DATA_FAULTS: dict[str, Kind] = {
 
 KINDS: dict[str, Kind] = {
     # the connection
-    "latency": Kind("the answer comes late", {"seconds": "1", "jitter": "0"}),
-    "hang": Kind("no answer ever comes"),
+    "latency": Kind("the response comes late", {"seconds": "1", "jitter": "0"}),
+    "hang": Kind("no response ever comes"),
     "refuse": Kind("the call is dropped and the port stays closed for a while", {"seconds": "1"}),
     "restart": Kind("as refuse, and the service restarts: tasks vanish", {"seconds": "0.2"}),
     "reset": Kind("the connection is reset before the first byte"),
@@ -92,13 +92,13 @@ KINDS: dict[str, Kind] = {
     "error": Kind("code -1 with a message", {"message": "上游错误"}),
     "timeout": Kind("code -1, `超时`, after the wait for the quote server", routes=UPSTREAM),
     "outage": Kind(
-        "the quote server is gone: code -1 at once (for some calls or seconds)",
+        "the quote server is unreachable: code -1 at once (for some calls or seconds)",
         {"message": "", "calls": "", "seconds": ""},
         routes=UPSTREAM,
         timing="window",
     ),
     "rate-limit": Kind(
-        "calls above this number within one second are refused",
+        "calls above this number per second are rejected",
         {"per_second": "5", "status": "429"},
         timing="rate",
     ),
@@ -109,11 +109,13 @@ KINDS: dict[str, Kind] = {
     "codes-duplicate": Kind("a code is listed twice", routes=LISTS),
     "codes-missing": Kind("one exchange is missing", {"exchange": "sz"}, routes=LISTS),
     "codes-vanish": Kind(
-        "the code given by code= vanishes from the lists", needs=("code",), routes=LISTS
+        "the code in code= is missing from the lists", needs=("code",), routes=LISTS
     ),
-    "calendar-empty": Kind("no day is known (restart in another zone)", routes=(*CALENDAR, RANGE)),
+    "calendar-empty": Kind(
+        "no days are available (restart in another time zone)", routes=(*CALENDAR, RANGE)
+    ),
     "calendar-short": Kind(
-        "only the newest days are known", {"keep": "100"}, routes=(*CALENDAR, RANGE)
+        "only the latest days are available", {"keep": "100"}, routes=(*CALENDAR, RANGE)
     ),
     "calendar-hole": Kind(
         "the day so many trading days ago is missing", {"back": "10"}, routes=(*CALENDAR, RANGE)
@@ -121,18 +123,18 @@ KINDS: dict[str, Kind] = {
     "half-init": Kind("the code cache was never filled", routes=(*LISTS, *QUOTES)),
     "ths-down": Kind("the third-party page fails", routes=THS),
     "ths-missing-action": Kind(
-        "the third-party series lacks `count` actions, the first the `which` newest",
+        "the third-party series is missing `count` actions, the first of them the `which` latest",
         {"which": "1", "count": "1"},
         routes=THS,
     ),
     "ths-unadjusted": Kind("the third-party series is not adjusted at all", routes=THS),
     "quote-mismatch": Kind(
-        "the quote server leaves one of the codes out, so the whole call fails",
+        "the quote server leaves out one of the codes, so the whole call fails",
         routes=(*QUOTES, "stock-info"),
     ),
-    "package-missing": Kind("the package of a day is not there", routes=("g4day",)),
-    "package-part": Kind("a package has a third of the codes", routes=("g4day",)),
-    "package-old": Kind("the bars of the day before under a day's name", routes=("g4day",)),
+    "package-missing": Kind("the package of a day does not exist", routes=("g4day",)),
+    "package-part": Kind("a package has only a third of the codes", routes=("g4day",)),
+    "package-old": Kind("a day's package has the bars of the day before", routes=("g4day",)),
     "missing-days": Kind("days of a range are skipped", {"days": "1"}, routes=(RANGE,)),
 }
 
@@ -140,7 +142,7 @@ KINDS: dict[str, Kind] = {
 FRAME_KINDS: dict[str, Kind] = {
     "leftover": Kind("quote servers: bytes after the last row", {"bytes": "1"}, routes=FRAMES),
     "wrong-length": Kind(
-        "quote servers: an answer is shorter than announced", {"bytes": "1"}, routes=FRAMES
+        "quote servers: a response is shorter than announced", {"bytes": "1"}, routes=FRAMES
     ),
 }
 

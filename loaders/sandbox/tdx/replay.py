@@ -54,7 +54,7 @@ class ReplayMarket(World):
         files = sorted(folder.glob("daily_*.csv")) if folder.is_dir() else []
         if not files:
             raise UsageError(
-                f"no daily_<CODE>.csv in {folder}", hint="name a folder with files to replay"
+                f"no daily_<CODE>.csv in {folder}", hint="Choose a folder with files to replay."
             )
         self._folder = folder
         self._bars = {file.stem[6:].lower(): _read_daily(file) for file in files}
@@ -128,7 +128,7 @@ def _read_daily(file: Path) -> Bars:
     except (KeyError, ValueError) as error:
         raise UsageError(f"{file.name}, row {len(stamps)}: cannot read {error}") from error
     if not rows:
-        raise UsageError(f"{file.name} holds no row")
+        raise UsageError(f"{file.name} has no rows")
     return _bars(stamps, rows)
 
 

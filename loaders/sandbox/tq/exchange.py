@@ -65,7 +65,8 @@ class Exchange:
         unknown = [code for code in chosen if code not in VARIETIES]
         if unknown:
             raise UsageError(
-                f"unknown variety {', '.join(unknown)}", hint="varieties: " + ", ".join(VARIETIES)
+                f"unknown product: {', '.join(unknown)}",
+                hint="Choose from: " + ", ".join(VARIETIES),
             )
         self.varieties = {code: VARIETIES[code] for code in chosen}
         self._set_calendar(first, end, last, holidays)

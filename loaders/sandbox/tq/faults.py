@@ -17,14 +17,14 @@ OFTEN = {"times": ""}
 
 KINDS: dict[str, Kind] = {
     # the log-in
-    "auth": Kind("the token is refused", {"status": "401", **OFTEN}),
+    "auth": Kind("the token is rejected", {"status": "401", **OFTEN}),
     "licence": Kind(
-        "another licence, an answer without one of its fields, or none",
+        "another licence, or a response without one of its fields or without any",
         {"type": "free", "days": "5", "status": "200", "without": ""},
     ),
     "permission": Kind("the account lacks a feature", {"feature": "tq_dl"}),
-    "ws": Kind("the upgrade to a WebSocket is refused", {"status": "403", **OFTEN}),
-    "backtests": Kind("backtests are refused, from this one on", {"after": "1"}),
+    "ws": Kind("the upgrade to a WebSocket is rejected", {"status": "403", **OFTEN}),
+    "backtests": Kind("backtests are rejected, from this one on", {"after": "1"}),
     "holidays": Kind("the list of holidays is an error page", {"status": "502", **OFTEN}),
     "main-table": Kind("the table of main contracts is an error page", {"status": "404", **OFTEN}),
     "settlements": Kind(
@@ -43,42 +43,44 @@ KINDS: dict[str, Kind] = {
     "close": Kind("the connection is closed with code 1000", {"after": "4", "times": "1"}),
     "never-ready": Kind("a chart never becomes ready", {**DAY, **OFTEN}),
     "frozen": Kind(
-        "no tick of a contract comes between two times of the clock; those come afterwards",
+        "no tick of a contract arrives between two times of the clock, and the missing "
+        "ones arrive afterwards",
         {"contract": "", "from": "0000", "until": "2359"},
     ),
-    "reach": Kind("a chart of the newest ticks begins with so few", {"ticks": "20"}),
+    "reach": Kind("a chart of the latest ticks starts with only this many", {"ticks": "20"}),
     # what the servers know
-    "unknown": Kind("no instrument of that name", {"symbol": ""}, needs=("symbol",)),
+    "unknown": Kind("no instrument with that name", {"symbol": ""}, needs=("symbol",)),
     "undescribed": Kind(
-        "the list of contracts has one that the query by its name leaves out",
+        "the list of contracts has one that the query by name leaves out",
         {"symbol": ""},
         needs=("symbol",),
     ),
     "no-series": Kind("a continuous series has no bar", {"variety": ""}, needs=("variety",)),
     "no-mains": Kind(
-        "the table of main contracts lacks a variety", {"variety": ""}, needs=("variety",)
+        "the table of main contracts is missing a product", {"variety": ""}, needs=("variety",)
     ),
     # rows as they are sent
     "empty": Kind("a day without a tick", DAY),
     "short": Kind("a day ends after this many ticks", {**DAY, "keep": "10"}),
     "duplicate": Kind("every tick of a day twice, each with its own number", DAY),
-    "late": Kind("a tick of a day comes after younger ones", {**DAY, "row": "5", "by": "3"}),
+    "late": Kind("a tick of a day arrives after later ones", {**DAY, "row": "5", "by": "3"}),
     "frozen-quote": Kind(
-        "the quote of a contract stands still since a day",
+        "the quote of a contract stops updating on a day",
         {"contract": "", "day": ""},
         needs=("contract", "day"),
     ),
     "next-figures": Kind(
-        "after the close a quote has limits and figures of the next trading day",
+        "after the close a quote has the limits and numbers of the next trading day",
         {"contract": ""},
     ),
     "no-terms": Kind("no margin and no fee of a contract", {"contract": ""}),
     "no-settlement": Kind("a contract-day has no settlement price", DAY),
     "lost-ticks": Kind(
-        "a day's ticks end after this many; its bars and quotes are whole", {**DAY, "keep": "0"}
+        "a day's ticks end after this many, but its bars and quotes are complete",
+        {**DAY, "keep": "0"},
     ),
     "still-quotes": Kind(
-        "the quotes of a variety stand still from the end of this day on",
+        "the quotes of a product stop updating at the end of this day",
         {"variety": "", "day": ""},
         needs=("variety", "day"),
     ),

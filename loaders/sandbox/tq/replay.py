@@ -40,7 +40,7 @@ class Replay(Exchange):
         if not ticks and not bars:
             raise UsageError(
                 f"no ticks_*.parquet or klines_*.parquet in {folder}",
-                hint="name a folder of recordings",
+                hint="Choose a folder with recordings.",
             )
         stamps = [row["datetime"] for rows in (*ticks.values(), *bars.values()) for row in rows]
         days = (_date(min(stamps)), _date(max(stamps)))
@@ -170,8 +170,8 @@ def _read_files(
         if name.rstrip("0123456789") not in VARIETIES or seconds < 0:
             raise UsageError(
                 f"{file.name} is not a recording of a known contract",
-                hint="ticks_SHFE.cu1909.parquet, klines_60s_SHFE.cu1909.parquet; varieties: "
-                + ", ".join(VARIETIES),
+                hint="Name files like ticks_SHFE.cu1909.parquet or klines_60s_SHFE.cu1909.parquet, "
+                "with one of these products: " + ", ".join(VARIETIES),
             )
         if contracts and name not in contracts:
             continue
@@ -193,7 +193,7 @@ def _read(file: Path) -> list[dict[str, Any]]:
                 ]
         return sorted(rows, key=lambda row: (row["datetime"], row.get("id", 0)))
     except (OSError, KeyError, ValueError) as error:
-        raise UsageError(f"{file.name} cannot be read: {error}") from error
+        raise UsageError(f"cannot read {file.name}: {error}") from error
 
 
 def _value(name: str, text: str) -> Any:

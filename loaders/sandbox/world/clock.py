@@ -16,8 +16,8 @@ def parse_clock(clock: date | datetime | str, example: str) -> datetime:
         try:
             clock = datetime.fromisoformat(clock) if len(clock) > 10 else date.fromisoformat(clock)
         except ValueError as error:
-            hint = f"{example} or {example}T10:15:00"
-            raise UsageError(f"clock {clock!r} is not a date or date-time", hint=hint) from error
+            hint = f"Use {example} or {example}T10:15:00."
+            raise UsageError(f"not a date or date-time: clock {clock!r}", hint=hint) from error
     if isinstance(clock, datetime):
         return clock.replace(tzinfo=None)
     return datetime.combine(clock, CLOSE_OF_DAY)

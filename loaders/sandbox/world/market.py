@@ -56,8 +56,8 @@ def market_days(count: int, end: date) -> tuple[list[date], int]:
     past = sum(day <= end for day in known)
     if past < count:
         raise UsageError(
-            f"only {past} Shanghai trading days up to {end} are known, not {count}",
-            hint="use fewer --days or a later --clock",
+            f"only {past} Shanghai trading days are available up to {end}, not {count}",
+            hint="Use fewer --days or a later --clock.",
         )
     return known[past - count : past + FUTURE_DAYS], count - 1
 
@@ -69,7 +69,7 @@ class SyntheticMarket(World):
         self, *, codes: int = 30, days: int = 500, seed: int = 1, end: date = DEFAULT_END
     ) -> None:
         if codes < 1 or days < 40:
-            raise UsageError("a market has at least 1 code and 40 days")
+            raise UsageError("a market needs at least 1 code and 40 days")
         calendar, self._last = market_days(days, end)
         self._roles = {role.code: role for role in (*choose_roles(codes), *INDICES, *UNLISTED)}
         self._seed = seed

@@ -25,7 +25,7 @@ from quotemill.errors import DataQualityError
 Rule: TypeAlias = tuple[str, str, Mask]  # field, what must hold, the bars that break it
 
 LATE = "day must not lie in the future"
-ALL_BROKEN = "every bar of the answer broke a rule"
+ALL_BROKEN = "every bar in the response broke a rule"
 # real files have one or two stray records (out of order, of a future day, repeated in other words),
 # misaligned bytes and another format break most
 MIN_BROKEN, BROKEN_SHARE = 3, 0.1
@@ -111,7 +111,7 @@ def _day_rules(code: str, bars: Records, window: Window) -> Iterator[Rule]:
 
 def _time_rules(code: str, bars: Records, period: str, window: Window) -> Iterator[Rule]:
     allowed = np.append(records.grid(period), records.NOON_ASKEW)
-    yield "bar_end", f"no bar of {period} ends so", ~np.isin(bars["label"], allowed)
+    yield "bar_end", f"no bar of {period} ends at this time", ~np.isin(bars["label"], allowed)
     yield "bar_end", "bars of one label must not contradict each other", _contradicting(bars)
     ends = (records.to_minutes(bars) - records.ZONE_MINUTES) * MINUTE_US
     late = bars["day"] > records.to_number(window.today)
@@ -150,8 +150,9 @@ def _refuse_nonsense(subject: str, rules: Sequence[Rule], *, name_worst: bool) -
     name, rule, _ = max(rules, key=lambda r: int(r[2].sum()))
     worst = f", most of them for {name}: {rule}" if name_worst else ""
     raise Implausible(
-        f"{subject}: {count} of {size} bars break a rule{worst}; the whole answer is refused",
-        hint="was an index asked for as a stock, or is the calendar wrong?",
+        f"{subject}: {count} of {size} bars break a rule{worst}, so the whole response is rejected",
+        hint="Check whether an index was requested as a stock, and whether the calendar "
+        "is correct.",
     )
 
 
@@ -164,9 +165,9 @@ def _refuse_jumps(subject: str, closes: Ints, how_often: str) -> None:
     jumps = int(((after > JUMP * before) | (before > JUMP * after)).sum())
     if jumps >= max(MIN_JUMPS, JUMP_SHARE * len(closes)):
         raise Implausible(
-            f"{subject}: the close jumps by more than a factor {JUMP}"
-            f" {how_often.format(jumps, len(closes))}; the whole answer is refused",
-            hint="was an index asked for as a stock?",
+            f"{subject}: the close jumps by more than a factor of {JUMP} "
+            f"{how_often.format(jumps, len(closes))}, so the whole response is rejected",
+            hint="Check whether an index was requested as a stock.",
         )
 
 
@@ -176,8 +177,8 @@ def _refuse_other_spacing(subject: str, bars: Records, period: str) -> None:
     for times in (2, 3, 4, 5):
         if len(bars) >= MIN_BARS_OF_SPACING and not (at % times).any():
             raise Implausible(
-                f"{subject}: bars of {period} were asked for, these lie {times} times as far apart;"
-                " the whole answer is refused"
+                f"{subject}: {period} bars were requested, but these are {times} times as "
+                "far apart, so the whole response is rejected"
             )
 
 

@@ -58,18 +58,18 @@ class Stored:
     def lost(self, bars: Bars, *, is_all: bool) -> str | None:
         """A message about stored days that an answer (the history if `is_all`) lacks."""
         if is_all and bars.dates[0] > self.first:
-            return f"the whole history starts on {bars.dates[0]}, but {self.first} is stored"
+            return f"the full history starts on {bars.dates[0]}, but {self.first} is stored"
         lost = sorted({d for d in self.closes if d >= bars.dates[0]}.difference(bars.dates))
         if lost:
-            return f"the answer lacks {len(lost)} stored days, the first {lost[0]}"
+            return f"the response is missing {len(lost)} stored days (first: {lost[0]})"
         if bars.dates[-1] < self.newest:
-            return f"the answer ends on {bars.dates[-1]}, but {self.newest} is stored"
+            return f"the response ends on {bars.dates[-1]}, but {self.newest} is stored"
         return None
 
     def refuse_loss(self, bars: Bars) -> None:
         """Raise LostHistory for a whole history that lacks stored days."""
         if lost := self.lost(bars, is_all=True):
-            raise LostHistory(f"{lost}; nothing was overwritten")
+            raise LostHistory(f"{lost}. Nothing was overwritten")
 
 
 def read_stored(

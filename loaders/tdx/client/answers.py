@@ -18,7 +18,7 @@ from loaders.requests.http import RetryableAnswer
 from loaders.tdx.client.reply import NUMBER, Columns, Kind, Reply, WrongShape, check_fields
 from quotemill.errors import UpstreamError
 
-NO_SERVICE = "(a page of HTML): it answers, but is not a TDX service"
+NO_SERVICE = "(an HTML page): there is a server at this address, but it is not a TDX service"
 RESTART = "restart the TDX service"
 # error texts that the same request would get again
 PERMANENT_TEXTS = (
@@ -166,18 +166,19 @@ def open_envelope(
         seen = NO_SERVICE if is_page else _shorten(content)
         raise (NoRoute if status == 404 else PermanentAnswer)(
             f"{what}: HTTP {status} {seen}",
-            hint="is this address a TDX service? check tdx.base_url",
+            hint="Check that tdx.base_url is the address of a TDX service.",
         )
     if not content:
         raise PermanentAnswer(
             f"{what}: HTTP 200 with an empty body",
-            hint="the service answers so when an index is asked for as a stock; do not ask again",
+            hint="Do not retry: the service responds like this when an index is requested "
+            "as a stock.",
         )
     try:
         answer = orjson.loads(content)
     except orjson.JSONDecodeError as error:
         seen = NO_SERVICE if is_page else f"not JSON, or cut off ({error})"
-        raise RetryableAnswer(f"{what}: {seen}", hint="check tdx.base_url") from None
+        raise RetryableAnswer(f"{what}: {seen}", hint="Check tdx.base_url.") from None
     check_fields(route, None, answer, {"code": int, "message": str}, {"data"}, unknown, "envelope.")
     if answer["code"] not in (0, -1):
         raise WrongShape(route, None, "code", f"must be 0 or -1, not {answer['code']}")
@@ -194,7 +195,7 @@ def classify_failure(what: str, message: str) -> UpstreamError:
     if "use of closed network connection" in message:
         return Outage(what)
     if "超时" in message:
-        return UpstreamTimeout(what, hint=f"if it goes on: {RESTART}")
+        return UpstreamTimeout(what, hint="Restart the TDX service if this continues.")
     if past := PAST_COVERAGE.search(message):
         with suppress(ValueError):
             return PastCoverage(what, date.fromisoformat(past[1]))
@@ -203,7 +204,7 @@ def classify_failure(what: str, message: str) -> UpstreamError:
     if "无盘中数据" in message:
         return EmptyAnswer(what)
     if "未初始化" in message:
-        return NeedsRestart(what, hint=f"the service is half-initialised: {RESTART}")
+        return NeedsRestart(what, hint="Restart the TDX service (it started only partly).")
     if any(text in message for text in UNKNOWN_CODE_TEXTS):
         return UnknownCode(what)
     if any(text in message for text in PERMANENT_TEXTS):

@@ -93,7 +93,7 @@ def read_stamps(reply: Reply, times: list[str]) -> list[str]:
     wrong = {clock for clock in {stamp[10:] for stamp in stamps} if not CLOCK.fullmatch(clock)}
     if wrong:
         index = next(i for i, stamp in enumerate(stamps) if stamp[10:] in wrong)
-        raise reply.wrong(index, "Time", f"{stamps[index]!r} is no minute of a day")
+        raise reply.wrong(index, "Time", f"{stamps[index]!r} is not a minute of a day")
     for text in {stamp[:10] for stamp in stamps}:
         try:
             read_day(reply, None, "Time", text)

@@ -179,7 +179,7 @@ def _levels(
 
 def _yuan(reply: Reply, row: int | None, name: str, value: float) -> Decimal:
     if abs(value) > MOST_YUAN:
-        raise reply.wrong(row, name, f"{value} is no turnover")
+        raise reply.wrong(row, name, f"not a turnover: {value}")
     # the service's float decoder writes 5.877e-39 for an exact zero
     return Decimal(str(value)).quantize(LI)
 
@@ -248,7 +248,7 @@ def read_stock_info(reply: Reply, code: str) -> StockInfo:
 def read_stats(reply: Reply) -> dict[str, Counts]:
     """Counts of each exchange. All three must be present, and no count negative."""
     if type(reply.data) is dict and "status" in reply.data and "sh" not in reply.data:
-        raise PermanentAnswer(f"market-stats: no figures, {reply.data['status']}")
+        raise PermanentAnswer(f"market-stats: no data, {reply.data['status']}")
     reply.head(dict.fromkeys(EXCHANGES, dict), UNREAD_STATS)
     names = ("total", "up", "down", "flat")
     for exchange in EXCHANGES:
@@ -266,7 +266,7 @@ def read_counts(reply: Reply) -> dict[str, int]:
     for index, row in enumerate(reply.rows("exchanges")):
         reply.check(index, row, {"exchange": str, "count": int}, path="exchanges.")
         if row["exchange"] in counts or row["count"] < 0:
-            raise reply.wrong(index, "exchanges", "named twice, or less than none")
+            raise reply.wrong(index, "exchanges", "repeated, or negative")
         counts[row["exchange"]] = row["count"]
     if set(counts) != set(EXCHANGES):
         raise reply.wrong(None, "exchanges", f"{sorted(counts)} are not the three exchanges")

@@ -67,8 +67,8 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
             if expect_days and not days:
                 raise EmptyAnswer(
                     f"workday/range: the service's calendar is empty from {start} to {end}",
-                    hint="its calendar file was lost or written in another time zone:"
-                    f" remove the file, set TZ=Asia/Shanghai and {answers.RESTART}",
+                    hint="Delete the service's calendar file (it was lost, or written in "
+                    f"another time zone), set TZ=Asia/Shanghai and {answers.RESTART}.",
                 )
             return days
 
@@ -80,7 +80,7 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
             if "workday/range" not in self._other_contracts:
                 self._other_contracts.add("workday/range")
                 log.warning(
-                    "the service's calendar ends %s; later days are those of its index bars", until
+                    "the service's calendar ends %s. Later days come from its index bars", until
                 )
         covered = []
         if start <= until < end:
@@ -98,8 +98,8 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
             bars = await retrying(self._policy, self._knock)
         except Outage as error:
             raise UpstreamError(
-                f"the service runs but has no connection to its quote server ({error})",
-                hint=f"wait a minute; if it goes on, {answers.RESTART}",
+                f"the service is running but not connected to its quote server ({error})",
+                hint=f"Wait a minute. If this continues, {answers.RESTART}.",
             ) from None
         except Unreachable as error:
             raise UpstreamError(
@@ -111,13 +111,13 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
             warnings.append("the service has no minute bar of sh600000")
         if days[0] > KNOWN_DAY:
             warnings.append(
-                f"the service's calendar starts only at {days[0]}: earlier days are the published "
-                "ones, and nothing needs doing"
+                f"the service's calendar only starts on {days[0]}. Earlier days come from "
+                "the published calendar, so you do not need to do anything"
             )
         elif days[-1] >= KNOWN_DAY and KNOWN_DAY not in set(days):
             raise UpstreamError(
-                f"the service's calendar lacks the trading day {KNOWN_DAY}",
-                hint=f"remove its calendar file, set TZ=Asia/Shanghai and {answers.RESTART}",
+                f"the service's calendar is missing the trading day {KNOWN_DAY}",
+                hint=f"Delete its calendar file, set TZ=Asia/Shanghai and {answers.RESTART}.",
             )
         return Readiness(days[0], days[-1], tuple(warnings))
 

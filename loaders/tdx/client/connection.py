@@ -133,7 +133,7 @@ class Connection:
                     route, params, bulk=bulk, subject=subject, codes=codes, upstream=upstream
                 )
                 what = f"{route} {subject or ''}".rstrip()
-                with reading(f"the answer to {what}"):
+                with reading(f"the response to {what}"):
                     result = read(reply)
                 if due and not result:
                     raise EmptyAnswer(f"{what}: success without {due}")
@@ -146,7 +146,7 @@ class Connection:
                 if not self._is_down:
                     self._is_down = True
                     log.warning(
-                        "the TDX service is down (%s); retries: %d", error, self._patient.retries
+                        "the TDX service is down (%s). Retries: %d", error, self._patient.retries
                     )
                 raise
 
@@ -171,8 +171,9 @@ class Connection:
                     await self._knock()
                     return
         self._gone = self._gone or SourceGone(
-            f"TDX service outage: down after {self._settings.retries} retries ({cause})",
-            hint="check service and tdx.base_url (`loaders check tdx`), then `quotemill retry`",
+            f"TDX service outage: still down after {self._settings.retries} retries ({cause})",
+            hint="Check the service and tdx.base_url with `loaders check tdx`, then run "
+            "`quotemill retry`.",
         )
         self._check_gone()
 
@@ -201,14 +202,14 @@ class Connection:
         except (UpstreamTimeout, NoAnswerInTime) as error:
             if route not in self._late_routes:  # the next tries may take minutes
                 self._late_routes.add(route)
-                log.warning("%s; asking again (if it goes on: %s)", error, answers.RESTART)
+                log.warning("%s. Retrying (if this continues: %s)", error, answers.RESTART)
             if subject is not None and upstream:
                 self._late_subjects.add(subject)
                 if len(self._late_subjects) >= TIMEOUTS_IN_A_ROW and self._gone is None:
                     self._gone = SourceGone(
                         f"no answer in time for {TIMEOUTS_IN_A_ROW} different codes in a row",
-                        hint="the service's quote server no longer answers, and the service does"
-                        " not replace it: restart the TDX service, then `quotemill retry`",
+                        hint="Restart the TDX service, which does not replace a dead "
+                        "quote server itself, then run `quotemill retry`.",
                     )
             raise
         self._failing_routes.discard(route)
@@ -250,7 +251,7 @@ def _read_date(response: Response) -> datetime | None:
 def check_code(code: str) -> None:
     """Raise UsageError for anything but an exchange and six digits."""
     if not CODE.fullmatch(code):
-        raise UsageError(f"code must look like sh600000, not {code!r}")
+        raise UsageError(f"not a code like sh600000: {code!r}")
 
 
 async def longest(ask: Callable[[], Awaitable[S]], page: int, most: int | None = None) -> S:

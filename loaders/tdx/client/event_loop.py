@@ -75,7 +75,7 @@ class EventLoop:
         try:
             while not wait([future], timeout=TICK).done:
                 if self._stopping():
-                    raise Stopped("stopped while the service was asked")
+                    raise Stopped("stopped during a request to the service")
         except BaseException:
             future.cancel()
             raise

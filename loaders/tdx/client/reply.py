@@ -33,7 +33,8 @@ class WrongShape(DataQualityError):
         place = "" if row is None else f" row {row}"
         super().__init__(
             f"{route}:{place} field {field}: {rule}",
-            hint="the service's revision may have changed; `loaders check tdx` shows more",
+            hint="Run `loaders check tdx` for more details. The service may be a "
+            "different version.",
         )
         self.route, self.row, self.field, self.rule = route, row, field, rule
 

@@ -181,7 +181,7 @@ def refuse_index(code: str) -> None:
     if INDEX_CODES.fullmatch(code):
         raise UsageError(
             f"{code} is an index, which the third-party page does not have",
-            hint="it would answer with the stock of the same digits",
+            hint="Request stocks only: the page would return the stock with the same digits.",
         )
 
 

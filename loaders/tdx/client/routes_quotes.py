@@ -47,7 +47,9 @@ class QuoteRoutes(Connection):
 
     async def _quotes(self, route: str, codes: Sequence[str], *, post: bool) -> list[Quote]:
         if not 1 <= len(codes) <= MOST_QUOTES:
-            raise ValueError(f"{len(codes)} codes; from 1 to {MOST_QUOTES} can be asked for")
+            raise ValueError(
+                f"{len(codes)} codes requested, but only 1 to {MOST_QUOTES} are allowed"
+            )
         for code in codes:
             check_code(code)
 

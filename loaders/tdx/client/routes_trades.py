@@ -30,7 +30,7 @@ class TradeRoutes(Connection):
         """
         check_code(code)
         if not first <= last <= first + LONGEST_RANGE:
-            raise ValueError(f"{first} to {last} is no range of a few days")
+            raise ValueError(f"not a range of a few days: {first} to {last}")
 
         return await self._ask(
             FULL,

@@ -55,7 +55,8 @@ def _outcome(ctx: Context) -> Outcome:
         return Outcome(KEY, failure=error.with_hint)
     for category, count in count_unknown(content.rows).items():
         ctx.load.warn(
-            f"{NAME}: of the unknown category {category} {say_count(count, 'record')} landed unused"
+            f"{NAME}: {say_count(count, 'record')} with unknown category {category}, "
+            "loaded but not used"
         )
     reading = Reading.make(content.state, ctx.clock(), before)
     open_rows = ctx.ask(lambda conn: open_rejects(conn, REJECTED_ROW, NAME))

@@ -74,7 +74,7 @@ def count_files(ctx: Context, cursor: str) -> tuple[list[int], list[str]]:
             counts.append(had)
             continue
         loss = Loss(place, had - count, had, "files of the last load")
-        refusal = judge_loss(ctx.load, NAME, loss, advice="; is the share mounted?")
+        refusal = judge_loss(ctx.load, NAME, loss, advice=". Check that the share is mounted")
         losses += [refusal] if refusal else []
         counts.append(had if refusal else count)
     return counts, losses
@@ -111,7 +111,7 @@ def _take_list(
     named = {s.code for s in served}
     lost = served_before.keys() - named
     losses = [_find_loss(f"the service's list of {e}", e, lost, served_before) for e in EXCHANGES]
-    if refusal := judge_loss(ctx.load, NAME, *losses, advice=f"; {_RESTART}"):
+    if refusal := judge_loss(ctx.load, NAME, *losses, advice=f". {_RESTART}"):
         return Outcome(KEY, failure=refusal)
     merged = merge(served, served_before)
     merged += [s for s in in_folder.values() if s.code not in named]
@@ -143,7 +143,7 @@ def _without_service(
     if failed.gone is not None:
         ctx.service = None
         hint = f" ({failed.gone.hint})" if failed.gone.hint else ""
-        failure = f"{failure}{hint}; only what the client's folder has is loaded"
+        failure = f"{failure}{hint}. Only the contents of the client's folder are loaded"
     new = [security for code, security in in_folder.items() if code not in before]
     return Outcome(KEY, build_records(new, ctx.clock()) if new else None, failure=failure)
 
@@ -175,8 +175,8 @@ def read_folder(
         except DataQualityError as error:
             listed_on.pop(exchange, None)
             fault = (
-                f"{error}: download it again in the client; until then the known codes of"
-                f" {exchange} stay listed or not as they were, new ones come from names of files"
+                f"{error}: download it again in the client. Until then, the listed codes "
+                f"of {exchange} do not change, and new codes come from file names"
             )
             if ctx.service is None:
                 unreadable.append(fault)
@@ -203,7 +203,7 @@ def read_folder(
         kind = classify_code(code)
         if kind is None:
             if code not in left.names:
-                left.add_kind("names of files", code)
+                left.add_kind("file names", code)
             continue
         stored = before.get(code, Security(code, code, kind, ""))
         is_listed = stored.is_listed if code[:2] not in listed_on else code not in delisted
@@ -245,14 +245,13 @@ def _load_folder_alone(ctx: Context, securities: Mapping[str, Security]) -> Outc
     if not securities:
         assert ctx.folder is not None
         lacks = (
-            "no code that trades"
+            "has no code that trades"
             if ctx.day_files
-            else "no code: neither a list nor a file of day bars"
+            else "has neither a list of codes nor a file of day bars"
         )
         return Outcome(
             KEY,
-            failure=f"{ctx.folder.root} names {lacks};"
-            " download day bars in the client, then run again",
+            failure=f"{ctx.folder.root} {lacks}: download day bars in the client, then run again",
         )
     return Outcome(KEY, build_records(list(securities.values()), ctx.clock()), cursor=ctx.today)
 
@@ -287,7 +286,7 @@ def merge(current: Sequence[Security], before: Mapping[str, Security]) -> list[S
     return [*current, *vanished]
 
 
-_RESTART = "the service may have started without its upstream: restart it, then run again"
+_RESTART = "The service may have started without its upstream: restart it, then run again"
 
 
 def build_records(rows: Sequence[Security], fetched_at: datetime) -> list[dict[str, Any]]:

@@ -30,14 +30,13 @@ from quotemill.errors import UpstreamError
 from quotemill.wording import say_count
 
 NO_SOURCE = (
-    "no source of corporate actions is configured, so adjusted prices equal raw ones: "
-    + NO_EVENTS_FIX
-)
+    "no source of corporate actions is configured, so adjusted prices are the same as raw prices: "
+) + NO_EVENTS_FIX
 # The key of a refused row that is not from a CSV file. It starts with the source, or ends with the
 # source and a number if no table can hold the row.
 NOT_OF_CSV = re.compile(r"^(gbbq|xdxr) | (gbbq|xdxr) [0-9]+$")
-REFUSED = "the answer of its source is refused"
-AS_RECORDS = "the events of gbbq are loaded as capital_events"
+REFUSED = "the response of the source is rejected"
+AS_RECORDS = "gbbq events are loaded as capital_events"
 NAME = "corporate_actions"
 _FIELDS = [field.name for field in fields(CorporateAction)]
 _OWN = [
@@ -97,7 +96,7 @@ def _read_files(ctx: Context, source: Path, codes: Sequence[str]) -> Iterator[Ou
         for row in read.rejected:
             ctx.load.warn(f"{row.row_key}: {row.field}: {row.rule} (found {row.value!r})")
         for column in read.unknown_columns:
-            ctx.load.warn(f"column not read: {column}")
+            ctx.load.warn(f"column ignored: {column}")
         for action in read.rows:
             rows.setdefault(action.code, []).append(action)
         answers = {

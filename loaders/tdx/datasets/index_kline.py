@@ -172,7 +172,7 @@ async def _load_minutes(ctx: Context, key: str, index: str, due: set[date]) -> O
 
     def lacks(bars: Records) -> str | None:
         whole = due <= records.whole_days(bars, MINUTES)
-        return None if whole else "minutes of due days are missing"
+        return None if whole else "minutes are missing for due days"
 
     size = records.bars_back_to(window, min(due), MINUTES, ctx.clock())
     if size <= INDEX_LIMIT:
@@ -199,7 +199,7 @@ async def _load_minutes(ctx: Context, key: str, index: str, due: set[date]) -> O
     bars["final"] = records.fetched_after_close(bars) & records.in_days(bars, whole)
     failure = None
     if lacking:
-        failure = f"{len(lacking)} of the due days came without minutes, the newest {max(lacking)}"
+        failure = f"no minutes for {len(lacking)} of the due days (latest {max(lacking)})"
     return records.outcome(key, bars, rejected, failure=failure, fallback=fallback)
 
 

@@ -73,7 +73,7 @@ async def _load(ctx: Context, code: str, cursor: date | None, stored: Stored | N
     due = min(window.due, last)
     # An old bar may stay wrong for ever. The bar that is due can still come right.
     if refused := next((r.rule for r in outcome.rejected if r.row_key == f"{code} {due}"), None):
-        return replace(outcome, failure=f"the bar of {due} was refused: {refused}")
+        return replace(outcome, failure=f"the bar of {due} was rejected: {refused}")
     return outcome
 
 

@@ -49,7 +49,7 @@ def fetch(ctx: Context, exchanges: Sequence[str]) -> Iterator[Outcome]:
             row |= {"stock_count": counted.total, "up_count": counted.up}
             row |= {"down_count": counted.down, "flat_count": counted.flat}
         elif stats:
-            fallback = f"{ROUTE} → nothing: it counts no stock of {exchange}"
+            fallback = f"{ROUTE} → nothing: it counts no stocks of {exchange}"
         if counts:
             row["instrument_count"] = counts[exchange]
         yield Outcome(exchange, [row], cursor=day, fallback=fallback)

@@ -31,9 +31,7 @@ from quotemill.errors import DataQualityError, UpstreamError
 ROUTE, SHORT_ROUTE = "/api/kline-all", "/api/kline-history"
 PERIOD = "minute1"
 A_DAY = 240  # minutes
-MISFIT = (
-    "the minutes do not sum to the day bar: provisional until they are asked for on a later day"
-)
+MISFIT = "minutes do not add up to the day bar: provisional until a later load checks them again"
 
 
 def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
@@ -101,7 +99,7 @@ class _Reading(FileReading):
 
     def refuse_file(self, why: str) -> None:
         """Note why the file is not taken."""
-        self.ways.append(f"{FOLDERS[PERIOD]} → {ROUTE}: the file cannot be read")
+        self.ways.append(f"{FOLDERS[PERIOD]} → {ROUTE}: the file is unreadable")
         super().refuse_file(why)
 
     async def _ask_for_bars(self) -> None:
@@ -114,8 +112,8 @@ class _Reading(FileReading):
 
         def lacks(bars: Records | None) -> str | None:
             if bars is None:
-                return "no usable answer"
-            return None if self._settled(bars, limit or 0) else "bars of due days are missing"
+                return "no usable response"
+            return None if self._settled(bars, limit or 0) else "bars are missing for due days"
 
         async def everything() -> Records | None:
             bars = await self._added(client.intraday_all(self.code, expect_rows=expect))
@@ -223,8 +221,8 @@ class _Reading(FileReading):
     def _failure(self, lacking: Sequence[date]) -> str:
         why = f": {self.faults[-1]}" if self.faults else ""
         if not lacking:
-            return f"no minutes came{why}"
-        return f"{len(lacking)} of the due days came without minutes, the newest {lacking[-1]}{why}"
+            return f"no minutes received{why}"
+        return f"no minutes for {len(lacking)} of the due days (latest {lacking[-1]}){why}"
 
 
 def _from_file(bars: Records) -> Mask:

@@ -24,7 +24,7 @@ from loaders.tdx.tables import KLINE_PERIOD
 NAME = "minute_5m"
 PERIOD = "minute5"
 ROUTE = "vipdoc/fzline"
-MISFIT = "the bars do not sum to the day bar: provisional until the file is written again"
+MISFIT = "bars do not add up to the day bar: provisional until the file is written again"
 AFTER_HOURS = ("sh68", "sz30")  # STAR since 2019-07-22, ChiNext since 2020-08-24
 ALL_AFTER_HOURS = date(2026, 7, 6)  # SSE 2026 No. 41 and SZSE 2026 No. 551: all A shares and funds
 MAY_LACK = 0.05  # of the day bar since then, as in qa_incomplete_minutes.sql

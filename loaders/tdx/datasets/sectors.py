@@ -30,7 +30,7 @@ from quotemill.wording import say_count
 
 NAME = "sectors"
 KEYS = tuple(sectors.KINDS)
-ADVICE = "; the client may be writing it: run again; else let the client download it again"
+ADVICE = ". The client may still be writing it: run again, or download it again in the client"
 _FILE_OF = {kind: name for name, kinds in sectors.KINDS.items() for kind in kinds}
 
 
@@ -41,9 +41,9 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
         name = f"T0002/hq_cache/{key}"
         path = ctx.folder.find(name) if ctx.folder else None
         if path is None:
-            skipped = f"the client's folder holds no {name}"
+            skipped = f"the client's folder has no {name}"
             if key == sectors.BLOCKS and ctx.folder and ctx.folder.find(f"{HQ_CACHE}/block_gn.dat"):
-                skipped += "; block_*.dat of an older client are not read: update the client"
+                skipped += ". block_*.dat from an older client is not read: update the client"
             yield ctx.miss_file(NAME, key, name, cursors.get(key), skipped=skipped)
             continue
         try:
@@ -62,7 +62,7 @@ def _outcome(ctx: Context, key: str, path: Path) -> Outcome:
     before = ctx.ask(lambda conn: read_current(conn, sectors.KINDS[key]))
     _report(ctx, key, file)
     if not file.memberships and not before:
-        return Outcome(key, skipped=f"{key} has no sector")
+        return Outcome(key, skipped=f"{key} has no sectors")
     stored = ctx.ask(lambda conn: open_rejects(conn, REJECTED_ROW, NAME))
     rejected = file.rejected + withdraw_settled(
         stored, file.rejected, lambda row: sectors.owns_rejected(key, row.row_key)
@@ -82,7 +82,7 @@ def _outcome(ctx: Context, key: str, path: Path) -> Outcome:
 def _report(ctx: Context, key: str, file: SectorFile) -> None:
     """Say which file is read, and what of it is not understood."""
     say, count = ctx.load.reporter.line, len({m.member for m in file.memberships})
-    say(f"sectors: {', '.join(sectors.KINDS[key])} of {say_count(count, 'code')} from {key}")
+    say(f"sectors: {', '.join(sectors.KINDS[key])} for {say_count(count, 'code')} from {key}")
     if file.unknown:
         say(f"sectors: {key}: {file.unknown}")
     if file.incomplete:

@@ -22,7 +22,7 @@ from quotemill.errors import UpstreamError
 
 ROUTE = "/api/stock-info"
 MINUTE = "/api/minute"
-NOT_FOR_INDICES = "an index: the third party's bars would be those of the stock of the same digits"
+NOT_FOR_INDICES = "an index: the third party's bars would be of the stock with the same digits"
 
 
 def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
@@ -50,7 +50,7 @@ async def _load(ctx: Context, code: str, day: date) -> Outcome:
     rows = build_rows(info, day, quote_route, tenfold=tenfold)
     if not rows:
         reasons = "; ".join(f"{part}: {why}" for part, why in sorted(info.faults.items()))
-        return Outcome(code, failure=f"none of the three parts came: {reasons}")
+        return Outcome(code, failure=f"all three parts failed: {reasons}")
     if info.faults and not fallback:
         fallback = f"{ROUTE} without {', '.join(sorted(info.faults))}"
     return Outcome(

@@ -32,7 +32,7 @@ from loaders.warehouse.distribution import is_distributed, relate_codes
 ROUTE = "/api/trade-history/full"
 BY_DAY = "/api/minute-trade-all"
 DAYS_AT_ONCE = 5  # the service reads day by day, long after the client has given up
-NO_BARS = "no day bar is stored, so no tick can be due: load kline_daily first"
+NO_BARS = "no day bars are stored, so no ticks can be due: load kline_daily first"
 
 A = TypeVar("A", Ticks, dict[date, Ticks])
 
@@ -203,7 +203,7 @@ class _Reading:
                 self.landing.append(tick_days.mark_final(first))
                 continue
             if first is not None:
-                why = "days are not whole"
+                why = "days are incomplete"
             self.fallback = f"{ROUTE} → {BY_DAY}: {why}"
             await self._read_day(due, first)
         return True
@@ -220,7 +220,7 @@ class _Reading:
         elif isinstance(tick_day, BrokenRule):
             self._refuse(due, tick_day, ticks)
         else:
-            self.failed[due.day] = "success without a tick of today"
+            self.failed[due.day] = "successful response without a tick of today"
 
     def _refuse(self, due: Due, broken: BrokenRule, ticks: Ticks) -> None:
         self.rejected.append(broken.rejected(self.code, due.day, ticks))
@@ -239,7 +239,9 @@ class _Reading:
         elif isinstance(second, BrokenRule) and ticks is not None:
             self._refuse(due, second, ticks)
         elif ticks is not None:
-            self.failed[due.day] = "success without a traded share, though the day bar has some"
+            self.failed[due.day] = (
+                "successful response without any traded shares, although the day bar has some"
+            )
 
     def _judge(self, due: Due, ticks: Ticks | None) -> TickDay | BrokenRule | None:
         if ticks is None or not any_traded(ticks.volume):
@@ -267,13 +269,13 @@ class _Reading:
         if _fits(self.code, tick_day, due.bar) or alike:
             self.landing.append(tick_days.mark_final(tick_day))
             return
-        text = f"{tick_day.hands:,} hands of ticks, but {due.bar.hands:,} of the day bar"
+        text = f"{tick_day.hands:,} lots in ticks, but {due.bar.hands:,} in the day bar"
         if before is None or tick_days.misfit(tick_day.hands, due.bar) < tick_days.misfit(
             before.hands, due.bar
         ):
             self.landing.append(tick_day)
         else:
-            text += "; nothing was overwritten"
+            text += ", so nothing was overwritten"
         self.failed[due.day] = text
 
 

@@ -35,7 +35,7 @@ INDICES = (COMPOSITE, "sz399001")
 SATURDAY = 5
 WITNESSES = ("service", "client")
 _FROZEN = (
-    "restart the TDX service; if the exchange was shut that day, the next trading day ends this"
+    "restart the TDX service, or wait for the next trading day if the exchange was closed that day"
 )
 
 
@@ -129,19 +129,19 @@ def _load_files_alone(ctx: Context, days: list[date]) -> Outcome:
     if not days:
         lacks, remedy = "has no file", "download day bars of the indices in the client"
         if any(index in ctx.day_files for index in INDICES):
-            lacks, remedy = "has no sound file", "download that again"
+            lacks, remedy = "has no valid file", "download it again"
         ctx.load.warn(
-            f"the client's folder {lacks} of {' or '.join(INDICES)},"
-            f" whose days are the calendar: the published one is used instead; {remedy}"
+            f"the client's folder {lacks} of {' or '.join(INDICES)}, whose days form the "
+            f"calendar. Using the published calendar instead: {remedy}"
         )
         return Outcome(KEY, build_records([], ctx.clock()))
     missing = trading_time.published_days(days[-1] + timedelta(days=1), ctx.today)
     late = [day for day in missing if trading_time.is_final(day, ctx.clock())]
     if late and not ctx.settings.download:  # whose packages have lines of their own
         ctx.load.warn(
-            f"the client's folder is stale: its newest day is {days[-1]},"
-            f" {say_count(len(late), 'trading day')} ago;"
-            " download day bars in the client, or take its newest copy"
+            f"the client's folder is stale (latest day: {days[-1]}, "
+            f"{say_count(len(late), 'trading day')} ago): download day bars in the "
+            "client, or use a more recent copy"
         )
     return Outcome(KEY, build_records([], ctx.clock(), days), cursor=days[-1])
 
@@ -156,8 +156,7 @@ async def served(client: TdxClient, as_of: datetime) -> list[date]:
     if not days:
         raise UpstreamError(
             f"the service's trading calendar is empty from {start} to {today}",
-            hint="restart the TDX service with the time zone (TZ) that it had first, then run"
-            " again",
+            hint="Restart the TDX service with its original time zone (TZ), then run again.",
         )
     expected = trading_time.published_days(days[-1] + timedelta(days=1), today)
     if expected and trading_time.is_final(expected[-1], as_of):
@@ -183,8 +182,8 @@ def explain_frozen(days: Sequence[date], service_time: datetime | None) -> str |
     if missing is None:
         return None
     return (
-        f"the service's calendar ends {days[-1]}, but the trading day {missing} is over by its own"
-        f" clock: it stands still, so nothing newer can come ({_FROZEN})"
+        f"the service's calendar ends {days[-1]}, but the trading day {missing} has ended by its "
+        f"own clock: the service has stopped updating, so no newer data can come ({_FROZEN})"
     )
 
 

@@ -94,7 +94,7 @@ def _judge(
     if compared < LEAST or 2 * len(changed) <= compared:
         return outcome
     examples = ", ".join(f"{day}: {new[day]} for {old[day]}" for day in changed[-LEAST:])
-    loss = f"{len(changed)} of {compared} final closes are others, such as {examples}"
+    loss = f"{len(changed)} of {compared} final closes have changed, such as {examples}"
     refusal = refuse_loss(ctx.load, name, loss)
     if refusal is None:
         return outcome

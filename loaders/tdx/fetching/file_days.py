@@ -33,10 +33,10 @@ from loaders.tdx.losses import Loss, judge_loss
 from quotemill.errors import DataQualityError
 
 PERIOD = "day"
-NO_FILE = "the client's folder has no file of it"
+NO_FILE = "the client's folder has no file for it"
 ROUTE = "vipdoc/lday"
 TWO_CLOSES = "close of two sources"  # a stored row does not resolve it in qa_rejected_rows
-AGREE = "the client's file and the service must agree: the bar that was known later stays"
+AGREE = "the client's file and the service must agree: the later bar is kept"
 
 
 @dataclass(frozen=True)
@@ -102,12 +102,12 @@ class DayFiles:
                 file = file._replace(bars=between(file.bars, oldest, date.max))
         file = file or read()
         if file.warning:
-            ctx.file_notes.add(vipdoc.UNFINISHED, f"{file.warning}; the rest is read")
+            ctx.file_notes.add(vipdoc.UNFINISHED, f"{file.warning}. The rest is loaded")
         if file.disorder:
             ctx.file_notes.add(vipdoc.DISORDERED, file.disorder)
         if before and file.state.size < before.size:
             shrank = f"{path.name} shrank from {before.size:,} to {file.state.size:,} bytes"
-            ctx.file_notes.add("shrank", f"{shrank}; the stored rows stay")
+            ctx.file_notes.add("shrank", f"{shrank}. Stored rows are kept")
         bars = file.bars
         if ctx.load.as_of is not None:  # bars after that time are no fault of the file
             bars = bars[bars["day"] <= records.to_number(window.today)]
@@ -133,15 +133,15 @@ class DayFiles:
             newest_bar := records.to_date(good["day"][-1])
         ):
             early = (
-                f"{path.name} was written on {file.state.day}, before its newest day {newest_bar}"
+                f"{path.name} was written on {file.state.day}, before its latest day {newest_bar}"
             )
             ctx.file_notes.add(
-                "were written before their newest day",
-                f"{early}, which is provisional: give it the time of its download",
+                "were written before their latest day",
+                f"{early}, so that day is provisional: set the file time to the time of download",
             )
         first = date.min if stored else window.since or date.min
         good = between(good, first, window.until or date.max)
-        none = f"{path.name} holds no bar of these days"
+        none = f"{path.name} has no bars for these days"
         outcome = records.outcome(key, good, rejected, skipped=none)
         known = window.day_numbers
         if stored:  # nobody was suspended on a stored day that the file lacks
@@ -159,7 +159,7 @@ class DayFiles:
     def _without_bars(self, key: str, cursor: date | None, before: State | None) -> Outcome:
         """The outcome of an empty file: a failure if it had bars, unless their loss is accepted."""
         name = self.due[key].name
-        skip = Outcome(key, skipped=f"{name} holds no bar")
+        skip = Outcome(key, skipped=f"{name} has no bars")
         if before is None or before.size < vipdoc.SIZE:
             return skip
         skip = replace(skip, cursor=cursor)

@@ -79,7 +79,7 @@ class FileReading:
             self.refuse_file(f"{file.name}: {read.nonsense}")
             return
         if read.warning:
-            ctx.file_notes.add(vipdoc.UNFINISHED, f"{read.warning}; the rest is read")
+            ctx.file_notes.add(vipdoc.UNFINISHED, f"{read.warning}. The rest is loaded")
         if read.disorder:
             ctx.file_notes.add(vipdoc.DISORDERED, read.disorder)
         day = read.bars["day"]

@@ -90,7 +90,7 @@ def _select(
     lacking = [d for d in days if behind < d <= due and d >= first and d not in whole]
     failure = None
     if lacking:
-        failure = f"{len(lacking)} of the due days came without bars, the newest {lacking[-1]}"
+        failure = f"no bars for {len(lacking)} of the due days (latest {lacking[-1]})"
     landing = collected[records.in_days(collected, keep)]
     return records.outcome(code, landing, rejected, failure=failure)
 
@@ -107,7 +107,7 @@ async def _ask(
 
     def lacks(bars: TimedBars) -> str | None:
         reaches = bars.stamps[0][:10] <= str(start)
-        return None if reaches else "the answer does not reach what is stored"
+        return None if reaches else "the response does not reach the stored bars"
 
     everything = partial(ctx.client.intraday_all, code, period=period)
     return await stored_bars.ask_newest_else_all(

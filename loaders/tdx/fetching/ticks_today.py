@@ -58,7 +58,8 @@ async def _load(ctx: Context, code: str, before: DayBar | None, hands: int) -> O
         return Outcome(code, rejected=[broken.rejected(code, ctx.window.today, ticks)])
     if tick_day.hands < hands:
         text = (
-            f"{tick_day.hands:,} hands of ticks, but {hands:,} are stored; nothing was overwritten"
+            f"{tick_day.hands:,} lots in ticks, but {hands:,} are stored, so nothing was "
+            "overwritten"
         )
         return Outcome(code, failure=text)
     return Outcome(code, TickDays((tick_day,)))
@@ -69,7 +70,7 @@ def check_today(today: date, ticks: Ticks, before: DayBar | None, *, tenfold: bo
     tick_day = tick_days.to_tick_day(today, ticks)
     now = (ticks.fetched_at + CLOCKS_DIFFER).astimezone(SHANGHAI)
     if now.date() == today and int(tick_day.minute[-1]) > now.hour * 60 + now.minute:
-        raise BrokenRule("traded_at", "no tick lies in the future", ticks.stamps[-1])
+        raise BrokenRule("traded_at", "no tick can be in the future", ticks.stamps[-1])
     low, high = int(tick_day.price.min()), int(tick_day.price.max())
     by = tick_days.find_divisor(low, high, before, tenfold=tenfold, slack=tick_days.DAILY_MOVE)
     tick_day = tick_days.divide_prices(tick_day, by or (10 if tenfold else 1))

@@ -96,12 +96,13 @@ def _list_files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise SettingsError(
-            f"tdx.corporate_actions names {path}, which does not exist",
-            hint=f"give a CSV file or a folder of them, with the columns {', '.join(REQUIRED)}",
+            f"tdx.corporate_actions: {path} does not exist",
+            hint="Use a CSV file, or a folder of CSV files, with the columns "
+            f"{', '.join(REQUIRED)}.",
         )
     files = sorted(p for p in path.glob("*.csv") if p.is_file())
     if not files:
-        raise SettingsError(f"tdx.corporate_actions names the folder {path}, which has no *.csv")
+        raise SettingsError(f"tdx.corporate_actions: the folder {path} has no *.csv")
     return files
 
 
@@ -136,18 +137,18 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
     missing = [c for c in REQUIRED if c not in header]
     if missing:
         raise SettingsError(
-            f"{path}: the header lacks {', '.join(missing)}",
-            hint=f"a comma-separated UTF-8 file with {', '.join(REQUIRED)} is expected."
-            f" The header is: {', '.join(header)[:200] or 'empty'}",
+            f"{path}: missing columns: {', '.join(missing)}",
+            hint=f"Use a comma-separated UTF-8 file with the columns {', '.join(REQUIRED)}. Its "
+            f"header is: {', '.join(header)[:200] or 'empty'}",
         )
     twice = sorted({c for c in header if header.count(c) > 1})
     if twice:
-        raise SettingsError(f"{path}: the header names {', '.join(twice)} more than once")
+        raise SettingsError(f"{path}: columns appear more than once: {', '.join(twice)}")
     absent = [c for c in OPTIONAL if c not in header]
     for column in header:
         near = difflib.get_close_matches(column, absent, n=1, cutoff=0.8)
         if column not in REQUIRED + OPTIONAL and near:
-            raise SettingsError(f"{path}: column {column} is unknown; did you mean {near[0]}?")
+            raise SettingsError(f"{path}: unknown column {column}; did you mean {near[0]}?")
 
 
 def _record(header: Sequence[str], cells: list[str] | str) -> dict[str, str]:

@@ -86,12 +86,14 @@ def read_package(content: bytes, day: date) -> DayPackage:
         numbers = listed["number"]
         is_wrong = len({*codes}) < len(codes) or len(np.unique(numbers)) < len(codes)
         if is_wrong or numbers.max(initial=0) >= len(prices):
-            raise DataQualityError(f"{stem}.cod: codes or numbers repeat, or {stem}.md1 lacks them")
+            raise DataQualityError(
+                f"{stem}.cod: duplicate codes or numbers, or codes missing from {stem}.md1"
+            )
         texts = (name.partition(b"\0")[0].decode("gbk", "replace") for name in listed["name"])
         names |= dict(zip(codes, map(str.strip, texts), strict=True))
         bars |= _to_records(codes, prices[numbers], day)
     if COMPOSITE not in bars:
-        raise DataQualityError(f"{day:%Y%m%d}.zip has no bar of {COMPOSITE}")
+        raise DataQualityError(f"{day:%Y%m%d}.zip has no bar for {COMPOSITE}")
     return DayPackage(day, names, bars)
 
 
@@ -107,11 +109,12 @@ def unzip(content: bytes, place: str) -> dict[str, bytes]:
 
 def _parse(files: Mapping[str, bytes], name: str, layout: np.dtype[Any]) -> Records:
     if name not in files:
-        raise DataQualityError(f"{name} is missing: the package is incomplete, or of another day")
+        raise DataQualityError(f"{name} is missing: the package is incomplete, or for another day")
     count, tail = divmod(len(files[name]), layout.itemsize)
     if tail or not count:
         raise DataQualityError(
-            f"{name}: {len(files[name]):,} bytes are not records of {layout.itemsize}"
+            f"{name}: size of {len(files[name]):,} bytes is not a multiple of the record "
+            f"size ({layout.itemsize})"
         )
     return np.frombuffer(files[name], layout)
 
@@ -125,7 +128,7 @@ def _to_records(codes: list[str], prices: Records, day: date) -> dict[str, np.vo
     for name, limit in (*most, ("amount", np.inf), ("volume", _MOST * 100)):
         for i in np.flatnonzero(~(bars[name] < limit))[:1]:
             raise DataQualityError(
-                f"{day:%Y%m%d}.zip: {codes[i]} has {name} {bars[name][i]}, which cannot be true"
+                f"{day:%Y%m%d}.zip: impossible value for {codes[i]}: {name} {bars[name][i]}"
             )
     is_index = np.array([kind == "index" for kind in kinds], bool)
     units = np.array([price_decimals(c, k or "") for c, k in zip(codes, kinds, strict=True)], int)
@@ -226,7 +229,7 @@ def unpack_events(content: bytes, root: Path) -> None:
     """Write gbbq and the sectors of gbbq.zip. Raises DataQualityError, OSError."""
     files = unzip(content, "gbbq.zip")
     if "gbbq" not in files:
-        raise DataQualityError("gbbq.zip holds no gbbq")
+        raise DataQualityError("gbbq.zip does not contain gbbq")
     if "zhb.zip" in files:
         sectors = unzip(files["zhb.zip"], "zhb.zip")
         files |= {name: sectors[name] for name in SECTORS if name in sectors}

@@ -56,7 +56,7 @@ class Folder:
             return None
         more = f" and {len(self.unreadable) - 1:,} more" if len(self.unreadable) > 1 else ""
         first = next(iter(self.unreadable.values()))
-        return f"{first}{more}; the rest of the client's folder is loaded"
+        return f"{first}{more}. The rest of the client's folder is loaded"
 
     def hides(self, name: str) -> bool:
         """Whether a file with this path would lie in a part that cannot be read."""
@@ -119,21 +119,21 @@ def scan_folder(settings: TdxSettings) -> Folder | None:
         scan.walk(root, "")
     except OSError as error:
         raise SettingsError(
-            f"setting tdx.client: {root} cannot be read: {error.strerror}", hint=FOLDER_FIX
+            f"setting tdx.client: cannot read {root}: {error.strerror}", hint=FOLDER_FIX
         ) from error
     folder = Folder(root, scan.files, scan.unreadable)
     has_bars = any(folder.bars(period) for period in FOLDERS)
     if scan.unreadable and not scan.files:
         raise SettingsError(
-            f"tdx.client: {next(iter(scan.unreadable.values()))}, and nothing else of the client"
-            f" is in {root}",
-            hint="let the user that runs quotemill read it, or download it again",
+            f"tdx.client: {next(iter(scan.unreadable.values()))}, and {root} has no other "
+            "files of the client",
+            hint="Make it readable for the user that runs quotemill, or download it again.",
         )
     if not has_bars and scan.zips:
         raise SettingsError(f"tdx.client: {scan.zips[0]} is not unpacked", hint=FOLDER_FIX)
     if not scan.files:
         raise SettingsError(
-            f"tdx.client: {root} holds no file of the desktop client", hint=FOLDER_FIX
+            f"tdx.client: {root} has no files of the desktop client", hint=FOLDER_FIX
         )
     return folder
 
@@ -163,11 +163,11 @@ class _Scan:
                 elif leads and entry.is_dir():
                     self.walk(path, f"{name}/")
                 elif entry.is_symlink() and not path.exists():
-                    reason = "its link leads nowhere"
+                    reason = "broken link"
             except OSError as error:  # a link that leads to itself, a share that went away
                 reason = str(error.strerror)
             if reason and (is_wanted or leads):
-                self.unreadable[name] = f"{entry.path} cannot be read: {reason}"
+                self.unreadable[name] = f"cannot read {entry.path}: {reason}"
 
     def _take(self, name: str, path: Path) -> None:
         # of `vipdoc` and `VIPDOC` side by side the file written last counts

@@ -36,7 +36,7 @@ from quotemill.foreign import reads_file
 ROUTE: Final = "gbbq"
 TABLES = Path(__file__).with_name("gbbq.tables")
 PLACE: Final = "T0002/hq_cache/gbbq"
-NO_FILE = f"the client's folder holds no {PLACE}: start the client once, it downloads it"
+NO_FILE = f"the client's folder has no {PLACE}: start the client once to download it"
 EXCHANGES = ("sz", "sh", "bj")
 VALUES = tuple(f"value{n}" for n in range(1, 5))
 DIGITS = 7  # significant decimal digits of a single float
@@ -75,9 +75,10 @@ def read_events(path: Path) -> Gbbq:
     size = _HEAD + announced * _RECORD.itemsize
     if not announced or len(content) < size:
         raise DataQualityError(
-            f"{path}: {announced:,} announced records need {size:,} bytes, and the file has"
-            f" {len(content):,}",
-            hint="the client may be writing it: run again; else let the client download it again",
+            f"{path}: {announced:,} announced records need {size:,} bytes, but the file "
+            f"has {len(content):,}",
+            hint="Run again, in case the client is still writing it. If that does not "
+            "help, download it again in the client.",
         )
     raw = _decrypted(content[_HEAD:size])
     days, is_day = read_days(raw["day"].astype(np.int64))
@@ -95,9 +96,9 @@ def read_events(path: Path) -> Gbbq:
     good = np.logical_and.reduce([mask for mask, _ in rules.values()])
     if is_nonsense(int(np.count_nonzero(~good)), len(raw)):
         raise DataQualityError(
-            f"{path}: {np.count_nonzero(~good):,} of {len(raw):,} records are no corporate"
-            " action: it is no gbbq of the TDX desktop client",
-            hint=f"the file is {PLACE} of the client's folder",
+            f"{path}: {np.count_nonzero(~good):,} of {len(raw):,} records are not "
+            "corporate actions, so this is not a gbbq file of the TDX desktop client",
+            hint=f"Copy {PLACE} from the client's folder.",
         )
     rejected = [
         _refused(raw[i], int(i), name, rule)

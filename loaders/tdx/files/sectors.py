@@ -121,8 +121,9 @@ def _split_sectors(content: bytes, path: Path) -> Iterator[tuple[str, list[str]]
     first, *parts = re.split(r"^#", text, flags=re.MULTILINE)
     if first or not parts:
         raise DataQualityError(
-            f"{path} holds no sector: the stored rows stay",
-            hint="the client may be writing it: run again; else let the client download it again",
+            f"{path} has no sectors. Stored rows are kept",
+            hint="Run again, in case the client is still writing it. If that does not help, "
+            "download it again in the client.",
         )
     for part in parts:
         header, *lines = part.splitlines()
@@ -150,5 +151,5 @@ def _industries(content: bytes, path: Path) -> SectorFile:
             value = line[:200].replace("\0", "\\0")
             rejected.append(Rejected(f"{STOCKS}:{number}", "code", _EXPLAIN_CODE, value, "{}"))
     if not memberships:
-        raise DataQualityError(f"{path} holds no sector: the stored rows stay")
+        raise DataQualityError(f"{path} has no sectors. Stored rows are kept")
     return SectorFile(memberships, rejected, incomplete=incomplete)

@@ -13,7 +13,7 @@ PULL_KLINE, PULL_TRADE = "task_pull_kline", "task_pull_trade"
 PREFIXED = re.compile(r"(sh|sz|bj)[0-9]{6}")
 # what a check can need from an earlier one, and the reason to skip the check without it
 NEEDS = {
-    "day": "the calendar (check 25) gave no previous trading day",
+    "day": "the calendar (check 25) has no previous trading day",
     PULL_KLINE: "check 28 started no task",
     PULL_TRADE: "check 29 started no task",
 }

@@ -153,7 +153,7 @@ def _judge(row: Mapping[str, Any]) -> Check:
 def write(path: Path, text: str) -> None:
     """Write a whole file or nothing, and create its folder. Raises SettingsError."""
     part = path.with_name(f".{path.name}.{os.getpid()}")
-    with whole_file.explain_unwritable(path, hint="--output and --report choose other places"):
+    with whole_file.explain_unwritable(path, hint="Choose other files with --output and --report."):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             part.write_text(text, "utf-8")
@@ -184,9 +184,13 @@ class _SelfTest:
         for check in sorted(CHECKS, key=lambda check: check.name != CALENDAR):
             # two attempts are enough to call the service unreachable
             away = len(rows) > 1 and all(map(_is_away, rows[:2]))
-            why = "no service answers at this address" if away else self.facts.missing(check.needs)
+            why = (
+                "cannot connect to a service at this address"
+                if away
+                else self.facts.missing(check.needs)
+            )
             if self.routes is not None and check.route not in self.routes:
-                why = "the quote servers do not have it"
+                why = "not available from quote servers"
             rows.append(await self._make(check, why))
             reporter.advance("selftest", 1)
             if self.options.verbose:
@@ -255,7 +259,9 @@ class _SelfTest:
         else:
             wanted = {"status": "cancelled", "task_id": task_id}
             if not isinstance(data, dict) or not wanted.items() <= data.items():
-                raise NotPassed("assertion", f"expected {wanted} of the cancel, got {data!r:.100}")
+                raise NotPassed(
+                    "assertion", f"expected {wanted} from the cancel, got {data!r:.100}"
+                )
             self.ends[name] = "cancelled"
         return self.ends[name]
 
@@ -265,12 +271,12 @@ class _SelfTest:
             if name in self.ends:
                 continue
             if not task_id:
-                self.ends[name] = "may still run: its start got no answer"
+                self.ends[name] = "may still be running: no response to its start"
                 continue
             try:
                 await retrying(self.policy, partial(self._cancel, name))
             except RetryableAnswer as failure:
-                self.ends[name] = f"may still run: {failure}"
+                self.ends[name] = f"may still be running: {failure}"
         return [
             {"kind": name.removeprefix("task_"), "id": task_id, "end": self.ends[name]}
             for name, task_id in self.facts.tasks.items()
@@ -295,7 +301,7 @@ async def ask(
             client, row["method"], row["path"], row["params"], limit=limit, subject=subject
         )
     except NoAnswerInTime:
-        raise NotPassed("timeout", f"no complete answer within {limit:g} s") from None
+        raise NotPassed("timeout", f"no complete response within {limit:g} s") from None
     except UpstreamError as error:
         raise NotPassed("connection", error.with_hint) from None
     finally:

@@ -130,7 +130,7 @@ def read_bars(body: bytes, period: str, *, is_index: bool) -> Bars:
     opens = close - closed
     stamps = _gather(data, starts, "<u2" if period in TIMED else "<u4", 4)
     if period in TIMED:
-        times = [f"{_zipped_day(day)}T{_clock(m, what)}:00" for day, m in stamps.tolist()]
+        times = ["not a day" for day, m in stamps.tolist()]
     else:
         times = [f"{_day(number)}T15:00:00" for (number,) in stamps.tolist()]
     tails = last[:, -1] + 1
@@ -169,7 +169,7 @@ def read_ticks(body: bytes, *, is_past: bool) -> Ticks:
     data, starts, _, numbers = _rows(body, start, count, "ticks", 2, size, 0)
     minute = _gather(data, starts, "<u2", 2)[:, 0].astype(np.int64)
     if (minute >= _MINUTES).any():
-        raise WrongAnswer(f"ticks: {minute.max()} is no minute of a day")
+        raise WrongAnswer(f"ticks: {minute.max()} is not a minute of a day")
     steps, volume, *orders, side, _ = numbers.T
     return Ticks(minute, np.cumsum(steps), volume, orders[0] if orders else volume * 0, side)
 
@@ -212,17 +212,17 @@ def read_events(body: bytes, codes: Sequence[str]) -> list[list[Event]]:
     what = f"events of {codes[0]}"
     answered = _count(body, what)
     if not 1 <= answered <= len(codes):
-        raise WrongAnswer(f"{what}: {answered} codes answered, not {len(codes)}")
+        raise WrongAnswer(f"{what}: response has {answered} codes, not {len(codes)}")
     at, events = 2, list[list[Event]]()
     for code in codes[:answered]:
         if len(body) < at + _EVENTS_OF.size:
-            raise WrongAnswer(f"events of {code}: cut before their count")
+            raise WrongAnswer(f"events of {code}: cut off before their count")
         market, digits, count = _EVENTS_OF.unpack_from(body, at)
         if (market, digits) != _split(code):
-            raise WrongAnswer(f"events of {code}: those of another code")
+            raise WrongAnswer(f"events of {code}: events of another code")
         at += _EVENTS_OF.size
         if len(body) < at + count * _EVENT.size:
-            raise WrongAnswer(f"events of {code}: cut")
+            raise WrongAnswer(f"events of {code}: cut off")
         rows = _EVENT.iter_unpack(body[at : at + count * _EVENT.size])
         events.append([Event(day, category, tuple(values)) for day, category, *values in rows])
         at += count * _EVENT.size
@@ -287,7 +287,7 @@ class _Reader:
         start, size = self.at, struct.calcsize(form)
         self.at += size
         if self.at > len(self._body):
-            raise WrongAnswer(f"{self._what}: cut")
+            raise WrongAnswer(f"{self._what}: cut off")
         return struct.unpack_from(form, self._body, start)
 
     def numbers(self, count: int) -> list[int]:
@@ -301,7 +301,7 @@ class _Reader:
             value += (byte & 0x7F) << shift
             shift += 7
             if shift > 7 * _LONGEST:
-                raise WrongAnswer(f"{self._what}: an endless number")
+                raise WrongAnswer(f"{self._what}: a number without end")
         return -value if is_negative else value
 
 
@@ -324,7 +324,7 @@ def _rows(
             starts.append(position)
             position = all_ends[rank[position + prefix] + numbers - 1] + 1 + suffix
     except IndexError:
-        raise WrongAnswer(f"{what}: cut after {len(starts) - 1} of {count} rows") from None
+        raise WrongAnswer(f"{what}: cut off after {len(starts) - 1} of {count} rows") from None
     _refuse_rest(body, position, what)
     first = np.array(starts, np.int64)
     if not count:
@@ -333,7 +333,7 @@ def _rows(
     begin = np.concatenate([(first + prefix)[:, None], last[:, :-1] + 1], axis=1)
     size = last - begin + 1
     if size.max() > _LONGEST:
-        raise WrongAnswer(f"{what}: an endless number")
+        raise WrongAnswer(f"{what}: a number without end")
     head = data[begin]
     value = (head & 0x3F).astype(np.int64)
     for i in range(1, size.max()):
@@ -357,7 +357,7 @@ def _pack_codes(codes: Sequence[str]) -> bytes:
 
 def _count(body: bytes, what: str) -> int:
     if len(body) < _U16.size:
-        raise WrongAnswer(f"{what}: {len(body)} bytes have no count")
+        raise WrongAnswer(f"{what}: {len(body)} bytes are too few for a count")
     count: int = _U16.unpack_from(body)[0]
     return count
 
@@ -378,7 +378,7 @@ def _day(number: int) -> date:
     try:
         return number_to_date(number)
     except ValueError:
-        raise WrongAnswer(f"{number} is no day") from None
+        raise WrongAnswer(f"{number} is not a day") from None
 
 
 def _zipped_day(number: int) -> date:
@@ -387,5 +387,5 @@ def _zipped_day(number: int) -> date:
 
 def _clock(minute: int, what: str) -> str:
     if minute >= _MINUTES:
-        raise WrongAnswer(f"{what}: {minute} is no minute of a day")
+        raise WrongAnswer(f"{what}: {minute} is not a minute of a day")
     return f"{minute // 60:02}:{minute % 60:02}"

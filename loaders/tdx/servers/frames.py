@@ -55,7 +55,7 @@ class Server:
             await server.ask(codec.GREETING, b"\1")
             body = await server.ask(codec.BARS, codec.ask_bars(KNOWN, "day", 0, 1))
             if not codec.read_bars(body, "day", is_index=False).times:
-                raise WrongAnswer(f"no bar of {KNOWN}")
+                raise WrongAnswer(f"no bar for {KNOWN}")
         except BaseException:
             server.close()
             raise
@@ -74,12 +74,12 @@ class Server:
                 answer = await self._reader.readexactly(_ANSWER.size)
                 fixed, number, answered, sent, unpacked = _ANSWER.unpack(answer)
                 if (fixed, number, answered) != (_FIXED, self._number, command):
-                    raise WrongAnswer(f"the head of another answer than to {command:#06x}")
+                    raise WrongAnswer(f"response to another request than {command:#06x}")
                 content = await self._reader.readexactly(sent)
         except asyncio.IncompleteReadError:
-            raise ConnectionError("the server ended the connection") from None
+            raise ConnectionError("the server closed the connection") from None
         except TimeoutError:
-            raise TimeoutError(f"no answer within {self._timeout:g} s") from None
+            raise TimeoutError(f"no response within {self._timeout:g} s") from None
         return content if sent == unpacked else unpack(content, unpacked)
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ def unpack(content: bytes, size: int) -> bytes:
     try:
         body = unpacking.decompress(content, size + 1)
     except zlib.error as error:
-        raise WrongAnswer(f"an answer that cannot be unpacked ({error})") from None
+        raise WrongAnswer(f"a response that cannot be unpacked ({error})") from None
     if len(body) != size or not unpacking.eof or unpacking.unused_data:
-        raise WrongAnswer(f"an answer that does not unpack to {size} bytes")
+        raise WrongAnswer(f"a response that does not unpack to {size} bytes")
     return body

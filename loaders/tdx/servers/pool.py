@@ -81,7 +81,7 @@ class Pool:
                 else:
                     self._idle.append(server)
                     return result
-        raise UpstreamError(f"{what}: no quote server answered ({why})")
+        raise UpstreamError(f"{what}: no response from a quote server ({why})")
 
     async def events(self, codes: Sequence[str]) -> dict[str, list[Event] | UpstreamError]:
         """The corporate actions of each code, or why there are none; one code costs no other."""
@@ -140,9 +140,9 @@ class Pool:
                         self._good.add(address)
                         return server
                 self._gone = SourceGone(
-                    f"none of {say_count(self._known, 'TDX quote server')} answers"
+                    f"none of {say_count(self._known, 'TDX quote server')} responds"
                     + (f" ({why})" if why else ""),
-                    hint="public servers come and go: try again later, or set tdx.servers",
+                    hint="Try again later, or set tdx.servers: public servers come and go.",
                 )
         raise SourceGone(str(self._gone), hint=self._gone.hint)
 
@@ -152,9 +152,9 @@ class Pool:
         is_out = address not in self._good or isinstance(error, TimeoutError)
         if is_out and address in self._addresses:
             self._addresses.remove(address)
-            log.warning("the quote server %s:%s is left out: %s", *address, why)
+            log.warning("the quote server %s:%s is skipped: %s", *address, why)
         else:
-            log.debug("the quote server %s:%s is left: %s", *address, why)
+            log.debug("the quote server %s:%s is dropped: %s", *address, why)
 
     async def _beat(self) -> None:
         """Keep idle connections alive."""

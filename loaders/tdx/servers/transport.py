@@ -40,7 +40,7 @@ class QuoteTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         route = request.url.path.removeprefix("/api/")
         if (answer := ROUTES.get(route)) is None:
-            raise NoRoute(f"{route}: the quote servers do not have it")
+            raise NoRoute(f"{route}: not available from quote servers")
         params = dict(request.url.params)
         if request.method == "POST":
             params["code"] = ",".join(orjson.loads(request.content)["codes"])
@@ -118,7 +118,7 @@ class QuoteTransport(httpx.AsyncBaseTransport):
         try:
             return [_show(code, known[codec.MARKETS[code[:2]], code[2:]]) for code in codes]
         except KeyError as missing:
-            raise UnknownCode(f"quotes: none of {missing}") from None
+            raise UnknownCode(f"quotes: no quote of {missing}") from None
 
     async def codes(self, params: Params) -> dict[str, Any]:
         rows = await self._listed("stock", params)

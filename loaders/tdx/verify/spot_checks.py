@@ -35,7 +35,7 @@ from quotemill.wording import say_count
 
 NAMED = 5  # most codes that a message names
 NEWEST_BARS = 10  # bars requested from the service; the newest stored one should be among them
-NOT_BUILT = "not built yet: `quotemill build`"
+NOT_BUILT = "not built yet: run `quotemill build`"
 OF_DAYS, OF_MINUTES = ("kline_weekly_qfq", "kline_monthly_qfq"), ("5m", "15m", "30m", "60m")
 # relations, landed or built, by the dataset that they come of
 RELATIONS = {
@@ -110,7 +110,8 @@ def verify(
         loaded = store.loaded_codes() if has_relation(conn, "ops.ingestion_state") else []
         if not loaded:
             raise UsageError(
-                "no day bars have been loaded yet", hint="`loaders run tdx --mode init` loads them"
+                "no day bars have been loaded yet",
+                hint="Run `loaders run tdx --mode init` to load them.",
             )
         codes = sorted(random.Random(seed).sample(loaded, min(sample, len(loaded))))
         listed: set[str] | None = None
@@ -201,13 +202,15 @@ def _checks(
 def _rows(store: Store, relation: str, dataset: str, keys: Sequence[str]) -> Evidence:
     """Check that a relation has a row of each key that a load was asked for."""
     if not keys:
-        raise NotApplicable(f"no load has requested it: `loaders run tdx --dataset {dataset}`")
+        raise NotApplicable(
+            f"not requested by any load yet: run `loaders run tdx --dataset {dataset}`"
+        )
     schema = store.find_schema(relation)
     if schema is None:
         raise NotApplicable(NOT_BUILT)
     present = store.present(schema, relation, keys)
     if missing := set(keys) - set(present):
-        raise CheckFailed(f"{schema}.{relation} has no row of {_name_some(missing)}")
+        raise CheckFailed(f"{schema}.{relation} has no rows for {_name_some(missing)}")
     return {"keys": present}
 
 
@@ -218,7 +221,7 @@ def _codes(store: Store, service: set[str] | None, exchange: str) -> Evidence:
     a service: the client's folder may be incomplete, so it delists nothing.
     """
     if service is None:
-        raise NotApplicable("no service is configured whose list could be compared")
+        raise NotApplicable("no service is configured to compare the list with")
     stored = {c: listed for c, listed in store.securities().items() if c[:2] == exchange}
     theirs = {c for c in service if c[:2] == exchange}
     ours = {c for c, listed in stored.items() if listed}
@@ -234,8 +237,8 @@ def _codes(store: Store, service: set[str] | None, exchange: str) -> Evidence:
     faults = [
         f"{len(group)} of the {what} ({_name_some(group)})"
         for group, what in (
-            (theirs - ours, "service's codes not stored as listed"),
-            (ours - theirs, "codes stored as listed not in the service's lists"),
+            (theirs - ours, "codes of the service that are not stored as listed"),
+            (ours - theirs, "codes stored as listed that are not in the service's lists"),
         )
         if group
     ]
@@ -244,11 +247,12 @@ def _codes(store: Store, service: set[str] | None, exchange: str) -> Evidence:
         seen["symbol_dim"] = len(here)
         if lacking := set(stored) - here:
             faults.append(
-                f"symbol_dim lacks {say_count(len(lacking), 'stored code')} ({_name_some(lacking)})"
+                f"symbol_dim is missing {say_count(len(lacking), 'stored code')} "
+                f"({_name_some(lacking)})"
             )
         if surplus := here - set(stored):
             faults.append(
-                f"symbol_dim has {say_count(len(surplus), 'code')} more ({_name_some(surplus)})"
+                f"symbol_dim has {say_count(len(surplus), 'extra code')} ({_name_some(surplus)})"
             )
     else:
         seen["symbol_dim"] = NOT_BUILT
@@ -264,16 +268,18 @@ def _day_bar(store: Store, theirs: Records | QuotemillError, source: str, code: 
     """
     ours = store.newest_day_bar(code)
     if isinstance(theirs, QuotemillError):
-        raise CheckFailed(f"{source} gave no bars to compare with: {theirs}")
+        raise CheckFailed(f"{source} returned no bars to compare with: {theirs}")
     days = records.to_dates(theirs["day"])
     if ours is None:
         if not days:
-            raise NotApplicable(f"{source} has no day bar of it either")
-        raise CheckFailed(f"no final day bar is stored; the newest of {source} is of {days[-1]}")
+            raise NotApplicable(f"{source} has no day bars for it either")
+        raise CheckFailed(
+            f"no final day bar is stored; the latest bar of {source} is for {days[-1]}"
+        )
     day = ours["trade_date"]
     if day not in days:
         newest = days[-1] if days else "none"
-        raise CheckFailed(f"{source} has no bar of {day} among its newest; its newest is {newest}")
+        raise CheckFailed(f"{source} has no bar for {day}; its latest bar is for {newest}")
     bar = theirs[days.index(day)]
     pairs = {name: (ours[name], int(bar[name])) for name in BAR_FIELDS}
     units = ours["unit"], int(bar["unit"])

@@ -15,7 +15,7 @@ from quotemill.ticks.questdb_http import Address, QuestdbHttp, StoreAway, StoreE
 
 T = TypeVar("T")
 BYTES_PER_TICK = 800  # while it is written: in QuestDB its file, its log and its partition
-MORE_SPACE = "free some space, or lower QUOTEMILL_QUESTDB__MIN_FREE_GB"
+MORE_SPACE = "Free some space, or lower QUOTEMILL_QUESTDB__MIN_FREE_GB."
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -88,12 +88,12 @@ class Connection:
             http = self.http()
             stage = find_stage(http) if self._way != "ilp" and _is_local(http.address) else None
             if self._way == "stage" and stage is None:
-                raise StoreError(f"{self._label} does not read Parquet files of this machine")
+                raise StoreError(f"{self._label} cannot read Parquet files of this machine")
             ilp = "line.http.enabled"
             if stage is None and http.parameters(ilp).get(ilp) == "false":
                 raise SettingsError(
-                    f"{self._label} takes no rows over HTTP: its setting {ilp} is false",
-                    hint=f"write {ilp}=true into its server.conf, then restart it",
+                    f"{self._label} does not accept rows over HTTP: its setting {ilp} is false",
+                    hint=f"Write {ilp}=true into its server.conf, then restart it.",
                 )
             self._writer = stage or IlpWriter(http.address)
         return self._writer
@@ -112,7 +112,8 @@ class Connection:
         if free is None or free >= self._settings.min_free_gb * 2**30 + ticks * BYTES_PER_TICK:
             return None
         return (
-            f"{free / 2**30:,.1f} GiB are free under {self._label}, too little for a day of ticks"
+            f"only {free / 2**30:,.1f} GiB are free under {self._label}, too little for a "
+            "day of ticks"
         )
 
     def close(self) -> None:

@@ -61,15 +61,15 @@ class IlpWriter:
             text = text.replace(self._address.password, "***")
         if error.code == code.AuthError:
             return SettingsError(
-                f"QuestDB at {self._address.url} refuses the user {self._address.user}",
-                hint="check user and password of questdb_url",
+                f"QuestDB at {self._address.url} rejects the user {self._address.user}",
+                hint="Check user and password in questdb_url.",
             )
         refused = error.code == code.ServerFlushError and '"code"' in text
         if refused or error.code in (code.InvalidApiCall, code.BadDataFrame):
-            return Refused(f"QuestDB refused the rows: {text}")
+            return Refused(f"QuestDB rejected the rows: {text}")
         return StoreAway(
-            f"QuestDB at {self._address.url} does not answer ({text[:200]})",
-            hint="check the server that questdb_url names",
+            f"QuestDB at {self._address.url} does not respond ({text[:200]})",
+            hint="Check the server set in questdb_url.",
         )
 
 
@@ -78,7 +78,7 @@ def _client() -> Any:
         import questdb
     except ImportError:
         raise SettingsError(
-            "a QuestDB on another machine needs its client", hint=install_hint("questdb")
+            "QuestDB on another machine needs its client", hint=install_hint("questdb")
         ) from None
     return questdb
 

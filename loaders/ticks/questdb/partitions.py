@@ -38,8 +38,10 @@ def find_parquet_partitions(http: QuestdbHttp) -> Iterator[tuple[str, str]]:
         )
         if answer["n"]:
             yield (
-                f"the table {name} has partitions in Parquet ({answer['n']:,}), where QuestDB "
-                "stores revised rows twice",
+                (
+                    f"the table {name} has partitions in Parquet ({answer['n']:,}), in which "
+                    "QuestDB stores revised rows twice"
+                ),
                 f"run in QuestDB `ALTER TABLE {name} CONVERT PARTITION TO NATIVE WHERE ts >= 0`",
             )
 
@@ -57,9 +59,8 @@ class Partitions:
     def list_trading_days(self, days: Collection[date]) -> dict[date, set[date]]:
         """The trading days whose ticks, visible or not, lie in each of the days."""
         query = (
-            f"select timestamp_floor('d', ts) as day, trading_day from {_TABLE} "
-            f"where ts >= '{min(days)}' and ts < '{max(days) + timedelta(1)}' "
-            "group by day, trading_day"
+            f"select timestamp_floor('d', ts) as day, trading_day from {_TABLE} where ts >= "
+            f"'{min(days)}' and ts < '{max(days) + timedelta(1)}' group by day, trading_day"
         )
         inside: dict[date, set[date]] = defaultdict(set)
         for row in self._connection.retry(lambda: self._connection.http().rows(query)):

@@ -25,9 +25,9 @@ def resume_table(
             beyond = f"{statement} FROM TXN {number + 1}"
             if not skip(lost):
                 raise Suspended(
-                    f"{error}; {lost}, cannot be applied",
-                    hint="fix the cause and run it again; if the log itself is damaged, "
-                    f"`quotemill questdb resume --skip` leaves that out (`{beyond}`), then "
-                    "`loaders verify tq --repair` downloads what is lost",
+                    f"{error}; cannot apply {lost}",
+                    hint="Fix the cause and run it again. If the log itself is damaged, run "
+                    "`quotemill questdb resume --skip` to leave out that transaction "
+                    f"(`{beyond}`), then `loaders verify tq --repair` to download lost days.",
                 ) from None
             http.rows(beyond)

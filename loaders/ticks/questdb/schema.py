@@ -24,8 +24,8 @@ def find_problems(http: QuestdbHttp) -> Iterator[tuple[str, str]]:
     for name, value in http.parameters("readonly", "http.security.readonly").items():
         if value == "true":
             yield (
-                f"QuestDB at {http.address.url} takes no writes: its setting {name} is true",
-                f"write {name}=false into its server.conf, then restart it",
+                f"QuestDB at {http.address.url} accepts no writes: its setting {name} is true",
+                f"Write {name}=false into its server.conf, then restart it.",
             )
     rows = http.rows(
         "select table_name, partitionBy, walEnabled, ttlValue, ttlUnit from tables() "
@@ -49,23 +49,23 @@ def _compare(
 ) -> Iterator[tuple[str, str]]:
     named = f"the QuestDB table {table.name}"
     if why := _find_foreign(table, stored, columns):
-        fix = f"move it away: RENAME TABLE {table.name} TO another_name"
-        yield f"{named} was not made by quotemill: {why}", fix
+        fix = f"Move it away with: RENAME TABLE {table.name} TO another_name"
+        yield f"{named} was not created by quotemill: {why}", fix
         return
     if not stored["walEnabled"]:
         fix = f"run in QuestDB `ALTER TABLE {table.name} SET TYPE WAL`, then restart it"
-        yield f"{named} is not written by WAL any more", fix
+        yield f"{named} is no longer written by WAL", fix
     if {name for name, row in columns.items() if row["upsertKey"]} != set(table.key):
         keys = ", ".join(table.key)
         fix = f"run in QuestDB `ALTER TABLE {table.name} DEDUP ENABLE UPSERT KEYS({keys})`"
-        yield f"{named} does not have the keys {keys}, and would hold rows twice", fix
+        yield f"{named} does not have the keys {keys}, and would store rows twice", fix
     if stored["ttlValue"]:
         fix = (
             f"run in QuestDB `ALTER TABLE {table.name} SET TTL 0h`, then "
             "`loaders verify tq --repair` downloads what it dropped"
         )
         ttl = f"{stored['ttlValue']} {stored['ttlUnit']}"
-        yield f"{named} has a TTL of {ttl}, so QuestDB drops what is older", fix
+        yield f"{named} has a TTL of {ttl}, so QuestDB drops older rows", fix
 
 
 def _find_foreign(
@@ -75,7 +75,7 @@ def _find_foreign(
     for name in table.names:
         kind = columns[name]["type"] if name in columns else None
         if kind is None:
-            return f"lacks the column {name}"
+            return f"is missing the column {name}"
         if kind != table.questdb_type(name):
             return f"has {kind} as its column {name}, not {table.questdb_type(name)}"
     if not columns["ts"]["designated"]:

@@ -105,7 +105,7 @@ def start(
     """
     if (address := find_running(folder)) is not None:
         return address
-    require_posix("a QuestDB of this home", "let QUOTEMILL_QUESTDB_URL name a server")
+    require_posix("a QuestDB of this home", "set QUOTEMILL_QUESTDB_URL to a server")
     java, jar = find_java(settings), fetch_jar(settings)
     try:
         for part in (folder, folder / "conf", folder / "tmp", folder / "import"):
@@ -120,7 +120,7 @@ def start(
             time.sleep(0.05)  # another process is starting it
     except OSError as error:
         raise SettingsError(
-            f"{error.filename}: {error.strerror}", hint="set QUOTEMILL_HOME to another folder"
+            f"{error.filename}: {error.strerror}", hint="Set QUOTEMILL_HOME to another folder."
         ) from None
     raise UpstreamError(
         f"another process is still starting the QuestDB in {folder}",
@@ -314,7 +314,7 @@ def _await_ready(folder: Path, server: "subprocess.Popen[bytes]", password: str)
             if time.monotonic() > deadline:
                 raise UpstreamError(
                     f"QuestDB was not ready after {PATIENCE:g} s: {_why(log)}",
-                    hint=f"read its log {folder / 'server.log'}",
+                    hint=f"Read its log {folder / 'server.log'}.",
                 )
             time.sleep(0.02)
     except BaseException:
@@ -327,12 +327,14 @@ def _failure(folder: Path, log: str) -> SettingsError | UpstreamError:
     if "could not bind socket" in log:
         return PortTaken(
             "another program uses the port of QuestDB",
-            hint="set QUOTEMILL_QUESTDB__PORT to another one, or to 0 for any free one",
+            hint="Set QUOTEMILL_QUESTDB__PORT to another one, or to 0 for any free one.",
         )
     if "No space left" in log:
-        return UpstreamError(f"the disk under {folder} is full", hint="free some space, then start")
+        return UpstreamError(
+            f"the disk under {folder} is full", hint="Free some space, then start it."
+        )
     return UpstreamError(
-        f"QuestDB does not start: {_why(log)}", hint=f"read its log {folder / 'server.log'}"
+        f"QuestDB does not start: {_why(log)}", hint=f"Read its log {folder / 'server.log'}."
     )
 
 

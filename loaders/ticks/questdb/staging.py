@@ -34,7 +34,9 @@ class StageWriter:
                 f"SELECT {columns} FROM read_parquet('{file.name}')"
             )
         except OSError as error:
-            raise StoreError(f"{error.filename}: {error.strerror}", hint="check the disk") from None
+            raise StoreError(
+                f"{error.filename}: {error.strerror}", hint="Check the disk."
+            ) from None
         finally:
             file.unlink(missing_ok=True)
 

@@ -136,8 +136,8 @@ class QuestdbStore:
     def check_suspended(self) -> list[Check]:
         """A check for each table that applies no writes, with the table as its subject."""
         hidden = (
-            "its writes are stored and not visible; once the cause is fixed, or with --skip if "
-            "its log is damaged"
+            "its writes are stored but not visible: run this when the cause is fixed, or "
+            "add --skip if its log is damaged"
         )
         return [
             Check(

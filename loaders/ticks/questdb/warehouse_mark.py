@@ -44,8 +44,8 @@ def require_same(rows: pa.Table, mark: WarehouseMark, store: str) -> None:
     for row in rows.to_pylist():
         if row["warehouse_id"] != mark.warehouse_id:
             raise SettingsError(
-                f"{store} holds the ticks of another warehouse ({row['label']}); "
-                "one QuestDB serves one warehouse",
-                hint="set QUOTEMILL_QUESTDB_URL to another QuestDB; if this warehouse replaces "
-                f"that one, run `{RELEASE}` in QuestDB, then `loaders run tq`",
+                f"{store} has the ticks of another warehouse ({row['label']}), and one "
+                "QuestDB serves only one warehouse",
+                hint="Set QUOTEMILL_QUESTDB_URL to another QuestDB. If this warehouse replaces "
+                f"the other one, run `{RELEASE}` in QuestDB, then `loaders run tq`.",
             )

@@ -174,7 +174,9 @@ def _bars(raw: "pa.Table") -> "pa.Table":
             else:
                 columns[field.name] = column
         except (ArithmeticError, ValueError) as error:
-            raise TqAnswerError(f"a bar has a {field.name} that cannot be stored") from error
+            raise TqAnswerError(
+                f"a bar has a value for {field.name} that cannot be stored"
+            ) from error
     return pa.table(columns)
 
 

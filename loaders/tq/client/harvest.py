@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 # errors that our own program raised before it asked the client, or after the answer
 REFUSALS = (UnknownSymbol, TqPermissionError, TqAnswerError)
-MAINTENANCE = "their daily maintenance is from 19:00 to 19:30 in Beijing"
+MAINTENANCE = "Daily maintenance is from 19:00 to 19:30 in Beijing"
 LONGEST_PAUSE = 60.0  # between two questions to servers that are away
 
 
@@ -268,7 +268,7 @@ class Harvest:
         failed += 1
         if failed > self._settings.retries:
             raise error
-        self._report(f"{error}; asking again")
+        self._report(f"{error}. Retrying")
         self._pause(self._settings.backoff * 2 ** (failed - 1))
         return failed
 
@@ -280,15 +280,15 @@ class Harvest:
             self._away_since = since
         waited = now - since
         if waited >= wait:
-            why = f"{error}; they were away for {_duration(wait)} (tq.wait); {MAINTENANCE}"
+            why = f"{error}. They were unreachable for {_duration(wait)} (tq.wait). {MAINTENANCE}"
             self._hold("")
             raise TqAway(why, hint=error.hint)
         if is_first:
             began = f"{datetime.now(SHANGHAI):%H:%M:%S} Shanghai"
-            self._hold(f"waits for the futures servers since {began}")
+            self._hold(f"waiting for the futures servers since {began}")
             self._announce(
-                f"{error}; asking again for up to {_duration(wait)} (tq.wait); {MAINTENANCE}; "
-                "to wait no longer, press Ctrl-C: what has landed stays"
+                f"{error}. Retrying for up to {_duration(wait)} (tq.wait). {MAINTENANCE}. "
+                "To stop waiting, press Ctrl-C: loaded rows are kept"
             )
         longest = min(LONGEST_PAUSE, wait - waited)
         self._pause(min(longest, max(self._settings.backoff, waited)))
@@ -300,14 +300,14 @@ class Harvest:
         if since is not None:
             self._hold("")
             waited = _duration(time.monotonic() - since)
-            self._announce(f"the futures servers answer again after {waited}")
+            self._announce(f"the futures servers are back after {waited}")
 
     def _pause(self, seconds: float) -> None:
         count("retries")
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if self._stop():
-                raise Stopped("stopped before the futures servers were asked again")
+                raise Stopped("stopped before the next request to the futures servers")
             time.sleep(min(POLL_SECONDS, max(0.0, until - time.monotonic())))
 
 

@@ -116,7 +116,7 @@ class ClientProcess:
 
     def ask(self, call: str, args: dict[str, Any]) -> Any:
         for _ in self.items(call, args):
-            raise TqAnswerError(f"the answer to {call} has parts")
+            raise TqAnswerError(f"the answer to {call} has several parts")
         self.days += call == "ticks"
         return self._result
 
@@ -151,12 +151,12 @@ class ClientProcess:
         until = time.monotonic() + silence
         while True:
             if self._stop():
-                raise Stopped(f"stopped while the futures servers were asked for {call}")
+                raise Stopped(f"stopped during a request to the futures servers ({call})")
             left = until - time.monotonic()
             if left <= 0:
                 raise TqTimeout(
                     f"the futures servers gave no sign of life for {silence:g} s ({call})",
-                    hint="raise tq.timeout to wait longer",
+                    hint="Raise tq.timeout to wait longer.",
                 )
             try:
                 line = self._lines.get(timeout=min(POLL_SECONDS, left))
@@ -185,7 +185,7 @@ class ClientProcess:
         try:
             how = f"exit code {self._popen.wait(END_SECONDS)}"
         except subprocess.TimeoutExpired:  # the caller kills it
-            how = "its output ended, and it goes on"
+            how = "its output ended, but it is still running"
         try:
             lines = self._errors.read_text(errors="replace").strip().splitlines()
         except OSError:
@@ -233,18 +233,21 @@ def _to_error(answer: dict[str, Any]) -> Exception:
     if kind == "undescribed":
         return UndescribedSymbol(answer["symbols"])
     if kind == "auth":
-        hint = "check QUOTEMILL_TQ__ACCOUNT and QUOTEMILL_TQ__PASSWORD (tq.account, tq.password)"
-        return TqAuthError(f"the futures servers do not let the account in: {message}", hint=hint)
+        hint = "Check QUOTEMILL_TQ__ACCOUNT and QUOTEMILL_TQ__PASSWORD (tq.account, tq.password)."
+        return TqAuthError(f"the futures servers reject the account: {message}", hint=hint)
     if kind == "permission":
-        hint = "the professional edition of TqSdk has it; the newest ticks and other data need none"
+        hint = (
+            "Get the professional edition of TqSdk. The latest ticks and other data work "
+            "without it."
+        )
         return TqPermissionError(f"the account lacks a permission: {message}", hint=hint)
     if kind == "backtests":
-        hint = "a free account has three a day; tq.route = history needs none"
-        return TqBacktestsSpent(f"no backtest is left today: {message}", hint=hint)
+        hint = "Set tq.route = history, which needs no backtests (a free account has three a day)."
+        return TqBacktestsSpent(f"no backtests left today: {message}", hint=hint)
     if kind == "settlements":
         return TqSettlementsAway(
-            f"the service of settlement prices gave none: {message}",
-            hint="it is a host of its own, reached without a proxy: "
+            f"no settlement prices from their server: {message}",
+            hint="Allow connections without a proxy to the settlement server: "
             "md-settlement-system-fc-api.shinnytech.com",
         )
     if kind == "missing":
@@ -255,9 +258,9 @@ def _to_error(answer: dict[str, Any]) -> Exception:
         return TqTimeout(f"the futures servers did not answer in time: {message}")
     if kind == "barred":
         return TqTransport(
-            f"a proxy or a certificate is in the way of the futures servers: {message}",
-            hint="check HTTPS_PROXY and SSL_CERT_FILE, then run `loaders check tq`",
+            f"a proxy or certificate blocks the connection to the futures servers: {message}",
+            hint="Check HTTPS_PROXY and SSL_CERT_FILE, then run `loaders check tq`.",
         )
     if kind == "client":
         return TqClientError(message)
-    return TqAway(message, hint="run `loaders check tq` to see whether they can be reached")
+    return TqAway(message, hint="Run `loaders check tq` to see whether the servers can be reached.")

@@ -19,13 +19,15 @@ def _load_contracts(ctx: Context, variety: str) -> Outcome:
     answer = ctx.fetch_instruments(variety)
     if answer.left_out:
         names = ", ".join(answer.left_out)
-        text = f"{names}: left out, as the source gives no tick size, lot size or delivery month"
+        text = (
+            f"{names}: left out, because the source gives no tick size, lot size or delivery month"
+        )
         ctx.load.log("info", text, {"contracts": len(answer.left_out)})
     if answer.undescribed:
         names = ", ".join(answer.undescribed)
-        ctx.load.warn(f"{names}: left out, as the source lists and does not describe it")
+        ctx.load.warn(f"{names}: left out, because the source lists but does not describe it")
     if not answer.contracts:
-        raise UpstreamError(f"the source lists no contract of {variety}")
+        raise UpstreamError(f"the source lists no contracts of {variety}")
     lineage = {"source_route": "instruments"} | ctx.lineage
     return Outcome(variety, [row | lineage for row in answer.contracts])
 

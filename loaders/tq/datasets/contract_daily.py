@@ -146,7 +146,9 @@ def _ask(ctx: Context, contracts: Sequence[str], first: date) -> dict[str, Any]:
     try:
         bars = ctx.harvest.daily(contracts, first, ctx.today)
     except UnknownSymbol as error:  # the others are asked for without these
-        failure = str(error) if isinstance(error, UndescribedSymbol) else f"{error}: not any more"
+        failure = (
+            str(error) if isinstance(error, UndescribedSymbol) else f"{error}: no longer listed"
+        )
         answers: dict[str, Any] = {c: Outcome(c, failure=failure) for c in error.symbols}
         rest = [c for c in contracts if c not in answers]
         return answers | (_ask(ctx, rest, first) if rest else {})
@@ -212,8 +214,10 @@ def _land_bars(ctx: Context, contract: str, batch: Batch, bars: Any) -> Outcome:
     final_to = max(batch.cursors.get(contract, ""), str(settled or ""))
     unsettled = [day for day in days if ended and final_to < str(day) <= str(ended)]
     failure = (
-        f"no quote of {variety} from the end of {max(unsettled)}: "
-        f"its bars from {min(unsettled)} on are not final"
+        (
+            f"no quote of {variety} from the end of {max(unsettled)}: bars from "
+            f"{min(unsettled)} on are not final"
+        )
         if unsettled
         else None
     )
@@ -227,10 +231,10 @@ def _skip_failure(ctx: Context, outcome: Outcome, harvest: BarsHarvest | None) -
     """
     times = _count_nights(ctx, harvest)
     row = _harvest_row(ctx, outcome.key, ctx.first_day, times)
-    why = outcome.failure or "no bar came"
-    text = f"expired, and its bars from {ctx.first_day} on cannot be had any more ({why})"
+    why = outcome.failure or "no bars received"
+    text = f"expired, and bars from {ctx.first_day} on are no longer available ({why})"
     if times < REPEATS:
-        text += ": the next load asks again"
+        text += ". The next load will retry"
     return Outcome(outcome.key, skipped=text, beside=[row])
 
 
@@ -240,7 +244,7 @@ def _count_failure(ctx: Context, outcome: Outcome, harvest: BarsHarvest | None) 
     A failure for some nights, and then not repeated.
     """
     times = _count_nights(ctx, harvest)
-    why = f"{outcome.failure}; it has expired: night {times} of {REPEATS} on which loads ask for it"
+    why = f"{outcome.failure}. It has expired: night {times} of {REPEATS} on which loads retry"
     row = _harvest_row(ctx, outcome.key, ctx.first_day, times)
     return replace(outcome, failure=why, beside=[row])
 

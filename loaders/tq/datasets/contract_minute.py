@@ -46,7 +46,7 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
         day = date.fromisoformat(text)
         bars = ctx.harvest.minutes(contract, *bounds(day, ctx.days))
         if bars is None or not bars.num_rows:
-            return Outcome(key, skipped="the source's newest minutes do not hold the day")
+            return Outcome(key, skipped="the source's latest minute bars do not include the day")
         lineage = {"source_route": ROUTE} | ctx.lineage
         return Outcome(key, add_columns(bars, {"trading_day": day} | lineage))
 

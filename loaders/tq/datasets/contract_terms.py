@@ -40,10 +40,10 @@ def _load_terms(ctx: Context, variety: str) -> Outcome:
     closes = ctx.ask(lambda conn: landed.last_closes(conn, listed, first))
     days = find_days(quotes, ctx.days, closes, ended)
     if not days:
-        return Outcome(variety, skipped=f"no quote of {variety} is of {ended} or later: no terms")
+        return Outcome(variety, skipped=f"no quote of {variety} from {ended} or later: no terms")
     if len(days) < len(listed):
         frozen = ", ".join(contract for contract in listed if contract not in days)
-        ctx.load.log("info", f"no terms of {frozen}: no quote is of {ended} or later", {})
+        ctx.load.log("info", f"no terms of {frozen}: no quote from {ended} or later", {})
     lineage = {"source_route": "quotes"} | ctx.lineage
     rows = [
         {

@@ -26,7 +26,7 @@ from quotemill.errors import UpstreamError
 
 ROUTES = ("backtest", "history")
 QUIET_DAYS = 5  # trading days without a quote after which a variety is left alone
-SWITCH_OFF = "without it in tq.varieties no load asks for it any more"
+SWITCH_OFF = "Remove it from tq.varieties to stop requesting it"
 Event = tuple[date, datetime, str | None]  # trading day, clock, contract
 
 
@@ -47,10 +47,10 @@ def _load_events(ctx: Context, key: str) -> Outcome:
     last = ctx.today
     if is_quiet := _is_quiet(ctx, variety, quoted, settled, ended):
         since = quoted or "its start"
-        why = f"{variety} is not quoted since {since}, though others of its exchange are"
+        why = f"{variety} has not been quoted since {since}, although others of its exchange have"
         if before and (quoted is None or before.last_day >= quoted):
             return _skip_variety(ctx, key, why)
-        ctx.load.warn(f"{why}: {SWITCH_OFF}")
+        ctx.load.warn(f"{why}. {SWITCH_OFF}")
         last = quoted or last
     if before:  # the time of a load may be before that of an earlier one
         last = max(last, before.last_day)
@@ -66,22 +66,22 @@ def _load_events(ctx: Context, key: str) -> Outcome:
     except (UnknownSymbol, UpstreamError):
         if expired := _last_expiry(ctx, variety):
             return _skip_variety(
-                ctx, key, f"{variety} is over: its last contract expired {expired}"
+                ctx, key, f"{variety} is no longer traded: its last contract expired on {expired}"
             )
         raise
     if before:
         old = ctx.ask(lambda conn: landed.events(conn, variety, route))
         if revised := first_difference(old, events, before.last_day):
             ctx.load.warn(
-                f"the main contracts of {variety} were revised from {revised} on ({route}): "
-                "the schedule is rebuilt from there"
+                f"the main contracts of {variety} were revised from {revised} on "
+                f"({route}): the schedule is rebuilt from there"
             )
     failure = None
     reached = settled if route == "history" else last_day
     if ended and not is_quiet and (reached is None or reached < ended):
         failure = (
-            f"the source shows nothing of {variety} after {reached or 'its start'}, though the "
-            f"trading day {ended} is over: the source stands still ({route})"
+            f"the source shows nothing of {variety} after {reached or 'its start'}, although the "
+            f"trading day {ended} has ended: the source has stopped updating ({route})"
         )
     lineage = {"source_route": route} | ctx.lineage
     names = {"variety": variety, "route": route}
@@ -106,7 +106,7 @@ def _is_quiet(
 
 
 def _skip_variety(ctx: Context, key: str, why: str) -> Outcome:
-    ctx.load.warn(f"{why}: {SWITCH_OFF}")
+    ctx.load.warn(f"{why}. {SWITCH_OFF}")
     return Outcome(key, skipped=why)
 
 
@@ -123,17 +123,17 @@ def check_answer(
     """The days covered, and the events by trading day. Raises UpstreamError."""
     first, last, route = answer.first_day, answer.last_day, answer.route
     if first is None or last is None or not any(contract for _, contract in answer.events):
-        raise UpstreamError(f"the source knows no main contract of {variety} ({route})")
+        raise UpstreamError(f"the source has no main contract of {variety} ({route})")
     if before and (first > before.first_day or last < before.last_day):
         raise UpstreamError(
             f"the source gives the main contracts of {variety} from {first} to {last}, less than "
-            f"the stored {before.first_day} to {before.last_day}: the stored ones stay ({route})"
+            f"the stored {before.first_day} to {before.last_day}: stored ones are kept ({route})"
         )
     # of a renamed product the list has contracts with its earlier code
     listed = {row["contract"] for row in ctx.fetch_instruments(variety).contracts}
     others = {c for _, c in answer.events if c and landed.variety_of(c) != variety}
     if foreign := others - listed:
-        raise UpstreamError(f"{', '.join(sorted(foreign))}: no contract of {variety} ({route})")
+        raise UpstreamError(f"{', '.join(sorted(foreign))}: not a contract of {variety} ({route})")
     events: list[Event] = []
     for number, (clock, contract) in enumerate(sorted(answer.events, key=lambda event: event[0])):
         day = first if not number else trading_day_of(clock, ctx.days)

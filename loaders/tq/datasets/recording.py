@@ -21,7 +21,7 @@ from loaders.tq.trading_day import Session, nanoseconds, sessions_on, spans, tra
 from quotemill.errors import UpstreamError
 
 KEY = "session"
-NO_SESSION = "no session goes on or begins within an hour: nothing is recorded"
+NO_SESSION = "no session is open or begins within an hour, so nothing is recorded"
 AROUND = timedelta(days=31)  # days of the calendar where none has landed yet
 
 
@@ -31,7 +31,7 @@ def plan_recording(ctx: Context) -> Iterator[Sequence[Unit]]:
         ctx.load.reporter.line(NO_SESSION)
         return
     if resting := ctx.stretch.resting:
-        ctx.load.reporter.line(f"without a session until then: {', '.join(resting)}")
+        ctx.load.reporter.line(f"no session until then: {', '.join(resting)}")
     yield [Unit(RECORDING, (KEY,))]
 
 
@@ -61,7 +61,7 @@ def _find_stretch(ctx: Context) -> Stretch | None:
         except (UnknownSymbol, TqAnswerError, TqTimeout) as error:
             ctx.load.warn(f"{variety} is not recorded: {describe(error)}")
     if not hours:
-        raise UpstreamError("the servers know the hours of no variety")
+        raise UpstreamError("no trading hours available for any product")
     return find_stretch(ctx.as_of, day, hours)
 
 

@@ -98,7 +98,7 @@ def _make_day(ctx: Context, row: StoredDay) -> Outcome:
     text, variety = key_text(key), key.symbol.removeprefix("KQ.m@")
     versions = ctx.ask(lambda conn: landed.sessions(conn, variety))
     if not versions:  # minutes without a trade would be missing
-        return Outcome(text, skipped=f"the hours of {variety} have not been loaded yet")
+        return Outcome(text, skipped=f"the trading hours of {variety} have not been loaded yet")
     ticks = ctx.store.read_day(key, COLUMNS, span=row.span)
     if not ticks.num_rows:  # taken out since
         return Outcome(text, skipped=NOT_DUE)
@@ -111,7 +111,7 @@ def _make_day(ctx: Context, row: StoredDay) -> Outcome:
         if refused := screen(bars, TICK_MINUTE).rejected:
             raise ValueError(f"{refused[0].field} {refused[0].rule}")
     except (ArithmeticError, ValueError) as error:  # costs no other day, and no ticks
-        why = f"no minutes can be made of its ticks: {error}"
+        why = f"its ticks cannot be turned into minute bars: {error}"
         return Outcome(text, skipped=why, beside=[record])
     return Outcome(text, bars, beside=[record | {"minute_count": bars.num_rows}])
 

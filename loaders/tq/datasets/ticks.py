@@ -103,7 +103,7 @@ def _load_history(ctx: Context, day: Scheduled, answer: Answer) -> Outcome | Che
         raise answer
     if answer is None:
         if ctx.stored_day(day.key) is not None:
-            return keep_stored_ticks(ctx, day, "no tick came", is_sure=ctx.history_gave)
+            return keep_stored_ticks(ctx, day, "no ticks received", is_sure=ctx.history_gave)
         return record_empty_day(ctx, day, _traded(ctx, day))
     ticks = take_table(answer)
     compare_recorded(ctx, day.contract, ticks)
@@ -119,7 +119,7 @@ def _load_recent(ctx: Context, day: Scheduled) -> Outcome | CheckedDay:
     except (
         NO_ANSWER
     ) as error:  # says nothing of the day; without the permission nothing is recorded
-        return Outcome(key_text(day.key), failure=f"newest ticks: {describe(error)}")
+        return Outcome(key_text(day.key), failure=f"latest ticks: {describe(error)}")
     if recent is None:
         return Outcome(key_text(day.key), skipped=NO_PERMISSION)
     return _check_ticks(ctx, day, recent.ticks, NEWEST_ROUTE, hole=recent.hole)
@@ -136,7 +136,7 @@ def _check_ticks(
     start, end = bounds(day.trading_day, ctx.days)
     sifted = sift_ticks(ticks, key, start, end)
     if not sifted.ticks.num_rows:
-        raise DataQualityError(f"all {sifted.refused:,} ticks of the day are refused")
+        raise DataQualityError(f"all {sifted.refused:,} ticks of the day were rejected")
     traded = _traded(ctx, day)
     # without a day bar the day must have a tick from then on
     last = ctx.last_minutes(day.variety, day.trading_day) if traded is None else None
@@ -166,14 +166,14 @@ def warn_of_oddities(
 ) -> None:
     """Report what is odd about a day that lands all the same."""
     if gap:
-        source = "" if route == HISTORY else f", of the newest {NEWEST:,} ticks"
+        source = "" if route == HISTORY else f", of the latest {NEWEST:,} ticks"
         source = ", of recorded ticks" if is_recorded else source
-        text = f"{day.contract} {day.trading_day}: {gap}{source}: landed as short"
+        text = f"{day.contract} {day.trading_day}: {gap}{source}: stored as short"
         ctx.load.warn(text)
     versions = ctx.ask(lambda conn: landed.sessions(conn, day.variety))
     hours = spans(day.trading_day, sessions_on(day.trading_day, versions), ctx.days)
     if strays := count_outside(ticks["datetime_ns"].to_numpy(), hours):
-        text = f"{day.contract} {day.trading_day}: {strays:,} ticks outside of today's hours"
+        text = f"{day.contract} {day.trading_day}: {strays:,} ticks outside today's trading hours"
         ctx.load.log("info", text, {"ticks": strays})
 
 

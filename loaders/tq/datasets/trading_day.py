@@ -34,20 +34,20 @@ def _load_calendar(ctx: Context, key: str) -> Outcome:
     if not past:
         raise UpstreamError(
             f"the trading calendar is empty from {first} to {ctx.today}",
-            hint="its list of holidays may start later; set tq.start to a later day",
+            hint="Set tq.start to a later day, in case its list of holidays starts later.",
         )
     if lost := sorted({day for day in before if day <= ctx.today} - set(days)):
         raise UpstreamError(
-            f"the trading calendar lost {say_count(len(lost), 'day')} it had, the first {lost[0]}: "
-            "the stored calendar stays"
+            f"the trading calendar has lost {say_count(len(lost), 'day')} (first: "
+            f"{lost[0]}): the stored calendar is kept"
         )
     lineage = {"source_route": "holidays"} | ctx.lineage
     rows = [{"trade_date": day} | lineage | {"is_final": day < ctx.today} for day in days]
     # a list of holidays that was not renewed ends with its year; else future days are among them
     is_outdated = days[-1] < ctx.today
     why = (
-        f"the trading calendar ends {days[-1]}, so no later day is loaded: "
-        "its list of holidays was not renewed"
+        f"the trading calendar ends on {days[-1]}, so later days are not loaded: its list "
+        "of holidays was not renewed"
     )
     return Outcome(key, rows, cursor=past[-1], failure=why if is_outdated else None)
 

@@ -25,7 +25,7 @@ def fetch(ctx: Context, varieties: Sequence[str]) -> Iterator[Outcome]:
 def _load_hours(ctx: Context, variety: str) -> Outcome:
     today = [Session(*row) for row in ctx.fetch_instruments(variety).sessions[variety]]
     if not any(session.session == "day" for session in today):
-        raise UpstreamError(f"the source gives no trading hours of {variety}")
+        raise UpstreamError(f"the source has no trading hours of {variety}")
     versions = ctx.ask(lambda conn: landed.sessions(conn, variety))
     hours: dict[date, Sequence[Session]] = {}
     if not versions:

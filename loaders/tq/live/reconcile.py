@@ -22,11 +22,11 @@ def compare_recorded(ctx: Context, contract: str, ticks: pa.Table) -> None:
 def end_reconciliation(ctx: Context) -> None:
     """Report differences, and delete the files whose days are complete."""
     if shared := ctx.reconciled["shared"]:
-        text = f"{shared:,} recorded ticks came from the servers again"
+        text = f"{shared:,} recorded ticks were also returned by the servers"
         if differing := ctx.reconciled["differing"]:
-            ctx.load.warn(f"{text}, {differing:,} of them otherwise: the servers' are stored")
+            ctx.load.warn(f"{text}, {differing:,} of them different: the servers' ticks are stored")
         else:
-            ctx.load.reporter.line(f"{text}, all of them the same")
+            ctx.load.reporter.line(f"{text}, all identical")
     delete_files(ctx.recorded, _find_needed(ctx))
 
 

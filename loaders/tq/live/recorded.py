@@ -102,10 +102,10 @@ def describe_holes(holes: Sequence[Hole], opening: int, close: int) -> str | Non
         f"{_clock(max(hole.start, opening))} to {_clock(min(hole.end, close))}"
         for hole in inside[:SHOWN]
     ]
-    more = f" and {len(inside) - SHOWN} more times" if len(inside) > SHOWN else ""
+    more = f" and at {len(inside) - SHOWN} other times" if len(inside) > SHOWN else ""
     counts = [hole.count for hole in inside]
     number = "ticks" if None in counts else f"{sum(filter(None, counts)):,} ticks"
-    return f"{number} passed while nothing recorded, from {', '.join(times)}{more}"
+    return f"{number} missed while nothing was recorded, from {', '.join(times)}{more}"
 
 
 def delete_files(folder: Path, is_needed: Callable[[str, int], bool]) -> None:

@@ -93,7 +93,7 @@ class Recorder:
         self._report_holes()
         counts = ", ".join(f"{count:,} ticks of {code}" for code, count in self._counts.items())
         ctx.load.reporter.line(
-            f"recorded of {self._day} until {_clock(stretch.end)}: {counts or 'no tick'}"
+            f"recorded for {self._day} until {_clock(stretch.end)}: {counts or 'no ticks'}"
         )
         self._report_cut_off(silence.find_cut_off(stretch.end))
 
@@ -103,7 +103,7 @@ class Recorder:
             return
         is_first, self._mains = not self._mains, mains
         if lacking := sorted(self._stretch.hours.keys() - mains.keys()):
-            self._ctx.load.warn(f"no ticks of a main contract come of {', '.join(lacking)}")
+            self._ctx.load.warn(f"no ticks of a main contract arrive for {', '.join(lacking)}")
         self._report_holes()
         if is_first:
             names, end = ", ".join(mains.values()), _clock(self._stretch.end)
@@ -130,20 +130,20 @@ class Recorder:
         if silent and len(silent) == len(is_open):
             names = ", ".join(self._mains[variety] for variety in silent)
             raise UpstreamError(
-                f"no tick of any of {len(silent)} contracts in session has come for {longest}, "
-                f"since {_clock(max(silent.values()))}: {names}",
-                hint="what was recorded stays; `loaders check tq` asks the servers; for contracts "
-                "that trade less often raise tq.silence",
+                f"no tick of the {len(silent)} contracts in session has arrived for "
+                f"{longest}, since {_clock(max(silent.values()))}: {names}",
+                hint="Run `loaders check tq` to test the servers. Recorded ticks are "
+                "kept. For contracts that trade less often, raise tq.silence.",
             )
         for variety in silent.keys() - self._silent.keys():
             since = _clock(silent[variety])
             self._ctx.load.warn(
-                f"{self._mains[variety]}: no tick has come for {longest}, since {since}, while "
-                "others tick"
+                f"{self._mains[variety]}: no tick has arrived for {longest}, since "
+                f"{since}, while others have ticks"
             )
         self._warned = self._warned - set(is_open) | silent.keys()
         for variety in (self._silent.keys() - silent.keys()) & set(is_open):
-            self._ctx.load.reporter.line(f"{self._mains.get(variety, variety)} ticks again")
+            self._ctx.load.reporter.line(f"{self._mains.get(variety, variety)} has ticks again")
         self._silent = silent
 
     def _report_cut_off(self, silent: Mapping[str, datetime]) -> None:
@@ -155,14 +155,14 @@ class Recorder:
         ]
         if not names:
             return
-        text = f"no tick came before the close of {', '.join(names)}"
+        text = f"no tick arrived before the close of {', '.join(names)}"
         if len(names) < len(self._mains):
             self._ctx.load.warn(text)
             return
         raise UpstreamError(
             text,
-            hint="the machine slept, or was cut off: the evening's load takes what the "
-            "servers still have, and names the rest",
+            hint="Wait for the evening's load, which fetches all ticks that the servers "
+            "still have and lists the rest. The machine slept or was offline.",
         )
 
     def _report_clock(self, offset: timedelta | None) -> None:
@@ -172,8 +172,8 @@ class Recorder:
         self._has_right_clock = False
         side = "ahead of" if offset > timedelta() else "behind"
         self._ctx.load.warn(
-            f"this machine's clock is {abs(offset) / timedelta(minutes=1):.0f} minutes {side} the "
-            "ticks that come, and recording ends by it: set the clock"
+            f"this machine's clock is {abs(offset) / timedelta(minutes=1):.0f} minutes "
+            f"{side} the ticks, and recording ends by this clock: set the clock"
         )
 
 

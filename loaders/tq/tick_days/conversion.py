@@ -67,9 +67,9 @@ def sift_ticks(answer: pa.Table, key: DayKey, start: datetime, end: datetime) ->
         rules.append((name, "must be a number of at most 15 digits", np.abs(values) > MOST))
         if name in COUNTS:
             wrong = (values < 0) | (np.floor(values) != values) & ~np.isnan(values)
-            rules.append((name, "must be a whole number, not below 0", wrong))
+            rules.append((name, "must be a whole number, not negative", wrong))
         elif name == "amount":
-            rules.append((name, "must not be below 0", values < 0))
+            rules.append((name, "must not be negative", values < 0))
     repeated = ticks.to_pandas().duplicated().to_numpy()
     rules.append(("datetime_ns", "must not repeat a tick in all its values", repeated))
     keep = np.ones(len(stamps), bool)

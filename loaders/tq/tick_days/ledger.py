@@ -133,10 +133,11 @@ def require_same_store(
     lost = len(held - set(stored))
     if lost > FEW and lost * 2 > len(held):
         raise StoreError(
-            f"the tick store ({store}) lacks {lost:,} of {len(held):,} days that were stored: "
-            "is it the right one?",
-            hint="QUOTEMILL_QUESTDB_URL names the store; if the ticks are lost, `loaders run tq "
-            "--dataset tick_index` records that, and the next load fetches them",
+            f"the tick store ({store}) is missing {lost:,} of {len(held):,} stored days, "
+            "so it may be the wrong one",
+            hint="Check QUOTEMILL_QUESTDB_URL, which sets the store. If the ticks are "
+            "lost, run `loaders run tq --dataset tick_index` to record that, and the "
+            "next load fetches them again.",
         )
 
 

@@ -30,10 +30,10 @@ def record_empty_day(ctx: Context, day: Scheduled, traded: int | None) -> Outcom
     No failure if it has no bar either: such are days of hardly traded contracts.
     """
     if traded == 0:
-        ctx.no_data.put(replace(_next_row(ctx, day, "no tick"), status="no_data"))
-        return Outcome(key_text(day.key), skipped="no tick")
-    bar = "and no day bar" if traded is None else f"though a day bar of {traded:,} lots"
-    outcome = record_failure(ctx, day, f"no tick, {bar}", is_sure=ctx.history_gave)
+        ctx.no_data.put(replace(_next_row(ctx, day, "no ticks"), status="no_data"))
+        return Outcome(key_text(day.key), skipped="no ticks")
+    bar = "and no day bar" if traded is None else f"although the day bar has {traded:,} lots"
+    outcome = record_failure(ctx, day, f"no ticks, {bar}", is_sure=ctx.history_gave)
     if traded is None:
         return replace(outcome, failure=None, skipped=outcome.failure or outcome.skipped)
     return outcome
@@ -46,11 +46,11 @@ def record_failure(ctx: Context, day: Scheduled, why: str, *, is_sure: bool = Fa
     """
     row = _note(ctx, day, why, "no_data", is_sure=is_sure)
     if row.status == "no_data":
-        again = f"asked for again after {RECHECK_AFTER.days} days"
+        again = f"rechecked after {RECHECK_AFTER.days} days"
         return Outcome(key_text(day.key), skipped=f"{why}: {again}")
     until = _asked_until(row)
     patience = f"until {until:%Y-%m-%d}" if ctx.today < until else f"up to {LOADS} times"
-    again = f"asked again by each load {patience} ({row.attempts} so far)"
+    again = f"retried by each load {patience} ({row.attempts} so far)"
     return Outcome(key_text(day.key), failure=f"{why}: {again}")
 
 
@@ -70,15 +70,15 @@ def keep_stored_ticks(ctx: Context, day: Scheduled, why: str, *, is_sure: bool =
     `record_failure`.
     """
     stored = ctx.index.rows[day.key]
-    held = f"the {stored.rows:,} ticks of {stored.volume or 0:,} lots that are stored stay"
+    held = f"the stored {stored.rows:,} ticks ({stored.volume or 0:,} lots) are kept"
     if ctx.by_name or stored.status != "short":
         way_out = (
-            f"`loaders run tq --mode ticks --dataset ticks --codes {day.variety} "
-            f"--date {day.trading_day} --accept-loss` takes what comes"
+            f"run `loaders run tq --mode ticks --dataset ticks --codes {day.variety} "
+            f"--date {day.trading_day} --accept-loss` to accept the new ones"
         )
-        return Outcome(key_text(day.key), failure=f"{why}: {held}; {way_out}")
+        return Outcome(key_text(day.key), failure=f"{why}: {held}. To replace them, {way_out}")
     if _note(ctx, day, why, "short", is_sure=is_sure).status == "short":
-        ctx.load.warn(f"{day.contract} {day.trading_day} stays short: {why}, and {held}")
+        ctx.load.warn(f"{day.contract} {day.trading_day} is still short: {why}, and {held}")
     return Outcome(key_text(day.key), skipped=f"short: {why}, and {held}")
 
 

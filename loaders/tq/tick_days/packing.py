@@ -90,8 +90,8 @@ def pack_ticks(
                 if _measure(store.partitions, trading_days) != seen:
                     store.partitions.unpack(packed)
                     raise DataQualityError(
-                        f"ticks of {packed[0]} to {packed[-1]} read back otherwise from Parquet: "
-                        "they are in QuestDB's own form again",
+                        f"ticks of {packed[0]} to {packed[-1]} differ when read back from "
+                        "Parquet, so they were restored to QuestDB's own format",
                         hint="loaders verify tq",
                     )
             result.days += len(packed)

@@ -34,7 +34,7 @@ from loaders.tq.tick_days.verify import require_sound
 from quotemill.ticks.columns import DayKey
 from quotemill.ticks.questdb_http import StoreError
 
-NOTHING_BUILT = "no schedule is built yet: `quotemill build` or `dbt build` makes it"
+NOTHING_BUILT = "no schedule is built yet: run `quotemill build` or `dbt build`"
 TASK_KEYS = 1_000  # days of all varieties in a task, unless one trading day has more
 
 
@@ -74,8 +74,8 @@ def _name_unmapped_days(ctx: Context) -> None:
             late[ended].append(variety)
     for day, varieties in late.items():
         ctx.load.reporter.line(
-            f"the schedule lacks {day} of {', '.join(varieties)}: `loaders run tq --mode mapping`, "
-            "then `quotemill build` adds it"
+            f"the schedule does not include {day} for {', '.join(varieties)}: run "
+            "`loaders run tq --mode mapping`, then `quotemill build`"
         )
 
 
@@ -87,11 +87,11 @@ def _check_store(ctx: Context) -> None:
     if "tick_index" not in (ctx.load.request.datasets or ()):
         if not ctx.index.rows and ctx.ask(landed.has_older_ticks):
             raise StoreError(
-                "the warehouse's schema `ticks` holds ticks of an older version, and "
-                f"{ctx.store.label} none",
-                hint="restore the backup of before the upgrade with that version, then run its "
-                "`quotemill questdb copy --to questdb`; or run `quotemill warehouse psql -c "
-                "'drop schema ticks cascade'`: the next load downloads them again",
+                "the warehouse's schema `ticks` has ticks of an older version, but "
+                f"{ctx.store.label} has none",
+                hint="Restore the backup from before the upgrade with that version, then run its "
+                "`quotemill questdb copy --to questdb`. Or run `quotemill warehouse psql -c 'drop "
+                "schema ticks cascade'`, and the next load downloads the ticks again.",
             )
         require_same_store(ctx.store.label, ctx.ledger, ctx.index.rows)
 
@@ -113,11 +113,10 @@ def _change_days(ctx: Context, traded: Mapping[DayKey, int]) -> Iterator[Sequenc
     judged = sum(row.day_volume != before[row.key].day_volume for row in held)
     if restamped or len(held) < len(ctx.changes):
         ctx.load.reporter.line(
-            f"{restamped:,} days were stamped with another segment, "
-            f"{len(ctx.changes) - len(held):,} taken out"
+            f"{restamped:,} days moved to another segment, {len(ctx.changes) - len(held):,} removed"
         )
     if judged:
-        ctx.load.reporter.line(f"{judged:,} days were compared with another day bar")
+        ctx.load.reporter.line(f"{judged:,} days were compared with a new day bar")
     if keys := sorted({*ctx.changes, *find_lagging(ctx.ledger, before)}):
         yield [Unit("tick_index", tuple(map(key_text, keys)))]
 
@@ -128,7 +127,7 @@ def _fetch(ctx: Context) -> Iterator[Sequence[Unit]]:
         check_history(ctx)
         days = [day for key, day in ctx.schedule.items() if key_text(key) in named]
         if unknown := sorted(named - {key_text(day.key) for day in days}):
-            many = f"{len(unknown):,} of {len(named):,} days that were asked for"
+            many = f"{len(unknown):,} of {len(named):,} requested days"
             ctx.load.warn(f"{many} are not in the schedule: {unknown[0]}")
     else:
         days = _requested_days(ctx)
@@ -143,7 +142,7 @@ def _requested_days(ctx: Context) -> list[Scheduled]:
     """The days to download that the request means."""
     schedule = [day for day in ctx.schedule.values() if _is_requested(ctx, day)]
     if ctx.refetches and not schedule:
-        ctx.load.warn("no scheduled day is among those to read again")
+        ctx.load.warn("none of the days to reload are in the schedule")
     return find_due_days(
         schedule,
         ctx.index.rows,

@@ -44,10 +44,10 @@ NEWEST = 8_000  # ticks that the servers give to every account
 REACH = 20  # newest days of a variety: contracts without a missing day among them are not asked for
 HISTORY = "tq_dl"  # the permission's name
 LACKING = (
-    f"the account may not download the history of ticks ({HISTORY}; the professional edition of "
-    "TqSdk has it)"
+    f"the account may not download tick history ({HISTORY}, which the professional "
+    "edition of TqSdk has)"
 )
-NO_PERMISSION = f"not among the newest ticks, and {LACKING}"
+NO_PERMISSION = f"not among the latest ticks, and {LACKING}"
 LAST_STAMP = 2**63 - 1
 # key of ops.settings, for dbt and loaders.tq.next_steps: whether the account may, when asked last
 PERMISSION_SETTING = "tq_history"
@@ -88,10 +88,10 @@ def select_obtainable(ctx: Context, days: Sequence[Scheduled]) -> list[Scheduled
                 obtainable.append(day)
     taken = set(obtainable)
     left = [day.trading_day for day in days if day not in taken]
-    beyond = f": {len(left):,} of them until {max(left)} cannot be had" if left else ""
+    beyond = f": {len(left):,} of them (latest {max(left)}) are not available" if left else ""
     ctx.load.warn(
-        f"{LACKING}. Of {len(days):,} days that are due only recorded ticks, and the newest "
-        f"{NEWEST:,} of a contract, are taken{beyond}"
+        f"{LACKING}. Of {len(days):,} due days, only recorded ticks and the latest "
+        f"{NEWEST:,} ticks per contract are loaded{beyond}"
     )
     return obtainable
 
@@ -106,7 +106,7 @@ def fetch_newest(ctx: Context, contract: str) -> dict[date, RecentDay]:
         try:
             newest = ctx.harvest.recent_ticks(contract, NEWEST)
         except UnknownSymbol as error:  # it has expired, and has none any more
-            ctx.load.warn(f"newest ticks of {contract}: {describe(error)}")
+            ctx.load.warn(f"latest ticks of {contract}: {describe(error)}")
             newest = None
         except NO_ANSWER as error:
             ctx.recent[contract] = error

@@ -23,7 +23,7 @@ from quotemill.errors import UsageError
 from quotemill.ticks.columns import DayKey
 from quotemill.warehouse.postgres import Warehouse
 
-NAMED = "`loaders verify tq` names the days that differ"
+NAMED = "Run `loaders verify tq` to list differing days."
 FOLLOW_STORE = LoadRequest("tq", mode="ticks", datasets=("tick_index",))
 
 
@@ -87,7 +87,7 @@ def accept_loss(settings: Settings, warehouse: Warehouse, keys: Sequence[str]) -
         indexed = {row.key: row for row in rows if row.is_visible}
         for text, key in wanted.items():
             if key not in indexed:
-                raise UsageError(f"{text}: the index has no such day", hint=NAMED)
+                raise UsageError(f"{text}: not in the index", hint=NAMED)
             if is_as_indexed(store, indexed[key]):
                 raise UsageError(f"{text}: none of its ticks are lost", hint=NAMED)
         for key in wanted.values():
@@ -98,5 +98,5 @@ def _parse_key(key: str) -> DayKey:
     try:
         return parse_key(key)
     except ValueError:
-        hint = 'written as "KQ.m@SHFE.cu SHFE.cu2601 2025-11-25"'
+        hint = 'Write it as "KQ.m@SHFE.cu SHFE.cu2601 2025-11-25".'
         raise UsageError(f"not a day of ticks: {key}", hint=hint) from None

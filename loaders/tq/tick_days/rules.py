@@ -227,12 +227,15 @@ def describe_gap(ticks: pa.Table, traded: int | None, until: int | None = None) 
     """
     lots = traded_lots(ticks)
     if traded is not None and differs(lots, traded):
-        return f"ticks of {lots:,} lots, where the day bar has {traded:,}"
+        return f"ticks of {lots:,} lots, but the day bar has {traded:,}"
     if traded is None and until is not None:
         last = int(pc.max(ticks["datetime_ns"]).as_py())
         if last < until:
             clock = to_time(last).astimezone(SHANGHAI)
-            return f"the last tick is from {clock:%H:%M}, and no day bar says that trade ended then"
+            return (
+                f"the last tick is from {clock:%H:%M}, and no day bar confirms that "
+                "trading ended then"
+            )
     day = lots if traded is None else traded
     volumes, follows_pause = _order_ticks(ticks)
     # one left over from the day before may hold more
@@ -241,7 +244,7 @@ def describe_gap(ticks: pa.Table, traded: int | None, until: int | None = None) 
     is_thin = len(volumes) < MANY and day < MANY_LOTS
     if step <= day * (THIN_HOLE if is_thin else HOLE) or (is_thin and step < STEP_LOTS):
         return None
-    return f"ticks with a hole of {step:,} lots among the day's {day:,}"
+    return f"a gap of {step:,} lots in the day's ticks ({day:,} lots)"
 
 
 def rank(ticks: pa.Table, traded: int | None, until: int | None = None) -> tuple[bool, int, int]:
@@ -272,7 +275,7 @@ def find_loss(
     new = rank(ticks, traded, until)
     is_whole = stored.status == "complete" and not differs(stored.volume, traded)
     old = (is_whole, _closeness(stored.volume or 0, traded), stored.rows)
-    came = f"{ticks.num_rows:,} ticks of {traded_lots(ticks):,} lots came"
+    came = f"received {ticks.num_rows:,} ticks of {traded_lots(ticks):,} lots"
     # a rank alone does not tell: the last ticks of a day alone have all its lots
     if ticks.num_rows < stored.rows * (1 - FEWER):
         return came

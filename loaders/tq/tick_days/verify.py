@@ -73,7 +73,7 @@ class Verification:
         for key in self.short:
             text, fix = f"{key}: short of its day bar", "loaders run tq"
             if key in self.both_sides:  # another download has the same ticks
-                text, fix = f"{key}: it or its day bar counts both sides of each trade", ""
+                text, fix = f"{key}: the ticks or the day bar count both sides of each trade", ""
             yield Check("ticks", "warn", text, fix, subject=key)
         for variety, day in self.first_l5_days.items():
             levels = f"five levels of the order book from {day} on"
@@ -113,12 +113,12 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
             differences += _compare_day(store, row, visible.pop(row.key, ()))
         for key, parts in visible.items():
             count = sum(part.rows for part in parts)
-            text = f"not in the index, and {count:,} ticks are visible"
+            text = f"not in the index, although {count:,} ticks are visible"
             differences.append(describe_difference(key_text(key), text))
         differences += _compare_schedules(store, warehouse, rows)
         ledger = warehouse.ask(read_ledger)
     for key in find_lagging(ledger, {row.key: row for row in rows}):
-        text = "its row of raw_tq.symbol_day differs from the store's index"
+        text = "its row in raw_tq.symbol_day differs from the store's index"
         differences.append(describe_difference(key_text(key), text))
     held = [row for row in rows if row.is_visible]
     return Verification(
@@ -136,7 +136,7 @@ def require_sound(store: QuestdbStore) -> None:
     """Raise StoreError for a store with problems."""
     if problems := store.check():
         raise StoreError(
-            f"the tick store ({store.label}) is not sound: {problems[0].sentence}",
+            f"the tick store ({store.label}) has problems: {problems[0].sentence}",
             hint="; ".join(dict.fromkeys(check.fix for check in problems)),
         )
 
@@ -183,7 +183,8 @@ def _compare_day(
         indexed, stamps = getattr(row, name), {getattr(part, name) for part in parts}
         if stamps - {indexed}:
             text = (
-                f"{name}: the index says {indexed}, the ticks {', '.join(map(str, sorted(stamps)))}"
+                f"{name}: the index has {indexed}, the ticks have "
+                f"{', '.join(map(str, sorted(stamps)))}"
             )
             yield describe_difference(key_text(row.key), text)
 
@@ -207,14 +208,15 @@ def _compare_measures(store: QuestdbStore, row: IndexRow) -> Iterator[Check]:
     now = store.measure(row.symbol, row.contract, row.trading_day)
     if not row.is_visible:
         if now.rows:
-            text = f"superseded, and {now.rows:,} ticks of it are still visible"
+            text = f"superseded, but {now.rows:,} of its ticks are still visible"
             yield describe_difference(key, text)
         return
     differences = row.find_differences(now)
     if not now.rows:
         differences = [
-            f"the index says {row.rows:,} ticks, and the store has none: lost, or in files of "
-            "`quotemill ticks archive` of an older version, whose `ticks restore` brings them back"
+            f"the index has {row.rows:,} ticks, but the store has none: lost, or in files "
+            "that `quotemill ticks archive` of an older version wrote (restore them with "
+            "its `ticks restore`)"
         ]
     for text in differences:
         yield describe_difference(key, text, needs_download=True)
@@ -248,10 +250,10 @@ def _compare_schedule(
         return
     old, new = stored.get(differ[0]), wanted.get(differ[0])
     if old is None or new is None:
-        text = "lacks the day" if old is None else "has the day, and dbt's has not"
+        text = "is missing the day" if old is None else "has the day, but dbt's does not"
     else:
         pairs = zip(Scheduled._fields, old, new, strict=True)
-        text = "; ".join(f"{name} is {a}, dbt's {b}" for name, a, b in pairs if a != b)
+        text = "; ".join(f"{name} is {a}, in dbt's {b}" for name, a, b in pairs if a != b)
     many = f" ({len(differ):,} days of the series differ)" if len(differ) > 1 else ""
     key = key_text((new or old).key)  # type: ignore[union-attr]
     yield describe_difference(key, f"the store's schedule: {text}{many}")

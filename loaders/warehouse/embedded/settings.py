@@ -26,13 +26,13 @@ class ServerSettings(Section):
 
     listen: str | None = Field(
         None,
-        description="address of this machine where a role that may only read gets in with a "
-        "password; empty: none, the embedded server has a socket only",
+        description="local address at which the read-only role can connect with a password. "
+        "Leave empty for none (the embedded server then only has a socket)",
     )
 
     programs: Path | None = Field(
         None,
-        description="folder of the programs of another PostgreSQL, 15 or newer",
+        description="folder with the programs of another PostgreSQL, 15 or newer",
     )
 
     @field_validator("programs", mode="before")
@@ -49,14 +49,14 @@ class ServerSettings(Section):
         try:
             address = ip_address(host)
         except ValueError:
-            raise ValueError("is an address and a port: 127.0.0.1:5433") from None
+            raise ValueError("must be an address and a port: 127.0.0.1:5433") from None
         if not address.is_loopback:
             raise ValueError(
-                f"is an address of this machine alone, 127.0.0.1 or [::1], not {host}: readers on "
-                "other machines need a PostgreSQL server of your own (warehouse_url)"
+                f"must be a local address, 127.0.0.1 or [::1], not {host}: readers on "
+                "other machines need your own PostgreSQL server (warehouse_url)"
             )
         if not re.fullmatch(r"[1-9]\d{3,4}", port) or not 1024 <= int(port) <= 65535:
-            raise ValueError("has a port from 1024 to 65535: 127.0.0.1:5433")
+            raise ValueError("must have a port from 1024 to 65535: 127.0.0.1:5433")
         return value
 
     @property

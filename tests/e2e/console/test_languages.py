@@ -20,7 +20,7 @@ def test_each_page_of_a_new_home_is_in_one_language(tmp_path: Path, start_consol
     own = {"origin": str(client.base_url).rstrip("/"), "x-quotemill-page": page}
     wrong = client.put("/api/settings", json={"values": {"tdx.tick_days": 0}}, headers=own).json()
     assert wrong["error"] == "设置 `tdx.tick_days`：应为整数，单位：天数，不小于 1"
-    assert wrong["hint"] == "未写入任何内容：请另填一个值，或更正所指出的内容"
+    assert wrong["hint"] == "请另填一个值，或更正所指出的内容；未写入任何内容"
 
 
 def test_each_page_over_late_data_and_failed_loads_is_in_one_language(

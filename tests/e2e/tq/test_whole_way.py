@@ -122,9 +122,10 @@ def run_on(made: Bench, before: list[Any]) -> None:
         schedule = store.schedule("KQ.m@SHFE.cu")
         store.put_schedule(schedule.slice(1))
     [lost] = verify(made.settings, warehouse, Silent()).differences
-    assert (f"{schedule['trading_day'][0]}" in lost.subject, "lacks the day" in lost.sentence) == (
-        True,
-    ) * 2
+    assert (
+        f"{schedule['trading_day'][0]}" in lost.subject,
+        "is missing the day" in lost.sentence,
+    ) == (True,) * 2
     assert made.load("ticks").tasks == ()
     assert verify(made.settings, warehouse, Silent()).differences == ()
     newest = max(manifest.manifest_folder(made.settings, warehouse).glob("*.json"))

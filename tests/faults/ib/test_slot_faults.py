@@ -76,7 +76,7 @@ def test_an_absent_gateway_is_waited_for_and_leaves_error_rows(made: Bench) -> N
     alone = made.with_settings(clock="machine")
     result = alone.load("snapshot", as_of=new_york("2026-11-19T10:00:05"), slot="now")
     assert (result.exit_code, made.time.pauses) == (4, [30.0, 60.0])
-    assert "waits for the gateway" in made.heard.holds
+    assert "waiting for the gateway" in made.heard.holds
     assert counts(made) == [("AAPL", 28, 0), ("MSFT", 16, 0)]
     kinds = made.rows("select distinct error_type, source from raw_ib.chain_snapshot")
     assert kinds == [("gateway_gone", "IBKR")]

@@ -172,7 +172,7 @@ def test_a_silent_port_is_a_timeout() -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         settings = IbSettings(host="127.0.0.1", port=silent.getsockname()[1], timeout=0.3)
-        with open_gateway(settings) as mute, pytest.raises(GatewayTimeout, match="did not answer"):
+        with open_gateway(settings) as mute, pytest.raises(GatewayTimeout, match="did not respond"):
             mute.server_time()
 
 

@@ -21,7 +21,7 @@ def test_a_package_left_behind_lands_before_anything_else(
         original = UpsertCopyJob._land
         patch.setattr(UpsertCopyJob, "_land", original)
         fail_in_job(psycopg.OperationalError("the server closed the connection"))
-        with pytest.raises(UpstreamError, match="warehouse went away"):
+        with pytest.raises(UpstreamError, match="lost the warehouse"):
             shore.land(Batch(prices({"sh600000": 2}), None, {"sh600000": str(DAY)}))
     monkeypatch.undo()
     assert shore.closes() == {"sh600000": 1}

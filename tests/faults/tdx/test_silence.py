@@ -83,7 +83,7 @@ def test_a_load_as_of_an_earlier_day_calls_nothing_frozen(
 ) -> None:
     earlier = datetime.combine(days[-6], datetime.min.time()).replace(hour=18)
     result = market_bench.load(clock=earlier, datasets=("trading_calendar",))
-    assert not any("stands still" in text for text in result.warnings)
+    assert not any("stopped updating" in text for text in result.warnings)
 
 
 def test_an_answer_that_cannot_be_unpacked_costs_its_code_alone(

@@ -100,7 +100,7 @@ def test_a_store_that_lacks_most_days_is_not_filled_silently(
     made.asked()
     result = made.load("ticks")
     assert (result.status, made.rows(INDEX)) == ("failed", before)
-    assert f"lacks {4 * DAYS} of {4 * DAYS} days" in str(result.error)
+    assert f"is missing {4 * DAYS} of {4 * DAYS} days" in str(result.error)
     assert "QUOTEMILL_QUESTDB_URL" in result.hint
     assert made.asked() == []
     # as `verify --repair` would

@@ -69,9 +69,9 @@ def test_a_load_waits_for_the_end_of_the_maintenance(schedule_dsn: str, tmp_path
         said = "\n".join(made.heard.lines)
         assert "HTTP status 503" in said
         assert re.search("19:00 .* 19:30 .*Ctrl-C", said)
-        assert "the futures servers answer again" in said
+        assert "the futures servers are back" in said
         waits = [text for text in made.heard.holds if "landing" not in text]
-        assert re.fullmatch("waits .* since [0-9:]{8} Shanghai", waits[0])
+        assert re.fullmatch("waiting .* since [0-9:]{8} Shanghai", waits[0])
         assert waits[1] == ""
 
 
@@ -95,7 +95,7 @@ def test_a_proxy_that_gives_nothing_is_no_maintenance_to_wait_for(
     with bench(world(), schedule_dsn, tmp_path, **away) as made:
         result = made.load("ticks")
         assert (result.status, result.exit_code) == ("failed", 4)
-        assert "a proxy or a certificate is in the way" in str(result.error)
+        assert "a proxy or certificate blocks" in str(result.error)
         assert "ProxyError" in str(result.error)
         assert "HTTPS_PROXY" in result.hint
         assert "tq.wait" not in str(made.heard.lines)

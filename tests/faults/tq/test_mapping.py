@@ -59,7 +59,7 @@ def test_backtests_that_are_spent_cost_the_others_nothing(
     with bench(served, dsn, tmp_path, faults=["backtests:after=3"]) as made:
         result = made.load("cross-check")
         assert (result.status, result.exit_code) == ("succeeded", 0)
-        assert any("no backtest is left today" in warning for warning in result.warnings)
+        assert any("no backtests left today" in warning for warning in result.warnings)
         assert made.rows(checked) == [("SHFE.au",), ("SHFE.cu",)]
         made.sandbox.faults.clear()
         made.sandbox.faults.add("backtests:after=5")  # the next day's first
@@ -123,7 +123,7 @@ def test_a_variety_whose_bars_go_on_is_not_quiet_though_its_quotes_stand_still(
     assert two.load().status == "succeeded"
     result = two.load()
     assert (result.status, reasons(result)) == ("succeeded", [])
-    assert "is not quoted since" not in str(result.warnings)
+    assert "has not been quoted since" not in str(result.warnings)
     assert two.rows(reached) == [(END,)]
 
 
@@ -142,7 +142,7 @@ def test_an_exchange_that_stands_still_fails_though_another_goes_on(
             [reason] = reasons(result)
             assert result.status == "partial"
             assert re.search(rf" DCE\.m .*{last}", reason)
-            assert "the source stands still" in reason
+            assert "stopped updating" in reason
 
 
 def test_an_empty_list_of_contracts_is_no_list_of_the_expired_ones(small: Bench) -> None:
@@ -153,7 +153,7 @@ def test_an_empty_list_of_contracts_is_no_list_of_the_expired_ones(small: Bench)
         small.sandbox.faults.add(f"unknown:symbol={contract.code}")
     result = small.load(clock=datetime(2025, 10, 27, 18))
     assert result.status == "partial"
-    assert any("the source lists none of the" in reason for reason in reasons(result))
+    assert any("the source lists none of" in reason for reason in reasons(result))
     assert small.rows(hours) == before
     small.sandbox.faults.clear()
     assert small.load().status == "succeeded"
@@ -263,7 +263,7 @@ def test_an_expired_contract_is_requested_by_some_loads_only(small: Bench) -> No
         assert (result.status, small.rows(asked, gone)) == ("succeeded", [(first, times)])
         [said] = result.warnings
         assert re.match(f"contract_daily {gone}: expired, .* {first} ", said)
-        assert said.endswith("the next load asks again") == (times < REPEATS)
+        assert ("next load will retry" in said) == (times < REPEATS)
     assert small.load(datasets=("contract_daily",)).warnings == ()
     assert small.rows(bars) == before
     # a window that begins earlier is another question, and an answer ends the count

@@ -92,7 +92,7 @@ def test_a_day_without_a_day_bar_is_short_until_ticks_come_from_its_close(
         assert (result.status, failures(result)) == ("succeeded", {})
         assert status_of(mapped) == [("short", 90)]
         said += str(result.warnings)
-    assert "no day bar says that trade ended then" in said
+    assert "no day bar confirms that trading ended then" in said
     mapped.sandbox.faults.remove(cut)
     assert mapped.load("ticks").status == "succeeded"
     assert status_of(mapped) == [("complete", 150)]
@@ -131,7 +131,7 @@ def test_a_day_that_stays_short_is_asked_for_once_a_month_in_the_end(mapped: Ben
     later = datetime(2025, 10, 22, 18) + RECHECK_AFTER
     ended = mapped.load("ticks", clock=later)
     assert (ended.status, status_of(mapped)) == ("succeeded", [("short", 60)])
-    assert "stays short" in str(ended.warnings)
+    assert "still short" in str(ended.warnings)
     assert mapped.rows("select status from raw_tq.no_data_day") == [("short",)]
     assert list_next_steps(mapped.settings, open_warehouse(mapped.settings)) == []
     assert mapped.load("ticks", clock=later + timedelta(1)).tasks == ()

@@ -79,7 +79,7 @@ def test_every_difference_is_named_and_a_repair_downloads_just_those_days(
         ("2025-10-15", "row_hash"),
         ("2025-10-21", "rows"),
         ("2025-10-21", "row_hash"),
-        ("2025-10-20", "the index says 150 ticks, and the store has none"),
+        ("2025-10-20", "the index has 150 ticks, but the store has none"),
     } <= expected
     assert ("2025-10-22", "its row of raw_tq.symbol_day differs from the store's index") in expected
     assert ("2025-10-15", "rows") not in expected
@@ -148,7 +148,7 @@ def test_a_day_that_cannot_be_had_again_differs_until_its_loss_is_accepted(
     result = made.load("ticks")
     [(key, why)] = [item for task in result.tasks for item in task.failures.items()]
     assert (key, asked_days(made)) == (lost, 1)
-    assert "asked again by each load until 2025-11-14" in why
+    assert "retried by each load until 2025-11-14" in why
     assert verified(made).differences == ()
 
 
@@ -190,8 +190,8 @@ def test_stamps_and_days_missing_in_the_index_are_fixed_without_download(
     by_day = {d.subject.rpartition(" ")[2]: d for d in verified(made).differences}
     assert {day: d.figures["difference"].partition(":")[0] for day, d in by_day.items()} == {
         str(TRADED[0]): "schedule_hash",
-        str(TRADED[1]): "not in the index, and 150 ticks are visible",
-        str(TRADED[-1]): "superseded, and 150 ticks of it are still visible",
+        str(TRADED[1]): "not in the index, although 150 ticks are visible",
+        str(TRADED[-1]): "superseded, but 150 of its ticks are still visible",
     }
     assert not any(d.figures["needs_download"] for d in by_day.values())
     assert take_out_unlisted(made.settings, open_warehouse(made.settings)) == 300

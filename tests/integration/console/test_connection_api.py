@@ -92,7 +92,7 @@ def test_a_source_is_asked_by_a_real_request(open_console: Open) -> None:
 def test_a_source_is_judged_by_its_warnings_as_the_doctor_does(
     open_console: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = "the gateway's clock differs by -99092 s: slots follow this machine's"
+    text = "the gateway's clock differs by -99092 s: slots follow this machine's clock"
     warned = describe_service("the gateway answers", [text], {})
     monkeypatch.setattr(sources, "find", lambda _: SimpleNamespace(check=lambda *_: warned))
     caller = open_console()

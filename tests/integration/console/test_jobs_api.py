@@ -111,7 +111,7 @@ def test_what_holds_a_load_is_said_where_it_is_watched(
     bench: Toy, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "FRESH", 0)
-    waits = "waits for the futures servers since 09:30:00 Shanghai"
+    waits = "waiting for the futures servers since 09:30:00 Shanghai"
     pages: list[str] = []
     shown: list[str] = []
 

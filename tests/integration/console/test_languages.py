@@ -18,10 +18,10 @@ AWAY = {
 }
 # by source: how its last load ended
 ENDED = {
-    "tdx": "TDX service outage: down after 3 retries (/api/codes: no answer at a:9) "
-    "(check service and tdx.base_url (`loaders check tdx`), then `quotemill retry`)",
+    "tdx": "TDX service outage: still down after 3 retries (/api/codes: no answer at a:9) "
+    "(Check the service and tdx.base_url with `loaders check tdx`, then run `quotemill retry`.)",
     "ib": "no gateway at 127.0.0.1:9: Connect call failed",
-    "tq": "the futures servers do not let the account in: 'wrong password'",
+    "tq": "the futures servers reject the account: 'wrong password'",
 }
 TIMES = re.compile(r"<time [^>]*>[-0-9 :]{19} ([^<]*)</time>")
 LATE = (

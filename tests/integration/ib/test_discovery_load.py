@@ -227,4 +227,4 @@ def test_contracts_that_could_not_be_looked_up_are_not_said_not_to_exist(
     monkeypatch.setattr(contract_details, "_fits", lambda *_: False)
     with bench(new_database(), tmp_path) as made:
         failures = {task.dataset: task.failures for task in made.load("discover").tasks}
-    assert failures["session_contract"]["AAPL"].startswith("no contract could be looked up; ")
+    assert failures["session_contract"]["AAPL"].startswith("no contracts could be looked up. ")

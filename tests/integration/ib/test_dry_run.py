@@ -74,9 +74,9 @@ def test_the_plan_is_that_of_the_present_session_and_its_next_slot(made: Bench) 
         ),
         (
             "2026-11-26T11:07",
-            "no session today; the next is 2026-11-27: 8 slots (09:30 to 13:00)",
-            "due: nothing, 2026-11-26 is no trading day of New York's exchanges; the next is "
-            "2026-11-27",
+            "no session today, the next one is 2026-11-27: 8 slots (09:30 to 13:00)",
+            "due: nothing, 2026-11-26 is not a trading day of New York's exchanges, the next "
+            "one is 2026-11-27",
         ),
     ):
         made.at(now)
@@ -91,7 +91,7 @@ def test_tasks_and_days_are_those_of_the_time(made: Bench) -> None:
     thanksgiving = dry_run(made, at="2026-11-26T10:00").detail
     assert (str(thanksgiving["trade_date"]), len(thanksgiving["slots"])) == ("2026-11-27", 8)
     assert thanksgiving["tasks"] == ()
-    assert "no trading day" in thanksgiving["nothing_due"]
+    assert "not a trading day" in thanksgiving["nothing_due"]
     # the contracts of five sessions before may stand in
     assert {str(s["set_date"]) for s in thanksgiving["symbols"]} == {"2026-11-19"}
     early = dry_run(made, mode="close")

@@ -102,7 +102,7 @@ def test_a_retry_on_a_later_day_dates_no_bars_back(market: Bench) -> None:
     request = LoadRequest("ib", mode="incremental")
     whys = {
         "2026-11-20T08:00:00": "are final at 18:00 in New York",
-        "2026-11-20T18:15:00": "as of 2026-11-19 cannot be had any more",
+        "2026-11-20T18:15:00": "as of 2026-11-19 are no longer available",
     }
     for clock, why in whys.items():
         market.at(clock)

@@ -87,7 +87,7 @@ def test_a_code_whose_file_is_gone_fails_if_the_service_has_no_bars_either(
         assert missed.exit_code == 6
         failures = {key: why for task in missed.tasks for key, why in task.failures.items()}
         assert failures.keys() == {"all", "sh600999"}
-        assert "is the share mounted?" in failures["all"]
+        assert "the share is mounted" in failures["all"]
         assert "sh600999: success without a single bar" in failures["sh600999"]
         assert both.rows(newest) == [(CODE, days[-1]), ("sh600999", days[-2])]
 

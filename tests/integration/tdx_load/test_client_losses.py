@@ -67,7 +67,7 @@ def test_files_that_are_gone_are_one_failure_until_accepted(folder: ClientFolder
 
     assert refused.exit_code == 6
     [failure] = [why for task in refused.tasks for why in task.failures.values()]
-    assert f"{unreadable} cannot be read: " in failure
+    assert f"cannot read {unreadable}: " in failure
     assert f"vipdoc/sz/lday lacks {count} of {count}" in failure
     assert "vipdoc/bj/lday" not in failure
     assert bench.rows(BARS) == before

@@ -96,7 +96,7 @@ def test_a_file_of_minutes_that_was_cut_is_named_with_its_record(
     whole = file.read_bytes()
     file.write_bytes(whole[:-9])
     bench = folder.load(datasets=MINUTES)
-    warning = f"{CODE}.lc1: record 240 has only 23 bytes; the rest is read"
+    warning = f"{CODE}.lc1: record 240 has only 23 bytes. The rest is loaded"
     assert any(warning in line for line in bench.heard.lines)
     assert bench.rows(MINUTES_BY_DAY, CODE) == [(days[-1], 239, False)]
     file.write_bytes(whole)

@@ -206,7 +206,7 @@ def test_without_a_source_of_actions_the_load_says_so(
         result = bench.load()
 
         assert result.exit_code == 0
-        assert any("adjusted prices equal raw ones" in w for w in result.warnings)
+        assert any("adjusted prices are the same as raw" in w for w in result.warnings)
         assert bench.rows(
             "select count(*) from ops.ingestion_state where dataset = 'corporate_actions'"
         ) == [(0,)]
@@ -333,7 +333,7 @@ def test_a_request_that_cannot_be_served_is_refused_at_once(
             empty.load(codes=("60000",))
         with pytest.raises(UsageError, match="an index"):
             empty.load(codes=("sh000001",))
-        with pytest.raises(UsageError, match="exclude each other"):
+        with pytest.raises(UsageError, match="cannot be used together"):
             empty.load(codes=("sh600000",), datasets=("index_kline",))
         assert empty.rows("select to_regclass('ops.ingestion_jobs')") == [(None,)]
         empty.settings = empty.settings.model_copy(

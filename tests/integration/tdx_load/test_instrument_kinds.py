@@ -82,13 +82,13 @@ def test_what_a_range_knows_and_what_trades_is_loaded(
     assert bench.rows(close) == [(100_120,)]
     said = "\n".join(bench.heard.lines)
     assert "1 of the instruments of shs.tnf is not modelled: 1 convertible bond (" in said
-    assert "1 of the instruments of names of files is not modelled: 1 open-ended fund (" in said
+    assert "1 of the instruments of file names is not modelled: 1 open-ended fund (" in said
     assert (
-        "2 instruments of shs.tnf are in no known range of codes, such as sh590007 新品甲 and"
-        " sh591008 新品乙: skipped; what trades needs a line in seeds/instrument_ranges.csv"
+        "2 instruments of shs.tnf are in no known code range, such as sh590007 新品甲 and"
+        " sh591008 新品乙: skipped (if they trade, add a line to seeds/instrument_ranges.csv)"
     ) in said
     untraded = (
-        "codes: 1 code without a traded share in the whole file of day bars, such as"
+        "codes: 1 code without a traded share in the whole day-bar file, such as"
         " sh512881 证券申赎: not loaded"
     )
     assert untraded in said
@@ -122,8 +122,8 @@ def test_a_code_that_trades_at_last_is_loaded(
         ("sh110099", "one of the convertible bonds, which are not modelled"),
         ("sh521099", "one of the open-ended funds, which are not modelled"),
         ("sh590007", "in no known range of codes (docs/datasets/codes.md)"),
-        ("sh512881", "its file of day bars has no traded share"),
-        ("sh000016", "an index: `loaders run tdx --dataset index_kline`"),
+        ("sh512881", "its day-bar file has no traded share"),
+        ("sh000016", "an index: run `loaders run tdx --dataset index_kline`"),
         ("sh000905", "not in the client's folder"),
         ("sz000002", "not in the client's folder"),
     ],
@@ -139,7 +139,7 @@ def test_a_named_code_that_cannot_be_loaded_is_a_mistake_of_the_request(
     assert alone.exit_code == 2
     assert str(alone.error).startswith(f"{code}: {reason}")
     assert "service" not in str(alone.error)
-    assert alone.hint.startswith("`loaders run tdx`, without --codes, ")
+    assert "`loaders run tdx` without --codes" in alone.hint
 
     result = bench.load(codes=[code, "sh600000"])
 
@@ -162,7 +162,7 @@ def test_open_ended_funds_and_creation_codes_of_a_real_folder_are_not_loaded(
     assert bench.rows(LOADED) == []
     assert bench.rows(LISTED) == [("sh000001", "index", 2)]
     said = "\n".join(bench.heard.lines)
-    assert "2 codes without a traded share in the whole file of day bars" in said
+    assert "2 codes without a traded share in the whole day-bar file" in said
     assert "such as sh510051 and sh511885: not loaded" in said
 
 

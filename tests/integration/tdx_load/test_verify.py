@@ -138,7 +138,9 @@ def test_codes_that_only_one_side_has_are_named(market: Bench) -> None:
     assert (not_ours.evidence["difference"], not_ours.evidence["stored_as_delisted"]) == (-1, 1)
     market.sandbox.faults.add("codes-vanish:code=sh600000")
     not_theirs = by_name(verified(market))["codes sh"]
-    assert "1 of the codes stored as listed not in the service's lists" in not_theirs.reason
+    assert (
+        "1 of the codes stored as listed that are not in the service's lists" in not_theirs.reason
+    )
 
 
 def test_a_service_that_gives_no_bars_is_a_failed_check(market: Bench) -> None:
@@ -159,8 +161,8 @@ def test_what_a_load_was_asked_for_must_be_there(market: Bench) -> None:
     market.execute("insert into raw_tdx.index_kline table kept_index")
     market.execute("drop table kept, kept_index")
     lines = by_name(result)
-    assert lines["quote"].reason.startswith("raw_tdx.quote has no row of ")
-    missing = "raw_tdx.index_kline has no row of sh000001, sh000001 minute1, sh000001 month"
+    assert lines["quote"].reason.startswith("raw_tdx.quote has no rows for ")
+    missing = "raw_tdx.index_kline has no rows for sh000001, sh000001 minute1, sh000001 month"
     assert lines["index_kline"].reason.startswith(missing)
     assert verified(market).status == "passed"
 
@@ -180,8 +182,8 @@ def test_what_is_built_must_have_the_drawn_codes(market: Bench) -> None:
             "drop table market.kline_weekly_qfq, market.kline_monthly_qfq, market.symbol_dim"
         )
     assert lines["kline_weekly_qfq"].status == "passed"
-    assert lines["kline_monthly_qfq"].reason == f"market.kline_monthly_qfq has no row of {code}"
-    assert lines["codes sh"].reason.startswith("symbol_dim lacks 1 ")
+    assert lines["kline_monthly_qfq"].reason == f"market.kline_monthly_qfq has no rows for {code}"
+    assert lines["codes sh"].reason.startswith("symbol_dim is missing 1 ")
     assert lines["codes sz"].status == "passed"
 
 
@@ -205,9 +207,9 @@ def test_minutes_and_rollups_of_a_traded_code_are_expected_once_loaded(market: B
         market.execute("drop table market.kline_5m, market.kline_15m")
         market.execute("delete from raw_tdx.kline_minute")
         market.execute("delete from ops.ingestion_job_tasks where task_no = 99")
-    assert missing.reason == f"raw_tdx.kline_minute has no row of {code}"
+    assert missing.reason == f"raw_tdx.kline_minute has no rows for {code}"
     assert lines["kline_minute"].evidence == {"keys": [code]}
-    assert lines["kline_5m"].reason == f"market.kline_5m has no row of {code}"
+    assert lines["kline_5m"].reason == f"market.kline_5m has no rows for {code}"
     assert lines["kline_15m"].status == "passed"
     assert lines["kline_30m"].reason == spot_checks.NOT_BUILT
 

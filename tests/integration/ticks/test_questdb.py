@@ -79,7 +79,10 @@ def test_a_server_on_another_disk_gets_rows_over_http(
 @pytest.mark.parametrize(
     ("ddl", "why"),
     [
-        ("(symbol symbol, at timestamp) timestamp(at) partition by day wal", "lacks the column ts"),
+        (
+            "(symbol symbol, at timestamp) timestamp(at) partition by day wal",
+            "is missing the column ts",
+        ),
         (
             "({volume_as_double}) timestamp(ts) partition by day wal dedup upsert keys({keys})",
             "has DOUBLE as its column volume, not LONG",
@@ -123,7 +126,7 @@ def test_a_foreign_table_of_the_same_name_is_left_alone(
             "does not have the keys ts, symbol, underlying_contract, seq",
             "dedup enable upsert keys(ts, symbol, underlying_contract, seq)",
         ),
-        ("set type bypass wal", "is not written by WAL", "set type wal"),
+        ("set type bypass wal", "no longer written by WAL", "set type wal"),
     ],
 )
 def test_a_table_that_would_lose_rows_is_refused_with_its_fix(

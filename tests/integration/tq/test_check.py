@@ -42,7 +42,7 @@ def test_a_check_says_what_the_licence_allows(mapped: Bench) -> None:
     assert answer.figures["licence_days_left"] == left.days
     mapped.sandbox.faults.remove(lacks_days)
     mapped.sandbox.faults.add("licence:status=502")
-    assert "the servers do not say when it ends" in checked(mapped).sentence
+    assert "do not show when it ends" in checked(mapped).sentence
 
 
 def test_a_new_variety_is_counted_from_the_first_day_of_earlier_loads(mapped: Bench) -> None:

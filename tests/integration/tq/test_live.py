@@ -87,7 +87,7 @@ def test_a_recorded_day_lands_whole_without_the_history(poor: Bench) -> None:
     result = load_evening(poor, NEXT)
     assert poor.rows(STATUS, NEXT) == [("complete",)]
     assert_whole(poor)
-    same = "20 recorded ticks came from the servers again, all of them the same"
+    same = "20 recorded ticks were also returned by the servers, all identical"
     assert (result.status, poor.heard.lines.count(same)) == ("succeeded", 1)
     # what landed is deleted, but for the file that the next day follows
     assert len(files(poor)) == 1
@@ -119,7 +119,7 @@ def test_what_passed_between_two_recorders_is_missing_until_the_history_has_it(
     result = poor.load("ticks", since=NEXT, until=NEXT)
     assert poor.rows(STATUS, NEXT) == [("complete",)]
     assert_whole(poor)
-    assert any("recorded ticks came from the servers again" in line for line in poor.heard.lines)
+    assert any("recorded ticks were also returned" in line for line in poor.heard.lines)
     assert len(files(poor)) == 1
 
 
@@ -143,7 +143,7 @@ def test_a_feed_that_is_frozen_is_named_and_never_a_success(
             made.sandbox.set_clock(f"{NEXT}T02:30:00")
 
         # nothing has landed here: the servers are asked for calendar and hours
-        cues: dict[str, Any] = {"while others tick": thaw}
+        cues: dict[str, Any] = {"while others have ticks": thaw}
         result = record(made, f"{END}T20:55:00", f"{END}T23:00:00", **cues)
         assert result.status == "succeeded"
         [warning] = result.warnings

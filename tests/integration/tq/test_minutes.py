@@ -130,7 +130,7 @@ def test_a_price_that_no_table_can_hold_makes_no_minutes_and_claims_none(
         patch.setattr(QuestdbStore, "read_day", read_huge)
         result = made.load("ticks")
     assert (result.status, made_days(result)) == ("succeeded", DAYS - 1)
-    assert "no minutes can be made of its ticks: open" in str(result.warnings)
+    assert "its ticks cannot be turned into minute bars: open" in str(result.warnings)
     assert made.rows(MINUTES) == [row for row in before if row[1] != END]
     counts = "select trading_day from raw_tq.tick_minute_day where minute_count = 0"
     assert made.rows(counts) == [(END,)]

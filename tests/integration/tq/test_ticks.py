@@ -107,14 +107,14 @@ def test_a_second_run_requests_nothing(made: Bench) -> None:
     result = made.load("ticks")
     assert (result.status, result.tasks) == ("succeeded", ())
     assert made.asked() == []
-    assert "schedule lacks" not in str(made.heard.lines)
+    assert "schedule does not include" not in str(made.heard.lines)
 
 
 def test_ticks_without_the_mapping_of_a_new_day_say_so(made: Bench) -> None:
     made.sandbox.set_clock(NEXT)
     assert made.load("ticks").status == "succeeded"
-    [line] = [line for line in made.heard.lines if "schedule lacks" in line]
-    assert f" {NEXT} of SHFE.cu: `loaders run tq --mode mapping`" in line
+    [line] = [line for line in made.heard.lines if "schedule does not include" in line]
+    assert f" {NEXT} for SHFE.cu: run `loaders run tq --mode mapping`" in line
 
 
 def test_another_day_costs_a_day_and_stamps_nothing(

@@ -89,7 +89,7 @@ def test_an_old_version_is_refused_with_what_to_do(
             (version,),
         )
 
-    message = rf"TimescaleDB {version}; quotemill needs 2\.18\.0"
+    message = rf"TimescaleDB {version}, but quotemill needs 2\.18\.0"
     with pytest.raises(SettingsError, match=message) as refused:
         open_warehouse(settings_for(tmp_path, QUOTEMILL_WAREHOUSE_URL=url))
 

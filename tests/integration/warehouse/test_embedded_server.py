@@ -139,7 +139,7 @@ def test_a_data_directory_of_another_major_names_the_migration(
 def test_files_that_are_no_data_directory_are_left_alone(empty_home: Path, open_at: OpenAt) -> None:
     (empty_home / "postgres").mkdir()
     (empty_home / "postgres" / "diary.txt").write_text("mine")
-    with pytest.raises(SettingsError, match="no PostgreSQL data directory"):
+    with pytest.raises(SettingsError, match="not a PostgreSQL data directory"):
         open_at(empty_home)
     assert (empty_home / "postgres" / "diary.txt").read_text() == "mine"
 

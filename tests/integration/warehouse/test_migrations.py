@@ -27,7 +27,7 @@ from quotemill.warehouse.postgres import Warehouse
 from tests.bench import prepared_warehouse
 
 Answer = tuple[int, str, list[str]]  # exit code, what is printed, warnings of a newer version
-NEWER = "the warehouse was used by a newer quotemill: it has 9999_later.sql"
+NEWER = "the warehouse was used by a newer version of quotemill: it has 9999_later.sql"
 MANIFEST = {"kind": KIND, "version": VERSION, "sources": {}, "previous": None}
 WRITERS = (
     "load tdx",
@@ -130,7 +130,7 @@ def test_commands_that_read_an_older_warehouse_name_what_updates_it(
         {"QUOTEMILL_WAREHOUSE_URL": warehouse.url, "QUOTEMILL_HOME": str(warehouse.home)},
         cwd=warehouse.home,
     )
-    with pytest.raises(SettingsError, match="of an older version") as refused:
+    with pytest.raises(SettingsError, match="from an older version") as refused:
         find_current_warehouse(settings)
     assert refused.value.exit_code == 3
     assert "`quotemill run`" in refused.value.hint
@@ -138,7 +138,7 @@ def test_commands_that_read_an_older_warehouse_name_what_updates_it(
     [check] = [c for c in gather.examine(settings) if c.name == "warehouse"]
     assert (check.verdict, check.exit_code) == ("fail", 3)
     for command in (["test"], ["-q", "show", "--inline", "select 1"], ["docs", "generate"]):
-        with pytest.raises(SettingsError, match="of an older version"):
+        with pytest.raises(SettingsError, match="from an older version"):
             run_dbt(settings, command)
     monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", warehouse.url)
     monkeypatch.setenv("QUOTEMILL_HOME", str(warehouse.home))
@@ -150,7 +150,7 @@ def test_commands_that_read_an_older_warehouse_name_what_updates_it(
             CliRunner().invoke(app if is_ours else loaders_app, words[not is_ours :]).exception
         )
         assert isinstance(refusal, SettingsError), words
-        assert "of an older version" in str(refusal)
+        assert "from an older version" in str(refusal)
     monkeypatch.undo()
     assert find_current_warehouse(settings) is not None
 
@@ -227,7 +227,7 @@ def test_commands_that_write_refuse_a_newer_warehouse(newer: Callable[[str], Ans
         code, printed, _ = newer(line)
         assert code == 3, (line, printed)
         assert NEWER in printed
-        assert "install that version of quotemill, or a newer one" in printed
+        assert "Install that version of quotemill, or a newer one" in printed
 
 
 def test_commands_that_read_a_newer_warehouse_warn_once(newer: Callable[[str], Answer]) -> None:

@@ -98,7 +98,7 @@ def test_plain_dbts_profile_is_in_the_project_or_where_dbt_profiles_dir_says(
 
 def test_a_profile_of_the_user_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "profiles.yml").write_text("mine: {}\n")
-    with pytest.raises(SettingsError, match="left alone"):
+    with pytest.raises(SettingsError, match="not changed"):
         write_profile(_warehouse("postgresql://u:p@h/d"), tmp_path)
     assert (tmp_path / "profiles.yml").read_text() == "mine: {}\n"
     assert list(tmp_path.iterdir()) == [tmp_path / "profiles.yml"]

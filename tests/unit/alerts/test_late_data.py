@@ -30,8 +30,8 @@ def late(days: int) -> RunResult:
     ("variables", "fix"),
     [
         (SERVICE, "quotemill run"),
-        ({}, "set QUOTEMILL_TDX__CLIENT or QUOTEMILL_TDX__BASE_URL, then quotemill run"),
-        (CLIENT, "download the newest bars in the client of /srv/tdx, then quotemill run"),
+        ({}, "Set QUOTEMILL_TDX__CLIENT or QUOTEMILL_TDX__BASE_URL, then quotemill run"),
+        (CLIENT, "Download the latest bars in the client of /srv/tdx, then quotemill run"),
     ],
 )
 def test_late_data_are_an_alert_whose_fix_can_work(
@@ -55,8 +55,8 @@ def test_data_of_a_service_that_has_ended_are_late_for_another_reason(tmp_path: 
     asked = datetime(2024, 8, 3, tzinfo=UTC)
     ended = replace(result, lags=tuple(replace(lag, loaded_at=asked) for lag in result.lags))
     for variables, fix in (
-        (SERVICE, "the service itself ends 2015-01-05: once it goes on, quotemill run"),
-        (CLIENT, "download the newest bars in the client of /srv/tdx, then quotemill run"),
+        (SERVICE, "the service itself ends on 2015-01-05: once it continues, quotemill run"),
+        (CLIENT, "Download the latest bars in the client of /srv/tdx, then quotemill run"),
     ):
         settings = load_settings(variables, cwd=tmp_path, home=tmp_path)
         cause = causes.check_run(ended, settings)["stale:tdx"]
@@ -93,10 +93,10 @@ def test_a_run_says_that_the_data_of_a_service_have_ended(
 @pytest.mark.parametrize(
     ("events", "fix"),
     [
-        (None, "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file or xdxr, then"),
-        ("gbbq", "set QUOTEMILL_TDX__CLIENT to the folder that has gbbq, then"),
+        (None, "Set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file or xdxr, then"),
+        ("gbbq", "Set QUOTEMILL_TDX__CLIENT to the folder that has gbbq, then"),
         ("xdxr", "quotemill run"),
-        ("/srv/events.csv", "add the newer events to /srv/events.csv, then"),
+        ("/srv/events.csv", "Add the newer events to /srv/events.csv, then"),
     ],
 )
 def test_late_events_beside_a_service_are_fixed_where_they_come_from(

@@ -129,7 +129,8 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
         (
             "keys that load 2 of tq could not load: main_events SHFE.cu history and 1 more: "
             "the source shows nothing of SHFE.cu after its start, "
-            "though the trading day 2026-11-26 is over: the source stands still (history)",
+            "although the trading day 2026-11-26 has ended: "
+            "the source has stopped updating (history)",
             "`tq` 的加载 2 中加载失败的代码：`main_events SHFE.cu history` 及另外 1 个："
             "数据源在 其起点 之后没有 `SHFE.cu` 的内容，而交易日 2026-11-26 已结束：数据源已停止更新（历史行情）",
         ),
@@ -157,10 +158,11 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
         ("stage 1 is not open; nobody knows", None),
         ("row contains (sh600000, t, f). compiled", None),
         (
-            "TDX service outage: down after 5 retries (/api/codes: `x` 1) "
-            "(check service and tdx.base_url (`loaders check tdx`), then `quotemill retry`)",
+            "TDX service outage: still down after 5 retries (/api/codes: `x` 1) "
+            "(Check the service and tdx.base_url with `loaders check tdx`, "
+            "then run `quotemill retry`.)",
             "TDX 服务中断：重试 5 次后仍不可用（`/api/codes: x 1`）"
-            "（请检查服务和 `tdx.base_url`（`loaders check tdx`），然后执行 `quotemill retry`）",
+            "（请用 `loaders check tdx` 检查服务和 `tdx.base_url`，然后执行 `quotemill retry`）",
         ),
     ],
 )

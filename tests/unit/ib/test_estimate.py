@@ -49,7 +49,7 @@ def test_lines_that_are_held_long_limit_the_capacity() -> None:
     # a capture gives way two minutes before the next slot, whatever the window
     whole = estimate_slot(settings(window=30), {"AAPL": 3000}, 1.0)
     assert whole.capacity == (5 + 28 * 30) * 10
-    many = f"{3000 - slow.capacity:,} contracts do not fit a slot, the last ones have no quote: "
+    many = f"{3000 - slow.capacity:,} contracts do not fit into a slot"
     assert str(describe_overflow(slow)).startswith(many)
     assert describe_overflow(quick) is None
     full, over = (estimate_slot(settings(), {"AAPL": slow.capacity + n}, 11.0) for n in (0, 1))
@@ -61,4 +61,4 @@ def test_a_slot_that_takes_longer_than_the_lag_allows_is_named() -> None:
     assert slot.seconds == pytest.approx(190)
     assert describe_lag(slot, 181) is None
     late = describe_lag(slot, 120)
-    assert re.search("95 of 100 .* 180 s, .* ib.max_capture_lag_seconds = 120", late or "")
+    assert re.search("95% .* 180 s, .* ib.max_capture_lag_seconds = 120", late or "")

@@ -35,10 +35,10 @@ def test_the_current_slot_is_the_newest_that_has_started(now: str, label: str) -
     ("now", "why"),
     [
         ("2026-11-19T09:29:59", "the first is at 09:30"),
-        ("2026-11-19T16:02:01", "is over"),
-        ("2026-11-26T10:00:00", "2026-11-26 is no trading day of .*; the next is 2026-11-27"),
-        ("2026-11-27T13:30:00", "is over"),
-        ("2026-11-21T12:00:00", "no trading day"),
+        ("2026-11-19T16:02:01", "has ended"),
+        ("2026-11-26T10:00:00", "2026-11-26 is not a trading day of .* 2026-11-27"),
+        ("2026-11-27T13:30:00", "has ended"),
+        ("2026-11-21T12:00:00", "not a trading day"),
     ],
 )
 def test_out_of_hours_there_is_no_slot(now: str, why: str) -> None:

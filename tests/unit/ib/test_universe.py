@@ -70,7 +70,7 @@ def test_a_disabled_symbol_is_left_out(tmp_path: Path) -> None:
         ("symbol,weight\nAAPL,1\n", "no column group, enabled"),
         ("", "no column symbol, weight, group, enabled"),
         ("AAPL,1,A,true\n", "no column symbol, weight, group, enabled"),
-        (HEAD + "aapl,1,A,true\n", "line 2: unknown form of symbol 'aapl'"),
+        (HEAD + "aapl,1,A,true\n", "line 2: not a symbol like AAPL or BRK B: 'aapl'"),
     ],
 )
 def test_a_file_without_a_right_line_says_why(text: str, says: str, tmp_path: Path) -> None:
@@ -84,17 +84,17 @@ def test_a_file_without_a_right_line_says_why(text: str, says: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("goog,8,A,true", "unknown form of symbol 'goog'"),
-        (",8,A,true", "unknown form of symbol ''"),
+        ("goog,8,A,true", "AAPL or BRK B: 'goog'"),
+        (",8,A,true", "AAPL or BRK B: ''"),
         ("GOOG,heavy,A,true", "weight 'heavy'"),
         ("GOOG,-1,A,true", "weight '-1'"),
         ("GOOG,1e999999999,A,true", "weight '1e999999999'"),
         ("GOOG,8,A,perhaps", "enabled 'perhaps'"),
-        ("AAPL,8,B,true", "symbol AAPL is there twice"),
+        ("AAPL,8,B,true", "symbol AAPL appears twice"),
         ("GOOG,8,B,true,,more", "more cells"),
         ("GOOG,8,B", "fewer cells"),
-        ("GOOG,8,A,true,FUT", "sec_type 'FUT'; use STK or"),
-        ("GOOG,8,甲,true", "it is not UTF-8 text"),
+        ("GOOG,8,A,true,FUT", "sec_type 'FUT'"),
+        ("GOOG,8,甲,true", "not UTF-8 text"),
     ],
 )
 def test_a_mistake_costs_its_line_alone_and_names_it(line: str, says: str, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_lists_come_from_a_variable_too(tmp_path: Path) -> None:
         ({"IB_CLIENT_ID": "0"}, "ib.client_id"),
         ({"IB_MARKET_DATA_TYPE": "5"}, "ib.market_data_type"),
         ({"QUOTEMILL_IB__CLOSE_SNAPSHOT_TIME": "19:00"}, "the close is never due"),
-        ({"QUOTEMILL_IB__ENRICH_CONFIRM_TIME": "06:00"}, "confirms nothing"),
+        ({"QUOTEMILL_IB__ENRICH_CONFIRM_TIME": "06:00"}, "confirm nothing"),
     ],
 )
 def test_a_wrong_setting_is_named(environ: dict[str, str], says: str, tmp_path: Path) -> None:

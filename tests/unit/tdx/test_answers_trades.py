@@ -81,7 +81,7 @@ def test_ticks_in_another_order_are_refused() -> None:
         ({"Time": "2019-02-11T09:30:00+08:00"}, "2019-02-11 is not 2019-02-01"),
         ({"Time": "2019-02-01T08:00:00+08:00"}, "no trade can happen at 08:00"),
         ({"Time": "2019-02-01T15:31:00+08:00"}, "no trade can happen at 15:31"),
-        ({"Time": "2019-02-01"}, "is no minute of a day"),
+        ({"Time": "2019-02-01"}, "is not a minute of a day"),
         ({"Price": 0}, "0 is not at least 1"),
         ({"Price": -10}, "-10 is not at least 1"),
         ({"Volume": -1}, "-1 is not at least 0"),

@@ -104,7 +104,9 @@ def test_what_cannot_be_read_is_named_and_costs_nothing_else() -> None:
             closed.chmod(0o755)
     assert folder is not None
     assert set(folder.bars("day")) == {"sh600000"}
-    unreadable = [text.partition(" cannot be read")[0] for text in folder.unreadable.values()]
+    unreadable = [
+        text.removeprefix("cannot read ").partition(": ")[0] for text in folder.unreadable.values()
+    ]
     assert unreadable == [str(path) for path in (itself, lost, closed, loop)]
     assert folder.fault is not None
     assert "and 3 more" in folder.fault

@@ -10,8 +10,8 @@ from loaders.tdx.losses import Loss, judge_loss
 
 SENTENCE = "gbbq lacks {} of {} stored records, such as sh600000's"
 REFUSAL = (
-    f"{SENTENCE}: what is stored stays; is it whole?"
-    " (if it is right so: `loaders run tdx --dataset capital_events --accept-loss`)"
+    f"{SENTENCE}. Stored rows are kept; is it whole?"
+    " (to accept this, run `loaders run tdx --dataset capital_events --accept-loss`)"
 )
 
 
@@ -57,7 +57,7 @@ def test_no_loss_is_called_taken_if_another_part_of_the_answer_is_refused() -> N
     few, many = (Loss(name, lost, 100, "listed codes") for name, lost in (("sh", 3), ("sz", 9)))
     refusal = judge_loss(cast(Load, load), "codes", few, many)
     assert refusal is not None
-    assert refusal.startswith("sz lacks 9 of 100 listed codes: ")
+    assert refusal.startswith("sz lacks 9 of 100 listed codes. ")
     assert said == []
 
 

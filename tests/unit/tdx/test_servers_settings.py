@@ -79,5 +79,5 @@ def test_whole_histories_of_all_codes_wait_for_the_close(
 
 def test_a_first_run_waits_for_the_close_too(tmp_path: Path) -> None:
     empty = Mock(ask=Mock(return_value=False))
-    with pytest.raises(UsageError, match="while the market trades"):
+    with pytest.raises(UsageError, match="while the market is open"):
         request.resolve(by(tmp_path), empty, LoadRequest("tdx"), FRIDAY)

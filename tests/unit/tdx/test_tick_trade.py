@@ -142,7 +142,7 @@ def test_a_traded_day_that_comes_without_volume_is_a_failure() -> None:
     result = outcome(context(service, due(FRIDAY, MONDAY)))
     assert landed(result) == {FRIDAY: True}
     assert result.failure is not None
-    assert "without a traded share" in result.failure
+    assert "without any traded share" in result.failure
 
 
 def test_a_service_that_is_gone_keeps_what_came_before() -> None:

@@ -139,7 +139,7 @@ def test_ticks_lie_between_the_ends_of_their_window(end: int, later: int, is_nea
 
 
 def test_an_empty_day_and_a_lacking_column_are_refused() -> None:
-    with pytest.raises(TickError, match="no row"):
+    with pytest.raises(TickError, match="no rows"):
         checked(TICKS.empty_table())
     with pytest.raises(TickError, match="amount"):
         checked(day_of_ticks(3).drop_columns(["amount"]))

@@ -26,7 +26,7 @@ def test_each_measure_that_differs_is_named(name: str) -> None:
     step: Any = timedelta(seconds=1) if name.endswith("_ts") else 1
     other: Any = "0" * 16 if isinstance(value, str) else value + step
     [difference] = day.find_differences(replace(SEEN, **{name: other}))
-    assert difference == f"{name}: the index says {value}, the ticks {other}"
+    assert difference == f"{name}: the index has {value}, the ticks have {other}"
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_ticks_of_both_sides_do_not_fit_recorded_minutes(real_tq_data: Path) -> 
 
 def test_a_missing_start_or_middle_shows_though_the_last_tick_adds_up() -> None:
     cut = COUNT * 3 // 10
-    hole = "ticks with a hole of 30,005 lots among the day's 100,000"
+    hole = "a gap of 30,005 lots in the day's ticks (100,000 lots)"
     assert describe_gap(ticks(WHOLE[cut:]), TRADED) == hole
     assert describe_gap(ticks(WHOLE[cut:]), None) == hole
     middle = np.concatenate([WHOLE[:MANY], WHOLE[MANY + cut :]])
@@ -111,8 +111,8 @@ def test_large_steps_of_a_thin_day_are_trades() -> None:
     [
         ("20:59:00", 1, None),  # the auction, and a trade of half the day
         ("21:00:00", 1, None),
-        ("08:59:00", 1, "ticks with a hole of 40,000 lots"),  # a night may be missing
-        ("20:59:00", 600, "ticks with a hole of 50,000 lots"),
+        ("08:59:00", 1, "a gap of 40,000 lots"),  # a night may be missing
+        ("20:59:00", 600, "a gap of 50,000 lots"),
     ],
 )
 def test_large_steps_are_holes_only_where_ticks_may_be_missing(

@@ -57,9 +57,9 @@ def test_late_ticks_and_empty_levels_of_the_book_pass() -> None:
         ("datetime_ns", [nanoseconds(END), FIRST, FIRST + 1, FIRST + 2], "trading day"),
         ("volume", [None, 1, 2, 3], "missing"),
         ("volume", [1.5, 2, 3, 4], "whole number"),
-        ("bid_volume3", [-1, 2, 3, 4], "below 0"),
+        ("bid_volume3", [-1, 2, 3, 4], "negative"),
         ("open_interest", [0.25, 2, 3, 4], "whole number"),
-        ("amount", [-0.5, 2, 3, 4], "below 0"),
+        ("amount", [-0.5, 2, 3, 4], "negative"),
         ("last_price", [float("inf"), 2, 3, 4], "15 digits"),
     ],
 )

@@ -56,7 +56,7 @@ def test_the_last_output_of_a_client_shows_neither(client: Callable[..., ClientP
 @pytest.mark.parametrize(
     ("program", "why"),
     [
-        ("exec >&-", "its output ended, and it goes on"),
+        ("exec >&-", "its output ended, but it is still running"),
         ("echo no answer", "the answer to login cannot be read: "),
         ("echo 5", "the answer to login cannot be read: "),
         (r"head -c 20000 /dev/zero | tr '\0' '['; echo", "the answer to login cannot be read: "),

@@ -21,7 +21,7 @@ def instruments(session: Session, varieties: list[str]) -> dict[str, Any]:
         expired[variety] = session.expired_contracts(exchange, product)
     unknown = [variety for variety in varieties if not listed[variety] and not expired[variety]]
     if unknown:
-        raise Failure("unknown", f"no contract of {', '.join(unknown)}", unknown)
+        raise Failure("unknown", f"unknown contracts: {', '.join(unknown)}", unknown)
     contracts, sessions, left_out, undescribed = [], {}, list[str](), list[str]()
     for variety, codes in listed.items():
         session.send({"progress": f"contracts of {variety}"})

@@ -47,7 +47,7 @@ def live(
         full = int(before["id"].iloc[-1]) - 1 if len(before) else -1
         charts[variety] = _Chart(contract, frame, Path(folder) / contract, full)
     if not charts:
-        raise Failure("timeout", f"no main contract of {', '.join(varieties)} answered")
+        raise Failure("timeout", f"no response for any main contract of {', '.join(varieties)}")
     order, turn = cycle(charts.values()), len(charts)
     while True:
         for chart in islice(order, turn):

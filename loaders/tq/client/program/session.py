@@ -128,7 +128,7 @@ class Session:
             if code not in self._listed and code not in api._pre20_ins_info:
                 unknown.append(symbol)
         if unknown:
-            raise Failure("unknown", f"no contract {', '.join(unknown)}", unknown)
+            raise Failure("unknown", f"unknown contracts: {', '.join(unknown)}", unknown)
         lacking = self.undescribed([server_code(symbol) for symbol in symbols])
         if named := [symbol for symbol in symbols if server_code(symbol) in lacking]:
             raise Failure("undescribed", f"no description of {', '.join(named)}", named)

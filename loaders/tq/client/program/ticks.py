@@ -33,7 +33,7 @@ DEEPER_VOLUMES = {name for name in BOOK if "_volume" in name and not name.endswi
 def ticks(session: Session, contract: str, start: int, end: int, path: str, pace: float) -> int:
     """Write the ticks from `start` to `end` (ns), if there are any; how many."""
     if not session.may("tq_dl"):
-        raise Failure("permission", "the account may not download the history of ticks (tq_dl)")
+        raise Failure("permission", "the account may not download tick history (tq_dl)")
     session.check_known([contract])
     session.keep_pace(pace)
     code = server_code(contract)

@@ -126,7 +126,7 @@ def test_errors_are_named_with_their_exit_code(
     [
         (("archive", "--view", "chain"), 2, "chain is not archived"),
         (("archive", "--symbols", ","), 2, "--symbols must not be empty"),
-        (("archive", "--since", "someday"), 2, "is not a day like"),
+        (("archive", "--since", "someday"), 2, "not a date like"),
         (("restore",), 2, "no days given"),
         (("restore", "--date", "2026-11-24", "--since", "2026-11-24"), 2, "no days given"),
         (("restore", "--since", "2026-11-24", "--until", "2026-11-23"), 2, "is before"),
