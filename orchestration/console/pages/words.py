@@ -101,7 +101,8 @@ def translate(text: str) -> str | None:
         return catalogue().get(text, text)
     for joint, own in JOINTS.items():
         parts = re.split(re.escape(joint) + r"(?![^(]*\))", text)
-        said = [translate(p) or translate(f"{p}.") for p in parts] if len(parts) > 1 else []
+        end = "." if joint == ". " else ""  # of a sentence that is followed by another
+        said = [translate(p) or translate(p + end) for p in parts] if len(parts) > 1 else []
         if said and all(part is not None for part in said):
             return own.join(filter(None, said))
     outside, inside = map(translate, _split_end(text))
