@@ -125,7 +125,7 @@ def _cast_array(column: Any, name: str, kind: pa.DataType) -> Any:
             try:
                 value.cast(kind)
             except pa.ArrowException:
-                raise TickError(f"row {row}, {name}: must be {kind}, not {value}") from None
+                raise TickError(f"row {row}, {name}: must be {kind}, is {value}") from None
         raise TickError(f"{name}: must be {kind} ({error})") from None
 
 
