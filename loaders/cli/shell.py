@@ -200,7 +200,8 @@ def print_facts(facts: Mapping[str, object]) -> None:
     for name, value in facts.items():
         if name == "size_bytes":
             name, value = "size", f"{int(str(value)) / 1e6:.1f} MB"
-        print(f"{name.replace('_', ' '):17} {'-' if value is None else value}")
+        shown = ("no", "yes")[value] if isinstance(value, bool) else value or "none"
+        print(f"{name.replace('_', ' ') + ':':20} {shown}")
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:

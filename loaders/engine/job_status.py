@@ -180,7 +180,7 @@ def find_running_job(warehouse: Warehouse) -> int:
     with warehouse.connect() as conn:
         running = [job for job in job_list.recent_jobs(conn, 100) if job["status"] == "running"]
     if not running:
-        raise UsageError("no load is running", hint="Run `quotemill loads` to list them.")
+        raise UsageError("no load is running", hint="Run `quotemill loads` to list loads.")
     if len(running) > 1:
         names = ", ".join(f"{job['job_id']} of {job['source']}" for job in running)
         raise UsageError(f"several loads are running: {names}", hint="Give the number of one.")
@@ -276,5 +276,5 @@ def _job(conn: psycopg.Connection, job_id: int) -> dict[str, Any]:
         with conn.cursor(row_factory=dict_row) as cur:
             job = cur.execute(_JOB.encode(), (job_id,)).fetchone()
     if job is None:
-        raise UsageError(f"unknown load {job_id}", hint="Run `quotemill loads` to list them.")
+        raise UsageError(f"unknown load {job_id}", hint="Run `quotemill loads` to list loads.")
     return job if job["status"] == "running" else job | {"held_by": None}

@@ -275,7 +275,7 @@ def request_cancel(
         if not running:
             of = f" of {source}" if source else ""
             what = f"no load{of} is" if job_id is None else f"load {job_id}{of} is not"
-            raise UsageError(f"{what} running", hint="Run `quotemill loads` to list them.")
+            raise UsageError(f"{what} running", hint="Run `quotemill loads` to list loads.")
         [(number, *_)] = running
         conn.execute(
             "update ops.ingestion_jobs set cancel_requested_at = clock_timestamp() "
@@ -304,7 +304,7 @@ def request_cancel_after(warehouse: Warehouse, job_id: int, task_no: int) -> Non
             raise UsageError(f"unknown {which}", hint=f"Run `quotemill loads {job_id}` to see it.")
         if row[0] != "running" or row[1] not in OPEN:
             what = f"load {job_id}" if row[0] != "running" else f"task {task_no} of load {job_id}"
-            raise UsageError(f"{what} is not running", hint="Run `quotemill loads` to list them.")
+            raise UsageError(f"{what} is not running", hint="Run `quotemill loads` to list loads.")
         conn.execute(
             "update ops.ingestion_jobs set cancel_after_task = %s where job_id = %s",
             (task_no, job_id),
@@ -346,7 +346,7 @@ def source_of(warehouse: Warehouse, job_id: int) -> str:
         query = "select source from ops.ingestion_jobs where job_id = %s"
         row = conn.execute(query, (job_id,)).fetchone() if has_relation(conn, JOBS) else None
     if row is None:
-        raise UsageError(f"unknown load {job_id}", hint="Run `quotemill loads` to list them.")
+        raise UsageError(f"unknown load {job_id}", hint="Run `quotemill loads` to list loads.")
     return str(row[0])
 
 
@@ -373,7 +373,7 @@ def failed_tasks(
         if job is None:
             raise UsageError(
                 f"unknown load {job_id} of {source}" if job_id else f"no load of {source} to retry",
-                hint="Run `quotemill loads` to list them.",
+                hint="Run `quotemill loads` to list loads.",
             )
         tasks = cur.execute(
             "select * from ops.ingestion_job_tasks where job_id = %s order by task_no",

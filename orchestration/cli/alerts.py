@@ -20,16 +20,14 @@ if TYPE_CHECKING:
     from orchestration.alerts.book import Entry
 
 _format = partial(format_time, timespec="minutes")
-app = typer.Typer(
-    help="Report problems once, to the channels of the settings.", no_args_is_help=True
-)
+app = typer.Typer(help="Send, list and close alerts.", no_args_is_help=True)
 
 
 @app.command("test")
 def send_test_command(json: JsonFlag = False) -> None:
     """Send a test message to each channel, and request the dead man's switch.
 
-    Exit code 4 if one of them fails.
+    Exits with 4 if one of them fails.
 
     Example: quotemill alerts test
     """
@@ -53,8 +51,8 @@ def send_test_command(json: JsonFlag = False) -> None:
         places = {"alerts.ping_url" if name == "ping_url" else "alerts.urls" for name in failed}
         raise UpstreamError(
             f"{len(failed)} of {len(results)} channels failed: {', '.join(failed)}",
-            hint=f"{' and '.join(sorted(places))} in quotemill.toml; "
-            "addresses have the forms of Apprise: mailtos://user:secret@example.com",
+            hint=f"Correct {' and '.join(sorted(places))} in quotemill.toml. Use Apprise's "
+            "addresses, such as mailtos://user:secret@example.com.",
         )
 
 
@@ -63,7 +61,7 @@ def list_command(
     all: Annotated[bool, typer.Option("--all", help="Include resolved alerts.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """List open alerts: since when, whether they were sent, and the command that shows more.
+    """List open alerts with their start, whether they were sent, and a fix.
 
     Example: quotemill alerts list --all
     """
@@ -92,12 +90,13 @@ def _add_state(entry: "Entry") -> Check:
 
 @app.command("close")
 def close_command(
-    cause: Annotated[str, typer.Argument(help="Its name, as `quotemill alerts list` shows it.")],
+    cause: Annotated[str, typer.Argument(help="Alert name, from `quotemill alerts list`.")],
     json: JsonFlag = False,
 ) -> None:
-    """Close an open alert that no check resolves, such as one of a source that is gone.
+    """Close an alert that will not resolve by itself.
 
-    The next check sends its end. It opens the alert again if it finds the problem.
+    You need this for a removed source, for example. The next check reports that the alert ended, or
+    opens it again if the problem persists.
 
     Example: quotemill alerts close load:tq
     """
@@ -108,14 +107,15 @@ def close_command(
     if json:
         shell.print_json(closed.__dict__)
     else:
-        print(f"{cause} is closed; the next check sends that, or opens it again")
+        print(f"{cause} is closed. The next check reports that, or opens the alert again")
 
 
 @app.command("check")
 def check_command(json: JsonFlag = False) -> None:
-    """Check disk, calendar, scheduled jobs, self-tests, delayed data; send what is new or resolved.
+    """Check for problems, and send new and resolved alerts.
 
-    `quotemill run` does it at its end. Exit code 0 even with open alerts: they are sent elsewhere.
+    Checks disk, calendar, scheduled jobs, self-tests and delayed data. `quotemill run` does this at
+    its end. Exits with 0 even if alerts are open.
 
     Example: quotemill alerts check
     """

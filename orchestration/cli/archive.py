@@ -25,10 +25,10 @@ if TYPE_CHECKING:  # its module imports pyarrow
 
 AsOf = Annotated[
     str | None,
-    typer.Option("--as-of", help="Decide what is closed and old as of this time (UTC)."),
+    typer.Option("--as-of", help="Decide what is complete and old as of this time (UTC)."),
 ]
 Symbols = Annotated[
-    str | None, typer.Option(help="Only these underlyings: AAPL,BRK_B; _ stands for a space.")
+    str | None, typer.Option(help="Only these underlyings: AAPL,BRK_B (_ for a space).")
 ]
 SHOWN = 20  # lines of one kind
 
@@ -36,37 +36,43 @@ SHOWN = 20  # lines of one kind
 def archive_command(
     view: Annotated[
         list[str] | None,
-        typer.Option(help="Only this view; may be repeated: chain_intraday, chain_daily_clean, …"),
+        typer.Option(
+            help="Archive only this view: chain_intraday, chain_daily_clean, … Can be repeated.",
+            show_default="all",
+        ),
     ] = None,
     since: Annotated[str | None, typer.Option(help="Only days from this one on.")] = None,
-    until: Annotated[str | None, typer.Option(help="Only days up to this one.")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Only days up to and including this one.")
+    ] = None,
     symbols: Symbols = None,
     compact: Annotated[
         bool | None,
         typer.Option(
             "--compact/--no-compact",
-            help="Compact all that is archived, or nothing; by default as the settings say.",
+            help="Compact the whole archive, or nothing.",
+            show_default="as configured",
         ),
     ] = None,
     check: Annotated[
         bool,
         typer.Option(
             "--check",
-            help="Read every file of the archive, compare it with its record, and list files "
-            "without month.",
+            help="Verify every archived file against its record, and list files without a month.",
         ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only print how many partitions would be checked.")
+        bool, typer.Option("--dry-run", help="Print only the number of partitions to check.")
     ] = False,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Write closed days of option chains to Parquet files.
+    """Archive completed option days as Parquet files.
 
-    One per underlying and day. A day is closed when it is over and has all its verdicts, open
-    interest included. Unchanged days are not written again; old files are compacted. Exit code 5
-    where a file is damaged, or where the warehouse has fewer rows than the archive.
+    Writes a file per underlying and day. A day is complete when it is over and has all its
+    verdicts, open interest included. Unchanged days are not written again, and old files are
+    compacted. Exits with 5 if a file is damaged, or if the warehouse has fewer rows than the
+    archive.
 
     Example: quotemill archive --since 2026-11-01 --symbols AAPL
     """
@@ -107,32 +113,33 @@ def archive_command(
 
 def retention_command(
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, files too, and delete nothing.")
+        bool,
+        typer.Option("--dry-run", help="Check everything, files included, and delete nothing."),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Drop without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     older_than: Annotated[
         int | None,
-        typer.Option(min=1, metavar="DAYS", help="This time, instead of ib.intraday_retain_days."),
+        typer.Option(
+            min=1,
+            metavar="DAYS",
+            help="Days to keep (overrides ib.intraday_retain_days, or log_days for errors).",
+        ),
     ] = None,
     view: Annotated[
         str | None,
         typer.Option(
-            help="Only this: intraday (the slots), errors (the logs), ticks (of futures); all if "
-            "absent."
+            help="Only intraday (slots), errors (logs) or ticks (futures).", show_default="all"
         ),
     ] = None,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Delete archived slots, old logs and old days; pack old ticks.
+    """Delete archived slots, old logs and days, and pack old ticks.
 
-    Slots go after ib.intraday_retain_days, or --older-than, once their files were read again and
-    match the warehouse; logs go after log_days, or with --view errors after --older-than; days of
-    a table of the dbt project whose settings have `retain` go after that, once they were built.
-    What was built of them stays. Ticks in QuestDB become Parquet, read like before in a tenth of
-    the bytes, after ib.intraday_retain_days too, once they match the index; --view ticks does just
-    this. Asks first on a terminal. Exit code 6 where old days stay: changed since, not built; 5
-    where a file or a day of ticks is damaged.
+    Deletes slots after ib.intraday_retain_days, once their files match the warehouse, logs after
+    log_days, and days of a table after its `retain`. Built rows are kept. Old QuestDB ticks become
+    Parquet, which you can still read. Asks first at a terminal. Exits with 6 if old days are kept,
+    and with 5 if a file or tick day is damaged.
 
     Example: quotemill retention --dry-run
     """
@@ -141,16 +148,16 @@ def retention_command(
     from orchestration.archive.retention import ERRORS, TICKS, VIEWS
 
     if view not in (None, *VIEWS):
-        raise UsageError(f"--view {view}: unknown", hint=f"one of {', '.join(VIEWS)}")
+        raise UsageError(f"unknown --view: {view}", hint=f"Choose one of: {', '.join(VIEWS)}.")
     settings = load_settings()
     shell.start_logs(settings)
     warehouse = prepare_warehouse(settings)
     if not (yes or dry_run) and sys.stdin.isatty():
-        slots = f"archived slots of more than {older_than or settings.ib.intraday_retain_days} "
-        what = "old logs" if view == ERRORS else f"{slots}days ago"
-        what += ", old logs and days by `retain`" if view is None else ""
+        days = older_than or settings.ib.intraday_retain_days
+        what = "old logs" if view == ERRORS else f"archived slots older than {days} days"
+        what += ", old logs and days past their `retain`" if view is None else ""
         if view != TICKS:  # which stay
-            typer.confirm(f"Drop {what}?", abort=True, err=True)
+            typer.confirm(f"Delete {what}?", abort=True, err=True)
     with measure_command(settings, "retention", "ib") as figures:
         with reporter() as shown:
             result = run_retention(
@@ -177,23 +184,25 @@ def retention_command(
 
 def restore_command(
     view: Annotated[
-        str, typer.Argument(help="chain_intraday or open_interest: what was landed.")
+        str, typer.Argument(help="Landed view: chain_intraday or open_interest.")
     ] = "chain_intraday",
-    date: Annotated[str | None, typer.Option(help="The day to restore.")] = None,
-    since: Annotated[str | None, typer.Option(help="Or all days from this one on.")] = None,
-    until: Annotated[str | None, typer.Option(help="And up to this one.")] = None,
+    date: Annotated[str | None, typer.Option(help="Day to restore.")] = None,
+    since: Annotated[str | None, typer.Option(help="Restore all days from this one on.")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="With --since: up to and including this day.")
+    ] = None,
     symbols: Symbols = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Read and compare, and write nothing.")
+        bool, typer.Option("--dry-run", help="Read and compare without writing.")
     ] = False,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Restore archived days of option chains to the warehouse.
+    """Restore archived option days to the warehouse.
 
-    From single or compacted files. Rows of the warehouse stay; an underlying and day with other
-    rows than the archive is skipped, with exit code 5, as for a damaged file. `quotemill build`
-    reads the restored rows.
+    Warehouse rows are kept: if an underlying's day differs from the archive, it is skipped. Exits
+    with 5 if a day was skipped or a file is damaged. Run `quotemill build` afterwards to build the
+    restored rows.
 
     Example: quotemill restore chain_intraday --date 2026-11-24 --symbols AAPL
     """
@@ -230,34 +239,34 @@ def _print(result: "ArchiveResult") -> None:
             f"-> {month.files_after:,}, {month.bytes_after / 1e6:,.1f} MB{small}"
         )
     print_lines("waiting, no verdict yet", list(map(str, result.waiting)))
-    print_lines("left, fewer rows than archived", result.narrower)
+    print_lines("skipped, fewer rows than archived", result.narrower)
     print_lines("refused", result.refused)
     print_lines("damaged", result.damaged)
     print_lines("unknown file", result.unknown)
 
 
 def _print_retention(result: "RetentionResult") -> None:
-    verb = "would be dropped" if result.dry_run else "dropped"
+    verb = "would be deleted" if result.dry_run else "deleted"
     days = len(result.dropped)
-    print(f"{result.rows:,} rows of {days:,} days before {result.before} {verb}")
+    print(f"{result.rows:,} rows from {days:,} days before {result.before} {verb}")
     print(f"{len(result.logs):,} logs, {result.logs_bytes / 1e6:,.1f} MB {verb}")
-    print(f"{result.log_lines:,} lines of loads' logs {verb}")
+    print(f"{result.log_lines:,} load log lines {verb}")
     if result.ticks is not None:
         packing = "would be packed" if result.dry_run else "packed"
         print(f"{result.ticks:,} ticks in {result.tick_partitions:,} partitions {packing}")
     for table, before in result.old_days.items():
         print(f"days of {table} before {before} {verb}")
     if result.restored:
-        print(f"{result.restored:,} restored partitions stay")
+        print(f"{result.restored:,} restored partitions kept")
     print_lines("kept", result.remaining)
     print_lines("damaged", result.damaged)
 
 
 def _print_restored(result: "RestoreResult") -> None:
-    verb = "would come back" if result.dry_run else "came back"
+    verb = "would be restored" if result.dry_run else "restored"
     print(f"{result.view}: {result.partitions:,} partitions, {result.rows:,} rows {verb}")
-    print(f"{result.standing:,} partitions are as archived")
-    print_lines("left, other rows", result.other)
+    print(f"{result.standing:,} partitions already match the archive")
+    print_lines("skipped, differs from the archive", result.other)
     print_lines("damaged", result.damaged)
 
 
@@ -282,7 +291,7 @@ def parse_symbols(symbols: str | None) -> tuple[str, ...] | None:
         return None
     names = tuple(read_us_symbol(s.upper()) for s in symbols.split(",") if s.strip())
     if not names:
-        raise UsageError("--symbols must not be empty")
+        raise UsageError("--symbols is empty", hint="Give symbols such as AAPL,BRK_B.")
     return names
 
 
@@ -296,10 +305,10 @@ def parse_days(
     """First and last day of a restore, by its options. Raises UsageError."""
     first = shell.parse_day(day or since, zone, as_of)
     if first is None or (day and since) or (until and not since):
-        raise UsageError("no days given", hint="--date 2026-11-24, or --since with --until")
+        raise UsageError("no days given", hint="Give --date 2026-11-24, or --since with --until.")
     last = first if day else shell.parse_day(until, zone, as_of) or date.max
     if last < first:
-        raise UsageError(f"{last} is before {first}")
+        raise UsageError(f"--until {last} is before --since {first}")
     return first, last
 
 

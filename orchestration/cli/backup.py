@@ -15,10 +15,10 @@ from quotemill.errors import UsageError
 app = typer.Typer()
 _Folder = Annotated[
     Path | None,
-    typer.Option("--folder", help="Folder of the backups; by default backup_folder."),
+    typer.Option("--folder", help="Backup folder.", show_default="backup_folder"),
 ]
 _Name = Annotated[
-    str | None, typer.Argument(help="Name of a backup, or its path; the newest if absent.")
+    str | None, typer.Argument(help="Name or path of a backup.", show_default="the newest")
 ]
 
 
@@ -28,14 +28,14 @@ def backup_command(
     folder: _Folder = None,
     keep: Annotated[
         int | None,
-        typer.Option(min=1, help="How many of this warehouse stay; by default backups_kept."),
+        typer.Option(min=1, help="Backups of this warehouse to keep.", show_default="backups_kept"),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Write a backup, read it back, and delete the oldest.
+    """Write and verify a backup, then delete old ones.
 
     A backup is a folder with a dump of the warehouse, the settings without secrets and a list of
-    the archive's files. It gets its name after it was read back whole; only then older ones are
+    archive files. It gets its name only after it has been verified. Only then are older backups
     deleted.
 
     Example: quotemill backup --keep 8
@@ -43,8 +43,8 @@ def backup_command(
     if context.invoked_subcommand is not None:
         if folder or keep or json:
             raise UsageError(
-                f"options go after {context.invoked_subcommand}",
-                hint=f"quotemill backup {context.invoked_subcommand} --folder /backup",
+                f"options must follow {context.invoked_subcommand}",
+                hint=f"Put them after it: `backup {context.invoked_subcommand} --folder /backup`.",
             )
         return
     from loaders.cli.progress import reporter
@@ -61,8 +61,8 @@ def backup_command(
         figures |= {"bytes": result.backup.size_bytes, "kept_backups": result.remaining}
     if is_on_warehouse_disk(settings, result.backup.path):
         shell.print_wrapped(
-            "warning: this backup is on the warehouse's own disk, whose loss would take both: "
-            "let backup_folder name another disk",
+            "warning: this backup is on the same disk as the warehouse, so a disk failure loses "
+            "both; fix: set backup_folder to another disk",
             file=sys.stderr,
         )
     if json:
@@ -70,7 +70,7 @@ def backup_command(
         return
     size = result.backup.size_bytes / 1e6
     shell.print_wrapped(
-        f"{result.backup.path}: {size:,.1f} MB, read back, in {result.seconds:.1f} s"
+        f"{result.backup.path}: {size:,.1f} MB, verified, in {result.seconds:.1f} s"
     )
     for name in result.removed:
         print(f"removed: {name}")
@@ -78,7 +78,7 @@ def backup_command(
 
 @app.command("list")
 def list_command(folder: _Folder = None, json: JsonFlag = False) -> None:
-    """List the backups, the oldest first.
+    """List the backups, oldest first.
 
     Example: quotemill backup list
     """
@@ -96,14 +96,14 @@ def list_command(folder: _Folder = None, json: JsonFlag = False) -> None:
         size = f"{backup.size_bytes / 1e6:,.1f} MB"
         print(f"{backup.name}  {made}  {size}  {backup.manifest['warehouse']['label']}")
     if not backups:
-        print(f"no backup in {root}", file=sys.stderr)
+        print(f"no backups in {root}", file=sys.stderr)
 
 
 @app.command("check")
 def check_command(name: _Name = None, folder: _Folder = None, json: JsonFlag = False) -> None:
-    """Read a backup again from end to end.
+    """Verify a backup by reading it again from end to end.
 
-    Exit code 1 where it differs from what was written.
+    Exits with 1 if it differs from what was written.
 
     Example: quotemill backup check
     """
@@ -117,7 +117,7 @@ def check_command(name: _Name = None, folder: _Folder = None, json: JsonFlag = F
     if json:
         shell.print_json(backup.as_json())
     else:
-        print(f"{backup.path}: {backup.size_bytes / 1e6:,.1f} MB, as they were written")
+        print(f"{backup.path}: {backup.size_bytes / 1e6:,.1f} MB, verified")
 
 
 @app.command("restore")
@@ -127,10 +127,11 @@ def restore_command(
     yes: ReplaceYes = False,
     json: JsonFlag = False,
 ) -> None:
-    """Restore the warehouse of a backup in one transaction; asks before it replaces anything.
+    """Restore the warehouse from a backup, in one transaction.
 
-    Every byte of the backup is read first. What it cannot restore is listed: secrets, files of the
-    archive, ticks in QuestDB. `quotemill run` then loads the days since.
+    Verifies the whole backup first, and asks before it replaces anything. It lists what you must
+    restore yourself: secrets, archive files and QuestDB ticks. Then run `quotemill run` to load the
+    days since.
 
     Example: quotemill backup restore
     """
@@ -150,7 +151,7 @@ def restore_command(
     print(f"backup: {backup.path}", file=sys.stderr)
     if not yes and sys.stdin.isatty():
         held = restores.count_occupied(warehouse, backup.path / folders.DUMP)
-        question = f"{warehouse.label} holds {held} relations. Replace all of them by the backup?"
+        question = f"{warehouse.label} holds {held} relations. Replace all of them with the backup?"
         yes = held > 0 and typer.confirm(question, abort=True, err=True)
     with reporter() as shown:
         result = restore(settings, warehouse, backup, shown, clean=yes)
@@ -158,10 +159,10 @@ def restore_command(
         shell.print_json(result.as_json())
         return
     made = format_time(backup.made_at, timespec="minutes")
-    print(f"{result.objects} objects of {made} are back in {warehouse.label}")
+    print(f"{result.objects} objects from {made} restored into {warehouse.label}")
     for line in result.left:
         print(f"left to do: {line}")
-    print("next: quotemill run", file=sys.stderr)
+    print("next: run `quotemill run` to load the days since", file=sys.stderr)
 
 
 def _warn(damaged: list[str]) -> None:

@@ -25,18 +25,21 @@ from quotemill.warehouse.postgres import Warehouse
 
 def build_command(
     select: Annotated[
-        str | None, typer.Option("--select", "-s", help="Only these models, in dbt's syntax.")
+        str | None,
+        typer.Option(
+            "--select", "-s", help="Build only these models (dbt syntax).", show_default="all"
+        ),
     ] = None,
     full_refresh: Annotated[
         bool,
         typer.Option(
             "--full-refresh",
-            help="Compare every table with what it should be, and write the differences.",
+            help="Compute every table again and write the differences.",
         ),
     ] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Build the tables that people read, and test them.
+    """Build and test the dbt models.
 
     Example: quotemill build --select kline_daily_qfq+
     """
@@ -71,13 +74,13 @@ def print_summary(result: BuildResult, tests: str = "tests") -> None:
     shell.print_wrapped(
         f"build {result.build_id} {'succeeded' if result.succeeded else 'failed'} in "
         f"{result.seconds:.1f} s: {result.models_built} models, {result.rows_written:,} rows "
-        f"written; {tests}: {format_counts(counts) or 'not made'}",
+        f"written; {tests}: {format_counts(counts) or 'none'}",
         file=sys.stderr,
     )
 
 
 def dbt_command(context: typer.Context) -> None:
-    """Pass a command on to dbt, with our project and warehouse.
+    """Run a dbt command with quotemill's project and profile.
 
     Example: quotemill dbt build --select kline_daily_qfq+
     """
@@ -87,13 +90,13 @@ def dbt_command(context: typer.Context) -> None:
 def docs_command(
     output: Annotated[
         Path | None,
-        typer.Option(help="Where to write the site; models.html of the home if absent."),
+        typer.Option(help="File to write.", show_default="models.html in the home"),
     ] = None,
 ) -> None:
-    """Write the docs site of the models as one static file.
+    """Write the dbt docs site as one static HTML file.
 
     Example: quotemill docs --output /tmp/quotemill.html
     """
     if output is not None and output.is_dir():
-        raise UsageError(f"{output} is a folder", hint="--output names a file")
+        raise UsageError(f"{output} is a folder", hint="Give --output the path of a file.")
     print(dbt_commands.make_docs(load_settings(), output))

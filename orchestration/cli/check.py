@@ -3,7 +3,7 @@
 from loaders.cli.lazy import lazy_app
 
 app = lazy_app(
-    "Every check in one place: settings, sources, rows, logs, files.",
+    "All checks in one place: settings, sources, data, logs, files.",
     {
         "Before a load": {
             "doctor": (

@@ -11,33 +11,36 @@ from loaders.settings import load_settings
 
 
 def console_command(
-    host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="The port; 8765, or the next free one, if absent."),
+        typer.Option(
+            min=0, max=65535, help="Port to listen on.", show_default="8765, or the next free one"
+        ),
     ] = None,
     open_page: Annotated[
         bool | None,
-        typer.Option("--open/--no-open", help="Open the page; by default at a terminal."),
+        typer.Option(
+            "--open/--no-open", help="Open the page in a browser.", show_default="at a terminal"
+        ),
     ] = None,
     token: Annotated[
         bool,
-        typer.Option("--token", help="Make a new token for scripts, print it once, and exit."),
+        typer.Option("--token", help="Create a new token for scripts, print it once, and exit."),
     ] = False,
     link: Annotated[
         bool,
-        typer.Option("--link", help="Print another link of the console that runs, and exit."),
+        typer.Option("--link", help="Print another link to the running console, and exit."),
     ] = False,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Open a page for everything, and its HTTP API.
+    """Start the web console and HTTP API.
 
-    Settings, loads, schedules, findings, prices. A terminal gets the link of the page, which signs
-    one browser in, once and within an hour. Ctrl-C ends the server; loads that it started go on,
-    and the next one shows them. With --as-of the commands that it starts act as of that time, as a
-    sandbox wants it. A script sends the token as `authorization: Bearer TOKEN`; only its hash
-    stays.
+    At a terminal it prints a link that signs one browser in, once and within an hour. Ctrl-C stops
+    the server, but loads that it started continue. With --as-of, commands that it starts act as of
+    that time, for a sandbox. Scripts send the token as `authorization: Bearer TOKEN`. Only its hash
+    is kept.
 
     Example: quotemill console --port 9000 --no-open
     """
@@ -62,13 +65,13 @@ def console_command(
         shown = address.link if is_terminal else address.url
         shell.print_answer(document, json, lambda: print(shown))
         sys.stdout.flush()
-        print("`quotemill console --link` prints a link for each browser", file=sys.stderr)
+        print("run `quotemill console --link` for a link for another browser", file=sys.stderr)
         if not address.is_local:
             print(
-                "other machines reach this address, and what they send can be read on the way",
+                "warning: other machines can reach this address, without encryption",
                 file=sys.stderr,
             )
-        print("Ctrl-C ends the server, and no load", file=sys.stderr, flush=True)
+        print("press Ctrl-C to stop the server (loads continue)", file=sys.stderr, flush=True)
 
     opens = open_page if open_page is not None else is_terminal and not json
     serve.serve(host, port, as_of=at.isoformat() if at else None, announce=announce, opens=opens)

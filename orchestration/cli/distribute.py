@@ -1,4 +1,4 @@
-"""`quotemill warehouse distribute`: tables of minutes and ticks go to the nodes of Citus."""
+"""`quotemill warehouse distribute`: distribute minute and tick tables over the Citus nodes."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,16 +13,17 @@ if TYPE_CHECKING:
 
 
 def distribute_command(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the tables.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the tables without changing them.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Distribute without asking.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Spread the tables of minutes and ticks over the nodes of Citus, by code.
+    """Distribute minute and tick tables over the Citus nodes, by code.
 
-    Landed ones and the bars of 5, 15 and 30 minutes; what is distributed already stays. Each is one
-    transaction with the table locked, and is compared row by row before and after. An interrupted
-    table is unchanged, and running again distributes the rest. Dump first: `quotemill warehouse
-    dump FILE`.
+    Covers landed tables and 5, 15 and 30-minute bars. Each table is locked, moved in one
+    transaction and compared row by row. If it is interrupted, run it again for the remaining
+    tables. Run `quotemill warehouse dump FILE` first.
 
     Example: quotemill warehouse distribute --dry-run
     """
@@ -37,7 +38,7 @@ def distribute_command(
         result = distribute(warehouse, shown.line, dry_run=True)
     if result.tables and not (dry_run or yes):
         _print(result)
-        hint = "--yes distributes without asking"
+        hint = "Add --yes to distribute without asking."
         shell.confirm("Distribute them?", f"distributes {len(result.tables)} tables", hint)
     if result.tables and not dry_run:
         with reporter() as shown:
@@ -52,5 +53,5 @@ def _print(result: "Distribution") -> None:
         else:
             typer.echo(f"{table.name}: {table.rows:,} rows, {table.seconds:.0f} s")
     if not result.tables:
-        typer.echo("nothing to do: no table of minutes or ticks is left on the coordinator alone")
+        typer.echo("nothing to do: no minute or tick table is left to distribute")
     typer.echo(f"Citus {result.version}, nodes: {', '.join(result.nodes) or 'none'}")

@@ -1,4 +1,4 @@
-"""`quotemill export`: tables and queries as files of other programs."""
+"""`quotemill export`: tables and queries as files for other programs."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,10 +35,10 @@ app = typer.Typer(cls=_TableFirst, no_args_is_help=True)
 
 @app.callback()
 def _group() -> None:
-    """Write tables and queries as files of other programs.
+    """Export tables and queries to Parquet, CSV or qlib.
 
-    quotemill export TABLE --to parquet|csv|qlib DIR writes a table; see
-    `quotemill export rows --help`.
+    `quotemill export TABLE --to parquet|csv|qlib DIR` writes a table. See
+    `quotemill export rows --help` for its options.
 
     Example: quotemill export kline_daily --adjust qfq --to parquet exports/bars
     """
@@ -49,31 +49,36 @@ def rows(
     table: Annotated[
         str,
         typer.Argument(
-            metavar="TABLE|QUERY", help="kline_daily, options.chain_daily_clean, or a query."
+            metavar="TABLE|QUERY",
+            help="Table (kline_daily, options.chain_daily_clean) or SQL query.",
         ),
     ],
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="An empty folder, or its own.")],
-    to: Annotated[str, typer.Option("--to", metavar="FORM", help="parquet, csv or qlib.")],
+    folder: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR", help="Empty folder, or a folder with an earlier export of this."
+        ),
+    ],
+    to: Annotated[str, typer.Option("--to", metavar="FORM", help="Format: parquet, csv or qlib.")],
     codes: Annotated[
-        str | None, typer.Option(help="Only these codes: 600000,000001.SZ; or symbols, varieties.")
+        str | None,
+        typer.Option(
+            help="Only these codes (600000,000001.SZ), symbols or varieties.", show_default="all"
+        ),
     ] = None,
     since: Annotated[str | None, typer.Option(help="Only days from this one on.")] = None,
     adjust: Annotated[
-        str, typer.Option(help="Of bars: none, qfq (forward) or hfq (backward).")
+        str, typer.Option(help="Adjustment of bars: none, qfq (forward) or hfq (backward).")
     ] = "none",
-    exact: Annotated[
-        bool, typer.Option(help="Decimals in Parquet and CSV; --no-exact: doubles.")
-    ] = True,
+    exact: Annotated[bool, typer.Option(help="Write exact decimals (--no-exact: doubles).")] = True,
     json: JsonFlag = False,
 ) -> None:
-    """Write a table or a query to a folder, as of one moment. The word `rows` may be left out.
+    """Write a table or a query to a folder. You can leave out the word `rows`.
 
-    Parquet: a file per month, kline_daily/month=2024-01/part-0.parquet. CSV: a file per code,
-    kline_daily/sh600000.csv. qlib, of kline_daily: the folder that qlib.init(provider_uri=DIR)
-    takes. manifest.json, with rows and SHA-256 of each file, is written last. A folder with other
-    files is refused.
-
-    The same command into the same folder writes only files whose rows changed.
+    Parquet has a file per month (kline_daily/month=2024-01/part-0.parquet), CSV a file per code
+    (kline_daily/sh600000.csv). qlib, for kline_daily, writes a folder for
+    qlib.init(provider_uri=DIR). All rows come from one snapshot. manifest.json, written last, lists
+    each file's rows and SHA-256. A second export into the folder writes only changed files.
 
     Example: quotemill export rows kline_daily --adjust qfq --to parquet bars
     """
@@ -83,12 +88,12 @@ def rows(
 
     if "://" in folder:
         raise UsageError(
-            f"{folder} is an address, and an export is a folder of this machine",
-            hint="export to a folder, then `rclone sync` or `aws s3 sync` it",
+            f"not a folder on this machine: {folder}",
+            hint="Export to a local folder, then copy it with `rclone sync` or `aws s3 sync`.",
         )
     chosen = tuple(codes.replace(",", " ").split()) if codes is not None else ()
     if codes is not None and not chosen:
-        raise UsageError("no code is given")
+        raise UsageError("--codes has no code", hint="Give codes such as 600000,000001.SZ.")
     wanted = Definition(table, to, chosen, shell.parse_day(since), adjust, exact)
     settings = load_settings()
     shell.start_logs(settings)
@@ -101,18 +106,18 @@ def rows(
 @app.command()
 def views(
     program: Annotated[
-        str, typer.Argument(metavar="PROGRAM", help="Who reads them: vnpy or optopsy.")
+        str, typer.Argument(metavar="PROGRAM", help="Program that reads them: vnpy or optopsy.")
     ],
     adjust: Annotated[
-        str, typer.Option(help="Bars of stocks: none, qfq (forward) or hfq (backward).")
+        str, typer.Option(help="Adjustment of stock bars: none, qfq (forward) or hfq (backward).")
     ] = "none",
-    drop: Annotated[bool, typer.Option("--drop", help="Drop them instead.")] = False,
+    drop: Annotated[bool, typer.Option("--drop", help="Drop the views instead.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Make the views of another program in schema `compat`, in the columns that it reads.
+    """Create views for another program in schema `compat`.
 
-    They hold no rows, so they follow loads and builds. One whose tables are not built yet is left
-    out: run the command again after their first build.
+    They store no rows, so they always show the newest loads and builds. Views whose tables are not
+    built yet are left out. Run the command again after their first build.
 
     Example: quotemill export views vnpy --adjust qfq
     """
@@ -135,7 +140,7 @@ def _print_views(views: "Sequence[View]") -> None:
         if view.reads:
             print(f"{view.name} reads {', '.join(view.reads)}")
         else:
-            print(f"{view.name} is not made")
+            print(f"{view.name} is not created")
         if view.unbuilt:
             print(f"  not built yet: {', '.join(view.unbuilt)}")
 

@@ -23,18 +23,17 @@ if TYPE_CHECKING:
 
 PROBLEMS = ("tick store", "schedule")  # checks whose failures do not fail `status`
 FreshnessAt = Annotated[
-    str | None, typer.Option("--as-of", help="Evaluate freshness as of this time.")
+    str | None,
+    typer.Option("--as-of", help="Evaluate freshness as of this time.", show_default="now"),
 ]
 
 
 def status_command(
-    limit: Annotated[int, typer.Option(min=1, help="How many loads and builds to show.")] = 5,
+    limit: Annotated[int, typer.Option(min=1, help="Number of loads and builds to show.")] = 5,
     as_of: FreshnessAt = None,
     json: JsonFlag = False,
 ) -> None:
-    """Show what ran, what is stale or failed, and the fix of each.
-
-    The last loads and builds, and how fresh each dataset is.
+    """Show recent loads and builds, freshness, failures and fixes.
 
     Example: quotemill status --json
     """
@@ -67,7 +66,7 @@ def status_command(
             10,
         )
     if shown.freshness:
-        print(f"findings: {findings.tally(shown.findings)} (`quotemill findings` lists them)")
+        print(f"findings: {findings.tally(shown.findings)}. See `quotemill findings`")
         errors = [finding for finding in shown.findings if finding.severity == "error"]
         print_checks(map(_add_state, errors[: findings.SHOWN]))
         if len(errors) > findings.SHOWN:
@@ -93,7 +92,7 @@ def _raise_broken(problems: Iterable[Check]) -> None:
 
 
 def _describe_build(build: dict[str, Any]) -> str:
-    """How far a build is, or what it made."""
+    """The progress of a build, or its result."""
     if build["status"] == "running" and build["nodes"]:
         runs = f"; {build['node']} runs" if build["node"] else ""
         return f"{build['nodes_done']} of {build['nodes']} done{runs}"
@@ -116,31 +115,29 @@ def _describe_freshness(row: dict[str, Any]) -> str:
 def findings_command(
     new: Annotated[
         bool,
-        typer.Option("--new", help="Only findings that the run before the newest did not have."),
+        typer.Option("--new", help="Show only findings that are new in the newest run."),
     ] = False,
     severity: Annotated[
-        str | None, typer.Option(help="Only of this severity: error, warning or info.")
+        str | None,
+        typer.Option(help="Show only this severity: error, warning or info.", show_default="all"),
     ] = None,
     ack: Annotated[
         list[str] | None,
         typer.Option(
-            help="Acknowledge the finding of this number, all of the check of this name, or what "
-            'loads could not load: "kline_daily sh600000"; may be repeated.'
+            help="Acknowledge a finding number, all findings of a check, or a failed key "
+            '("kline_daily sh600000"). Can be repeated.'
         ),
     ] = None,
-    reason: Annotated[
-        str | None, typer.Option(help="Why; stored with what --ack acknowledges.")
-    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Reason to store with --ack.")] = None,
     as_of: FreshnessAt = None,
     json: JsonFlag = False,
 ) -> None:
-    """List what is wrong with the data, and since when.
+    """List data-quality findings.
 
-    --ack acknowledges what is known and stays. A finding is new until the next run, then standing;
-    one that vanished and returns is new. Acknowledged findings are listed as such, and are deleted
-    once they vanish. Keys that loads could not load come last: `--ack sh600000`, `--ack
-    "kline_daily sh600000"` or, for all of a dataset, `--ack kline_daily` stops their alert and exit
-    code until a load of them succeeds.
+    A finding is new until the next run, then standing. If it disappears and returns, it is new
+    again. --ack accepts a finding until it disappears. Failed keys come last: `--ack sh600000`,
+    `--ack "kline_daily sh600000"` or, for a whole dataset, `--ack kline_daily` stops their alert
+    and exit code until a load of them succeeds.
 
     Example: quotemill findings --ack 12 --reason "halted that day"
     """
@@ -148,9 +145,9 @@ def findings_command(
     from orchestration.run import findings
 
     if ack and not reason:
-        raise UsageError("--ack needs a reason", hint='--reason "why it may stay"')
+        raise UsageError("--ack needs a reason", hint='Add --reason "why it is accepted".')
     if reason and not ack:
-        raise UsageError("--reason goes with --ack", hint="--ack NUMBER or --ack CHECK")
+        raise UsageError("--reason needs --ack", hint="Add --ack NUMBER or --ack CHECK.")
     at = shell.parse_time(as_of)
     warehouse = find_current_warehouse(load_settings())
     if ack and reason:
@@ -164,7 +161,7 @@ def findings_command(
     print_checks(map(_add_state, shown.findings))
     print(f"findings: {shown.counts}")
     if shown.failed_keys:
-        print("keys that a load could not load, and none did since:")
+        print("failed keys that no load has loaded since:")
         print_checks(map(_add_state, shown.failed_keys))
 
 
@@ -175,7 +172,7 @@ def _add_state(row: "Finding | FailedKey") -> Check:
 def doctor_command(as_of: FreshnessAt = None, json: JsonFlag = False) -> None:
     """Check settings, warehouse, services, disk, clock and calendar.
 
-    Prints the fix of each.
+    Prints a fix for every problem found.
 
     Example: quotemill doctor
     """

@@ -1,4 +1,4 @@
-"""`quotemill load` and `quotemill retry`: a load, and a build of what it touched."""
+"""`quotemill load` and `quotemill retry`: a load, and a build of the affected models."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -32,10 +32,10 @@ def load_command(**options: Any) -> None:
         _build_and_finish(settings, results, {"loads": documents}, json=options["json"])
 
 
-load_command.__doc__ = """Load what is asked for, and build what that touched.
+load_command.__doc__ = """Load data, then build the affected models.
 
-    `loaders run` takes the same options, explains them, and only loads. `quotemill run` also
-    archives, judges and sends alerts.
+    `loaders run` accepts the same options, explains them, and only loads. `quotemill run` also
+    runs checks, archives and sends alerts.
 
     Example: quotemill load tdx --mode init --exchange sh
     """
@@ -47,9 +47,9 @@ def retry_command(**options: Any) -> None:
     _build_and_finish(settings, [loaded], {"load": loaded.as_json()}, json=options["json"])
 
 
-retry_command.__doc__ = """Load what is left of a load, and build what that touched.
+retry_command.__doc__ = """Resume a failed or stopped load, then build the affected models.
 
-    Of a load that failed or stopped, for any source; without a number the newest load that failed.
+    Works for any source. Without a number it resumes the newest failed load.
 
     Example: quotemill retry 12
     """

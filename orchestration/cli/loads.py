@@ -33,23 +33,25 @@ SHOWN = 20  # failed keys
 
 def loads_command(
     job: Annotated[
-        int | None, typer.Argument(metavar="LOAD", help="Its number; the last loads if absent.")
+        int | None,
+        typer.Argument(metavar="LOAD", help="Load number. Without one, recent loads are listed."),
     ] = None,
     follow: Annotated[
         bool,
-        typer.Option("--follow", help="Watch it to its end; the running load if none is named."),
+        typer.Option("--follow", help="Watch LOAD, or the running load, until it ends."),
     ] = False,
     log: Annotated[
-        Path | None, typer.Option(help="Write its log there, as JSON lines; - for stdout.")
+        Path | None,
+        typer.Option(help="Write the load's log to this file as JSON lines (- for stdout)."),
     ] = None,
     limit: load_jobs.Limit = 20,
     json: JsonFlag = False,
 ) -> None:
-    """List the last loads as `loaders status` does, or show one.
+    """List recent loads, or show one in detail.
 
-    Of one: how far it is, what failed and why. Works from any terminal, also of another machine.
-    With --follow the exit code is 6 where the load does not succeed; Ctrl-C stops the watching, not
-    the load.
+    For one load you see its progress, failures and their reasons. You can run this on any machine
+    that reaches the warehouse. --follow exits with 6 if the load does not succeed. Ctrl-C stops
+    watching, not the load.
 
     Example: quotemill loads --follow
     """
@@ -62,7 +64,7 @@ def loads_command(
     if job is None and not follow:
         if log is not None:
             raise UsageError(
-                "--log needs the number of a load", hint="quotemill loads 12 --log 12.jsonl"
+                "--log needs a load number", hint="Run `quotemill loads 12 --log 12.jsonl`."
             )
         shown = job_list.report(warehouse, limit)
         if json:
@@ -83,7 +85,7 @@ def loads_command(
     if follow and view.job["status"] != "succeeded":
         raise PartialError(
             f"load {number} {view.job['status']}",
-            hint=f"`quotemill retry {number}` loads what is left of it",
+            hint=f"Run `quotemill retry {number}` to load the rest.",
         )
 
 
@@ -98,7 +100,7 @@ def lines(view: "JobView") -> Iterator[str]:
         + (f", retries load {job['retry_of']}" if job["retry_of"] else "")
     )
     if job["cancel_requested_at"] and view.is_running:
-        yield "  it is asked to stop"
+        yield "  asked to stop"
     if job["error"]:
         yield f"  error: {job['error']}"
     if job["held_by"]:
@@ -114,7 +116,7 @@ def lines(view: "JobView") -> Iterator[str]:
     for dataset, key, reason in view.failures[:SHOWN]:
         yield f"  failed: {dataset} {key}: {reason}"
     if len(view.failures) > SHOWN:
-        yield f"  failed: {len(view.failures) - SHOWN:,} more; --log FILE has all"
+        yield f"  failed: {len(view.failures) - SHOWN:,} more; use --log FILE to see all"
     if not view.is_running and job["status"] != "succeeded" and not job["is_repaired"]:
         retry = f"`quotemill retry {job['job_id']}`"
         yield f"fix: {job_list.name_retry(retry, is_later=job_list.is_stopped(job))}"

@@ -20,45 +20,45 @@ LAST = "last"
 def logscan_command(
     source: Annotated[
         str | None,
-        typer.Argument(help="Only lines of this source: tdx, tq, ib, dbt; all if absent."),
+        typer.Argument(help="Scan only this source: tdx, tq, ib or dbt.", show_default="all"),
     ] = None,
     since: Annotated[
         str | None,
         typer.Option(
-            help="From this time (UTC) to now; a day before now if absent. last: from the end of "
-            "the last scan with it."
+            help="Scan from this time (UTC) to now. `last`: from the end of the last such scan.",
+            show_default="a day ago",
         ),
     ] = None,
     date: Annotated[
         str | None,
-        typer.Option(help="A day of the source instead, in its time zone; of all sources in UTC."),
+        typer.Option(help="Scan this day, in the source's time zone (all sources: UTC)."),
     ] = None,
     keyword: Annotated[
         list[str] | None,
         typer.Option(
             "--keyword",
             "--keywords",
-            help="Search for these words too, in any case: A,B; may be repeated.",
+            help="Search for these words too, in any case: A,B. Can be repeated.",
         ),
     ] = None,
     level: Annotated[
-        str, typer.Option(help="The lowest level of lines in which words count.")
+        str, typer.Option(help="Lowest level of lines to search for words.")
     ] = "warning",
     max_total: Annotated[
         int | None,
-        typer.Option(min=0, help="Allow so many lines with a keyword, of any level."),
+        typer.Option(min=0, help="Allow this many lines with a keyword, at any level."),
     ] = None,
     file: Annotated[
         list[Path] | None,
-        typer.Option(help="Scan this file of JSON lines instead; may be repeated."),
+        typer.Option(help="Scan this file of JSON lines instead. Can be repeated."),
     ] = None,
     summary: Annotated[
-        Path | None, typer.Option(help="Write the result to this file, as JSON.")
+        Path | None, typer.Option(help="Write the result to this file as JSON.")
     ] = None,
     write_summary: Annotated[
         bool,
         typer.Option(
-            "--write-summary", help="The same, to summary_DAY.json in logs/errors of the home."
+            "--write-summary", help="Write it to summary_DAY.json in the home's logs/errors."
         ),
     ] = False,
     as_of: Annotated[
@@ -66,13 +66,12 @@ def logscan_command(
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Count the problems in the log of the commands.
+    """Count problems in the command log.
 
-    By keyword, level and source. Searches for errors and tracebacks by the level of lines, and for
-    words of each source: for ib pacing, disconnect, permission, delayed data and more. The log is
-    logs/run-DAY.jsonl of the home, a file per day in UTC. Exit code 5 where a line is an error
-    (with --max-total: where more lines than that have a keyword), and where the log has no lines;
-    warnings are only listed.
+    Scans logs/run-DAY.jsonl in the home (a file per UTC day) for errors, tracebacks and each
+    source's keywords, such as pacing or disconnect for ib. Exits with 5 if any line is an error
+    (with --max-total, if more lines than that have a keyword) or if the log has no lines. Warnings
+    are only listed.
 
     Example: quotemill logscan ib --date 2026-11-20 --summary summary.json
     """
@@ -81,14 +80,14 @@ def logscan_command(
     from orchestration.run.metrics import measure_command
 
     if since is not None and date is not None:
-        raise UsageError("give one of --since and --date")
+        raise UsageError("--since and --date can't be combined", hint="Give only one of them.")
     if since == LAST and file:  # the next nightly scan would start after lines that none has read
         raise UsageError(
-            "--since last is for the home's log, not for --file", hint="--since a time, or --date"
+            "--since last can't be combined with --file", hint="Give --since a time, or use --date."
         )
     if level not in log.LEVELS:
         allowed = ", ".join(log.LEVELS)
-        raise UsageError(f"--level {level}: unknown", hint=f"allowed: {allowed}")
+        raise UsageError(f"unknown --level: {level}", hint=f"Choose one of: {allowed}.")
     if source not in (None, "dbt"):
         sources.find(str(source))
     settings = load_settings()
@@ -156,12 +155,12 @@ def _parse_window(
             days = (parsed, parsed + timedelta(days=1))
             start, end = (datetime.combine(each, time(), zone).astimezone(UTC) for each in days)
         except OverflowError:
-            raise UsageError(f"--date {parsed}: no log is of that year") from None
+            raise UsageError(f"no log exists for --date {parsed}") from None
         return start, end
     end = shell.parse_time(as_of, UTC) or datetime.now(UTC)
     if last is not None and last < end:  # a clock may have gone back
         return last.astimezone(UTC), end.astimezone(UTC)
     start = shell.parse_time(since, UTC) or end - timedelta(days=1)
     if start >= end:
-        raise UsageError(f"--since {since}: not before {end:%Y-%m-%d %H:%M} UTC")
+        raise UsageError(f"--since {since} is not before {end:%Y-%m-%d %H:%M} UTC")
     return start.astimezone(UTC), end.astimezone(UTC)

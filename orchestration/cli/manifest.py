@@ -15,16 +15,15 @@ from orchestration.run import build as builds
 from orchestration.run import build_record, manifest
 from quotemill.errors import UsageError, most_severe
 
-app = typer.Typer(help="The result of each completed build, as files.", no_args_is_help=True)
+app = typer.Typer(help="Write and verify build manifests.", no_args_is_help=True)
 
 
 @app.command("write")
 def write_command(json: JsonFlag = False) -> None:
-    """Write a manifest of the current build; plain `dbt build` writes none.
+    """Write a manifest of the current build.
 
-    It follows the manifest of the newest recorded build and replaces none. Where nothing changed
-    since the newest manifest, prints that one. Refused where nothing is built, and after a failed
-    build.
+    You need this only after plain `dbt build`, which writes none. If nothing has changed since the
+    newest manifest, that one is printed. Fails if nothing is built yet or the newest build failed.
 
     Example: quotemill manifest write
     """
@@ -34,12 +33,12 @@ def write_command(json: JsonFlag = False) -> None:
         build_id, status = build_record.newest_build(warehouse) or (0, "succeeded")
         if status != "succeeded":
             raise UsageError(
-                f"build {build_id}, the newest, did not succeed, so the tables may be incomplete",
-                hint="`quotemill build`, which writes a manifest itself",
+                f"the newest build ({build_id}) did not succeed, so tables may be incomplete",
+                hint="Run `quotemill build`, which also writes a manifest.",
             )
         path = manifest.write_now(settings, warehouse, build_id)
     if path is None:
-        raise UsageError("nothing for a manifest is built yet", hint="quotemill run")
+        raise UsageError("nothing is built yet", hint="Run `quotemill run`.")
     if json:
         shell.print_json({"path": str(path)})
     else:
@@ -50,15 +49,14 @@ def write_command(json: JsonFlag = False) -> None:
 def check_command(
     file: Annotated[
         Path | None,
-        typer.Argument(help="Path of a manifest, or only its name; by default the newest."),
+        typer.Argument(help="Path or file name of a manifest.", show_default="the newest"),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Compare a manifest with what is stored now.
+    """Compare a manifest with the stored data, for the manifest's days.
 
-    For the days of the manifest. Manifests are in `manifests/<warehouse>/` of the home, and
-    there a name without a folder is looked for. Exit code 5 if something differs; each difference
-    is named.
+    A file name without a folder is looked up in `manifests/<warehouse>/` in the home. Exits with 5
+    if anything differs, and lists each difference.
 
     Example: quotemill manifest check build-00000012.json
     """

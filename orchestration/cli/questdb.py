@@ -11,14 +11,14 @@ from loaders.cli.shell import DeleteYes, JsonFlag
 from loaders.settings import load_settings
 
 app = typer.Typer(
-    help="Fetch, start, stop and remove the QuestDB server of this home.",
+    help="Fetch, start, stop and remove this home's QuestDB server.",
     no_args_is_help=True,
 )
 
 
 @app.command()
 def fetch(json: JsonFlag = False) -> None:
-    """Fetch QuestDB's jar into the cache, compared with its pinned checksum, unless it is there.
+    """Download QuestDB's jar into the cache if needed, and verify its checksum.
 
     Example: quotemill questdb fetch
     """
@@ -36,7 +36,7 @@ def fetch(json: JsonFlag = False) -> None:
 
 @app.command()
 def start(json: JsonFlag = False) -> None:
-    """Start the server on the loopback address, fetched first if needed, unless it runs.
+    """Start the server on the loopback address. Downloads it first if needed.
 
     Example: quotemill questdb start
     """
@@ -52,12 +52,12 @@ def start(json: JsonFlag = False) -> None:
     typer.echo(f"running: QuestDB {VERSION}, {address.url}, user {address.user}")
     typer.echo(f"password: in {folder / 'password'}")
     if not settings.has_own_questdb:
-        typer.echo("questdb_url names another tick store: unset it to use this one")
+        typer.echo("warning: questdb_url is another tick store; fix: unset it to use this one")
 
 
 @app.command()
 def stop(json: JsonFlag = False) -> None:
-    """Stop the server of this QUOTEMILL_HOME; acknowledged writes stay.
+    """Stop the server. Acknowledged writes are kept.
 
     Example: quotemill questdb stop
     """
@@ -72,9 +72,9 @@ def stop(json: JsonFlag = False) -> None:
 
 @app.command()
 def status(json: JsonFlag = False) -> None:
-    """Print where ticks go, then whether this home's server runs, and where its data are.
+    """Print where ticks are stored, and whether this home's server is running.
 
-    Starts nothing.
+    Does not start the server.
 
     Example: quotemill questdb status --json
     """
@@ -89,20 +89,19 @@ def status(json: JsonFlag = False) -> None:
         shell.print_json(facts)
         return
     other = "" if facts["server"] == store["tick_store"] else ", which is not the tick store"
-    running = "yes" if status["running"] else "no"
-    shell.print_facts(facts | {"server": f"{facts['server']}{other}", "running": running})
+    shell.print_facts(facts | {"server": f"{facts['server']}{other}"})
 
 
 @app.command()
 def resume(
     skip: Annotated[
         bool,
-        typer.Option("--skip", help="Leave out writes of a damaged log; names and asks for each."),
+        typer.Option("--skip", help="Skip writes of a damaged log. Lists each and asks first."),
     ] = False,
     yes: DeleteYes = False,
     json: JsonFlag = False,
 ) -> None:
-    """Make suspended tables of the tick store apply their pending writes.
+    """Resume suspended QuestDB tables, so that they apply pending writes.
 
     Example: quotemill questdb resume
     """
@@ -115,7 +114,7 @@ def resume(
         if not skip:
             return False
         if not yes:
-            hint = "--yes leaves it out without asking"
+            hint = "Add --yes to skip it without asking."
             shell.confirm(f"Lose {write}?", f"loses {write}", hint)
         lost.append(write)
         if not json:
@@ -129,7 +128,7 @@ def resume(
         return
     typer.echo("\n".join(f"resumed: {name}" for name in resumed) or "no table is suspended")
     if lost:
-        typer.echo("next: `loaders verify tq --repair` downloads what is lost")
+        typer.echo("next: run `loaders verify tq --repair` to download the lost ticks")
 
 
 @app.command()
@@ -137,7 +136,9 @@ def remove(
     yes: DeleteYes = False,
     json: JsonFlag = False,
 ) -> None:
-    """Stop the server and delete its data; the cached jar and the rest of the home stay.
+    """Stop the server and delete its data.
+
+    The cached jar and the rest of the home are kept.
 
     Example: quotemill questdb remove
     """

@@ -14,23 +14,27 @@ from quotemill.errors import UsageError
 
 def reconcile_command(
     month: Annotated[
-        str | None, typer.Option(help="Month to compare, as 2025-06; the newest whole one stored.")
+        str | None,
+        typer.Option(
+            help="Month to compare, such as 2025-06.", show_default="newest complete month"
+        ),
     ] = None,
-    sample: Annotated[int, typer.Option(min=1, help="How many codes are compared.")] = 20,
+    sample: Annotated[int, typer.Option(min=1, help="Number of codes to compare.")] = 20,
     seed: Annotated[
-        int | None, typer.Option(help="Draw the sample of an earlier run again.")
+        int | None, typer.Option(help="Draw the same sample as the run with this seed.")
     ] = None,
     codes: Annotated[
-        str | None, typer.Option(help="Compare these instead of a sample; comma-separated.")
+        str | None,
+        typer.Option(help="Compare these codes instead of a sample (comma-separated)."),
     ] = None,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Compare a sample of codes with what other sources say.
+    """Compare a sample of codes with other sources.
 
-    One month, with the service and other sources. Loads the evidence, compares, and counts the
-    differences by their likely cause; each is a row of `qa.reconciliation`. Exits with 5 where
-    something differs, with 6 where evidence of some codes did not come.
+    Loads one month from the service and the other sources, compares it with stored rows, and counts
+    the differences by their likely cause. Each difference is a row in `qa.reconciliation`. Exits
+    with 5 if anything differs, and with 6 if some codes could not be loaded.
 
     Example: quotemill reconcile --month 2025-06 --sample 50
     """
@@ -78,4 +82,4 @@ def _month(text: str | None) -> date | None:
     try:
         return datetime.strptime(text, "%Y-%m").date()
     except ValueError:
-        raise UsageError(f"{text!r} is not a month like 2025-06") from None
+        raise UsageError(f"not a month: {text!r}", hint="Give a month like 2025-06.") from None

@@ -15,19 +15,20 @@ from quotemill.errors import UsageError
 
 def report_command(
     out: Annotated[
-        Path | None, typer.Option("--out", help="The file; report.html of the home if absent.")
+        Path | None,
+        typer.Option("--out", help="File to write.", show_default="report.html in the home"),
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(help="Show from this day on; the year up to the newest data if absent."),
+        typer.Option(help="First day to show.", show_default="a year before the newest data"),
     ] = None,
     as_of: EvaluatedAt = None,
     json: JsonFlag = False,
 ) -> None:
-    """Write the state of everything as one page of HTML.
+    """Write a one-page HTML status report.
 
-    Runs, freshness, coverage, findings, timings, space. The page needs no server and no other file,
-    and has the same size for any warehouse.
+    It shows runs, freshness, coverage, findings, timings and disk space. You can open or send the
+    file by itself: it needs no server.
 
     Example: quotemill report --out report.html --since 2024-01-01
     """
@@ -36,10 +37,10 @@ def report_command(
     settings, at = load_settings(), shell.parse_time(as_of)
     start = shell.parse_day(since, as_of=at)
     if start and start > (at or datetime.now(UTC)).date():
-        raise UsageError(f"--since {start} is in the future", hint="give a past day")
+        raise UsageError(f"--since {start} is in the future", hint="Give a past day.")
     path = out or page.default_path(settings)
     if path.is_dir():
-        raise UsageError(f"{path} is a folder", hint="--out names a file")
+        raise UsageError(f"{path} is a folder", hint="Give --out the path of a file.")
     report = gather.gather(settings, find_current_warehouse(settings), start, at)
     page.write(report, path)
     if json:

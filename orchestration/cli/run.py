@@ -22,25 +22,25 @@ from quotemill.errors import SettingsError
 
 def run_command(
     source: Annotated[
-        str | None, typer.Argument(help="Only this source; all configured ones if absent.")
+        str | None, typer.Argument(help="Source to run.", show_default="all configured")
     ] = None,
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only this stage: calendar, load, build, qa, archive, alerts, report; may be "
-            "repeated."
+            help="Run only this stage: calendar, load, build, qa, archive, alerts or report. "
+            "Can be repeated.",
+            show_default="all",
         ),
     ] = None,
     as_of: AsOf = None,
     verbose: Verbose = False,
     json: JsonFlag = False,
 ) -> None:
-    """Load what is new from every source, build, check, send alerts.
+    """Load new data, build, run checks and send alerts.
 
-    Every source that is configured; closed days of option chains are archived too. On a day without
-    a session it prints "nothing to do" where nothing is late. A failed stage stops only what
-    depends on it; the exit code is the most severe one. Running again is always safe. `quotemill
-    schedule` runs it on a schedule.
+    This is the nightly run. It also archives completed option days. On a day without a session it
+    prints "nothing to do" unless something is late. A failed stage stops only the stages that
+    depend on it. The exit code is the most severe one. You can safely run it again.
 
     Example: quotemill run --json
     """
@@ -49,8 +49,8 @@ def run_command(
     if source is not None:
         sources.find(source)
         if why := sources.configured(settings)[1].get(source):
-            file = sources.find_file(settings) or "a quotemill.toml, which `quotemill init` writes"
-            hint = f"set it in the environment or in {file}"
+            file = sources.find_file(settings) or "quotemill.toml (`quotemill init` writes one)"
+            hint = f"Set it in the environment or in {file}."
             raise SettingsError(f"{source} is not configured: {why}", hint=hint)
     result = run_all(settings, as_of, source, only or ())
     if json:
@@ -59,13 +59,18 @@ def run_command(
 
 
 def demo_command(
-    codes: Annotated[int, typer.Option(min=1, help="Size of the simulated market.")] = 30,
-    days: Annotated[int, typer.Option(min=40, help="Trading days of the simulated market.")] = 500,
+    codes: Annotated[
+        int, typer.Option(min=1, help="Number of codes in the simulated market.")
+    ] = 30,
+    days: Annotated[
+        int, typer.Option(min=40, help="Number of trading days in the simulated market.")
+    ] = 500,
 ) -> None:
-    """Run everything once on a simulated market.
+    """Try the whole pipeline on a simulated market.
 
-    Server, sandbox, load, build, figures. Writes below var/demo of the working directory; in a
-    checkout, plain dbt then goes there too.
+    Starts a server and a sandbox, loads, builds and prints a price that you can verify by hand.
+    Everything is written under var/demo in the working directory. In a checkout, plain dbt then
+    uses that warehouse too.
 
     Example: quotemill demo --codes 100
     """

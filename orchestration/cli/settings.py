@@ -25,28 +25,30 @@ FILE = "quotemill.toml"
 
 def settings_command(
     changed: Annotated[
-        bool, typer.Option("--changed", help="Only what differs from the defaults.")
+        bool, typer.Option("--changed", help="Print only settings that differ from the defaults.")
     ] = False,
     to_set: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Write a setting into the home's files, as the console does; repeatable. "
-            "NAME alone asks for the value, or reads it from stdin: for secrets.",
+            help="Write a setting to the home's files, as the console does. For secrets give only "
+            "NAME: the value comes from a prompt or stdin. Can be repeated.",
         ),
     ] = None,
     to_unset: Annotated[
         list[str] | None,
-        typer.Option("--unset", metavar="NAME", help="Take one out of them; repeatable."),
+        typer.Option(
+            "--unset", metavar="NAME", help="Remove a setting from these files. Can be repeated."
+        ),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Print each setting: its value, its origin and its variable.
+    """Print settings with their origin and variable, or change them.
 
-    Secrets are masked. A setting is changed where it came from; a default in quotemill.toml, which
-    `quotemill init` writes, by the variable, or by --set, which writes quotemill.toml and, for
-    secrets, .env of the home. Those count for this home in every folder, below all other places.
+    Secrets are masked. Change a setting at its origin. For a default, use its variable,
+    quotemill.toml (`quotemill init` writes one) or --set. --set writes quotemill.toml, and .env for
+    secrets, in the home. Both apply from every folder, with the lowest precedence.
 
     Example: quotemill settings --changed
     """
@@ -93,7 +95,7 @@ def _read_assignment(text: str) -> tuple[str, Any]:
 def init_command() -> None:
     """Write quotemill.toml here, with every setting as a comment.
 
-    A file that exists stays as it is.
+    An existing file is never changed.
 
     Example: quotemill init
     """
@@ -103,8 +105,8 @@ def init_command() -> None:
     present = find_files(os.environ, Path.cwd()).toml
     if present.is_file() and present != path:
         raise UsageError(
-            f"{present} has the settings of this folder; one here would hide it",
-            hint=f"change that file; for settings of its own make {path} by hand",
+            f"{present} applies to this folder, and a file here would hide it",
+            hint=f"Change that file, or create {path} by hand for separate settings.",
         )
     try:
         # it may get secrets
@@ -112,7 +114,7 @@ def init_command() -> None:
         path.write_text(text, "utf-8")
     except FileExistsError:
         raise UsageError(
-            f"{path} exists; nothing was written", hint="`quotemill settings` shows what it sets"
+            f"{path} already exists", hint="Run `quotemill settings --changed` to see its settings."
         ) from None
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error

@@ -14,15 +14,16 @@ from quotemill.errors import UsageError
 
 
 def touch_command(
-    table: Annotated[str, typer.Argument(help="A landed table: raw_tdx.kline_daily, kline_daily.")],
+    table: Annotated[str, typer.Argument(help="Landed table: raw_tdx.kline_daily or kline_daily.")],
     codes: Annotated[
-        str | None, typer.Option(help="Only rows of these codes: sh600000,sz000002")
+        str | None,
+        typer.Option(help="Mark only these codes: sh600000,sz000002", show_default="all"),
     ] = None,
-    since: Annotated[str | None, typer.Option(help="Only rows from this day on.")] = None,
+    since: Annotated[str | None, typer.Option(help="Mark only rows from this day on.")] = None,
 ) -> None:
-    """Announce rows that were edited by hand, for the next build.
+    """Mark manually edited rows as changed for the next build.
 
-    It reads them again from the table. Loads tell of what they write themselves. After TRUNCATE
+    The build reads them again from the table. You don't need this after a load. After TRUNCATE,
     touch the whole table.
 
     Example: quotemill touch kline_daily --codes sh600000 && quotemill build
@@ -30,11 +31,13 @@ def touch_command(
     landed = change_feed.find_table(sources.landed_tables(), table)
     chosen = codes.replace(",", " ").split() if codes is not None else []
     if codes is not None and not chosen:
-        raise UsageError("no code is given")
+        raise UsageError("--codes has no code", hint="Give codes such as sh600000,sz000002.")
     warehouse = loads.prepare_warehouse(load_settings(), builds.stderr)
     with warehouse.connect() as conn:
         unknown = change_feed.touch(conn, landed, chosen, shell.parse_day(since))
     for code in unknown:
-        print(f"{code}: {landed.qualified} has no row of it", file=sys.stderr)
-    what = ", ".join(chosen) or "every row"
-    print(f"touched {landed.qualified}: {what}; `quotemill build` reads it", file=sys.stderr)
+        print(f"{code}: no rows in {landed.qualified}", file=sys.stderr)
+    what = ", ".join(chosen) or "all rows"
+    print(
+        f"touched {landed.qualified}: {what}. Run `quotemill build` to read them", file=sys.stderr
+    )

@@ -1,4 +1,4 @@
-"""`quotemill warehouse upgrade-timescale`: plain tables become hypertables, and back."""
+"""`quotemill warehouse upgrade-timescale`: convert plain tables to hypertables, and back."""
 
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 app = typer.Typer()
 _File = Annotated[
     Path | None,
-    typer.Option("--file", help="Where the backup goes; by default below QUOTEMILL_HOME/backups."),
+    typer.Option(
+        "--file", help="Backup file to write.", show_default="under QUOTEMILL_HOME/backups"
+    ),
 ]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Only list the tables.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="List the tables without changing them.")]
 _Yes = Annotated[bool, typer.Option("--yes", help="Convert without asking.")]
 
 
@@ -31,14 +33,12 @@ def upgrade_command(
     yes: _Yes = False,
     json: JsonFlag = False,
 ) -> None:
-    """Convert plain tables to the hypertables they should be, on a server with TimescaleDB.
+    """Convert plain tables to hypertables, on a server with TimescaleDB.
 
-    Tables of days are among them while timescale.daily is on; once it is off they become plain.
-
-    Writes a backup first and reads it back, then converts table by table. Each is one transaction
-    with the table locked, and is compared row by row before and after. An interrupted table is
-    unchanged, and running again converts the rest. Views on the tables stay. `rollback` makes plain
-    tables again.
+    Writes and verifies a backup first. Each table is then locked, converted in one transaction and
+    compared row by row. If it is interrupted, run it again for the remaining tables. Views are
+    kept. Daily tables are hypertables only while timescale.daily is on. `rollback` converts all of
+    them back.
 
     Example: quotemill warehouse upgrade-timescale --dry-run
     """
@@ -46,8 +46,8 @@ def upgrade_command(
         _convert("upgrade", file, dry_run, yes, json)
     elif file or dry_run or yes or json:
         raise UsageError(
-            f"options go after {context.invoked_subcommand}",
-            hint=f"quotemill warehouse upgrade-timescale {context.invoked_subcommand} --dry-run",
+            f"options must follow {context.invoked_subcommand}",
+            hint=f"Put them after it: `upgrade-timescale {context.invoked_subcommand} --dry-run`.",
         )
 
 
@@ -58,9 +58,9 @@ def rollback_command(
     yes: _Yes = False,
     json: JsonFlag = False,
 ) -> None:
-    """Convert hypertables and continuous aggregates to plain tables, with their current rows.
+    """Convert hypertables and continuous aggregates back to plain tables.
 
-    Backs up, converts and compares as the upgrade does.
+    Keeps their current rows. Backs up, converts and compares as the upgrade does.
 
     Example: quotemill warehouse upgrade-timescale rollback --yes
     """
@@ -81,7 +81,7 @@ def _convert(verb: str, file: Path | None, dry_run: bool, yes: bool, json: bool)
         planned = convert(settings, warehouse, tables, shown.line, dry_run=True)
     if planned.tables and not (dry_run or yes):
         _print(planned, verb)
-        hint = "--yes converts without asking"
+        hint = "Add --yes to convert without asking."
         shell.confirm("Back up, then convert?", f"converts {len(planned.tables)} tables", hint)
     result = planned
     if planned.tables and not dry_run:
@@ -97,14 +97,12 @@ def _print(result: "Conversion", verb: str) -> None:
         else:
             typer.echo(f"{table.name}: {table.rows:,} rows, {table.seconds:.0f} s")
     for name in result.left:
-        typer.echo(f"{name}: stays")
+        typer.echo(f"{name}: kept")
     if not (result.tables or result.left):
-        typer.echo(
-            "nothing to do: the warehouse has none of the tables yet; loads and builds make them"
-        )
+        typer.echo("nothing to do: none of the tables exist yet (loads and builds create them)")
     elif not result.tables:
-        typer.echo("nothing to do: all are what they should be")
+        typer.echo("nothing to do: no table needs to be converted")
     elif result.backup:
         typer.echo(f"backup: {result.backup}")
         if verb == "upgrade":
-            typer.echo("next: quotemill build, which applies chunk sizes and compression")
+            typer.echo("next: run `quotemill build` to apply chunk sizes and compression")

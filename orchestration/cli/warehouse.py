@@ -1,4 +1,4 @@
-"""`quotemill warehouse`: the PostgreSQL of this QUOTEMILL_HOME, or that of the settings."""
+"""`quotemill warehouse`: the embedded PostgreSQL, or the configured one."""
 
 import dataclasses
 import os
@@ -29,17 +29,17 @@ app = typer.Typer(
 )
 app.add_typer(upgrade_timescale.app, name="upgrade-timescale")
 app.command("distribute")(distribute.distribute_command)
-_File = Annotated[Path, typer.Argument(help="File of a dump.")]
+_File = Annotated[Path, typer.Argument(help="Dump file.")]
 
 
 @app.command()
 def start() -> None:
-    """Start the embedded server, unless it is running.
+    """Start the embedded server if it is not running.
 
     Example: quotemill warehouse start
     """
     settings = load_settings()
-    _require_embedded(settings, "start that server by its own means, or remove the setting")
+    _require_embedded(settings, "Start that server with its own tools, or remove the setting.")
     allow_embedded(settings)
     server = embedded.ensure_running(settings.home, settings.server)
     typer.echo(f"running: PostgreSQL {server.major}, process {server.pid}, {server.socket_dir}")
@@ -47,7 +47,7 @@ def start() -> None:
 
 @app.command()
 def stop() -> None:
-    """Stop the embedded server of this QUOTEMILL_HOME; what runs in it is rolled back.
+    """Stop the embedded server. Running transactions are rolled back.
 
     Example: quotemill warehouse stop
     """
@@ -56,9 +56,9 @@ def stop() -> None:
 
 @app.command()
 def status(json: JsonFlag = False) -> None:
-    """Print which warehouse is used, where that setting came from and where the data are.
+    """Print the warehouse in use, the setting's origin, and where the data is stored.
 
-    Starts nothing.
+    Does not start the server.
 
     Example: quotemill warehouse status --json
     """
@@ -70,12 +70,14 @@ def status(json: JsonFlag = False) -> None:
     if json:
         shell.print_json(facts)
         return
+    if "readers_at" in facts:
+        facts["listens for readers"] = facts.pop("readers_at") or False
     shell.print_facts(facts)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def psql(context: typer.Context) -> None:
-    """Open psql on the warehouse; arguments are passed on to it.
+    """Open psql on the warehouse. Arguments are passed on to it.
 
     Example: quotemill warehouse psql -c 'select count(*) from market.kline_daily'
     """
@@ -100,45 +102,48 @@ class ReaderForm(StrEnum):
 def url(
     reader: Annotated[
         bool,
-        typer.Option("--reader", help="Of the role that may only read, at `server.listen`."),
+        typer.Option("--reader", help="URL of the read-only role, at `server.listen`."),
     ] = False,
     form: Annotated[
         ReaderForm,
-        typer.Option(help="With --reader, as DBeaver (jdbc), Excel (odbc) or R take it."),
+        typer.Option(help="With --reader: format for DBeaver (jdbc), Excel (odbc) or R."),
     ] = ReaderForm.URL,
 ) -> None:
-    """Print the warehouse's URL, with its password, for other programs. Starts its server.
+    """Print the warehouse's URL with its password. Starts the server if needed.
 
     Example: psql "$(quotemill warehouse url)"
     """
     settings = load_settings()
     if not reader:
         if form is not ReaderForm.URL:
-            raise UsageError("--form is for --reader", hint="quotemill warehouse url --reader")
+            raise UsageError(
+                "--form is for --reader", hint="Run `quotemill warehouse url --reader`."
+            )
         typer.echo(require_warehouse(settings).url)
         return
     typer.echo(_reader_line(settings, form))
 
 
 def _reader_line(settings: Settings, form: ReaderForm) -> str:
-    """The address by which a program of this machine reads; makes the role at first."""
+    """The address for programs on this machine that read. Creates the role at first."""
     _require_embedded(
-        settings, "make a role there that may log in, name it as reader_role, then quotemill build"
+        settings,
+        "Create a login role there, set reader_role to its name, then run `quotemill build`.",
     )
     if settings.server.address is None:
         raise UsageError(
-            "the embedded server has a socket only, at which no other user gets in",
-            hint="quotemill settings --set server.listen=127.0.0.1:5433 && "
-            "quotemill warehouse stop",
+            "the embedded server listens only on a socket, which other users cannot open",
+            hint="Run `quotemill settings --set server.listen=127.0.0.1:5433 && "
+            "quotemill warehouse stop`.",
         )
     warehouse = require_warehouse(settings)
     server = embedded.running(settings.home)
     if server is None or server.listens != settings.server.address:
         at = server.listens if server and server.listens else "a socket only"
         raise SettingsError(
-            f"the embedded server listens at {at}, and from its next start at "
+            f"the embedded server listens on {at} until its next start, then on "
             f"{settings.server.address} ({settings.origin('server.listen')})",
-            hint="quotemill warehouse stop, when no load and no build is running",
+            hint="Run `quotemill warehouse stop` when no load and no build is running.",
         )
     password, (host, port) = admit_reader(warehouse), settings.server.address
     match form:
@@ -162,14 +167,14 @@ def _reader_line(settings: Settings, form: ReaderForm) -> str:
 
 @app.command()
 def migrate() -> None:
-    """Bring the tables of an older version up to date, as the first load does.
+    """Upgrade the tables of an older version, as the first load does.
 
     Example: quotemill warehouse migrate
     """
     from loaders.loads import prepare_warehouse
 
     warehouse = prepare_warehouse(load_settings(), builds.stderr)
-    typer.echo(f"{warehouse.label} is up to date; `quotemill build` does the same for the models")
+    typer.echo(f"{warehouse.label} is up to date. Run `quotemill build` to upgrade the models")
 
 
 @app.command()
@@ -177,9 +182,10 @@ def dump(
     file: _File,
     overwrite: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
 ) -> None:
-    """Write everything of ours into FILE, which appears once it was read back.
+    """Dump all quotemill schemas to FILE, in pg_dump's custom format.
 
-    In pg_dump's custom format; with TimescaleDB's hypertables it is of the whole database.
+    The file appears only after it has been verified. With TimescaleDB's hypertables it contains the
+    whole database.
 
     Example: quotemill warehouse dump backup.dump
     """
@@ -192,16 +198,16 @@ def restore(
     file: _File,
     yes: ReplaceYes = False,
 ) -> None:
-    """Replace our schemas by FILE in one transaction; asks before it replaces anything.
+    """Replace all quotemill schemas with FILE, in one transaction.
 
-    A dump with TimescaleDB's hypertables restores into an empty database.
+    Asks before it replaces anything. A dump with TimescaleDB's hypertables needs an empty database.
 
     Example: quotemill warehouse restore backup.dump
     """
     warehouse = open_warehouse(load_settings())
     if not yes and sys.stdin.isatty():
         held = restores.count_occupied(warehouse, file)
-        question = f"{warehouse.label} holds {held} relations. Replace all of them by {file}?"
+        question = f"{warehouse.label} holds {held} relations. Replace all of them with {file}?"
         yes = held > 0 and typer.confirm(question, abort=True)
     result = restores.restore(warehouse, file, clean=yes)
     typer.echo(f"{result.entries} objects restored from {result.path} into {warehouse.label}")
@@ -211,12 +217,14 @@ def restore(
 def remove(
     yes: DeleteYes = False,
 ) -> None:
-    """Stop the embedded server and delete its data; the rest of QUOTEMILL_HOME stays.
+    """Stop the embedded server and delete its data.
+
+    The rest of QUOTEMILL_HOME is kept.
 
     Example: quotemill warehouse remove
     """
     settings = load_settings()
-    _require_embedded(settings, "drop its schemas or its database by that server's own means")
+    _require_embedded(settings, "Drop its schemas or database with that server's own tools.")
     server = embedded.status(settings.home)
     if server.version is None:
         typer.echo(f"{settings.home} has no warehouse")
@@ -231,6 +239,6 @@ def remove(
 def _require_embedded(settings: Settings, fix: str) -> None:
     if settings.warehouse_url is not None:
         raise UsageError(
-            f"{settings.origin('warehouse_url')} names another warehouse than the embedded server",
+            f"{settings.origin('warehouse_url')} sets a warehouse other than the embedded server",
             hint=fix,
         )

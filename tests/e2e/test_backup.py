@@ -64,7 +64,7 @@ def test_a_restored_warehouse_has_the_same_tables_after_a_run(
     place = Place(tmp_path, home(tmp_path, "another"), {"QUOTEMILL_WAREHOUSE_URL": dsn})
     restored = place.inside("quotemill", "backup", "restore", "--folder", str(backups))
     assert restored.returncode == 0, restored.stderr
-    assert "next: quotemill run" in restored.stderr
+    assert "`quotemill run`" in restored.stderr
     with bench(MARKET, dsn, place.home, **given) as made:
         assert made.rows("select max(trade_date) from market.kline_daily_qfq") == [(DAYS[-3],)]
         # nothing has changed: only the seeds are written again

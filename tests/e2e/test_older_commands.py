@@ -119,12 +119,12 @@ def test_the_settings_file_is_named_after_the_command(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("enrichment --date yesterday --fields open_interest,iv", "--fields open_interest,iv"),
+        ("enrichment --date yesterday --fields open_interest,iv", " --fields: open_interest,iv"),
         ("snapshot --run-day --run-once", " --run-once "),
         ("snapshot --run-day --slot 10:00", " --slot "),
         ("snapshot --date someday", "'someday'"),
         ("retention --view close", "intraday"),
-        ("schedule --date today", "give --simulate"),
+        ("schedule --date today", "--simulate "),
         ("qa --date 2026-11-31", "'2026-11-31'"),
         *((f"{command} --date 2026-11-21", "--date 2026-11-21 ") for command in DAILY),
         ("rollup --date 2026-11-18", " 2026-11-18 "),

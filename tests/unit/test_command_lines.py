@@ -93,16 +93,16 @@ def test_a_hidden_command_still_runs_and_another_is_shown(hidden: str, shown: st
 @pytest.mark.parametrize("name", ["archive", "restore"])
 def test_the_last_of_some_days_is_a_day_in_the_help(name: str) -> None:
     text = RUNNER.invoke(orchestration.cli.app, [name, "--help"]).output
-    option = " ".join(text.partition("--until")[2].partition("--symbols")[0].split())
-    assert "up to this one" in option.replace("│", "").replace("  ", " ")
+    option = text.partition("--until")[2].partition("--symbols")[0].replace("│", " ")
+    assert "including this " in " ".join(option.split())
 
 
 def test_help_of_80_columns_is_wrapped_once() -> None:
     done = RUNNER.invoke(orchestration.cli.app, ["schedule", "run", "--help"])
     text = done.output.partition("Arguments")[0]
-    paragraph = next(p for p in text.split("\n \n") if "For a line of cron" in p)
+    paragraph = next(p for p in text.split("\n \n") if "Call it from cron" in p)
     lines = [line.strip() for line in paragraph.strip().splitlines() if line.strip()]
-    start = next(n for n, line in enumerate(lines) if line.startswith("For a line of cron"))
+    start = next(n for n, line in enumerate(lines) if line.startswith("Call it from cron"))
     end = next(n for n, line in enumerate(lines) if line.startswith("Example"))
     # every line but the last is filled: the next word would not have fitted
     filled = zip(lines[start : end - 1], lines[start + 1 : end], strict=True)

@@ -55,7 +55,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         (0, ("quotemill", "status"), "nothing was loaded yet"),
         (0, ("quotemill", "status"), "; settings: environment\n"),
         (0, ("quotemill", "findings"), "nothing is built yet"),
-        (0, ("quotemill", "warehouse", "status"), "running           False"),
+        (0, ("quotemill", "warehouse", "status"), "running:             no"),
         (4, ("quotemill", "doctor"), "none yet: the first load creates"),
         (0, ("quotemill", "--help"), "findings"),
         (3, ("quotemill", "warehouse", "psql"), ""),

@@ -26,7 +26,7 @@ def _take_settings(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="The settings file, in place of QUOTEMILL_CONFIG.",
+            help="Settings file (overrides QUOTEMILL_CONFIG).",
             expose_value=False,
             callback=_use_settings,
         ),
@@ -68,7 +68,7 @@ def taking(other: Callable[..., object], *names: str) -> Callable[[Any], Any]:
 _OLDER = {"cls": _OlderCommand}
 
 app = lazy_app(
-    "Option chains in the words of older runbooks, each with the command that it calls.",
+    "Option-chain commands of the old runbooks, each with its current equivalent.",
     {
         "Load and build": {
             "snapshot": ("orchestration.cli.options.loads:snapshot_command", _OLDER),

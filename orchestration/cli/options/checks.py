@@ -20,43 +20,44 @@ Session = Annotated[
     str | None,
     typer.Option(
         "--date",
-        help="The session: 2026-11-25, today, yesterday (the one before today's); the newest "
-        "finished one if absent.",
+        help="Session: 2026-11-25, today or yesterday (the session before today's).",
+        show_default="newest finished session",
     ),
 ]
 SelfcheckFile = Annotated[
     Path | None,
     typer.Option(
-        help="Write it to this file; logs/selfcheck/selfcheck_20261125.json of the home if absent."
+        help="File to write.", show_default="logs/selfcheck/selfcheck_20261125.json in the home"
     ),
 ]
 
 
 def selfcheck_command(
-    source: Annotated[str, typer.Argument(help="The source: ib.")],
+    source: Annotated[str, typer.Argument(help="Source: ib.")],
     date: Session = None,
     write: SelfcheckFile = None,
     as_of: EvaluatedAt = None,
 ) -> None:
-    """Print the daily checks of option chains as JSON.
+    """Print the daily option-chain checks as JSON.
 
-    Each is PASS, FAIL, or PENDING until open interest came. Coverage of the slots, data types, rows
-    of the day by origin, counts against the slots, open interest, flags; groups of symbols,
-    exceptions in the day's log, room on the disk, sizes of compacted files, and whether archive and
-    retention keep up. The same goes to a file. Exits 5 where a check fails, and where a session has
-    no row.
+    Each is PASS, FAIL, or PENDING until open interest has arrived. They cover slots, data types,
+    row origins and counts, open interest, flags, symbol groups, log exceptions, disk space,
+    compacted files, archive and retention. The result is also written to a file. Exits with 5 if a
+    check fails or the session has no rows.
 
     Example: quotemill selfcheck ib --date 2026-11-25
     """
     if source != "ib":
-        raise UsageError(f"selfcheck is not available for {source}", hint="quotemill selfcheck ib")
+        raise UsageError(
+            f"selfcheck is not available for {source}", hint="Run `quotemill selfcheck ib`."
+        )
     _check("selfcheck", date, write, as_of)
 
 
 def day_command(
     date: Session = None, write: SelfcheckFile = None, as_of: EvaluatedAt = None
 ) -> None:
-    """Print the daily checks of option chains: `quotemill selfcheck ib`.
+    """Print the daily option-chain checks: `quotemill selfcheck ib`.
 
     Example: quotemill options selfcheck --date yesterday
     """
@@ -68,16 +69,16 @@ def qa_command(
     write: Annotated[
         Path | None,
         typer.Option(
-            help="Write them to this file; logs/metrics/metrics_20261125.json of the home else."
+            help="File to write.", show_default="logs/metrics/metrics_20261125.json in the home"
         ),
     ] = None,
     as_of: EvaluatedAt = None,
 ) -> None:
-    """Print and write the figures of a session by symbol, those of qa.qa_option_day.
+    """Print and write a session's metrics by symbol, from qa.qa_option_day.
 
-    Coverage, delayed data, fallback of the day's rows, lag, open interest, integrity, each with
-    PASS, FAIL or PENDING, as `quotemill selfcheck ib` has them. Exits 5 where one fails, and where
-    a session has no row.
+    They are coverage, delayed data, fallback rows, lag, open interest and integrity, each with
+    PASS, FAIL or PENDING as in `quotemill selfcheck ib`. Exits with 5 if a check fails or the
+    session has no rows.
 
     Example: quotemill options qa --date yesterday
     """
@@ -131,6 +132,6 @@ def _check(kind: str, date: str | None, file: Path | None, as_of: str | None) ->
         if result.status == selfcheck.FAIL:
             failed = sorted({f"{c.subject} {c.name}".strip() for c in result.failed})
             raise DataQualityError(
-                f"{result.trade_date or 'option chains'}: {', '.join(failed) or 'no row'}",
-                hint="quotemill findings",
+                f"{result.trade_date or 'option chains'}: {', '.join(failed) or 'no rows'}",
+                hint="Run `quotemill findings` to see the details.",
             )

@@ -12,19 +12,17 @@ from loaders.settings import load_settings
 from loaders.warehouse.postgres import require_warehouse
 from quotemill.errors import UsageError
 
-app = typer.Typer(
-    no_args_is_help=True, help="The stages in which the universe of option chains grows."
-)
-By = Annotated[str, typer.Option(help="Who decides: a name or a role.")]
-Note = Annotated[str | None, typer.Option(help="Why, in a few words; stored with it.")]
-Stage = Annotated[int, typer.Argument(min=1, help="Number of the stage.")]
+app = typer.Typer(no_args_is_help=True, help="Manage the rollout stages of the options universe.")
+By = Annotated[str, typer.Option(help="Name or role of the person who decides.")]
+Note = Annotated[str | None, typer.Option(help="Reason to store with the decision.")]
+Stage = Annotated[int, typer.Argument(min=1, help="Stage number.")]
 
 
 @app.command("list")
 def list_command(json: JsonFlag = False) -> None:
-    """List the stages in which the universe of option chains grows.
+    """List the rollout stages of the options universe.
 
-    Which are open, which may be opened, what is missing, what goes wrong.
+    Shows which are open, which can be opened, and what is missing or failing.
 
     Example: quotemill gate list
     """
@@ -44,10 +42,12 @@ def open_command(
     by: By,
     note: Note = None,
     force: Annotated[
-        bool, typer.Option(help="Open it although it is not ready; that is recorded.")
+        bool, typer.Option(help="Open it even if it is not ready. This is recorded.")
     ] = False,
 ) -> None:
-    """Record that a stage is opened: by whom, when, by which figures. Settings do not change.
+    """Open a stage and record who, when and on what evidence.
+
+    Does not change settings.
 
     Example: quotemill gate open 1 --by "data owner"
     """
@@ -56,7 +56,7 @@ def open_command(
 
 @app.command("close")
 def close_command(stage: Stage, by: By, note: Note = None) -> None:
-    """Record that a stage is closed again.
+    """Close a stage again and record who, when and why.
 
     Example: quotemill gate close 1 --by "data owner" --note "pacing"
     """
@@ -67,7 +67,7 @@ def _decide(stage: int, action: str, by: str, note: str | None, force: bool) -> 
     from orchestration.checks import option_gates
 
     if not by.strip():
-        raise UsageError("--by must not be empty", hint='--by "data owner"')
+        raise UsageError("--by is empty", hint='Add --by "data owner".')
     warehouse = require_warehouse(load_settings())
     row = option_gates.decide(warehouse, stage, action, by, note, force)
     rates = f"{row['snapshot_per_minute']} batches a minute of {row['max_concurrent_snapshots']}"

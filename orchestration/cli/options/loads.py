@@ -11,7 +11,7 @@ from quotemill.errors import UsageError
 _SHARED = ("symbols", "as_of", "verbose", "json")
 Today = Annotated[
     str | None,
-    typer.Option("--date", help="Today in New York: no other day's quotes can be had."),
+    typer.Option("--date", help="Today in New York. Quotes of other days are not available."),
 ]
 
 
@@ -19,7 +19,7 @@ Today = Annotated[
 def snapshot_command(
     day: Today = None,
     run_once: Annotated[
-        bool, typer.Option("--run-once", help="The slot of this minute, as without any option.")
+        bool, typer.Option("--run-once", help="Capture the slot of this minute (the default).")
     ] = False,
     **given: Any,
 ) -> None:
@@ -28,13 +28,15 @@ def snapshot_command(
     Example: quotemill options snapshot --date today --slot now --symbols AAPL
     """
     if run_once and given["run_day"]:
-        raise UsageError("give one of --run-once and --run-day")
+        raise UsageError(
+            "--run-once and --run-day can't be combined", hint="Give only one of them."
+        )
     load.run_command("ib", task="snapshot", day=day, **given)
 
 
 @taking(load.run_command, *_SHARED)
 def close_command(day: Today = None, **given: Any) -> None:
-    """Capture the close view, from 17:00 in New York on: `loaders run ib --task close`.
+    """Capture the close, from 17:00 in New York on: `loaders run ib --task close`.
 
     Example: quotemill options close-snapshot --date today
     """
@@ -44,17 +46,17 @@ def close_command(day: Today = None, **given: Any) -> None:
 @taking(load.run_command, "day", *_SHARED)
 def enrichment_command(
     fields: Annotated[
-        str, typer.Option(help="open_interest: nothing else comes later.")
+        str, typer.Option(help="Fields to request: open_interest.")
     ] = "open_interest",
     **given: Any,
 ) -> None:
     """Request the open interest of a session: `loaders run ib --task enrich`.
 
-    Of --date, whose open interest the next morning has; yesterday, or none, is the session before
-    today's.
+    A session's open interest is available the next morning. Without --date, or with yesterday, it
+    is the session before today's.
 
     Example: quotemill options enrichment --date yesterday --fields open_interest
     """
     if fields != "open_interest":
-        raise UsageError(f"--fields {fields}: nothing of it comes later", hint="open_interest")
+        raise UsageError(f"unknown --fields: {fields}", hint="Give --fields open_interest.")
     load.run_command("ib", task="enrich", **given)

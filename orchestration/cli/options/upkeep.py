@@ -21,12 +21,12 @@ from quotemill.warehouse.schemas import has_relation
 def rollup_command(
     date: Annotated[
         str,
-        typer.Option(help="The session: 2026-11-25, today, yesterday (the one before today's)."),
+        typer.Option(help="Session: 2026-11-25, today or yesterday (the session before today's)."),
     ] = "today",
     as_of: EvaluatedAt = None,
     json: JsonFlag = False,
 ) -> None:
-    """Build the rows of a session again, from its quotes on: `quotemill build` of these models.
+    """Build a session's rows again from its quotes: `quotemill build` of these models.
 
     Example: quotemill options rollup --date 2026-11-25
     """
@@ -40,9 +40,9 @@ def rollup_command(
 
 
 def touch_quotes(warehouse: Warehouse, day: date_type) -> list[str]:
-    """Announce the quotes of a day; the arguments of a build of what is made of quotes.
+    """Mark a day's quotes as changed, and return the arguments of a build of their models.
 
-    The first build makes everything. Raises UsageError for a day without quotes.
+    The first build builds everything. Raises UsageError for a day without quotes.
     """
     from loaders.ib.tables import CHAIN_CLOSE, CHAIN_SNAPSHOT
 
@@ -56,7 +56,9 @@ def touch_quotes(warehouse: Warehouse, day: date_type) -> list[str]:
             ).fetchone()
         ]
         if not stored:
-            raise UsageError(f"no quotes of {day} are stored", hint="--date of a captured session")
+            raise UsageError(
+                f"no quotes of {day} are stored", hint="Give --date of a captured session."
+            )
         for table in stored:
             change_feed.touch(conn, table, since=day, until=day)
         if not has_relation(conn, f"{warehouse.inner_schema('qa')}.qa_option_day"):
@@ -67,7 +69,7 @@ def touch_quotes(warehouse: Warehouse, day: date_type) -> list[str]:
 
 @taking(logscan.logscan_command, *list(inspect.signature(logscan.logscan_command).parameters)[1:])
 def logscan_command(**options: Any) -> None:
-    """Count the problems in the log: `quotemill logscan ib`.
+    """Count problems in the log: `quotemill logscan ib`.
 
     Example: quotemill options logscan --date today --keywords pacing
     """
@@ -80,20 +82,22 @@ def logscan_command(**options: Any) -> None:
 def schedule_command(
     simulate: Annotated[
         bool,
-        typer.Option("--simulate", help="Print what would start; the one use of this command."),
+        typer.Option("--simulate", help="Print what would start. Required."),
     ] = False,
     date: Annotated[
-        str, typer.Option(help="The day: 2026-11-27, today; of each job's own zone.")
+        str, typer.Option(help="Day: 2026-11-27 or today, in each job's time zone.")
     ] = "today",
     json: JsonFlag = False,
 ) -> None:
-    """Print the jobs of a day with its slots: `quotemill schedule simulate`.
+    """Print a day's jobs and slots: `quotemill schedule simulate`.
 
     Example: quotemill options schedule --simulate --date 2026-11-27
     """
     from orchestration.cli.schedule.preview import simulate_command
 
     if not simulate:
-        raise UsageError("give --simulate", hint="`quotemill schedule serve` starts the jobs")
+        raise UsageError(
+            "--simulate is missing", hint="Add it, or run `quotemill schedule serve` to start jobs."
+        )
     day = parse_session(load_settings(), date, None)
     simulate_command(f"{day}", json=json)

@@ -3,7 +3,7 @@
 from loaders.cli.lazy import lazy_app
 
 app = lazy_app(
-    "Jobs by the clock: list them, start them, install them.",
+    "Manage scheduled jobs.",
     {
         "Inspect": {
             "list": "orchestration.cli.schedule.preview:list_command",

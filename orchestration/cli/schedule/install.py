@@ -24,41 +24,45 @@ from quotemill.errors import UsageError
 from quotemill.settings.files import find_files
 from quotemill.systems import is_root
 
+_CHOICE = "one of --cron, --systemd and --launchd is needed"
+
 
 def install_command(
     for_cron: Annotated[
-        bool, typer.Option("--cron", help="A line in this user's crontab.")
+        bool, typer.Option("--cron", help="Add a line to this user's crontab.")
     ] = False,
     for_systemd: Annotated[
-        bool, typer.Option("--systemd", help="A service that keeps serving.")
+        bool, typer.Option("--systemd", help="Write a systemd service.")
     ] = False,
-    for_launchd: Annotated[bool, typer.Option("--launchd", help="An agent of macOS.")] = False,
+    for_launchd: Annotated[
+        bool, typer.Option("--launchd", help="Write a launchd agent (macOS).")
+    ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be written.")
+        bool, typer.Option("--dry-run", help="Print the files without writing them.")
     ] = False,
     folder: Annotated[
-        Path | None, typer.Option(help="Write units or the agent there and not where they belong.")
+        Path | None, typer.Option(help="Write the files here instead of the default location.")
     ] = None,
 ) -> None:
-    """Write the files by which this machine starts the jobs, in the current working directory.
+    """Install the schedule for this directory (systemd, cron or launchd).
 
-    A service or an agent keeps `quotemill schedule serve` alive; the line of cron checks each
-    minute. Either reads the settings at each check. Run it again after the environment moved.
-    --systemd removes the units that an older version wrote for each job.
+    A service or agent keeps `quotemill schedule serve` running. The crontab line checks every
+    minute. Both read the settings at each check. Run it again after the environment has moved.
+    --systemd also removes the per-job units of older versions.
 
     Example: quotemill schedule install --systemd --dry-run
     """
     if (for_cron, for_systemd, for_launchd).count(True) != 1:
-        raise UsageError("give one of --cron, --systemd and --launchd")
+        raise UsageError(_CHOICE, hint="Give only --systemd, --cron or --launchd.")
     require_scheduler()
     if for_cron and folder:
-        raise UsageError("--folder does not go with --cron: a crontab is one file of each user")
+        raise UsageError("--folder can't be combined with --cron", hint="Leave out --folder.")
     settings = load_settings()
     here = place.find(settings)
     if here.left_out:
         print(
-            f"warning: no service has {', '.join(here.left_out)} of this shell: set them in "
-            f"{find_files(os.environ, here.folder).toml} or {here.folder / '.env'}",
+            f"warning: a service does not get {', '.join(here.left_out)} from this shell; fix: set "
+            f"them in {find_files(os.environ, here.folder).toml} or {here.folder / '.env'}",
             file=sys.stderr,
         )
     warn_if_no_job(list_names(settings))
@@ -73,21 +77,22 @@ def install_command(
 
 
 def uninstall_command(
-    for_cron: Annotated[bool, typer.Option("--cron", help="The line in this crontab.")] = False,
-    for_systemd: Annotated[bool, typer.Option("--systemd", help="The service.")] = False,
-    for_launchd: Annotated[bool, typer.Option("--launchd", help="The agent of macOS.")] = False,
-    folder: Annotated[
-        Path | None, typer.Option(help="Folder that the install was given, of units or the agent.")
-    ] = None,
+    for_cron: Annotated[bool, typer.Option("--cron", help="Remove the crontab line.")] = False,
+    for_systemd: Annotated[bool, typer.Option("--systemd", help="Remove the service.")] = False,
+    for_launchd: Annotated[
+        bool, typer.Option("--launchd", help="Remove the agent (macOS).")
+    ] = False,
+    folder: Annotated[Path | None, typer.Option(help="Folder given to `install`, if any.")] = None,
 ) -> None:
-    """Remove what `install` wrote for the current working directory; all else stays.
+    """Remove the schedule installed for this directory.
 
-    No start is expected any more, unless `schedule serve` or another machine goes on making them.
+    Jobs are no longer expected to start, unless `quotemill schedule serve` or another machine still
+    starts them.
 
     Example: quotemill schedule uninstall --systemd
     """
     if (for_cron, for_systemd, for_launchd).count(True) != 1:
-        raise UsageError("give one of --cron, --systemd and --launchd")
+        raise UsageError(_CHOICE, hint="Give only --systemd, --cron or --launchd.")
     require_scheduler()
     settings = load_settings()
     here = place.find(settings)
@@ -105,7 +110,10 @@ def uninstall_command(
     # in any case: a second call finds no files, and makes up for a warehouse that was away
     _withdraw(settings)
     if not removed:
-        raise UsageError(f"no install of {here.folder} is there", hint="run it in its folder")
+        raise UsageError(
+            f"no schedule is installed for {here.folder}",
+            hint="Run this in the directory where you installed it.",
+        )
 
 
 def _remove(files: list[Path], folder: Path | None, commands: list[list[str]]) -> list[Path]:
@@ -124,7 +132,7 @@ def _remove(files: list[Path], folder: Path | None, commands: list[list[str]]) -
 
 
 def _withdraw(settings: Settings) -> None:
-    """Expect no start of the jobs any more; name those that another machine starts."""
+    """Expect no further starts of the jobs; list jobs that another machine starts."""
     warehouse = find_warehouse(settings)
     if warehouse is None:
         return
@@ -132,7 +140,7 @@ def _withdraw(settings: Settings) -> None:
     for row in warehouse.ask(lambda conn: ledger.withdraw_starts(conn, jobs)):
         print(
             f"{row.name} is still expected to start on {row.last_host}, which ran it last; "
-            f"if nothing starts it there: quotemill schedule disable {row.name}",
+            f"fix: if nothing starts it there, run `quotemill schedule disable {row.name}`",
             file=sys.stderr,
         )
 
@@ -143,7 +151,7 @@ def _install_cron(here: Place, dry_run: bool) -> None:
         print(lines, end="")
         return
     write.crontab(lines)
-    print("crontab -l shows it; `quotemill schedule list` what it starts", file=sys.stderr)
+    print("run `crontab -l` to see it, `quotemill schedule list` to see its jobs", file=sys.stderr)
 
 
 def _install_launchd(here: Place, folder: Path | None, dry_run: bool) -> None:
@@ -169,7 +177,7 @@ def _install_systemd(here: Place, folder: Path | None, dry_run: bool) -> None:
     ctl = " ".join(_systemctl())
     print(f"next: {ctl} daemon-reload && {ctl} enable --now {systemd.UNIT}", file=sys.stderr)
     if not is_root():
-        print("next: loginctl enable-linger, so that it runs while you are away", file=sys.stderr)
+        print("next: run `loginctl enable-linger` to keep it running after logout", file=sys.stderr)
 
 
 def _systemctl() -> list[str]:

@@ -17,8 +17,10 @@ from orchestration.schedule.listing import NO_JOB, list_jobs
 from quotemill.errors import SettingsError
 from quotemill.systems import require_posix
 
-JobName = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job.")]
-OneJob = Annotated[str | None, typer.Argument(metavar="JOB", help="Only this job; all if absent.")]
+JobName = Annotated[str, typer.Argument(metavar="JOB", help="Job name.")]
+OneJob = Annotated[
+    str | None, typer.Argument(metavar="JOB", help="Job name.", show_default="all jobs")
+]
 
 
 def require_scheduler() -> None:
@@ -47,9 +49,10 @@ def read_jobs(settings: Settings, only: str | None = None) -> tuple[dict[str, Jo
 
 
 def warn_if_no_job(jobs: Sized) -> None:
-    """Say why the list is empty, which alone would read as if all were well."""
+    """Print why the list is empty: an empty one would read as if all were well."""
     if not jobs:
-        shell.print_wrapped(f"{NO_JOB}: `quotemill doctor` says what to set", file=sys.stderr)
+        text = f"warning: {NO_JOB}; fix: run `quotemill doctor` to see which settings are missing"
+        shell.print_wrapped(text, file=sys.stderr)
 
 
 def find_command(job: Job) -> Any:
@@ -69,7 +72,7 @@ def find_command(job: Job) -> Any:
         if word not in below:
             raise SettingsError(
                 f"setting schedule.{job.name}: {program} has no command {word}",
-                hint=f"commands: {', '.join(below)}",
+                hint=f"Choose one of: {', '.join(below)}.",
             )
         command = below[word]
     if command.context_settings.get("ignore_unknown_options"):
@@ -81,8 +84,8 @@ def find_command(job: Job) -> Any:
         if word.startswith("--") and word.partition("=")[0] not in options:
             near = difflib.get_close_matches(word, options, n=1)
             raise SettingsError(
-                f"setting schedule.{job.name}: `{' '.join(job.command)}` takes no {word}",
-                hint=f"did you mean {near[0]}?" if near else f"options: {', '.join(options)}",
+                f"setting schedule.{job.name}: `{' '.join(job.command)}` has no option {word}",
+                hint=f"Use {near[0]}." if near else f"Choose one of: {', '.join(options)}.",
             )
     return command
 

@@ -26,10 +26,10 @@ from quotemill.errors import SettingsError, UsageError, most_severe
 
 
 def list_command(as_of: AsOf = None, json: JsonFlag = False) -> None:
-    """List the jobs of configured sources and settings: rule, next start, last run, exit code.
+    """List scheduled jobs with rule, next start, last run and exit code.
 
-    A job that cannot be read is shown as `wrong`, with the reason; then the exit code is 3. The
-    others are started all the same.
+    A job that cannot be read is shown as `wrong` with the reason, and the exit code is 3. Other
+    jobs still start.
 
     Example: quotemill schedule list --json
     """
@@ -46,7 +46,7 @@ def list_command(as_of: AsOf = None, json: JsonFlag = False) -> None:
     shell.print_answer(shown, json, lambda: _print(shown))
     warn_if_no_job(shown)
     if right and not any(row.next_run_at for row in listing.rows.values()):
-        text = f"nothing starts them on this machine yet: {ledger.name_install()}"
+        text = f"warning: no scheduler is installed on this machine; fix: {ledger.name_install()}"
         shell.print_wrapped(text, file=sys.stderr)
     for why in wrong.values():
         shell.print_error(why)
@@ -71,7 +71,7 @@ def _print(shown: list[dict[str, Any]]) -> None:
 
 
 def next_command(job: OneJob = None, as_of: AsOf = None, json: JsonFlag = False) -> None:
-    """The next start of each job, the soonest first.
+    """List the next start of each job, soonest first.
 
     Example: quotemill schedule next tdx_daily
     """
@@ -92,15 +92,15 @@ def next_command(job: OneJob = None, as_of: AsOf = None, json: JsonFlag = False)
 
 def simulate_command(
     day: Annotated[
-        str, typer.Option("--date", help="The day, 2026-11-27; of each job's own zone.")
+        str, typer.Option("--date", help="Day to simulate (2026-11-27), in each job's time zone.")
     ],
-    until: Annotated[str | None, typer.Option(help="The last day; only one if absent.")] = None,
+    until: Annotated[str | None, typer.Option(help="Last day.", show_default="--date")] = None,
     job: OneJob = None,
     json: JsonFlag = False,
 ) -> None:
-    """Print exactly what would start on a day, with calendars, early closes and clock changes.
+    """Print what would start on a day, without starting anything.
 
-    Starts and writes nothing.
+    Considers calendars, early closes and clock changes.
 
     Example: quotemill schedule simulate --date 2026-11-27
     """

@@ -40,29 +40,32 @@ def run_command(
     now: Annotated[
         bool,
         typer.Option(
-            "--now", help="Run JOB though it is not due, or disabled; 75 where it runs already."
+            "--now",
+            help="Run JOB even if it isn't due or is disabled. Exits with 75 if it is already "
+            "running.",
         ),
     ] = False,
     as_of: AsOf = None,
 ) -> None:
-    """Start what is due now, each job in its own process, and wait for its end.
+    """Run all due jobs, each in its own process, and wait for them.
 
-    For a line of cron each minute, or with JOB for a line of that job. Missed starts are made up
-    for by one run where the job catches up. The exit code is the most severe one of what it
-    started, 0 where nothing is due; 3 where a job cannot be read, which stops no other.
+    Call it from cron every minute, or with JOB for a single job. If a job catches up, one run
+    replaces all missed starts. Exits with the most severe code of the jobs, or with 0 if nothing is
+    due. If a job cannot be read, the code is 3 and other jobs still start.
 
     Example: quotemill schedule run tdx_daily --now
     """
     if now and job is None:
-        raise UsageError("--now goes with one job", hint="quotemill schedule run JOB --now")
+        raise UsageError("--now needs a job", hint="Run `quotemill schedule run JOB --now`.")
     require_scheduler()
     raise typer.Exit(_run_due_jobs(job, now, as_of))
 
 
 def serve_command() -> None:
-    """Keep running and start each job when it is due, as a service does, or in a container.
+    """Keep running and start each job when it is due, for a service or container.
 
-    SIGTERM or Ctrl-C ends it and what it started; missed starts are caught up at the next start.
+    SIGTERM or Ctrl-C stops it and the jobs it started. Missed starts are caught up when it starts
+    again.
 
     Example: quotemill schedule serve
     """
@@ -82,12 +85,12 @@ def serve_command() -> None:
     runner = _runner(lambda: settings, open_warehouse(settings, start=False), None)
     server = Server(runner, jobs, lambda error: _notify_cannot_start(settings, error))
     with _ended_by_signals(runner.halt):
-        print_line("serving the schedule; Ctrl-C ends it")
+        print_line("serving the schedule (Ctrl-C stops it)")
         server.serve()
 
 
 def enable_command(job: JobName) -> None:
-    """Turn a job on again. What it would have started while it was off is not made up for.
+    """Enable a job. Starts it missed while disabled are not caught up.
 
     Example: quotemill schedule enable tdx_daily
     """
@@ -95,7 +98,9 @@ def enable_command(job: JobName) -> None:
 
 
 def disable_command(job: JobName) -> None:
-    """Turn a job off, and cancel its queued run. What runs goes on: `loaders cancel` stops a load.
+    """Disable a job and cancel its queued run.
+
+    A run in progress is not stopped. Use `loaders cancel` to stop a load.
 
     Example: quotemill schedule disable tdx_daily
     """
@@ -143,7 +148,9 @@ def _list_readable(settings: Settings) -> Listing:
     """
     listing = list_jobs(settings)
     if not listing.jobs and not listing.wrong:
-        raise SettingsError(NO_JOB, hint="quotemill doctor")
+        raise SettingsError(
+            NO_JOB, hint="Run `quotemill doctor` to see which settings are missing."
+        )
     for error in listing.wrong.values():
         _say(f"{error} ({error.hint})")
     if listing.wrong:
@@ -175,7 +182,7 @@ def _notify_cannot_start(settings: Settings, error: QuotemillError) -> None:
 
 def _ended_by_signals(halt: Callable[[], None]) -> AbstractContextManager[None]:
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        print_line("ending what runs")
+        print_line("stopping the running jobs")
         halt()
 
     return signals.handled({signal.SIGINT: stop, signal.SIGTERM: stop})

@@ -31,6 +31,6 @@ def test_the_archives_page_runs_as_written(conn: psycopg.Connection, warehouse: 
         printed = run(folder, script, **url)
         sql = find(*ARCHIVE[1]).body.replace("'archive/", f"'{home}/archive/")
         assert [rows for _, rows in duckdb.sql(sql).fetchall()] == [84, 84]
-    assert "28 rows came back" in printed
+    assert "28 rows restored" in printed
     [(count,)] = conn.execute("select count(*) from raw_ib.chain_snapshot").fetchall()
     assert count == 14 * 14

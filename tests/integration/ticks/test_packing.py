@@ -218,13 +218,13 @@ def test_retention_packs_ticks_and_says_what_stays(
         patched.setattr(retention, "retain", lambda *_, **__: dropped)
         patched.setattr(old_days, "find_retained_tables", lambda *_: [])
         code, shown = retain(None)
-    assert (code, "1 logs, 0.0 MB dropped" in shown) == (75, True)
+    assert (code, "1 logs, 0.0 MB deleted" in shown) == (75, True)
     with pytest.MonkeyPatch.context() as patched:
         dropped = RetentionResult(False, AS_OF.date(), logs=["old.jsonl"])
         patched.setattr(retention, "retain", lambda *_, **__: dropped)
         patched.setattr(old_days, "find_retained_tables", refuse)
         code, shown = retain(None)
-    assert (code, "1 logs, 0.0 MB dropped" in shown) == (3, True)
+    assert (code, "1 logs, 0.0 MB deleted" in shown) == (3, True)
     [row] = [row for row in filled.index() if row.key == KEYS[1]]
     filled.put_index([replace(row, hash_a=1, row_hash="1")])
     code, shown = retain()

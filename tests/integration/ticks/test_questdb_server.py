@@ -41,7 +41,7 @@ def command(home: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 def test_the_status_names_the_server_that_it_is_about(
     command: Command, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert f"{'server':17} the QuestDB of {home}\n" in command("status").stdout
+    assert f"{'server:':20} the QuestDB of {home}\n" in command("status").stdout
     monkeypatch.setenv("QUOTEMILL_QUESTDB_URL", "http://ticks.example:9000")
     shown = command("status").stdout
     assert f"QuestDB of {home}, " in shown

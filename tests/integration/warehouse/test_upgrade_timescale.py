@@ -360,7 +360,7 @@ def test_the_command_has_a_plan_a_question_and_json(
 
     misplaced = runner.invoke(app, ["--dry-run", "rollback", "--yes"])
     assert isinstance(misplaced.exception, UsageError)
-    assert "options go after rollback" in str(misplaced.exception)
+    assert " rollback" in str(misplaced.exception)
     plan = runner.invoke(app, ["--dry-run"])
     assert DAYS.qualified in plan.stdout
     assert isinstance(runner.invoke(app, []).exception, UsageError)
@@ -372,7 +372,7 @@ def test_the_command_has_a_plan_a_question_and_json(
     back = runner.invoke(app, ["rollback", "--yes", "--file", str(tmp_path / "b.dump")])
     assert back.exit_code == 0, back.output
     assert "quotemill build" not in back.stdout
-    assert "all are what they should be" in runner.invoke(app, ["rollback"]).stdout
+    assert "nothing to do: " in runner.invoke(app, ["rollback"]).stdout
     assert DAYS.qualified not in hypertables(conn)
     assert isinstance(convert(settings, warehouse, [DAYS], silent, to_plain=True), Conversion)
     monkeypatch.setattr(upgrade_timescale, "declared", lambda *_: [ROLLED_UP])
