@@ -1,42 +1,47 @@
-"""Read quotemill's warehouse from Python: prices, calendars, chains and ticks as Arrow tables.
+"""Read prices, calendars, option chains and ticks from your quotemill warehouse.
 
-    import quotemill
+    >>> import quotemill
+    >>> market = quotemill.open()
+    >>> market.klines("600000", "2025-06-27", columns=["trade_date", "close"], adjust="qfq")
+    trade_date  close
+    2025-06-27   6.92
+    2025-06-30   6.81
+    2 rows of trade_date, close
 
-    market = quotemill.open()
-    bars = market.klines("600000", "2024-01-01", adjust="qfq").to_pandas()
-
-`open` finds the warehouse as the commands do: by QUOTEMILL_WAREHOUSE_URL, quotemill.toml or .env,
-else the embedded server of QUOTEMILL_HOME, which is started if need be. Nothing is ever written.
+`open` finds the warehouse like the commands do: in QUOTEMILL_WAREHOUSE_URL, quotemill.toml or .env,
+otherwise it uses the embedded server of QUOTEMILL_HOME and starts it if needed. Nothing is ever
+written.
 
     market.klines(codes, start, end, freq="1d", adjust="qfq", as_of="2024-06-03")   bars
     market.klines(codes, count=20)                    the last 20 bars of each code
     market.table("stock_limits", codes, start, end)   any table of market, futures and options
     market.symbols(kind="stock", on="2024-06-03")   market.calendar()
     market.sectors()   market.sector_members("沪深300", on="2024-06-03")
-    market.daily_basic(codes, start, end)             turnover rates, market values, last closes
+    market.daily_basic(codes, start, end)             turnover rates, market values
     market.limits(codes)   market.suspensions(codes)   market.capital(codes)
     market.corporate_actions(codes)   market.factors(codes)
-    market.ticks(codes, start, end)   market.quotes(codes)                          of shares
+    market.ticks(codes, start, end)   market.quotes(codes)            A-share trades and quotes
     market.futures_klines("SHFE.cu", freq="5m", adjust="back_ratio")
-    market.main_contracts("SHFE.cu")                  main contracts of futures, with their rolls
+    market.main_contracts("SHFE.cu")                  main contract of each day, with the rolls
     market.futures_ticks("SHFE.cu", start, end)
-    market.option_chain("AAPL", "2026-11-24")         US options; option_chains: over days
-    market.changes(since)                             what changed, for caches
+    market.option_chain("AAPL", "2026-11-24")         US options; option_chains: several days
+    market.changes(since)                             changed data, for caches
     market.sql("select … from market.kline_daily where code = %s", ["sh600000"])
 
-Each returns `Rows`: `.to_arrow()`, `.to_pandas()`, `.to_polars()`, `.to_duckdb(name)`. Whole
-markets are read with `batches=True`, a piece at a time:
+Each method returns `Rows`: convert them with `.to_pandas()`, `.to_arrow()`, `.to_polars()` or
+`.to_duckdb(name)`. If a whole market does not fit into memory, read it in parts:
 
     for batch in market.klines(adjust="qfq", batches=True):
         ...
 
-Frames of pandas have days as datetime64 and prices as float64; Arrow, polars and DuckDB have exact
-decimals. `exact=True` keeps them in pandas too, `exact=False` makes doubles everywhere: on a
-method, or on `open` for all. Days are those of the exchange, times UTC: `rows.to_zone()` has those
-of China, `rows.to_zone("America/New_York")` of another zone. What goes wrong is a `quotemill.Error`
-that says what to do. Type checkers know each word: annotate a variable of one as
-`quotemill.Frequency`, `Adjustment`, `FuturesFrequency`, `FuturesAdjustment` or `Kind`, and one that
-comes from outside by `typing.cast(quotemill.Frequency, text)`.
+In pandas, days are datetime64 and prices are float64. Arrow, polars and DuckDB get exact decimals.
+With `exact=True` pandas gets decimals too, and with `exact=False` everything gets doubles: set it
+in a method, or in `open` for all methods. Days are the exchange's, times are in UTC.
+`rows.to_zone()` converts times to China's zone, `rows.to_zone("America/New_York")` to another.
+
+Errors are `quotemill.Error` and tell you what to do. For type checkers, annotate variables as
+`quotemill.Frequency`, `Adjustment`, `FuturesFrequency`, `FuturesAdjustment` or `Kind`, and cast
+text from outside with `typing.cast(quotemill.Frequency, text)`.
 """
 
 from os import PathLike
@@ -79,11 +84,13 @@ def open(
 ) -> "Reader":
     """Open the warehouse for reading.
 
-    url: a PostgreSQL URL, in place of the setting warehouse_url
-    home: the folder of the embedded server, in place of QUOTEMILL_HOME
-    exact: True: decimals in pandas too; False: doubles everywhere; for what no method says it
+    url: PostgreSQL URL, used instead of the setting warehouse_url
+    home: folder of the embedded server, used instead of QUOTEMILL_HOME
+    exact: number type for all methods that don't set their own. None: decimals, except in pandas;
+        True: decimals in pandas too; False: doubles everywhere
 
-    Raises Error: where there is no warehouse yet, or it cannot be reached; for wrong settings.
+    Returns a `Reader`. Raises quotemill.Error if there is no warehouse yet, if it cannot be
+    reached, or if a setting is wrong.
     """
     from dataclasses import replace
 
@@ -97,7 +104,7 @@ def open(
     try:
         if url and not ("://" in str(url) or "=" in str(url)):
             # which is not shown: it may have a password
-            raise UsageError("url is no URL of PostgreSQL", hint="open(home=…) names a folder")
+            raise UsageError("url is not a PostgreSQL URL", hint="use open(home=…) for a folder")
         settings = load_settings(warehouse_url=url, home=home)
         warehouse = replace(open_warehouse(settings), lock_timeout=READERS_WAIT)
         return Reader(settings, warehouse, exact)

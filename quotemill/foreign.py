@@ -32,18 +32,18 @@ class Limit:
     most: int
 
 
-DAY_BARS = Limit("a file of day bars", 4 * _MB)  # 131,072 days
-MINUTE_BARS = Limit("a file of minute bars", 64 * _MB)  # two million: 35 years of minutes
-CLIENT_FILE = Limit("another file of the TDX client", 32 * _MB)  # gbbq, lists, sectors
+DAY_BARS = Limit("a day bar file", 4 * _MB)  # 131,072 days
+MINUTE_BARS = Limit("a minute bar file", 64 * _MB)  # two million: 35 years of minutes
+CLIENT_FILE = Limit("another TDX client file", 32 * _MB)  # gbbq, lists, sectors
 CSV_FILE = Limit("a CSV file", 32 * _MB)
-CODES_FILE = Limit("a file of codes", 4 * _MB)
-SETTINGS_FILE = Limit("a file of settings", _MB)
-HTTP_ANSWER = Limit("an answer of the TDX service", 32 * _MB)  # some 200,000 bars
-IB_MESSAGE = Limit("a message of the IB gateway", 16 * _MB)
-TQ_MESSAGE = Limit("a message of the futures servers", 256 * _MB)
-TQ_MEMORY = Limit("the memory of the futures client", 16 * 1024 * _MB)  # 3 kB for each tick
-TQ_ANSWER = Limit("an answer of the futures client", 64 * _MB)
-QUESTDB_ANSWER = Limit("an answer of QuestDB", 2048 * _MB)  # a query of a user: 10 million ticks
+CODES_FILE = Limit("a code file", 4 * _MB)
+SETTINGS_FILE = Limit("a settings file", _MB)
+HTTP_ANSWER = Limit("a TDX service response", 32 * _MB)  # some 200,000 bars
+IB_MESSAGE = Limit("an IB gateway message", 16 * _MB)
+TQ_MESSAGE = Limit("a futures server message", 256 * _MB)
+TQ_MEMORY = Limit("the futures client's memory", 16 * 1024 * _MB)  # 3 kB for each tick
+TQ_ANSWER = Limit("a futures client response", 64 * _MB)
+QUESTDB_ANSWER = Limit("a QuestDB response", 2048 * _MB)  # a query of a user: 10 million ticks
 QUESTDB_JAR = Limit("QuestDB's jar", 256 * _MB)
 PACKINGS = ("", "identity", "gzip", "deflate")  # of answers; two of them at once unpack unbounded
 
@@ -54,7 +54,7 @@ def check_size(
     """Raise `error`, which names file or route, for more bytes than the limit."""
     if size > limit.most:
         raise error(
-            f"{place} is too large: {size:,} bytes or more, where {limit.kind} has at most"
+            f"{place} is too large: at least {size:,} bytes, and {limit.kind} has at most"
             f" {limit.most:,}"
         )
 
@@ -65,7 +65,7 @@ def check_packing(
     """Raise `error` for an answer packed in a way that can hide any size in a few bytes."""
     packing = headers.get("Content-Encoding", "")
     if packing.strip().lower() not in PACKINGS:
-        raise error(f"{place} is packed as {packing[:40]!r}, which was not asked for")
+        raise error(f"{place} is packed as {packing[:40]!r}, which was not requested")
 
 
 def collect(
@@ -100,7 +100,7 @@ def read_file(
 def read_text(path: Path, limit: Limit, error: type[QuotemillError]) -> str:
     """The text of a file in UTF-8. Raises `error`."""
     content = read_file(path, limit, error)
-    with reading(path, error, fault="is not text in UTF-8"):
+    with reading(path, error, fault="is not UTF-8 text"):
         return content.decode().replace("\r\n", "\n")
 
 

@@ -41,7 +41,7 @@ def find_command() -> str:
     beside = shutil.which("quotemill", path=str(Path(sys.executable).parent))
     program = beside or shutil.which("quotemill")
     if program is None:
-        raise SettingsError("the command quotemill is not installed", hint=install_hint())
+        raise SettingsError("the quotemill command is not installed", hint=install_hint())
     return program
 
 
@@ -68,4 +68,4 @@ def dbt_hint(extra: str) -> str:
     """The command that installs quotemill with dbt, and with which Python if not with this one."""
     if sys.version_info < (3, 14):
         return install_hint(extra)
-    return f"dbt does not support Python 3.14 yet; with Python 3.13: {install_hint(extra)}"
+    return f"use Python 3.13, as dbt does not support 3.14 yet: {install_hint(extra)}"

@@ -70,7 +70,7 @@ def read_ranges(path: Path) -> RangeFile:
         if not any(row.values()):
             continue
         if None in row or None in row.values():
-            mistakes.append(f"{place}: as many cells as the header has; quote a comma")
+            mistakes.append(f"{place}: a line must have as many cells as the header: quote a comma")
             continue
         cells = {name: row[name].strip() for name in FIELDS}
         if mistake := _find_mistake(cells, ranges):
@@ -86,23 +86,23 @@ def _find_mistake(cells: dict[str, str], before: Iterable[Range]) -> str | None:
     exchange, first, last, kind, decimals, since, source = cells.values()
     is_modelled = kind in MODELLED
     rules = (
-        (exchange in EXCHANGES, f"exchange {exchange!r}; use {', '.join(EXCHANGES)}"),
+        (exchange in EXCHANGES, f"exchange {exchange!r} is not one of {', '.join(EXCHANGES)}"),
         (_DIGITS.fullmatch(first), f"first_code {first!r} is not six digits"),
         (
             _DIGITS.fullmatch(last) and first <= last,
-            f"last_code {last!r} is not six digits from it",
+            f"last_code {last!r} is not six digits from first_code on",
         ),
         (
             is_modelled or kind in OTHER_KINDS,
-            f"kind {kind!r}; use {', '.join((*MODELLED, *OTHER_KINDS))}",
+            f"kind {kind!r} is not one of {', '.join((*MODELLED, *OTHER_KINDS))}",
         ),
         (decimals in ("2", "3") or not (is_modelled or decimals), "price_decimals is not 2 or 3"),
-        (_SINCE.fullmatch(since), f"valid_since {since!r} is no day, month or year"),
+        (_SINCE.fullmatch(since), f"valid_since {since!r} is not a day, month or year"),
         (source and "\ufffd" not in source, "source is empty or not UTF-8 text"),
         (
             (exchange, first, last)
             not in ((r.exchange, r.first_code, r.last_code) for r in before),
-            f"{exchange} {first} to {last} is there twice",
+            f"{exchange} {first} to {last} is listed twice",
         ),
     )
     return next((text for holds, text in rules if not holds), None)

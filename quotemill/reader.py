@@ -26,36 +26,44 @@ _AS_READER = """
 
 
 class Reader(Bars, Tables, Futures, Options):
-    """A warehouse that is open for reading; `quotemill.open` makes it.
+    """A warehouse that is open for reading, as `quotemill.open` returns it.
 
-    Use it in a `with` block, or call `close()`. Each reading is a read-only transaction of its own,
-    so that a session of hours sees what was loaded meanwhile, and holds nothing up. Threads may
-    share a reader.
+    Use it in a `with` block, or call `close()`. Each call is a read-only transaction of its own, so
+    a long session sees new data as it is loaded and never blocks a load. Threads can share a
+    reader.
 
-    What the methods have in common:
+    Arguments that the methods have in common:
 
-    codes: one code or several, as people and other tools write them: `600000`, `600000.SH`,
-        `sh600000`, `SHSE.600000`; None: the whole market. Columns have `sh600000`.
-    start, end: days, both included: a date, `"2024-06-03"`, pandas.Timestamp, numpy.datetime64; of
-        minutes and ticks also times: `"2024-06-03 10:30"` in the exchange's zone, or with a zone.
-        None: from the first, to the newest. Midnight of pandas and numpy without a zone is the
-        whole day; a time with a zone is an instant, which days refuse.
-    columns: the name of one to read, or names; None: all
-    on: one day, in place of start and end; count: only the last rows of each code, up to `end`
-    exact: None: exact decimals, which `to_pandas()` makes doubles; True: decimals in pandas too;
-        False: doubles everywhere, as by its older word `float=True`
-    batches: a `pyarrow.RecordBatchReader`, to loop over rows that do not fit into memory
-    Order: by code and time where codes are given. A whole market comes as it is stored.
+    codes: one code or several, in any common form: `600000`, `600000.SH`, `sh600000`,
+        `SHSE.600000`. None reads the whole market. Columns contain `sh600000`.
+    start, end: first and last day, both included: a date, `"2024-06-03"`, pandas.Timestamp or
+        numpy.datetime64. For minutes and ticks you can add a time, `"2024-06-03 10:30"`, in the
+        exchange's zone or with a zone of its own. None: from the oldest row, to the newest.
+        Midnight without a zone means the whole day in pandas and numpy. A time with a zone is
+        always an instant, which tables that only have days refuse.
+    columns: name of one column, or several names. None reads all.
+    on: one day, instead of start and end
+    count: only the last rows of each code, up to `end`
+    exact: None: exact decimals, which `to_pandas()` converts to float64; True: decimals in pandas
+        too; False: doubles everywhere (`float=True` is the older form)
+    batches: True returns a `pyarrow.RecordBatchReader` to loop over, if the rows don't fit into
+        memory
 
-    Raises `quotemill.Error`, with what to do about it: for an unknown code, column or word, a table
-    that is not built yet, a warehouse that cannot be reached.
+    Rows are ordered by code and time if you pass codes. A whole market comes in storage order.
+
+    Raises `quotemill.Error` with a fix, for example for an unknown code, column or value, a table
+    that is not built yet, or an unreachable warehouse.
     """
 
     def changes(self, since: int = 0) -> Rows:
-        """What changed after the change of this number: one row per table, key and span of days.
+        """Read what changed since a number: one row per table, code and date range.
 
-        change_no: remember the greatest. After 30 days changes are folded into one per table that
-        says all of it changed (an empty key, no days); a restored warehouse counts from the start.
+        since: greatest change_no that you have processed. 0 reads all changes.
+
+        Returns change_no, table_name, key, first_changed_date, last_changed_date, … in order of
+        change_no. Remember the greatest one for the next call. After 30 days, a table's changes are
+        merged into one row without key and dates: everything may have changed. A restored warehouse
+        starts counting again.
         """
 
         def choose(conn: psycopg.Connection) -> Query:
@@ -63,7 +71,7 @@ class Reader(Bars, Tables, Futures, Options):
 
             relation = f"{self._market}.changes"
             require_built(conn, relation)
-            known = read_number(since, "since", "changes(0) are all")
+            known = read_number(since, "since", "call changes(0) for all changes")
             return f"select * from {relation} where change_no > %s order by change_no", (known,)
 
         return self._read(choose)
@@ -78,13 +86,18 @@ class Reader(Bars, Tables, Futures, Options):
         exact: bool | None = None,
         float: bool = False,
     ) -> Answer:
-        """The rows of any query; `params` for `%s` or `%(name)s` in it.
+        """Run a query and return its rows.
 
-        A numeric of unknown precision, such as an average, is a text in Arrow: cast it
-        (`avg(close)::numeric(18, 3)`), or ask for doubles by `exact=False`. A literal % is %% where
-        there are `params`. A superuser reads as pg_read_all_data, without files and programs
-        of the server; but a query may take its role back by `set_config`, so let nobody else write
-        your queries.
+        text: a select. Write `%s` or `%(name)s` for values from `params`, and then `%%` for a
+            literal %.
+        params: list or dict of these values
+
+            >>> market.sql("select close from market.kline_daily where code = %s", ["sh600000"])
+
+        A numeric without a precision, such as an average, is text in Arrow. Cast it
+        (`avg(close)::numeric(18, 3)`), or get doubles with `exact=False`. A superuser reads as
+        pg_read_all_data, without access to the server's files and programs. A query can take its
+        role back with `set_config`, so only run queries that you trust.
         """
 
         def choose(conn: psycopg.Connection) -> Query:
@@ -93,6 +106,8 @@ class Reader(Bars, Tables, Futures, Options):
             is_known = params is None or isinstance(params, Mapping | Sequence)
             if is_known and not isinstance(params, str | bytes):
                 return query, params
-            raise UsageError(f"params {params!r} are no list and no dict", hint=f"[{params!r}]")
+            raise UsageError(
+                f"params must be a list or a dict, not {params!r}", hint=f"pass [{params!r}]"
+            )
 
         return self._answer(choose, choose_exact(exact, float), batches)

@@ -23,27 +23,28 @@ _WHOLE, _PLACES = 2**53, 22  # up to which doubles have every whole number, ever
 
 
 class Rows:
-    """Rows in memory. Whatever takes Arrow takes them as they are: `polars.DataFrame(rows)`."""
+    """Rows in memory. Libraries that read Arrow take them directly: `polars.DataFrame(rows)`."""
 
     def __init__(self, table: "pa.Table", *, is_exact: bool = False) -> None:
         self._table = table
         self._is_exact = is_exact
 
     def to_arrow(self) -> "pa.Table":
-        """The pyarrow table: decimals exact, days as date32, times in UTC to the microsecond."""
+        """Return a pyarrow table: exact decimals, days as date32, times in UTC as microseconds."""
         return self._table
 
     def to_pandas(self, *, index: bool = False, **options: Any) -> "pandas.DataFrame":
-        """A pandas frame: days are datetime64, numbers float64 (of `exact=True` Decimal).
+        """Return a pandas frame: days as datetime64, numbers as float64 (Decimal if exact=True).
 
-        index: the code and the time, or the day, become the index
-        options: as `pyarrow.Table.to_pandas` takes them
+        index: use the code and the time, or the day, as the index
+        options: passed to `pyarrow.Table.to_pandas`
 
-        Raises UsageError for rows to index that have neither; ModuleNotFoundError without pandas.
+        Raises UsageError if `index` is true and the rows have neither; ModuleNotFoundError without
+        pandas.
         """
         if not isinstance(index, bool):
             other = f"to_pandas().set_index({index!r})"
-            raise UsageError(f"index is neither True nor False: write {other}")
+            raise UsageError(f"index must be True or False: for another one use {other}")
         table = self._table
         for place, field in enumerate(table.schema):
             column = self._loosen(field, table.column(place), options)
@@ -52,7 +53,7 @@ class Rows:
         return frame.set_index(self._find_index()) if index else frame
 
     def to_polars(self) -> "polars.DataFrame":
-        """A polars frame; decimals stay exact. Raises ModuleNotFoundError without polars."""
+        """Return a polars frame with exact decimals. Raises ModuleNotFoundError without polars."""
         import polars
 
         frame = polars.from_arrow(self._table)
@@ -62,9 +63,9 @@ class Rows:
     def to_duckdb(
         self, name: str, connection: "duckdb.DuckDBPyConnection | None" = None
     ) -> "duckdb.DuckDBPyRelation":
-        """The rows as the view `name` of DuckDB, and that view; nothing is copied.
+        """Register the rows as the DuckDB view `name` and return it. Nothing is copied.
 
-        connection: None: DuckDB's default one, which `duckdb.sql` asks
+        connection: None: the default connection, which `duckdb.sql` uses
 
         Raises ModuleNotFoundError without duckdb.
         """
@@ -74,9 +75,16 @@ class Rows:
         return target.register(name, self._table).table(name)
 
     def to_zone(self, tz: str = "Asia/Shanghai") -> "Rows":
-        """The rows with times in a zone, such as that of the exchange, in place of UTC.
+        """Return the rows with times converted from UTC to a zone, by default China's.
 
         Raises UsageError for an unknown zone.
+
+            >>> names = ["bar_end", "close"]
+            >>> times = "2025-06-30 10:30", "2025-06-30 10:31"
+            >>> market.klines("600000", *times, freq="1m", columns=names).to_zone().to_pandas()
+                                bar_end  close
+            0 2025-06-30 10:30:00+08:00    6.9
+            1 2025-06-30 10:31:00+08:00    6.9
         """
         import pyarrow as pa
 
@@ -93,12 +101,12 @@ class Rows:
         return Rows(self._table.cast(pa.schema(fields)), is_exact=self._is_exact)
 
     def head(self, n: int = 5) -> "Rows":
-        """The first rows; of a number below 0 all but that many last ones."""
+        """Return the first n rows. A negative n returns all but the last -n rows."""
         return Rows(self._table[:n], is_exact=self._is_exact)
 
     @property
     def schema(self) -> "pa.Schema":
-        """Names and types of the columns."""
+        """Column names and types, as a pyarrow schema."""
         return self._table.schema
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -160,7 +168,7 @@ class Rows:
         for_index = [find_first(NAMES, known), find_first((*TIMES, *DAYS), known)]
         if names := [name for name in for_index if name]:
             return names
-        raise UsageError("the rows have no code and no time to index", hint="leave out index")
+        raise UsageError("the rows have no code or time for an index", hint="leave out index")
 
 
 def find_first(names: Iterable[str], known: Container[str]) -> str | None:

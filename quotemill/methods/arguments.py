@@ -26,7 +26,7 @@ def read_names(codes: Codes) -> list[str] | None:
         return None
     names = _list_texts(codes, "code", "600000")
     if not names:
-        raise UsageError("no codes are given", hint="None reads the whole market")
+        raise UsageError("codes is empty", hint="pass None to read the whole market")
     return names
 
 
@@ -39,18 +39,20 @@ def read_word(given: Any, what: str, example: str) -> str:
     """One text. Raises UsageError."""
     if isinstance(given, str):
         return given
-    raise UsageError(f"{given!r} is no {what}", hint=f'write it as a text, such as "{example}"')
+    raise UsageError(
+        f"{what} must be text, not {given!r}", hint=f'write it as text, such as "{example}"'
+    )
 
 
 def read_count(count: int | None) -> int | None:
     """A number of rows. Raises UsageError."""
-    return None if count is None else read_number(count, "count", "count=1 is the last row")
+    return None if count is None else read_number(count, "count", "pass count=1 for the last row")
 
 
 def read_number(given: int, what: str, hint: str) -> int:
     """A whole number. Raises UsageError."""
     if isinstance(given, bool) or not isinstance(given, Integral):
-        raise UsageError(f"{what} {given!r} is no whole number", hint=hint)
+        raise UsageError(f"{what} must be a whole number, not {given!r}", hint=hint)
     return int(given)
 
 
@@ -75,7 +77,7 @@ def read_moment(given: Moment, zone: str = CHINA) -> date | datetime | None:
         return moment.astimezone(ZoneInfo(zone))
     except (AttributeError, TypeError, ValueError, OverflowError):
         hint = "write 2024-06-03 or 2024-06-03 09:31"
-        raise UsageError(f"{given} is no day and no time", hint=hint) from None
+        raise UsageError(f"not a day or a time: {given}", hint=hint) from None
 
 
 def read_day(given: Moment, zone: str = CHINA) -> date | None:
@@ -83,7 +85,7 @@ def read_day(given: Moment, zone: str = CHINA) -> date | None:
     moment = read_moment(given, zone)
     if isinstance(moment, datetime):
         hint = f'write "{moment:%Y-%m-%d}"'
-        raise UsageError(f"{given} has a time, where a day is asked for", hint=hint)
+        raise UsageError(f"not a day, but a time: {given}", hint=hint)
     return moment
 
 
@@ -95,7 +97,7 @@ def read_time(given: datetime | str | None) -> datetime | None:
         return datetime.fromisoformat(given)
     except (TypeError, ValueError):
         hint = "write 2024-06-03T16:00:00+08:00"
-        raise UsageError(f"{given} is no time", hint=hint) from None
+        raise UsageError(f"not a time: {given}", hint=hint) from None
 
 
 def _list_texts(given: Iterable[str], what: str, example: str) -> list[str]:

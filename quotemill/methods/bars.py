@@ -42,26 +42,34 @@ class Bars(Session):
         exact: bool | None = None,
         float: bool = False,
     ) -> Answer:
-        """Bars: code, trade_date, open, high, low, close, volume_shares, amount_cny, is_final.
+        """Read bars of stocks, funds and indices.
 
-        Prices are in yuan (B shares: in their currency), volume in shares, turnover in yuan. Bars
-        within a day have `bar_end` too, in UTC.
-
-        Longer bars are chosen by their day: `end` leaves out one that ends later, and the newest is
-        partial (`is_final`); `as_of` gives that of its day as far as it went.
-
-        codes: shares, funds and indices, also together; minutes of indices have no volume
-        freq: 1d, 1w, 1mo, 1q, 1y; 1m, 5m, 15m, 30m, 60m. Words of jqdata, RQData and tushare mean
-            the same: daily, 1min, W, 1M (a month). The day of a longer bar is its last trading day.
+        codes: stocks, funds and indices, also mixed. None reads all stocks and funds.
+        freq: 1d, 1w, 1mo, 1q, 1y, 1m, 5m, 15m, 30m or 60m. Names from jqdata, RQData and tushare
+            work too: daily, 1min, W, 1M (a month).
         adjust: None: as traded; qfq (pre): forward, as terminals show it; hfq (post): backward.
-            Affine, not by a ratio (`factors` has ratio_factor), so old forward-adjusted prices may
-            be zero or negative. Warns once where no corporate action is loaded, as such prices
-            equal raw ones, and of codes with a refused event. Nothing adjusts indices.
-        as_of: a day: only bars up to it, adjusted by the events known on it, so that a backtest
-            knows no later one. None: as of the newest day.
+            Adjustment is affine, not by a ratio (see ratio_factor in `factors`), so old
+            forward-adjusted prices can be zero or negative. Indices are never adjusted. You get a
+            warning if no corporate actions are loaded, since adjusted prices then equal raw prices,
+            and for codes with a refused event.
+        as_of: only bars up to this day, adjusted for the events known on it, so that a backtest
+            sees no later event. None: as of the newest day.
         count: only the last bars of each code, up to `end`
-        known_at: a time with its zone: day bars as traded, as loads had fetched them by then,
-            without later corrections. Needs `keep` of `[history]` in the settings since that time.
+        known_at: a time with a zone: day bars as traded, as loads had fetched them by then, without
+            later corrections. Needs `keep` in `[history]` of the settings since that time.
+
+        Returns code, trade_date, open, high, low, close, volume_shares, amount_cny and is_final.
+        Prices and turnover are in yuan (B shares: in their currency), volume is in shares. Minutes
+        also have bar_end, in UTC. Minutes of indices have no volume.
+
+        The day of a longer bar is its last trading day. `end` leaves out bars that end later. The
+        newest bar is partial until is_final is true. With `as_of` you get the bar so far.
+
+            >>> names = ["trade_date", "close"]
+            >>> market.klines("600000", "2025-06-27", columns=names, exact=True).to_pandas()
+              trade_date  close
+            0 2025-06-27  6.920
+            1 2025-06-30  6.810
         """
 
         def choose(conn: psycopg.Connection) -> Query:

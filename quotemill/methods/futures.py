@@ -32,10 +32,20 @@ class Futures(TableSession):
         *,
         exact: bool | None = None,
     ) -> Rows:
-        """The main contract of a variety of futures, such as `SHFE.cu`, by trading day.
+        """Read the main contract of a product on each trading day.
 
-        underlying_contract, is_switch; open, high, low, close, settlement_price as traded,
-        volume_lots; roll_gap: the step of prices at a roll.
+        variety: product, such as `SHFE.cu`
+
+        Returns trading_day, underlying_contract, is_switch; open, high, low, close and
+        settlement_price as traded; volume_lots; and roll_gap, the price step at a roll.
+
+            >>> names = ["trading_day", "underlying_contract", "close"]
+            >>> market.main_contracts("DCE.m", "2025-11-14", "2025-11-18", columns=names)
+            trading_day  underlying_contract  close
+             2025-11-14            DCE.m2512   3004
+             2025-11-17            DCE.m2512   2982
+             2025-11-18            DCE.m2601   2984
+            3 rows of trading_day, underlying_contract, close
         """
 
         def choose(conn: psycopg.Connection) -> Query:
@@ -61,17 +71,27 @@ class Futures(TableSession):
         count: int | None = None,
         exact: bool | None = None,
     ) -> Answer:
-        """Bars of the main contracts of varieties, such as `SHFE.cu`, as one series.
+        """Read bars of main contracts as one continuous series per product.
 
-        variety, trading_day, underlying_contract, open, high, low, close, volume_lots, close_oi,
-        is_roll; of days settlement_price, of minutes start_at (UTC). `start` and `end` of minutes
-        may be times. Days without a bar, such as the next one, are left out.
-
-        varieties: `cu` and `KQ.m@SHFE.cu` too; None: all
-        freq: 1d, 1m, 5m, 15m, 30m, 60m, and the words of `klines`
+        varieties: products such as `SHFE.cu`, `cu` or `KQ.m@SHFE.cu`. None reads all.
+        start, end: trading days; for minutes also times
+        freq: 1d, 1m, 5m, 15m, 30m, 60m, or the other names that `klines` accepts
         adjust: None: as traded; back_diff, back_ratio, forward_diff, forward_ratio: without the
-            steps of rolls
-        count: only the last bars of each variety
+            price steps at rolls
+        count: only the last bars of each product
+
+        Returns variety, trading_day, underlying_contract, open, high, low, close, volume_lots,
+        close_oi and is_roll. Days also have settlement_price, minutes have start_at (UTC). Days
+        without a bar, such as the next trading day, are left out.
+
+            >>> names = ["trading_day", "underlying_contract", "close"]
+            >>> days = "2025-11-14", "2025-11-18"
+            >>> market.futures_klines("DCE.m", *days, adjust="back_diff", columns=names)
+            trading_day  underlying_contract  close
+             2025-11-14            DCE.m2512   3008
+             2025-11-17            DCE.m2512   2986
+             2025-11-18            DCE.m2601   2984
+            3 rows of trading_day, underlying_contract, close
         """
 
         def choose(conn: psycopg.Connection) -> Query:
@@ -100,11 +120,14 @@ class Futures(TableSession):
         end: Moment = None,
         columns: Columns = None,
     ) -> Answer:
-        """Ticks of the main contracts of a variety, such as `SHFE.cu`, from where they are kept.
+        """Read ticks of a product's main contracts from the tick store.
 
-        `ts` (UTC), last_price, volume and amount of the trading day so far, open_interest, the book
-        as bid_price1, bid_volume1, … Days of `start` and `end` are trading days, which begin in the
-        night before. Prices are doubles, as the source gives them. Batches hold a day at a time.
+        variety: product, such as `SHFE.cu`
+        start, end: trading days, which begin in the night before; or times
+
+        Returns ts (UTC), last_price, volume and amount of the trading day so far, open_interest,
+        and the book as bid_price1, bid_volume1, … Prices are doubles, as the source sends them.
+        With `batches=True`, each batch is part of one trading day.
         """
         from quotemill.readers.futures_ticks import stream_ticks
 

@@ -19,11 +19,18 @@ class Options(TableSession):
         *,
         exact: bool | None = None,
     ) -> Rows:
-        """The option chain of a US underlying on a day: a row per contract.
+        """Read the option chain of a US underlying on one day, a row per contract.
 
-        expiry, dte (days), option_right, strike, bid, ask, mid, iv, delta, …; in dollars.
+        symbol: underlying, such as `AAPL` or `BRK B`
+        date: session
+        slot: HH:MM in New York. None reads the close, with open_interest.
 
-        slot: HH:MM in New York; None: the close, with open_interest
+        Returns expiry, dte (days), option_right, strike, bid, ask, mid, iv, delta, … Prices are in
+        dollars.
+
+            >>> names = ["local_symbol", "bid", "ask", "open_interest"]
+            >>> market.option_chain("SPX", "2026-11-19", columns=names).head(2)
+            >>> market.option_chain("SPX", "2026-11-19", slot="10:00").to_pandas()
         """
         from quotemill.readers.option_chains import read_option_chain
 
@@ -33,10 +40,15 @@ class Options(TableSession):
             name = read_word(symbol, "symbol", "AAPL")
             day = read_day(date, NEW_YORK)
             if day is None:
-                raise UsageError("no date is given", hint="write 2026-11-24")
+                raise UsageError("date is missing", hint="pass a day such as 2026-11-24")
             chain = read_option_chain(conn, options, name, day, slot, as_float=exact is False)
         return self._pick(Rows(chain, is_exact=exact is True), columns)
 
     @reads("options.chain_daily_clean")
     def option_chains(self) -> None:
-        """The closes of chains over days: a row per symbol, trade_date and contract."""
+        """Read option chains at the close over several days.
+
+        A row per symbol, trade_date and contract, with the columns of options.chain_daily_clean.
+
+            >>> market.option_chains("AAPL", "2026-11-23", "2026-11-24")
+        """

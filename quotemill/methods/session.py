@@ -23,8 +23,8 @@ Query: TypeAlias = tuple[str, Mapping[str, Any] | Sequence[Any] | None]
 # what the server ended: a cancelled query, one that waited too long for a lock
 _ENDED = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)
 _HINTS: Mapping[type[psycopg.Error], str] = {
-    psycopg.errors.UndefinedTable: "quotemill build",
-    psycopg.errors.SyntaxError: "only select, with, values and table are read, not show or explain",
+    psycopg.errors.UndefinedTable: "run `quotemill build`",
+    psycopg.errors.SyntaxError: "use select, with, values or table, not show or explain",
 }
 
 
@@ -50,7 +50,7 @@ class Session:
         return f"<quotemill.Reader of {self._warehouse.label}>"
 
     def close(self) -> None:
-        """Close the connections, and end what other threads read. Rows that were read stay."""
+        """Close the connections and end reads in other threads. Rows already read are kept."""
         self._stack.close()
 
     def _answer(
@@ -84,7 +84,7 @@ class Session:
         """Whether numbers are exact, of a method or of the whole reader. Raises UsageError."""
         chosen = self._exact if exact is None else exact
         if chosen is not None and not isinstance(chosen, bool):
-            hint = "one of None, True, False"
+            hint = "pass None, True or False"
             raise add_hint(UsageError(f"exact {chosen!r} is unknown", hint=hint))
         return chosen
 
@@ -125,7 +125,7 @@ class Session:
 def choose_exact(exact: bool | None, as_float: bool) -> bool | None:
     """`exact` where it is asked for by its older word, `float=True`. Raises UsageError."""
     if exact and as_float:
-        raise UsageError("exact=True and float=True exclude each other", hint="leave out float")
+        raise UsageError("exact=True and float=True can't be combined", hint="leave out float")
     return False if as_float else exact
 
 
@@ -151,7 +151,7 @@ def _is_closed(warehouse: "Warehouse") -> bool:
 
 
 def _explain_closed() -> UsageError:
-    return UsageError("the reader is closed", hint="quotemill.open() opens another")
+    return UsageError("the reader is closed", hint="open another with quotemill.open()")
 
 
 def add_hint(error: QuotemillError) -> QuotemillError:

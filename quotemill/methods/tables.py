@@ -59,7 +59,7 @@ class TableSession(Session):
         from quotemill.readers.tables import choose_entity, find_codes, select_rows
 
         if on is not None and not (start is None and end is None):
-            raise UsageError("on is one day, start and end are others", hint="leave out on")
+            raise UsageError("on can't be combined with start or end", hint="leave out on")
         if batches and codes is None and count is None:
             order = ()  # to order all rows of a market would take a sort on the server's disk
         table, names = describe_table(conn, name), read_names(codes)
@@ -128,12 +128,17 @@ class Tables(TableSession):
         count: int | None = None,
         exact: bool | None = None,
     ) -> Answer:
-        """The rows of a table of market, futures or options: `stock_limits`, `options.forwards`.
+        """Read any table of the schemas market, futures and options.
 
-        codes: of its column code, variety, contract or symbol
-        on: a day: its rows; of what holds for a time, such as capital, names, members: what held
-            on it
+        name: table with or without its schema: `stock_limits`, `options.forwards`
+        codes: values of the table's column code, variety, contract or symbol
+        on: one day. For rows with a period, such as names or members, the rows valid on that day.
         count: only the last rows of each code
+
+        Returns the table's columns.
+
+            >>> names = ["trade_date", "close"]
+            >>> market.table("kline_daily_joined_qfq", "600000", "2024-06-03", columns=names)
         """
 
         def choose(conn: psycopg.Connection) -> Query:
@@ -163,11 +168,15 @@ class Tables(TableSession):
         on: Moment = None,
         exact: bool | None = None,
     ) -> Rows:
-        """Shares, funds and indices: code, name, instrument_type, list_date, delist_date, …
+        """List stocks, funds and indices.
 
-        kind: stock, fund or index; etf means fund: LOFs, REITs and closed-end funds are of it too
-        exchange: sh, sz, bj, or another of their names, such as XSHG
-        on: those listed on a day; a code without a list_date counts as listed always
+        kind: stock, fund or index. etf means fund, which includes LOFs, REITs and closed-end funds.
+        exchange: sh, sz or bj, or another name of these, such as XSHG
+        on: only codes listed on this day. Codes without a list_date always count as listed.
+
+        Returns code, name, instrument_type, list_date, delist_date, …
+
+            >>> market.symbols(kind="stock", exchange="sh", on="2024-06-05")
         """
         where = {"instrument_type": kind and translate(kind, Kind)}
         where["exchange"] = read_exchange(exchange)
@@ -183,9 +192,10 @@ class Tables(TableSession):
         *,
         exact: bool | None = None,
     ) -> Rows:
-        """Trading days: trade_date, previous_trade_date, next_trade_date, trade_day_number, …
+        """List trading days.
 
-        A row with `exchanges`, such as sz, is a day of these alone: Shenzhen's until 1995.
+        Returns trade_date, previous_trade_date, next_trade_date, trade_day_number, … A row with
+        `exchanges`, such as sz, is a trading day only there: until 1995 Shenzhen had its own days.
         """
         return self._read_rows(
             "trading_calendar", {}, start=start, end=end, columns=columns, exact=exact
@@ -194,7 +204,12 @@ class Tables(TableSession):
     def sectors(
         self, kind: str | None = None, columns: Columns = None, *, exact: bool | None = None
     ) -> Rows:
-        """Sectors: sector_id, sector_kind (concept, industry, index, …), sector_name, …"""
+        """List sectors: sector_id, sector_kind (concept, industry, index, …), sector_name, …
+
+        kind: only sectors of this kind
+
+            >>> market.sectors(kind="index")
+        """
         return self._read_rows("sectors", {"sector_kind": kind}, columns=columns, exact=exact)
 
     def sector_members(
@@ -207,10 +222,16 @@ class Tables(TableSession):
         on: Moment = None,
         exact: bool | None = None,
     ) -> Rows:
-        """Members of a sector, by its name or id, or the sectors of codes.
+        """List the members of a sector, or the sectors of codes.
 
-        kind: only sectors of it, as `sectors` has them
-        on: a day; None: those of today. `table("sector_members")` has all that ever were.
+        sector: name or sector_id. None: all sectors.
+        kind: only sectors of this kind, as in `sectors`
+        on: members on this day. None: today's. `table("sector_members")` has all past ones too.
+
+        Returns sector_id, code, valid_from and valid_to (exclusive).
+
+            >>> market.sector_members("沪深300", on="2024-06-05")
+            >>> market.sector_members(codes="600000", kind="industry")
         """
 
         def choose(conn: psycopg.Connection) -> Query:
@@ -232,52 +253,69 @@ class Tables(TableSession):
 
     @reads("market.tick_trade_raw", order=("code", "trade_date", "ordinal"))
     def ticks(self) -> None:
-        """Trades of shares: code, trade_date, ordinal (from 1), traded_at (UTC), price (yuan), …
+        """Read trades of A shares.
 
-        `volume_shares` of the trade, `side_name`: buy, sell or neutral. Table
-        market.tick_trade_raw; the source gives minutes, so `ordinal` alone orders a minute's
-        trades.
+        Returns code, trade_date, ordinal (from 1), traded_at (UTC), price (yuan), volume_shares,
+        side_name (buy, sell or neutral), … The source only gives minutes, so sort the trades of a
+        minute by ordinal. Table market.tick_trade_raw.
         """
 
     @reads("market.quote_snapshot")
     def quotes(self) -> None:
-        """Quotes as they were sampled: sampled_at (UTC), open … close, five bids and asks."""
+        """Read sampled quotes: sampled_at (UTC), open, high, low, close, five bids and asks."""
 
     @reads("market.daily_basic")
     def daily_basic(self) -> None:
-        """Previous close, turnover rate in percent, share counts and market values, by day."""
+        """Read daily figures: previous close, turnover rate in percent, shares, market values."""
 
     @reads("market.stock_limits")
     def limits(self) -> None:
-        """Price limits by day: up_limit, down_limit, is_limit_up, is_limit_down, limit_rule, …"""
+        """Read daily price limits: up_limit, down_limit, is_limit_up, is_limit_down, limit_rule, …
+
+        >>> names = ["trade_date", "close", "up_limit", "down_limit"]
+        >>> market.limits("600000", count=2, columns=names)
+        trade_date  close  up_limit  down_limit
+        2025-06-27   6.92      7.72        6.32
+        2025-06-30   6.81      7.61        6.23
+        2 rows of trade_date, close, up_limit, down_limit
+        """
 
     @reads("market.suspensions")
     def suspensions(self) -> None:
-        """Stretches without a trade, between the bars of last_bar_date and trade_date.
+        """Read suspensions: periods without a trade between two bars.
 
-        `on`, `start` and `end` are days without a trade. One that goes on has no trade_date yet;
-        nor has what left the exchange and not the service's list.
+        Returns code, last_bar_date (last bar before) and trade_date (first bar after). trade_date
+        is null while a suspension continues, and for delisted codes that the service still lists.
+        `on`, `start` and `end` select days without a trade.
         """
 
     @reads("market.share_capital")
     def capital(self) -> None:
-        """Share counts: float_shares, total_shares from valid_from to valid_to (left out)."""
+        """Read share counts: float_shares, total_shares, valid_from, valid_to (exclusive)."""
 
     @reads("market.adjustment_segments")
     def factors(self) -> None:
-        """How prices are adjusted from valid_from to valid_to (left out).
+        """Read the coefficients that adjust prices from valid_from to valid_to (exclusive).
 
-        hfq = backward_a x price + backward_b; qfq = forward_a x price + forward_b, whose two are
-        rounded. By raw price x ratio_factor returns stay those of the market.
+        hfq = backward_a x price + backward_b, and qfq = forward_a x price + forward_b. The forward
+        coefficients are rounded. Raw price x ratio_factor keeps the returns of the market.
         """
 
     @reads("market.corporate_actions", order=("code", "ex_date", "source", "seq"))
     def corporate_actions(self) -> None:
-        """Dividends, bonus and rights shares, splits, changes of capital, by ex_date.
+        """Read dividends, bonus and rights shares, splits and capital changes, by ex_date.
 
-        Amounts are per 10 shares, before tax: cash_per10_yuan, bonus_total_per10, rights_per10 at
-        rights_price_yuan; `split_ratio` of a fund; hfq prices become m x price + c.
-        `adjusts_price`: whether prices follow it; `is_active`: and its ex-date is reached.
+        Returns amounts per 10 shares before tax: cash_per10_yuan, bonus_total_per10, rights_per10
+        at rights_price_yuan; split_ratio of a fund; adjusts_price, whether it changes adjusted
+        prices; and is_active, whether its ex-date has passed as well. hfq prices become
+        m x price + c.
+
+            >>> names = ["ex_date", "cash_per10_yuan", "bonus_total_per10"]
+            >>> market.corporate_actions("600000", columns=names).to_pandas()
+                 ex_date  cash_per10_yuan  bonus_total_per10
+            0 2023-09-21             2.02                0.0
+            1 2024-04-02             0.00                3.0
+            2 2025-01-24             1.35                0.0
         """
 
     def _read_rows(

@@ -28,23 +28,27 @@ def select_versions(conn: psycopg.Connection, market: str, known_at: datetime) -
     Raises UsageError where versions are not kept, or not since then.
     """
     if known_at.tzinfo is None:
-        raise UsageError("known_at has no time zone", hint="such as 2026-11-24T10:00:00+08:00")
+        raise UsageError(
+            "known_at has no time zone", hint="write it with one: 2026-11-24T10:00:00+08:00"
+        )
     start = find_start(conn, TABLE)
     if start is None:
         raise UsageError(
             f"old versions of {TABLE} are not kept",
-            hint=f'keep = "{TABLE}" below [history] in quotemill.toml keeps those that the next '
-            "loads replace",
+            hint=f'set keep = "{TABLE}" under [history] in quotemill.toml, so that loads keep the '
+            "versions that they replace",
         )
     since = datetime.fromisoformat(start)
     if known_at < since:
         shown = since.astimezone(UTC).isoformat(timespec="seconds")
-        raise UsageError(f"old versions of {TABLE} are kept since {shown}, not before")
+        raise UsageError(f"old versions of {TABLE} are only kept since {shown}")
     require_built(conn, f"{market}.kline_daily")
     views = conn.execute(_STAGING, (f"{market}.kline_daily",)).fetchall()
     texts = [text for (text,) in views if _FROM.search(text)]
     if len(texts) != 1:
-        raise UsageError(f"{market}.kline_daily is of another version", hint="quotemill build")
+        raise UsageError(
+            f"{market}.kline_daily was built by another version", hint="run `quotemill build`"
+        )
     [(columns,)] = conn.execute(
         "select string_agg(quote_ident(attname), ', ' order by attnum) from pg_attribute "
         "where attrelid = %s::regclass and attnum > 0 and not attisdropped",

@@ -45,7 +45,7 @@ def read_days(
         require_built(conn, f"{futures}.{table}")
     query = f"select distinct variety from {futures}.tick_coverage order by variety"
     known = [name for (name,) in conn.execute(query.encode()).fetchall()]
-    name = find_listed(variety, known, "there is no schedule of")
+    name = find_listed(variety, known, "no schedule for")
     lacking = "and c.coverage <> 'complete'" if is_lacking else ""
     query = f"""
         select c.*, i.volume_lots, i.day_volume_lots

@@ -93,7 +93,7 @@ def stream_ticks(
                     raise DataQualityError(
                         f"the tick store has no ticks of {day.contract} on {day.trading_day}, "
                         "which its index lists",
-                        hint="loaders verify tq",
+                        hint="run `loaders verify tq`",
                     )
                 yield ticks.to_batches()
 
@@ -107,7 +107,7 @@ def _choose_days(
     days: list[TickDay], variety: str, start: date | None, end: date | None
 ) -> list[TickDay]:
     known = sorted({day.symbol.removeprefix(MAIN) for day in days})
-    name = find_listed(variety, known, "there are no ticks of")
+    name = find_listed(variety, known, "no ticks for")
     cut = [_cut_day(day, start, end) for day in days if day.symbol.removeprefix(MAIN) == name]
     chosen = [day for day in cut if day is not None]
     return sorted(chosen, key=lambda day: (day.trading_day, day.contract))

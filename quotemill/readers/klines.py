@@ -60,7 +60,7 @@ def find_security(conn: psycopg.Connection, market: str, text: str) -> Security:
         )
         near = conn.execute(query.encode(), {"code": code[:6]}).fetchall()
         names = ", ".join(f"{other} {name}" for other, name in near)
-        hint = explain_kind(code) or (f"near it: {names}" if names else "")
+        hint = explain_kind(code) or (f"choose a listed one: {names}" if names else "")
         raise NotListed(f"there is no {code}", hint=hint)
     return Security(code, row[0], row[1] == "index")
 
@@ -153,8 +153,8 @@ def select_klines(
     if known_at:
         if (freq, adjust, kinds) != (DAYS, "none", [False]):
             raise UsageError(
-                "old versions are read of day bars of shares, as traded",
-                hint="freq=1d, without adjust",
+                "known_at only works for day bars of stocks and funds, as traded",
+                hint="use freq=1d, without adjust",
             )
         source = f"({select_versions(conn, market, known_at)}) as versions"
         try:
@@ -253,8 +253,8 @@ def warn_if_unadjusted(conn: psycopg.Connection, market: str) -> None:
     [(has_events,)] = conn.execute(query.encode()).fetchall()
     if not has_events:
         warnings.warn(
-            "no corporate action is loaded, so adjusted prices equal raw ones: `quotemill status` "
-            "says what to do",
+            "no corporate actions are loaded, so adjusted prices are the same as raw prices: run "
+            "`quotemill status` for the fix",
             stacklevel=1,
         )
 
@@ -269,8 +269,8 @@ def warn_if_refused(conn: psycopg.Connection, market: str, codes: Sequence[str])
     if lacking:
         more = f" and {len(lacking) - 1:,} more" if lacking[1:] else ""
         warnings.warn(
-            f"adjusted prices of {lacking[0][0]}{more} lack an event that was refused: "
-            "`quotemill findings` says which",
+            f"adjusted prices of {lacking[0][0]}{more} lack a refused event: "
+            "run `quotemill findings` to see it",
             stacklevel=1,
         )
 
@@ -278,8 +278,8 @@ def warn_if_refused(conn: psycopg.Connection, market: str, codes: Sequence[str])
 def explain_adjustments(security: Security) -> str:
     """Why bars of a security are not kept in every way."""
     if security.is_index:
-        return f"{security.code} is an index: nothing adjusts it"
-    return "weeks and months are forward-adjusted"
+        return f"{security.code} is an index, which is never adjusted"
+    return "weekly and monthly bars are only available forward-adjusted"
 
 
 def _find_table(security: Security, freq: str, adjust: str) -> str:
@@ -288,8 +288,8 @@ def _find_table(security: Security, freq: str, adjust: str) -> str:
     require_known("adjust", [adjust], ADJUSTMENTS)
     possible = list_adjustments(security, freq)
     if adjust not in possible:
-        raise UsageError(explain_adjustments(security), hint=f"adjust={possible[0]}")
+        raise UsageError(explain_adjustments(security), hint=f"use adjust={possible[0]}")
     table = name_table(security.is_index, freq, adjust)
     if table is None:
-        raise UsageError(f"there are no bars of {freq} of an index", hint="1d, 1w, 1mo, 1m")
+        raise UsageError(f"indices have no {freq} bars", hint="choose one of: 1d, 1w, 1mo, 1m")
     return table

@@ -18,20 +18,22 @@ class NotListed(UsageError):
 def find_listed(text: str, known: Sequence[str], missing: str) -> str:
     """The name that a text is in any case, with or without its exchange, or of its main series.
 
-    Raises NotListed, which says `missing` of the text: "there is no schedule of".
+    Raises NotListed, which says `missing` of the text: "no schedule for".
     """
     wanted = text.lower().removeprefix("kq.m@")
     named = [name for name in known if wanted in (name.lower(), name.lower().partition(".")[2])]
     if len(named) == 1:
         return named[0]
-    hint = f"there are: {', '.join(known[:SHOWN]) or 'none'}"
+    hint = f"choose one of: {', '.join(known[:SHOWN])}" if known else "run `quotemill run tq`"
     raise NotListed(f"{missing} {text}", hint=hint)
 
 
 def require_known(name: str, values: Sequence[str], known: Sequence[str]) -> None:
     """Raises UsageError for a value that is not among `known`."""
     if unknown := [value for value in values if value not in known]:
-        raise UsageError(f"{name} {unknown[0]} is unknown", hint=f"one of {', '.join(known)}")
+        raise UsageError(
+            f"{name} {unknown[0]} is unknown", hint=f"choose one of: {', '.join(known)}"
+        )
 
 
 def require_order(start: date | None, end: date | None) -> None:
@@ -55,4 +57,4 @@ def require_built(conn: psycopg.Connection, relation: str) -> None:
 
 
 def _not_built(name: str) -> UsageError:
-    return UsageError(f"{name} is not built yet", hint="quotemill build")
+    return UsageError(f"{name} is not built yet", hint="run `quotemill build`")

@@ -150,4 +150,4 @@ def list_varieties(conn: psycopg.Connection, futures: str) -> list[str]:
 def find_variety(conn: psycopg.Connection, futures: str, text: str) -> str:
     """A variety of the schedule by its name in any case. Raises NotListed."""
     require_built(conn, f"{futures}.main_schedule")
-    return find_listed(text, list_varieties(conn, futures), "there is no schedule of")
+    return find_listed(text, list_varieties(conn, futures), "no schedule for")

@@ -47,7 +47,7 @@ def read_option_chain(
     chain = read_table(conn, query, values, MOST, as_float=as_float)
     if chain.num_rows == 0:
         raise NotListed(
-            f"there is no chain of {symbol} on {day}{f' at {slot}' if slot else ''}",
+            f"no option chain for {symbol} on {day}{f' at {slot}' if slot else ''}",
             hint=_name_near(conn, options, symbol.upper(), day),
         )
     return chain
@@ -108,7 +108,7 @@ def find_newest_day(conn: psycopg.Connection, options: str, symbol: str) -> date
 def _name_near(conn: psycopg.Connection, options: str, symbol: str, day: date) -> str:
     table = f"{options}.chain_daily_clean"
     if slots := list_slots(conn, options, symbol, day):
-        return f"slots of the day: {', '.join(slots)}"
+        return f"choose a slot of the day: {', '.join(slots)}"
     query = (
         f"select trade_date from {table} where symbol = %s group by trade_date "
         "order by abs(trade_date - %s) limit 5"
@@ -117,5 +117,6 @@ def _name_near(conn: psycopg.Connection, options: str, symbol: str, day: date) -
         str(near) for (near,) in conn.execute(query.encode(), (read_us_symbol(symbol), day))
     )
     if days:
-        return f"days near it: {', '.join(days)}"
-    return f"symbols: {', '.join(list_chains(conn, options)) or 'none'}"
+        return f"choose a day with data: {', '.join(days)}"
+    symbols = ", ".join(list_chains(conn, options))
+    return f"choose one of: {symbols}" if symbols else "run `quotemill run ib`"

@@ -80,7 +80,7 @@ def list_members(conn: psycopg.Connection, market: str, sector: str) -> list[Nam
     """
     rows = conn.execute(query.encode(), (sector, TODAY)).fetchall()
     if not rows:
-        raise NotListed(f"there is no sector {sector}", hint="page Prices")
+        raise NotListed(f"there is no sector {sector}", hint="choose one on the page Prices")
     return [Named(*row) for row in rows]
 
 
@@ -90,7 +90,9 @@ def require_members(conn: psycopg.Connection, market: str, day: date | None) -> 
     query = f"select min(valid_from) from {market}.sector_members"
     [(first,)] = conn.execute(query.encode()).fetchall()
     if day and first and day < first:
-        raise UsageError(f"members of sectors are known since {first}", hint=f'on="{first}"')
+        raise UsageError(
+            f"sector members are only known since {first}", hint=f'use on="{first}" or later'
+        )
 
 
 def find_sectors(
@@ -110,4 +112,5 @@ def find_sectors(
     if ids or text is None:
         return ids
     near = difflib.get_close_matches(text, [name for _, name, _ in known], n=5)
-    raise NotListed(f"there is no sector {text}", hint=f"near it: {', '.join(near) or 'none'}")
+    hint = f"choose a similar one: {', '.join(near)}" if near else "list all with sectors()"
+    raise NotListed(f"there is no sector {text}", hint=hint)

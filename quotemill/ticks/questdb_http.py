@@ -19,7 +19,7 @@ from quotemill.settings.model import TopSettings
 
 USER = "quotemill"  # of a home's server
 CONNECT, ANSWER = 5.0, 120.0  # seconds; the server itself ends a query after 60
-_FIX = "quotemill questdb resume"
+_FIX = "run `quotemill questdb resume`"
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,9 @@ class QuestdbHttp:
         while True:
             states = self.rows(query)
             if not states:
-                raise StoreError(f"{self.address.url} has no table {table}", hint="loaders run tq")
+                raise StoreError(
+                    f"{self.address.url} has no table {table}", hint="run `loaders run tq`"
+                )
             state = states[0]
             # a busy table never stands still: later writes are not waited for
             goal = state["sequencerTxn"] if goal is None else goal
@@ -114,8 +116,10 @@ class QuestdbHttp:
                 return
             waited = time.monotonic() - started
             if waited > patience:
-                applied = f"{table}: transaction {state['writerTxn']} of {goal} can be read"
-                raise StoreError(f"{applied} after {patience:g} s", hint="quotemill questdb status")
+                applied = f"{table}: only transaction {state['writerTxn']} of {goal} is readable"
+                raise StoreError(
+                    f"{applied} after {patience:g} s", hint="run `quotemill questdb status`"
+                )
             # late by a tenth at most, and few queries to a server that has work to do
             time.sleep(min(max(waited / 10, 0.001), 0.05))
 
@@ -152,8 +156,8 @@ class QuestdbHttp:
             raise self._away(error) from None
         if answer.status_code in (401, 403):
             raise SettingsError(
-                f"QuestDB at {self.address.url} refuses the user {self.address.user or '(none)'}",
-                hint="check user and password of questdb_url",
+                f"QuestDB at {self.address.url} rejects the user {self.address.user or '(none)'}",
+                hint="check the user and password in questdb_url",
             )
         if answer.status_code >= 500:
             raise self._away(answer.status_code)
@@ -163,13 +167,13 @@ class QuestdbHttp:
 
     @property
     def _place(self) -> str:
-        return f"the answer of QuestDB at {self.address.url}"
+        return f"the response of QuestDB at {self.address.url}"
 
     def _away(self, why: object) -> StoreAway:
         reason = type(why).__name__ if isinstance(why, Exception) else f"HTTP {why}"
         return StoreAway(
             f"QuestDB at {self.address.url} does not answer ({reason})",
-            hint="run quotemill questdb start, or check the server that questdb_url names",
+            hint="run `quotemill questdb start`, or check the server in questdb_url",
         )
 
 
@@ -188,7 +192,7 @@ def find_address(settings: TopSettings) -> Address:
 
 def explain_down(home: Path) -> StoreAway:
     """The error of a home's server that is not up."""
-    return StoreAway(f"the QuestDB of {home} is not running", hint="quotemill questdb start")
+    return StoreAway(f"the QuestDB of {home} is not running", hint="run `quotemill questdb start`")
 
 
 def parse_address(url: str, origin: str) -> Address:
@@ -210,8 +214,8 @@ def parse_address(url: str, origin: str) -> Address:
 
 def _address_error(origin: str) -> SettingsError:
     return SettingsError(
-        f"setting questdb_url ({origin}) is not the address of a QuestDB",
-        hint="write http://user:password@host:9000 with special characters in the password as "
+        f"setting questdb_url ({origin}) is not a QuestDB address",
+        hint="write http://user:password@host:9000, with special characters in the password as "
         "%XX, or local",
     )
 

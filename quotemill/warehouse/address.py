@@ -17,16 +17,16 @@ def parse_address(url: str, origin: str) -> dict[str, str]:
         # libpq's own text may quote a part of the password
         raise SettingsError(
             f"setting warehouse_url ({origin}) is not a PostgreSQL address",
-            hint="postgresql://user:password@host:5432/database; special characters in the "
-            "password as %XX",
+            hint="write postgresql://user:password@host:5432/database, with special characters in "
+            "the password as %XX",
         ) from None
     if _has_stray_at(url):  # then a part of the password would count as the host, and be shown
         raise SettingsError(
-            f"setting warehouse_url ({origin}): the password has an @ or a / of its own",
+            f"setting warehouse_url ({origin}): the password contains an @ or a /",
             hint="write @ as %40 and / as %2F in it",
         )
     if "," in params.get("host", "") or "," in params.get("port", ""):
-        raise SettingsError(f"setting warehouse_url ({origin}) must name one host, not several")
+        raise SettingsError(f"setting warehouse_url ({origin}) must have only one host")
     if not params.get("port", "5432").isdigit():
         raise SettingsError(f"setting warehouse_url ({origin}): the port is not a number")
     return params

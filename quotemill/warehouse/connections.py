@@ -107,8 +107,8 @@ def connect(
             "create database {} owner {} encoding 'UTF8' locale 'C' template template0"
         ).format(Identifier(f"{database}_utf8"), Identifier(user))
         raise SettingsError(
-            f"the database {database} must be UTF8, and is {encoding}",
-            hint=f"{create.as_string(None)}; then name that one in QUOTEMILL_WAREHOUSE_URL",
+            f"the database {database} must be UTF8, not {encoding}",
+            hint=f"{create.as_string(None)}, then set QUOTEMILL_WAREHOUSE_URL to it",
         )
     connection.execute(SESSION.encode())
     connection.check()
@@ -121,7 +121,7 @@ def connect(
 def lift_limit(kind: str, name: str) -> str:
     """How to end the connection limit of a `role` or a `database`."""
     quoted = Identifier(name).as_string(None)
-    return f"as a superuser: alter {kind} {quoted} connection limit -1"
+    return f"run as a superuser: alter {kind} {quoted} connection limit -1"
 
 
 def set_up_session(connection: Any) -> None:

@@ -42,7 +42,7 @@ def find_project(cwd: Path | None = None) -> Project:
     package = Path(__file__).resolve().parents[2]
     own = next(filter(_is_project, (package, package / "orchestration" / "bundled")), None)
     if own is None:
-        raise SettingsError("the dbt project is missing", hint="install quotemill again")
+        raise SettingsError("the dbt project is missing", hint="reinstall quotemill")
     root = next(filter(_is_project, (here, *here.parents)), own)
     if root != own and (theirs := _read_version(root)) != (ours := _read_version(own)):
         raise SettingsError(

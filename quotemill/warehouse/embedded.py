@@ -21,8 +21,8 @@ def start_server(home: Path) -> str:
     url = find_running(home)
     if url is None:
         raise UpstreamError(
-            f"the embedded server of {home} started and stopped at once",
-            hint="quotemill warehouse status",
+            f"the embedded server in {home} stopped right after its start",
+            hint="run `quotemill warehouse status`",
         )
     return url
 

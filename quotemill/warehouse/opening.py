@@ -48,9 +48,9 @@ def refuse_pooler(warehouse: Warehouse, conn: psycopg.Connection) -> None:
         pairs = [(find_process(conn), find_process(other)) for _ in range(3)]
     if len(set(pairs)) > 1 or pairs[0][0] == pairs[0][1]:
         raise SettingsError(
-            f"a pooler that keeps no sessions answers for the warehouse {warehouse.label}",
-            hint=f"name the server's own port ({warehouse.origin}), or set its pool_mode=session, "
-            "and for plain dbt ignore_startup_parameters=options",
+            f"the warehouse {warehouse.label} is behind a pooler that keeps no sessions",
+            hint=f"use the server's own port ({warehouse.origin}), or set pool_mode=session and, "
+            "for plain dbt, ignore_startup_parameters=options in the pooler",
         )
 
 
@@ -91,10 +91,10 @@ def build_embedded(
 
 def allow_embedded(settings: TopSettings) -> None:
     """Raises SettingsError where the settings or the system refuse the embedded server."""
-    require_posix("the embedded server", "let QUOTEMILL_WAREHOUSE_URL name a PostgreSQL server")
+    require_posix("the embedded server", "set QUOTEMILL_WAREHOUSE_URL to a PostgreSQL server")
     if not settings.embedded_server:
         raise SettingsError(
-            "no warehouse is named, and the embedded server is refused "
+            "no warehouse is configured, and the embedded server is disabled "
             f"({settings.origin('embedded_server')})",
             hint="set QUOTEMILL_WAREHOUSE_URL=postgresql://user:password@host:5432/database",
         )
@@ -104,12 +104,12 @@ def explain_missing(settings: TopSettings) -> SettingsError:
     """The error of a command that reads before the first load."""
     if not installation.has_commands():
         return SettingsError(
-            "no warehouse is named, and this installation only reads",
-            hint="quotemill.open(url=…) or QUOTEMILL_WAREHOUSE_URL names that of another one; "
-            f"to make one here: {installation.install_hint('all')}",
+            "no warehouse is configured, and this installation only reads",
+            hint="pass a URL to quotemill.open(url=…), set QUOTEMILL_WAREHOUSE_URL, or create a "
+            f"warehouse here: {installation.install_hint('all')}",
         )
     return SettingsError(
-        f"no warehouse yet below {settings.home} ({settings.origin('home')})",
-        hint="`quotemill run` makes it, after `quotemill init` where no source is configured;"
-        " QUOTEMILL_HOME=/absolute/path names another one",
+        f"no warehouse yet in {settings.home} ({settings.origin('home')})",
+        hint="run `quotemill run` to create it, after `quotemill init` if no source is configured,"
+        " or set QUOTEMILL_HOME=/absolute/path to another home",
     )

@@ -40,25 +40,28 @@ _CROWDED = "close other connections, or raise max_connections of the server"
 _FIXES = [  # fragments of libpq's messages, and what to do about each
     ("too many ", _CROWDED),
     ("remaining connection slots", _CROWDED),
-    ("Connection refused", "is the server running, and are host and port right ({origin})?"),
+    ("Connection refused", "check that the server runs, and its host and port ({origin})"),
     ("password authentication failed", "check user and password ({origin})"),
     ("no password supplied", "add the password to the URL ({origin}), or to ~/.pgpass"),
-    ("no pg_hba.conf entry", "the server's pg_hba.conf must admit this user from this machine"),
-    ('database "', "make the database (createdb), or correct the name ({origin})"),
-    ('role "', "make the role (createuser), or correct the name ({origin})"),
+    ("no pg_hba.conf entry", "let this user in from this machine in the server's pg_hba.conf"),
+    ('database "', "create the database (createdb), or correct the name ({origin})"),
+    ('role "', "create the role (createuser), or correct the name ({origin})"),
     ("could not translate host name", "check the host's name ({origin})"),
     ("SSL", "check sslmode and the certificates ({origin})"),
     ("connections to the node", "start that node of Citus, then run the command again"),
     ("remote node", "start that node of Citus, then run the command again"),
-    ("starting up", "the server is starting or recovering: run the command again in a moment"),
-    ("shutting down", "the server is stopping: start it, then run the command again"),
+    (
+        "starting up",
+        "wait until the server has started or recovered, then run the command again",
+    ),
+    ("shutting down", "start the server, which is shutting down, then run the command again"),
 ]
 # of libpq's messages: where it tried, which the label says, and what is no cause
 _ATTEMPT = re.compile(r"^connection failed: connection to server .+? failed: (?:FATAL: )?")
 _REMARKS = re.compile(r" (?:HINT:|CONTEXT:|Is the server running ).*")
 _LIMITED = re.compile(r'too many connections for (role|database) "(.+)"')
 # a server may speak another language, and libpq passes on no code of the error
-_ANY_FIX = "is the server running, and are host, user, password and database right ({origin})?"
+_ANY_FIX = "check that the server runs, and its host, user, password and database ({origin})"
 
 
 class WarehouseAway(UpstreamError):
@@ -102,7 +105,7 @@ class _Pool:
         except queue.Empty:
             raise WarehouseAway(
                 f"all {self._most} connections to the warehouse {label} are in use",
-                hint="let fewer readers work at a time",
+                hint="use fewer readers at a time",
             ) from None
         try:
             yield
@@ -288,13 +291,13 @@ class Warehouse:
             )
         if sqlstate(error) == _LOCKED:
             return LockHeldError(
-                f"a table of the warehouse {self.label} is locked: a load writes its first rows, "
-                "or another command changes it",
-                hint="run again in a minute; `quotemill loads` lists the loads that run",
+                f"a table of the warehouse {self.label} is locked by the load of its first rows, "
+                "or by a command that changes it",
+                hint="run again in a minute (`quotemill loads` lists the loads)",
             )
         fix = next((fix for part, fix in _FIXES if part in whole), "")
         if self.embedded and fix != _CROWDED:
-            fix = f"quotemill warehouse {'status' if self.start else 'start'}"
+            fix = f"run `quotemill warehouse {'status' if self.start else 'start'}`"
         hint = (fix or _ANY_FIX).format(origin=self.origin)
         if limited := _LIMITED.search(whole):
             hint = f"close other connections, or {lift_limit(*limited.groups())}"

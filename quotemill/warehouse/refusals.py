@@ -17,19 +17,17 @@ def explain_refusal(error: BaseException, settings: TopSettings | None) -> Setti
     url = settings.warehouse_url.get_secret_value() if settings and settings.warehouse_url else None
     reason, role = str(cause).strip().partition("\n")[0], _role(url)
     if sqlstate(cause) == CANCELLED:
-        return SettingsError(
-            f"the warehouse ended the work: {reason}", hint="somebody cancelled it; run again"
-        )
+        return SettingsError(f"the warehouse cancelled the work: {reason}", hint="run again")
     if sqlstate(cause) == READ_ONLY:
         return SettingsError(
-            f"the warehouse takes no writes: {reason}",
-            hint="name the primary server in QUOTEMILL_WAREHOUSE_URL, or: "
+            f"the warehouse is read-only: {reason}",
+            hint="set QUOTEMILL_WAREHOUSE_URL to the primary server, or run: "
             f"alter role {role} set default_transaction_read_only = off",
         )
     return SettingsError(
         f"the role {role} may not do this in the warehouse: {reason}",
-        hint="`quotemill doctor` lists what the role lacks, each with its grant; loads and builds "
-        "need the role that made the tables",
+        hint="run `quotemill doctor` to list the missing grants, or use the role that created the "
+        "tables, as loads and builds must",
     )
 
 

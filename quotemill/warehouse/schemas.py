@@ -25,7 +25,7 @@ def check_market_schema(name: str, origin: str) -> None:
         )
     if len(name.encode()) > LONGEST_NAME:
         raise SettingsError(
-            f"setting market_schema ({origin}): longer than {LONGEST_NAME} letters",
+            f"setting market_schema ({origin}): longer than {LONGEST_NAME} characters",
             hint="choose a shorter name, such as quotemill_market",
         )
 

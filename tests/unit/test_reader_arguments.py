@@ -71,7 +71,7 @@ def test_what_is_no_day_is_not_one_of_1970(given: Any) -> None:
 )
 def test_a_time_with_a_zone_is_an_instant_at_midnight_too(given: Any) -> None:
     assert read_moment(given) == datetime(2026, 11, 23, 16, tzinfo=UTC)
-    with pytest.raises(UsageError, match="has a time") as refused:
+    with pytest.raises(UsageError, match=re.escape(str(given))) as refused:
         read_day(given)
     assert refused.value.hint == 'write "2026-11-24"'
 
@@ -88,16 +88,20 @@ def test_codes_and_columns_may_be_of_any_library() -> None:
 @pytest.mark.parametrize(
     ("read", "given", "says"),
     [
-        (read_names, 600000, "600000 is no code"),
-        (read_names, [600000], "600000 is no code"),
-        (read_names, [None], "None is no code"),
-        (read_names, b"600000", "b'600000' is no code"),
-        (read_columns, [1], "1 is no column"),
-        (read_count, "3", "count '3' is no whole number"),
-        (read_count, 2.5, "count 2.5 is no whole number"),
-        (read_count, True, "count True is no whole number"),
-        (read_time, DAY, "2026-11-24 is no time"),
-        (lambda given: read_word(given, "variety", "SHFE.cu"), ["DCE.m"], r"\['DCE.m'\] is no var"),
+        (read_names, 600000, "code .* 600000"),
+        (read_names, [600000], "code .* 600000"),
+        (read_names, [None], "code .* None"),
+        (read_names, b"600000", "code .* b'600000'"),
+        (read_columns, [1], "column .* 1"),
+        (read_count, "3", "count .* '3'"),
+        (read_count, 2.5, "count .* 2.5"),
+        (read_count, True, "count .* True"),
+        (read_time, DAY, "time: 2026-11-24"),
+        (
+            lambda given: read_word(given, "variety", "SHFE.cu"),
+            ["DCE.m"],
+            r"variety .* \['DCE.m'\]",
+        ),
     ],
 )
 def test_values_of_other_types_are_errors_with_a_hint(read: Any, given: Any, says: str) -> None:

@@ -277,7 +277,7 @@ def test_options_show_the_newest_slot_until_there_is_a_close(
     assert read_lines(text)["series"]["put"][0] == [90, 0.3, "put 90: 0.3000"]
     assert 'id="chain"' in caller.get("/prices/options?symbol=BRK+B&day=2026-11-24").text
     refused = caller.get("/prices/options?symbol=BRK+B&day=2026-11-25&slot=09:30").text
-    assert f'there is no chain of BRK B on <span class="d">{later}</span> at 09:30' in refused
+    assert f'no option chain for BRK B on <span class="d">{later}</span> at 09:30' in refused
     assert "symbols: BRK B" in caller.get("/prices/options?symbol=XYZ").text
 
 

@@ -244,19 +244,19 @@ def test_times_bound_minutes_and_a_day_is_a_whole_day(market: quotemill.Reader) 
         assert (count(ten), count(end=ten), count(ten, ten)) == (211, 30, 1)
         assert count(ten, day, "5m") == 43
         assert len(market.ticks(CODE, ten)) == 0
-        with pytest.raises(quotemill.Error, match="no time of day in bars of 1d: start") as no:
+        with pytest.raises(quotemill.Error, match="bars of 1d only has days, so start") as no:
             market.klines(CODE, ten)
-        assert no.value.__notes__ == [f'fix: start="{day}"']
-        with pytest.raises(quotemill.Error, match=r"no time of day in market\.daily_basic: end"):
+        assert f'start="{day}"' in no.value.__notes__[0]
+        with pytest.raises(quotemill.Error, match=r"market\.daily_basic only has days, so end"):
             market.daily_basic(CODE, end=ten)
-        with pytest.raises(quotemill.Error, match="has a time, where a day is asked for"):
+        with pytest.raises(quotemill.Error, match=r"not a day.*:"):
             market.klines(CODE, adjust="qfq", as_of=ten)
     for whole in (day, str(day), np.datetime64(day), pandas.Timestamp(day), f"{day:%Y%m%d}"):
         assert (count(whole, whole), count(whole, whole, "1d")) == (240, 1)
     assert count(f"{day} 00:00", f"{day} 09:35") == 5
     assert count(end=f"{day} 00:00") == 0
     for wrong in (pandas.NaT, 3.5, "yesterday", np.datetime64("NaT")):
-        with pytest.raises(quotemill.Error, match="is no day and no time"):
+        with pytest.raises(quotemill.Error, match="not a day or a time"):
             count(wrong)
     with pytest.raises(quotemill.Error, match="is before start"):
         count(f"{day} 10:00", f"{day} 09:59")
@@ -313,39 +313,39 @@ def test_the_readme_and_the_page_answer_their_questions_as_written(
     [
         (lambda m: m.klines("sh600001"), "there is no sh600001", "sh600004"),
         (lambda m: m.klines("nonsense"), "not a code", ""),
-        (lambda m: m.klines("000001"), "ambiguous", "name the exchange"),
-        (lambda m: m.klines([]), "no codes", "None reads"),
-        (lambda m: m.klines(CODE, "2024-13-01"), "is no day", ""),
+        (lambda m: m.klines("000001"), "ambiguous", "sz000001"),
+        (lambda m: m.klines([]), "codes is empty", "None"),
+        (lambda m: m.klines(CODE, "2024-13-01"), "2024-13-01", ""),
         (lambda m: m.klines(CODE, "2024-06-05", "2024-06-03"), "is before start", ""),
         (lambda m: m.klines(CODE, freq="2d"), "freq 2d is unknown", "1d, 1w"),
         (lambda m: m.klines(CODE, columns=["price"]), "column price is unknown", "close"),
         (
             lambda m: m.daily_basic(CODE, columns=["price"]),
             "column price is unknown",
-            "one of code",
+            "code, ",
         ),
         (lambda m: m.sql("select * from market.nothing"), "does not exist", "quotemill build"),
         (lambda m: m.sql("select 1 / 0"), "division by zero", ""),
         (lambda m: m.sql("delete from market.symbol_dim returning 1"), "syntax error", ""),
         (lambda m: m.sql("select"), "no columns", "select 1"),
-        (lambda m: m.changes(None), "since None is no whole number", "changes"),
+        (lambda m: m.changes(None), "since .* None", "changes"),
         (lambda m: m.option_chain("AAPL", "2026-11-24", columns="x"), "column x", "strike"),
         (lambda m: m.main_contracts(VARIETY, DAYS[1], DAYS[0]), "is before start", ""),
         (lambda m: m.futures_ticks(VARIETY, DAYS[1], DAYS[0]), "is before start", ""),
-        (lambda m: m.option_chain("aapl", "2026-11-01"), "no chain of aapl", "2026-11-24"),
+        (lambda m: m.option_chain("aapl", "2026-11-01"), "aapl on 2026-11-01", "2026-11-24"),
         (lambda m: m.main_contracts(VARIETY, columns=["x"]), "column x is unknown", "trading_day"),
         (lambda m: m.sql("select %s, %s", [1]), "2 placeholders but 1 parameters", ""),
         (lambda m: m.sql("select %(n)s", {}), "parameter missing: n", ""),
-        (lambda m: m.sql("select %s", 5), "params 5 are no list", "[5]"),
+        (lambda m: m.sql("select %s", 5), "params .* 5", "[5]"),
         (lambda m: m.sql("show timezone"), "syntax error", "not show or explain"),
         (lambda m: m.sql("select 'NaN'::numeric(5, 2) as x"), "column x has NaN", '"x"::text'),
         (lambda m: m.sql("select 1, 'infinity'::date as d"), "column d has infinity", "text"),
         (lambda m: m.klines(CODE, exact="yes"), "exact 'yes' is unknown", "None, True, False"),
-        (lambda m: m.klines(CODE).to_pandas(index="code"), r"write to_pandas\(\)\.set_index", ""),
-        (lambda m: m.table(None), "None is no table", "stock_limits"),
-        (lambda m: m.futures_ticks(["DCE.m"]), "is no variety", "SHFE.cu"),
-        (lambda m: m.futures_ticks("SHFE.cu"), "there are no ticks of SHFE.cu", "none"),
-        (lambda m: m.option_chain("NOPE", "2026-11-24"), "no chain of NOPE", "AAPL"),
+        (lambda m: m.klines(CODE).to_pandas(index="code"), r"to_pandas\(\)\.set_index", ""),
+        (lambda m: m.table(None), "table .* None", "stock_limits"),
+        (lambda m: m.futures_ticks(["DCE.m"]), "variety .* not .'DCE.m'", "SHFE.cu"),
+        (lambda m: m.futures_ticks("SHFE.cu"), "no ticks for SHFE.cu", "quotemill run tq"),
+        (lambda m: m.option_chain("NOPE", "2026-11-24"), "NOPE on 2026-11-24", "AAPL"),
     ],
 )
 def test_an_error_says_what_to_do(
@@ -369,7 +369,7 @@ def test_before_the_first_build_or_load_the_error_names_the_command(
         pytest.raises(quotemill.Error, match="not built yet") as caught,
     ):
         market.klines("sh600000")
-    assert caught.value.__notes__ == ["fix: quotemill build"]
+    assert "`quotemill build`" in caught.value.__notes__[0]
     with pytest.raises(quotemill.Error, match="the reader is closed"):
         market.calendar()
     with pytest.raises(quotemill.Error, match="no warehouse yet") as missing:
@@ -377,6 +377,6 @@ def test_before_the_first_build_or_load_the_error_names_the_command(
     assert "quotemill run" in missing.value.__notes__[0]
     with pytest.raises(quotemill.Error, match="cannot be reached"):
         quotemill.open(url="postgresql://nobody@127.0.0.1:9/none")
-    with pytest.raises(quotemill.Error, match="no URL of PostgreSQL") as folder:
+    with pytest.raises(quotemill.Error, match=r"url .*PostgreSQL") as folder:
         quotemill.open(str(tmp_path))
-    assert folder.value.__notes__ == ["fix: open(home=…) names a folder"]
+    assert "open(home=…)" in folder.value.__notes__[0]

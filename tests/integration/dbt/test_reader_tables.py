@@ -67,18 +67,18 @@ def test_tables_take_the_filters_of_bars(market: quotemill.Reader) -> None:
     assert market.table("MARKET.Kline_Daily", CODE).to_arrow().num_rows == len(DAYS)
     for call, says, hint in (
         (lambda: market.table("stok_limits"), "no table stok_limits", "market.stock_limits"),
-        (lambda: market.table("qa.findings"), "no table qa.findings", "sql() reads other schemas"),
+        (lambda: market.table("qa.findings"), "no table qa.findings", "sql()"),
         (lambda: market.table("daily_basic", "sh600001"), "there is no sh600001", "sh600004"),
-        (lambda: market.table("trading_calendar", CODE), "have no code", "leave out codes"),
-        (lambda: market.table("contracts", start=DAYS[0]), "have no day", "leave out start"),
-        (lambda: market.table("main_daily", "SHFE.xx"), "no schedule of SHFE.xx", VARIETY),
+        (lambda: market.table("trading_calendar", CODE), "trading_calendar", "leave out codes"),
+        (lambda: market.table("contracts", start=DAYS[0]), "options.contracts", "leave out start"),
+        (lambda: market.table("main_daily", "SHFE.xx"), "schedule .*SHFE.xx", VARIETY),
         (lambda: market.table("contracts", "NOPE"), "no symbol NOPE in options.contracts", ""),
-        (lambda: market.table("daily_basic", count=3), "count is of codes", "name codes"),
-        (lambda: market.table("symbol_dim", CODE, count=3), "no order of time", "leave out count"),
-        (lambda: market.table("daily_basic", CODE, count=0), "not above 0", "count=1"),
-        (lambda: market.limits(on=DAYS[0], start=DAYS[0]), "on is one day", "leave out on"),
+        (lambda: market.table("daily_basic", count=3), "count", "pass codes"),
+        (lambda: market.table("symbol_dim", CODE, count=3), "symbol_dim", "leave out count"),
+        (lambda: market.table("daily_basic", CODE, count=0), "count .*0", "count=1"),
+        (lambda: market.limits(on=DAYS[0], start=DAYS[0]), "start or end", "leave out on"),
         (lambda: market.symbols(exchange="nyse"), "exchange nyse is unknown", "sh"),
-        (lambda: market.sector_members("缺口"), "there is no sector 缺口", "none"),
+        (lambda: market.sector_members("缺口"), "sector 缺口", "sectors()"),
     ):
         with pytest.raises(quotemill.Error, match=says) as caught:
             call()
@@ -159,7 +159,7 @@ def test_what_holds_for_a_time_is_read_as_of_a_day(
     ):
         assert get_column(market.sector_members("芯片", on=on), "code") == codes
         assert get_column(market.sector_members("concept:芯片", on=on), "code") == codes
-    with pytest.raises(quotemill.Error, match=f"are known since {DAYS[0]}"):
+    with pytest.raises(quotemill.Error, match=f"since {DAYS[0]}"):
         market.sector_members("芯片", on="2000-01-03")
     mine = market.sector_members(codes="600000", on=str(DAYS[1]))
     assert get_column(mine, "sector_id") == ["concept:芯片", "index:沪深300"]
@@ -217,7 +217,7 @@ def test_bars_that_lack_a_refused_event_are_warned_about(
         market.klines(CODE)
         market.klines(OTHER, adjust="qfq")
     for codes in (CODE, None):
-        with pytest.warns(UserWarning, match=f"prices of {CODE} lack an event that was refused"):
+        with pytest.warns(UserWarning, match=f"prices of {CODE} .*refused"):
             market.klines(codes, adjust="qfq")
 
 
@@ -262,7 +262,7 @@ def test_bars_of_futures_come_by_frequency_and_adjustment(
     for words, says in (
         ({"freq": "1w"}, "freq 1w is unknown"),
         ({"adjust": "pre"}, "adjust pre is unknown"),
-        ({"start": f"{DAYS[2]} 21:00"}, "no time of day in futures.main_daily"),
+        ({"start": f"{DAYS[2]} 21:00"}, "futures.main_daily"),
     ):
         with pytest.raises(quotemill.Error, match=says):
             market.futures_klines(VARIETY, **words)

@@ -188,7 +188,7 @@ def test_futures_show_varieties_days_and_rolls(futures: Caller, conn: psycopg.Co
     assert roll[:4] == [str(DAYS[7]), VARIETY, OLD, NEW]
     assert Decimal(roll[4]) == Decimal("2.5")
     unknown = futures.get("/futures?variety=SHFE.xx").text
-    assert "there is no schedule of SHFE.xx" in unknown
+    assert "no schedule for SHFE.xx" in unknown
     assert 'id="varieties"' in unknown  # what there is stays to choose from
 
 

@@ -347,7 +347,11 @@ def test_the_doctor_checks_the_store(
     elsewhere = Settings(home=questdb_folder / "nowhere", questdb_url="local")
     (elsewhere.home / "questdb").mkdir(parents=True)  # a load has started it there
     [check] = [c for c in gather.examine(elsewhere) if c.name == "tick store"]
-    assert (check.verdict, check.fix, check.exit_code) == ("fail", "quotemill questdb start", 4)
+    assert (check.verdict, check.fix, check.exit_code) == (
+        "fail",
+        "run `quotemill questdb start`",
+        4,
+    )
     away = store_state.read_state(elsewhere, None)
     assert away.as_json() == {
         "store": f"the QuestDB of {elsewhere.home}",

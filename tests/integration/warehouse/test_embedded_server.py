@@ -100,7 +100,7 @@ def test_reading_the_state_starts_no_server(empty_home: Path, open_at: OpenAt) -
     assert not embedded.status(empty_home).running
     with pytest.raises(UpstreamError) as caught:
         warehouse.connect()
-    assert caught.value.hint == "quotemill warehouse start"
+    assert "`quotemill warehouse start`" in caught.value.hint
     assert not (empty_home / "postgres").exists()
 
 
