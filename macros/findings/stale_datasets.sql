@@ -6,11 +6,10 @@ select
     dataset as subject,
     last_date as trade_date,
     coalesce(
-        lag_trading_days
-        || case lag_trading_days when 1 then ' trading day' else ' trading days' end || ' behind ',
-        'nothing loaded; expected '
+        {{ say_count('trading day', 'lag_trading_days') }} || ' behind ',
+        'nothing loaded, expected '
     )
-    || expected_date || ': `quotemill status` says what to do' as evidence
+    || expected_date || '; fix: run the command that `quotemill status` shows' as evidence
 from {{ freshness }}
 where is_stale
 {%- endmacro %}

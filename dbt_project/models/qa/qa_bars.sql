@@ -28,8 +28,10 @@ select
     'info' as severity,
     code as subject,
     min(trade_date) as trade_date,
-    count(*) || ' bars until ' || max(trade_date)
-    || ' with turnover on another basis than volume' as evidence
+    format(
+        '%s (latest %s): turnover and volume are inconsistent, as shares had other par values',
+        {{ say_count('bar') }}, max(trade_date)
+    ) as evidence
 from judged
 where is_early
 group by check_name, code

@@ -28,8 +28,10 @@ select
     'warning' as severity,
     'trading_calendar' as subject,
     h.last_date as trade_date,
-    'the days of ' || h.source || ' end in less than three weeks: the exchange has not announced'
-    || ' the next year, or this version does not know it' as evidence
+    format(
+        'the trading calendar (%s) ends in less than three weeks; fix: install a version of '
+        'pandas-market-calendars that has next year, then quotemill run tdx', h.source
+    ) as evidence
 from horizons as h
 cross join clock as c
 where h.last_date < c.today + 21

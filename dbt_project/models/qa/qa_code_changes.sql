@@ -10,7 +10,7 @@ with found as (
 
 known as (
     select
-        c.old_code || ' is ' || c.new_code as change,
+        c.old_code || ' is now ' || c.new_code as change,
         row_number() over (order by c.old_code) as place
     from {{ ref('code_changes') }} as c
     inner join {{ ref('symbol_dim') }} as o on c.old_code = o.code
@@ -41,7 +41,7 @@ select
             )
     end
     || format(
-        'to seeds/code_changes_known.csv; if they are two stocks, add %s,none,, and the reason',
+        'to seeds/code_changes_known.csv, or %s,none,, and the reason if they are two stocks',
         old_code
     ) as evidence
 from found
@@ -53,8 +53,8 @@ select
     'kline_daily' as subject,
     null as trade_date,
     format(
-        '%s%s: stocks with bars under two codes, counted under the new one, as'
-        || ' seeds/code_changes_known.csv says',
+        '%s%s: stocks with bars under two codes, counted under the new one'
+        ' (seeds/code_changes_known.csv)',
         string_agg(change, ', ' order by place) filter (where place <= {{ most }}),
         case when count(*) > {{ most }} then ' and ' || count(*) - {{ most }} || ' more' end
     ) as evidence

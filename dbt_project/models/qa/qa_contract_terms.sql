@@ -11,8 +11,8 @@ select
     t.contract as subject,
     t.trading_day as trade_date,
     format(
-        'its quote has %s as the settlement price of %s, and the source settled it at %s: limits '
-        'and margin may be those of another day',
+        'the quote has a settlement price of %s for %s, but the source has %s: limits and margin '
+        'may belong to another day; fix: check them with the exchange',
         trim_scale(t.prev_settlement_price), d.prev_trading_day, trim_scale(s.settlement_price)
     ) as evidence
 from newest as t

@@ -3,7 +3,7 @@ select
     'warning' as severity,
     'corporate_actions' as subject,
     null::date as trade_date,
-    'no corporate action is loaded, so adjusted (qfq) prices equal raw ones; fix: '
+    'no corporate actions are loaded: adjusted (qfq) prices are the same as raw prices; fix: '
     || case
         when
             exists (
@@ -12,7 +12,7 @@ select
             )
             then
                 'copy T0002/hq_cache/gbbq into the client''s folder (the client downloads it when'
-                || ' it starts), or set QUOTEMILL_TDX__CORPORATE_ACTIONS to xdxr or a CSV file;'
+                || ' it starts), or set QUOTEMILL_TDX__CORPORATE_ACTIONS to xdxr or a CSV file,'
                 || ' then quotemill run tdx'
         else
             'set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file or xdxr, then quotemill run tdx'

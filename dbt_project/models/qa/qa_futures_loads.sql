@@ -10,10 +10,10 @@ select
     max(d.trading_day) as trade_date,
     case
         when max(d.trading_day) < c.today
-            then 'the trading days of futures have ended, so no later day is loaded'
-        else 'the trading days of futures end in less than 15 days'
+            then 'the futures trading calendar has ended, so no later day is loaded'
+        else 'the futures trading calendar ends in less than 15 days'
     end
-    || ': loaders run tq, once the holidays of the next year are published' as evidence
+    || '; fix: loaders run tq, once next year''s holidays are published' as evidence
 from {{ ref('stg_tq__trading_day') }} as d
 cross join clock as c
 group by c.today

@@ -75,8 +75,8 @@ compared as (
         -- these boards trade more after 15:00, which no minute shows
         {{ board('b.code') | indent(8) }} in ('star', 'chinext') as may_lack,
         {{ unit_note(
-            "case b.volume_flag when 'unreliable' then 'the day bar counts' "
-            ~ "else 'its minutes count' end",
+            "case b.volume_flag when 'unreliable' then 'the day bar counts in another unit' "
+            ~ "else 'its minutes count in another unit' end",
             'm.volume_shares', 'b.volume_shares', 'b.volume_shares',
         ) | indent(8) }} as unit_note
     from bars as b
@@ -113,10 +113,14 @@ select
     dataset as subject,
     trade_date,
     format(
-        '%s of %s codes with fewer than 239 minutes, such as %s with %s',
+        '%s of %s codes have fewer than 239 minutes, such as %s with %s; fix: %s',
         count(*) filter (where minute_count < 239), count(*),
         (array_agg(code order by code) filter (where minute_count < 239))[1],
-        (array_agg(minute_count order by code) filter (where minute_count < 239))[1]
+        (array_agg(minute_count order by code) filter (where minute_count < 239))[1],
+        case dataset
+            when 'minute_5m' then 'download them in the client, then quotemill run tdx'
+            else 'loaders run tdx --dataset minute_1m --date ' || trade_date
+        end
     ) as evidence
 from days
 group by trade_date, dataset
@@ -129,7 +133,7 @@ select
     dataset as subject,
     trade_date,
     format(
-        '%s of %s codes whose bars do not sum to the day bar, such as %s',
+        '%s of %s codes have minutes that do not add up to the day bar, such as %s; fix: %s',
         count(*) filter (where misses_volume), count(*),
         (
             array_agg(
@@ -138,7 +142,12 @@ select
                 )
                 order by unit_note = '', code
             ) filter (where misses_volume)
-        )[1]
+        )[1],
+        case dataset
+            when 'minute_5m'
+                then 'download minutes and day bars in the client, then quotemill run tdx'
+            else 'loaders run tdx --since ' || trade_date
+        end
     ) as evidence
 from days
 where source_minutes is not null

@@ -51,7 +51,7 @@ select
     t.code as subject,
     t.trade_date,
     format(
-        '%s: open %s high %s low %s close %s; its days: %s %s %s %s',
+        '%s: open %s high %s low %s close %s, but its days give %s %s %s %s',
         t.period, t.open, t.high, t.low, t.close, o.open, o.high, o.low, o.close
     ) as evidence
 from service_bars as t

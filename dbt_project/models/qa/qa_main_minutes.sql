@@ -60,9 +60,9 @@ differing as (
         s.variety as subject,
         c.trading_day as trade_date,
         format(
-            '%s: %s of %s minutes made of its ticks differ from the source''s own, the first at %s '
-            'UTC; %s lots, where those have %s: `loaders run tq --date %s --codes %s` reads its '
-            'ticks again', c.contract, c.differing_count, c.minute_count,
+            '%s: %s of %s minutes from ticks differ from the source''s own (first at %s UTC), with '
+            '%s lots instead of %s; fix: loaders run tq --date %s --codes %s',
+            c.contract, c.differing_count, c.minute_count,
             to_char(c.first_differing at time zone 'UTC', 'HH24:MI'), c.lots, c.vendors_lots,
             c.trading_day, s.variety
         ) as evidence
@@ -80,8 +80,8 @@ not_made as (
         s.variety as subject,
         min(s.trading_day) as trade_date,
         format(
-            '%s trading days until %s have stored ticks and no minutes of these: '
-            '`loaders run tq --dataset tick_minute` makes them', count(*), max(s.trading_day)
+            '%s with stored ticks but no minutes from them (latest %s); fix: loaders run tq '
+            '--dataset tick_minute', {{ say_count('trading day') }}, max(s.trading_day)
         ) as evidence
     from {{ ref('main_schedule') }} as s
     inner join {{ ref('stg_tq__symbol_day') }} as d

@@ -24,8 +24,10 @@ unlisted as (
         case when listed_count = 0 then 'info' else 'warning' end as severity,
         variety as subject,
         min(trading_day) as trade_date,
-        format('%s trading days without a main contract, until %s', count(*), max(trading_day))
-            as evidence
+        format(
+            '%s without a main contract (latest %s)',
+            {{ say_count('trading day') }}, max(trading_day)
+        ) as evidence
     from listed
     where underlying_contract is null
     group by variety, listed_count
@@ -38,7 +40,8 @@ routes_differ as (
         c.variety as subject,
         min(c.trading_day) as trade_date,
         format(
-            '%s days until %s: %s by route %s, %s by route %s', count(*), max(c.trading_day),
+            '%s (latest %s): %s by route %s, %s by route %s; fix: loaders run tq --mode '
+            'cross-check', {{ say_count('trading day') }}, max(c.trading_day),
             coalesce(c.underlying_contract, 'none'), c.route,
             coalesce(o.underlying_contract, 'none'), o.route
         ) as evidence
@@ -81,7 +84,7 @@ expired as (
         variety as subject,
         greatest(first_trading_day, expire_date + 1) as trade_date,
         format(
-            '%s expired on %s and is the main contract until %s',
+            '%s expired on %s, but is the main contract up to %s',
             underlying_contract, expire_date, last_trading_day
         ) as evidence
     from segment_days
@@ -94,8 +97,10 @@ backwards as (
         'warning' as severity,
         variety as subject,
         first_trading_day as trade_date,
-        format('from %s to %s, which delivers earlier', prev_contract, underlying_contract)
-            as evidence
+        format(
+            'rolls from %s to %s, which has an earlier delivery month',
+            prev_contract, underlying_contract
+        ) as evidence
     from segment_days
     where delivery < prev_delivery
 ),
@@ -118,8 +123,8 @@ without_bar as (
         s.variety as subject,
         min(s.trading_day) as trade_date,
         format(
-            '%s trading days of %s until %s have no day bar: nothing shows what their ticks lack',
-            count(*), s.underlying_contract, max(s.trading_day)
+            '%s without a day bar for %s (latest %s), so missing ticks cannot be detected',
+            {{ say_count('trading day') }}, s.underlying_contract, max(s.trading_day)
         ) as evidence
     from {{ ref('main_schedule') }} as s
     inner join settled as d on s.variety = d.variety and s.trading_day <= d.last_day
@@ -149,7 +154,7 @@ agreement as (
         variety as subject,
         null::date as trade_date,
         format(
-            '%s of %s days have the contract that open interest names',
+            '%s of %s trading days have the contract with the highest open interest',
             count(*) filter (where is_same), count(*)
         ) as evidence
     from by_oi
@@ -164,8 +169,8 @@ never_leading as (
         variety as subject,
         min(trading_day) as trade_date,
         format(
-            '%s is the main contract for %s days, and by open interest on none of them',
-            underlying_contract, count(*)
+            '%s is the main contract for %s trading days (latest %s), but never has the highest '
+            'open interest', underlying_contract, count(*), max(trading_day)
         ) as evidence
     from by_oi
     group by variety, segment_id, underlying_contract

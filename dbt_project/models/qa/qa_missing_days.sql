@@ -20,10 +20,9 @@ select
     exchange as subject,
     min(trade_date) as trade_date,
     format(
-        '%s trading days from %s to %s: %s of %s codes have no bar though they have earlier'
-        || ' and later ones, so the days were not downloaded',
-        count(*),
-        min(trade_date),
+        '%s (latest %s): %s of %s codes have bars before and after, but none for these days; '
+        'fix: download them in the client, or loaders run tdx --mode init --dataset kline_daily',
+        {{ say_count('trading day') }},
         max(trade_date),
         max(lacking_count),
         max(listed_count)

@@ -52,8 +52,8 @@ select
     'kline_daily' as subject,
     as_of_date as trade_date,
     format(
-        '%s of %s codes have no bar of the newest day, such as %s: loaders run tdx'
-        || ' --dataset kline_daily, of a client''s folder after a download in the client',
+        '%s of %s codes have no bar for the newest day, such as %s; fix: download it if you load '
+        'from the client, then loaders run tdx --dataset kline_daily',
         count(*) filter (where lacks_newest_day), count(*),
         min(code) filter (where lacks_newest_day)
     ) as evidence
@@ -68,7 +68,7 @@ select
     'kline_daily' as subject,
     last_trade_date as trade_date,
     min(code) || case when count(*) > 1 then ' and ' || count(*) - 1 || ' more' else '' end
-    || ': no bar for five trading days and more: suspended, or the source has them no more'
+    || ': no bars for at least five trading days: suspended, delisted or dropped by the source'
         as evidence
 from listed
 where last_trade_date < (select min(trade_date) from latest_days)

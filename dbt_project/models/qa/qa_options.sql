@@ -5,7 +5,7 @@ with watches as (
         'error' as severity,
         'stage ' || g.stage as subject,
         null::date as trade_date,
-        format('%s: lower the rates, or close the stage', g.warning) as evidence
+        format('%s; fix: lower the rates, or close the stage', g.warning) as evidence
     from {{ ref('qa_option_gates') }} as g
     cross join
         lateral (
@@ -23,8 +23,8 @@ unknown_codes as (
         'error ' || e.error_code as subject,
         null::date as trade_date,
         format(
-            'came %s times, last on %s: %s; not in ib_error_codes.csv',
-            count(*), max(e.trade_date),
+            'unknown code, received %s times (latest %s): %s; fix: add it to '
+            'seeds/ib_error_codes.csv', count(*), max(e.trade_date),
             (array_agg(e.error_message order by e.occurred_at desc))[1]
         ) as evidence
     from {{ ref('stg_ib__gateway_event') }} as e
@@ -43,8 +43,8 @@ lost_days as (
         p.underlying as subject,
         p.partition_date as trade_date,
         format(
-            'its %s slot rows are in the archive alone, and nothing is built of them: '
-            'quotemill restore --date %s, then quotemill build', p.row_count, p.partition_date
+            'its %s slot rows exist only in the archive and are not built; fix: quotemill restore '
+            '--date %s, then quotemill build', p.row_count, p.partition_date
         ) as evidence
     from {{ ref('stg_ops__archive_partition') }} as p
     where

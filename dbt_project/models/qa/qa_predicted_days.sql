@@ -17,8 +17,8 @@ select
     'trading_calendar' as subject,
     c.trade_date,
     case
-        when c.is_served then 'the source has a trading day that is not published'
-        else 'published as a trading day, but the source has none'
+        when c.is_served then 'the source lists a trading day that the exchange has not published'
+        else 'published as a trading day, but the source does not list it'
     end as evidence
 from trading_calendar as c
 cross join spans as x

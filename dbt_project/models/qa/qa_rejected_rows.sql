@@ -105,8 +105,9 @@ select
     code as subject,
     null::date as trade_date,
     format(
-        'the prices are in %1$s and the money of its actions is in yuan, last on %2$s: only bonus'
-        || ' shares adjust them (has_refused_action). An override states the money in %1$s',
+        'prices are in %1$s, but corporate actions (latest %2$s) in yuan: only bonus shares adjust '
+        'them (has_refused_action); fix: add the amounts in %1$s to '
+        'seeds/corporate_action_overrides.csv',
         {{ stock_currency('code') }},
         max(ex_date)
     ) as evidence
@@ -121,8 +122,8 @@ select
     'codes' as subject,
     null::date as trade_date,
     format(
-        '%s without a traded share in the whole file of day bars, such as %s: not loaded',
-        count(*), min(r.code)
+        '%s without a single trade in the whole day-bar file, such as %s: not loaded',
+        {{ say_count('code') }}, min(r.code)
     ) as evidence
 from {{ ref('stg_tdx__rejected_row') }} as r
 where r.dataset = 'codes' and not r.is_withdrawn

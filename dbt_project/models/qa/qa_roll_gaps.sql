@@ -5,8 +5,8 @@ with unknown_gaps as (
         variety as subject,
         trading_day as trade_date,
         format(
-            'no day before the roll from %s to %s has a close of both: in futures.main_daily '
-            'prices adjusted back are null before it, and those adjusted forward from it on',
+            'no close for both %s and %s before this roll: in futures.main_daily back-adjusted '
+            'prices are null before it, and forward-adjusted prices from it on',
             prev_contract, underlying_contract
         ) as evidence
     from {{ ref('roll_gaps') }}
@@ -21,8 +21,8 @@ without_settlement as (
         s.variety as subject,
         min(s.trading_day) as trade_date,
         format(
-            'no load got the settlement prices of %s days until %s: '
-            '`loaders run tq --mode mapping` says why', count(*), max(s.trading_day)
+            '%s without a settlement price (latest %s); fix: loaders run tq --mode mapping',
+            {{ say_count('trading day') }}, max(s.trading_day)
         ) as evidence
     from {{ ref('main_schedule') }} as s
     inner join {{ ref('stg_tq__contract_daily') }} as b

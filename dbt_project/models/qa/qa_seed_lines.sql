@@ -11,5 +11,5 @@ select
     split_part(mistake, ': ', 1) as subject,
     null::date as trade_date,
     substr(mistake, strpos(mistake, ': ') + 2)
-    || '. This line does not count, the others do; fix: correct the line' as evidence
+    || '. This line was ignored; fix: correct it, then quotemill build' as evidence
 from mistakes

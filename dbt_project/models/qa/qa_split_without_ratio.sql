@@ -10,12 +10,18 @@ select
     ex_date as trade_date,
     case category
         when 15
-            then
-                'a reorganisation changes no price here; if the exchange adjusted that day, add it'
-                || ' to seeds/corporate_action_overrides.csv: ' || source_ref
-        when 11 then 'a split without a usable ratio changes no price: ' || source_ref
+            then format(
+                'prices are not adjusted for this reorganisation (%s); fix: if the exchange '
+                'adjusted them, add it to seeds/corporate_action_overrides.csv', source_ref
+            )
+        when 11
+            then format(
+                'prices are not adjusted for a split without a usable ratio (%s); fix: add it with '
+                'its ratio to seeds/corporate_action_overrides.csv', source_ref
+            )
         else format(
-            'bonus shares of %s and rights of %s would leave no share, and change no price: %s',
+            'prices are not adjusted for bonus shares of %s and rights of %s, which would leave no '
+            'share (%s); fix: replace it in seeds/corporate_action_overrides.csv',
             bonus_total_per10, rights_per10, source_ref
         )
     end as evidence

@@ -32,12 +32,12 @@ missing as (
         c.symbol as subject,
         min(c.trading_day) as trade_date,
         format(
-            '%s trading days until %s lack the ticks of the main contract%s: %s',
-            count(*), max(c.trading_day),
+            '%s without ticks for the main contract (latest %s)%s%s',
+            {{ say_count('trading day') }}, max(c.trading_day),
             case
                 when bool_or(c.coverage = 'other_contract')
                     then format(
-                        ', %s of them have those of another',
+                        ', %s of them with another contract''s ticks',
                         count(*) filter (where c.coverage = 'other_contract')
                     )
                 else ''
@@ -45,9 +45,9 @@ missing as (
             case
                 when h.value = 'false'
                     then
-                        'the account may not download their history (tq_dl); '
-                        || 'loaders run tq takes what the newest ticks hold'
-                else 'loaders run tq'
+                        ': the account may not download their history (tq_dl); fix: buy the '
+                        || 'professional edition of TqSdk'
+                else '; fix: loaders run tq'
             end
         ) as evidence
     from coverage as c
@@ -66,8 +66,8 @@ without_ticks as (
         symbol as subject,
         min(trading_day) as trade_date,
         format(
-            '%s trading days of %s until %s have none: %s',
-            count(*), underlying_contract, max(trading_day), reason
+            '%s without ticks for %s (latest %s): %s',
+            {{ say_count('trading day') }}, underlying_contract, max(trading_day), reason
         ) as evidence
     from coverage
     where coverage = 'no_data'
@@ -82,14 +82,14 @@ short as (
         i.symbol as subject,
         min(i.trading_day) as trade_date,
         format(
-            '%s trading days of %s until %s have ticks of %s lots, where their day bars have '
-            '%s%s%s',
-            count(*), i.underlying_contract, max(i.trading_day), sum(i.volume_lots),
+            '%s (latest %s): ticks for %s have %s lots, the day bars %s%s%s',
+            {{ say_count('trading day') }}, max(i.trading_day), i.underlying_contract,
+            sum(i.volume_lots),
             coalesce(sum(b.volume_lots)::text, 'nothing'),
             case
                 when
                     bool_or(i.volume_lots between 0.99 * b.volume_lots and 1.01 * b.volume_lots)
-                    then ', or a hole'
+                    then ', but there is a gap'
                 else ''
             end,
             {{ counted_sides(
@@ -114,8 +114,8 @@ disagreeing as (
         i.symbol as subject,
         min(i.trading_day) as trade_date,
         format(
-            '%s days until %s are stored as %s, which the schedule has not so: loaders run tq',
-            count(*), max(i.trading_day), i.underlying_contract
+            '%s (latest %s) stored for %s, which is not the scheduled contract; fix: loaders run '
+            'tq', {{ say_count('trading day') }}, max(i.trading_day), i.underlying_contract
         ) as evidence
     from stored as i
     left join coverage as c

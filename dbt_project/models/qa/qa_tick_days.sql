@@ -10,7 +10,8 @@ select
         else format(
             '%s shares in %s ticks, %s in the day bar%s', volume_shares, tick_count,
             day_volume_shares, {{ unit_note(
-                "'its ticks count'", 'volume_shares', 'day_volume_shares', 'day_volume_shares'
+                "'its ticks count in another unit'", 'volume_shares', 'day_volume_shares',
+                'day_volume_shares'
             ) | indent(12) }}
         )
     end as evidence

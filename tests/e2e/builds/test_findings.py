@@ -156,14 +156,12 @@ def test_a_split_of_a_fund_is_judged_though_it_was_suspended(
     dbt(*REBUILD)
 
     assert conn.execute(
-        "select subject, trade_date, evidence from qa.findings where check_name = 'price_jump' "
-        "order by 1"
+        "select subject, trade_date, "
+        "regexp_match(evidence, '^(\\S+) (\\S+), expected (\\S+) .*\\((\\S+) %\\)') "
+        "from qa.findings where check_name = 'price_jump' order by 1"
     ).fetchall() == [
-        (code, DAYS[9], f"{move} expected from the last close ({by} %): missing action?")
-        for code, move, by in (
-            ("sh502002", "open 1.780 against 2.000", "-11.0"),
-            ("sh502003", "close 2.240 against 2.000", "12.0"),
-        )
+        ("sh502002", DAYS[9], ["open", "1.780", "2.000", "-11.0"]),
+        ("sh502003", DAYS[9], ["close", "2.240", "2.000", "12.0"]),
     ]
 
 

@@ -115,7 +115,7 @@ def test_a_stock_with_a_new_code_has_the_prices_of_one_that_kept_its(conn: Conn)
     assert known.fetchall() == [(NEW, DAYS[CHANGED])]
     [finding] = conn.execute("select check_name, severity, evidence from qa.qa_code_changes")
     assert finding[:2] == ("code_change_known", "info")
-    assert finding[2].startswith(f"{OLD_TOO} is {NEW_TOO}, {OLD} is {NEW}: ")
+    assert finding[2].startswith(f"{OLD_TOO} is now {NEW_TOO}, {OLD} is now {NEW}: ")
 
 
 @CHANGED_CODES
@@ -231,7 +231,7 @@ def test_a_stock_with_one_history_under_two_codes_counts_once_by_a_line(
     )
     severities = "select severity, evidence from qa.qa_code_changes"
     [(severity, evidence)] = conn.execute(severities)
-    known = ", ".join(f"{old} is {new}" for old, new in sorted(shape_by_pair)[:5])
+    known = ", ".join(f"{old} is now {new}" for old, new in sorted(shape_by_pair)[:5])
     assert (severity, evidence.partition(":")[0]) == ("info", f"{known} and 1 more")
 
     for old, _ in shape_by_pair:

@@ -284,9 +284,8 @@ def test_findings_and_freshness_show_due_ticks_and_late_datasets(
     for day in (15, 14, 0, -1):
         conn.execute(f"set quotemill.as_of = '{CALENDAR[-1] - timedelta(day)} 23:00+08'".encode())
         horizon = "select severity, evidence from qa.qa_futures_loads where subject ~ 'futures'"
-        ahead.append([(s, t.partition(":")[0]) for s, t in conn.execute(horizon.encode())])
-    soon = ("warning", "the trading days of futures end in less than 15 days")
-    over = ("error", "the trading days of futures have ended, so no later day is loaded")
+        ahead.append([(s, " less than 15 " in t) for s, t in conn.execute(horizon.encode())])
+    soon, over = ("warning", True), ("error", False)
     assert ahead == [[], [soon], [soon], [over]]
     stopped = ("stale_dataset", "warning", "main_events", CALENDAR[4])
     assert findings("2025-10-10 16:00+08") == [stopped, behind, missing]

@@ -166,12 +166,12 @@ def test_wrong_lines_of_files_that_the_loaders_read_are_findings(
 ) -> None:
     mistakes = "b.csv, line 3: weight 'x' is not a number\nown.csv, line 4: fewer cells"
     conn.execute("insert into ops.settings values (%s, %s)", (key, mistakes))
-    rest = ". This line does not count, the others do; fix: correct the line"
     assert conn.execute(
-        "select subject, evidence from qa.findings where check_name = 'seed_line' order by 1"
+        "select subject, split_part(evidence, '. ', 1), evidence ~ '; fix: .*quotemill build$' "
+        "from qa.findings where check_name = 'seed_line' order by 1"
     ).fetchall() == [
-        ("b.csv, line 3", f"weight 'x' is not a number{rest}"),
-        ("own.csv, line 4", f"fewer cells{rest}"),
+        ("b.csv, line 3", "weight 'x' is not a number", True),
+        ("own.csv, line 4", "fewer cells", True),
     ]
 
 

@@ -147,8 +147,8 @@ select
     trade_date as finding_date,
     format(
         '%s yuan for %s shares between %s and %s%s%s', amount_cny, volume_shares, low, high,
-        {{ unit_note("'its volume counts'", *turnover) | indent(8) }},
-        {{ unit_note("'its turnover counts'", *turnover, factor=1000) | indent(8) }}
+        {{ unit_note("'its volume counts in another unit'", *turnover) | indent(8) }},
+        {{ unit_note("'its turnover counts in another unit'", *turnover, factor=1000) | indent(8) }}
     ) as evidence
 from suspect_bars
 where volume_flag = 'unreliable'
@@ -161,11 +161,15 @@ select
         select min(c.trade_date) from trading_calendar as c
         where c.is_served and c.trade_date > b.last_bar_date
     ) as finding_date,
-    b.missing_count || ' trading days without a bar until '
-    || (
-        select max(c.trade_date) from trading_calendar as c
-        where c.is_served and c.trade_date < b.trade_date
-    ) || ': no answer covers them' as evidence
+    format(
+        '%s without a bar (latest %s), not covered by any response; fix: download day bars in '
+        'the client, or loaders run tdx --mode init --dataset kline_daily',
+        {{ say_count('trading day', 'b.missing_count') }},
+        (
+            select max(c.trade_date) from trading_calendar as c
+            where c.is_served and c.trade_date < b.trade_date
+        )
+    ) as evidence
 from with_last_bar as b
 where b.missing_count > 0
 union all
@@ -176,7 +180,8 @@ select
     'price_jump' as check_name,
     j.trade_date as finding_date,
     format(
-        '%s %s against %s expected from the last close (%s %%): missing action?', j.name, j.price,
+        '%s %s, expected %s from the last close (%s %%): a corporate action may be missing; fix: '
+        'add it to seeds/corporate_action_overrides.csv, then quotemill build', j.name, j.price,
         round(j.expected_open, 3), round(100 * (j.price / j.expected_open - 1), 1)
     ) as evidence
 from jumps as j

@@ -32,7 +32,7 @@ select
     trade_date,
     check_name,
     case check_name
-        when 'duplicate_bar' then count(*) || ' bars of one day'
+        when 'duplicate_bar' then count(*) || ' bars for one day'
         when 'negative_volume' then format('volume %s', min(volume_shares))
         else min(format('open %s high %s low %s close %s', open, high, low, close))
     end as evidence

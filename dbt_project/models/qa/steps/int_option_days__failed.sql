@@ -11,7 +11,8 @@ cross join
         (
             'slot_coverage', 'warning', d.coverage_verdict = 'fail',
             format(
-                '%s of %s slots hold nine tenths of their contracts: not %s',
+                '%s of %s slots have nine tenths of their contracts: not %s; fix: look up the '
+                'failures in qa.qa_option_errors',
                 d.covered_slot_count,
                 d.slot_count,
                 coalesce(nullif(array_to_string(d.uncovered_slots, ', '), ''), 'one')
@@ -19,12 +20,15 @@ cross join
         ),
         (
             'delayed_share', 'warning', d.delayed_verdict = 'fail' and d.data_count > 0,
-            format('%s of %s rows with data are delayed', d.delayed_count, d.data_count)
+            format(
+                '%s of %s rows with data are delayed; fix: renew the subscription or close the '
+                'other session, then loaders check ib', d.delayed_count, d.data_count
+            )
         ),
         (
             'rollup_fallback', 'warning', d.fallback_verdict = 'fail' and d.daily_count > 0,
             format(
-                '%s of %s contracts lack a quote of the close: %s have the one before',
+                '%s of %s contracts have no quote from the close: %s use the slot before it',
                 d.daily_count - d.close_count,
                 d.daily_count,
                 d.slot_before_count
@@ -32,13 +36,16 @@ cross join
         ),
         (
             'oi_completeness', 'warning', d.oi_verdict = 'fail' and d.daily_count > 0,
-            format('%s of %s contracts have an open interest', d.oi_count, d.oi_eligible_count)
+            format(
+                '%s of %s contracts have open interest; fix: loaders run ib --task enrich, before '
+                'the next publication', d.oi_count, d.oi_eligible_count
+            )
         ),
         (
             'capture_lag', 'warning', d.lag_verdict = 'fail' and d.data_count > 0,
             format(
                 '95 of 100 quotes came within %s s of their slot, more than '
-                'ib.max_capture_lag_seconds',
+                'ib.max_capture_lag_seconds; fix: load fewer symbols or raise the limit',
                 d.capture_lag_p95_s
             )
         ),
@@ -46,7 +53,7 @@ cross join
             'unresolved_contracts', 'warning',
             d.coverage_verdict <> 'pending' and d.unresolved_count > 0.1 * d.contract_count,
             format(
-                '%s of %s contracts have no row of the day',
+                '%s of %s contracts have no row for the day',
                 d.unresolved_count,
                 d.contract_count
             )
@@ -55,86 +62,95 @@ cross join
             'unplanned_contracts', 'warning',
             d.contract_count > 0 and d.daily_count > 1.1 * d.contract_count,
             format(
-                '%s contracts have a row of the day, where the session has %s',
+                '%s contracts have a row for the day, but the session lists only %s',
                 d.daily_count,
                 d.contract_count
             )
         ),
         (
             'slot_retry_exceeded', 'warning', d.given_up_count > 0,
-            format('%s quotes were given up after all retries', d.given_up_count)
+            format('%s given up after all retries', {{ say_count('quote', 'd.given_up_count') }})
         ),
         (
             'discovery_stale', 'warning', d.is_discovery_stale,
-            format('the %s contracts are those of an older session', d.contract_count)
+            format(
+                'the %s contracts are from an older session; fix: loaders run ib --task discover',
+                d.contract_count
+            )
         ),
         (
             'greeks_out_of_range', 'error', d.out_of_range_count > 0,
-            format('%s rows with an impossible volatility or greek', d.out_of_range_count)
+            format(
+                '%s with impossible volatility or greeks',
+                {{ say_count('row', 'd.out_of_range_count') }}
+            )
         ),
         (
             'duplicate_contracts', 'error', d.duplicate_count > 0,
-            format('%s contracts are twice in the session, by two ids', d.duplicate_count)
+            format(
+                '%s listed twice in the session, under two ids',
+                {{ say_count('contract', 'd.duplicate_count') }}
+            )
         ),
         (
             'unknown_flag', 'error', d.unknown_flag_count > 0,
-            format('%s rows with a flag that is not on the list', d.unknown_flag_count)
+            format('%s with an unknown flag', {{ say_count('row', 'd.unknown_flag_count') }})
         ),
         (
             'calendar_fallback', 'error', d.guessed_count > 0,
-            'the sessions are guessed: pandas-market-calendars is not installed'
+            'the sessions are guessed; fix: install pandas-market-calendars'
         ),
         (
             'mixed_sources', 'error', d.source_count > 1,
-            'rows of the gateway and of a sandbox in one day'
+            'rows from the gateway and from a sandbox on one day'
         ),
         (
             'volume_reset', 'warning',
             greatest(d.volume_reset_count, d.volume_unit_count) > 0.02 * d.daily_count,
             format(
-                'of %s contracts %s have less volume than before, %s count it in another unit',
+                'among %s contracts, volume fell for %s and changed its unit for %s',
                 d.daily_count, d.volume_reset_count, d.volume_unit_count
             )
         ),
         (
             'crossed_quotes', 'warning', d.crossed_count > 0.01 * d.data_count,
             format(
-                '%s of %s rows have a bid above the ask, %s one as high', d.crossed_count,
+                '%s of %s rows have a bid above the ask, %s have equal ones', d.crossed_count,
                 d.data_count, d.locked_count
             )
         ),
         (
             'locked_quotes', 'warning', d.locked_count > 0.05 * d.data_count,
             format(
-                '%s of %s rows have a bid as high as the ask', d.locked_count, d.data_count
+                '%s of %s rows have a bid equal to the ask', d.locked_count, d.data_count
             )
         ),
         (
             'missing_greeks', 'warning',
             d.coverage_verdict <> 'pending' and d.greeks_count < 0.9 * d.two_sided_count,
             format(
-                '%s of %s rows with two prices lack volatility or delta',
+                '%s of %s rows with bid and ask lack volatility or delta',
                 d.two_sided_count - d.greeks_count, d.two_sided_count
             )
         ),
         (
             'iv_mismatch', 'warning', d.iv_mismatch_count > 0.05 * d.iv_compared_count,
             format(
-                'the volatility of %s of %s contracts is not that of their price',
+                '%s of %s contracts have a volatility that does not fit their price',
                 d.iv_mismatch_count, d.iv_compared_count
             )
         ),
         (
             'put_call_parity', 'warning', d.parity_count > 0.02 * d.parity_compared_count,
             format(
-                '%s of %s contracts near the money are outside the band of put-call parity',
+                '%s of %s contracts near the money are outside the put-call parity band',
                 d.parity_count, d.parity_compared_count
             )
         ),
         (
             'arbitrage', 'warning', d.arbitrage_count > 0.02 * d.daily_count,
             format(
-                '%s of %s contracts can be traded against each other without risk',
+                '%s of %s contracts allow a riskless profit',
                 d.arbitrage_count, d.daily_count
             )
         )

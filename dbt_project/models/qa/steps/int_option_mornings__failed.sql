@@ -21,8 +21,10 @@ select
     'error' as severity,
     m.symbol as subject,
     m.trade_date,
-    format('open interest was asked for in vain on %s and the two mornings before', m.morning)
-        as evidence
+    format(
+        'no open interest returned on %s or the two previous mornings; fix: loaders run ib --task '
+        'enrich, before the next publication', m.morning
+    ) as evidence
 from (
     select
         *,

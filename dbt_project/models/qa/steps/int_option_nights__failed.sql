@@ -30,7 +30,8 @@ select
     d.symbol as subject,
     d.trade_date,
     format(
-        'from %s to %s overnight, and no action since %s in us_corporate_actions.csv',
+        'moved from %s to %s overnight, with no corporate action since %s; fix: add it to '
+        'seeds/us_corporate_actions.csv if there was one',
         trim_scale(d.previous_close), trim_scale(d.underlying_open), d.previous_date
     ) as evidence
 from nights as d
@@ -45,7 +46,7 @@ select
     d.symbol as subject,
     d.trade_date,
     format(
-        '%s of the %s contracts of %s that had not expired are left', d.carried_count,
+        'only %s of %s unexpired contracts from %s are left', d.carried_count,
         d.previous_count, d.previous_date
     ) as evidence
 from nights as d

@@ -52,8 +52,8 @@ select distinct on (symbol)
     symbol as subject,
     trade_date,
     format(
-        'the captured close is %s times that of the day bar in the shares of %s, and '
-        'us_corporate_actions.csv has %s: add the action, or correct it',
+        'the captured close is %s times the day bar adjusted as of %s, but the recorded actions '
+        'make it %s; fix: add or correct the action in seeds/us_corporate_actions.csv',
         trim_scale(round(ratio, 3)), adjusted_as_of, trim_scale(round(known_ratio, 3))
     ) as evidence
 from neighbours
