@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import textwrap
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
@@ -46,7 +47,7 @@ _COMMAND = re.compile(r"\b(?:quotemill|loaders) [^;,:`()]{1,50}")
 _log = logging.getLogger("loaders")
 _level = logging.WARNING  # of lines on stderr
 _answered = False  # whether this process has printed its JSON
-_warned: set[str] = set()
+_warned = deque[str](maxlen=100)  # the newest of these lines
 
 
 def run_app(app: typer.Typer) -> NoReturn:
@@ -132,7 +133,7 @@ class _LineHandler(logging.Handler):
         self._write = write
 
     def emit(self, record: logging.LogRecord) -> None:
-        _warned.add(text := record.getMessage())
+        _warned.append(text := record.getMessage())
         self._write(text)
 
 

@@ -180,6 +180,17 @@ def test_an_error_of_a_source_has_its_name_and_no_traceback(log: Path) -> None:
     assert (line["level"], line["source"], "traceback" in line) == ("error", "ib", False)
 
 
+def test_an_error_that_was_a_warning_is_not_printed_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shell.route_logs(lambda _: None)
+    for number in range(1_000):
+        logging.getLogger("loaders.tdx").warning("fault %d; the load continues", number)
+    shell.print_error(UpstreamError("fault 999", hint="wait"))
+    assert "fault" not in capsys.readouterr().err
+    assert len(shell._warned) <= 100
+
+
 def test_secrets_within_objects_are_not_written(log: Path) -> None:
     runlog.write("error", "x", detail={"why": OSError("by very-secret"), "in": {"very-secret"}})
     assert "very-secret" not in "".join(path.read_text() for path in log.iterdir())
