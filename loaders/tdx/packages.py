@@ -119,7 +119,7 @@ def _continue_folder(ctx: "Context", root: Path) -> Iterator[str]:
             try:
                 package = read_package(content, day)
                 if files.repeats(package):
-                    raise DataQualityError(f"{place.name} repeats the bars of an earlier day")
+                    raise DataQualityError(f"{place.name} repeats the bars of another day")
             except DataQualityError as error:
                 again = f"delete {place}" if is_there else "the next load downloads it again"
                 yield f"{error}. The day is still due: {again}"

@@ -158,6 +158,7 @@ class DayFiles:
         self.root, self.paths = root, files
         tails = {code: _read_records(path, newest=1) for code, path in files.items()}
         self.newest = {code: tail[-1] for code, tail in tails.items() if len(tail)}
+        self._seen = {bar[1:] for bar in _read_records(self._find(COMPOSITE)).tolist()}
         self.added = defaultdict[str, list[np.void]](list)
         self.names: DayPackage | None = None
 
@@ -168,9 +169,8 @@ class DayFiles:
         return date.fromisoformat(str(bar["day"])) if bar is not None else None
 
     def repeats(self, package: DayPackage) -> bool:
-        """Whether a package has the bar of the newest day, under its own."""
-        before, bar = self.newest.get(COMPOSITE), package.bars[COMPOSITE]
-        return before is not None and before.tolist()[1:] == bar.tolist()[1:]
+        """Whether a package has the bar of another day, under its own."""
+        return package.bars[COMPOSITE].tolist()[1:] in self._seen
 
     def find_losses(self, package: DayPackage) -> list[Loss]:
         """What a package lacks of the stocks and funds with a bar on the newest day."""
@@ -195,6 +195,7 @@ class DayFiles:
             self.added[code].append(bar)
             if code not in self.newest or self.newest[code]["day"] < bar["day"]:
                 self.newest[code] = bar
+        self._seen.add(package.bars[COMPOSITE].tolist()[1:])
         if self.newest[COMPOSITE]["day"] == package.bars[COMPOSITE]["day"]:
             self.names = package
 
@@ -208,8 +209,10 @@ class DayFiles:
                 self._write_names()
                 # a power cut must not leave the index without the codes; Windows has no sync
                 getattr(os, "sync", bool)()
-            path = self.paths.get(code) or self.root / f"vipdoc/{code[:2]}/lday/{code}.day"
-            _add_records(path, np.array(self.added[code], DAY))
+            _add_records(self._find(code), np.array(self.added[code], DAY))
+
+    def _find(self, code: str) -> Path:
+        return self.paths.get(code) or self.root / f"vipdoc/{code[:2]}/lday/{code}.day"
 
     def _write_names(self) -> None:
         size, place = LAYOUTS["s"]

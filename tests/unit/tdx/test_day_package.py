@@ -60,6 +60,21 @@ def test_a_package_becomes_exact_records_of_day_files(
     assert (bar["close"], bar["volume"], (bar["up"], bar["down"])) == (close, volume, counts)
 
 
+def test_bars_of_any_other_day_are_repeated_ones(tmp_path: Path) -> None:
+    later = MARKET | {"sh": [("000001", 3450.0, 480_000_000), *MARKET["sh"][1:]]}
+    files = DayFiles(tmp_path, {})
+    for market, day in ((MARKET, DAY), (later, date(2025, 7, 1))):
+        files.add(read_package(make(market, day=day), day))
+    files.write()
+    index = tmp_path / "vipdoc/sh/lday/sh000001.day"
+    newest = date(2025, 7, 2)
+    for known in (files, DayFiles(tmp_path, {"sh000001": index})):
+        for market in (MARKET, later):
+            assert known.repeats(read_package(make(market, day=newest), newest))
+        other = MARKET | {"sh": [("000001", 3460.0, 1), *MARKET["sh"][1:]]}
+        assert not known.repeats(read_package(make(other, day=newest), newest))
+
+
 def test_bonds_and_codes_without_a_price_have_no_record(tmp_path: Path) -> None:
     package = read_package(make(MARKET), DAY)
     assert set(package.bars) == {"sh000001", "sh600000", "sh510050", "sz000002", "bj920001"}
