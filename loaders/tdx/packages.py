@@ -35,6 +35,7 @@ READY, LATE = time(16, 0), time(18, 0)  # a package may come; it is a failure if
 PATIENCE = 300.0  # seconds for a package of 3 MB
 UNWRITABLE = "Unset tdx.download, or set tdx.client to a folder that you can write to."
 HISTORY = "https://data.tdx.com.cn/vipdoc/hsjday.zip"
+_BY_HAND = f"download {HISTORY} in a browser and unzip it into {{}}"
 
 
 def due_days(settings: "TdxSettings", folder: Folder, now: datetime) -> list[date]:
@@ -96,21 +97,19 @@ def _continue_folder(ctx: "Context", root: Path) -> Iterator[str]:
     due = due_days(ctx.settings, folder, load.clock())
     files = DayFiles(root, folder.bars("day"))
     site = _Site(ctx, root)
-    missing, taken, has_failed = list[date](), list[Path](), False
+    missing, refused, taken = list[date](), dict[date, str](), list[Path]()
+    has_failed, known = False, files.newest_day or FIRST
     try:
         for number, day in enumerate(due, 1):
             load.reporter.step(f"package {number:,} of {len(due):,}, {day}, {site.megabytes}")
             place = root / FOLDER / f"{day:%Y%m%d}.zip"
-            is_there = place.is_file()
             try:
-                content = (
-                    read_content(place) if is_there else site.fetch(f"{FOLDER}/{place.name}", place)
-                )
+                content = site.fetch(f"{FOLDER}/{place.name}", place)
             except (RetryableAnswer, DataQualityError) as error:
                 if has_failed:  # two in a row: it is the site's fault
                     raise
                 has_failed = True
-                yield str(error)
+                refused[day] = str(error)
                 continue
             has_failed = False
             if content is None:
@@ -121,23 +120,28 @@ def _continue_folder(ctx: "Context", root: Path) -> Iterator[str]:
                 if files.repeats(package):
                     raise DataQualityError(f"{place.name} repeats the bars of another day")
             except DataQualityError as error:
-                again = f"delete {place}" if is_there else "the next load downloads it again"
-                yield f"{error}. The day is still due: {again}"
+                fix = f"{_describe_renewal(place)}, or {_BY_HAND.format(root / 'vipdoc')}"
+                refused[day] = f"{error}. The day is still due: {fix}"
                 continue
             if refusal := judge_loss(load, "codes", *files.find_losses(package)):
-                yield refusal
+                refused[day] = refusal
                 continue
-            if not is_there:
+            if not place.is_file():
                 with explain_unwritable(place, hint=UNWRITABLE):
                     replace_file(place, content)
             files.add(package)
             taken.append(place)
-        events = site.fetch("dbf/gbbq.zip", root / "gbbq.zip")
+        place = root / "gbbq.zip"
+        events = site.fetch(f"dbf/{place.name}", place)
         if events is None:
             yield f"{mask_logins(ctx.settings.download_url)}/dbf/gbbq.zip does not exist"
         else:
-            with explain_unwritable(root, hint=UNWRITABLE):
-                unpack_events(events, root)
+            try:
+                with explain_unwritable(root, hint=UNWRITABLE):
+                    unpack_events(events, root)
+            except DataQualityError as error:
+                raise DataQualityError(f"{error}: {_describe_renewal(place)}") from None
+            taken.append(place)
     except (UpstreamError, DataQualityError) as error:
         if not files.newest:
             raise
@@ -145,8 +149,17 @@ def _continue_folder(ctx: "Context", root: Path) -> Iterator[str]:
     with explain_unwritable(root, hint=UNWRITABLE):
         files.write()
         for place in taken:
-            place.unlink()
+            place.unlink(missing_ok=True)
+    for day, why in refused.items():
+        if day > known or (root / FOLDER / f"{day:%Y%m%d}.zip").is_file():
+            yield why
+        else:  # an earlier load failed by it, and newer days came since
+            load.warn(why)
     yield from _judge_missing(ctx, missing, files.newest_day)
+
+
+def _describe_renewal(place: Path) -> str:
+    return f"delete {place}" if place.is_file() else "the next load downloads it again"
 
 
 def _judge_missing(ctx: "Context", missing: list[date], known: date | None) -> Iterator[str]:
@@ -181,8 +194,11 @@ class _Site:
         return f"{self.bytes / 1e6:,.1f} MB so far"
 
     def fetch(self, name: str, place: Path) -> bytes | None:
-        """A zip; None if it is not there. Raises UpstreamError, DataQualityError."""
-        return self.ctx.wait(self._fetch(name, place))
+        """A zip, maybe saved as `place` by hand; None if it is not there.
+
+        Raises UpstreamError, DataQualityError.
+        """
+        return read_content(place) if place.is_file() else self.ctx.wait(self._fetch(name, place))
 
     async def _fetch(self, name: str, place: Path) -> bytes | None:
         url = f"{mask_logins(self.ctx.settings.download_url)}/{name}"

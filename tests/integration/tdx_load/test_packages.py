@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from loaders.engine.load import Load
@@ -153,6 +154,99 @@ def test_a_bad_package_is_refused_whole_and_its_day_stays_due(
         night.sandbox.faults.clear()
         assert night.load(datasets=DATASETS).exit_code == 0, night.heard.lines
         assert night.rows(newest)[0][0] > 0
+
+
+BARS_OF_DAYS = ("codes", "trading_calendar", "kline_daily")
+LATE = "select count(*) from raw_tdx.kline_daily where trade_date = '{}'"
+
+
+def refuse_for_good(site: Site, days: list[date], fault: str) -> None:
+    """Load three nights; the second day's package is refused, in the third night again."""
+    for day, code in ((days[-4], 0), (days[-3], 6), (days[-2], 6)):
+        with site(day, download_days=20) as night:
+            if code:
+                night.sandbox.faults.add(f"{fault}:nth=1")
+            assert night.load(datasets=BARS_OF_DAYS).exit_code == code, night.heard.lines
+
+
+@pytest.mark.parametrize("fault", ["package-old", "html:g4day:status=403"])
+def test_a_package_that_is_never_good_fails_only_until_newer_days_come(
+    site: Site, days: list[date], fault: str
+) -> None:
+    refuse_for_good(site, days, fault)
+    with site(download_days=20) as night:
+        night.sandbox.faults.add(f"{fault}:nth=1")
+        result = night.load(datasets=BARS_OF_DAYS)
+        assert (result.exit_code, packages_asked(night)) == (0, 2), night.heard.lines
+        name = f"{days[-3]:%Y%m%d}.zip"
+        assert [name in text for text in result.warnings] == [True]
+        assert night.rows(LATE.format(days[-3])) == [(0,)]
+        assert night.rows(LATE.format(days[-1])) != [(0,)]
+        night.sandbox.faults.clear()
+        assert night.load(datasets=BARS_OF_DAYS).exit_code == 0
+        assert night.rows(LATE.format(days[-3])) != [(0,)]
+
+
+def test_a_refused_package_lacks_nothing_once_the_history_is_unzipped(
+    site: Site, days: list[date], folder: ClientFolder
+) -> None:
+    refuse_for_good(site, days, "cut:g4day")
+    folder.write()
+    with site(download_days=20) as night:
+        night.sandbox.faults.add("cut:g4day")
+        assert night.load(datasets=BARS_OF_DAYS).exit_code == 0, night.heard.lines
+        assert packages_asked(night) == 0
+        assert night.rows(LATE.format(days[-3])) != [(0,)]
+
+
+def test_a_package_with_fewer_codes_is_taken_once_its_loss_is_accepted(
+    site: Site, days: list[date]
+) -> None:
+    refuse_for_good(site, days, "package-part")
+    with site(download_days=20) as night:
+        night.sandbox.faults.add("package-part:nth=1")
+        accepted = night.load(datasets=("codes",), accept_loss=True)
+        assert accepted.exit_code == 0, night.heard.lines
+        again = night.load(datasets=BARS_OF_DAYS)
+        assert (again.exit_code, again.warnings) == (0, ()), night.heard.lines
+        assert packages_asked(night) == 2
+        [(lacking,)], [(whole,)] = (night.rows(LATE.format(days[n])) for n in (-3, -1))
+        assert 0 < lacking < whole
+
+
+def test_a_bad_package_that_was_saved_by_hand_fails_until_it_is_deleted(
+    site: Site, folder: ClientFolder, days: list[date]
+) -> None:
+    with site(days[-2], download_days=20) as before:
+        assert before.load(datasets=BARS_OF_DAYS).exit_code == 0
+    place = folder.path / f"g4day/{days[-1]:%Y%m%d}.zip"
+    place.parent.mkdir(exist_ok=True)
+    place.write_bytes(b"PK")
+    with site(download_days=20) as night:
+        [failure] = failures(night.load(datasets=BARS_OF_DAYS)).values()
+        assert f"delete {place}" in failure
+        place.unlink()
+        assert night.load(datasets=BARS_OF_DAYS).exit_code == 0
+
+
+def test_events_that_were_saved_by_hand_are_read_once(
+    site: Site, folder: ClientFolder, whole: Callable[[Bench], list[Any]]
+) -> None:
+    with site() as night:
+        night.sandbox.faults.add("html:gbbq:status=200")
+        [failure] = failures(night.load(datasets=DATASETS)).values()
+        place = folder.path / "gbbq.zip"
+        assert str(place) in failure
+        place.write_bytes(httpx.get(f"{night.settings.tdx.download_url}/dbf/gbbq.zip").content)
+        assert b"html" in place.read_bytes()
+        assert f"delete {place}" in failures(night.load(datasets=DATASETS))["codes"]
+        night.sandbox.faults.clear()
+        place.write_bytes(httpx.get(f"{night.settings.tdx.download_url}/dbf/gbbq.zip").content)
+        night.sandbox.faults.add("html:gbbq:status=200")
+        assert night.load(datasets=DATASETS).exit_code == 0, night.heard.lines
+        assert not place.exists()
+        rows = read_tables(night)
+        assert rows == whole(night)
 
 
 @pytest.mark.parametrize("status", [200, 502])
