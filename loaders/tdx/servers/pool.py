@@ -1,7 +1,8 @@
 """Kept connections to some of the quote servers.
 
-One is left for the next if it is silent, refuses, restarts, or answers wrong bytes. A piece of
-work, such as the pages of a series, has one server: another may lack its newest bar.
+One is left for the next if it is silent, refuses, restarts, or answers wrong bytes. Good ones that
+all restart, as a single one does about 08:00, are waited for. A piece of work, such as the pages of
+a series, has one server: another may lack its newest bar.
 """
 
 import asyncio
@@ -9,14 +10,15 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import Self, TypeVar
 
 from loaders.engine.outcome import SourceGone
-from loaders.requests.http import rate_limit
+from loaders.requests.http import RetryPolicy, Unreachable, rate_limit, retrying
 from loaders.tdx.servers import codec
 from loaders.tdx.servers.codec import Event, WrongAnswer
 from loaders.tdx.servers.frames import Address, Server
-from loaders.tdx.settings import TdxSettings
+from loaders.tdx.settings import OTHER_SERVERS, TdxSettings
 from quotemill.errors import UpstreamError
 from quotemill.wording import say_count
 
@@ -34,6 +36,7 @@ _HOSTS = """
 152.136.191.169 159.75.29.111 175.178.112.197 175.178.128.227
 """
 PUBLIC = [(host, 7709) for host in _HOSTS.split()]
+OTHER_EVENTS = "try again later, or set tdx.corporate_actions to a CSV file"
 MOST_SERVERS = 8  # tried for one piece of work
 HEARTBEAT = 30  # seconds; servers end connections that say nothing for some minutes
 
@@ -52,19 +55,29 @@ class Pool:
         self._addresses = deque(list_addresses(settings.servers or ["public"]))
         self._known = len(self._addresses)
         self._timeout = settings.timeout
+        self._fix = OTHER_SERVERS if settings.servers else OTHER_EVENTS
+        self._patient = RetryPolicy(settings.retries, settings.timeout)
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._rate = rate_limit(settings.requests_per_second)
         self._good: set[Address] = set()
-        self._idle: list[Server] = []
+        self._idle = deque[Server]()
         self._opening = asyncio.Lock()
         self._heartbeat: asyncio.Task[None] | None = None
+        self._are_down = False  # by the newest attempt
         self._gone: SourceGone | None = None
 
     async def use(self, what: str, work: Callable[[Server], Awaitable[T]]) -> T:
         """The result of `work` with one server, begun again with another if that fails.
 
-        Raises SourceGone if no server is good, and from then on, else UpstreamError.
+        Good servers that are all away are waited for. Raises SourceGone if no server is good, and
+        from then on, else UpstreamError.
         """
+        try:
+            return await retrying(self._patient, partial(self._try, what, work), on=(Unreachable,))
+        except Unreachable as error:
+            raise self._end(str(error)) from None
+
+    async def _try(self, what: str, work: Callable[[Server], Awaitable[T]]) -> T:
         why: Exception | None = None
         for _ in range(MOST_SERVERS):
             async with self._slots:
@@ -120,31 +133,38 @@ class Pool:
             self._idle.pop().close()
 
     async def _take(self) -> Server:
+        """A server. Raises Unreachable if those that were good are away, else SourceGone."""
         async with self._opening:
             if self._idle:
-                return self._idle.pop(0)  # a retry of an empty answer has another server
-            if self._gone is None:
-                self._heartbeat = self._heartbeat or asyncio.create_task(self._beat())
-                why = None
-                for _ in range(MOST_SERVERS):
-                    if not self._addresses:
-                        break
-                    address = self._addresses[0]
-                    self._addresses.rotate(-1)
-                    try:
-                        server = await Server.open(address, self._rate, self._timeout)
-                    except (OSError, WrongAnswer) as error:
-                        why = error
-                        self._leave(address, error)
-                    else:
-                        self._good.add(address)
-                        return server
-                self._gone = SourceGone(
-                    f"none of {say_count(self._known, 'TDX quote server')} responds"
-                    + (f" ({why})" if why else ""),
-                    hint="Try again later, or set tdx.servers: public servers come and go.",
-                )
-        raise SourceGone(str(self._gone), hint=self._gone.hint)
+                return self._idle.popleft()  # a retry of an empty answer has another server
+            if self._gone is not None:
+                raise self._end(str(self._gone))
+            self._heartbeat = self._heartbeat or asyncio.create_task(self._beat())
+            why = ""
+            for _ in range(min(MOST_SERVERS, len(self._addresses))):
+                address = self._addresses[0]
+                self._addresses.rotate(-1)
+                try:
+                    server = await Server.open(address, self._rate, self._timeout)
+                except (OSError, WrongAnswer) as error:
+                    why = f" ({error})"
+                    self._leave(address, error)
+                else:
+                    self._good.add(address)
+                    self._are_down = False
+                    return server
+            sentence = f"none of {say_count(self._known, 'TDX quote server')} responds{why}"
+            if not self._good:
+                raise self._end(sentence)
+            if not self._are_down:
+                self._are_down = True
+                log.warning("%s; retries: %d", sentence, self._patient.retries)
+            raise Unreachable(sentence)
+
+    def _end(self, sentence: str) -> SourceGone:
+        """Let no further work begin."""
+        self._gone = SourceGone(sentence, hint=self._fix)
+        return self._gone
 
     def _leave(self, address: Address, error: Exception) -> None:
         """Leave a server, for the whole load if it is silent or never was good."""
@@ -152,7 +172,8 @@ class Pool:
         is_out = address not in self._good or isinstance(error, TimeoutError)
         if is_out and address in self._addresses:
             self._addresses.remove(address)
-            log.warning("the quote server %s:%s is skipped: %s", *address, why)
+            self._good.discard(address)
+            log.warning("the quote server %s:%s is left out: %s", *address, why)
         else:
             log.debug("the quote server %s:%s is dropped: %s", *address, why)
 
@@ -161,7 +182,7 @@ class Pool:
         while True:
             await asyncio.sleep(HEARTBEAT)
             for _ in range(len(self._idle)):
-                server = self._idle.pop(0)
+                server = self._idle.popleft()
                 try:
                     await server.ask(codec.HEARTBEAT, b"")
                 except (OSError, WrongAnswer) as error:
