@@ -79,7 +79,9 @@ def selftest_command(
     if shown["status"] == "error":
         raise UpstreamError(
             f"cannot connect to {shown['base_url']}",
-            hint="Start the service, or correct tdx.base_url in the settings.",
+            hint=settings.tdx.choose_fix(
+                service="Start the service, or correct tdx.base_url in the settings."
+            ),
         )
     if shown["status"] == "failed":
         summary = shown["summary"]

@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 
 from loaders.check import Check, describe_service
-from loaders.engine.operations import describe_stale_fix
 from loaders.settings import Settings
 from loaders.tdx.client.answers import EXCHANGES
 from loaders.tdx.client.client import TdxClient
@@ -17,6 +16,7 @@ from loaders.tdx.files.sectors import KINDS as SECTORS
 from loaders.tdx.files.tnf import find_list
 from loaders.tdx.files.vipdoc import last_day
 from loaders.tdx.files.written import State, read_content
+from loaders.tdx.operations import describe_late_fix
 from loaders.tdx.packages import due_days
 from loaders.tdx.request import require_settings
 from loaders.trading_time import SHANGHAI, newest_final, published_days
@@ -54,7 +54,7 @@ async def _service(settings: Settings, now: datetime) -> Check:
     answering = f"one of the {address}" if settings.tdx.servers else address
     # of the newest day it may be late
     has_ended = _count_days_since(ready.last_day, now) > 1
-    end = [describe_stale_fix(settings, "", ready.last_day)] if has_ended else []
+    end = [describe_late_fix(settings, "", ready.last_day)] if has_ended else []
     return describe_service(
         f"{answering} responds, with a calendar from {ready.first_day} to {ready.last_day}",
         [*ready.warnings, *end],

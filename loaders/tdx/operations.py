@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from loaders.engine.operations import Operations, ScheduledJob, describe_stale_fix
 from loaders.settings import Settings
-from loaders.tdx.settings import NO_EVENTS_FIX
+from loaders.tdx.settings import NO_EVENTS_FIX, OTHER_SERVERS
 from quotemill.errors import SettingsError
 from quotemill.instrument_ranges import known_ranges
 
@@ -51,14 +51,14 @@ def describe_late_fix(settings: Settings, dataset: str, ended: date | None = Non
     folder = tdx.client
     if dataset == "corporate_actions":
         return _describe_events_fix(tdx)
+    if tdx.servers and ended:
+        return f"the quote servers end {ended}: {OTHER_SERVERS}, then quotemill run tdx"
     if tdx.has_service:
         return describe_stale_fix(settings, dataset, ended)
     if folder is None:
         return "Set QUOTEMILL_TDX__CLIENT or QUOTEMILL_TDX__BASE_URL, then quotemill run"
-    if tdx.download:
-        return "quotemill run tdx, which downloads the newest packages"
-    return (
-        f"Download the latest bars in the client of {folder}, then quotemill run; for a "
+    return tdx.choose_fix(
+        client=f"Download the latest bars in the client of {folder}, then quotemill run; for a "
         'dataset that you no longer load: quotemill findings --ack NUMBER --reason "…" '
         "(quotemill findings lists the numbers)"
     )

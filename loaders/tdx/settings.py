@@ -19,6 +19,7 @@ FOLDER_FIX = (
 NO_EVENTS_FIX = "Set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file or xdxr, then quotemill run tdx"
 PUBLIC = "public"
 OTHER_SERVERS = "try again later, or set tdx.servers to other quote servers"
+PACKAGES = "quotemill run tdx, which downloads the newest packages"
 POLITE = {"concurrency": 4, "requests_per_second": 15.0}  # unless set, to quote servers
 
 
@@ -163,6 +164,16 @@ class TdxSettings(Section):
                 "QUOTEMILL_TDX__SERVERS=public, or run `loaders sandbox tdx`.",
             )
         return self.base_url
+
+    def choose_fix(self, *, service: str = "", client: str = "") -> str:
+        """Choose the fix of a fault: quote servers and packages have their own.
+
+        service: of a TDX service
+        client: of the desktop client's folder
+        """
+        if service:
+            return OTHER_SERVERS if self.servers else service
+        return PACKAGES if self.download else client
 
     def below(self, _home: Path) -> Self:
         changed: dict[str, Any] = POLITE if self.servers else {}

@@ -67,8 +67,10 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
             if expect_days and not days:
                 raise EmptyAnswer(
                     f"workday/range: the service's calendar is empty from {start} to {end}",
-                    hint="Delete the service's calendar file (it was lost, or written in "
-                    f"another time zone), set TZ=Asia/Shanghai and {answers.RESTART}.",
+                    hint=self._settings.choose_fix(
+                        service="Delete the service's calendar file (it was lost, or written in "
+                        f"another time zone), set TZ=Asia/Shanghai and {answers.RESTART}."
+                    ),
                 )
             return days
 
@@ -117,7 +119,10 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
         elif days[-1] >= KNOWN_DAY and KNOWN_DAY not in set(days):
             raise UpstreamError(
                 f"the service's calendar is missing the trading day {KNOWN_DAY}",
-                hint=f"Delete its calendar file, set TZ=Asia/Shanghai and {answers.RESTART}.",
+                hint=self._settings.choose_fix(
+                    service="Delete its calendar file, set TZ=Asia/Shanghai and "
+                    f"{answers.RESTART}."
+                ),
             )
         return Readiness(days[0], days[-1], tuple(warnings))
 

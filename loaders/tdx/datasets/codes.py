@@ -111,7 +111,10 @@ def _take_list(
     named = {s.code for s in served}
     lost = served_before.keys() - named
     losses = [_find_loss(f"the service's list of {e}", e, lost, served_before) for e in EXCHANGES]
-    if refusal := judge_loss(ctx.load, NAME, *losses, advice=f". {_RESTART}"):
+    fix = ctx.settings.choose_fix(
+        service="The service may have started without its upstream: restart it, then run again"
+    )
+    if refusal := judge_loss(ctx.load, NAME, *losses, advice=f". {fix}"):
         return Outcome(KEY, failure=refusal)
     merged = merge(served, served_before)
     merged += [s for s in in_folder.values() if s.code not in named]
@@ -174,8 +177,9 @@ def read_folder(
             read.append(file)
         except DataQualityError as error:
             listed_on.pop(exchange, None)
+            fix = ctx.settings.choose_fix(client="download it again in the client")
             fault = (
-                f"{error}: download it again in the client. Until then, the listed codes "
+                f"{error}: {fix}. Until then, the listed codes "
                 f"of {exchange} do not change, and new codes come from file names"
             )
             if ctx.service is None:
@@ -249,10 +253,8 @@ def _load_folder_alone(ctx: Context, securities: Mapping[str, Security]) -> Outc
             if ctx.day_files
             else "has neither a list of codes nor a file of day bars"
         )
-        return Outcome(
-            KEY,
-            failure=f"{ctx.folder.root} {lacks}: download day bars in the client, then run again",
-        )
+        fix = ctx.settings.choose_fix(client="download day bars in the client, then run again")
+        return Outcome(KEY, failure=f"{ctx.folder.root} {lacks}: {fix}")
     return Outcome(KEY, build_records(list(securities.values()), ctx.clock()), cursor=ctx.today)
 
 
@@ -284,9 +286,6 @@ def merge(current: Sequence[Security], before: Mapping[str, Security]) -> list[S
         replace(s, is_listed=False) for code, s in sorted(before.items()) if code not in named
     ]
     return [*current, *vanished]
-
-
-_RESTART = "The service may have started without its upstream: restart it, then run again"
 
 
 def build_records(rows: Sequence[Security], fetched_at: datetime) -> list[dict[str, Any]]:

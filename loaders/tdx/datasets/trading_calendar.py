@@ -19,7 +19,7 @@ from loaders.engine.source import Keys
 from loaders.engine.window import Window
 from loaders.tdx.bars import plausibility
 from loaders.tdx.bars.records import to_dates, to_number
-from loaders.tdx.client.client import TdxClient
+from loaders.tdx.client.answers import RESTART
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import vipdoc
 from loaders.tdx.files.own_days import find_own_days
@@ -34,9 +34,7 @@ KEY = "SSE"
 INDICES = (COMPOSITE, "sz399001")
 SATURDAY = 5
 WITNESSES = ("service", "client")
-_FROZEN = (
-    "restart the TDX service, or wait for the next trading day if the exchange was closed that day"
-)
+_SHUT = "or wait for the next trading day if the exchange was closed that day"
 
 
 def stored(conn: psycopg.Connection) -> list[date]:
@@ -65,11 +63,13 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
         return
 
     async def days() -> Outcome:
-        served_days = await served(ctx.client, ctx.clock())
+        served_days = await served(ctx)
         served_at = ctx.client.service_time
         stands = explain_frozen(served_days, served_at and min(served_at, ctx.clock()))
         rows = build_records(served_days, ctx.clock(), file_days)
-        return Outcome(KEY, rows, cursor=max(served_days + file_days), failure=stands)
+        fix = ctx.settings.choose_fix(service=RESTART)
+        failure = stands and f"{stands} ({fix}, {_SHUT})"
+        return Outcome(KEY, rows, cursor=max(served_days + file_days), failure=failure)
 
     yield from ctx.only(KEY, days())
 
@@ -127,7 +127,8 @@ def withdraw(conn: psycopg.Connection, days: Sequence[date]) -> None:
 def _load_files_alone(ctx: Context, days: list[date]) -> Outcome:
     """Build the outcome without a service; an old folder is no fault."""
     if not days:
-        lacks, remedy = "has no file", "download day bars of the indices in the client"
+        fix = "download day bars of the indices in the client"
+        lacks, remedy = "has no file", ctx.settings.choose_fix(client=fix)
         if any(index in ctx.day_files for index in INDICES):
             lacks, remedy = "has no valid file", "download it again"
         ctx.load.warn(
@@ -146,8 +147,9 @@ def _load_files_alone(ctx: Context, days: list[date]) -> Outcome:
     return Outcome(KEY, build_records([], ctx.clock(), days), cursor=days[-1])
 
 
-async def served(client: TdxClient, as_of: datetime) -> list[date]:
+async def served(ctx: Context) -> list[date]:
     """Return all days of the service's calendar. Raises UpstreamError for an empty one."""
+    client, as_of = ctx.client, ctx.clock()
     today = as_of.astimezone(trading_time.SHANGHAI).date()
     start = trading_time.FIRST_SHANGHAI_DAY
     # past the newest trading day can lie a year that the service refuses
@@ -156,7 +158,9 @@ async def served(client: TdxClient, as_of: datetime) -> list[date]:
     if not days:
         raise UpstreamError(
             f"the service's trading calendar is empty from {start} to {today}",
-            hint="Restart the TDX service with its original time zone (TZ), then run again.",
+            hint=ctx.settings.choose_fix(
+                service="Restart the TDX service with its original time zone (TZ), then run again."
+            ),
         )
     expected = trading_time.published_days(days[-1] + timedelta(days=1), today)
     if expected and trading_time.is_final(expected[-1], as_of):
@@ -183,7 +187,7 @@ def explain_frozen(days: Sequence[date], service_time: datetime | None) -> str |
         return None
     return (
         f"the service's calendar ends {days[-1]}, but the trading day {missing} has ended by its "
-        f"own clock: the service has stopped updating, so no newer data can come ({_FROZEN})"
+        "own clock: the service has stopped updating, so no newer data can come"
     )
 
 

@@ -12,7 +12,11 @@ import pytest
 
 from loaders.sandbox.tdx.quote_server import Temper
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.tdx.check import check
+from loaders.tdx.settings import OTHER_SERVERS
+from loaders.trading_time import SHANGHAI
 from tests.integration.tdx_load.bench import CORE, Bench, bench
+from tests.integration.tdx_load.folder import failures
 from tests.integration.tdx_load.test_newer_build import FIRST_DAYS
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
@@ -85,6 +89,18 @@ def test_servers_that_all_refuse_end_the_load_with_every_cursor_in_place(
         failures = {why for task in result.tasks for why in task.failures.values()}
         assert len(failures) == 1
         assert (made.rows(cursors), made.klines()) == before
+
+
+def test_a_frozen_calendar_asks_for_no_restart_of_a_service(
+    open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
+) -> None:
+    with open_bench(small_market, tempers=GOOD) as made:
+        made.sandbox.faults.add("stale:index/all:rows=3")
+        failure = failures(made.load(datasets=("trading_calendar",)))["trading_calendar"]
+        assert str(days[-4]) in failure
+        assert OTHER_SERVERS in failure
+        found = check(made.settings, made.sandbox.clock.replace(tzinfo=SHANGHAI))
+        assert any(OTHER_SERVERS in warning for warning in found.figures["warnings"])
 
 
 def test_a_mute_and_a_punishing_server_among_good_ones_cost_no_row(
