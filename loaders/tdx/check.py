@@ -19,6 +19,8 @@ from loaders.tdx.files.written import State, read_content
 from loaders.tdx.operations import describe_late_fix
 from loaders.tdx.packages import due_days
 from loaders.tdx.request import require_settings
+from loaders.tdx.servers.frames import Server
+from loaders.tdx.servers.pool import Pool
 from loaders.trading_time import SHANGHAI, newest_final, published_days
 from quotemill.errors import DataQualityError
 from quotemill.instrument_ranges import describe_other_kinds
@@ -39,6 +41,8 @@ def check(settings: Settings, now: datetime) -> Check:
     parts += [_packages(settings, held, now)] if held else []
     if settings.tdx.has_service:
         parts.insert(0, asyncio.run(_service(settings, now)))
+    if settings.tdx.actions_source == "xdxr" and not settings.tdx.servers:
+        parts.append(asyncio.run(_quote_servers(settings)))
     figures = {name: value for part in parts for name, value in part.figures.items()}
     return describe_service(
         "; ".join(part.sentence for part in parts),
@@ -60,6 +64,18 @@ async def _service(settings: Settings, now: datetime) -> Check:
         [*ready.warnings, *end],
         {"base_url": address, "first_day": ready.first_day, "last_day": ready.last_day},
     )
+
+
+async def _quote_servers(settings: Settings) -> Check:
+    """The server that a load would ask for corporate actions: one that has bars."""
+
+    async def name(server: Server) -> str:
+        return "{}:{}".format(*server.address)
+
+    async with Pool(settings.tdx) as pool:
+        address = await pool.use("corporate actions", name)
+    sentence = f"quote server {address} answers, for corporate actions"
+    return describe_service(sentence, [], {"quote_server": address})
 
 
 def _count_days_since(newest: date, now: datetime) -> int:

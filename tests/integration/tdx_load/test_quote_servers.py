@@ -13,8 +13,10 @@ import pytest
 from loaders.sandbox.tdx.quote_server import Temper
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.check import check
+from loaders.tdx.servers import pool
 from loaders.tdx.settings import OTHER_SERVERS
 from loaders.trading_time import SHANGHAI
+from orchestration.checks.gather import examine
 from tests.integration.tdx_load.bench import CORE, Bench, bench
 from tests.integration.tdx_load.folder import failures
 from tests.integration.tdx_load.test_newer_build import FIRST_DAYS
@@ -101,6 +103,31 @@ def test_a_frozen_calendar_asks_for_no_restart_of_a_service(
         assert OTHER_SERVERS in failure
         found = check(made.settings, made.sandbox.clock.replace(tzinfo=SHANGHAI))
         assert any(OTHER_SERVERS in warning for warning in found.figures["warnings"])
+
+
+@pytest.mark.parametrize("setting", ["tdx.servers", "tdx.corporate_actions"])
+def test_the_doctor_asks_quote_servers_for_bars(
+    open_bench: OpenBench,
+    small_market: SyntheticMarket,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+) -> None:
+    for temper, code in ((Temper.GOOD, 0), (Temper.BARLESS, 4)):
+        with open_bench(small_market, tempers=(temper,)) as made:
+            if setting == "tdx.corporate_actions":
+                (host, _, port) = made.settings.tdx.servers[0].rpartition(":")
+                monkeypatch.setattr(pool, "PUBLIC", [(host, int(port))])
+                update = {
+                    "servers": [],
+                    "base_url": made.sandbox.url,
+                    "corporate_actions": "xdxr",
+                }
+                tdx = made.settings.tdx.model_copy(update=update)
+                made.settings = made.settings.model_copy(update={"tdx": tdx})
+            now = made.sandbox.clock.replace(tzinfo=SHANGHAI)
+            found, *_ = examine(made.settings, now, names=("service",))
+            assert (found.verdict, found.exit_code) == ("fail" if code else "ok", code)
+            assert setting in found.fix if code else "quote server" in found.sentence
 
 
 def test_a_mute_and_a_punishing_server_among_good_ones_cost_no_row(
