@@ -4,9 +4,12 @@ Its faults are those of the service's routes, by the route that asks the same.
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import date
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from loaders.sandbox.faults import Rule
 from loaders.sandbox.tdx import intraday, quote_wire, quotes
@@ -15,6 +18,7 @@ from loaders.sandbox.tdx.client_files import EXCHANGES, event_records
 from loaders.sandbox.tdx.quote_wire import PERIODS, REFUSAL, counted
 from loaders.sandbox.tdx.vipdoc_files import parse_day
 from loaders.sandbox.tdx.wire import Request, ServiceError
+from loaders.sandbox.world.bars import Bars
 from loaders.sandbox.world.world import Security, is_b_share
 
 GREETING, HEARTBEAT, LOGIN = 0x000D, 0x0004, 0x0FDB
@@ -139,6 +143,8 @@ def _bars(call: Call, _: int, codes: Codes, params: Params) -> bytes:
         return counted([])
     newest = None if start else min(count, PAGE)
     bars = call.state.series.kept_bars(security, period, call.clock, newest)
+    if period == "day":
+        bars = _fill_suspensions(bars, call.world.days)
     if stale := call.hit("stale"):
         bars = bars.slice(0, max(len(bars) - stale.integer("rows"), 0))
     short = call.hit("short")
@@ -146,6 +152,21 @@ def _bars(call: Call, _: int, codes: Codes, params: Params) -> bytes:
     stop = max(len(bars) - start, oldest)
     page = bars.slice(max(stop - min(count, PAGE), oldest), stop)
     return quote_wire.bars_body(page, number, is_index=security.kind == "index")
+
+
+def _fill_suspensions(bars: Bars, days: Sequence[date]) -> Bars:
+    """Days without a trade, between others, are bars of the last close without volume."""
+    if not len(bars):
+        return bars
+    known, ends = np.array(bars.stamps), (bars.stamps[0], bars.stamps[-1])
+    known_days = {stamp for day in days if ends[0] <= (stamp := f"{day}T15:00:00") <= ends[1]}
+    stamps = sorted(known_days.union(bars.stamps))
+    if len(stamps) == len(bars):
+        return bars
+    at = np.searchsorted(known, stamps, "right") - 1
+    is_traded, close = known[at] == stamps, bars.close[at]
+    prices = [np.where(is_traded, c[at], close) for c in bars.columns()[:4]]
+    return Bars(stamps, *prices, *(np.where(is_traded, c[at], 0) for c in bars.columns()[4:]))
 
 
 def _minutes(call: Call, command: int, codes: Codes, params: Params) -> bytes:

@@ -21,6 +21,7 @@ from loaders.sandbox.world.bars import Bars
 from loaders.sandbox.world.market import SyntheticMarket
 
 WORLD = SyntheticMarket(codes=12, days=900)
+SUSPENDED = "sz000002"
 EXACT = 128  # pytdx misreads volumes below
 NUMBERS = {"sz": 0, "sh": 1, "bj": 2}
 
@@ -70,8 +71,12 @@ def compare(rows: list[Any], bars: Bars, volumes: list[int]) -> None:
 def test_day_bars_of_all_pages_are_those_of_the_market_in_hands(pytdx: Any, code: str) -> None:
     bars = known_days(code)
     rows = pages(pytdx.get_security_bars, 9, code)
-    compare(rows, bars, bars.volume.tolist())
-    shares = pages(pytdx.get_security_bars, 4, code)
+    traded = [row for row in rows if row["vol"] >= 1]
+    compare(traded, bars, bars.volume.tolist())
+    flat = [row for row in rows if row["vol"] < 1]
+    assert all(row["open"] == row["high"] == row["low"] == row["close"] for row in flat)
+    assert bool(flat) == (code == SUSPENDED)
+    shares = [row for row in pages(pytdx.get_security_bars, 4, code) if row["vol"] >= 1]
     compare(shares, bars, (bars.volume * 100 + bars.odd).tolist())
 
 

@@ -27,6 +27,8 @@ DATASETS = (*CORE, *LONGER, "minute_1m", "tick_trade", "quote_snapshot")
 TABLES = "security trading_day kline_daily index_kline kline_period kline_minute tick_trade quote"
 UNLIKE = {"fetched_at", "first_seen_at", "sampled_at", "route_no", "file_no"}
 SINGLES = {"volume", "amount"}  # what servers send as single floats
+BARS = ("codes", "trading_calendar", "kline_daily")
+SUSPENDED = "sz000002"
 B_SHARE = "sh900901"  # which the service's list never has
 GOOD = (Temper.GOOD,)
 
@@ -40,6 +42,8 @@ def landed(bench: Bench, table: str) -> list[dict[str, Any]]:
     )
     names = sorted((name for (name,) in columns), key=lambda name: (name in SINGLES, name))
     both = f"where code <> '{B_SHARE}'" if "code" in names else ""
+    if table == "kline_daily":  # of days without a trade the service has no bar
+        both += " and volume > 0"
     if table == "kline_period":  # the sums of its minutes' odd shares are no hands by the service
         both += " and not (code like 'bj%' and period in ('minute5', 'hour'))"
     rows = bench.rows(f"select {', '.join(names)} from raw_tdx.{table} {both}")
@@ -91,6 +95,64 @@ def test_servers_that_all_refuse_end_the_load_with_every_cursor_in_place(
         failures = {why for task in result.tasks for why in task.failures.values()}
         assert len(failures) == 1
         assert (made.rows(cursors), made.klines()) == before
+
+
+def test_suspended_days_land_as_bars_without_volume_and_nothing_else(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    traded = {stamp[:10] for stamp in small_market.day_bars(SUSPENDED).stamps}
+    suspended = [
+        day
+        for day in small_market.days
+        if min(traded) < str(day) < max(traded) and str(day) not in traded
+    ]
+    with open_bench(small_market, tempers=GOOD, tick_days=60) as made:
+        datasets = ("kline_daily", "tick_trade")
+        assert made.load(codes=[SUSPENDED], datasets=datasets).exit_code == 0
+        flat = made.rows(
+            "select trade_date from raw_tdx.kline_daily where code = %s and volume = 0"
+            " and amount = 0 and open = close and high = low order by 1",
+            SUSPENDED,
+        )
+        assert [day for (day,) in flat] == suspended
+        ticks = made.rows("select distinct trade_date from raw_tdx.tick_trade")
+        assert not {day for (day,) in ticks}.intersection(suspended)
+        assert made.load(mode="incremental", codes=[SUSPENDED], datasets=datasets).exit_code == 0
+
+
+def test_a_code_that_vanished_from_the_lists_keeps_its_history(
+    open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
+) -> None:
+    history = "select count(*) from raw_tdx.kline_daily where code = 'sz000001'"
+    with open_bench(small_market, clock=days[-3], tempers=GOOD) as made:
+        assert made.load(datasets=BARS).exit_code == 0
+        before = made.rows(history)
+    with open_bench(small_market, clock=days[-2], tempers=GOOD) as made:
+        made.sandbox.faults.add("codes-vanish:codes:code=sz000001")
+        assert made.load(datasets=BARS).exit_code == 0, made.heard.lines
+        assert made.rows("select code from raw_tdx.security where not is_listed") == [("sz000001",)]
+        assert made.rows(history) == before
+        assert "sz000001" not in {code for entry in made.sandbox.log for code in entry.codes}
+        made.sandbox.faults.clear()
+        assert made.load(datasets=BARS).exit_code == 0
+        assert not made.rows("select code from raw_tdx.security where not is_listed")
+        assert made.rows(history) > before
+
+
+@pytest.mark.parametrize("fault", ["codes-stale:codes:drop=3", "codes-missing:codes:exchange=sz"])
+def test_lists_that_lack_many_codes_delist_none(
+    open_bench: OpenBench, small_market: SyntheticMarket, days: list[date], fault: str
+) -> None:
+    with open_bench(small_market, clock=days[-3], tempers=GOOD) as made:
+        assert made.load(datasets=("codes",)).exit_code == 0
+        listed = made.rows("select code from raw_tdx.security where is_listed order by 1")
+    with open_bench(small_market, clock=days[-2], tempers=GOOD) as made:
+        made.sandbox.faults.add(fault)
+        result = made.load(datasets=("codes",))
+        assert result.exit_code in (4, 6)
+        assert made.rows("select code from raw_tdx.security where is_listed order by 1") == listed
+        [failure] = failures(result).values()
+        assert "restart" not in failure
 
 
 def test_a_frozen_calendar_asks_for_no_restart_of_a_service(
