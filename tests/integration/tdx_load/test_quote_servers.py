@@ -163,8 +163,8 @@ def test_a_frozen_calendar_asks_for_no_restart_of_a_service(
         failure = failures(made.load(datasets=("trading_calendar",)))["trading_calendar"]
         assert str(days[-4]) in failure
         assert OTHER_SERVERS in failure
-        found = check(made.settings, made.sandbox.clock.replace(tzinfo=SHANGHAI))
-        assert any(OTHER_SERVERS in warning for warning in found.figures["warnings"])
+        now = made.sandbox.clock.replace(tzinfo=SHANGHAI)
+        assert OTHER_SERVERS in " ".join(check(made.settings, now).figures["warnings"])
 
 
 @pytest.mark.parametrize("setting", ["tdx.servers", "tdx.corporate_actions"])
@@ -187,9 +187,9 @@ def test_the_doctor_asks_quote_servers_for_bars(
                 tdx = made.settings.tdx.model_copy(update=update)
                 made.settings = made.settings.model_copy(update={"tdx": tdx})
             now = made.sandbox.clock.replace(tzinfo=SHANGHAI)
-            found, *_ = examine(made.settings, now, names=("service",))
-            assert (found.verdict, found.exit_code) == ("fail" if code else "ok", code)
-            assert setting in found.fix if code else "quote server" in found.sentence
+            asked = examine(made.settings, now, names=("service",))[0]
+            assert (asked.verdict, asked.exit_code) == ("fail" if code else "ok", code)
+            assert setting in asked.fix if code else "quote server" in asked.sentence
 
 
 def test_a_mute_and_a_punishing_server_among_good_ones_cost_no_row(

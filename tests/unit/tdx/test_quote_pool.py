@@ -39,11 +39,15 @@ class Restarting:
     def close(self) -> None: ...
 
 
+async def answer(server: Any) -> Any:
+    return await server.answer()
+
+
 def use(servers: Restarting, *named: str, times: int = 2) -> list[Any]:
     async def ask() -> list[Any]:
         async with Pool(TdxSettings(servers=list(named))) as opened:
-            first = [await opened.use("bars", lambda server: server.answer())]  # type: ignore[attr-defined]
-            rest = (opened.use("bars", lambda server: server.answer()) for _ in range(times - 1))  # type: ignore[attr-defined]
+            first = [await opened.use("bars", answer)]
+            rest = (opened.use("bars", answer) for _ in range(times - 1))
             return first + await asyncio.gather(*rest, return_exceptions=True)
 
     with (
