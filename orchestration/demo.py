@@ -37,7 +37,7 @@ RunAll = Callable[[Settings, str, str, Sequence[str]], RunResult]
 def run(codes: int, days: int, run_all: RunAll) -> tuple[int, list[str]]:
     """Run the pipeline on the sandbox; return the exit code, and what to do with the data."""
     other = " and not in QUOTEMILL_HOME" if "QUOTEMILL_HOME" in os.environ else ""
-    print_line(f"a demo: everything is kept in {HOME.absolute()}{other}")
+    print_line(f"demo: files are kept in {HOME.absolute()}{other}")
     places.make_home(HOME)
     # the search for settings ends here: a file further up may name a real warehouse
     (HOME / "quotemill.toml").write_text(OF_A_DEMO, "utf-8")
@@ -63,7 +63,7 @@ def run(codes: int, days: int, run_all: RunAll) -> tuple[int, list[str]]:
     read = time.monotonic()
     lines = list(describe_data(settings))
     figures = result.judged_in + sum(x.seconds for x in result.stages) + time.monotonic() - read
-    print_line(f"findings, report and figures: {figures:.1f} s")
+    print_line(f"findings, report and metrics: {figures:.1f} s")
     return result.exit_code, lines
 
 
@@ -98,7 +98,9 @@ def _sandbox(codes: int, days: int, clock: date) -> Iterator[str]:
         ready = process.stdout.readline()
         url = next((word for word in ready.split() if word.startswith("http://")), None)
         if url is None:
-            raise QuotemillError("the sandbox did not start", hint="loaders sandbox tdx")
+            raise QuotemillError(
+                "the sandbox did not start", hint="run `loaders sandbox tdx` to see why"
+            )
         seconds = time.monotonic() - started
         print_line(f"simulated TDX service: {url}, ready in {seconds:.1f} s")
         yield url

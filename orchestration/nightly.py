@@ -57,7 +57,7 @@ def run(
     stage.
     """
     if unknown := [name for name in only if name not in STAGES]:
-        raise UsageError(f"unknown stage {unknown[0]}", hint=f"stages: {', '.join(STAGES)}")
+        raise UsageError(f"unknown stage: {unknown[0]}", hint=f"choose from: {', '.join(STAGES)}")
     stages = only or STAGES
     requests = [LoadRequest(name) for name in names]
     with history.recorded(settings, command) as record:
@@ -158,7 +158,7 @@ def _run_archive(
         from orchestration.archive.write import Request, archive
 
         if not is_used():
-            return StageOutcome("not in use; `quotemill archive` starts it")
+            return StageOutcome("not in use (start it with `quotemill archive`)")
         warehouse = open_warehouse(settings)
         written = archive(settings, warehouse, Request(), reporter, as_of)
         dropped = retain(settings, warehouse, reporter, as_of, dry_run=False)
@@ -168,7 +168,7 @@ def _run_archive(
         return StageOutcome(
             f"{written.files:,} files written, {dropped.rows:,} old rows dropped",
             code,
-            f"{len(wrong):,} partitions stay: {wrong[0]}" if code and wrong else None,
+            f"{len(wrong):,} partitions are kept: {wrong[0]}" if code and wrong else None,
             "quotemill archive" if code else "",
             {
                 "files": written.files,
@@ -199,7 +199,7 @@ def _drop_old_days(settings: Settings, result: RunResult, as_of: datetime) -> St
         drops = old_days.drop_old_days(warehouse, tables, as_of, dry_run=False)
         texts = [
             f"{days.table} before {days.before} "
-            + (f"stays: {', '.join(days.unread)} has yet to read it" if days.unread else "dropped")
+            + (f"is kept: not read yet by {', '.join(days.unread)}" if days.unread else "dropped")
             for days in drops
         ]
         shortened = sum(not days.unread for days in drops)

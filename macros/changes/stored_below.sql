@@ -17,7 +17,7 @@
         {%- elif node.config.materialized in ('table', 'incremental') -%}
             {{ exceptions.raise_compiler_error(
                 model.name ~ " reads " ~ node.name ~ ", a " ~ node.config.materialized
-                ~ " of dbt's own, whose changes no feed has. Let it read tables that are followed"
+                ~ " of dbt's own, whose changes are not tracked. Read tables that are followed"
             ) }}
         {%- else -%}
             {%- set below = stored_below(name) -%}

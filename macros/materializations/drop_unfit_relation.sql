@@ -39,7 +39,7 @@
     {%- if count and outlives -%}
         {{ exceptions.raise_compiler_error(
             reason ~ ", but " ~ count ~ " of its rows, " ~ first ~ " to " ~ last
-            ~ ", come from rows of " ~ outlives ~ " that are gone, and would be lost. Copy "
+            ~ ", come from rows of " ~ outlives ~ " that no longer exist, and would be lost. Copy "
             ~ ("them" if preserved == 'true'
                 else "those with " ~ preserved | replace('stored.', ''))
             ~ " to a table of your own and delete them here first."
@@ -47,8 +47,8 @@
     {%- elif count -%}
         {{ exceptions.raise_compiler_error(
             reason ~ ", but " ~ count ~ " of its rows come from slots that are only"
-            ~ " in the archive, and would be lost. Restore those first;"
-            ~ " fix: quotemill restore chain_intraday --since " ~ first
+            ~ " in the archive, and would be lost. Restore those first:"
+            ~ " quotemill restore chain_intraday --since " ~ first
         ) }}
     {%- endif -%}
 {%- endmacro %}

@@ -11,7 +11,7 @@
         {{ exceptions.raise_compiler_error(
             reason ~ ": dbt build --full-refresh --select " ~ this.identifier
             ~ "+ drops it, and with it " ~ readers | join(', ')
-            ~ ". Save first what is not a model of this project."
+            ~ ". First save everything that is not a model of this project."
         ) }}
     {%- endif -%}
 {%- endmacro %}

@@ -82,7 +82,7 @@
     {%- if is_short -%}
         {{ exceptions.raise_compiler_error(
             table ~ " is dropped after " ~ age ~ ", before its bars are final: they need 2 days."
-            ~ " fix: a longer `retain`, or select remove_retention_policy('" ~ table ~ "')"
+            ~ " fix: set a longer `retain`, or run select remove_retention_policy('" ~ table ~ "')"
         ) }}
     {%- endif -%}
     {{ return(age) }}

@@ -11,9 +11,9 @@
     ") -%}
     {%- for row in old -%}
         {{ exceptions.raise_compiler_error(
-            "This warehouse has TimescaleDB " ~ row['extversion'] ~ "; the oldest"
-            ~ " supported version is 2.18.0: older ones lack the functions of the columnstore."
-            ~ " Install a newer version on the server, then in psql -X:"
+            "This warehouse has TimescaleDB " ~ row['extversion'] ~ ". The oldest"
+            ~ " supported version is 2.18.0: older ones lack the columnstore functions."
+            ~ " Install a newer version on the server, then run in psql -X:"
             ~ " alter extension timescaledb update"
         ) }}
     {%- endfor -%}

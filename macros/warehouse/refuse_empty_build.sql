@@ -5,8 +5,8 @@
 {% macro refuse_empty_build() -%}
     {%- if execute and flags.EMPTY and flags.WHICH in ('build', 'run') -%}
         {{ exceptions.raise_compiler_error(
-            "--empty would delete the rows of the tables that exist. Run without it; to check the"
-            ~ " SQL of the models: dbt compile, or dbt test --select test_type:unit"
+            "--empty would delete the rows of the tables that exist. Run without it. To check the"
+            ~ " models' SQL, run dbt compile or dbt test --select test_type:unit"
         ) }}
     {%- endif -%}
 {%- endmacro %}

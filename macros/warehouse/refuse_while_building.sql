@@ -27,8 +27,8 @@
         {%- for holder in holders if holder['pid'] | string != own -%}
             {{ exceptions.raise_compiler_error(
                 "Another build is writing to this warehouse (backend " ~ holder['pid'] ~ ", "
-                ~ (holder['application_name'] or 'unnamed') ~ "). Wait for it to end;"
-                ~ " quotemill status shows it."
+                ~ (holder['application_name'] or 'unnamed') ~ "). Wait for it to end"
+                ~ " (quotemill status shows it)."
             ) }}
         {%- endfor -%}
     {%- endif -%}

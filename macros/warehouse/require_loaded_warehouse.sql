@@ -6,7 +6,7 @@
     {%- if execute -%}
         {%- if run_query("select to_regclass('ops.change_cursors') is null").rows[0][0] -%}
             {{ exceptions.raise_compiler_error(
-                "This warehouse holds nothing to build from yet. Load it first: loaders run"
+                "This warehouse has nothing to build from yet. Load it first: loaders run"
             ) }}
         {%- endif -%}
         {%- set is_loaded = run_query("

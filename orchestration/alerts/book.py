@@ -70,7 +70,7 @@ def check_apart(conn: psycopg.Connection, name: str, check: Callable[[], Verdict
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
         log.write("error", f"alerts cannot check {name}: {reason}")
-        text = f"alerts cannot check {name}, so what it reports is unknown: {reason}"[:LONGEST]
+        text = f"alerts cannot check {name}, so its state is unknown: {reason}"[:LONGEST]
         cause = Cause("check", "fail", text, "quotemill doctor", state=type(error).__name__)
         return {f"check:{name}": cause}
 
@@ -200,7 +200,7 @@ def _continue(entry: Entry, cause: Cause, now: datetime, repeat_after: timedelta
     entry.severity, entry.message = cause.severity, cause.sentence + cause.note
     entry.command, entry.name, entry.verdict = cause.fix, cause.name, cause.verdict
     if recent and further:
-        entry.message += f"; further: {name_some(further)}"
+        entry.message += f", also {name_some(further)}"
     recent |= dict.fromkeys(cause.subjects, f"{now:%Y-%m-%d}")
     entry.state, entry.patience = _join_state(cause.state, recent), cause.patience
     entry.last_at, entry.count = now, entry.count + 1

@@ -84,7 +84,7 @@ def check_run(
     if result.error is not None:
         held = result.error_code == _HELD
         # the run waited for long: the other may hang
-        text = f"{result.error}, so what was loaded is not built; the other build may hang"
+        text = f"{result.error}, so the loaded data are not built. The other build may hang"
         waited = Cause("lock", "warn", text, "quotemill status", severity="warning")
         causes["lock:build"] = waited if held else None
         if not held:
@@ -109,7 +109,7 @@ def _describe_next_try(result: "RunResult", settings: Settings, job_name: str | 
     job = known.get(job_name or "")
     if job is None or not job.retry or result.exit_code != _AWAY:
         return ""
-    return f"; {job.name} runs again in {job.retry} minutes"
+    return f", {job.name} runs again in {job.retry} minutes"
 
 
 def _check_lags(result: "RunResult", settings: Settings) -> dict[str, Cause | None]:
@@ -158,18 +158,18 @@ def _failed(what: str, code: int, why: str) -> Cause:
 
 
 def _locked(what: str, patience: int = 2) -> Cause:
-    text = f"{what} found another one running, twice in a row; it may hang"
+    text = f"{what} found another one running twice in a row, which may hang"
     return Cause("lock", "warn", text, "quotemill loads", severity="warning", patience=patience)
 
 
 def _check_findings(judged: Judgement, limit: int) -> dict[str, Cause | None]:
     """Report new errors once; resolved once no unacknowledged error is left."""
     if judged.ringing > limit:
-        text = f"{judged.ringing:,} new findings of severity error; in all: {judged}"
+        text = f"{judged.ringing:,} new error findings, in all {judged}"
         state = f"finding {judged.newest}"  # a partial run repeats the same ones
         return {"qa": Cause("findings", "fail", text, "quotemill findings --new", state=state)}
     if judged.unread and limit:  # it has no findings: the limit is not about it
-        text = f"checks that cannot be read: {name_some(judged.unread)}"
+        text = f"unreadable checks: {name_some(judged.unread)}"
         cause = Cause("findings", "fail", text, "quotemill findings", state="unread")
         return {"qa": replace(cause, subjects=judged.unread)}
     still_open = judged.counts.get("error", 0) - judged.acknowledged.get("error", 0)
@@ -274,7 +274,7 @@ def _check_job(conn: psycopg.Connection, row: Mapping[str, Any]) -> list[Cause |
     """Empty where its end says nothing: it was stopped, or found another one running."""
     code, started = row["exit_code"], format_time(row["started_at"], timespec="minutes")
     if row["status"] == "interrupted":
-        text = f"`{row['command']}` of {started} was cut short: killed, or its machine stopped"
+        text = f"`{row['command']}` from {started} was interrupted: killed, or its machine stopped"
         return [Cause("job", "fail", text, "quotemill status", subject=row["name"])]
     if code in (_HELD, INTERRUPTED):
         return []
@@ -283,7 +283,7 @@ def _check_job(conn: psycopg.Connection, row: Mapping[str, Any]) -> list[Cause |
     subjects = read_subjects(conn, row) if code == _PARTIAL else ()
     reason = row["error"] or name_some(subjects)
     why = f": {reason}" if reason else ""
-    text = f"`{row['command']}` of {started} failed (exit code {code}){why}"[:LONGEST]
+    text = f"`{row['command']}` from {started} failed (exit code {code}){why}"[:LONGEST]
     # a new kind of error in the log is sent again
     state = str(code) if row["error_kinds"] is None else f"{code} {row['error_kinds']}"
     cause = Cause("job", "fail", text, "quotemill status", subject=row["name"])

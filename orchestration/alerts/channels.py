@@ -38,7 +38,7 @@ class Channel:
 
             target = apprise.Apprise()
             if not target.add(self.url.get_secret_value()):
-                return "apprise does not know this form of address, or a part is missing"
+                return "Apprise does not support this URL, or a part of it is missing"
             files = [str(attachment)] if attachment is not None and attachment.is_file() else None
             kind = apprise.NotifyType.FAILURE if is_bad else apprise.NotifyType.SUCCESS
             try:
@@ -53,15 +53,15 @@ def _explain(lines: Sequence[str], url: str) -> str:
     """Why a message was not accepted, by what apprise logged."""
     if any(_NO_SOCKS in line for line in lines):
         return (
-            "a socks5:// proxy of the environment needs PySocks: pip install pysocks; or unset "
+            "a socks5:// proxy in the environment needs PySocks: pip install pysocks, or unset "
             "ALL_PROXY, HTTPS_PROXY and HTTP_PROXY"
         )
     if mail := next((m for line in lines if (m := _MAIL_ANSWER.search(line))), None):
         secret = unquote(urlsplit(url).password or "")
         text = mail[3].replace(secret, "***") if secret else mail[3]
-        return f"the mail server answered {mail[1]}: {text}"
+        return f"the mail server responded with {mail[1]}: {text}"
     status = next((m[1] for line in lines if (m := _STATUS.search(line))), None)
-    return f"it answered {status}" if status else "it cannot be reached, or refused the message"
+    return f"HTTP {status}" if status else "it is unreachable or refused the message"
 
 
 def configured_channels(settings: Settings) -> list[Channel]:
@@ -78,7 +78,7 @@ def require_channels(settings: Settings) -> Sequence[Channel]:
     if not channels:
         raise SettingsError(
             "no channel is configured: alerts.urls is empty",
-            hint='quotemill.toml: [alerts] urls = ["slack://…"], in the forms of Apprise',
+            hint='set urls = ["slack://…"], as for Apprise, under [alerts] in quotemill.toml',
         )
     return channels
 
@@ -101,10 +101,10 @@ def ping(settings: Settings) -> str:
             ):
                 pass
         except SettingsError as error:
-            return f"{error}; {error.hint}"
+            return error.with_hint
         except Exception as error:  # the texts of those of httpx may have the address
-            return f"it cannot be reached ({type(error).__name__})"
-    return "" if answer.is_success else f"it answered {answer.status_code}"
+            return f"it is unreachable ({type(error).__name__})"
+    return "" if answer.is_success else f"HTTP {answer.status_code}"
 
 
 class _LineCollector(logging.Handler):

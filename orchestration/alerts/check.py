@@ -120,9 +120,8 @@ def _close(entries: dict[str, Entry], name: str, now: datetime) -> Entry:
     entry = entries.get(name)
     if entry is None or not entry.is_open:
         listed = ", ".join(other for other in entries if entries[other].is_open)
-        raise UsageError(
-            f"no open alert is named {name}", hint=f"open: {listed}" if listed else "none is open"
-        )
+        hint = f"choose one of: {listed}" if listed else "leave it: no alert is open"
+        raise UsageError(f"no open alert is named {name}", hint=hint)
     book.resolve(entry, now)
     return entry
 
@@ -175,12 +174,12 @@ def _locked(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
         warehouse.connect(autocommit=True, application_name="quotemill alerts")
     ) as conn:
         if not has_relation(conn, "ops.alerts"):
-            raise SettingsError("the warehouse is of an older version", hint="quotemill run")
+            raise SettingsError("the warehouse is of an older version", hint="run `quotemill run`")
         refuse_outdated(conn)
         until = time.monotonic() + turns.LIMIT
         while holder := turns.take(conn, _LOCK):
             if time.monotonic() >= until:
-                raise LockHeldError(f"{holder} checks alerts, still after {turns.LIMIT} seconds")
+                raise LockHeldError(f"{holder} has been checking alerts for {turns.LIMIT} seconds")
             time.sleep(0.1)
         yield conn
 

@@ -98,7 +98,7 @@ def _judge(
 
 def name_subjects(subjects: Sequence[str]) -> str:
     """The subjects of moments that failed, whose keys no check names."""
-    return f"; failed for {name_some(subjects)}" if subjects else ""
+    return f", failed for {name_some(subjects)}" if subjects else ""
 
 
 def word_loads(place: Place, verdicts: Verdicts) -> Verdicts:

@@ -27,7 +27,9 @@ def alone(warehouse: Warehouse) -> Iterator[None]:
         held.enter_context(closing(conn))
         if not has_relation(conn, JOBS):
             if holder := turns.take(conn, turns.MIGRATE):
-                raise LockHeldError(f"{holder} prepares the warehouse", hint="wait for it to end")
+                raise LockHeldError(
+                    f"{holder} is preparing the warehouse", hint="wait for it to end"
+                )
             held.callback(turns.let_go, conn)
         lanes = set[str]()
         if has_relation(conn, JOBS):  # the one before may have prepared it

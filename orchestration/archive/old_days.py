@@ -141,8 +141,8 @@ def _drop_of_table(
         return None
     if is_distributed(conn, table.name):
         raise SettingsError(
-            f"retain of {table.name}: days of a table that Citus distributes stay",
-            hint="remove it from the YAML; old days are deleted by hand",
+            f"retain of {table.name}: days of a table that Citus distributes cannot be dropped",
+            hint="remove it from the YAML, and delete old days by hand",
         )
     if not dry_run:  # what lands meanwhile would go unread
         name = sql.Identifier(*table.name.split("."))

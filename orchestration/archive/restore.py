@@ -71,7 +71,7 @@ def restore(
     if view.landed is None:
         raise UsageError(
             f"{view.name} is built from the slots",
-            hint="restore chain_intraday, then quotemill build",
+            hint="restore chain_intraday, then run `quotemill build`",
         )
     result = RestoreResult(view.name, request.dry_run)
     with open_archive(settings, warehouse, dry_run=request.dry_run) as archive:
@@ -85,9 +85,9 @@ def restore(
         if not days:
             symbols = f" of {', '.join(request.symbols)}" if request.symbols else ""
             raise UsageError(
-                f"nothing of {view.name}{symbols} is archived from {request.since} "
+                f"no rows of {view.name}{symbols} are archived from {request.since} "
                 f"to {request.until}",
-                hint="ops.archive_partitions lists what is archived",
+                hint="choose days that ops.archive_partitions lists",
             )
         reporter.start(view.name, len(days))
         for day, partitions in days.items():
@@ -170,7 +170,7 @@ class _Day:
                 pieces.setdefault(place, []).append(rows)
                 actual[place] = actual.get(place, Content()) + piece
         if wrong := content.difference(expected, actual):
-            raise Damaged(path, f"it does not give back {wrong} as archived")
+            raise Damaged(path, f"its rows for {wrong} differ from the archived ones")
         return pieces
 
     def _insert(self, conn: psycopg.Connection, tables: Iterable[pa.Table]) -> int:

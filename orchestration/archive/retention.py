@@ -82,8 +82,8 @@ class RetentionResult(Result):
         for days in tables:
             if days.unread:
                 self.remaining.append(
-                    f"{days.table} before {days.before}: {', '.join(days.unread)} has yet to read "
-                    "them; fix: quotemill build"
+                    f"{days.table} before {days.before}: not read yet by "
+                    f"{', '.join(days.unread)}; fix: quotemill build"
                 )
             else:
                 self.old_days[days.table] = days.before
@@ -91,7 +91,9 @@ class RetentionResult(Result):
     def add_ticks(self, packed: PackedTicks) -> None:
         """Add the partitions of ticks that were packed, and those that stay for damaged days."""
         self.tick_partitions, self.ticks = packed.days, packed.ticks
-        self.damaged += [f"{key}: not as indexed; fix: loaders verify tq" for key in packed.damaged]
+        self.damaged += [
+            f"{key}: differs from its index; fix: loaders verify tq" for key in packed.damaged
+        ]
 
     @property
     def rows(self) -> int:
@@ -180,7 +182,7 @@ class _Retention:
         try:
             self._drop_checked(day)
         except psycopg.errors.SerializationFailure:
-            self._result.remaining.append(f"{day}: being written to; run again")
+            self._result.remaining.append(f"{day}: being written, run again")
 
     def _drop_checked(self, day: date) -> None:
         with self._warehouse.connect() as conn:
@@ -213,7 +215,7 @@ class _Retention:
         count = landed.delete(conn, CHAIN_SNAPSHOT, day, symbols)
         if count != expected:
             raise DataQualityError(
-                f"{day}: {count:,} rows would be dropped, {expected:,} are archived; "
+                f"{day}: {count:,} rows would be dropped, {expected:,} are archived: "
                 "nothing was dropped"
             )
         # for every market schema

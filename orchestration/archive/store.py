@@ -52,9 +52,9 @@ class Archive:
             self._lock.execute("select 1")
         except psycopg.OperationalError:
             raise LockHeldError(
-                "the archive lost its lock, as the connection that held it broke: another archive "
-                "or a restore may have begun beside it",
-                hint="run it again: what was archived stays",
+                "the archive lost its lock because its connection broke: another archive "
+                "or a restore may have started",
+                hint="run it again: archived days are kept",
             ) from None
 
 

@@ -59,12 +59,12 @@ def dump(warehouse: Warehouse, file: Path, *, overwrite: bool = False) -> DumpRe
     """
     file = file.absolute()
     if file.exists() and not overwrite:
-        raise UsageError(f"{file} exists", hint="choose another name, or --overwrite")
+        raise UsageError(f"{file} already exists", hint="choose another name, or use --overwrite")
     part = file.with_name(f"{file.name}.part")
     with warehouse.connect() as conn:
         server = inspect_server(conn)
         if not server.schemas and not warehouse.embedded:
-            raise SettingsError(f"the warehouse {warehouse.label} holds nothing of quotemill yet")
+            raise SettingsError(f"the warehouse {warehouse.label} has no quotemill data yet")
         program = server.tool("pg_restore")
         try:
             part.unlink(missing_ok=True)  # one left over keeps its mode, and may be a link

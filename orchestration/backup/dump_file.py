@@ -47,7 +47,7 @@ def read_dump(path: Path, program: Path) -> DumpFile:
             texts.append(printed.read().decode())
     entries = [line for line in texts[1].splitlines() if line and not line.startswith(";")]
     if not entries:
-        raise QuotemillError(f"{path} is a dump of nothing")
+        raise QuotemillError(f"{path} is an empty dump")
     return DumpFile(path, entries)
 
 
@@ -64,6 +64,6 @@ def pg_restore(
 def _unreadable(path: Path, reason: str) -> QuotemillError:
     return QuotemillError(
         f"{path} is not a readable dump: {reason}",
-        hint="a dump is a file that quotemill warehouse dump (or pg_dump -Fc) has written; a zip "
-        "with hypertables restores by the older version that wrote it",
+        hint="choose a file from `quotemill warehouse dump` or pg_dump -Fc, and restore a zip with "
+        "hypertables with the older version that wrote it",
     )

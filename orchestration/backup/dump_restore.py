@@ -56,8 +56,8 @@ def restore(warehouse: Warehouse, file: Path, *, clean: bool) -> DumpResult:
             held = _count_held(conn, warehouse, server, dumped)
             if held and not clean:
                 raise UsageError(
-                    f"the warehouse {warehouse.label} holds {held} relations already",
-                    hint="--yes replaces all of them",
+                    f"the warehouse {warehouse.label} already has {held} relations",
+                    hint="replace all of them with --yes",
                 )
             _refuse_readers(conn, server.schemas)
             functions = extension_schema(conn) if dumped.has_hypertables else None
@@ -92,8 +92,9 @@ def _ask_content(warehouse: Warehouse, error: UpstreamError) -> str | None:
     except WarehouseAway as away:
         reason = str(error).partition("\n")[2].strip()
         raise UpstreamError(
-            f"the restore broke off, all of it is there or nothing was changed: {reason}; {away}",
-            hint=f"{away.hint}; when it answers, restore again: that is right in both cases",
+            "the restore was interrupted, so all of it is there or nothing was changed: "
+            f"{reason} ({away})",
+            hint=f"{away.hint}, then restore again: that is right in both cases",
         ) from None
 
 
@@ -122,7 +123,7 @@ def _count_held(
     if foreign:
         names = "\n".join(f"  {schema}: {', '.join(r[:20])}" for schema, r in foreign.items())
         raise SettingsError(
-            f"the warehouse holds relations that quotemill did not create:\n{names}",
+            f"the warehouse has relations that quotemill did not create:\n{names}",
             hint="restore into another database: QUOTEMILL_WAREHOUSE_URL=postgresql://…/another",
         )
     row = conn.execute(
@@ -145,12 +146,12 @@ def _require_empty(conn: psycopg.Connection, warehouse: Warehouse) -> None:
         "and d.objid = c.oid and d.deptype = 'e'))"
     )
     if relations or not has_extension:
-        lack = f"holds {relations} relations" if relations else "lacks TimescaleDB"
+        lack = f"has {relations} relations" if relations else "lacks TimescaleDB"
         raise SettingsError(
-            f"a dump with hypertables is restored into an empty database with TimescaleDB, and "
+            f"a dump with hypertables needs an empty database with TimescaleDB, but "
             f"{warehouse.label} {lack}",
-            hint="as a superuser: create database another; in it, of the version of the dump: "
-            "create extension timescaledb; then name it in QUOTEMILL_WAREHOUSE_URL",
+            hint="create database another as a superuser, then in it, in the version of the dump, "
+            "create extension timescaledb, and set QUOTEMILL_WAREHOUSE_URL to it",
         )
 
 
@@ -160,7 +161,7 @@ def _refuse_readers(conn: psycopg.Connection, schemas: Sequence[str]) -> None:
     names = [name for (name,) in conn.execute(query, {"schemas": list(schemas)})]
     if names:
         raise SettingsError(
-            f"nothing was changed: other relations read ours: {', '.join(names)}",
+            f"nothing was changed: other relations read those of quotemill: {', '.join(names)}",
             hint="drop them, restore, then create again those that the dump did not have",
         )
 

@@ -87,14 +87,14 @@ def check_place(root: Path, home: Path) -> None:
         return
     if not root.parent.is_dir():
         raise SettingsError(
-            f"there is no {root.parent} to make the folder of backups {root.name} in",
-            hint=f"mount its disk, or make it: mkdir -p {shlex.quote(str(root.parent))}",
+            f"cannot create the backup folder {root.name}: {root.parent} does not exist",
+            hint=f"mount its disk, or create it: mkdir -p {shlex.quote(str(root.parent))}",
         )
     if str(root) in _known(home) and not (root / _LOCK).exists() and not _folders(root):
         quoted = shlex.quote(str(root))
         raise SettingsError(
-            f"backups went to {root}, and there is no trace of them",
-            hint="mount its disk; where it is a new one: "
+            f"earlier backups went to {root}, but none is there",
+            hint="mount its disk, or for a new one run: "
             f"mkdir -p {quoted} && touch {shlex.quote(str(root / _LOCK))}",
         )
 
@@ -121,7 +121,7 @@ class BackupFolder(Folder):
     def explain_full(self) -> QuotemillError:
         count = len(list_backups(self.root))
         return QuotemillError(
-            f"no room left for {self.kind} in {self.root}; the older ones are kept ({count})",
+            f"no room left for {self.kind} in {self.root}: the older ones are kept ({count})",
             hint=f"free some space, set {self.setting} to a larger disk, or keep fewer "
             "(backups_kept)",
         )
@@ -195,7 +195,7 @@ def read_backup(path: Path) -> Backup:
         backup.made_at, backup.warehouse_id, backup.size_bytes  # noqa: B018
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(
-            f"{path} is no backup", hint="`quotemill backup list` names them"
+            f"not a quotemill backup: {path}", hint="choose one that `quotemill backup list` shows"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise QuotemillError(
@@ -214,11 +214,12 @@ def find(root: Path, name: str | None) -> Backup:
         return read_backup(root / name if not path.exists() and Path(name).name == name else path)
     backups = list_backups(root)
     if not backups:
-        raise UsageError(f"there is no backup in {root}", hint="quotemill backup")
+        raise UsageError(f"no backup in {root}", hint="run `quotemill backup`")
     if len({backup.warehouse_id for backup in backups}) > 1:
         raise UsageError(
             f"{root} has backups of several warehouses",
-            hint=f"quotemill backup restore {backups[-1].name}; `quotemill backup list` names all",
+            hint=f"choose one of `quotemill backup list`, as in quotemill backup restore "
+            f"{backups[-1].name}",
         )
     return backups[-1]
 
@@ -237,7 +238,7 @@ def check(backup: Backup) -> None:
         except OSError as error:
             actual = {"error": error.strerror}
         if actual != written:
-            why = actual.get("error", "it is not what was written")
+            why = actual.get("error", "it differs from what was written")
             raise QuotemillError(f"{path} is damaged: {why}", hint="take another backup")
 
 

@@ -59,14 +59,14 @@ def _require_fit(settings: Settings, backup: Backup) -> None:
     facts = backup.manifest["warehouse"]
     if migration_files.newer(facts["migrations"]):
         raise SettingsError(
-            f"{backup.name} was made by quotemill {backup.manifest['quotemill']}, which is newer",
-            hint="install that version, or one after it",
+            f"{backup.name} was created by a newer quotemill, {backup.manifest['quotemill']}",
+            hint="install that version, or a later one",
         )
     if facts["market_schema"] != settings.market_schema:
         raise SettingsError(
-            f"{backup.name} has its tables in the schema {facts['market_schema']}, and "
+            f"{backup.name} has its tables in the schema {facts['market_schema']}, but "
             f"market_schema is {settings.market_schema} ({settings.origin('market_schema')})",
-            hint=f"QUOTEMILL_MARKET_SCHEMA={facts['market_schema']}",
+            hint=f"set QUOTEMILL_MARKET_SCHEMA={facts['market_schema']}",
         )
 
 
@@ -76,10 +76,10 @@ def _settings(settings: Settings, backup: Backup) -> Iterator[str]:
     now = flatten(tomllib.loads(without_secrets(settings)[0]))
     names = {name for name in then.keys() | now.keys() if then.get(name) != now.get(name)}
     if differing := sorted(names.difference(_PLACES)):
-        yield f"settings that were others: {', '.join(differing)} ({path} has them)"
+        yield f"settings that differed: {', '.join(differing)} (see {path})"
     absent = [name for name in backup.manifest["secrets"] if settings.origin(name) == "default"]
     if absent := sorted(set(absent).difference(_PLACES)):
-        yield f"secrets that no backup has, to be set again: {', '.join(absent)}"
+        yield f"secrets to set again, which no backup has: {', '.join(absent)}"
 
 
 def _archive(settings: Settings, warehouse: Warehouse) -> Iterator[str]:
@@ -91,8 +91,8 @@ def _archive(settings: Settings, warehouse: Warehouse) -> Iterator[str]:
     absent = [row for row in rows if not _is_there(root, *row)]
     if absent:
         yield (
-            f"{len(absent):,} of {len(rows):,} files of the archive are not in {root}: "
-            "restore it from a copy, then `quotemill archive --check`"
+            f"{len(absent):,} of {len(rows):,} archive files are not in {root}: "
+            "restore it from a copy, then run `quotemill archive --check`"
         )
 
 

@@ -11,7 +11,7 @@ def without_secrets(settings: Settings) -> tuple[str, list[str]]:
     rows = sorted((r for r in list_settings(settings) if r.is_set), key=lambda r: r.name)
     # a text that holds a password, such as a URL, is one too
     secret = [row.name for row in rows if row.is_secret or HIDDEN in str(row.value)]
-    head = "# What was set when the backup was made. Secrets have to be set again.\n" + "".join(
+    head = "# Settings when the backup was created. Set the secrets again.\n" + "".join(
         f"# {name}: a secret, from {log.scrub(settings.origin(name))}\n" for name in secret
     )
     return change_toml(head, {r.name: r.value for r in rows if r.name not in secret}), secret

@@ -62,7 +62,7 @@ def back_up(
         if not has_relation(conn, "ops.settings"):
             raise UsageError(
                 "nothing was loaded yet",
-                hint="quotemill run, after quotemill init where no source is configured",
+                hint="run `quotemill run`, after `quotemill init` if no source is configured",
             )
     own = migrate.warehouse_id(warehouse)
     root = folders.backup_root(settings, folder)
@@ -73,7 +73,7 @@ def back_up(
             folders.discard_unfinished(root)
             for damaged in folders.scan(root)[1]:
                 report(f"warning: {damaged}")
-                log.write("warning", damaged, detail={"next": "remove it once another is there"})
+                log.write("warning", damaged, detail={"next": "remove it once there is another"})
             path = root / f"backup-{folders.next_number(root):05}-{started:%Y%m%dT%H%M%SZ}"
             part = root / f"{folders.UNFINISHED}{path.name}"
             report(f"backup: {path}")

@@ -54,7 +54,7 @@ class Comparison:
     def check(self) -> Check:
         name = f"{self.check_name} {self.period}"
         if not self.compared:
-            return Check(name, "unknown", "compared nothing")
+            return Check(name, "unknown", "nothing to compare")
         text = f"{self.agreeing:,} of {self.compared:,} bars agree"
         return Check(name, "warn" if self.differing else "ok", text)
 

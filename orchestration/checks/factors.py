@@ -61,7 +61,9 @@ def read_factors(
 def compare(warehouse: Warehouse, factors: Factors | None, first: date, last: date) -> Check:
     """Compare the closes of some days with ours."""
     if factors is None:
-        return Check(NAME, "unknown", "the service has no such route: it is older than April 2026")
+        return Check(
+            NAME, "unknown", "the service has no such endpoint: it is older than April 2026"
+        )
     rows = [(code, day, factor) for code, days in factors.items() for day, factor in days.items()]
     query = COMPARED.format(market=warehouse.market_schema)
     with warehouse.connect() as conn:
@@ -71,8 +73,8 @@ def compare(warehouse: Warehouse, factors: Factors | None, first: date, last: da
     codes = sorted({*differing})
     figures = {"compared": len(compared), "differing": len(differing), "codes": codes}
     if not compared:
-        return Check(NAME, "unknown", "compared nothing", figures=figures)
+        return Check(NAME, "unknown", "nothing to compare", figures=figures)
     text = f"{len(compared) - len(differing):,} of {len(compared):,} closes agree"
     if codes:
-        text += f"; others of {', '.join(codes)}"
+        text += f", not for {', '.join(codes)}"
     return Check(NAME, "warn" if codes else "ok", text, figures=figures)

@@ -29,8 +29,8 @@ def check_settings(place: Place) -> Iterator[Check]:
         yield Check("settings", "warn", explain_removed(name, where), f"remove {name}")
     ready, missing = sources.configured(settings)
     if not ready and is_of_demo(settings.home):
-        text = "the home of a demo, whose simulated service ran while it was loaded"
-        yield Check("settings", "ok", text, "`quotemill demo` loads again")
+        text = "the home of a demo, whose simulated service only ran during the load"
+        yield Check("settings", "ok", text, "quotemill demo")
     elif not ready:
         text = f"no source is configured: {'; '.join(missing.values())}"
         hint = sources.describe_start(settings, "quotemill run")
@@ -41,7 +41,7 @@ def check_settings(place: Place) -> Iterator[Check]:
 
 def require_writable(settings: Settings, folder: Path, setting: str) -> None:
     """Raises SettingsError for a folder that can be neither written nor made."""
-    hint = f"{setting} names a folder that this user may write"
+    hint = f"set {setting} to a folder that this user can write to"
     parent = _existing_parent(folder, hint)
     if parent != folder and folder.is_relative_to(settings.home):
         return  # it is the home that can be written or not
@@ -61,7 +61,7 @@ def check_home(place: Place) -> Iterator[Check]:
     """Check that loads can stage, log and lock below the home, and other users cannot enter it."""
     settings = place.settings
     for folder in (settings.home, settings.home / "logs"):
-        hint = "make its user the one who runs this, or set QUOTEMILL_HOME"
+        hint = "run this as its owner, or set QUOTEMILL_HOME"
         parent = _existing_parent(folder, hint)
         if not os.access(parent, os.W_OK | os.X_OK):
             raise SettingsError(f"{parent} cannot be written", hint=hint)
@@ -70,14 +70,14 @@ def check_home(place: Place) -> Iterator[Check]:
         fix = f"chmod o-rwx {home}"
         if account := server_account(home) if settings.warehouse_url is None else None:
             fix = f"chgrp {account.gid} {home} && chmod 710 {home}"  # which the server enters
-        yield Check("home", "warn", f"other users may enter {home} and read its files", fix)
+        yield Check("home", "warn", f"other users can read the files in {home}", fix)
 
 
 def check_profile(place: Place) -> tuple[Check, ...]:
     path = find_project().profiles(place.settings.home) / "profiles.yml"
     if path.exists() and not profiles.is_ours(path):
         raise SettingsError(
-            f"{path} was not written by quotemill, and loads refuse to replace it",
+            f"{path} was not written by quotemill, so loads do not replace it",
             hint="point DBT_PROFILES_DIR at another folder, or move the file away",
         )
     return ()
@@ -111,9 +111,9 @@ def check_archive(place: Place) -> tuple[Check, ...]:
     folder.require_own(migrate.warehouse_id(warehouse))
     if not folder.path(newest[0]).is_file():
         raise SettingsError(
-            f"{folder.path(newest[0])} of the archive does not exist",
-            hint="mount its disk, or set ib.archive_folder; "
-            "`quotemill archive --check` names everything that is lost",
+            f"the archive file {folder.path(newest[0])} does not exist",
+            hint="mount its disk, or set ib.archive_folder, and run `quotemill archive --check` "
+            "to list everything that is lost",
         )
     return ()
 
@@ -127,15 +127,15 @@ def check_backups(place: Place) -> Iterator[Check]:
         stored, damaged = backups.scan(root)
     require_writable(place.settings, root, "backup_folder")
     if damaged:
-        fix = "quotemill backup; then remove what is damaged"
+        fix = "run `quotemill backup`, then remove the damaged ones"
         yield Check("backup", "warn", "; ".join(damaged[:SHOWN]), fix)
     elif not stored:
         fix = "quotemill backup" if place.warehouse is not None else ""  # yet nothing to back up
-        yield Check("backup", "ok", f"none in {root}", fix)
+        yield Check("backup", "ok", f"no backup in {root}", fix)
     else:
         made = stored[-1].made_at
         newest = format_time(made, timespec="minutes")
-        text = f"{len(stored)} in {root}, the newest of {newest}"
+        text = f"{len(stored)} in {root}, newest {newest}"
         is_old = place.now - made > BACKUP_AGE
         yield Check(
             "backup",

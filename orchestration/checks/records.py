@@ -34,7 +34,7 @@ def check_sources(place: Place) -> Iterator[Check]:
     known = {job["source"] for job in place.records.newest}
     for source in ready if known else ():
         if source not in known:
-            text, fix = f"nothing of {source} was loaded yet", f"quotemill run {source}"
+            text, fix = f"nothing has been loaded from {source} yet", f"quotemill run {source}"
             yield Check("source", "warn", text, fix, subject=source)
 
 

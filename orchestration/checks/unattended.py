@@ -45,12 +45,14 @@ def check_alerts(place: Place) -> Iterator[Check]:
     names += ["a dead man's switch"] if settings.alerts.ping_url else []
     unsent = place.warehouse.ask(_list_unsent_causes) if place.warehouse else []
     if not names:
-        yield Check("alerts", "ok", "no channel is configured", "[alerts] urls in quotemill.toml")
+        yield Check(
+            "alerts", "ok", "no channel is configured", "set urls under [alerts] in quotemill.toml"
+        )
     elif settings.alerts.urls and unsent:
-        text = f"some channel has not accepted {', '.join(unsent[:SHOWN])}"
+        text = f"not accepted by every channel: {', '.join(unsent[:SHOWN])}"
         yield Check("alerts", "warn", text, "quotemill alerts test")
     else:
-        text = f"sent to {', '.join(names)}; `quotemill alerts test` tries them"
+        text = f"sent to {', '.join(names)} (test them with `quotemill alerts test`)"
         yield Check("alerts", "ok", text)
 
 

@@ -44,12 +44,20 @@ def check_server(place: Place, conn: psycopg.Connection) -> Iterator[Check]:
     foreign = foreign_relations(conn, migrate.schemas(warehouse, tables))
     for schema, relations in foreign.items():
         listed = ", ".join(relations[:SHOWN])
-        hint = "QUOTEMILL_MARKET_SCHEMA or QUOTEMILL_WAREHOUSE_URL chooses another place"
-        yield failed("ownership", SettingsError(f"{schema} is not ours: {listed}", hint=hint))
+        hint = "set QUOTEMILL_MARKET_SCHEMA or QUOTEMILL_WAREHOUSE_URL to another place"
+        yield failed(
+            "ownership",
+            SettingsError(
+                f"{schema} has relations that quotemill did not create: {listed}", hint=hint
+            ),
+        )
     if others := migrate.other_market_schemas(conn, warehouse, tables):
         names = ", ".join(others)
-        text = f"of another market schema, or left from an earlier name of it: {names}"
-        fix = f"if nobody reads them: quotemill warehouse psql -c 'drop schema {names} cascade'"
+        text = f"schemas of another market schema, or of an earlier name of it: {names}"
+        fix = (
+            "drop them if nobody reads them: "
+            f"quotemill warehouse psql -c 'drop schema {names} cascade'"
+        )
         yield Check("schemas", "ok", text, fix)
     needed = privileges(conn, warehouse.reader_role)
     for privilege in needed:
@@ -57,11 +65,11 @@ def check_server(place: Place, conn: psycopg.Connection) -> Iterator[Check]:
             missing = SettingsError(f"missing: {privilege.name}", hint=privilege.fix)
             yield failed("privileges", missing)
     if all(privilege.held for privilege in needed):
-        yield Check("privileges", "ok", "everything that loads and builds need")
+        yield Check("privileges", "ok", "loads and builds have all that they need")
     skew = abs(clock - place.now)
     if skew > CLOCK_SKEW:
-        text = f"this machine and the warehouse differ by {skew}"
-        yield Check("clock", "warn", text, "set both by NTP")
+        text = f"the clocks of this machine and the warehouse differ by {skew}"
+        yield Check("clock", "warn", text, "sync both clocks with NTP")
     else:
         yield Check("clock", "ok", format_time(place.now, timespec="minutes"))
 
@@ -80,9 +88,9 @@ def check_writable(_: Place, conn: psycopg.Connection) -> Iterator[Check]:
     )
     if standby or read_only:
         why = "is a standby" if standby else "has default_transaction_read_only on"
-        hint = "name the primary server in QUOTEMILL_WAREHOUSE_URL"
+        hint = "set QUOTEMILL_WAREHOUSE_URL to the primary server"
         if not standby:
-            hint += f", or: alter role {role} set default_transaction_read_only = off"
+            hint += f", or run: alter role {role} set default_transaction_read_only = off"
         error = SettingsError(f"the server {why}: nothing can be written", hint=hint)
         yield failed("server", error)
 
@@ -101,9 +109,9 @@ def check_connections(place: Place, conn: psycopg.Connection) -> Iterator[Check]
     warehouse = place.require_warehouse()
     needed = warehouse.pool_size + warehouse.max_overflow + OTHERS
     if needed > most:
-        text = f"one command may open {needed} connections, the {kind} {name} allows {most}"
+        text = f"a command can open {needed} connections, but the {kind} {name} allows {most}"
         is_server = kind == "server"
-        fix = "raise max_connections of the server" if is_server else lift_limit(kind, name)
+        fix = "raise the server's max_connections" if is_server else lift_limit(kind, name)
         yield Check("connections", "warn", text, fix)
 
 
@@ -116,9 +124,9 @@ def check_locks(place: Place, conn: psycopg.Connection) -> Iterator[Check]:
         (place.now - LONG_HELD,),
     )
     for pid, name, since in sessions:
-        text = f"{name} is held since {since:%Y-%m-%d %H:%M} by server process {pid}"
+        text = f"{name} has been held since {since:%Y-%m-%d %H:%M} by server process {pid}"
         fix = (
-            "`quotemill loads` shows what runs; if it has ended: "
+            "check `quotemill loads`, and if it has ended, run: "
             f"quotemill warehouse psql -c 'select pg_terminate_backend({pid})'"
         )
         yield Check("locks", "warn", text, fix)
@@ -136,6 +144,6 @@ def check_policies(_: Place, conn: psycopg.Connection) -> Iterator[Check]:
         "where s.last_run_status = 'Failed' and j.hypertable_name is not null order by 1"
     )
     for job, procedure, table, count in failures:
-        text = f"{procedure} of {table} failed {count} times, the last time too"
-        fix = f"quotemill warehouse psql -c 'call run_job({job})' prints the reason"
+        text = f"{procedure} of {table} failed {count} times, including the last time"
+        fix = f"to see the reason, run: quotemill warehouse psql -c 'call run_job({job})'"
         yield Check("policies", "warn", text, fix)

@@ -134,7 +134,7 @@ def make_build(settings: Settings, models: Sequence[Model]) -> dg.AssetsDefiniti
         if judged is not None and judged.exit_code:
             text = judged.why.error or f"new findings: {judged.judgement}"
             raise dg.Failure(
-                f"{text}; `quotemill findings --new` lists them",
+                f"{text} (list them with `quotemill findings --new`)",
                 metadata={"exit_code": judged.exit_code},
                 allow_retries=False,
             )

@@ -36,7 +36,7 @@ class Answer:
         """Why it failed, and what to do: one line, without the logins of URLs."""
         failed = [document for document in self.documents if document.get("error")]
         lines = [f"{d['error']}" + (f" ({d['hint']})" if d.get("hint") else "") for d in failed]
-        return mask_logins("; ".join(lines)) or f"it ended with {self.exit_code}"
+        return mask_logins("; ".join(lines)) or f"exit code {self.exit_code}"
 
 
 def run_command(*words: str, json_answer: bool = True) -> Answer:
@@ -69,7 +69,7 @@ def raise_failure(command: Sequence[str], answer: Answer) -> None:
             text
         )
     if answer.exit_code == INTERRUPTED:
-        text = f"{text}: stopped; running again continues"
+        text = f"{text}: stopped, run it again to continue"
     raise dg.Failure(text, metadata={"exit_code": answer.exit_code}, allow_retries=False)
 
 

@@ -60,8 +60,8 @@ def refuse_embedded(settings: Settings, *, is_dev: bool) -> None:
     """
     if settings.warehouse_url is None and not is_dev:
         raise SettingsError(
-            "Dagster's workers share one warehouse, and the embedded server is reached on its own "
-            "machine only",
+            "Dagster's workers share one warehouse, but the embedded server is only reachable on "
+            "its own machine",
             hint="set QUOTEMILL_WAREHOUSE_URL=postgresql://user:password@host:5432/database, or "
             "try it with `dagster dev`",
         )

@@ -40,7 +40,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
             since = self._away_since.setdefault(run.run_id, time.monotonic())
             if time.monotonic() - since < self._instance.run_monitoring_start_timeout_seconds:
                 return CheckRunHealthResult(WorkerStatus.RUNNING)
-            return CheckRunHealthResult(WorkerStatus.FAILED, "its code server is away")
+            return CheckRunHealthResult(WorkerStatus.FAILED, "its code server is unreachable")
         self._away_since.pop(run.run_id, None)
         if deserialize_value(answer, CanCancelExecutionResult).can_cancel:
             return CheckRunHealthResult(WorkerStatus.RUNNING)

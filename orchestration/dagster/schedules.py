@@ -133,7 +133,7 @@ def explain_skip(job: Job, timing: Timing, at: datetime, now: datetime) -> str |
     if at not in list(timing.starts(at - timedelta(seconds=1), at)):
         return f"{timing.calendar or timing.when} has no start at this time"
     if not job.catch_up and now - at > GRACE:
-        return "it was missed, and what it captures is over"
+        return "it was missed, and its data are no longer available"
     return None
 
 

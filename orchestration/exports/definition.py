@@ -34,9 +34,11 @@ class Definition:
             ("--adjust", self.adjust, ADJUSTMENTS),
         ):
             if value not in known:
-                raise UsageError(f"{name} {value} is unknown", hint=f"one of {', '.join(known)}")
+                raise UsageError(
+                    f"{name} {value} is unknown", hint=f"choose one of: {', '.join(known)}"
+                )
         if self.is_query and self.adjust != "none":
-            raise UsageError("a query is not adjusted", hint="name the adjusted table in it")
+            raise UsageError("a query is not adjusted", hint="select from the adjusted table")
 
     @property
     def is_query(self) -> bool:

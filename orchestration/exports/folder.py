@@ -103,8 +103,8 @@ class Folder(folders.Folder):
                 held = stack.enter_context(lock.hold(self.root, is_folder=True))
             if held is None:
                 raise LockHeldError(
-                    f"another command exports to {self.root}",
-                    hint="wait until it has ended, or name another folder",
+                    f"another command is exporting to {self.root}",
+                    hint="wait until it has ended, or choose another folder",
                 )
             yield
 
@@ -118,7 +118,7 @@ class Folder(folders.Folder):
                     return TypeAdapter(Manifest).validate_json(text), name == MANIFEST
             except (ValueError, UsageError):
                 raise UsageError(
-                    f"{self.path(name)} is of no export of this version",
+                    f"{self.path(name)} was not written by an export of this version",
                     hint="delete the folder, or name another one",
                 ) from None
         return None, False
@@ -132,8 +132,8 @@ class Folder(folders.Folder):
             is_ours = is_known and pattern.fullmatch(finished.as_posix())
             if not is_ours and not _BESIDE.fullmatch(text):
                 raise UsageError(
-                    f"{self.root}/{name} is no file of this export",
-                    hint="name an empty folder, or move the file: nothing was changed",
+                    f"{self.root}/{name} is not a file of this export",
+                    hint="choose an empty folder, or move the file: nothing was changed",
                 )
 
     def list_files(self, pattern: re.Pattern[str]) -> set[str]:

@@ -82,12 +82,12 @@ def require_names(parts: Iterable[Part]) -> list[Part]:
     for part in parts:
         name = name_file(part)
         if len(name) > _LONGEST:
-            reason = f"the code {part.name[:40]}… is too long for the name of a file"
+            reason = f"the code {part.name[:40]}… is too long for a file name"
         elif (other := seen.setdefault(name.lower(), part)) is not part:
-            reason = f"names of files cannot tell the codes {other.name} and {part.name} apart"
+            reason = f"the codes {other.name} and {part.name} would have the same file name"
         else:
             continue
-        raise UsageError(reason, hint="--to parquet, which has a file per month")
+        raise UsageError(reason, hint="use --to parquet, which has a file per month")
     return list(seen.values())
 
 

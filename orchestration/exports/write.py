@@ -119,8 +119,8 @@ def _read_own_manifest(
             if theirs != getattr(wanted, name)
         )
         raise UsageError(
-            f"{folder.root} is another export: {others}",
-            hint="name another folder, or delete that one",
+            f"{folder.root} has another export: {others}",
+            hint="choose another folder, or delete that export",
         )
     folder.require_own(form.pattern, is_known=manifest is not None)
     return manifest, is_whole

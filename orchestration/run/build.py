@@ -75,13 +75,13 @@ def build(
         selection = list(arguments)
         tables = record.tables if only_touched else None
         if tables == []:
-            shown.line("build: nothing was written since the last build")
+            shown.line("build: nothing has changed since the last build")
             return None
         if not warehouse.ask(partial(is_loaded, needs_end=only_touched)):
             if only_touched:  # the load has said what to do
-                shown.line("build: nothing is loaded yet to its end, so nothing is built")
+                shown.line("build: no load has finished yet, so nothing is built")
                 return None
-            shown.line("build: nothing is loaded yet: `quotemill run` loads and builds")
+            shown.line("build: nothing is loaded yet: run `quotemill run`")
         for table in tables or ():
             selection += ["--select", f"source:{table}+"]
         if only_touched and not arguments:
@@ -130,10 +130,10 @@ def _describe(
     """A build in one sentence; the log has its command of dbt."""
     if tables is not None:
         changed = "one changed table" if len(tables) == 1 else f"{len(tables)} changed tables"
-        return f"build {build_id} updates what is made from {changed}"
+        return f"build {build_id} updates the models of {changed}"
     if arguments:
-        return f"build {build_id} makes what was asked for: {' '.join(arguments)}"
-    return f"build {build_id} makes all tables" + (f": {why}" if why else "")
+        return f"build {build_id} builds: {' '.join(arguments)}"
+    return f"build {build_id}: full build" + (f" ({why})" if why else "")
 
 
 def _refuse_lost_nodes(warehouse: Warehouse, failures: str) -> None:
@@ -142,8 +142,8 @@ def _refuse_lost_nodes(warehouse: Warehouse, failures: str) -> None:
         lost = editions.list_lost_nodes(conn, failures)
     if lost:
         raise UpstreamError(
-            f"the build failed, since nodes of Citus cannot be reached: {', '.join(lost)}",
-            hint="start them, then run the build again: what was built stays",
+            f"the build failed because Citus nodes are unreachable: {', '.join(lost)}",
+            hint="start them, then run the build again: what was built is kept",
         )
 
 
@@ -237,9 +237,11 @@ def _require_semaphores() -> None:
     try:
         multiprocessing.get_context("spawn").Lock()
     except OSError as error:
-        hint = "mount one: mount -t tmpfs tmpfs /dev/shm; for a container, --shm-size 64m"
+        hint = (
+            "mount one: mount -t tmpfs tmpfs /dev/shm, or start the container with --shm-size 64m"
+        )
         raise SettingsError(
-            f"dbt needs a /dev/shm with room that can be written: {error.strerror}", hint=hint
+            f"dbt needs a writable /dev/shm with free space: {error.strerror}", hint=hint
         ) from None
 
 
@@ -248,9 +250,9 @@ def _dbt_error(error: Exception, settings: Settings, more: str) -> QuotemillErro
         return refusal
     text = " ".join(str(error).split()).replace("fix: ", "")  # the line below has the word
     if "does not match any" in text:
-        return UsageError(text, hint="`quotemill dbt ls` lists what can be selected")
+        return UsageError(text, hint="run `quotemill dbt ls` to list what you can select")
     if type(error).__name__ in ("DbtUsageException", "BadOptionUsage", "NoSuchOption"):
-        return UsageError(text, hint="quotemill dbt --help")
+        return UsageError(text, hint="run `quotemill dbt --help`")
     from dbt_common.exceptions import DbtRuntimeError
 
     if not isinstance(error, DbtRuntimeError):

@@ -101,7 +101,7 @@ def stoppable(display: Display) -> Iterator[Reporter]:
             was_stopped = True
             shown.close()  # bars hide the cursor, and a process that is killed shows it no more
             reporter.line(
-                "Stopping the build; the same command completes it. "
+                "Stopping the build. The same command completes it. "
                 "Press Ctrl-C again to end at once"
             )
             signal.signal(signal.SIGINT, signal.SIG_DFL)

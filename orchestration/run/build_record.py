@@ -158,9 +158,9 @@ class BuildRecord:
             if not self._lock.closed:
                 raise
             raise LockHeldError(
-                "the build lost its lock, as the connection that held it broke: another build or "
-                "a restore may have begun beside it",
-                hint="run it again: what was built stays",
+                "the build lost its lock because its connection broke: another build or "
+                "a restore may have started",
+                hint="run it again: what was built is kept",
             ) from None
 
     def _update(
@@ -239,12 +239,12 @@ def _take_lock(conn: psycopg.Connection, wait: Wait | None) -> None:
     while holder := turns.take(conn, LOCK):
         if wait is not None and end is None:
             end = time.monotonic() + wait.seconds
-            wait.report("build: waiting for another build, which writes to this warehouse")
+            wait.report("build: waiting for another build of this warehouse")
         if wait is None or end is None or time.monotonic() >= end:
             after = f", still after {wait.seconds / 60:,.0f} minutes" if wait is not None else ""
             raise LockHeldError(
                 f"another build is writing to this warehouse{after}: {holder}",
-                hint="wait for it to end; `quotemill status` shows it",
+                hint="wait for it to end (`quotemill status` shows it)",
             )
         time.sleep(min(WAIT_POLL, wait.seconds))
 
@@ -288,11 +288,11 @@ def describe_command(command: str) -> str:
         return command
     tables = re.findall(r"--select source:(?:\w+\.)?(\w+)\+", command)
     if len(tables) > SHOWN_TABLES:
-        return f"what is made from {len(tables)} changed tables"
+        return f"the models of {len(tables)} changed tables"
     if tables:
-        return f"what is made from {' + '.join(tables)}"
+        return f"the models of {' + '.join(tables)}"
     if named := re.search(r"--select (.+?)(?= --|$)", command):
-        return f"what was asked for: {named[1]}"
+        return f"the models {named[1]}"
     return "all tables"
 
 
@@ -346,13 +346,13 @@ def _read_record(settings: Settings, warehouse: Warehouse, lock: psycopg.Connect
         lambda conn: conn.execute(query.encode(), values).fetchall()
     )
     if not was_built:
-        why = "no good build is known"
+        why = "no previous successful build"
     elif tables is None:
         why = "the dbt project or a setting that it reads has changed"
     elif other_failed:
         why = "a build failed since, before the dbt project or a setting was changed back"
     else:
-        why = f"{gone} is gone" if gone else ""
+        why = f"{gone} no longer exists" if gone else ""
     tables = None if why else [table for table in tables or () if table.startswith("raw_")]
     return BuildRecord(
         tables,

@@ -126,7 +126,7 @@ def _count_findings(warehouse: Warehouse, test: Any) -> str:
     counted = f"select check_name, count(*) from ({test.compiled_code}) as f group by 1 order by 1"
     rows = warehouse.ask(lambda conn: conn.execute(counted.encode()).fetchall())
     counts = ", ".join(f"{count} x {check}" for check, count in rows)
-    return f"{counts}; quotemill findings lists them"
+    return f"{counts} (see `quotemill findings`)"
 
 
 def _describe_line(warehouse: Warehouse, test: Any) -> str:

@@ -48,7 +48,7 @@ def nothing_to_do(settings: Settings, request: LoadRequest, as_of: datetime | No
             return None
     except QuotemillError:
         return None
-    return f"no session today, and that of {since:%Y-%m-%d} was loaded whole: nothing to do"
+    return f"no session today, and the one of {since:%Y-%m-%d} is fully loaded: nothing to do"
 
 
 def _was_loaded(conn: psycopg.Connection, part: LoadRequest, since: datetime) -> bool:

@@ -33,7 +33,7 @@ def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
     """
     if not arguments:
         raise UsageError(
-            "dbt needs a command", hint="quotemill dbt build --select kline_daily_qfq+"
+            "dbt needs a command", hint="run `quotemill dbt build --select kline_daily_qfq+`"
         )
     if arguments[0] not in _LISTING and any(word in _WRITING for word in arguments):
         warehouse = loads.prepare_warehouse(settings, builds.stderr)
@@ -70,7 +70,9 @@ def make_docs(settings: Settings, output: Path | None) -> Path:
     warehouse = require_current_warehouse(settings)
     outcome = builds.invoke(settings, warehouse, ["docs", "generate", "--static"], quiet=True)
     if not outcome.success:
-        raise QuotemillError("dbt could not make its docs", hint="quotemill dbt docs generate")
+        raise QuotemillError(
+            "dbt could not write its docs", hint="run `quotemill dbt docs generate`"
+        )
     output = output or settings.home / "models.html"
     output.parent.mkdir(parents=True, exist_ok=True)
     page = (builds.dbt_target(settings, warehouse) / "static_index.html").read_text("utf-8")

@@ -50,9 +50,8 @@ def newest(settings: Settings, warehouse: Warehouse) -> Path:
     if manifests := _list_manifests(folder):
         return manifests[-1][1]
     raise UsageError(
-        f"no manifest is in {folder}",
-        hint="`quotemill run` and `quotemill build` write them; after plain `dbt build`: "
-        "`quotemill manifest write`",
+        f"no manifest in {folder}",
+        hint="run `quotemill build`, or `quotemill manifest write` after plain `dbt build`",
     )
 
 
@@ -135,7 +134,7 @@ def _judge(name: str, differences: Iterable[str]) -> list[Check]:
 def _check_previous(path: Path, previous: Mapping[str, str]) -> Iterator[str]:
     before = path.parent / previous["file"]
     if not before.is_file():
-        yield f"previous: {previous['file']} is not there"
+        yield f"previous: {previous['file']} does not exist"
     elif whole_file.hash_file(before) != previous["sha256"]:
         yield f"previous: {previous['file']} was changed"
 
@@ -163,7 +162,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get("kind") != KIND:
         raise UsageError(
             f"{path} is not a manifest",
-            hint="manifests are in the folder manifests of the home, by warehouse",
+            hint="choose one in the folder manifests of the home",
         )
     if document["version"] > VERSION:
         raise UsageError(f"a newer quotemill wrote {path}", hint="check it with that version")
@@ -178,7 +177,7 @@ def _compare(where: str, stored: Any, current: Any) -> Iterator[str]:
         for number, (before, now) in enumerate(zip(stored, current, strict=True)):
             yield from _compare(f"{where}[{number}]", before, now)
     elif stored != current:
-        yield f"{where}: the manifest says {_short(stored)}, now {_short(current)}"
+        yield f"{where}: {_short(stored)} in the manifest, now {_short(current)}"
 
 
 def _short(value: Any) -> str:

@@ -71,8 +71,8 @@ def _check_versions() -> None:
     if not installed.startswith(VERSIONS):
         known = " and ".join(f"{start}x" for start in VERSIONS)
         raise SettingsError(
-            f"dbt-core {installed} is installed; our commands run with {known}",
-            hint="pip install 'dbt-core==1.11.*', or run dbt itself: it needs none of this",
+            f"dbt-core {installed} is installed, but quotemill needs {known}",
+            hint="run `pip install 'dbt-core==1.11.*'`, or use plain dbt, which takes any",
         )
 
 

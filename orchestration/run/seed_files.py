@@ -40,7 +40,7 @@ def check_file(path: Path, types: Mapping[str, str]) -> None:
     """Check one file by the types of its columns. Raises SettingsError as `check_seeds` does."""
     place = f"seeds/{path.name}"
     if not path.exists():
-        raise SettingsError(f"{place} is missing", hint=f"git checkout {place}")
+        raise SettingsError(f"{place} is missing", hint=f"run git checkout {place}")
     content = read_file(path, CSV_FILE, SettingsError)
     try:
         text = content.decode("utf-8-sig")
@@ -53,7 +53,7 @@ def check_file(path: Path, types: Mapping[str, str]) -> None:
             line = rows.line_num
             if number == 0 and cells != list(types):
                 header = ",".join(types)
-                raise _refuse(place, line, f"the header is not {header}", "correct the header")
+                raise _refuse(place, line, f"the header must be {header}", "correct the header")
             if len(cells) != len(types):
                 problem = f"it has {len(cells)} cells, the header has {len(types)}"
                 fix = "quote a cell that has a comma" if cells else "delete the empty line"
@@ -65,7 +65,7 @@ def check_file(path: Path, types: Mapping[str, str]) -> None:
     except csv.Error as error:
         raise _refuse(place, rows.line_num, str(error), "correct the line") from None
     if not rows.line_num:
-        raise _refuse(place, 1, "the file is empty", f"git checkout {place}")
+        raise _refuse(place, 1, "the file is empty", f"run git checkout {place}")
 
 
 def _find_form(type_: str, cell: str) -> str | None:

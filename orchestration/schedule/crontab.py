@@ -49,7 +49,7 @@ def parse_crontab(text: str) -> Crontab:
     for field in fields:
         ranges = re.findall(r"(\w+)-(\w+)", field)
         if not _FIELD.fullmatch(field) or any(_number(a) >= _number(b, 7) for a, b in ranges):
-            raise ValueError(f"{field!r} is no field of a crontab")
+            raise ValueError(f"{field!r} is not a crontab field")
     expanded, _ = croniter.expand(" ".join(fields))
     minutes, hours, days, months, weekdays = (
         tuple(every if values == ["*"] else sorted(map(int, values)))

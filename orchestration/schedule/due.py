@@ -69,7 +69,9 @@ def decide_start(job: Job, row: Row, now: datetime) -> Decision:
         return replace(same, why="never due")
     if row.next_run_at > now:
         if _is_cut_off(job, row, now):
-            return Decision("its last run was cut off", row.last_run_at, following, row.missed_at)
+            return Decision(
+                "its last run was interrupted", row.last_run_at, following, row.missed_at
+            )
         coming = _earlier(row.next_run_at, following) if row.is_ahead else row.next_run_at
         why = f"not due before {format_time(coming, job.zone)}"
         return replace(same, why=why, next_run_at=coming)
@@ -77,10 +79,10 @@ def decide_start(job: Job, row: Row, now: datetime) -> Decision:
     came_while_it_ran = _ran_at(row, start)
     if came_while_it_ran and job.on_overlap == "skip":
         following = _earlier(following, find_retry(job, row.last_exit_code, row.last_finished_at))
-        why = f"skipped: it still {'runs' if row.is_running else 'ran'}"
+        why = f"skipped: it {'is' if row.is_running else 'was'} still running"
         return Decision(why, None, following, row.missed_at, is_idle=False)
     if row.is_running:
-        return replace(same, why="queued: it still runs")
+        return replace(same, why="queued: it is still running")
     late = [] if job.catch_up else [at for at in earlier if now - at > GRACE]
     possible = start
     if came_while_it_ran and row.last_finished_at is not None:
@@ -88,7 +90,7 @@ def decide_start(job: Job, row: Row, now: datetime) -> Decision:
     if not job.catch_up and now - possible > GRACE:
         why = f"{len(earlier) + 1} starts were missed, and it does not catch up"
         return Decision(why, None, following, start, is_idle=False)
-    why = f"with {len(earlier)} that were missed" if earlier else _why_again(job.timing, row)
+    why = f"makes up for {len(earlier)} missed starts" if earlier else _why_again(job.timing, row)
     return Decision(why, start, following, max(late, default=row.missed_at))
 
 
@@ -138,7 +140,7 @@ def _why_again(timing: Timing, row: Row) -> str:
         return ""
     if start in timing.starts(start - timedelta(microseconds=1), start):
         return ""
-    return "its source was away" if row.last_exit_code == AWAY else "it was killed"
+    return "its source was unreachable" if row.last_exit_code == AWAY else "it was killed"
 
 
 def _earlier(*times: datetime | None) -> datetime | None:

@@ -166,18 +166,18 @@ def _former(row: Row) -> SettingsError:
     gone = "://" in folder or form not in FORMS
     change = ", with --to parquet and another folder" if gone else ""
     return SettingsError(
-        f"the job {row.name} kept an export fresh by its name, and exports have no names now",
-        hint=f'[schedule.{row.name}] in quotemill.toml, with when = "daily 21:30" (or "off") and '
+        f"the job {row.name} updates an export by its name, but exports no longer have names",
+        hint=f'add [schedule.{row.name}] to quotemill.toml, with when = "daily 21:30" or "off" and '
         f"command = {json.dumps(command, ensure_ascii=False)}{change}",
     )
 
 
 def _nameless(name: str, shipped: Iterable[str]) -> SettingsError:
     near = difflib.get_close_matches(name, shipped, n=1)
-    guess = f"; did you mean {near[0]}?" if near else ""
+    guess = f" (did you mean {near[0]}?)" if near else ""
     return SettingsError(
-        f"setting schedule.{name}: no job of this name is shipped, so it needs a command{guess}",
-        hint=f"shipped: {', '.join(shipped)}",
+        f"setting schedule.{name}: no shipped job has this name, so it needs a command{guess}",
+        hint=f"set a command, or choose one of: {', '.join(shipped)}",
     )
 
 
@@ -186,11 +186,11 @@ def _job(name: str, said: JobSettings, source: str | None) -> Job:
         words = tuple(shlex.split(said.command or ""))
         words = words if words[:1] and words[0] in PROGRAMS else ("quotemill", *words)
         if len(words) < 2:
-            raise ValueError(f"command {said.command!r} names none")
+            raise ValueError(f"command {said.command!r} is not a command")
         zone = said.time_zone or "UTC"
         rule = timing.parse_rule(said.when or "off", zone, said.calendar or "")
     except ValueError as error:
-        hint = "" if "must be one of" in str(error) else f"when: {timing.FORMS}"
+        hint = "" if "must be one of" in str(error) else f"write when as one of: {timing.FORMS}"
         raise SettingsError(f"setting schedule.{name}: {error}", hint=hint) from None
     named = next((word for word in words[2:3] if word in sources.MODULES), None)
     return Job(

@@ -48,8 +48,8 @@ def name_windows_task(folder: str, python: str) -> str:
 
 def describe_overdue_fix() -> str:
     return (
-        f"is its service or line of cron on? `{name_install()}` makes one; "
-        "`quotemill schedule run` catches up"
+        f"check its service or cron line, or install one: `{name_install()}` "
+        "(`quotemill schedule run` catches up)"
     )
 
 
@@ -107,7 +107,7 @@ def claim_start(
     conn.execute("select from ops.schedules where name = %s for update", (job.name,))
     row = _read_row(conn, job, now, dated=dated, is_check=is_check)
     if forced:
-        decision = Decision("it runs already") if row.is_running else Decision("", now)
+        decision = Decision("it is already running") if row.is_running else Decision("", now)
     elif not is_check and row.next_run_at is None:
         return Decision("")
     else:

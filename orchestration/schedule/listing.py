@@ -30,8 +30,10 @@ class Listing:
             raise self.wrong[name]
         if name not in self.jobs:
             raise UsageError(
-                f"there is no job {name} of a configured source",
-                hint=f"jobs: {', '.join(self.jobs)}" if self.jobs else "configure a source first",
+                f"no configured source has a job {name}",
+                hint=f"choose one of: {', '.join(self.jobs)}"
+                if self.jobs
+                else "configure a source first",
             )
         return self.jobs[name]
 

@@ -53,7 +53,7 @@ def simulate(jobs: Iterable[Job], rows: Mapping[str, Row], first: date, last: da
     for job in jobs:
         row = rows.get(job.name)
         if job.timing is None:
-            idle[job.name] = "off by its settings"
+            idle[job.name] = "off in its settings"
         elif row is not None and not row.is_enabled:
             idle[job.name] = "disabled"
         else:
@@ -80,7 +80,7 @@ def _notes(jobs: Iterable[Job], days: Iterable[date]) -> Iterable[str]:
         for calendar in calendars:
             spans = sessions(calendar, day.year).get(day)
             if spans is None:
-                yield f"{day}: no session of {calendar}"
+                yield f"{day}: no {calendar} session"
             elif spans[-1][1] - spans[0][0] < _usual_length(calendar, day.year):
                 yield f"{day}: {calendar} closes early, {spans[-1][1]:%H:%M} UTC"
         for zone in map(ZoneInfo, zones):

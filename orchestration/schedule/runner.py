@@ -177,7 +177,7 @@ def executable(program: str) -> Path:
     path = str(beside) if beside.is_file() else shutil.which(program)
     if path is None:
         raise SettingsError(
-            f"{program} is neither beside {sys.executable} nor on PATH",
+            f"{program} is neither next to {sys.executable} nor on PATH",
             hint=f"install quotemill into an environment: {install_hint()}",
         )
     return Path(path)

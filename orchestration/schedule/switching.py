@@ -36,7 +36,7 @@ def switch(
     notes = []
     if not any(row.next_run_at for row in warehouse.ask(ledger.read_rows)):
         notes.append(
-            f"no start is expected yet; where nothing checks the schedule: {ledger.name_install()}"
+            f"no start is expected yet. If no scheduler is installed, run `{ledger.name_install()}`"
         )
     if job.timing is None:
         notes.append(f"{name} is enabled, but its rule is `off`: set schedule.{name}.when")
@@ -57,7 +57,7 @@ def open_prepared(settings: Settings) -> Warehouse:
 def refuse_before_opening(settings: Settings, name: str | None) -> None:
     """Refuse what has no job before a warehouse is made or started for it."""
     if not list_names(settings):
-        raise SettingsError(NO_JOB, hint="quotemill doctor")
+        raise SettingsError(NO_JOB, hint="run `quotemill doctor`")
     if name is not None and find_warehouse(settings) is None:
         listing = list_jobs(settings)
         if name not in listing.wrong:

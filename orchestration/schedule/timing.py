@@ -114,7 +114,7 @@ def parse_rule(when: str, zone: str, calendar: str = "") -> Timing | None:
         return None
     if calendar and not is_calendar(calendar):
         raise ValueError(
-            f"unknown calendar {calendar!r}; use XSHG, XNYS, or an empty one for every day"
+            f"unknown calendar {calendar!r}; use XSHG, XNYS, or leave it empty for every day"
         )
     if match := re.fullmatch(r"every (5|10|15|30|60)m in session", words):
         if not calendar:

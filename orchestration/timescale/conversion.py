@@ -62,19 +62,19 @@ def unchanged(conn: psycopg.Connection, table: sql.Identifier) -> Iterator[list[
             after = content(conn, table)
             if after != before[0]:
                 raise QuotemillError(
-                    f"{name} held {before[0]} before and {after} after: it was left as it was",
-                    hint="please report it",
+                    f"{name} held {before[0]} before and {after} after: it was not changed",
+                    hint="report this bug",
                 )
     except psycopg.errors.LockNotAvailable:
         raise LockHeldError(
-            f"{name} is in use, and was left as it was",
+            f"{name} is in use, and was not changed",
             hint="run again when no load, build or long query reads it",
         ) from None
     except psycopg.OperationalError as error:
         if conn.closed:
             raise
-        message = f"{name} was left as it was: {_message(conn, error)}"
-        again = "run again; what was converted stays"
+        message = f"{name} was not changed: {_message(conn, error)}"
+        again = "run again: what was converted is kept"
         if isinstance(error, psycopg.errors.OutOfMemory):
             raise SettingsError(
                 message,
@@ -83,7 +83,7 @@ def unchanged(conn: psycopg.Connection, table: sql.Identifier) -> Iterator[list[
         raise UpstreamError(message, hint=again) from None
     except psycopg.DatabaseError as error:
         raise SettingsError(
-            f"{name} cannot be converted, and was left as it was: {_message(conn, error)}",
+            f"{name} cannot be converted, and was not changed: {_message(conn, error)}",
             hint="drop or change what the message names, then run again",
         ) from None
 

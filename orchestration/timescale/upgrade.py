@@ -188,8 +188,8 @@ def _edition(warehouse: Warehouse) -> str:
     if extension.edition == "none":
         raise SettingsError(
             f"the warehouse {warehouse.label} has no TimescaleDB: its tables stay plain",
-            hint="where the server has it (shared_preload_libraries), as a superuser in that "
-            "database: create extension timescaledb",
+            hint="run as a superuser in that database, if shared_preload_libraries has it: "
+            "create extension timescaledb",
         )
     return extension.edition
 

@@ -40,7 +40,7 @@ _CROWDED = "close other connections, or raise max_connections of the server"
 _FIXES = [  # fragments of libpq's messages, and what to do about each
     ("too many ", _CROWDED),
     ("remaining connection slots", _CROWDED),
-    ("Connection refused", "check that the server runs, and its host and port ({origin})"),
+    ("Connection refused", "check that the server is running, and its host and port ({origin})"),
     ("password authentication failed", "check user and password ({origin})"),
     ("no password supplied", "add the password to the URL ({origin}), or to ~/.pgpass"),
     ("no pg_hba.conf entry", "let this user in from this machine in the server's pg_hba.conf"),
@@ -61,7 +61,7 @@ _ATTEMPT = re.compile(r"^connection failed: connection to server .+? failed: (?:
 _REMARKS = re.compile(r" (?:HINT:|CONTEXT:|Is the server running ).*")
 _LIMITED = re.compile(r'too many connections for (role|database) "(.+)"')
 # a server may speak another language, and libpq passes on no code of the error
-_ANY_FIX = "check that the server runs, and its host, user, password and database ({origin})"
+_ANY_FIX = "check that the server is running, and its host, user, password and database ({origin})"
 
 
 class WarehouseAway(UpstreamError):

@@ -109,7 +109,7 @@ def test_a_second_run_writes_nothing_and_says_so(place: Place, built: dict[str, 
     assert "nothing new: no rows were written" in done.stderr
     again = json.loads(done.stdout)
     assert again["build"] is None
-    assert "nothing was written since the last build" in done.stderr
+    assert "nothing has changed since the last build" in done.stderr
     assert all(t["rows_new"] + t["rows_changed"] == 0 for t in again["loads"][0]["tasks"])
 
 

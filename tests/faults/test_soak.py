@@ -321,7 +321,7 @@ def test_no_shared_memory_of_the_machine_is_needed(
         env = mounts | {"QUOTEMILL_HOME": str(lane.home), "DBT_PROFILES_DIR": str(lane.home)}
         built = drive("build", "none", 0, "quotemill", "build", env=env, cwd=lane.home)
         assert built.code == 3, built.said
-        assert "dbt needs a /dev/shm with room that can be written" in built.said
+        assert "dbt needs a writable /dev/shm" in built.said
     embedded.stop(lane.home)
 
 

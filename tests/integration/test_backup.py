@@ -123,7 +123,7 @@ def test_a_restore_brings_the_rows_back_and_prints_next_steps(
     left = "\n".join(result.left)
     assert re.search("settings .*: tdx.indices", left)
     assert re.search("1 of 1 files ", left)
-    with pytest.raises(UsageError, match="holds"):
+    with pytest.raises(UsageError, match=r"\d+ relations"):
         restore(another.settings, another.warehouse, backup, Silent(), clean=False)
     bench.execute("delete from ops.settings where key = 'planted'")
     restore(bench.settings, bench.warehouse, backup, Silent(), clean=True)
@@ -259,7 +259,7 @@ def test_an_empty_folder_that_held_backups_gets_none(
     mount.rename(tmp_path / "away")
     mount.mkdir()
     for _ in range(2):
-        with pytest.raises(SettingsError, match=f" {root}, .* trace") as refused:
+        with pytest.raises(SettingsError, match=f" {root}, ") as refused:
             bench.back_up(folder=root)
         assert list(mount.iterdir()) == []
     there = bench.settings.model_copy(update={"backup_folder": root})

@@ -83,7 +83,7 @@ def test_a_configured_source_without_loads_is_reported(made: Bench) -> None:
     warehouse = open_warehouse(made.settings)
     ib = made.settings.ib.model_copy(update={"host": "127.0.0.1"})
     settings = made.settings.model_copy(update={"ib": ib})
-    problem = ("nothing of ib was loaded yet", "quotemill run ib")
+    problem = ("nothing has been loaded from ib yet", "quotemill run ib")
     for read, is_named in ((settings, True), (made.settings, False)):
         checks = gather.examine(read)
         assert (problem in fixes(status.read_status(read, warehouse))) == is_named

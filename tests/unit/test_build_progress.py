@@ -101,10 +101,10 @@ def test_ctrl_c_stops_a_build_with_one_line_and_then_ends_the_process() -> None:
     [
         ("", "all tables"),
         (" --exclude tag:whole_tables", "all tables"),
-        (" --select source:raw_tdx.codes+ --exclude test_name:x", "what is made from codes"),
-        (" --select source:raw_tq.a_b+ --select source:raw_tq.c+", "what is made from a_b + c"),
-        (4 * " --select source:raw_ib.session+", "what is made from 4 changed tables"),
-        (" --select kline_daily_qfq+ --threads 2", "what was asked for: kline_daily_qfq+"),
+        (" --select source:raw_tdx.codes+ --exclude test_name:x", "the models of codes"),
+        (" --select source:raw_tq.a_b+ --select source:raw_tq.c+", "the models of a_b + c"),
+        (4 * " --select source:raw_ib.session+", "the models of 4 changed tables"),
+        (" --select kline_daily_qfq+ --threads 2", "the models kline_daily_qfq+"),
     ],
 )
 def test_what_a_build_makes_is_said_without_selectors(selection: str, words: str) -> None:
@@ -112,13 +112,9 @@ def test_what_a_build_makes_is_said_without_selectors(selection: str, words: str
 
 
 def test_a_build_begins_with_a_sentence() -> None:
-    assert _describe(1, None, []) == "build 1 makes all tables"
-    assert _describe(1, None, [], "x is gone") == "build 1 makes all tables: x is gone"
-    assert (
-        _describe(2, ["raw_tdx.quote"], []) == "build 2 updates what is made from one changed table"
-    )
-    assert _describe(3, ["a.b", "a.c"], []) == "build 3 updates what is made from 2 changed tables"
+    assert _describe(1, None, []) == "build 1: full build"
+    assert _describe(1, None, [], "x is gone") == "build 1: full build (x is gone)"
+    assert _describe(2, ["raw_tdx.quote"], []) == "build 2 updates the models of one changed table"
+    assert _describe(3, ["a.b", "a.c"], []) == "build 3 updates the models of 2 changed tables"
     asked = ["--select", "kline_daily_qfq+"]
-    assert _describe(4, None, asked) == (
-        "build 4 makes what was asked for: --select kline_daily_qfq+"
-    )
+    assert _describe(4, None, asked) == ("build 4 builds: --select kline_daily_qfq+")

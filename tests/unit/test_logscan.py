@@ -144,16 +144,21 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "arguments", "code", "says"),
     [
-        ([], ("--date", "2026-11-20"), 5, "no line of 2026-11-20 00:00"),
+        ([], ("--date", "2026-11-20"), 5, "no log line from 2026-11-20 00:00"),
         ([""], ("--date", "2026-11-20"), 5, "in 1 files: nothing ran"),
         (["no json\n"], ("--date", "2026-11-20"), 5, "nothing ran, or it logged elsewhere"),
         ([line("all well", "info")], ("--date", "2026-11-20"), 0, ""),
         ([line("pacing")], ("--date", "2026-11-20"), 0, ""),
         ([line("pacing", "error")], ("ib", "--date", "2026-11-20"), 5, "1 lines of"),
-        ([line("x", "critical", source=None)], ("ib", "--date", "2026-11-20"), 5, "no line of"),
-        ([line("pacing")], ("--date", "2026-11-20", "--max-total", "0"), 5, "have a keyword"),
+        (
+            [line("x", "critical", source=None)],
+            ("ib", "--date", "2026-11-20"),
+            5,
+            "no log line from",
+        ),
+        ([line("pacing")], ("--date", "2026-11-20", "--max-total", "0"), 5, "contain a keyword"),
         ([line("pacing", "error")], ("--date", "2026-11-20", "--max-total", "1"), 0, ""),
-        ([line("pacing")], ("--as-of", "2026-11-21T15:00"), 5, "no line of 2026-11-20 15:00"),
+        ([line("pacing")], ("--as-of", "2026-11-21T15:00"), 5, "no log line from 2026-11-20 15:00"),
         (
             [line("x", "error")],
             ("--since", "2026-11-20", "--as-of", "2026-11-21T15:00"),

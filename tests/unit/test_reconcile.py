@@ -53,7 +53,7 @@ def difference(
 def test_a_clean_run_says_what_agreed_and_what_compared_nothing() -> None:
     assert [(check.name, check.verdict, check.sentence) for check in CLEAN.checks] == [
         ("bars_of_minutes minute5", "ok", "960 of 960 bars agree"),
-        ("adjusted_bars day", "unknown", "compared nothing"),
+        ("adjusted_bars day", "unknown", "nothing to compare"),
         ("adjustment_factors", "ok", ""),
     ]
     assert CLEAN.exit_code == 0

@@ -41,8 +41,8 @@ def test_what_dbt_reads_passes(tmp_path: Path, written: bytes) -> None:
     ("written", "problem"),
     [
         ("", "line 1: the file is empty"),
-        ("code,day\n", "line 1: the header is not code,day,number,count"),
-        ("\ncode,day,number,count\n", "line 1: the header is not code,day,number,count"),
+        ("code,day\n", "line 1: the header must be code,day,number,count"),
+        ("\ncode,day,number,count\n", "line 1: the header must be code,day,number,count"),
         (f"{HEADER}a,2024-01-10,1,5,2\n", "line 2: it has 5 cells, the header has 4"),
         (f"{HEADER}a,2024-01-10,1,2\n\n", "line 3: it has 0 cells, the header has 4"),
         (f'{HEADER}"a,2024-01-10,1,2\nb,,,\n', "line 3: unexpected end of data"),

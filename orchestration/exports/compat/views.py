@@ -50,7 +50,9 @@ def make_views(warehouse: Warehouse, program: str, adjust: str = "none") -> list
     """
     names = _find_views(program)
     if adjust not in ADJUSTMENTS:
-        raise UsageError(f"unknown adjustment {adjust}", hint=f"one of {', '.join(ADJUSTMENTS)}")
+        raise UsageError(
+            f"unknown adjustment {adjust}", hint=f"choose one of: {', '.join(ADJUSTMENTS)}"
+        )
     schema = warehouse.inner_schema(COMPAT)
     fields = {
         "market": warehouse.market_schema,
@@ -69,8 +71,8 @@ def make_views(warehouse: Warehouse, program: str, adjust: str = "none") -> list
         if not any(view.is_made for view in views):
             lacking = dict.fromkeys(name for view in views for name in view.unbuilt)
             raise UsageError(
-                f"nothing that the views of {program} read is built: {', '.join(lacking)}",
-                hint="quotemill build",
+                f"no table that the views of {program} read is built: {', '.join(lacking)}",
+                hint="run `quotemill build`",
             )
         _grant(conn, schema, warehouse.reader_role, [view for view in views if view.is_made])
     if warehouse.admits_reader:
@@ -99,7 +101,7 @@ def drop_views(warehouse: Warehouse, program: str) -> list[str]:
 
 def _find_views(program: str) -> tuple[str, ...]:
     if program not in VIEWS:
-        raise UsageError(f"no views for {program}", hint=f"there are: {', '.join(VIEWS)}")
+        raise UsageError(f"no views for {program}", hint=f"choose one of: {', '.join(VIEWS)}")
     return VIEWS[program]
 
 

@@ -47,8 +47,8 @@ def find_bars(conn: psycopg.Connection, warehouse: Warehouse, wanted: Definition
     """Day bars as traded, with the factor of their day. Raises UsageError for another table."""
     if wanted.what not in (TABLE, f"{warehouse.market_schema}.{TABLE}") or wanted.adjust != "none":
         raise UsageError(
-            "qlib takes the day bars as traded, and adjusts by a factor",
-            hint=f"quotemill export {TABLE} --to qlib DIR",
+            "qlib needs day bars as traded, and adjusts them with a factor",
+            hint=f"run `quotemill export {TABLE} --to qlib DIR`",
         )
     market = warehouse.market_schema
     query = f"""

@@ -44,5 +44,5 @@ def find(settings: Settings, cwd: Path | None = None) -> Place:
     )
     for path in (place.folder, place.program, place.logs, *environment.values()):
         if re.search(r"[\x00-\x1f\x7f]", str(path)):
-            raise SettingsError(f"{str(path)!r} has characters that no file of timers can hold")
+            raise SettingsError(f"{str(path)!r} has characters that timer files cannot hold")
     return place

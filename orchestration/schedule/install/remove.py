@@ -20,7 +20,7 @@ def own_units(here: Place, folder: Path) -> list[Path]:
     ours = {path: text for path, text in texts.items() if MARK in text}
     for path, text in ours.items():
         other = systemd.folder_of(text)
-        way_out = f"`quotemill schedule uninstall --systemd` in {other}"
+        way_out = f"run `quotemill schedule uninstall --systemd` in {other}"
         write.refuse_another(str(path), other, own, way_out)
     return list(ours)
 

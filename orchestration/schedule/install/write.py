@@ -33,7 +33,9 @@ def systemd_unit(here: Place, folder: Path) -> Path:
     """Write the unit. Refuses a file of its name that no install wrote."""
     path = folder / systemd.UNIT
     if path.exists() and MARK not in path.read_text("utf-8", "replace"):
-        raise SettingsError(f"{path} was not written by an install", hint="rename or remove it")
+        raise SettingsError(
+            f"{path} was not written by `quotemill schedule install`", hint="rename or remove it"
+        )
     write(path, systemd_text(here).encode())
     return path
 
@@ -56,9 +58,9 @@ def refuse_foreign_agent(path: Path, agent: bytes) -> None:
         other = launchd.folder_of(path.read_bytes())
     except ValueError:
         raise SettingsError(
-            f"{path} was not written by an install", hint="rename or remove it"
+            f"{path} was not written by `quotemill schedule install`", hint="rename or remove it"
         ) from None
-    way_out = f"launchctl bootout gui/$(id -u)/{launchd.LABEL}; rm {shlex.quote(str(path))}"
+    way_out = f"run launchctl bootout gui/$(id -u)/{launchd.LABEL}; rm {shlex.quote(str(path))}"
     refuse_another(str(path), other, launchd.folder_of(agent), way_out)
 
 
@@ -75,9 +77,9 @@ def read_crontab(block: str) -> str:
     listed = _crontab("-l")
     if listed.returncode and not _NO_CRONTAB.search(listed.stderr):
         why = listed.stderr.strip() or f"exit code {listed.returncode}"
-        raise SettingsError(f"crontab -l fails: {why}", hint="nothing was changed; fix that first")
+        raise SettingsError(f"crontab -l fails: {why}", hint="fix that first: nothing was changed")
     present = listed.stdout if listed.returncode == 0 else ""
-    way_out = f"`crontab -e` removes it: from {cron.BEGIN} to {cron.END}"
+    way_out = f"remove it with `crontab -e`: from {cron.BEGIN} to {cron.END}"
     refuse_another("the crontab", cron.folder_of(present), cron.folder_of(block), way_out)
     return present
 
@@ -101,8 +103,8 @@ def _crontab(option: str, text: str | None = None) -> subprocess.CompletedProces
         )
     except OSError as error:  # not there, or not for this user
         raise SettingsError(
-            f"the program `crontab` cannot be run: {error.strerror}",
-            hint="install cron, or take --systemd",
+            f"cannot run the program `crontab`: {error.strerror}",
+            hint="install cron, or use --systemd",
         ) from None
 
 
@@ -110,15 +112,15 @@ def refuse_another(what: str, other: str | None, here: str | None, way_out: str)
     """Refuse the install of another folder: only its own may be replaced or removed."""
     if other is not None and other != here:
         raise SettingsError(
-            f"{what} starts the jobs of {other}, which would not run any more",
-            hint=f"{way_out}; or leave it, and start those of {here} by `quotemill schedule serve`",
+            f"{what} starts the jobs of {other}, which would no longer run",
+            hint=f"{way_out}, or start the jobs of {here} with `quotemill schedule serve`",
         )
 
 
 def write(path: Path, content: bytes) -> None:
     """A file whole or not at all. Raises SettingsError where it cannot be written."""
     part = path.with_name(f".{path.name}.new")
-    with whole_file.explain_unwritable(path, hint="--folder names another folder"):
+    with whole_file.explain_unwritable(path, hint="choose another folder with --folder"):
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(content)
         part.replace(path)

@@ -212,7 +212,7 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
     with pytest.raises(DataQualityError, match=r"stage 1 .*; 0 of 7 "):
         option_gates.decide(warehouse, 2, "open", "owner", None)
     assert option_gates.decide(warehouse, 1, "open", "owner", "agreed")["state"] == "open"
-    with pytest.raises(UsageError, match="stage 1 is open already"):
+    with pytest.raises(UsageError, match="stage 1 is already open"):
         option_gates.decide(warehouse, 1, "open", "owner", None)
     assert option_gates.decide(warehouse, 1, "close", "owner", None)["state"] == "ready"
     recorded = conn.execute(

@@ -58,7 +58,7 @@ def test_where_no_file_is_there_nothing_is_written(
     archived(settings, warehouse)
     # its disk is not mounted
     away = folder.rename(folder.with_name("elsewhere"))
-    with pytest.raises(SettingsError, match=f" 9 files .* {folder}"):
+    with pytest.raises(SettingsError, match=f" 9 archive files .* {folder}"):
         archived(settings, warehouse)
     assert not folder.exists()
     away.rename(folder)

@@ -201,7 +201,7 @@ def test_stamps_and_days_missing_in_the_index_are_fixed_without_download(
 
 def test_a_manifest_lists_the_built_tables_and_is_checked(made: Bench) -> None:
     warehouse = open_warehouse(made.settings)
-    with pytest.raises(UsageError, match="no manifest is in"):
+    with pytest.raises(UsageError, match="no manifest in"):
         manifest.newest(made.settings, warehouse)
     first = manifest.write(made.settings, warehouse, 1)
     second = manifest.write(made.settings, warehouse, 2)
@@ -230,7 +230,7 @@ def test_a_manifest_lists_the_built_tables_and_is_checked(made: Bench) -> None:
     first.write_text(first.read_text() + " ")
     assert "was changed" in manifest.check(made.settings, warehouse, second)[-1].sentence
     first.unlink()
-    assert "is not there" in manifest.check(made.settings, warehouse, second)[-1].sentence
+    assert "does not exist" in manifest.check(made.settings, warehouse, second)[-1].sentence
     second.write_text("{}")
     with pytest.raises(UsageError, match="is not a manifest"):
         manifest.check(made.settings, warehouse, second)

@@ -120,7 +120,7 @@ def test_a_failed_load_of_a_moment_names_no_job_to_retry(settings: Settings) -> 
     cause = judge(passing, known)
     assert ("2 of 3 " in cause.sentence, cause.note, cause.fix) == (
         True,
-        "; failed for MSFT",
+        ", failed for MSFT",
         PASSING,
     )
     for key in ("BRK B 2026-11-19T15:00Z", "BRK B 2026-11-19"):  # at a slot, at a close
@@ -164,7 +164,7 @@ def test_a_check_that_cannot_be_read_is_reported_below_the_limit(settings: Setti
     cause = causes.check_run(result, lenient)["qa"]
     assert cause is not None
     assert (cause.sentence, cause.subjects) == (
-        "checks that cannot be read: qa_options",
+        "unreadable checks: qa_options",
         ("qa_options",),
     )
 
@@ -284,7 +284,7 @@ def test_an_alert_that_no_check_resolves_is_closed_by_its_name(
     check(settings, load(3, "tdx is not configured"))
     with pytest.raises(UsageError, match="load:tq") as refused:
         alerts.close(settings, "load:tq")
-    assert refused.value.hint == "open: load:tdx"
+    assert "load:tdx" in refused.value.hint
     assert alerts.close(settings, "load:tdx").recovered_at is not None
     assert alerts.check_and_notify(settings, {}, now=NOW).open == ()
     assert hook.titles == ["error: load:tdx", "resolved: load:tdx"]

@@ -110,9 +110,9 @@ def test_a_further_symbol_that_fails_in_a_moment_is_sent_once(
         return night(*broken, mode="spot")[1]
 
     assert [slot("AA"), slot("AA")] == [1, 0]
-    assert re.search(" of toy partial: 1 key failed; failed for AA\n", hook.received[-1]["message"])
+    assert re.search(" of toy partial: 1 key failed, failed for AA\n", hook.received[-1]["message"])
     assert slot("AA", "Bb") == 1
-    assert "; further: Bb" in hook.received[-1]["message"]
+    assert ", also Bb" in hook.received[-1]["message"]
     assert [slot("AA"), slot("AA", "Bb")] == [0, 0]  # it fails in every second slot
     assert slot() == 1
     assert hook.titles == ["error: load:toy"] * 2 + ["resolved: load:toy"]
@@ -120,7 +120,7 @@ def test_a_further_symbol_that_fails_in_a_moment_is_sent_once(
     # beside a key that stands
     assert night("cc")[1] == 1
     assert [slot("AA"), slot("AA"), slot()] == [1, 0, 0]
-    assert "; failed for AA" in hook.received[-1]["message"]
+    assert ", failed for AA" in hook.received[-1]["message"]
     assert night()[1] == 1
     assert hook.titles[-1] == "resolved: load:toy"
 
@@ -155,7 +155,7 @@ def test_a_further_key_of_a_scheduled_load_is_sent_once(
         sent = [job(*broken, mode=mode) for broken in (("AA",), ("AA",), ("AA", "Bb"), ("Bb",), ())]
         assert sent == [1, 0, 1, 0, 1]
         assert f" 6): {names[0]}" in hook.received[-3]["message"]
-        assert f"; further: {names[1]}" in hook.received[-2]["message"]
+        assert f", also {names[1]}" in hook.received[-2]["message"]
         assert hook.titles[-3:] == [f"error: job:toy_{mode}"] * 2 + [f"resolved: job:toy_{mode}"]
 
 

@@ -150,10 +150,10 @@ def test_a_load_leads_to_its_command_which_may_run_longer(
     assert " Shanghai</time> · 1 min 30 s · 7 models, 1,000 rows" in ended
     page = open_page(caller, "/builds/1")
     assert " UTC</time> · 1 min 30 s · 7 models, 1,000 rows</p>" in page
-    assert "<p>what is made from kline_daily</p>" in page
+    assert "<p>the models of kline_daily</p>" in page
     assert "data-poll" not in page
     history = open_page(caller, "/history")
-    assert "what is made from kline_daily</td>" in history
+    assert "the models of kline_daily</td>" in history
     assert f'<a href="/commands/{run_id}"><code>quotemill build</code></a>' in history
     assert "<h1><code>quotemill build</code></h1>" in open_page(caller, f"/commands/{run_id}")
     assert "Its command still runs" in open_page(caller, "/jobs/1")

@@ -224,13 +224,13 @@ def test_backtrader_trades_on_our_frame(tmp_path: Path, warehouse: Warehouse) ->
 
 @EMPTY
 def test_views_of_what_is_not_built_are_left_out(warehouse: Warehouse, dbt: Dbt) -> None:
-    with pytest.raises(UsageError, match=r"nothing .* optopsy read is built: options.chain_daily"):
+    with pytest.raises(UsageError, match=r"no table .* optopsy read is built: options.chain_daily"):
         make_views(warehouse, "optopsy")
     with warehouse.connect() as conn:
         assert conn.execute("select to_regnamespace('compat')").fetchone() == (None,)
     with pytest.raises(UsageError, match="no views for excel") as unknown:
         make_views(warehouse, "excel")
-    assert unknown.value.hint == "there are: vnpy, optopsy"
+    assert "vnpy, optopsy" in unknown.value.hint
     with pytest.raises(UsageError, match="unknown adjustment"):
         make_views(warehouse, "vnpy", "back")
 

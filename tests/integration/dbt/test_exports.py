@@ -108,7 +108,7 @@ def test_codes_are_names_of_files_on_every_system(copy: Copier) -> None:
         with pytest.raises(UsageError) as refused:
             copy(rows.format(wrong), "refused", form="csv")
         assert refused.value.exit_code == 2
-        assert refused.value.hint.startswith("--to parquet")
+        assert "--to parquet" in refused.value.hint
         assert copy.files("refused") == {}
         shutil.rmtree(copy.root / "refused", ignore_errors=True)
         assert copy(rows.format(wrong), "refused", form="parquet").files == 1
@@ -120,10 +120,10 @@ def test_codes_are_names_of_files_on_every_system(copy: Copier) -> None:
     [
         ("kline_dayly", {}, "no table market.kline_dayly"),
         ("kline_daily_qfq", {"codes": ("600009",)}, "there is no sh600009"),
-        ("symbol_dim", {"since": date(2024, 1, 1)}, "no column of days"),
+        ("symbol_dim", {"since": date(2024, 1, 1)}, "no date column"),
         ("select nothing from nowhere", {}, 'relation "nowhere" does not exist'),
         ("select 1 as a, 2 as a", {}, "two columns are named a"),
-        ("kline;", {}, "no table and no query"),
+        ("kline;", {}, "neither a table nor a query"),
         ("symbol_dim", {"adjust": "qfq"}, "no table market.symbol_dim_qfq"),
     ],
 )
@@ -139,16 +139,16 @@ def test_a_folder_with_other_files_stays_as_it_is(copy: Copier) -> None:
     other = copy.root / "copy" / "kline_daily_qfq" / BY_MONTH[1]
     other.parent.mkdir(parents=True)
     other.write_text("mine")
-    with pytest.raises(UsageError, match=r"part-0.parquet is no file of this export"):
+    with pytest.raises(UsageError, match=r"part-0.parquet is not a file"):
         copy("kline_daily_qfq")
     assert [path for path in copy.root.rglob("*") if path.is_file()] == [other]
     other.unlink()
     copy("kline_daily_qfq")
     (copy.root / "copy" / "notes.txt").write_text("mine")
     before = copy.files()
-    with pytest.raises(UsageError, match=r"notes.txt is no file"):
+    with pytest.raises(UsageError, match=r"notes.txt is not a file"):
         copy("kline_daily_qfq")
-    with pytest.raises(UsageError, match="is another export: what kline_daily_qfq"):
+    with pytest.raises(UsageError, match="another export: what kline_daily_qfq"):
         copy("symbol_dim")
     assert copy.files() == before
 
@@ -176,7 +176,7 @@ def test_until_all_new_files_are_whole_the_folder_stays_as_it_is(
 
     cut()
     assert list(copy.files()) == [".manifest.json"]  # whose folder it is
-    with pytest.raises(UsageError, match="is another export: what kline_daily_qfq"):
+    with pytest.raises(UsageError, match="another export: what kline_daily_qfq"):
         copy("symbol_dim")
     copy("kline_daily_qfq", "fresh")
     assert copy("kline_daily_qfq").written == 2
@@ -210,7 +210,7 @@ def test_a_folder_of_an_older_version_is_continued(copy: Copier) -> None:
     assert copy("kline_daily_qfq").written == 2
     assert copy.files() == whole | {"views.duckdb": copy.files()["views.duckdb"]}
     path.write_text(json.dumps(old).replace("parquet", "excel"))
-    with pytest.raises(UsageError, match="is of no export of this version"):
+    with pytest.raises(UsageError, match="export of this version"):
         copy("kline_daily_qfq")
 
 
@@ -227,7 +227,7 @@ def test_numbers_are_doubles_where_they_need_not_be_exact(
     any_places = "select 'a' as code, 10 / 3::numeric as third"
     copy(any_places, "third", is_exact=False)
     assert read(copy.root / "third" / "query") == [("a", 10 / 3)]
-    with pytest.raises(UsageError, match="is another export: is_exact False"):
+    with pytest.raises(UsageError, match="another export: is_exact False"):
         copy("kline_daily_qfq")
 
 

@@ -36,7 +36,7 @@ def test_a_run_whose_source_was_away_or_that_was_killed_is_made_again(book: Book
     assert book.row(job).next_run_at == monday + 2 * HOUR
     assert book.take(job, monday + HOUR).start is None
     again = book.take(job, monday + 2 * HOUR)
-    assert (again.start, again.why) == (monday + 2 * HOUR, "its source was away")
+    assert (again.start, again.why) == (monday + 2 * HOUR, "its source was unreachable")
     assert book.row(job).next_run_at == monday + DAY
     book.end(job, 128 + signal.SIGKILL, monday + 2 * HOUR)
     killed = book.take(job, monday + 3 * HOUR)
@@ -171,7 +171,7 @@ def test_a_run_whose_source_was_away_is_made_again_after_a_skipped_start(book: B
     assert book.take(job, start_at).start == start_at
     end = start_at + timedelta(minutes=11)
     book.end(job, UpstreamError.exit_code, end)
-    assert book.take(job, end).why == "skipped: it still ran"
+    assert book.take(job, end).why == "skipped: it was still running"
     assert book.row(job).next_run_at == end + timedelta(minutes=30)
 
 
@@ -195,7 +195,7 @@ def test_a_queued_start_without_catch_up_may_wait_long_but_not_be_late(book: Boo
 def test_an_interrupted_run_is_started_again_once(book: Book) -> None:
     book.take(DAILY, FRIDAY)
     again = book.take(DAILY, FRIDAY + HOUR)
-    assert (again.start, again.why) == (FRIDAY, "its last run was cut off")
+    assert (again.start, again.why) == (FRIDAY, "its last run was interrupted")
     assert book.take(DAILY, FRIDAY + 2 * HOUR).start is None
     monday = FRIDAY + 3 * DAY
     assert book.take(DAILY, monday).start == monday

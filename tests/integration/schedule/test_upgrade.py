@@ -119,8 +119,8 @@ def test_jobs_of_the_former_table_keep_their_next_starts(old: Warehouse) -> None
     made = {
         "is_due": (FRIDAY, ""),
         "queued": (FRIDAY, ""),
-        "waits_for_a_retry": (NOW, "its source was away"),
-        "was_cut_off": (FRIDAY, "its last run was cut off"),
+        "waits_for_a_retry": (NOW, "its source was unreachable"),
+        "was_cut_off": (FRIDAY, "its last run was interrupted"),
         "was_taken_and_not_recorded": (FRIDAY, ""),
     }
     assert {name: (claim.start, claim.why) for name, claim in taken.items() if claim.start} == made

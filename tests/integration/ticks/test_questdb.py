@@ -189,7 +189,7 @@ def test_a_suspended_table_is_named_and_gets_no_rows(
     assert "no space" in problem.sentence
     with pytest.raises(StoreError, match="no space") as raised:
         write_day(store, longer)
-    assert raised.value.hint == "quotemill questdb resume"
+    assert "quotemill questdb resume" in raised.value.hint
     assert store.measure(*KEY) == measured(day), "stored rows are still read"
     assert store.resume() == [TICKS_NAME]
     assert store.check() == []

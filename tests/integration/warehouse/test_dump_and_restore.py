@@ -266,7 +266,7 @@ def test_a_damaged_dump_is_refused_before_anything_changes(
 
 
 def test_an_unclaimed_warehouse_has_nothing_to_dump(another: Warehouse, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="nothing of quotemill"):
+    with pytest.raises(SettingsError, match="no quotemill data"):
         dump(another, tmp_path / "w.dump")
 
 

@@ -251,7 +251,7 @@ def test_a_difference_is_never_committed(
 ) -> None:
     readings = iter([Content(2, 7), Content(2, 8)])
     monkeypatch.setattr(conversion, "content", lambda *_: next(readings))
-    with pytest.raises(QuotemillError, match="left as it was"):
+    with pytest.raises(QuotemillError, match="was not changed"):
         conversion.to_hypertable(conn, MINUTES.identifier, "bar_end", "interval '1 month'")
     assert hypertables(conn) == []
 
@@ -331,7 +331,7 @@ def test_a_server_error_is_quoted_with_the_converted_tables(
         return sql.SQL(raised).format(sql.Literal(code))
 
     monkeypatch.setattr(conversion, "make_hypertable", short)
-    with pytest.raises(kind, match="left as it was: no more of it") as caught:
+    with pytest.raises(kind, match="was not changed: no more of it") as caught:
         convert(settings, warehouse, TABLES, lines.append)
     assert fix in caught.value.hint
     assert hypertables(conn) == [DAYS.qualified]

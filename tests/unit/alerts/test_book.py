@@ -62,7 +62,7 @@ def test_a_further_subject_is_sent_until_it_was_not_found_for_a_week() -> None:
     assert nights.check(failed("AA", "BRK B")) == ["a: 6; AA 2026-11-20, BRK B 2026-11-20"]
     assert nights.check(failed("AA")) == []
     assert nights.check(failed("AA", "CC"))[0].startswith("a: 6; AA 2026-11-22, BRK B 2026-11-20")
-    assert nights.entries["load:tdx"].message == "slot failed; further: CC"
+    assert nights.entries["load:tdx"].message == "slot failed, also CC"
     assert [nights.check(failed("AA")) for _ in range(4)] == [[], [], [], []]
     assert nights.check(failed("AA", "BRK B")) == []  # a week later
     assert [nights.check(failed("AA")) for _ in range(4)] == [[], [], [], []]

@@ -28,6 +28,6 @@ def test_a_further_model_that_fails_is_sent_once(tmp_path: Path) -> None:
     assert len(night("unique_a")) == 1
     assert night("unique_a") == []
     [message] = night("unique_a", "unique_b")
-    assert message.endswith("; further: unique_b")
+    assert message.endswith(", also unique_b")
     assert night("unique_b", "unique_a") == []
     assert len(night()) == 1

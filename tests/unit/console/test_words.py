@@ -154,7 +154,7 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
         ("choose a slot of the day: 10:00, 10:30", "请选择当日的采样时点：10:00, 10:30"),
         ("cannot connect to http://127.0.0.1:9", "无法连接 `http://127.0.0.1:9`"),
         ("a list, each monthly or weekly", "列表，每项为月度或周度"),
-        ("what is made from a_day + b_c", "由 `a_day + b_c` 生成的表"),
+        ("the models of a_day + b_c", "由 `a_day + b_c` 生成的表"),
         ("stage 1 is not open; nobody knows", None),
         ("row contains (sh600000, t, f). compiled", None),
         (

@@ -125,7 +125,7 @@ def test_a_job_of_ones_own(tmp_path: Path) -> None:
             '[schedule.tdx_daily]\ncalendar = "XSGH"',
             "schedule.tdx_daily: unknown calendar 'XSGH'",
         ),
-        ('[schedule.x]\ncommand = "loaders"\nwhen = "daily 17:30"', "names none"),
+        ('[schedule.x]\ncommand = "loaders"\nwhen = "daily 17:30"', "is not a command"),
         ('[schedule.x]\ncommand = "run \'tdx"\nwhen = "off"', "schedule.x: No closing quotation"),
         ('[schedule.tdx_daily]\nwen = "off"', "schedule.tdx_daily.wen .* did you mean when?"),
         ('[schedule.tdx_daily]\non_overlap = "start"', "schedule.tdx_daily.on_overlap"),
@@ -181,8 +181,8 @@ def test_a_job_of_an_export_by_name_says_what_to_set_instead(tmp_path: Path) -> 
     row = Row(name="export_bars", kind="followed export", timing=command)
     known, wrong = jobs.survey(configured(tmp_path, **TDX), [row])
     assert "export_bars" not in known
-    assert "kept an export fresh by its name" in str(wrong["export_bars"])
-    assert wrong["export_bars"].hint.startswith("[schedule.export_bars] in quotemill.toml")
+    assert "an export by its name" in str(wrong["export_bars"])
+    assert wrong["export_bars"].hint.startswith("add [schedule.export_bars] to quotemill.toml")
     said = wrong["export_bars"].hint.rpartition("command = ")[2]
     toml = f'[schedule.export_bars]\nwhen = "daily 06:30"\ncommand = {said}'
     known, wrong = jobs.survey(configured(tmp_path, toml, **TDX), [row])

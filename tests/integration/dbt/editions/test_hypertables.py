@@ -174,7 +174,7 @@ def test_minutes_of_one_day_are_read_from_their_chunk_only(
     [
         (
             {"timescaledb": "2.17.2"},
-            "TimescaleDB 2.17.2; the oldest supported version is 2.18.0",
+            "TimescaleDB 2.17.2. The oldest supported version is 2.18.0",
         ),
         ({"citus": "13.2-1", "timescaledb": "2.29.2"}, "both Citus and TimescaleDB"),
     ],
