@@ -65,7 +65,7 @@ def test_newest_ticks_that_did_not_come_are_a_failure_of_the_newest_day(
     wanted.append(scheduled(DAYS[0], OLD))
     [newest] = select_obtainable(ctx, wanted)
     assert newest == scheduled(DAYS[-1], NEW)
-    assert re.search(f"{len(wanted) - 1} .* {DAYS[-2]} ", said[0])
+    assert re.search(f"{len(wanted) - 1} .* {DAYS[-2]}", said[0])
     # of this load only: nothing is put on record
     outcome = ticks.check_day(ctx, newest, TqPermissionError(LACKING))
     assert str(outcome.failure).endswith(f": {error}")
