@@ -120,8 +120,7 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
             raise UpstreamError(
                 f"the service's calendar is missing the trading day {KNOWN_DAY}",
                 hint=self._settings.choose_fix(
-                    service="Delete its calendar file, set TZ=Asia/Shanghai and "
-                    f"{answers.RESTART}."
+                    service=f"Delete its calendar file, set TZ=Asia/Shanghai and {answers.RESTART}."
                 ),
             )
         return Readiness(days[0], days[-1], tuple(warnings))
