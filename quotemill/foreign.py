@@ -54,7 +54,7 @@ def check_size(
     """Raise `error`, which names file or route, for more bytes than the limit."""
     if size > limit.most:
         raise error(
-            f"{place} is too large: at least {size:,} bytes, and {limit.kind} has at most"
+            f"{place} is too large: {size:,} bytes or more, and {limit.kind} has at most"
             f" {limit.most:,}"
         )
 

@@ -104,9 +104,7 @@ def test_a_sparse_file_of_300_gb_is_refused_unread(tmp_path: Path, name: str) ->
         return
     with pytest.raises(QuotemillError) as refused:
         FILES[name](path)
-    assert re.search(
-        r"is too large: at least [0-9,]+ bytes, .* at most [0-9,]+", str(refused.value)
-    )
+    assert re.search(r"is too large: [0-9,]+ bytes or more, .* at most [0-9,]+", str(refused.value))
     assert str(path) in str(refused.value)
 
 

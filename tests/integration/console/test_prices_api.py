@@ -55,14 +55,14 @@ REFUSALS = [
     ("klines/sh600000?start=2024-06-05&end=2024-06-03", 422, "is before start"),
     ("klines/sh600000?as_of=yesterday", 422, "as_of"),
     ("klines/sh600000?format=xml", 422, "format"),
-    ("main-contracts/SHFE.xx", 404, "there are: SHFE.au"),
+    ("main-contracts/SHFE.xx", 404, ": SHFE.au"),
     ("main-contracts/x'%20or%201=1", 422, "variety"),
     ("option-chain/BRK%20B/2026-11-24?slot=x", 422, "slot"),
     ("option-chain/BRK%20B/yesterday", 422, "day"),
     ("option-chain/..%2f..%2fx/2026-11-24", 404, ""),
     ("klines/sh600000?freq=15m", 422, "quotemill build"),
-    ("klines/sh000001?adjust=qfq", 422, "nothing adjusts it"),
-    ("option-chain/NOPE/2026-11-24", 404, "symbols: BRK B"),
+    ("klines/sh000001?adjust=qfq", 422, "never adjusted"),
+    ("option-chain/NOPE/2026-11-24", 404, ": BRK B"),
     ("option-chain/BRK%20B/2026-11-30", 404, ": 2026-11-24"),
     ("option-chain/BRK%20B/2026-11-24?slot=03:00", 404, ": 10:00"),
 ]
@@ -100,6 +100,6 @@ def test_before_the_first_build_the_answer_says_so(open_console: Open, prepared_
     caller = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
     for path in (f"klines/{CODE}", "main-contracts/SHFE.au", "option-chain/AAPL/2026-11-24"):
         answer: Any = caller.get(f"/api/{path}")
-        assert (answer.status_code, answer.json()["hint"]) == (422, "quotemill build")
+        assert (answer.status_code, answer.json()["hint"]) == (422, "run `quotemill build`")
     nowhere = open_console().get(f"/api/klines/{CODE}")
     assert (nowhere.status_code, nowhere.json()["exit_code"]) == (409, 3)

@@ -195,7 +195,7 @@ def test_a_frame_of_pandas_works_as_those_of_other_libraries(market: quotemill.R
     )
     [(mean, forever)] = average.to_pandas().itertuples(index=False)
     assert (mean, forever.year) == (pytest.approx(10.055), 9999)
-    with pytest.raises(quotemill.Error, match="no code and no time"):
+    with pytest.raises(quotemill.Error, match="no code or time"):
         average.to_pandas(index=True)
 
 
@@ -220,7 +220,7 @@ def test_decimals_stay_exact_where_they_are_asked_for(
     roll = market.main_contracts(VARIETY, exact=True).to_pandas()
     assert isinstance(roll["close"][0], Decimal)
     assert isinstance(market.main_contracts(VARIETY).to_pandas()["close"][0], float)
-    with pytest.raises(quotemill.Error, match="exclude each other"):
+    with pytest.raises(quotemill.Error, match="exact=True and float=True"):
         market.klines(CODE, exact=True, float=True)
 
 
@@ -338,9 +338,9 @@ def test_the_readme_and_the_page_answer_their_questions_as_written(
         (lambda m: m.sql("select %(n)s", {}), "parameter missing: n", ""),
         (lambda m: m.sql("select %s", 5), "params .* 5", "[5]"),
         (lambda m: m.sql("show timezone"), "syntax error", "not show or explain"),
-        (lambda m: m.sql("select 'NaN'::numeric(5, 2) as x"), "column x has NaN", '"x"::text'),
-        (lambda m: m.sql("select 1, 'infinity'::date as d"), "column d has infinity", "text"),
-        (lambda m: m.klines(CODE, exact="yes"), "exact 'yes' is unknown", "None, True, False"),
+        (lambda m: m.sql("select 'NaN'::numeric(5, 2) as x"), "column x .* NaN", '"x"::text'),
+        (lambda m: m.sql("select 1, 'infinity'::date as d"), "column d .* infinity", "text"),
+        (lambda m: m.klines(CODE, exact="yes"), "exact 'yes' is unknown", "None, True or False"),
         (lambda m: m.klines(CODE).to_pandas(index="code"), r"to_pandas\(\)\.set_index", ""),
         (lambda m: m.table(None), "table .* None", "stock_limits"),
         (lambda m: m.futures_ticks(["DCE.m"]), "variety .* not .'DCE.m'", "SHFE.cu"),

@@ -49,7 +49,7 @@ def test_ticks_of_a_variety_come_day_by_day(
             some = market.futures_ticks("SHFE.cu", start, end).to_arrow()["ts"].to_pylist()
             assert some == [at for at in times if times[5] <= at <= times[49]]
         for call, says in (
-            ({"variety": "SHFE.au"}, "no ticks of SHFE.au"),
+            ({"variety": "SHFE.au"}, "no ticks for SHFE.au"),
             ({"variety": "SHFE.cu", "columns": ["price"]}, "column price is unknown"),
         ):
             with pytest.raises(quotemill.Error, match=says):
