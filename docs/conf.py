@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+import shutil
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,14 @@ def _write_redirects(app: Any, error: Exception | None) -> None:
         stub.write_text(_STUB.format(target), "utf-8")
 
 
+def _copy_pictures(app: Any, error: Exception | None) -> None:
+    """Copy the pictures, which pages show by HTML of their own."""
+    if not error:
+        target = Path(app.outdir, "docs", "pictures")
+        shutil.copytree(Path(app.srcdir, "docs", "pictures"), target, dirs_exist_ok=True)
+
+
 def setup(app: Any) -> None:
     app.connect("build-finished", _write_redirects)
+    app.connect("build-finished", _copy_pictures)
     app.connect("source-read", _with_contents)

@@ -113,10 +113,11 @@ class Page:
             mobile=False,
         )
 
-    def picture(self, path: Path, width: int = 1200) -> None:
-        """Keep what is seen, the whole page, as a PNG."""
+    def picture(self, path: Path, width: int = 1200, height: int = 800) -> None:
+        """Keep the top of the page as a WebP."""
         self.set_width(width)
-        answer = self._send("Page.captureScreenshot", captureBeyondViewport=True)
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+        answer = self._send("Page.captureScreenshot", format="webp", quality=80, clip=clip)
         path.write_bytes(base64.b64decode(answer["data"]))
 
 
