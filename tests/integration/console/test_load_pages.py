@@ -119,7 +119,7 @@ def test_a_load_leads_to_its_command_which_may_run_longer(
     with psycopg.connect(prepared_dsn, autocommit=True) as conn:
         plant_running_load(conn, "tdx", "tdx", "init", jobs.requester())
         link = f'href="/commands/{run_id}"'
-        assert "Its command still runs" not in open_page(caller, "/jobs/1/part")
+        assert "Its command is still running" not in open_page(caller, "/jobs/1/part")
         assert link in open_page(caller, "/jobs/1")
         assert '<a href="/jobs/1">load 1: tdx init</a>' in open_page(caller, "/load")
         conn.execute("update ops.ingestion_jobs set status = 'succeeded', finished_at = now()")
@@ -156,7 +156,7 @@ def test_a_load_leads_to_its_command_which_may_run_longer(
     assert "the models of kline_daily</td>" in history
     assert f'<a href="/commands/{run_id}"><code>quotemill build</code></a>' in history
     assert "<h1><code>quotemill build</code></h1>" in open_page(caller, f"/commands/{run_id}")
-    assert "Its command still runs" in open_page(caller, "/jobs/1")
+    assert "Its command is still running" in open_page(caller, "/jobs/1")
     os.close(held[0])
     page = open_page(caller, "/jobs/1")
     assert page.count(link) == 1

@@ -206,7 +206,7 @@ def test_why_there_is_no_bar_is_said_with_the_command(
     assert explain(f"code={CODE}&freq=1m&adjust=none") == minutes
     folder = {"tdx.client": str(client_folder)}
     caller.call("/api/settings", {"values": folder}, method="PUT")
-    assert "has what its client has downloaded" in caller.get("/prices?code=sh600004").text
+    assert "only has what the client has downloaded" in caller.get("/prices?code=sh600004").text
     with psycopg.connect(prepared_dsn) as conn:
         minute = {"code": "sh600004", "trade_date": DAYS[0], "bar_end": f"{DAYS[0]} 03:00+00"}
         insert(conn, "market.kline_minute_raw", [minute])
