@@ -69,4 +69,4 @@ def test_a_simulated_service_is_started_loaded_and_ended(
     # what it loaded stays, so no other invented prices come among these
     page.ask("void document.querySelector('#sandbox button').click()")
     said = page.wait_for("document.querySelector('#sandbox .bad[data-answer]')?.textContent")
-    assert "this warehouse has rows of TDX" in said
+    assert "this warehouse already has TDX data" in said

@@ -47,7 +47,7 @@ def test_a_run_of_the_history_has_its_lines_of_the_log(
     assert "error   one &lt;script&gt;" in text
     assert "two" not in text.partition("<pre")[2]
     assert "very-secret" not in text
-    assert "no line of it" not in text
+    assert "no lines for it" not in text
     assert "UTC</time> · 30 min 0 s</p>" in text
     assert "<code>quotemill run tdx --as-of" in re.sub("</?span[^>]*>", "", text)
     with psycopg.connect(prepared_dsn) as conn:
