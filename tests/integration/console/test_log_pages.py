@@ -60,7 +60,7 @@ def test_a_run_of_the_history_has_its_lines_of_the_log(
         assert part.count("7 models, 0 rows") == count
     with psycopg.connect(prepared_dsn) as conn:
         conn.execute("update ops.runs set started_at = '2020-01-01', finished_at = '2020-01-02'")
-    assert "no line of it" in open_page(caller, "/runs/20261120T113000-00bb")
+    assert "no lines for it" in open_page(caller, "/runs/20261120T113000-00bb")
     for unknown in ("x", "..%2f..%2fsecret", "%00", "'; drop table ops.runs; --"):
         assert caller.get(f"/runs/{unknown}").status_code in (404, 422)
 
