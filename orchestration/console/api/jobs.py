@@ -151,7 +151,7 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
         responses={200: {"content": {"text/event-stream": {}}}},
     )
     async def watch_job(job_id: JobId) -> StreamingResponse:
-        """Stream its progress as server-sent events until it ends: `quotemill loads 12 --follow`."""
+        """Stream the progress of a load as server-sent events: `quotemill loads 12 --follow`."""
         await run_in_threadpool(watch.read, job_id)
 
         watch.refuse_if_full()

@@ -53,7 +53,7 @@ def gather_options(
         if on is None:
             known = ", ".join(option_chains.list_chains(conn, options))
             raise UsageError(
-                f"there is no chain of {symbol}", hint=f"symbols: {known}" if known else ""
+                f"there is no chain of {symbol}", hint=f"Choose one of: {known}." if known else ""
             )
         slots = option_chains.list_slots(conn, options, symbol, on)
         has_close = option_chains.has_close(conn, options, symbol, on)

@@ -278,7 +278,7 @@ def test_options_show_the_newest_slot_until_there_is_a_close(
     assert 'id="chain"' in caller.get("/prices/options?symbol=BRK+B&day=2026-11-24").text
     refused = caller.get("/prices/options?symbol=BRK+B&day=2026-11-25&slot=09:30").text
     assert f'no option chain for BRK B on <span class="d">{later}</span> at 09:30' in refused
-    assert "symbols: BRK B" in caller.get("/prices/options?symbol=XYZ").text
+    assert "one of: BRK B" in caller.get("/prices/options?symbol=XYZ").text
 
 
 def test_a_day_of_slots_alone_offers_no_close(caller: Caller, prepared_dsn: str) -> None:

@@ -75,7 +75,7 @@ def test_a_slot_is_over_when_the_next_begins_or_the_session_ends(slot: str, over
 def test_a_named_slot_has_started_today() -> None:
     timetable = at("2026-11-19T10:10:00")
     assert timetable.named_slot("10:00").index == 1
-    with pytest.raises(UsageError, match="--slot 10:15$") as caught:
+    with pytest.raises(UsageError, match=r"--slot 10:15$") as caught:
         timetable.named_slot("10:15")
     assert "10:00, 10:30" in caught.value.hint
     with pytest.raises(UsageError, match=r"--slot 10:30 .* 10:10 "):
