@@ -24,7 +24,7 @@ from quotemill.errors import DataQualityError, UpstreamError, UsageError
 
 
 def selftest_command(
-    source: Annotated[str, typer.Argument(help="Source (only tdx).")] = "Source (only tdx).",
+    source: Annotated[str, typer.Argument(help="Source (only tdx).")] = "tdx",
     output: Annotated[
         Path | None,
         typer.Option(

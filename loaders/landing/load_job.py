@@ -201,7 +201,7 @@ def _run(
                 raise WarehouseAway(
                     f"lost the warehouse while storing rows: {warehouse.scrub(_first_line(away))}",
                     hint="Run again when the warehouse is back, because the rows are kept "
-                    f"on disk. {gone.hint}",
+                    f"on disk ({gone.hint}).",
                 ) from error
     if info is None:
         return Landed()

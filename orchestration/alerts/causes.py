@@ -143,7 +143,8 @@ def _judge_loads(source: str, loads: list[LoadResult], code: int) -> Cause:
     failed = sum(len(task.failures) for load in loads for task in load.tasks)
     keys = sum(len(task.keys) for load in loads for task in load.tasks)
     why = next((x.error for x in wrong if x.exit_code == code and x.error), None)
-    fix = "; ".join(dict.fromkeys(load.hint for load in wrong if load.hint))
+    hints = dict.fromkeys(load.hint for load in wrong if load.hint)
+    fix = "; ".join(hints).replace(".; ", ". ")
     text = f"load of {source} failed (exit code {code}): "
     text += why or f"{failed:,} of {keys:,} keys failed"
     tasks = (task for load in loads for task in load.tasks)

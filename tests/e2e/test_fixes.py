@@ -144,7 +144,7 @@ def test_a_first_run_that_loads_nothing_builds_nothing_and_says_so(place: Place)
         empty = Place(place.folder, home, place.settings)
         done = type_in(empty, "quotemill run", **AWAY)
         assert done.returncode == 4, done.stderr
-        assert "build: nothing is loaded yet" in done.stderr
+        assert "build: no load has finished yet" in done.stderr
         assert "dbt build" not in done.stderr
         [(problem, fix)] = list_fixes(empty).items()
         assert problem.startswith("load 1 of tdx failed")

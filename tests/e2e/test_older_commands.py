@@ -147,5 +147,5 @@ def test_on_a_day_without_a_session_today_is_one_line(
     gateway.set_clock("2026-11-21T10:00:00")
     for command in DAILY:
         done = place.inside("quotemill", "options", *command.split(), "--date", "today")
-        says = "2026-11-21 is no trading day of New York" in done.stderr
+        says = "2026-11-21 is not a trading day of New York" in done.stderr
         assert (done.returncode, says) == (0, True), (command, done.stderr)

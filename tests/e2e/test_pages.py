@@ -79,7 +79,7 @@ OF_THE_DEMO = [
     ("warehouse", "quotemill warehouse status"),
     ("warehouse", "quotemill warehouse start"),
     ("warehouse", "quotemill doctor"),
-    ("scale", "quotemill warehouse psql"),
+    ("scale", "quotemill warehouse status"),
     ("dbt", "quotemill warehouse start"),
     ("dbt", "quotemill findings"),
     ("timescaledb", "quotemill retention"),
@@ -280,7 +280,7 @@ SQL
             first = SET_UP + at_port(*LOAD) + at_port(*BUILD_AND_QUERY) + known
             # root's are those of the machine
             pages = at_port(*WITH_A_SERVICE).replace("--systemd", f"--systemd --folder {units}")
-            pages = pages.replace("jobs 12", "jobs 1 ")
+            pages = pages.replace("loads 12", "loads 1 ")
             printed = run(folder, first + pages, QUOTEMILL_ALERTS__URLS=urls)
             assert "nothing new: no rows were written" in printed
             assert printed.count("(10 rows)") == 1

@@ -297,7 +297,7 @@ def test_a_touch_builds_rows_that_were_edited_by_hand(
         touch_command(table, codes=None, since=None)
 
     said = capsys.readouterr().err
-    assert "sh1: raw_tdx.kline_daily " in said
+    assert "sh1: no rows in raw_tdx.kline_daily" in said
     assert f"touched raw_tdx.kline_daily: {code}, sh1" in said
     built = build.build(market_bench.settings, warehouse, Silent, only_touched=True)
     assert built is not None

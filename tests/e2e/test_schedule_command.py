@@ -76,7 +76,9 @@ def test_without_a_source_a_message_says_that_there_is_no_job(command: str, tmp_
     bare = Place(tmp_path, tmp_path / "home")
     done = bare.inside("quotemill", "schedule", *command.split())
     assert done.returncode == 0
-    assert done.stderr.startswith("no source is configured, so there is no job to start: `quot")
+    says = "warning: no source is configured, so there is no job to start; fix: "
+    assert done.stderr.startswith(says)
+    assert "`quotemill doctor`" in done.stderr
 
 
 def test_a_job_is_listed_disabled_and_enabled_again(place: Place) -> None:
@@ -170,7 +172,7 @@ def test_a_signal_ends_the_server(place: Place) -> None:
         (("simulate", "--date", "tomorrow"), "2024-06-28", 2),
         (("simulate", "--date", "2026-11-27", "--until", "2026-11-26"), "before", 2),
         (("install",), "--systemd", 2),
-        (("install", "--cron", "--folder", "x"), "crontab", 2),
+        (("install", "--cron", "--folder", "x"), "Leave out --folder", 2),
         (("list", "--as-of", "noon"), "not a time", 2),
     ],
 )

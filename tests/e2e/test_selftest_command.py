@@ -56,7 +56,7 @@ def test_a_failed_check_ends_with_5_and_is_in_the_given_files(
     files = ("--output", "out/a.json", "--report", "page.md", "--bulk-timeout", "7")
     done = place.inside("loaders", "selftest", "tdx", "--json", *files)
     assert done.returncode == 5
-    assert "fix: see page.md" in done.stderr
+    assert "fix: Read page.md" in done.stderr
     shown = json.loads(done.stdout)
     assert shown == json.loads((place.folder / "out" / "a.json").read_text("utf-8"))
     assert [row["no"] for row in shown["results"] if row["status"] == "failed"] == [20, 21]
@@ -141,7 +141,7 @@ def test_a_stop_lists_a_task_whose_start_got_no_answer(place: Place, sandbox: Td
     process = _start_and_hang(place, sandbox, "tasks/pull-kline")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert (process.returncode, said.count("may still run")) == (130, 1), said
+    assert (process.returncode, said.count("may still be running")) == (130, 1), said
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tests.homes import new_home
 
 CODE = "sh600104"
 EVENTS = Path("T0002/hq_cache/gbbq")
-WHY = "no corporate action is loaded, so adjusted"
+WHY = "no corporate actions are loaded"
 HEADER = "code,ex_date,cash_per10_yuan,bonus_total_per10,rights_per10,rights_price_yuan\n"
 
 

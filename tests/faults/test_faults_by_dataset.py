@@ -153,7 +153,7 @@ CASES = (
         "index_kline",
         ("short:index/all:keep=1",),
         frozenset({"sh000001", "sh000001 week", "sh000001 month"}),
-        "nothing was overwritten",
+        "Nothing was overwritten",
     ),
     Case("index_kline", ("error:index",), said="/api/index → /api/index/all"),
     Case("index_kline", ("noon-label:index",)),
@@ -191,7 +191,7 @@ CASES = (
     ),
     # a whole history each time, of which a part can be lost; the newest bar changes every day
     Case("kline_weekly", ("empty:kline-all",), CODES, "success without"),
-    Case("kline_weekly", ("short:kline-all:keep=1",), CODES, "nothing was overwritten"),
+    Case("kline_weekly", ("short:kline-all:keep=1",), CODES, "Nothing was overwritten"),
     Case("kline_weekly", (f"timeout:*:code={STOCK}",), frozenset({STOCK}), "超时"),
     Case("kline_weekly", ("duplicate:kline-all:page=2",)),
     Case("kline_weekly", ("holiday:kline-all",), rejected="the exchange was closed on this day"),
@@ -209,7 +209,7 @@ CASES = (
     # a foreign page: it may be gone, cut, or no longer adjusted, which only a comparison shows
     Case("kline_adjusted", ("ths-down:kline-all/ths",), CODES, "kline-all/ths"),
     Case("kline_adjusted", ("empty:kline-all/ths",), CODES, "success without"),
-    Case("kline_adjusted", ("short:kline-all/ths:keep=10",), CODES, "nothing was overwritten"),
+    Case("kline_adjusted", ("short:kline-all/ths:keep=10",), CODES, "Nothing was overwritten"),
     Case("kline_adjusted", ("ths-unadjusted",), unchecked=True),
     Case("kline_adjusted", ("ths-missing-action:kline-all/ths",), unchecked=True),
     Case("kline_adjusted", (f"cut:kline-all/ths:code={STOCK}",), frozenset({STOCK}), "broke"),
@@ -304,7 +304,7 @@ def failures(result: LoadResult, dataset: str) -> set[str]:
 def failure_text(loads: Bench, result: LoadResult) -> str:
     """Failures, and the other ways in the job's log."""
     ways = loads.rows(
-        "select detail::text from ops.ingestion_logs where event like '%%another route was taken%%'"
+        "select detail::text from ops.ingestion_logs where event like '%%another route was used%%'"
     )
     failed = [why for task in result.tasks for why in task.failures.values()]
     return "\n".join([*failed, *(json.dumps(json.loads(w), ensure_ascii=False) for (w,) in ways)])

@@ -52,7 +52,7 @@ def test_a_missing_file_of_corporate_actions_is_named_and_a_retry_loads_it(
     missing = scene.run()
 
     assert missing.code == 3, missing.said
-    assert re.search("tdx.corporate_actions .*/nowhere/actions.csv, .*exist", missing.said)
+    assert re.search("tdx.corporate_actions: .*/nowhere/actions.csv .*exist", missing.said)
     assert scene.rows("select count(*) > 500 from raw_tdx.kline_daily") == [(True,)]
     assert scene.jobs() == ["partial"]
 

@@ -131,7 +131,7 @@ def test_ctrl_c_in_a_build_on_a_terminal(open_scene: OpenScene, presses: int) ->
     os.close(theirs)
     reading = Thread(target=read)
     reading.start()
-    wait_until("it begins", lambda: b"makes what" in said or build.poll() is not None)
+    wait_until("it begins", lambda: b" builds: " in said or build.poll() is not None)
     with psycopg.connect(scene.dsn or "") as conn:
         conn.execute("lock table raw_tdx.trading_day in access exclusive mode")
         [(pid,)] = wait_until("it waits", lambda: scene.rows(WAITING, conn.info.dbname))

@@ -34,7 +34,8 @@ def test_a_killed_load_is_interrupted_and_cannot_be_cancelled(bench: Toy) -> Non
         "cancelled",
     ]
 
-    with pytest.raises(UsageError, match="load 1 is not running: its process is gone") as error:
+    gone = "load 1 is not running: its process no longer exists"
+    with pytest.raises(UsageError, match=gone) as error:
         jobs.request_cancel(warehouse)
 
     assert "quotemill retry 1" in error.value.hint

@@ -122,7 +122,7 @@ def test_a_restore_brings_the_rows_back_and_prints_next_steps(
     assert ("planted", "row") in bench.rows(own)
     left = "\n".join(result.left)
     assert re.search("settings .*: tdx.indices", left)
-    assert re.search("1 of 1 files ", left)
+    assert re.search("1 of 1 archive files ", left)
     with pytest.raises(UsageError, match=r"\d+ relations"):
         restore(another.settings, another.warehouse, backup, Silent(), clean=False)
     bench.execute("delete from ops.settings where key = 'planted'")
@@ -266,7 +266,7 @@ def test_an_empty_folder_that_held_backups_gets_none(
     [check] = [c for c in gather.examine(there) if c.name == "backup"]
     assert (check.verdict, check.sentence) == ("fail", str(refused.value))
     # a new disk
-    command = refused.value.hint.partition("a new one: ")[2]
+    command = refused.value.hint.partition("a new one run: ")[2]
     subprocess.run(["sh", "-c", command], check=True)
     assert bench.back_up(folder=root).backup.number == 1
     # the old one; it may have been emptied

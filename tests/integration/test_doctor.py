@@ -174,8 +174,8 @@ def test_folders_are_checked_before_there_is_a_warehouse(
 
     relative = list_failures("copies", "days")
     assert set(relative) == {"backup", "archive"}
-    assert all("is relative" in text for text in relative.values())
-    assert "there is no" in list_failures("/no/disk/copies", "/srv/days")["backup"]
+    assert all("is a relative path" in text for text in relative.values())
+    assert ": /no/disk " in list_failures("/no/disk/copies", "/srv/days")["backup"]
     monkeypatch.setattr("os.access", lambda folder, _: str(folder) != str(tmp_path / "locked"))
     (tmp_path / "locked").mkdir()
     locked = str(tmp_path / "locked" / "x")
@@ -276,7 +276,7 @@ def test_a_missing_or_foreign_archive_is_reported(
     assert list_failures() == []
     relative = settings.ib.model_copy(update={"archive_folder": Path("copies")})
     [refused] = list_failures(settings.model_copy(update={"ib": relative}))
-    assert "copies is relative" in refused
+    assert "copies is a relative path" in refused
     conn.execute(
         "insert into ops.archive_files (schema_name, path, view_name, codec, row_count, "
         "content_hash, size_bytes) "

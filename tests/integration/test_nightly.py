@@ -215,7 +215,7 @@ def test_a_night_drops_the_days_that_are_older_than_a_retain(
     unread = "insert into ops.changes (table_name) values ('raw_tdx.kline_minute') returning 1"
     rows(settings, unread)
     waiting = run(settings, loaded()).stages[0]
-    assert (waiting.exit_code, "market.kline_5m " in waiting.summary) == (0, True)
+    assert (waiting.exit_code, "market.kline_5m" in waiting.summary) == (0, True)
     assert len(rows(settings, days)) == 2
     rows(settings, "delete from ops.changes returning 1")
     dropped = run(settings, loaded()).stages[0]

@@ -222,7 +222,7 @@ def test_a_run_without_its_warehouse_goes_on_and_is_logged(tmp_path: Path) -> No
         run.end(0)
     log.stop()
     [path] = (tmp_path / "logs").iterdir()
-    assert "cannot record metrics" in path.read_text()
+    assert "cannot be recorded" in path.read_text()
     assert "pass-word" not in path.read_text()
 
 

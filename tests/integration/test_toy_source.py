@@ -58,7 +58,7 @@ def test_a_table_that_lost_its_rows_is_named_by_every_load(bench: Toy) -> None:
     for _ in range(2):
         result = bench.load()
         [warning] = result.warnings
-        assert re.match(r"raw_toy\.price .* 7: ", warning)
+        assert re.match(r"raw_toy\.price .* 7 rows ", warning)
 
     bench.write("AA", FILES["AA"] + "3,12\n")
     bench.load()
@@ -318,4 +318,4 @@ def test_a_part_that_fails_ends_its_source(
     bench.write_files()
     code, lines = run_command(bench, monkeypatch, capsys)
     assert (code, bench.rows()) == (0, EXPECTED)
-    assert lines[-1].endswith("cannot be read: the source is away")
+    assert lines[-1].endswith("the remaining work: the source is away)")

@@ -138,7 +138,7 @@ def test_a_setting_refuses_the_embedded_server(
 
 def test_a_named_warehouse_is_not_refused(home: Path, tmp_path: Path) -> None:
     environ = {"QUOTEMILL_HOME": str(home), "QUOTEMILL_EMBEDDED_SERVER": "0"}
-    with pytest.raises(SettingsError, match="refused"):
+    with pytest.raises(SettingsError, match="disabled"):
         find_warehouse(load_settings(environ, cwd=tmp_path))
     environ["QUOTEMILL_WAREHOUSE_URL"] = "postgresql://u@h/d"
     assert not open_warehouse(load_settings(environ, cwd=tmp_path), start=False).embedded

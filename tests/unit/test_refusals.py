@@ -69,7 +69,7 @@ def test_a_connection_that_breaks_is_exit_4_with_a_fix(error: Exception) -> None
     known = log.explain(error)
     assert known.exit_code == 4
     assert str(error) in str(known)
-    assert "report" not in known.hint
+    assert "report" not in known.hint.lower()
     assert "secret" not in f"{known} {known.hint}"
 
 
@@ -77,4 +77,4 @@ def test_a_connection_that_breaks_is_exit_4_with_a_fix(error: Exception) -> None
 def test_another_error_of_the_warehouse_stays_internal(error: type[psycopg.Error]) -> None:
     known = log.explain(error("column x does not exist"))
     assert known.exit_code == 1
-    assert "report" in known.hint
+    assert "report" in known.hint.lower()

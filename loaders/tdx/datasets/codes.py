@@ -146,7 +146,7 @@ def _without_service(
     if failed.gone is not None:
         ctx.service = None
         hint = f" ({failed.gone.hint})" if failed.gone.hint else ""
-        failure = f"{failure}{hint}. Only the contents of the client's folder are loaded"
+        failure = f"{failure}. Only the contents of the client's folder are loaded{hint}"
     new = [security for code, security in in_folder.items() if code not in before]
     return Outcome(KEY, build_records(new, ctx.clock()) if new else None, failure=failure)
 

@@ -130,7 +130,7 @@ def read_bars(body: bytes, period: str, *, is_index: bool) -> Bars:
     opens = close - closed
     stamps = _gather(data, starts, "<u2" if period in TIMED else "<u4", 4)
     if period in TIMED:
-        times = ["not a day" for day, m in stamps.tolist()]
+        times = [f"{_zipped_day(day)}T{_clock(m, what)}:00" for day, m in stamps.tolist()]
     else:
         times = [f"{_day(number)}T15:00:00" for (number,) in stamps.tolist()]
     tails = last[:, -1] + 1

@@ -137,7 +137,7 @@ def require_sound(store: QuestdbStore) -> None:
     if problems := store.check():
         raise StoreError(
             f"the tick store ({store.label}) has problems: {problems[0].sentence}",
-            hint="; ".join(dict.fromkeys(check.fix for check in problems)),
+            hint="; ".join(dict.fromkeys(check.fix for check in problems)).replace(".; ", ". "),
         )
 
 

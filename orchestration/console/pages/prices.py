@@ -143,7 +143,7 @@ def gather_klines(
         ways = klines.list_adjustments(security, freq)
         way = adjust if adjust in ways else ways[0]
         note = (
-            "" if way == adjust else f"{klines.explain_adjustments(security)}, so these are {way}"
+            "" if way == adjust else f"{klines.explain_adjustments(security)}, so adjust is {way}"
         )
         span = klines.find_span(conn, market, security, freq, way)
         absent = (

@@ -105,7 +105,7 @@ def test_day_bars_of_an_index_are_checked_when_they_change(
     assert findings() == broken
     assert key_holds()
     land_bar(DAYS[0], close=8)
-    assert findings() == [("duplicate_bar", "error", DAYS[0], "2 bars of one day"), *broken]
+    assert findings() == [("duplicate_bar", "error", DAYS[0], "2 bars for one day"), *broken]
     assert not key_holds()
     land_bar(DAYS[1])
     assert [name for name, *_ in findings()] == ["duplicate_bar"]

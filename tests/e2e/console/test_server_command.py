@@ -84,7 +84,7 @@ def test_a_link_opens_one_browser_and_another_is_printed(
     assert all(key not in asked for asked in page.requests)
     chromium.clear_cookies()
     page = chromium.open(link)
-    page.wait_for("document.querySelector('[data-answer]').textContent.includes('was used')")
+    page.wait_for("document.querySelector('[data-answer]').textContent.includes('already used')")
     assert page.ask("location.href") == f"{server.url}/sign-in"
     server.process.terminate()
     assert server.process.wait(60) == 0

@@ -176,7 +176,7 @@ def test_the_exchange_settles_which_of_two_listings_a_stock_is(
     with pytest.raises(UnknownUnderlying, match=" MSFT at NOWHERE"):
         shared.find_underlying("MSFT", "STK", "NOWHERE")
     with fault(tidy, "two-listings:symbol=MSFT"):
-        with pytest.raises(RequestFailed, match="2 stocks MSFT: LSEETF, NASDAQ; name"):
+        with pytest.raises(RequestFailed, match="2 stocks named MSFT: LSEETF, NASDAQ"):
             shared.find_underlying("MSFT")
         assert shared.find_underlying("MSFT", "STK", "NASDAQ").conid == 272093
         assert shared.find_underlying("MSFT", "STK", "LSEETF").conid != 272093

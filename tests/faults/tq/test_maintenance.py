@@ -70,7 +70,7 @@ def test_a_load_waits_for_the_end_of_the_maintenance(schedule_dsn: str, tmp_path
         assert "HTTP status 503" in said
         assert re.search("19:00 .* 19:30 .*Ctrl-C", said)
         assert "the futures servers are back" in said
-        waits = [text for text in made.heard.holds if "landing" not in text]
+        waits = [text for text in made.heard.holds if "storing" not in text]
         assert re.fullmatch("waiting .* since [0-9:]{8} Shanghai", waits[0])
         assert waits[1] == ""
 

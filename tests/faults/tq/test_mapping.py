@@ -179,7 +179,7 @@ def test_a_late_holiday_takes_its_day_back_and_a_past_day_stays(small: Bench) ->
     served.holidays = sorted({*served.holidays, date(2025, 11, 4)})
     result = small.load(clock=after, datasets=("trading_day",))
     [failure] = [text for task in result.tasks for text in task.failures.values()]
-    assert re.search(" lost 1 day .* 2025-11-04: ", failure)
+    assert re.search(r" lost 1 day .* 2025-11-04\): ", failure)
     assert (date(2025, 11, 4),) in small.rows(query)
 
 

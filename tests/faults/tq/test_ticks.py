@@ -120,12 +120,12 @@ def test_without_the_permission_only_the_newest_ticks_land_marked(mapped: Bench)
     assert (result.status, result.exit_code, result.total("skipped")) == ("succeeded", 0, 0)
     [said] = result.warnings
     assert "(tq_dl" in said
-    assert re.search(f" 1 of .* {TRADED[0]} ", said)
+    assert re.search(rf" 1 of .* {TRADED[0]}\) ", said)
     routes = "select trading_day, source_route, rows from raw_tq.symbol_day order by 1"
     landed = [(day, "recent_ticks", 150) for day in TRADED[1:]]
     assert mapped.rows(routes) == landed
     [line] = list_next_steps(mapped.settings, open_warehouse(mapped.settings))
-    assert re.match("1 day .* SHFE.cu, due ", line)
+    assert re.match("1 day .* SHFE.cu due ", line)
     may = "select value from ops.settings where key = 'tq_history'"  # for futures.tick_coverage
     assert mapped.rows(may) == [("false",)]
     checked = check(mapped.settings, datetime(2025, 10, 22))

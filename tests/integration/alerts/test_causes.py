@@ -49,7 +49,7 @@ def test_killed_and_failed_jobs_are_reported_by_the_next_check(
     text = " ".join(message["message"] for message in hook.received)
     assert "`backup`" in text
     assert "no room" in text
-    assert " cut " in text
+    assert " interrupted" in text
     for name, command in (
         ("weekly_backup", "backup"),
         ("ib_daily", "run ib"),
@@ -102,7 +102,7 @@ def test_a_failed_load_that_the_schedule_makes_again_says_when(settings: Setting
         cause = causes.check_run(RunResult((gone,), 4), settings, job)["load:tq"]
         return cause.sentence + cause.note if cause else ""
 
-    assert re.search("; tq_daily .* 60 minutes$", message("tq_daily"))
+    assert re.search(", tq_daily .* 60 minutes$", message("tq_daily"))
     assert [message(job).endswith("are away") for job in ("tdx_daily", None)] == [True, True]
 
 

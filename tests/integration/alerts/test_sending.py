@@ -73,7 +73,7 @@ def test_nothing_shows_the_address_of_a_channel(
     assert (
         channels.Channel("1 x", settings.alerts.urls[0].__class__("nosuch://a"))
         .send("t", "b", is_bad=True)
-        .startswith("apprise ")
+        .startswith("Apprise ")
     )
 
 
@@ -197,7 +197,7 @@ def test_the_commands_test_list_and_check(settings: Settings, hook: Hook, tmp_pa
     shown = json.loads(place.inside("quotemill", "alerts", "check", "--json").stdout)
     assert shown == {"open": ["job:weekly_backup"], "sent": 1, "unsent": 0}
     listed = place.inside("quotemill", "alerts", "list").stdout
-    assert listed.startswith("fail  job:weekly_backup  `backup` of ")
+    assert listed.startswith("fail  job:weekly_backup  `backup` from ")
     assert "no room" in listed
     [entry] = json.loads(place.inside("quotemill", "alerts", "list", "--all", "--json").stdout)
     assert (entry["cause"], entry["channels"]) == ("job:weekly_backup", ["1 json"])

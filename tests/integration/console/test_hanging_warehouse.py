@@ -46,5 +46,5 @@ def test_a_request_ends_with_what_to_do(
         with hanging(dsn):
             answer = caller.get(path)
             assert answer.status_code == 502, answer.text
-            assert "does not answer" in answer.text
+            assert "is not responding" in answer.text
         assert caller.get(path).status_code == 200

@@ -89,7 +89,7 @@ def test_bars_that_are_not_kept_so_are_shown_as_they_are(caller: Caller, adjust:
     assert "freq=1w&adjust=qfq" in read_chart(text)["address"]
     assert ROW.findall(text)
     index = caller.get("/prices?code=sh000001&adjust=qfq").text
-    assert re.search("sh000001 .* index: .* none", index)
+    assert re.search("sh000001 .* index, .* none", index)
 
 
 def test_pages_of_futures_and_options_draw_what_the_tables_have(caller: Caller) -> None:

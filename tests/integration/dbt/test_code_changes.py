@@ -205,8 +205,7 @@ def test_a_stock_with_one_history_under_two_codes_counts_once_by_a_line(
             f"{old} and {new} have the same prices and turnover on 40 days from "
             f"{days[shape][-40]} to {days[shape][-1]}: one stock, counted twice; fix: add "
             f"{old},{new},{follows[shape] or 'the first day of the new code'} and the source to "
-            f"seeds/code_changes_known.csv; if they are two stocks, add {old},none,, and the "
-            "reason",
+            f"seeds/code_changes_known.csv, or {old},none,, and the reason if they are two stocks",
         )
         for (old, new), shape in sorted(shape_by_pair.items())
     ]

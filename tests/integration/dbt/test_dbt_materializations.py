@@ -95,7 +95,7 @@ def test_a_followed_model_over_a_table_without_a_feed_is_refused(
         "utf-8",
     )
 
-    assert dbt.fails("run", "-s", "of_append", "above").refuses("above", "of_append", "no feed")
+    assert dbt.fails("run", "-s", "of_append", "above").refuses("above", "of_append", "not tracked")
 
 
 def test_a_view_of_a_reader_outlives_a_changed_view_below_it(

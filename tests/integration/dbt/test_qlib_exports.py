@@ -98,7 +98,7 @@ def test_the_files_are_those_of_the_format(copy: Copier, conn: psycopg.Connectio
     assert (start, len(closes)) == (10, 20)
     assert isnan(closes[4])
     assert closes[5] == pytest.approx(9.04)
-    with pytest.raises(UsageError, match="qlib takes the day bars as traded"):
+    with pytest.raises(UsageError, match="qlib needs day bars as traded"):
         copy("kline_daily_qfq", "other", form="qlib")
 
 

@@ -96,7 +96,7 @@ def test_a_build_of_all_tables_says_why(
     why = "the dbt project or a setting that it reads has changed"
     assert explain(settings.model_copy(update={"tdx": tdx})) == (None, why)
     conn.execute("insert into ops.managed_relation values ('market', 'dropped')")
-    assert explain(settings) == (None, "market.dropped is gone")
+    assert explain(settings) == (None, "market.dropped no longer exists")
 
 
 def test_a_change_taken_back_after_a_failed_build_builds_all(

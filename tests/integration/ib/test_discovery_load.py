@@ -180,7 +180,7 @@ def test_contracts_that_do_not_fit_a_slot_are_named_and_taken(
     with bench(new_database(), tmp_path / "tight", **tight) as made:
         loaded = made.load("discover")
         assert loaded.exit_code == 0
-        [warning] = [text for text in loaded.warnings if "do not fit a slot" in text]
+        [warning] = [text for text in loaded.warnings if "not fit into a slot" in text]
         assert re.search("fix: .* ib.max_strikes_per_expiry .* ib.max_dte", warning)
         assert [row[-1] for row in made.rows(SETS, "2026-11-19")] == [28, 16]
 

@@ -125,7 +125,7 @@ def test_a_slot_is_planned_by_the_time_of_recent_batches(made: Bench) -> None:
     made.execute("update raw_ib.slot_run set planned = 100 + planned, errors = 100")
     assert (hold_s(), dry_run(made).detail["capacity"]) == (11.0, 8)
     result = made.at("2026-11-20T09:25:00").load("discover")
-    [warning] = [text for text in result.warnings if "do not fit a slot" in text]
+    [warning] = [text for text in result.warnings if "do not fit into a slot" in text]
     assert " 8 contracts " in warning
     made.execute("update raw_ib.slot_run set attempts = 2")
     assert hold_s() == estimate.HOLD

@@ -177,7 +177,7 @@ def test_a_table_that_refuses_early_rows_ends_the_load(
     rows = bars(CODES, 0, 30)
     refused = rows["close"][50].as_py()
     conn.execute(f"alter table raw_tdx.kline_daily add check (close <> {refused})")
-    with pytest.raises(DataQualityError, match=r"raw_tdx\.kline_daily refuses"):
+    with pytest.raises(DataQualityError, match=r"raw_tdx\.kline_daily rejects"):
         land(bench, parts(rows))
     assert copied == []
     assert stored(conn) == []

@@ -172,7 +172,7 @@ def test_who_asks_meanwhile_waits_briefly_and_gets_a_sentence(
     assert land(bench, bars(3, 0, 30)) == (90, 90, 0)
 
     assert len(said) == 2
-    assert all(" is locked: " in text for text in said)
+    assert all(" is locked by " in text for text in said)
 
 
 def test_a_load_stopped_at_once_does_not_wait_for_its_rows(

@@ -157,7 +157,7 @@ def test_a_column_of_a_later_version_comes_into_the_old_rows_too(bench: LandingB
 def test_a_table_that_is_not_landed_is_refused(bench: LandingBench, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"raw_tdx\.bars") as unknown:
         keep(bench, "raw_tdx.bars")
-    assert unknown.value.hint.endswith(": raw_tdx.bar, raw_tdx.tick")
+    assert unknown.value.hint.endswith(": raw_tdx.bar, raw_tdx.tick.")
     environ = {"QUOTEMILL_HISTORY__KEEP": " raw_tdx.bar,raw_tdx.tick, "}
     assert load_settings(environ, cwd=tmp_path).history.tables == KEPT
     with pytest.raises(SettingsError, match=r"schema.* kline_daily"):

@@ -77,7 +77,7 @@ def test_a_table_altered_to_refuse_a_row_ends_the_load_by_name(shore: Shore, cha
         shore.land(PRICE, rows, cursors={"sh600010": "2024-06-28"})
 
     assert str(caught.value).startswith("raw_tdx.price ")
-    assert caught.value.hint.startswith("drop ")
+    assert caught.value.hint.startswith("Drop ")
     assert shore.rows("select count(*) from raw_tdx.price") == [(0,)]
     assert shore.rows("select count(*) from ops.changes") == [(0,)]
     pipeline, landed = shore.open()
@@ -99,7 +99,7 @@ def test_a_table_beside_is_named_too(shore: Shore) -> None:
     base = {"trade_date": DAY, "seq": 1, "name": "x"} | STANDARD
     rows = pa.Table.from_pylist([base | row for row in prices(10)], PRICE.schema)
 
-    with pytest.raises(DataQualityError, match=r"^raw_tdx\.unit refuses"):
+    with pytest.raises(DataQualityError, match=r"^raw_tdx\.unit rejects"):
         shore.land_batches(PRICE, Batch(rows, beside=rows), rejects=REFUSED, beside=UNIT)
 
 

@@ -248,7 +248,7 @@ def test_a_run_that_outlives_its_runner_is_restarted_after_its_end(
     blocked.release()
     wait_for_death(scene)
     assert scene.runner.run(exits(DAILY, 0)) == 0
-    assert " cut " in scene.said[0]
+    assert " interrupted" in scene.said[0]
     assert scene.row(job).is_repeat
 
 
@@ -271,7 +271,7 @@ def test_of_two_homes_one_starts_a_job_and_repeats_what_was_cut_off(
         with scene.warehouse.connect() as conn:
             conn.execute("update ops.runs set finished_at = null, exit_code = null")
         scene.clock.now += MINUTE
-    assert sum(" cut " in text for text in scene.said) == 1
+    assert sum(" interrupted" in text for text in scene.said) == 1
     assert [runner.run(exits(DAILY, 3)) for runner in runners] == [0, 0]
 
 

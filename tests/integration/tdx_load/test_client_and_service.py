@@ -43,7 +43,7 @@ def test_the_service_fills_what_files_lack(
     with open_bench(small_market, client=str(folder.path)) as both:
         first = both.load()
         assert first.exit_code == 0
-        assert any("the known codes of sz stay" in text for text in first.warnings)
+        assert any("the listed codes of sz do not change" in text for text in first.warnings)
         days_by_route = both.rows(
             "select source_route, array_agg(distinct trade_date order by trade_date)"
             " from raw_tdx.kline_daily where code = %s group by 1",

@@ -66,9 +66,7 @@ def test_bars_that_miss_the_volume_of_their_days_are_provisional_and_read_once(
     assert bench.load(datasets=None).exit_code == 0, bench.heard.lines
 
     assert bench.rows(BY_DAY, CODE) == [(day, 48, False) for day in DAYS]
-    said = (
-        "select 1 from ops.ingestion_logs where strpos(detail::text, 'do not sum to the day') > 0"
-    )
+    said = "select 1 from ops.ingestion_logs where strpos(detail::text, 'do not add up to') > 0"
     assert bench.rows(said)
 
     opened.clear()

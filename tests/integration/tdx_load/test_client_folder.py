@@ -273,7 +273,7 @@ def test_an_old_list_delists_no_code_that_has_newer_bars(
     assert result.exit_code == 6
     [failure] = [why for task in result.tasks for why in task.failures.values()]
     assert "download it again in the client" in failure
-    assert "the known codes of sz stay" in failure
+    assert "the listed codes of sz do not change" in failure
     assert [code for (code,) in bench.rows(delisted)] == [newer, ended]
     szs.unlink()
     assert [code for (code,) in folder.load(written).rows(delisted)] == [newer, ended]

@@ -207,7 +207,7 @@ def test_indices_of_the_vendor_and_its_name_of_shanghais_are_loaded(
     result = bench.load(codes=["880301"])
 
     assert result.exit_code == 2
-    named = "sh880301: an index: `loaders run tdx --dataset index_kline`"
+    named = "sh880301: an index: run `loaders run tdx --dataset index_kline`"
     assert str(result.error).startswith(named)
 
 

@@ -39,7 +39,7 @@ def test_a_day_without_trading_is_refused_with_the_trading_day_before_it(monday:
     assert "--date 2025-06-27" in refused.value.hint
     with pytest.raises(UsageError, match="2025-07-01 "):
         monday.load(codes=(CODE,), datasets=("kline_daily",), options={"date": "2025-07-01"})
-    with pytest.raises(UsageError, match="excludes"):
+    with pytest.raises(UsageError, match="--since or --until"):
         monday.load(options={"date": "last"}, since=date(2025, 6, 1))
     with pytest.raises(UsageError, match=r"2025-06-29 is not a trading day"):
         monday.load(codes=(CODE,), datasets=("kline_daily",), options={"date": "yesterday"})
@@ -184,6 +184,6 @@ def test_the_modes_know_only_datasets_that_exist() -> None:
 
 def test_a_check_says_that_a_service_has_ended(monday: Bench) -> None:
     now = monday.sandbox.clock.replace(tzinfo=SHANGHAI)
-    for later, says in ((1, []), (10, [f"the service itself ends {now.date()}"])):
+    for later, says in ((1, []), (10, [f"the service itself ends on {now.date()}"])):
         warnings = check(monday.settings, now + timedelta(days=later)).figures["warnings"]
         assert [text.partition(":")[0] for text in warnings if "itself" in text] == says

@@ -164,5 +164,5 @@ def test_the_adjusted_series_is_rewritten_whole_and_never_shortened(
 
         task = tasks_of(result, ("kline_adjusted",))[0]
         assert set(task.failures) == {STOCK, FUND}
-        assert "nothing was overwritten" in task.failures[STOCK]
+        assert "Nothing was overwritten" in task.failures[STOCK]
         assert bench.rows(ADJUSTED) == before

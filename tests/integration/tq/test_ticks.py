@@ -124,7 +124,7 @@ def test_another_day_costs_a_day_and_stamps_nothing(
     made.sandbox.set_clock(NEXT)
     assert made.load(datasets=("main_events", "contract_daily")).status == "succeeded"
     [extend] = list_next_steps(made.settings, open_warehouse(made.settings))
-    assert re.search("`quotemill build`.* SHFE.cu; ", extend)
+    assert re.search("`quotemill build`.* SHFE.cu, ", extend)
     build_schedule(made)
     with monkeypatch.context() as patch:  # complete days are not read
         patch.setattr(LedgerRow, "__init__", None)

@@ -256,4 +256,4 @@ def test_a_command_has_the_sentence_about_a_newer_warehouse_once(
         main()
     printed = " ".join(capsys.readouterr().err.split())
     assert (ended.value.code, printed.count(NEWER)) == (0 if words == "findings" else 3, 1)
-    assert ("fix: install that version" in printed) == (ended.value.code == 3)
+    assert ("fix: Install that version" in printed) == (ended.value.code == 3)

@@ -42,7 +42,7 @@ def test_the_server_of_named_programs_sorts_as_the_packaged_one(
 def test_data_of_another_major_need_its_programs(empty_home: Path, debian: ServerSettings) -> None:
     embedded.ensure_running(empty_home)
     embedded.stop(empty_home)
-    with pytest.raises(SettingsError, match="PostgreSQL 18; ") as caught:
+    with pytest.raises(SettingsError, match="PostgreSQL 18, ") as caught:
         embedded.ensure_running(empty_home, debian)
     assert re.match(".* server.programs .* 18", caught.value.hint)
     assert embedded.ensure_running(empty_home).major == 18

@@ -230,7 +230,7 @@ def test_a_url_before_the_setting_or_its_start_says_what_to_do(
     monkeypatch.setenv("QUOTEMILL_SERVER__LISTEN", "127.0.0.1:5499")
     waiting = url("--reader").exception
     assert isinstance(waiting, SettingsError)
-    assert re.search(f"127.0.0.1:{port}, .* 127.0.0.1:5499", str(waiting))
+    assert re.search(f"127.0.0.1:{port} until .* 127.0.0.1:5499", str(waiting))
     monkeypatch.delenv("QUOTEMILL_SERVER__LISTEN")
     unset = url("--reader").exception
     assert isinstance(unset, UsageError)

@@ -192,7 +192,7 @@ def test_a_database_that_is_not_in_utf8_is_refused_with_the_statement_for_one(
             with pytest.raises(quotemill.Error, match="UTF8") as caught:
                 open_it()
             assert (caught.value.exit_code, encoding in str(caught.value)) == (3, True)
-        conn.execute(caught.value.hint.partition(";")[0].encode())
+        conn.execute(caught.value.hint.partition(", then ")[0].encode())
     open_warehouse(settings_at(make_conninfo(server_url, dbname=f"{name}_utf8"), tmp_path))
 
 

@@ -95,7 +95,7 @@ def test_a_damaged_file_is_named_with_what_is_wrong(shelf: Shelf) -> None:
     path = begin(shelf, "a.csv", "four")
     shelf.finish(["a.csv"])
     check_size(path, 4, damaged)
-    with pytest.raises(DataQualityError, match=r"a\.csv: 4 bytes, 5 "):
+    with pytest.raises(DataQualityError, match=r"a\.csv: 4 bytes instead of 5$"):
         check_size(path, 5, damaged)
     with pytest.raises(DataQualityError, match=r"b\.csv: .*missing"):
         check_size(shelf.path("b.csv"), 4, damaged)

@@ -175,7 +175,7 @@ def test_a_failure_is_named_by_what_helps_against_it(message: str, kind: type) -
 
 
 def test_a_half_initialised_service_is_advised_to_be_restarted() -> None:
-    assert "restart" in classify_failure("codes", "股票代码缓存未初始化").hint
+    assert "Restart" in classify_failure("codes", "股票代码缓存未初始化").hint
 
 
 @pytest.mark.parametrize("status", [200, 404])

@@ -34,7 +34,7 @@ def test_the_older_route_takes_the_codes_in_its_address() -> None:
 def test_no_code_and_more_than_fifty_are_never_sent(count: int) -> None:
     service = Service(lambda *_: QUOTES)
     codes = [f"sh6{i:05}" for i in range(count)]
-    with pytest.raises(ValueError, match="from 1 to 50"):
+    with pytest.raises(ValueError, match="only 1 to 50 "):
         asked(service, lambda c: c.quotes(codes))
     with pytest.raises(UsageError):
         asked(service, lambda c: c.quotes(["SH510300"]))

@@ -119,7 +119,7 @@ def test_garbage_of_a_misaligned_decoder_is_refused_as_a_whole(size: int) -> Non
 
 def test_prices_that_jump_all_the_time_are_refused_as_a_whole() -> None:
     rows = [bar(d, 100_000 if i % 2 else 10_000) for i, d in enumerate(days(6))]
-    with pytest.raises(Implausible, match="factor 3 on 5 of 6 days"):
+    with pytest.raises(Implausible, match="factor of 3 on 5 of 6 days"):
         checked(rows)
 
 

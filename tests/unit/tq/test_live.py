@@ -92,7 +92,7 @@ def test_only_holes_within_the_trading_day_count() -> None:
     begun = describe_holes([Hole(0, at(2))], opening, close)
     assert str(begun).endswith(", from 09:00:00 to 10:00:00")
     many = [Hole(at(n), at(n + 0.5), 1) for n in range(1, 7)]
-    assert re.search(r"11:30:00 and 3 ", str(describe_holes(many, opening, close)))
+    assert re.search(r"11:30:00 and at 3 ", str(describe_holes(many, opening, close)))
 
 
 def test_files_of_landed_days_are_deleted_but_the_newest(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_a_short_day_that_is_gone_keeps_its_ticks_with_a_warning(nights: Nights)
         outcome = ticks.check_day(
             nights.load(night, answer=1000), DAY, UnknownSymbol(["SHFE.cu2511"])
         )
-        assert re.search(" 9 .* 900 ", str(outcome.skipped))
+        assert re.search(r" 9 .*\(900 ", str(outcome.skipped))
         assert nights.is_missing(night) == (night < OLD)
     [row] = nights.store.indexed.values()
     assert (row.status, row.rows) == ("short", 9)

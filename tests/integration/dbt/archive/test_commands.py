@@ -53,7 +53,7 @@ def test_the_life_of_a_day(quotemill: Quotemill, conn: psycopg.Connection) -> No
     done = quotemill("retention", LATER, "--dry-run")
     assert (
         done.returncode,
-        "112 rows of 1 days before 2026-11-25 would be dropped" in done.stdout,
+        "112 rows from 1 days before 2026-11-25 would be deleted" in done.stdout,
     ) == (0, True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", Person("n\n"))
@@ -130,7 +130,7 @@ def test_errors_are_named_with_their_exit_code(
         (("restore",), 2, "no days given"),
         (("restore", "--date", "2026-11-24", "--since", "2026-11-24"), 2, "no days given"),
         (("restore", "--since", "2026-11-24", "--until", "2026-11-23"), 2, "is before"),
-        (("restore", "--date", "2026-11-24"), 2, "nothing of chain_intraday is archived"),
+        (("restore", "--date", "2026-11-24"), 2, "no rows of chain_intraday"),
         (("restore", "chain_daily_clean", "--date", "2026-11-24"), 2, "built from the slots"),
     ],
 )
