@@ -99,7 +99,7 @@ def _sandbox(codes: int, days: int, clock: date) -> Iterator[str]:
         url = next((word for word in ready.split() if word.startswith("http://")), None)
         if url is None:
             raise QuotemillError(
-                "the sandbox did not start", hint="run `loaders sandbox tdx` to see why"
+                "the sandbox did not start", hint="Run `loaders sandbox tdx` to see why."
             )
         seconds = time.monotonic() - started
         print_line(f"simulated TDX service: {url}, ready in {seconds:.1f} s")

@@ -70,7 +70,7 @@ def distribute(
         if version is None:
             raise SettingsError(
                 f"the warehouse {warehouse.label} has no Citus: its tables stay on one server",
-                hint="create the extension on each server, then add the nodes with citus_add_node",
+                hint="Create the extension on each server, then add the nodes with citus_add_node.",
             )
         nodes = tuple(
             f"{host}:{port}"

@@ -57,7 +57,7 @@ def run(
     stage.
     """
     if unknown := [name for name in only if name not in STAGES]:
-        raise UsageError(f"unknown stage: {unknown[0]}", hint=f"choose from: {', '.join(STAGES)}")
+        raise UsageError(f"unknown stage: {unknown[0]}", hint=f"Choose from: {', '.join(STAGES)}.")
     stages = only or STAGES
     requests = [LoadRequest(name) for name in names]
     with history.recorded(settings, command) as record:

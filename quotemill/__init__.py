@@ -104,7 +104,7 @@ def open(
     try:
         if url and not ("://" in str(url) or "=" in str(url)):
             # which is not shown: it may have a password
-            raise UsageError("url is not a PostgreSQL URL", hint="use open(home=…) for a folder")
+            raise UsageError("url is not a PostgreSQL URL", hint="Use open(home=…) for a folder.")
         settings = load_settings(warehouse_url=url, home=home)
         warehouse = replace(open_warehouse(settings), lock_timeout=READERS_WAIT)
         return Reader(settings, warehouse, exact)

@@ -107,7 +107,7 @@ class Reader(Bars, Tables, Futures, Options):
             if is_known and not isinstance(params, str | bytes):
                 return query, params
             raise UsageError(
-                f"params must be a list or a dict, not {params!r}", hint=f"pass [{params!r}]"
+                f"params must be a list or a dict, not {params!r}", hint=f"Pass [{params!r}]."
             )
 
         return self._answer(choose, choose_exact(exact, float), batches)

@@ -92,7 +92,7 @@ class Rows:
             kind = pa.timestamp("us", tz)
             pa.scalar(0, kind).as_py()  # Arrow takes any name
         except (KeyError, TypeError, ValueError):
-            hint = "use an IANA name such as Asia/Shanghai"
+            hint = "Use an IANA name such as Asia/Shanghai."
             raise UsageError(f"unknown time zone {tz!r}", hint=hint) from None
         fields = [
             field.with_type(kind) if getattr(field.type, "tz", None) else field
@@ -168,7 +168,7 @@ class Rows:
         for_index = [find_first(NAMES, known), find_first((*TIMES, *DAYS), known)]
         if names := [name for name in for_index if name]:
             return names
-        raise UsageError("the rows have no code or time for an index", hint="leave out index")
+        raise UsageError("the rows have no code or time for an index", hint="Leave out index.")
 
 
 def find_first(names: Iterable[str], known: Container[str]) -> str | None:

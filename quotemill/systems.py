@@ -12,7 +12,7 @@ def require_posix(part: str, otherwise: str) -> None:
     if not IS_POSIX:
         raise SettingsError(
             f"{part} needs Linux or macOS",
-            hint=f"run quotemill in WSL2, where C:\\new_tdx is /mnt/c/new_tdx, or {otherwise}",
+            hint=f"Run quotemill in WSL2, where C:\\new_tdx is /mnt/c/new_tdx, or {otherwise}.",
         )
 
 

@@ -115,7 +115,7 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 def print_error(error: QuotemillError, source: str | None = None) -> None:
     """Print message and hint of an error on stderr, the message unless a warning had it; log it."""
     log.write_error(error, source)
-    is_known = any(text.startswith(f"{error}; ") for text in _warned)
+    is_known = any(text.startswith(f"{error}. ") for text in _warned)
     for line in "\n".join(error.lines[is_known:]).splitlines():
         print_wrapped(line, file=sys.stderr)
 

@@ -119,11 +119,11 @@ class Catalogue:
             given[name] = value
         for name in definition.needs:
             if not given.get(name):
-                raise self._refusal(text, f"{name} is missing", "example", [f"{kind}:{name}=..."])
+                raise self._refusal(text, f"{name} is missing", "examples", [f"{kind}:{name}=..."])
         try:
             return Rule(kind, definition, route, self._check_options(given, definition))
         except ValueError as error:
-            raise self._refusal(text, str(error), "example", [self.example]) from error
+            raise self._refusal(text, str(error), "examples", [self.example]) from error
 
     def _take_route(self, text: str, kind: Kind, name: str, parts: list[str]) -> str:
         """The route that a rule begins with, removed from its parts; `*` without one."""
@@ -154,7 +154,7 @@ class Catalogue:
         listed = ", ".join(allowed) or "none"
         return UsageError(
             f"fault {text!r}: {wrong}",
-            hint=f"Choose from these {label}: {listed}. Write them as {form}",
+            hint=f"Choose from these {label}: {listed}. Write them as {form}.",
         )
 
 

@@ -38,8 +38,8 @@ class Disk:
 
     def check(self, percent: float) -> Check:
         fix = (
-            f"free some space (`du -h -d 2 {self.folder}` lists the largest folders), or "
-            "move files with QUOTEMILL_HOME, ib.archive_folder or backup_folder"
+            f"Free some space (`du -h -d 2 {self.folder}` lists the largest folders), or "
+            "move files with QUOTEMILL_HOME, ib.archive_folder or backup_folder."
         )
         is_short, gib = self.is_short(percent), self.free / 2**30
         used = 100 * self.used_share

@@ -78,7 +78,7 @@ def require_channels(settings: Settings) -> Sequence[Channel]:
     if not channels:
         raise SettingsError(
             "no channel is configured: alerts.urls is empty",
-            hint='set urls = ["slack://…"], as for Apprise, under [alerts] in quotemill.toml',
+            hint='Set urls = ["slack://…"], as for Apprise, under [alerts] in quotemill.toml.',
         )
     return channels
 

@@ -120,7 +120,7 @@ def _close(entries: dict[str, Entry], name: str, now: datetime) -> Entry:
     entry = entries.get(name)
     if entry is None or not entry.is_open:
         listed = ", ".join(other for other in entries if entries[other].is_open)
-        hint = f"choose one of: {listed}" if listed else "leave it: no alert is open"
+        hint = f"Choose one of: {listed}." if listed else "Leave it: no alert is open."
         raise UsageError(f"no open alert is named {name}", hint=hint)
     book.resolve(entry, now)
     return entry
@@ -174,7 +174,7 @@ def _locked(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
         warehouse.connect(autocommit=True, application_name="quotemill alerts")
     ) as conn:
         if not has_relation(conn, "ops.alerts"):
-            raise SettingsError("the warehouse is of an older version", hint="run `quotemill run`")
+            raise SettingsError("the warehouse is of an older version", hint="Run `quotemill run`.")
         refuse_outdated(conn)
         until = time.monotonic() + turns.LIMIT
         while holder := turns.take(conn, _LOCK):

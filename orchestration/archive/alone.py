@@ -28,7 +28,7 @@ def alone(warehouse: Warehouse) -> Iterator[None]:
         if not has_relation(conn, JOBS):
             if holder := turns.take(conn, turns.MIGRATE):
                 raise LockHeldError(
-                    f"{holder} is preparing the warehouse", hint="wait for it to end"
+                    f"{holder} is preparing the warehouse", hint="Wait for it to end."
                 )
             held.callback(turns.let_go, conn)
         lanes = set[str]()

@@ -40,7 +40,7 @@ def require_chains(conn: psycopg.Connection, relation: str) -> None:
     if not has_relation(conn, relation):
         raise UsageError(
             "option chains were never built",
-            hint="run `loaders run ib`, then `quotemill build`",
+            hint="Run `loaders run ib`, then `quotemill build`.",
         )
 
 

@@ -39,7 +39,7 @@ class Damaged(DataQualityError):
     """A file of the archive is missing, or not what was written."""
 
     def __init__(self, path: Path, why: str) -> None:
-        super().__init__(f"{path}: {why}", hint="restore the file from a copy of the archive")
+        super().__init__(f"{path}: {why}", hint="Restore the file from a copy of the archive.")
 
 
 @dataclass(frozen=True)

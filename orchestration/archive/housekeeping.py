@@ -30,7 +30,7 @@ def run_retention(
     """
     has_ticks = store_state.is_used(settings)
     if view == TICKS and not has_ticks:
-        raise UsageError("this home has no ticks", hint="run `loaders run tq`")
+        raise UsageError("this home has no ticks", hint="Run `loaders run tq`.")
     days_back = older_than or settings.ib.intraday_retain_days
     result = retention.retain(
         settings, warehouse, reporter, as_of, dry_run=dry_run, older_than=older_than, view=view

@@ -142,7 +142,7 @@ def _drop_of_table(
     if is_distributed(conn, table.name):
         raise SettingsError(
             f"retain of {table.name}: days of a table that Citus distributes cannot be dropped",
-            hint="remove it from the YAML, and delete old days by hand",
+            hint="Remove it from the YAML, and delete old days by hand.",
         )
     if not dry_run:  # what lands meanwhile would go unread
         name = sql.Identifier(*table.name.split("."))

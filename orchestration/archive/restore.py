@@ -71,7 +71,7 @@ def restore(
     if view.landed is None:
         raise UsageError(
             f"{view.name} is built from the slots",
-            hint="restore chain_intraday, then run `quotemill build`",
+            hint="Restore chain_intraday, then run `quotemill build`.",
         )
     result = RestoreResult(view.name, request.dry_run)
     with open_archive(settings, warehouse, dry_run=request.dry_run) as archive:
@@ -87,7 +87,7 @@ def restore(
             raise UsageError(
                 f"no rows of {view.name}{symbols} are archived from {request.since} "
                 f"to {request.until}",
-                hint="choose days that ops.archive_partitions lists",
+                hint="Choose days that ops.archive_partitions lists.",
             )
         reporter.start(view.name, len(days))
         for day, partitions in days.items():

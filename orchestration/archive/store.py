@@ -54,7 +54,7 @@ class Archive:
             raise LockHeldError(
                 "the archive lost its lock because its connection broke: another archive "
                 "or a restore may have started",
-                hint="run it again: archived days are kept",
+                hint="Run it again: archived days are kept.",
             ) from None
 
 
@@ -90,7 +90,7 @@ def archive_lock(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
         if holder := turns.take(conn, LOCK):
             raise LockHeldError(
                 f"another archive, retention or restore of this warehouse is running: {holder}",
-                hint="wait for it to end",
+                hint="Wait for it to end.",
             )
         try:
             yield conn

@@ -268,7 +268,7 @@ class _Writing:
             raise DataQualityError(
                 f"{path}: what was written has {actual.rows:,} rows, hash {actual.hash}; "
                 f"the warehouse has {wanted.rows:,}, hash {wanted.hash}",
-                hint="report this bug: the archive is unchanged",
+                hint="Report this bug: the archive is unchanged.",
             )
         return New(File(name, view, "snappy", wanted.rows, wanted.hash, size), {place: wanted})
 

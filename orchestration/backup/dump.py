@@ -59,7 +59,7 @@ def dump(warehouse: Warehouse, file: Path, *, overwrite: bool = False) -> DumpRe
     """
     file = file.absolute()
     if file.exists() and not overwrite:
-        raise UsageError(f"{file} already exists", hint="choose another name, or use --overwrite")
+        raise UsageError(f"{file} already exists", hint="Choose another name, or use --overwrite.")
     part = file.with_name(f"{file.name}.part")
     with warehouse.connect() as conn:
         server = inspect_server(conn)

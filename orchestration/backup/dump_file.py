@@ -64,6 +64,6 @@ def pg_restore(
 def _unreadable(path: Path, reason: str) -> QuotemillError:
     return QuotemillError(
         f"{path} is not a readable dump: {reason}",
-        hint="choose a file from `quotemill warehouse dump` or pg_dump -Fc, and restore a zip with "
-        "hypertables with the older version that wrote it",
+        hint="Choose a file from `quotemill warehouse dump` or pg_dump -Fc, and restore a zip with "
+        "hypertables with the older version that wrote it.",
     )

@@ -57,7 +57,7 @@ def restore(warehouse: Warehouse, file: Path, *, clean: bool) -> DumpResult:
             if held and not clean:
                 raise UsageError(
                     f"the warehouse {warehouse.label} already has {held} relations",
-                    hint="replace all of them with --yes",
+                    hint="Replace all of them with --yes.",
                 )
             _refuse_readers(conn, server.schemas)
             functions = extension_schema(conn) if dumped.has_hypertables else None
@@ -124,7 +124,7 @@ def _count_held(
         names = "\n".join(f"  {schema}: {', '.join(r[:20])}" for schema, r in foreign.items())
         raise SettingsError(
             f"the warehouse has relations that quotemill did not create:\n{names}",
-            hint="restore into another database: QUOTEMILL_WAREHOUSE_URL=postgresql://…/another",
+            hint="Restore into another database: QUOTEMILL_WAREHOUSE_URL=postgresql://…/another.",
         )
     row = conn.execute(
         "select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace "
@@ -150,8 +150,8 @@ def _require_empty(conn: psycopg.Connection, warehouse: Warehouse) -> None:
         raise SettingsError(
             f"a dump with hypertables needs an empty database with TimescaleDB, but "
             f"{warehouse.label} {lack}",
-            hint="create database another as a superuser, then in it, in the version of the dump, "
-            "create extension timescaledb, and set QUOTEMILL_WAREHOUSE_URL to it",
+            hint="Create database another as a superuser, then in it, in the version of the dump, "
+            "create extension timescaledb, and set QUOTEMILL_WAREHOUSE_URL to it.",
         )
 
 
@@ -162,7 +162,7 @@ def _refuse_readers(conn: psycopg.Connection, schemas: Sequence[str]) -> None:
     if names:
         raise SettingsError(
             f"nothing was changed: other relations read those of quotemill: {', '.join(names)}",
-            hint="drop them, restore, then create again those that the dump did not have",
+            hint="Drop them, restore, then create again those that the dump did not have.",
         )
 
 

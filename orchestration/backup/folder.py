@@ -88,14 +88,14 @@ def check_place(root: Path, home: Path) -> None:
     if not root.parent.is_dir():
         raise SettingsError(
             f"cannot create the backup folder {root.name}: {root.parent} does not exist",
-            hint=f"mount its disk, or create it: mkdir -p {shlex.quote(str(root.parent))}",
+            hint=f"Mount its disk, or run `mkdir -p {shlex.quote(str(root.parent))}`.",
         )
     if str(root) in _known(home) and not (root / _LOCK).exists() and not _folders(root):
         quoted = shlex.quote(str(root))
         raise SettingsError(
             f"earlier backups went to {root}, but none is there",
-            hint="mount its disk, or for a new one run: "
-            f"mkdir -p {quoted} && touch {shlex.quote(str(root / _LOCK))}",
+            hint="Mount its disk, or for a new one run: "
+            f"`mkdir -p {quoted} && touch {shlex.quote(str(root / _LOCK))}`.",
         )
 
 
@@ -122,8 +122,8 @@ class BackupFolder(Folder):
         count = len(list_backups(self.root))
         return QuotemillError(
             f"no room left for {self.kind} in {self.root}: the older ones are kept ({count})",
-            hint=f"free some space, set {self.setting} to a larger disk, or keep fewer "
-            "(backups_kept)",
+            hint=f"Free some space, set {self.setting} to a larger disk, or keep fewer "
+            "(backups_kept).",
         )
 
 
@@ -146,7 +146,7 @@ def lock(root: Path) -> Iterator[None]:
     with locks.hold(root / _LOCK) as held:
         if held is None:
             raise LockHeldError(
-                f"another backup is being written to {root}", hint="wait for it to end"
+                f"another backup is being written to {root}", hint="Wait for it to end."
             )
         yield
 
@@ -189,17 +189,17 @@ def read_backup(path: Path) -> Backup:
         if manifest["format"] != FORMAT:
             raise SettingsError(
                 f"{path} was written by a later version, {manifest['quotemill']}",
-                hint="install that version",
+                hint="Install that version.",
             )
         backup = Backup(path, manifest)
         backup.made_at, backup.warehouse_id, backup.size_bytes  # noqa: B018
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(
-            f"not a quotemill backup: {path}", hint="choose one that `quotemill backup list` shows"
+            f"not a quotemill backup: {path}", hint="Choose one that `quotemill backup list` shows."
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise QuotemillError(
-            f"{path / MANIFEST} is damaged: {error}", hint="take another backup"
+            f"{path / MANIFEST} is damaged: {error}", hint="Take another backup."
         ) from None
     return backup
 
@@ -214,12 +214,12 @@ def find(root: Path, name: str | None) -> Backup:
         return read_backup(root / name if not path.exists() and Path(name).name == name else path)
     backups = list_backups(root)
     if not backups:
-        raise UsageError(f"no backup in {root}", hint="run `quotemill backup`")
+        raise UsageError(f"no backup in {root}", hint="Run `quotemill backup`.")
     if len({backup.warehouse_id for backup in backups}) > 1:
         raise UsageError(
             f"{root} has backups of several warehouses",
-            hint=f"choose one of `quotemill backup list`, as in quotemill backup restore "
-            f"{backups[-1].name}",
+            hint=f"Choose one of `quotemill backup list`, as in "
+            f"`quotemill backup restore {backups[-1].name}`.",
         )
     return backups[-1]
 
@@ -239,7 +239,7 @@ def check(backup: Backup) -> None:
             actual = {"error": error.strerror}
         if actual != written:
             why = actual.get("error", "it differs from what was written")
-            raise QuotemillError(f"{path} is damaged: {why}", hint="take another backup")
+            raise QuotemillError(f"{path} is damaged: {why}", hint="Take another backup.")
 
 
 def publish(part: Path, path: Path) -> None:

@@ -60,13 +60,13 @@ def _require_fit(settings: Settings, backup: Backup) -> None:
     if migration_files.newer(facts["migrations"]):
         raise SettingsError(
             f"{backup.name} was created by a newer quotemill, {backup.manifest['quotemill']}",
-            hint="install that version, or a later one",
+            hint="Install that version, or a later one.",
         )
     if facts["market_schema"] != settings.market_schema:
         raise SettingsError(
             f"{backup.name} has its tables in the schema {facts['market_schema']}, but "
             f"market_schema is {settings.market_schema} ({settings.origin('market_schema')})",
-            hint=f"set QUOTEMILL_MARKET_SCHEMA={facts['market_schema']}",
+            hint=f"Set QUOTEMILL_MARKET_SCHEMA={facts['market_schema']}.",
         )
 
 

@@ -62,7 +62,7 @@ def back_up(
         if not has_relation(conn, "ops.settings"):
             raise UsageError(
                 "nothing was loaded yet",
-                hint="run `quotemill run`, after `quotemill init` if no source is configured",
+                hint="Run `quotemill run`, after `quotemill init` if no source is configured.",
             )
     own = migrate.warehouse_id(warehouse)
     root = folders.backup_root(settings, folder)

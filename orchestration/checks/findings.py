@@ -78,7 +78,7 @@ def acknowledge(
     """
     _check_severity(severity)
     if warehouse is None:
-        raise UsageError("there are no findings yet", hint="run `quotemill run`")
+        raise UsageError("there are no findings yet", hint="Run `quotemill run`.")
     by = requester().partition(" pid ")[0]
     with warehouse.connect() as conn:
         set_time(conn, as_of)
@@ -89,4 +89,4 @@ def acknowledge(
 def _check_severity(severity: str | None) -> None:
     if severity is not None and severity not in findings.SEVERITIES:
         allowed = ", ".join(findings.SEVERITIES)
-        raise UsageError(f"unknown --severity: {severity}", hint=f"choose one of: {allowed}")
+        raise UsageError(f"unknown --severity: {severity}", hint=f"Choose one of: {allowed}.")

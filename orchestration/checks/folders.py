@@ -41,7 +41,7 @@ def check_settings(place: Place) -> Iterator[Check]:
 
 def require_writable(settings: Settings, folder: Path, setting: str) -> None:
     """Raises SettingsError for a folder that can be neither written nor made."""
-    hint = f"set {setting} to a folder that this user can write to"
+    hint = f"Set {setting} to a folder that this user can write to."
     parent = _existing_parent(folder, hint)
     if parent != folder and folder.is_relative_to(settings.home):
         return  # it is the home that can be written or not
@@ -61,7 +61,7 @@ def check_home(place: Place) -> Iterator[Check]:
     """Check that loads can stage, log and lock below the home, and other users cannot enter it."""
     settings = place.settings
     for folder in (settings.home, settings.home / "logs"):
-        hint = "run this as its owner, or set QUOTEMILL_HOME"
+        hint = "Run this as its owner, or set QUOTEMILL_HOME."
         parent = _existing_parent(folder, hint)
         if not os.access(parent, os.W_OK | os.X_OK):
             raise SettingsError(f"{parent} cannot be written", hint=hint)
@@ -78,7 +78,7 @@ def check_profile(place: Place) -> tuple[Check, ...]:
     if path.exists() and not profiles.is_ours(path):
         raise SettingsError(
             f"{path} was not written by quotemill, so loads do not replace it",
-            hint="point DBT_PROFILES_DIR at another folder, or move the file away",
+            hint="Point DBT_PROFILES_DIR at another folder, or move the file away.",
         )
     return ()
 
@@ -112,8 +112,8 @@ def check_archive(place: Place) -> tuple[Check, ...]:
     if not folder.path(newest[0]).is_file():
         raise SettingsError(
             f"the archive file {folder.path(newest[0])} does not exist",
-            hint="mount its disk, or set ib.archive_folder, and run `quotemill archive --check` "
-            "to list everything that is lost",
+            hint="Mount its disk, or set ib.archive_folder, and run `quotemill archive --check` "
+            "to list everything that is lost.",
         )
     return ()
 
@@ -127,7 +127,7 @@ def check_backups(place: Place) -> Iterator[Check]:
         stored, damaged = backups.scan(root)
     require_writable(place.settings, root, "backup_folder")
     if damaged:
-        fix = "run `quotemill backup`, then remove the damaged ones"
+        fix = "Run `quotemill backup`, then remove the damaged ones."
         yield Check("backup", "warn", "; ".join(damaged[:SHOWN]), fix)
     elif not stored:
         fix = "quotemill backup" if place.warehouse is not None else ""  # yet nothing to back up

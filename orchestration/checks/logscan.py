@@ -173,16 +173,14 @@ class Scan:
         if not self.lines:
             where = f"in {len(self.files)} files" if self.files else "and no file"
             text = f"no log line from {window} {where}: nothing ran, or it logged elsewhere"
-            hint = (
-                "set QUOTEMILL_HOME to the home of the log, or choose a time with --date or --since"
-            )
+            hint = "Set QUOTEMILL_HOME to the home of the log, or add --date or --since."
             check = failed("log", DataQualityError(text, hint=hint))
         elif self.exit_code:
             count, what = (self.errors, "are errors")
             if self.max_total is not None:
                 count, what = (self.matching, "contain a keyword")
             text = "; ".join([f"{count:,} lines of {window} {what}", *parts])
-            check = failed("log", DataQualityError(text, hint="run `quotemill status`"))
+            check = failed("log", DataQualityError(text, hint="Run `quotemill status`."))
         words = sorted(self.keywords.items(), key=lambda item: -item[1].count)
         return [check, *(hits.check(word) for word, hits in words)]
 
@@ -237,7 +235,7 @@ def split_keywords(texts: Sequence[str]) -> tuple[str, ...]:
         if not word.isprintable() or _mask(word) != word:
             raise UsageError(
                 f"keyword {word!r} matches no line",
-                hint="leave out line breaks, secrets and account numbers, which no line has",
+                hint="Leave out line breaks, secrets and account numbers, which no line has.",
             )
     return tuple(dict.fromkeys(word.casefold() for word in words))
 

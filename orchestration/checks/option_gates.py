@@ -40,14 +40,14 @@ def decide(
         rows = {row["stage"]: row for row in _read(conn, warehouse)}
         row = rows.get(stage)
         if row is None or stage == 0:
-            hint = f"choose a stage from 1 to {max(rows)}"
+            hint = f"Choose a stage from 1 to {max(rows)}."
             raise UsageError(f"stage {stage} cannot be opened or closed", hint=hint)
         if (action == "open") == (row["state"] == "open"):
             raise UsageError(f"stage {stage} is already {row['state']}")
         if action == "open" and row["state"] != "ready" and not force:
             raise DataQualityError(
                 f"stage {stage} cannot be opened yet: {row['reason']}",
-                hint="see `quotemill gate list`, or use --force, which is recorded",
+                hint="See `quotemill gate list`, or use --force, which is recorded.",
             )
         figures = {name: value for name, value in row.items() if value is not None}
         conn.execute(

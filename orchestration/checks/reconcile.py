@@ -108,7 +108,7 @@ class Reconciliation:
         for dataset, by_code in self.not_loaded.items():
             reasons = "; ".join(sorted(set(by_code.values())))
             text = f"not loaded: {dataset}: {', '.join(sorted(by_code))}: {reasons}"
-            yield failed("evidence", PartialError(text, hint="run `loaders check tdx`"))
+            yield failed("evidence", PartialError(text, hint="Run `loaders check tdx`."))
 
 
 def run(
@@ -181,14 +181,14 @@ def find_newest_whole_month(conn: psycopg.Connection) -> date:
         "select max(trade_date), min(trade_date) from raw_tdx.kline_daily where is_final"
     )
     if newest is None:
-        raise UsageError("there are no day bars to compare", hint="run `quotemill run`")
+        raise UsageError("there are no day bars to compare", hint="Run `quotemill run`.")
     month: date = newest.replace(day=1)
     if newest < last_trading_day(month):
         month = (month - timedelta(days=1)).replace(day=1)
     if last_trading_day(month) < oldest:
         raise UsageError(
             f"no whole month is stored: the day bars run from {oldest} to {newest}",
-            hint=f"compare the stored days with --month {newest:%Y-%m}",
+            hint=f"Compare the stored days with --month {newest:%Y-%m}.",
         )
     return month
 
@@ -226,16 +226,16 @@ def choose_codes(
     """
     if request.codes is not None:
         if not request.codes:
-            raise UsageError("--codes is empty", hint="write --codes sh600000,sz000001")
+            raise UsageError("--codes is empty", hint="Write --codes sh600000,sz000001.")
         unknown = sorted(set(request.codes) - set(candidates))
         if unknown:
             raise UsageError(
                 f"no day bars of {month:%Y-%m} for {', '.join(unknown)}",
-                hint="choose stocks or funds that traded in the month",
+                hint="Choose stocks or funds that traded in the month.",
             )
         return tuple(sorted(set(request.codes)))
     if not candidates:
-        raise UsageError(f"no day bars of {month:%Y-%m}", hint="run `quotemill run`")
+        raise UsageError(f"no day bars of {month:%Y-%m}", hint="Run `quotemill run`.")
     count = min(request.sample, len(candidates))
     return tuple(sorted(random.Random(seed).sample(list(candidates), count)))
 
@@ -261,7 +261,7 @@ def load_evidence(
     for request in requests:
         result = loads.load_with_progress(settings, request, display, as_of=as_of)
         if result.status == "cancelled":
-            raise PartialError("stopped: nothing was compared", hint="run again")
+            raise PartialError("stopped: nothing was compared", hint="Run again.")
         if result.error is not None:
             raise UpstreamError(result.error, hint=result.hint)
         for task in result.tasks:
@@ -271,7 +271,7 @@ def load_evidence(
     if requested <= {(dataset, code) for dataset, by_code in missing.items() for code in by_code}:
         reason = next(iter(missing[ADJUSTED].values()))
         raise UpstreamError(
-            f"no evidence could be loaded: {reason}", hint="run `loaders check tdx`"
+            f"no evidence could be loaded: {reason}", hint="Run `loaders check tdx`."
         )
     return missing
 

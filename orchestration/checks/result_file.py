@@ -17,7 +17,7 @@ def name_file(home: Path, folder: str, kind: str, day: date) -> Path:
 def write_result(path: Path, result: Any) -> None:
     """Write a result as JSON, or leave the file as it was. Raises QuotemillError."""
     text = json.dumps(result, ensure_ascii=False, indent=2, default=str) + "\n"
-    hint = "choose a file in a folder that this user can write to"
+    hint = "Choose a file in a folder that this user can write to."
     with whole_file.explain_unwritable(path, hint=hint, error=QuotemillError):
         path.parent.mkdir(parents=True, exist_ok=True)
         whole_file.write(path, text)

@@ -239,7 +239,7 @@ def _find_session(
     if day is not None:
         known = f"select 1 from {options}.sessions where trade_date = %s"
         if conn.execute(known.encode(), (day,)).fetchone() is None:
-            raise UsageError(f"not a session: {day}", hint="choose a trading day with --date")
+            raise UsageError(f"not a session: {day}", hint="Choose a trading day with --date.")
         return day
     newest = (
         f"select max(trade_date) from {options}.sessions where "

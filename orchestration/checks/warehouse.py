@@ -44,7 +44,7 @@ def check_server(place: Place, conn: psycopg.Connection) -> Iterator[Check]:
     foreign = foreign_relations(conn, migrate.schemas(warehouse, tables))
     for schema, relations in foreign.items():
         listed = ", ".join(relations[:SHOWN])
-        hint = "set QUOTEMILL_MARKET_SCHEMA or QUOTEMILL_WAREHOUSE_URL to another place"
+        hint = "Set QUOTEMILL_MARKET_SCHEMA or QUOTEMILL_WAREHOUSE_URL to another place."
         yield failed(
             "ownership",
             SettingsError(
@@ -55,7 +55,7 @@ def check_server(place: Place, conn: psycopg.Connection) -> Iterator[Check]:
         names = ", ".join(others)
         text = f"schemas of another market schema, or of an earlier name of it: {names}"
         fix = (
-            "drop them if nobody reads them: "
+            "Drop them if nobody reads them: "
             f"quotemill warehouse psql -c 'drop schema {names} cascade'"
         )
         yield Check("schemas", "ok", text, fix)
@@ -88,7 +88,7 @@ def check_writable(_: Place, conn: psycopg.Connection) -> Iterator[Check]:
     )
     if standby or read_only:
         why = "is a standby" if standby else "has default_transaction_read_only on"
-        hint = "set QUOTEMILL_WAREHOUSE_URL to the primary server"
+        hint = "Set QUOTEMILL_WAREHOUSE_URL to the primary server."
         if not standby:
             hint += f", or run: alter role {role} set default_transaction_read_only = off"
         error = SettingsError(f"the server {why}: nothing can be written", hint=hint)
@@ -111,7 +111,7 @@ def check_connections(place: Place, conn: psycopg.Connection) -> Iterator[Check]
     if needed > most:
         text = f"a command can open {needed} connections, but the {kind} {name} allows {most}"
         is_server = kind == "server"
-        fix = "raise the server's max_connections" if is_server else lift_limit(kind, name)
+        fix = "Raise the server's max_connections." if is_server else lift_limit(kind, name)
         yield Check("connections", "warn", text, fix)
 
 
@@ -126,7 +126,7 @@ def check_locks(place: Place, conn: psycopg.Connection) -> Iterator[Check]:
     for pid, name, since in sessions:
         text = f"{name} has been held since {since:%Y-%m-%d %H:%M} by server process {pid}"
         fix = (
-            "check `quotemill loads`, and if it has ended, run: "
+            "Check `quotemill loads`, and if it has ended, run: "
             f"quotemill warehouse psql -c 'select pg_terminate_backend({pid})'"
         )
         yield Check("locks", "warn", text, fix)

@@ -111,7 +111,7 @@ def _explain_wrong_call(error: Any) -> UsageError:
             str(part) for part in wrong["loc"] if part not in ("body", "query", "path")
         )
         texts.append(f"{place or wrong['loc'][0]} {_explain_value(wrong)}")
-    return UsageError("; ".join(texts[:5]), hint="see GET /api/openapi.json for each call")
+    return UsageError("; ".join(texts[:5]), hint="See GET /api/openapi.json for each call.")
 
 
 def _explain_value(wrong: Mapping[str, Any]) -> str:
@@ -133,7 +133,7 @@ def _explain_refusal(path: str, status: int, detail: str) -> UsageError:
         405: "method not allowed",
         422: "the body is not JSON in UTF-8",
     }
-    return UsageError(texts.get(status, detail), hint="see / for the first page")
+    return UsageError(texts.get(status, detail), hint="See / for the first page.")
 
 
 def _answer_errors(app: FastAPI, site: Site) -> None:

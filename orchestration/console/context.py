@@ -74,14 +74,14 @@ class Console:
         """The warehouse for reading. Raises SettingsError before the first load."""
         warehouse = self.find_warehouse()
         if warehouse is None:
-            raise SettingsError("no warehouse exists yet", hint="run a load to create it")
+            raise SettingsError("no warehouse exists yet", hint="Run a load to create it.")
         return warehouse
 
     def open_warehouse(self) -> Warehouse:
         """The warehouse for writing. Raises SettingsError before the first load."""
         warehouse = find_current_warehouse(self.settings())
         if warehouse is None:
-            raise SettingsError("nothing was loaded yet", hint="run a load")
+            raise SettingsError("nothing was loaded yet", hint="Run a load.")
         return warehouse
 
     def read(self, work: Callable[[psycopg.Connection], T]) -> T:

@@ -67,7 +67,7 @@ def _explain_away(error: Exception) -> QuotemillError | None:
     reason = str(error).strip().partition("\n")[0]
     return UpstreamError(
         f"the warehouse did not respond: {reason}",
-        hint="check that its server is running, then try again",
+        hint="Check that its server is running, then try again.",
     )
 
 

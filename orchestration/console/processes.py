@@ -140,7 +140,7 @@ class Commands:
                 names = "; ".join(command.text for command in running)
                 raise Busy(
                     f"this console is already running {len(running)} commands: {names}",
-                    hint="wait for one of them to finish, or cancel one",
+                    hint="Wait for one of them to finish, or cancel one.",
                 )
             return self._start(words, origin)
 
@@ -189,7 +189,7 @@ class Commands:
         command = self._read(run_id) if _RUN_ID.fullmatch(run_id) else None
         if command is None:
             raise NotThere(
-                f"there is no command {run_id[:40]}", hint="list them with GET /api/commands"
+                f"there is no command {run_id[:40]}", hint="List them with GET /api/commands."
             )
         return command
 

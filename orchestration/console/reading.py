@@ -78,7 +78,7 @@ class ReadingWarehouse(Warehouse):
         if sqlstate(error) == _CANCELLED:
             return UpstreamError(
                 f"the query took longer than {self.statement:g} s",
-                hint="request fewer days or a single code",
+                hint="Request fewer days or a single code.",
             )
         return super().away(error)
 

@@ -194,7 +194,7 @@ def _bind(host: str, port: int | None) -> socket.socket:
                 where = f"{host}:{number}"
                 raise UsageError(
                     f"{where} cannot be bound: {error.strerror}",
-                    hint="choose another one with --port",
+                    hint="Choose another one with --port.",
                 ) from None
             continue
         return listening

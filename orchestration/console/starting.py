@@ -74,7 +74,7 @@ def start_text(console: Console, text: str, origin: str) -> Command:
     """Start one of the allowed commands. Raises UsageError for any other."""
     options = find_options(text)
     if options is None:
-        raise UsageError(f"the console cannot run `{text[:100]}`", hint="run it in a terminal")
+        raise UsageError(f"the console cannot run `{text[:100]}`", hint="Run it in a terminal.")
     words = text.split(" ")
     return console.commands.start(add_options(console, words, options), origin)
 

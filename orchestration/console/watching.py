@@ -67,7 +67,7 @@ class JobWatch:
         try:
             return job_status.read_job(self._console.require_warehouse(), job_id)
         except UsageError as error:
-            return NotThere(str(error), hint="list them with GET /api/jobs")
+            return NotThere(str(error), hint="List them with GET /api/jobs.")
         except QuotemillError as error:
             return error
 
@@ -79,7 +79,7 @@ class JobWatch:
     def refuse_if_full(self) -> None:
         """Raises Busy where as many watch as may."""
         if self._watchers >= self._console.limits.watchers:
-            raise Busy("too many pages are watching loads", hint="close some of them")
+            raise Busy("too many pages are watching loads", hint="Close some of them.")
 
     async def stream(self, job_id: int) -> AsyncIterator[str]:
         """Server-sent events: `job` at each change, `fault` while it cannot be read, `end`."""

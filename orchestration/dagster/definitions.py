@@ -62,6 +62,6 @@ def refuse_embedded(settings: Settings, *, is_dev: bool) -> None:
         raise SettingsError(
             "Dagster's workers share one warehouse, but the embedded server is only reachable on "
             "its own machine",
-            hint="set QUOTEMILL_WAREHOUSE_URL=postgresql://user:password@host:5432/database, or "
-            "try it with `dagster dev`",
+            hint="Set QUOTEMILL_WAREHOUSE_URL=postgresql://user:password@host:5432/database, or "
+            "try it with `dagster dev`.",
         )

@@ -46,7 +46,7 @@ def read_models(settings: Settings) -> list[Model]:
     if not path.exists():
         parsed = builds.invoke(settings, warehouse, ["parse"], quiet=True)
         if not parsed.success:
-            raise QuotemillError("dbt cannot parse its project", hint="run `quotemill dbt parse`")
+            raise QuotemillError("dbt cannot parse its project", hint="Run `quotemill dbt parse`.")
         models = [asdict(model) for model in list_models(parsed.result)]
         path.parent.mkdir(parents=True, exist_ok=True)
         whole_file.write(path, json.dumps(models))

@@ -35,10 +35,10 @@ class Definition:
         ):
             if value not in known:
                 raise UsageError(
-                    f"{name} {value} is unknown", hint=f"choose one of: {', '.join(known)}"
+                    f"{name} {value} is unknown", hint=f"Choose one of: {', '.join(known)}."
                 )
         if self.is_query and self.adjust != "none":
-            raise UsageError("a query is not adjusted", hint="select from the adjusted table")
+            raise UsageError("a query is not adjusted", hint="Select from the adjusted table.")
 
     @property
     def is_query(self) -> bool:

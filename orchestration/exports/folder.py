@@ -104,7 +104,7 @@ class Folder(folders.Folder):
             if held is None:
                 raise LockHeldError(
                     f"another command is exporting to {self.root}",
-                    hint="wait until it has ended, or choose another folder",
+                    hint="Wait until it has ended, or choose another folder.",
                 )
             yield
 
@@ -119,7 +119,7 @@ class Folder(folders.Folder):
             except (ValueError, UsageError):
                 raise UsageError(
                     f"{self.path(name)} was not written by an export of this version",
-                    hint="delete the folder, or name another one",
+                    hint="Delete the folder, or name another one.",
                 ) from None
         return None, False
 
@@ -133,7 +133,7 @@ class Folder(folders.Folder):
             if not is_ours and not _BESIDE.fullmatch(text):
                 raise UsageError(
                     f"{self.root}/{name} is not a file of this export",
-                    hint="choose an empty folder, or move the file: nothing was changed",
+                    hint="Choose an empty folder, or move the file: nothing was changed.",
                 )
 
     def list_files(self, pattern: re.Pattern[str]) -> set[str]:

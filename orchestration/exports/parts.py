@@ -65,7 +65,7 @@ def list_codes(conn: psycopg.Connection, source: Source) -> list[Part]:
         codes = [code for (code,) in conn.execute(query.encode(), values)]
     if None in codes:
         raise UsageError(
-            f"some rows have no {source.entity}", hint=f"add `where {source.entity} is not null`"
+            f"some rows have no {source.entity}", hint=f"Add `where {source.entity} is not null`."
         )
     return require_names(Part(code, code) for code in sorted(codes))
 
@@ -87,7 +87,7 @@ def require_names(parts: Iterable[Part]) -> list[Part]:
             reason = f"the codes {other.name} and {part.name} would have the same file name"
         else:
             continue
-        raise UsageError(reason, hint="use --to parquet, which has a file per month")
+        raise UsageError(reason, hint="Use --to parquet, which has a file per month.")
     return list(seen.values())
 
 

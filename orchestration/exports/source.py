@@ -129,15 +129,15 @@ def find_source(
     names = [column.name for column in columns]
     if doubled := [name for name in names if names.count(name) > 1]:
         raise UsageError(
-            f"two columns are named {doubled[0]}", hint=f"rename one: {doubled[0]} as other_name"
+            f"two columns are named {doubled[0]}", hint=f"Rename one: {doubled[0]} as other_name."
         )
     dates = [column.name for column in columns if column.type_code == _DATE]
     day = next((name for name in DAYS if name in dates), None)
     entity = next((name for name in ENTITIES if name in names), None)
     if wanted.codes and entity is None:
-        raise UsageError(f"{name} has no code column", hint="leave out --codes")
+        raise UsageError(f"{name} has no code column", hint="Leave out --codes.")
     if wanted.since and day is None:
-        raise UsageError(f"{name} has no date column", hint="leave out --since")
+        raise UsageError(f"{name} has no date column", hint="Leave out --since.")
     sortable = [column.name for column in columns if column.type_code not in _UNORDERED]
     order = dict.fromkeys([*filter(None, (day, entity)), *sortable])
     codes = wanted.codes
@@ -162,7 +162,7 @@ def _find_relation(conn: psycopg.Connection, market: str, wanted: Definition) ->
     if not _NAME.fullmatch(wanted.what):
         raise UsageError(
             f"{wanted.what} is neither a table nor a query",
-            hint="write a table such as kline_daily",
+            hint="Write a table such as kline_daily.",
         )
     schema, _, name = wanted.what.rpartition(".")
     schema = schema or market
@@ -177,7 +177,7 @@ def _find_relation(conn: psycopg.Connection, market: str, wanted: Definition) ->
         )
         known = [other for (other,) in conn.execute(query, (schema,))]
         near = difflib.get_close_matches(name, known, n=3)
-        hint = f"choose a similar one: {', '.join(near)}" if near else "run `quotemill build`"
+        hint = f"Choose a similar one: {', '.join(near)}." if near else "Run `quotemill build`."
         raise UsageError(f"there is no table {schema}.{name}", hint=hint)
     return f"{schema}.{name}"
 

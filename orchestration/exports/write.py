@@ -120,7 +120,7 @@ def _read_own_manifest(
         )
         raise UsageError(
             f"{folder.root} has another export: {others}",
-            hint="choose another folder, or delete that export",
+            hint="Choose another folder, or delete that export.",
         )
     folder.require_own(form.pattern, is_known=manifest is not None)
     return manifest, is_whole

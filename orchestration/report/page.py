@@ -53,7 +53,7 @@ def write(report: Report, path: Path) -> Path:
     Raises SettingsError if the page cannot be written.
     """
     text = render(report)
-    with whole_file.explain_unwritable(path, hint="choose another file with --out"):
+    with whole_file.explain_unwritable(path, hint="Choose another file with --out."):
         path.parent.mkdir(parents=True, exist_ok=True)
         whole_file.write(path, text, mode=0o644)
     return path

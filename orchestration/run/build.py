@@ -143,7 +143,7 @@ def _refuse_lost_nodes(warehouse: Warehouse, failures: str) -> None:
     if lost:
         raise UpstreamError(
             f"the build failed because Citus nodes are unreachable: {', '.join(lost)}",
-            hint="start them, then run the build again: what was built is kept",
+            hint="Start them, then run the build again: what was built is kept.",
         )
 
 
@@ -212,16 +212,16 @@ def invoke(
         outcome = dbtRunner(manifest, [*callbacks]).invoke([*head, *arguments, *options])
     if isinstance(outcome.exception, KeyboardInterrupt):  # dbt has cancelled its queries
         raise outcome.exception
-    more = f"{settings.home / 'logs' / 'dbt.log'} has more"
+    log_file = f"See {settings.home / 'logs' / 'dbt.log'}."
     if lost and not outcome.success:
         away = warehouse.away(next(filter(sqlstate, lost), lost[0]))
-        away.hint += f"; {more}"
+        away.hint += f" {log_file}"
         raise away
     if full := _find_full_disk(outcome):
-        hint = f"free some space on the disk of {settings.home}, then run again; {more}"
+        hint = f"Free some space on the disk of {settings.home}, then run again. {log_file}"
         raise UpstreamError(f"no room left for dbt's files: {full}", hint=hint)
     if outcome.exception is not None and not outcome.result:
-        raise _dbt_error(outcome.exception, settings, more)
+        raise _dbt_error(outcome.exception, settings, log_file)
     return outcome
 
 
@@ -237,27 +237,25 @@ def _require_semaphores() -> None:
     try:
         multiprocessing.get_context("spawn").Lock()
     except OSError as error:
-        hint = (
-            "mount one: mount -t tmpfs tmpfs /dev/shm, or start the container with --shm-size 64m"
-        )
+        hint = "Run `mount -t tmpfs tmpfs /dev/shm`, or start the container with --shm-size 64m."
         raise SettingsError(
             f"dbt needs a writable /dev/shm with free space: {error.strerror}", hint=hint
         ) from None
 
 
-def _dbt_error(error: Exception, settings: Settings, more: str) -> QuotemillError:
+def _dbt_error(error: Exception, settings: Settings, log_file: str) -> QuotemillError:
     if refusal := explain_refusal(error, settings):
         return refusal
     text = " ".join(str(error).split()).replace("fix: ", "")  # the line below has the word
     if "does not match any" in text:
-        return UsageError(text, hint="run `quotemill dbt ls` to list what you can select")
+        return UsageError(text, hint="Run `quotemill dbt ls` to list what you can select.")
     if type(error).__name__ in ("DbtUsageException", "BadOptionUsage", "NoSuchOption"):
-        return UsageError(text, hint="run `quotemill dbt --help`")
+        return UsageError(text, hint="Run `quotemill dbt --help`.")
     from dbt_common.exceptions import DbtRuntimeError
 
     if not isinstance(error, DbtRuntimeError):
         return log.explain(error)
-    return SettingsError(f"dbt: {text}", hint=f"correct it, then run again; {more}")
+    return SettingsError(f"dbt: {text}", hint=f"Correct it, then run again. {log_file}")
 
 
 class _Stderr(Silent):

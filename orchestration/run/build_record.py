@@ -118,7 +118,7 @@ class BuildRecord:
         lost: then others may have written, or a restore may have replaced what was built.
         """
         if self.build_id is None:
-            raise UsageError("the build has not begun", hint="call begin() before the build")
+            raise UsageError("the build has not begun", hint="Call begin() before the build.")
         with self._locked() as conn:
             code, reason = (0, None) if succeeded else (1, error)
             self._update(conn, {name: (figures or {}).get(name) for name in FIGURES}, code, reason)
@@ -160,7 +160,7 @@ class BuildRecord:
             raise LockHeldError(
                 "the build lost its lock because its connection broke: another build or "
                 "a restore may have started",
-                hint="run it again: what was built is kept",
+                hint="Run it again: what was built is kept.",
             ) from None
 
     def _update(
@@ -244,7 +244,7 @@ def _take_lock(conn: psycopg.Connection, wait: Wait | None) -> None:
             after = f", still after {wait.seconds / 60:,.0f} minutes" if wait is not None else ""
             raise LockHeldError(
                 f"another build is writing to this warehouse{after}: {holder}",
-                hint="wait for it to end (`quotemill status` shows it)",
+                hint="Wait for it to end (`quotemill status` shows it).",
             )
         time.sleep(min(WAIT_POLL, wait.seconds))
 

@@ -33,7 +33,7 @@ def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
     """
     if not arguments:
         raise UsageError(
-            "dbt needs a command", hint="run `quotemill dbt build --select kline_daily_qfq+`"
+            "dbt needs a command", hint="Run `quotemill dbt build --select kline_daily_qfq+`."
         )
     if arguments[0] not in _LISTING and any(word in _WRITING for word in arguments):
         warehouse = loads.prepare_warehouse(settings, builds.stderr)
@@ -54,7 +54,7 @@ def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
         except (SettingsError, UpstreamError) as error:
             if arguments[0] not in (*_LISTING, "parse"):
                 require_warehouse(settings)
-            error.hint = error.hint.partition(f"; {folder}")[0]  # its log goes with it
+            error.hint = error.hint.partition(f" See {folder}")[0]  # its log goes with it
             raise
 
 
@@ -71,7 +71,7 @@ def make_docs(settings: Settings, output: Path | None) -> Path:
     outcome = builds.invoke(settings, warehouse, ["docs", "generate", "--static"], quiet=True)
     if not outcome.success:
         raise QuotemillError(
-            "dbt could not write its docs", hint="run `quotemill dbt docs generate`"
+            "dbt could not write its docs", hint="Run `quotemill dbt docs generate`."
         )
     output = output or settings.home / "models.html"
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -238,7 +238,7 @@ def acknowledge(
     """
     is_built = has_relation(conn, f"{qa}.findings")
     if not is_built and not failed_keys.read_failures(conn):
-        raise UsageError("there are no findings yet", hint="run `quotemill run`")
+        raise UsageError("there are no findings yet", hint="Run `quotemill run`.")
     count = 0
     with conn.transaction():
         if is_built:
@@ -262,7 +262,7 @@ def acknowledge(
             if not done:
                 raise UsageError(
                     f"no finding has the number or check {name}, and no load failed for this key",
-                    hint="list them with `quotemill findings`",
+                    hint="List them with `quotemill findings`.",
                 )
             count += done
     return count

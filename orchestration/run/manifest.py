@@ -51,7 +51,7 @@ def newest(settings: Settings, warehouse: Warehouse) -> Path:
         return manifests[-1][1]
     raise UsageError(
         f"no manifest in {folder}",
-        hint="run `quotemill build`, or `quotemill manifest write` after plain `dbt build`",
+        hint="Run `quotemill build`, or `quotemill manifest write` after plain `dbt build`.",
     )
 
 
@@ -162,10 +162,10 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get("kind") != KIND:
         raise UsageError(
             f"{path} is not a manifest",
-            hint="choose one in the folder manifests of the home",
+            hint="Choose one in the folder manifests of the home.",
         )
     if document["version"] > VERSION:
-        raise UsageError(f"a newer quotemill wrote {path}", hint="check it with that version")
+        raise UsageError(f"a newer quotemill wrote {path}", hint="Check it with that version.")
     return document
 
 

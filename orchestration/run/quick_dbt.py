@@ -72,7 +72,7 @@ def _check_versions() -> None:
         known = " and ".join(f"{start}x" for start in VERSIONS)
         raise SettingsError(
             f"dbt-core {installed} is installed, but quotemill needs {known}",
-            hint="run `pip install 'dbt-core==1.11.*'`, or use plain dbt, which takes any",
+            hint="Run `pip install 'dbt-core==1.11.*'`, or use plain dbt, which takes any.",
         )
 
 

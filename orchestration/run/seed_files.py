@@ -40,7 +40,7 @@ def check_file(path: Path, types: Mapping[str, str]) -> None:
     """Check one file by the types of its columns. Raises SettingsError as `check_seeds` does."""
     place = f"seeds/{path.name}"
     if not path.exists():
-        raise SettingsError(f"{place} is missing", hint=f"run git checkout {place}")
+        raise SettingsError(f"{place} is missing", hint=f"Run `git checkout {place}`.")
     content = read_file(path, CSV_FILE, SettingsError)
     try:
         text = content.decode("utf-8-sig")

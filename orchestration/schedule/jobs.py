@@ -167,7 +167,7 @@ def _former(row: Row) -> SettingsError:
     change = ", with --to parquet and another folder" if gone else ""
     return SettingsError(
         f"the job {row.name} updates an export by its name, but exports no longer have names",
-        hint=f'add [schedule.{row.name}] to quotemill.toml, with when = "daily 21:30" or "off" and '
+        hint=f'Add [schedule.{row.name}] to quotemill.toml, with when = "daily 21:30" or "off" and '
         f"command = {json.dumps(command, ensure_ascii=False)}{change}",
     )
 
@@ -177,7 +177,7 @@ def _nameless(name: str, shipped: Iterable[str]) -> SettingsError:
     guess = f" (did you mean {near[0]}?)" if near else ""
     return SettingsError(
         f"setting schedule.{name}: no shipped job has this name, so it needs a command{guess}",
-        hint=f"set a command, or choose one of: {', '.join(shipped)}",
+        hint=f"Set a command, or choose one of: {', '.join(shipped)}.",
     )
 
 

@@ -31,9 +31,9 @@ class Listing:
         if name not in self.jobs:
             raise UsageError(
                 f"no configured source has a job {name}",
-                hint=f"choose one of: {', '.join(self.jobs)}"
+                hint=f"Choose one of: {', '.join(self.jobs)}."
                 if self.jobs
-                else "configure a source first",
+                else "Configure a source first.",
             )
         return self.jobs[name]
 

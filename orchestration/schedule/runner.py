@@ -178,6 +178,6 @@ def executable(program: str) -> Path:
     if path is None:
         raise SettingsError(
             f"{program} is neither next to {sys.executable} nor on PATH",
-            hint=f"install quotemill into an environment: {install_hint()}",
+            hint=f"Install quotemill into an environment: {install_hint()}.",
         )
     return Path(path)

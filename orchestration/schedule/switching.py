@@ -57,7 +57,7 @@ def open_prepared(settings: Settings) -> Warehouse:
 def refuse_before_opening(settings: Settings, name: str | None) -> None:
     """Refuse what has no job before a warehouse is made or started for it."""
     if not list_names(settings):
-        raise SettingsError(NO_JOB, hint="run `quotemill doctor`")
+        raise SettingsError(NO_JOB, hint="Run `quotemill doctor`.")
     if name is not None and find_warehouse(settings) is None:
         listing = list_jobs(settings)
         if name not in listing.wrong:

@@ -63,12 +63,12 @@ def unchanged(conn: psycopg.Connection, table: sql.Identifier) -> Iterator[list[
             if after != before[0]:
                 raise QuotemillError(
                     f"{name} held {before[0]} before and {after} after: it was not changed",
-                    hint="report this bug",
+                    hint="Report this bug.",
                 )
     except psycopg.errors.LockNotAvailable:
         raise LockHeldError(
             f"{name} is in use, and was not changed",
-            hint="run again when no load, build or long query reads it",
+            hint="Run again when no load, build or long query reads it.",
         ) from None
     except psycopg.OperationalError as error:
         if conn.closed:
@@ -78,13 +78,13 @@ def unchanged(conn: psycopg.Connection, table: sql.Identifier) -> Iterator[list[
         if isinstance(error, psycopg.errors.OutOfMemory):
             raise SettingsError(
                 message,
-                hint=f"raise the server's max_locks_per_transaction, restart it, and {again}",
+                hint=f"Raise the server's max_locks_per_transaction, restart it, and {again}.",
             ) from None
         raise UpstreamError(message, hint=again) from None
     except psycopg.DatabaseError as error:
         raise SettingsError(
             f"{name} cannot be converted, and was not changed: {_message(conn, error)}",
-            hint="drop or change what the message names, then run again",
+            hint="Drop or change what the message names, then run again.",
         ) from None
 
 
@@ -103,13 +103,13 @@ def _replace(conn: psycopg.Connection, table: sql.Identifier, old: str) -> None:
         if kind != "v":
             raise SettingsError(
                 f"the materialized view {view} reads {table.as_string(None)}",
-                hint="drop it, run again, then make it again",
+                hint="Drop it, run again, then make it again.",
             )
     lost = [what for (what,) in conn.execute(_query("obstacles"), {"oid": oid})]
     if lost:
         raise SettingsError(
             f"{table.as_string(None)} has what a new table would lack: {', '.join(lost)}",
-            hint="drop it, run again, then make it again",
+            hint="Drop it, run again, then make it again.",
         )
     carried = conn.execute(
         _query("carried_statements"), {"oid": oid, "table": table.as_string(None)}

@@ -188,8 +188,8 @@ def _edition(warehouse: Warehouse) -> str:
     if extension.edition == "none":
         raise SettingsError(
             f"the warehouse {warehouse.label} has no TimescaleDB: its tables stay plain",
-            hint="run as a superuser in that database, if shared_preload_libraries has it: "
-            "create extension timescaledb",
+            hint="Run as a superuser in that database, if shared_preload_libraries has it: "
+            "create extension timescaledb.",
         )
     return extension.edition
 

@@ -26,7 +26,7 @@ def read_names(codes: Codes) -> list[str] | None:
         return None
     names = _list_texts(codes, "code", "600000")
     if not names:
-        raise UsageError("codes is empty", hint="pass None to read the whole market")
+        raise UsageError("codes is empty", hint="Pass None to read the whole market.")
     return names
 
 
@@ -40,7 +40,7 @@ def read_word(given: Any, what: str, example: str) -> str:
     if isinstance(given, str):
         return given
     raise UsageError(
-        f"{what} must be text, not {given!r}", hint=f'write it as text, such as "{example}"'
+        f"{what} must be text, not {given!r}", hint=f'Write it as text, such as "{example}".'
     )
 
 
@@ -76,7 +76,7 @@ def read_moment(given: Moment, zone: str = CHINA) -> date | datetime | None:
             moment = moment.replace(tzinfo=ZoneInfo(zone))
         return moment.astimezone(ZoneInfo(zone))
     except (AttributeError, TypeError, ValueError, OverflowError):
-        hint = "write 2024-06-03 or 2024-06-03 09:31"
+        hint = "Write 2024-06-03 or 2024-06-03 09:31."
         raise UsageError(f"not a day or a time: {given}", hint=hint) from None
 
 
@@ -84,7 +84,7 @@ def read_day(given: Moment, zone: str = CHINA) -> date | None:
     """A day. Raises UsageError, for a time too."""
     moment = read_moment(given, zone)
     if isinstance(moment, datetime):
-        hint = f'write "{moment:%Y-%m-%d}"'
+        hint = f'Write "{moment:%Y-%m-%d}".'
         raise UsageError(f"not a day, but a time: {given}", hint=hint)
     return moment
 
@@ -96,7 +96,7 @@ def read_time(given: datetime | str | None) -> datetime | None:
     try:
         return datetime.fromisoformat(given)
     except (TypeError, ValueError):
-        hint = "write 2024-06-03T16:00:00+08:00"
+        hint = "Write 2024-06-03T16:00:00+08:00."
         raise UsageError(f"not a time: {given}", hint=hint) from None
 
 

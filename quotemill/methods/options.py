@@ -40,7 +40,7 @@ class Options(TableSession):
             name = read_word(symbol, "symbol", "AAPL")
             day = read_day(date, NEW_YORK)
             if day is None:
-                raise UsageError("date is missing", hint="pass a day such as 2026-11-24")
+                raise UsageError("date is missing", hint="Pass a day such as 2026-11-24.")
             chain = read_option_chain(conn, options, name, day, slot, as_float=exact is False)
         return self._pick(Rows(chain, is_exact=exact is True), columns)
 

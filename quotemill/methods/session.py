@@ -84,7 +84,7 @@ class Session:
         """Whether numbers are exact, of a method or of the whole reader. Raises UsageError."""
         chosen = self._exact if exact is None else exact
         if chosen is not None and not isinstance(chosen, bool):
-            hint = "pass None, True or False"
+            hint = "Pass None, True or False."
             raise add_hint(UsageError(f"exact {chosen!r} is unknown", hint=hint))
         return chosen
 
@@ -102,7 +102,7 @@ class Session:
                     yield part
                     if os.getpid() != process:
                         text = "these batches belong to the parent process"
-                        raise UsageError(text, hint="query again in this process")
+                        raise UsageError(text, hint="Query again in this process.")
                 conn.rollback()  # what a query set for the session too, but for its locks
                 conn.execute("select pg_advisory_unlock_all()")
 
@@ -125,7 +125,7 @@ class Session:
 def choose_exact(exact: bool | None, as_float: bool) -> bool | None:
     """`exact` where it is asked for by its older word, `float=True`. Raises UsageError."""
     if exact and as_float:
-        raise UsageError("exact=True and float=True can't be combined", hint="leave out float")
+        raise UsageError("exact=True and float=True can't be combined", hint="Leave out float.")
     return False if as_float else exact
 
 
@@ -151,7 +151,7 @@ def _is_closed(warehouse: "Warehouse") -> bool:
 
 
 def _explain_closed() -> UsageError:
-    return UsageError("the reader is closed", hint="open another with quotemill.open()")
+    return UsageError("the reader is closed", hint="Open another with quotemill.open().")
 
 
 def add_hint(error: QuotemillError) -> QuotemillError:

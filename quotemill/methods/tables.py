@@ -59,7 +59,7 @@ class TableSession(Session):
         from quotemill.readers.tables import choose_entity, find_codes, select_rows
 
         if on is not None and not (start is None and end is None):
-            raise UsageError("on can't be combined with start or end", hint="leave out on")
+            raise UsageError("on can't be combined with start or end", hint="Leave out on.")
         if batches and codes is None and count is None:
             order = ()  # to order all rows of a market would take a sort on the server's disk
         table, names = describe_table(conn, name), read_names(codes)

@@ -58,7 +58,7 @@ def stream_rows(
     shown = f"select * from (\n{text.replace('%', '%%')}\n) as q limit %s"
     described = conn.execute(shown.encode(), (0,)).description or []
     if not described:
-        raise UsageError("the query has no columns", hint="select a column, as in select 1")
+        raise UsageError("the query has no columns", hint="Select a column, as in select 1.")
     schema = pa.schema([_make_field(column, as_float) for column in described])
     _start_copy(conn, f"copy (\n{text}\n) to stdout (format csv)")
     return pa.RecordBatchReader.from_batches(schema, _read_batches(conn, schema))
@@ -77,7 +77,7 @@ def read_table(
     table = stream_rows(conn, limited, values, as_float=as_float).read_all()
     if table.num_rows > most:
         raise UsageError(
-            f"the result has more than {most:,} rows", hint="choose fewer days or longer bars"
+            f"the result has more than {most:,} rows", hint="Choose fewer days or longer bars."
         )
     return table
 
@@ -126,7 +126,7 @@ def _explain_value(text: str, names: Sequence[str]) -> UsageError:
     name = names[int(place[1])] if place else "?"
     return UsageError(
         f"column {name} contains {value[1] if value else text}, which Arrow cannot hold",
-        hint=f'cast it to text: "{name}"::text',
+        hint=f'Cast it to text: "{name}"::text.',
     )
 
 

@@ -29,14 +29,14 @@ def select_versions(conn: psycopg.Connection, market: str, known_at: datetime) -
     """
     if known_at.tzinfo is None:
         raise UsageError(
-            "known_at has no time zone", hint="write it with one: 2026-11-24T10:00:00+08:00"
+            "known_at has no time zone", hint="Write it with one: 2026-11-24T10:00:00+08:00."
         )
     start = find_start(conn, TABLE)
     if start is None:
         raise UsageError(
             f"old versions of {TABLE} are not kept",
-            hint=f'set keep = "{TABLE}" under [history] in quotemill.toml, so that loads keep the '
-            "versions that they replace",
+            hint=f'Set keep = "{TABLE}" under [history] in quotemill.toml, so that loads keep the '
+            "versions that they replace.",
         )
     since = datetime.fromisoformat(start)
     if known_at < since:
@@ -47,7 +47,7 @@ def select_versions(conn: psycopg.Connection, market: str, known_at: datetime) -
     texts = [text for (text,) in views if _FROM.search(text)]
     if len(texts) != 1:
         raise UsageError(
-            f"{market}.kline_daily was built by another version", hint="run `quotemill build`"
+            f"{market}.kline_daily was built by another version", hint="Run `quotemill build`."
         )
     [(columns,)] = conn.execute(
         "select string_agg(quote_ident(attname), ', ' order by attnum) from pg_attribute "

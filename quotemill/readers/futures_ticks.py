@@ -93,7 +93,7 @@ def stream_ticks(
                     raise DataQualityError(
                         f"the tick store has no ticks of {day.contract} on {day.trading_day}, "
                         "which its index lists",
-                        hint="run `loaders verify tq`",
+                        hint="Run `loaders verify tq`.",
                     )
                 yield ticks.to_batches()
 

@@ -154,14 +154,14 @@ def select_klines(
         if (freq, adjust, kinds) != (DAYS, "none", [False]):
             raise UsageError(
                 "known_at only works for day bars of stocks and funds, as traded",
-                hint="use freq=1d, without adjust",
+                hint="Use freq=1d, without adjust.",
             )
         source = f"({select_versions(conn, market, known_at)}) as versions"
         try:
             values["known_at"] = known_at.astimezone(UTC)  # the server knows not every offset
         except OverflowError:
             raise UsageError(
-                f"{known_at} is out of range", hint="write 2024-06-03T16:00:00+08:00"
+                f"{known_at} is out of range", hint="Write 2024-06-03T16:00:00+08:00."
             ) from None
     else:
         sources = [
@@ -288,8 +288,8 @@ def _find_table(security: Security, freq: str, adjust: str) -> str:
     require_known("adjust", [adjust], ADJUSTMENTS)
     possible = list_adjustments(security, freq)
     if adjust not in possible:
-        raise UsageError(explain_adjustments(security), hint=f"use adjust={possible[0]}")
+        raise UsageError(explain_adjustments(security), hint=f"Use adjust={possible[0]}.")
     table = name_table(security.is_index, freq, adjust)
     if table is None:
-        raise UsageError(f"indices have no {freq} bars", hint="choose one of: 1d, 1w, 1mo, 1m")
+        raise UsageError(f"indices have no {freq} bars", hint="Choose one of: 1d, 1w, 1mo, 1m.")
     return table

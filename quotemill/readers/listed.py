@@ -24,7 +24,7 @@ def find_listed(text: str, known: Sequence[str], missing: str) -> str:
     named = [name for name in known if wanted in (name.lower(), name.lower().partition(".")[2])]
     if len(named) == 1:
         return named[0]
-    hint = f"choose one of: {', '.join(known[:SHOWN])}" if known else "run `quotemill run tq`"
+    hint = f"Choose one of: {', '.join(known[:SHOWN])}." if known else "Run `quotemill run tq`."
     raise NotListed(f"{missing} {text}", hint=hint)
 
 
@@ -32,7 +32,7 @@ def require_known(name: str, values: Sequence[str], known: Sequence[str]) -> Non
     """Raises UsageError for a value that is not among `known`."""
     if unknown := [value for value in values if value not in known]:
         raise UsageError(
-            f"{name} {unknown[0]} is unknown", hint=f"choose one of: {', '.join(known)}"
+            f"{name} {unknown[0]} is unknown", hint=f"Choose one of: {', '.join(known)}."
         )
 
 
@@ -57,4 +57,4 @@ def require_built(conn: psycopg.Connection, relation: str) -> None:
 
 
 def _not_built(name: str) -> UsageError:
-    return UsageError(f"{name} is not built yet", hint="run `quotemill build`")
+    return UsageError(f"{name} is not built yet", hint="Run `quotemill build`.")

@@ -108,10 +108,10 @@ def compose_query(
         return _select(source, columns, where, order), given
     if count < 1:
         raise UsageError(
-            f"count must be at least 1, not {count}", hint="pass count=1 for the last row"
+            f"count must be at least 1, not {count}", hint="Pass count=1 for the last row."
         )
     if entity and not codes:
-        raise UsageError("count needs codes", hint="pass codes")
+        raise UsageError("count needs codes", hint="Pass codes.")
     each = [f"{entity} = each.code", *where] if len(codes) > 1 else where
     known = {name: name for name in order} | dict(columns)
     last = f"({_select(source, known, each, [f'{name} desc' for name in order])} limit %(count)s)"
@@ -137,14 +137,14 @@ def bound_rows(
         if is_time and table.time is None:
             raise UsageError(
                 f"{table.name} only has days, so {value} can't be {moment:%Y-%m-%d %H:%M}",
-                hint=f'write {value}="{moment:%Y-%m-%d}"',
+                hint=f'Write {value}="{moment:%Y-%m-%d}".',
             )
         if span:
             name, way = span[value == "start"]
             where.append(f"({name} {way} %({value})s) is not false")
             continue
         if table.day is None:
-            raise UsageError(f"{table.name} has no days", hint="leave out start and end")
+            raise UsageError(f"{table.name} has no days", hint="Leave out start and end.")
         where.append(f"{table.time if is_time else table.day} {way} %({value})s")
         # chunks are by time: a trading day is within a day of UTC around it
         if not is_time and table.time == "bar_end":

@@ -80,7 +80,7 @@ def list_members(conn: psycopg.Connection, market: str, sector: str) -> list[Nam
     """
     rows = conn.execute(query.encode(), (sector, TODAY)).fetchall()
     if not rows:
-        raise NotListed(f"there is no sector {sector}", hint="choose one on the page Prices")
+        raise NotListed(f"there is no sector {sector}", hint="Choose one on the page Prices.")
     return [Named(*row) for row in rows]
 
 
@@ -91,7 +91,7 @@ def require_members(conn: psycopg.Connection, market: str, day: date | None) -> 
     [(first,)] = conn.execute(query.encode()).fetchall()
     if day and first and day < first:
         raise UsageError(
-            f"sector members are only known since {first}", hint=f'use on="{first}" or later'
+            f"sector members are only known since {first}", hint=f'Use on="{first}" or later.'
         )
 
 
@@ -112,5 +112,5 @@ def find_sectors(
     if ids or text is None:
         return ids
     near = difflib.get_close_matches(text, [name for _, name, _ in known], n=5)
-    hint = f"choose a similar one: {', '.join(near)}" if near else "list all with sectors()"
+    hint = f"Choose a similar one: {', '.join(near)}." if near else "List all with sectors()."
     raise NotListed(f"there is no sector {text}", hint=hint)

@@ -40,8 +40,8 @@ def find_name(conn: psycopg.Connection, schemas: Mapping[str, str], text: str) -
             return f"{schema}.{short}"
     names = {name.partition(".")[2]: name for name in known}
     near = ", ".join(names[name] for name in difflib.get_close_matches(short, names, n=3))
-    others = f"run `quotemill build`, or use sql() beyond the schemas {', '.join(schemas)}"
-    hint = f"choose a similar one: {near}" if near else others
+    others = f"Run `quotemill build`, or use sql() beyond the schemas {', '.join(schemas)}."
+    hint = f"Choose a similar one: {near}." if near else others
     raise NotListed(f"there is no table {text}", hint=hint)
 
 
@@ -56,7 +56,7 @@ def find_codes(
 ) -> list[str]:
     """Codes of any form as a table has them. Raises NotListed for those without a row."""
     if table.entity is None:
-        raise UsageError(f"{table.name} has no codes", hint="leave out codes")
+        raise UsageError(f"{table.name} has no codes", hint="Leave out codes.")
     if table.entity == "code":
         return [security.code for security in find_securities(conn, schemas["market"], texts)]
     if table.entity == "variety":
@@ -110,7 +110,7 @@ def select_rows(
     require_order(start, end)
     require_known(f"{table.name}: column", columns, table.columns)
     if count is not None and table.order in ([], [table.entity]):
-        raise UsageError(f"{table.name} has no times to order by", hint="leave out count")
+        raise UsageError(f"{table.name} has no times to order by", hint="Leave out count.")
     chosen = {name: table.select(name) for name in columns or table.columns}
     conditions = bound_rows(table, start=start, end=end)
     values: dict[str, Any] = {"start": start, "end": end}

@@ -109,7 +109,7 @@ def _refuse_foreign(path: Path, cwd: Path | None) -> None:
     if state.st_uid not in (0, os.getuid()) or state.st_mode & stat.S_IWOTH:
         raise SettingsError(
             f"{path} would be used here, but another user can write to it",
-            hint=f"run in {path.parent}, or set QUOTEMILL_CONFIG to your settings file",
+            hint=f"Run in {path.parent}, or set QUOTEMILL_CONFIG to your settings file.",
         )
 
 

@@ -42,5 +42,5 @@ def refuse_relative(variable: str, value: str, cwd: Path, other: str) -> NoRetur
     meant = next((folder for folder in folders if folder.is_dir()), here / value)
     raise SettingsError(
         f"{variable}={value} is a relative path: in another folder it would be {other}",
-        hint=f"export {variable}={shlex.quote(os.path.normpath(meant))}",
+        hint=f"Run `export {variable}={shlex.quote(os.path.normpath(meant))}`.",
     )

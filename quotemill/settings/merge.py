@@ -80,9 +80,9 @@ class Layers(Generic[S]):
                 "\n".join(
                     _explain(self.model, e, origins) for e in error.errors(include_input=False)
                 ),
-                hint="change each setting in the file or variable that is shown with it"
+                hint="Change each setting in the file or variable that is shown with it."
                 if self.has_file
-                else "run `quotemill init` to create a quotemill.toml that lists every setting",
+                else "Run `quotemill init` to create a quotemill.toml that lists every setting.",
             ) from None
 
     def with_own(self, toml: str, variables: Mapping[str, str]) -> "Layers[S]":
@@ -147,7 +147,7 @@ def _read_own(
         if "home" in layer and find_home([layer.pop("home")[0]]) != home:
             raise SettingsError(
                 f"{place} sets another home",
-                hint="delete that line: the file belongs to its own home",
+                hint="Delete that line: the file belongs to its own home.",
             )
     return layers[0] | layers[1]
 
@@ -180,7 +180,7 @@ def _read_text(path: Path) -> str:
 
 def _parse_toml(path: Path, text: str) -> Layer:
     quotes = ", and " + _QUOTES.format(r"D:\tdx") if "\\" in text else ""
-    hint = f"correct that line in an editor{quotes}"
+    hint = f"Correct that line in an editor{quotes}"
     with reading(path, SettingsError, fault="is not valid TOML", hint=hint):
         values = flatten(tomllib.loads(text))
     return {dotted: (value, str(path)) for dotted, value in values.items()}

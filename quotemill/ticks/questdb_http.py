@@ -19,7 +19,7 @@ from quotemill.settings.model import TopSettings
 
 USER = "quotemill"  # of a home's server
 CONNECT, ANSWER = 5.0, 120.0  # seconds; the server itself ends a query after 60
-_FIX = "run `quotemill questdb resume`"
+_FIX = "Run `quotemill questdb resume`."
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class QuestdbHttp:
             states = self.rows(query)
             if not states:
                 raise StoreError(
-                    f"{self.address.url} has no table {table}", hint="run `loaders run tq`"
+                    f"{self.address.url} has no table {table}", hint="Run `loaders run tq`."
                 )
             state = states[0]
             # a busy table never stands still: later writes are not waited for
@@ -118,7 +118,7 @@ class QuestdbHttp:
             if waited > patience:
                 applied = f"{table}: only transaction {state['writerTxn']} of {goal} is readable"
                 raise StoreError(
-                    f"{applied} after {patience:g} s", hint="run `quotemill questdb status`"
+                    f"{applied} after {patience:g} s", hint="Run `quotemill questdb status`."
                 )
             # late by a tenth at most, and few queries to a server that has work to do
             time.sleep(min(max(waited / 10, 0.001), 0.05))
@@ -157,7 +157,7 @@ class QuestdbHttp:
         if answer.status_code in (401, 403):
             raise SettingsError(
                 f"QuestDB at {self.address.url} rejects the user {self.address.user or '(none)'}",
-                hint="check the user and password in questdb_url",
+                hint="Check the user and password in questdb_url.",
             )
         if answer.status_code >= 500:
             raise self._away(answer.status_code)
@@ -173,7 +173,7 @@ class QuestdbHttp:
         reason = type(why).__name__ if isinstance(why, Exception) else f"HTTP {why}"
         return StoreAway(
             f"QuestDB at {self.address.url} does not answer ({reason})",
-            hint="run `quotemill questdb start`, or check the server in questdb_url",
+            hint="Run `quotemill questdb start`, or check the server in questdb_url.",
         )
 
 
@@ -192,7 +192,7 @@ def find_address(settings: TopSettings) -> Address:
 
 def explain_down(home: Path) -> StoreAway:
     """The error of a home's server that is not up."""
-    return StoreAway(f"the QuestDB of {home} is not running", hint="run `quotemill questdb start`")
+    return StoreAway(f"the QuestDB of {home} is not running", hint="Run `quotemill questdb start`.")
 
 
 def parse_address(url: str, origin: str) -> Address:
@@ -215,8 +215,8 @@ def parse_address(url: str, origin: str) -> Address:
 def _address_error(origin: str) -> SettingsError:
     return SettingsError(
         f"setting questdb_url ({origin}) is not a QuestDB address",
-        hint="write http://user:password@host:9000, with special characters in the password as "
-        "%XX, or local",
+        hint="Write http://user:password@host:9000, with special characters in the password as "
+        "%XX, or local.",
     )
 
 

@@ -17,13 +17,13 @@ def parse_address(url: str, origin: str) -> dict[str, str]:
         # libpq's own text may quote a part of the password
         raise SettingsError(
             f"setting warehouse_url ({origin}) is not a PostgreSQL address",
-            hint="write postgresql://user:password@host:5432/database, with special characters in "
-            "the password as %XX",
+            hint="Write postgresql://user:password@host:5432/database, with special characters in "
+            "the password as %XX.",
         ) from None
     if _has_stray_at(url):  # then a part of the password would count as the host, and be shown
         raise SettingsError(
             f"setting warehouse_url ({origin}): the password contains an @ or a /",
-            hint="write @ as %40 and / as %2F in it",
+            hint="Write @ as %40 and / as %2F in it.",
         )
     if "," in params.get("host", "") or "," in params.get("port", ""):
         raise SettingsError(f"setting warehouse_url ({origin}) must have only one host")

@@ -42,13 +42,13 @@ def find_project(cwd: Path | None = None) -> Project:
     package = Path(__file__).resolve().parents[2]
     own = next(filter(_is_project, (package, package / "orchestration" / "bundled")), None)
     if own is None:
-        raise SettingsError("the dbt project is missing", hint="reinstall quotemill")
+        raise SettingsError("the dbt project is missing", hint="Reinstall quotemill.")
     root = next(filter(_is_project, (here, *here.parents)), own)
     if root != own and (theirs := _read_version(root)) != (ours := _read_version(own)):
         raise SettingsError(
             f"{root} is a checkout of quotemill {theirs}, but {ours} is installed",
-            hint="run the command in another folder, or install that version: "
-            f"pip install {shlex.quote(str(root))}",
+            hint="Run the command in another folder, or install that version with "
+            f"`pip install {shlex.quote(str(root))}`.",
         )
     return Project(root)
 

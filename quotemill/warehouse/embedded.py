@@ -22,7 +22,7 @@ def start_server(home: Path) -> str:
     if url is None:
         raise UpstreamError(
             f"the embedded server in {home} stopped right after its start",
-            hint="run `quotemill warehouse status`",
+            hint="Run `quotemill warehouse status`.",
         )
     return url
 

@@ -49,8 +49,8 @@ def refuse_pooler(warehouse: Warehouse, conn: psycopg.Connection) -> None:
     if len(set(pairs)) > 1 or pairs[0][0] == pairs[0][1]:
         raise SettingsError(
             f"the warehouse {warehouse.label} is behind a pooler that keeps no sessions",
-            hint=f"use the server's own port ({warehouse.origin}), or set pool_mode=session and, "
-            "for plain dbt, ignore_startup_parameters=options in the pooler",
+            hint=f"Use the server's own port ({warehouse.origin}), or set pool_mode=session and, "
+            "for plain dbt, ignore_startup_parameters=options in the pooler.",
         )
 
 
@@ -96,7 +96,7 @@ def allow_embedded(settings: TopSettings) -> None:
         raise SettingsError(
             "no warehouse is configured, and the embedded server is disabled "
             f"({settings.origin('embedded_server')})",
-            hint="set QUOTEMILL_WAREHOUSE_URL=postgresql://user:password@host:5432/database",
+            hint="Set QUOTEMILL_WAREHOUSE_URL=postgresql://user:password@host:5432/database.",
         )
 
 
@@ -105,11 +105,11 @@ def explain_missing(settings: TopSettings) -> SettingsError:
     if not installation.has_commands():
         return SettingsError(
             "no warehouse is configured, and this installation only reads",
-            hint="pass a URL to quotemill.open(url=…), set QUOTEMILL_WAREHOUSE_URL, or create a "
-            f"warehouse here: {installation.install_hint('all')}",
+            hint="Pass a URL to quotemill.open(url=…), set QUOTEMILL_WAREHOUSE_URL, or create a "
+            f"warehouse here: {installation.install_hint('all')}.",
         )
     return SettingsError(
         f"no warehouse yet in {settings.home} ({settings.origin('home')})",
-        hint="run `quotemill run` to create it, after `quotemill init` if no source is configured,"
-        " or set QUOTEMILL_HOME=/absolute/path to another home",
+        hint="Run `quotemill run` to create it, after `quotemill init` if no source is configured,"
+        " or set QUOTEMILL_HOME=/absolute/path to another home.",
     )

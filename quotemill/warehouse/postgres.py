@@ -36,32 +36,32 @@ T = TypeVar("T")
 PATIENCE = 60.0  # seconds that a load waits for a warehouse that restarts
 READERS_WAIT = "5s"  # for a table that others lock; the first rows of one can take half a minute
 _NO_ROOM, _LOCKED = "53100", "55P03"  # PostgreSQL's codes of a full disk, of a lock's limit
-_CROWDED = "close other connections, or raise max_connections of the server"
+_CROWDED = "Close other connections, or raise max_connections of the server."
 _FIXES = [  # fragments of libpq's messages, and what to do about each
     ("too many ", _CROWDED),
     ("remaining connection slots", _CROWDED),
-    ("Connection refused", "check that the server is running, and its host and port ({origin})"),
-    ("password authentication failed", "check user and password ({origin})"),
-    ("no password supplied", "add the password to the URL ({origin}), or to ~/.pgpass"),
-    ("no pg_hba.conf entry", "let this user in from this machine in the server's pg_hba.conf"),
-    ('database "', "create the database (createdb), or correct the name ({origin})"),
-    ('role "', "create the role (createuser), or correct the name ({origin})"),
-    ("could not translate host name", "check the host's name ({origin})"),
-    ("SSL", "check sslmode and the certificates ({origin})"),
-    ("connections to the node", "start that node of Citus, then run the command again"),
-    ("remote node", "start that node of Citus, then run the command again"),
+    ("Connection refused", "Check that the server is running, and its host and port ({origin})."),
+    ("password authentication failed", "Check user and password ({origin})."),
+    ("no password supplied", "Add the password to the URL ({origin}), or to ~/.pgpass."),
+    ("no pg_hba.conf entry", "Let this user in from this machine in the server's pg_hba.conf."),
+    ('database "', "Create the database (createdb), or correct the name ({origin})."),
+    ('role "', "Create the role (createuser), or correct the name ({origin})."),
+    ("could not translate host name", "Check the host's name ({origin})."),
+    ("SSL", "Check sslmode and the certificates ({origin})."),
+    ("connections to the node", "Start that node of Citus, then run the command again."),
+    ("remote node", "Start that node of Citus, then run the command again."),
     (
         "starting up",
-        "wait until the server has started or recovered, then run the command again",
+        "Wait until the server has started or recovered, then run the command again.",
     ),
-    ("shutting down", "start the server, which is shutting down, then run the command again"),
+    ("shutting down", "Start the server, which is shutting down, then run the command again."),
 ]
 # of libpq's messages: where it tried, which the label says, and what is no cause
 _ATTEMPT = re.compile(r"^connection failed: connection to server .+? failed: (?:FATAL: )?")
 _REMARKS = re.compile(r" (?:HINT:|CONTEXT:|Is the server running ).*")
 _LIMITED = re.compile(r'too many connections for (role|database) "(.+)"')
 # a server may speak another language, and libpq passes on no code of the error
-_ANY_FIX = "check that the server is running, and its host, user, password and database ({origin})"
+_ANY_FIX = "Check that the server is running, and its host, user, password and database ({origin})."
 
 
 class WarehouseAway(UpstreamError):
@@ -105,7 +105,7 @@ class _Pool:
         except queue.Empty:
             raise WarehouseAway(
                 f"all {self._most} connections to the warehouse {label} are in use",
-                hint="use fewer readers at a time",
+                hint="Use fewer readers at a time.",
             ) from None
         try:
             yield
@@ -287,20 +287,20 @@ class Warehouse:
         if sqlstate(error) == _NO_ROOM:
             return UpstreamError(
                 f"the warehouse {self.label} has no room left: {reason}",
-                hint="free some space on the disk of its server, then run again: nothing is lost",
+                hint="Free some space on the disk of its server, then run again: nothing is lost.",
             )
         if sqlstate(error) == _LOCKED:
             return LockHeldError(
                 f"a table of the warehouse {self.label} is locked by the load of its first rows, "
                 "or by a command that changes it",
-                hint="run again in a minute (`quotemill loads` lists the loads)",
+                hint="Run again in a minute (`quotemill loads` lists the loads).",
             )
         fix = next((fix for part, fix in _FIXES if part in whole), "")
         if self.embedded and fix != _CROWDED:
-            fix = f"run `quotemill warehouse {'status' if self.start else 'start'}`"
+            fix = f"Run `quotemill warehouse {'status' if self.start else 'start'}`."
         hint = (fix or _ANY_FIX).format(origin=self.origin)
         if limited := _LIMITED.search(whole):
-            hint = f"close other connections, or {lift_limit(*limited.groups())}"
+            hint = f"Close other connections, or {lift_limit(*limited.groups())}"
         return WarehouseAway(
             f"the warehouse {self.label} cannot be reached: {reason}",
             hint=hint,

@@ -17,17 +17,17 @@ def explain_refusal(error: BaseException, settings: TopSettings | None) -> Setti
     url = settings.warehouse_url.get_secret_value() if settings and settings.warehouse_url else None
     reason, role = str(cause).strip().partition("\n")[0], _role(url)
     if sqlstate(cause) == CANCELLED:
-        return SettingsError(f"the warehouse cancelled the work: {reason}", hint="run again")
+        return SettingsError(f"the warehouse cancelled the work: {reason}", hint="Run again.")
     if sqlstate(cause) == READ_ONLY:
         return SettingsError(
             f"the warehouse is read-only: {reason}",
-            hint="set QUOTEMILL_WAREHOUSE_URL to the primary server, or run: "
-            f"alter role {role} set default_transaction_read_only = off",
+            hint="Set QUOTEMILL_WAREHOUSE_URL to the primary server, or run: "
+            f"alter role {role} set default_transaction_read_only = off.",
         )
     return SettingsError(
         f"the role {role} may not do this in the warehouse: {reason}",
-        hint="run `quotemill doctor` to list the missing grants, or use the role that created the "
-        "tables, as loads and builds must",
+        hint="Run `quotemill doctor` to list the missing grants, or use the role that created the "
+        "tables, as loads and builds must.",
     )
 
 

@@ -21,12 +21,12 @@ def check_market_schema(name: str, origin: str) -> None:
         raise SettingsError(
             f"setting market_schema ({origin}): {name} is taken by "
             + ("quotemill itself" if name in FIXED_SCHEMAS else "PostgreSQL"),
-            hint="choose another name, such as quotemill_market",
+            hint="Choose another name, such as quotemill_market.",
         )
     if len(name.encode()) > LONGEST_NAME:
         raise SettingsError(
             f"setting market_schema ({origin}): longer than {LONGEST_NAME} characters",
-            hint="choose a shorter name, such as quotemill_market",
+            hint="Choose a shorter name, such as quotemill_market.",
         )
 
 

@@ -40,7 +40,7 @@ def test_no_part_of_a_password_is_shown(character: str, tmp_path: Path) -> None:
         tmp_path, {name: place.format(f"Zx9{character}Qv7") for name, place in PLACES.items()}
     )
     if character in "@/":
-        assert "write @ as %40 and / as %2F" in text
+        assert "Write @ as %40 and / as %2F" in text
 
 
 def test_each_address_hides_its_own(tmp_path: Path) -> None:

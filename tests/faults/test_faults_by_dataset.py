@@ -166,7 +166,7 @@ CASES = (
     Case("tick_trade", (f"timeout:*:code={STOCK}",), frozenset({STOCK}), "超时"),
     # one code that cannot be served fails fifty
     Case("quote_snapshot", (f"quote-mismatch:*:code={STOCK}",), frozenset({STOCK}), "预期"),
-    Case("quote_snapshot", ("half-init",), frozenset({FUND}), "restart"),
+    Case("quote_snapshot", ("half-init",), frozenset({FUND}), "Restart"),
     Case("quote_snapshot", ("empty:batch-quote",), said="→ /api/quote: EmptyAnswer"),
     Case(
         "quote_snapshot",

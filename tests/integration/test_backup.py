@@ -243,7 +243,7 @@ def test_a_damaged_backup_is_named_and_blocks_nothing(bench: Bench) -> None:
 def test_nothing_is_written_below_an_unmounted_disk(bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=f" {tmp_path}/disk ") as refused:
         bench.back_up(folder=tmp_path / "disk" / "quotemill")
-    assert "mount " in str(refused.value.hint)
+    assert "Mount " in str(refused.value.hint)
     assert not (tmp_path / "disk").exists()
     (tmp_path / "disk").mkdir()
     bench.back_up(folder=tmp_path / "disk" / "quotemill")
@@ -266,7 +266,7 @@ def test_an_empty_folder_that_held_backups_gets_none(
     [check] = [c for c in gather.examine(there) if c.name == "backup"]
     assert (check.verdict, check.sentence) == ("fail", str(refused.value))
     # a new disk
-    command = refused.value.hint.partition("a new one run: ")[2]
+    command = refused.value.hint.partition("a new one run: `")[2].rstrip("`.")
     subprocess.run(["sh", "-c", command], check=True)
     assert bench.back_up(folder=root).backup.number == 1
     # the old one; it may have been emptied

@@ -42,4 +42,4 @@ def test_a_checkout_of_another_version_is_refused(checkout: Path, line: str) -> 
         find_project(checkout / "macros")
     assert caught.value.exit_code == 3
     assert str(checkout) in str(caught.value)
-    assert caught.value.hint.endswith(f"pip install {checkout}")
+    assert caught.value.hint.endswith(f"`pip install {checkout}`.")

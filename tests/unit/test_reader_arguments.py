@@ -73,7 +73,7 @@ def test_a_time_with_a_zone_is_an_instant_at_midnight_too(given: Any) -> None:
     assert read_moment(given) == datetime(2026, 11, 23, 16, tzinfo=UTC)
     with pytest.raises(UsageError, match=re.escape(str(given))) as refused:
         read_day(given)
-    assert refused.value.hint == 'write "2026-11-24"'
+    assert refused.value.hint == 'Write "2026-11-24".'
 
 
 def test_codes_and_columns_may_be_of_any_library() -> None:

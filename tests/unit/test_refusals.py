@@ -36,7 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (
             psycopg.errors.QueryCanceled("由于用户请求而正在取消查询"),
-            "run again",
+            "Run again.",
         ),
     ],
 )

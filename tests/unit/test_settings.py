@@ -205,7 +205,7 @@ def test_a_relative_home_of_a_variable_is_refused_with_the_one_meant(tmp_path: P
     for cwd in (tmp_path, below):  # first without a home anywhere: the one in this folder
         with pytest.raises(SettingsError, match="QUOTEMILL_HOME=var/demo ") as refused:
             load_settings({"QUOTEMILL_HOME": "var/demo"}, cwd=cwd)
-        assert refused.value.hint == f"export QUOTEMILL_HOME={tmp_path / 'var' / 'demo'}"
+        assert refused.value.hint == f"Run `export QUOTEMILL_HOME={tmp_path / 'var' / 'demo'}`."
         (tmp_path / "var" / "demo").mkdir(parents=True, exist_ok=True)
 
 
@@ -225,7 +225,7 @@ def test_relative_folders_of_variables_are_refused_where_they_are_used(
     assert {disk.folder for disk in list_disks(settings)} == {str(settings.home)}
     with pytest.raises(SettingsError, match=f"{variable}=copies ") as refused:
         find_folder(settings)
-    assert refused.value.hint == f"export {variable}={tmp_path / 'copies'}"
+    assert refused.value.hint == f"Run `export {variable}={tmp_path / 'copies'}`."
     assert find_folder(load_settings({**url, variable: "/srv/copies"})) == Path("/srv/copies")
     assert find_folder(load_settings({**url, variable: "~/x"})) == Path("~/x").expanduser()
     (tmp_path / ".env").write_text(f"{variable}=copies\n")
@@ -300,7 +300,7 @@ def test_a_dotenv_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load_settings({}, cwd=inner)
     with pytest.raises(SettingsError) as refused:
         load_settings({}, cwd=tmp_path)
-    assert re.search(f"{file} .* UTF-8: ", str(refused.value))
+    assert re.search(f"{file} .* UTF-8 text: ", str(refused.value))
     memory = Path("/proc/self/mem")  # a file that even root cannot read at its beginning
     if not memory.is_file():
         pytest.skip("this system has no file that nobody can read")

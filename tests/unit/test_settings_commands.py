@@ -60,7 +60,7 @@ def test_init_writes_every_setting_as_a_comment_once(place: Place) -> None:
     assert not any(tomllib.loads(written.read_text("utf-8"))["tdx"].values())
     assert "# base_url = " in written.read_text("utf-8")
     refused = place.inside("quotemill", "run", "tq").stderr  # which `init` cannot help any more
-    assert refused.endswith(f" {written}\n")
+    assert refused.endswith(f" {written}.\n")
     assert written.stat().st_mode & 0o777 == 0o600
     assert (second.returncode, str(written) in second.stderr) == (2, True)
 

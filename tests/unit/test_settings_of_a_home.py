@@ -299,7 +299,7 @@ def test_a_file_whose_owner_cannot_be_kept_stays_as_it_is(
             save(home, log_days=4)
         assert path.read_text() == "log_days = 3\n"
         assert [file.name for file in home.iterdir() if file.name.endswith(".new")] == []
-        command = refused.value.hint.partition("sudo ")[2].split()
+        command = refused.value.hint.partition("`sudo ")[2].partition("`")[0].split()
         monkeypatch.undo()
         subprocess.run(command, check=True)
     save(home, log_days=4)

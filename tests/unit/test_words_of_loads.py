@@ -12,7 +12,7 @@ MODULES = [
     *(ROOT / "loaders" / "engine").glob("*.py"),
     *(ROOT / "loaders" / "cli").glob("*.py"),
     ROOT / "loaders" / "warehouse" / "lock.py",
-    ROOT / "orchestration" / "cli" / "jobs.py",
+    ROOT / "orchestration" / "cli" / "loads.py",
     ROOT / "orchestration" / "cli" / "load.py",
 ]
 # tables, columns and keys are known by these names, and so is a command

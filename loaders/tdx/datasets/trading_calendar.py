@@ -127,7 +127,7 @@ def withdraw(conn: psycopg.Connection, days: Sequence[date]) -> None:
 def _load_files_alone(ctx: Context, days: list[date]) -> Outcome:
     """Build the outcome without a service; an old folder is no fault."""
     if not days:
-        fix = "download day bars of the indices in the client"
+        fix = "Download day bars of the indices in the client."
         lacks, remedy = "has no file", ctx.settings.choose_fix(client=fix)
         if any(index in ctx.day_files for index in INDICES):
             lacks, remedy = "has no valid file", "download it again"

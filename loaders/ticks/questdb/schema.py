@@ -53,16 +53,16 @@ def _compare(
         yield f"{named} was not created by quotemill: {why}", fix
         return
     if not stored["walEnabled"]:
-        fix = f"run in QuestDB `ALTER TABLE {table.name} SET TYPE WAL`, then restart it"
+        fix = f"Run in QuestDB `ALTER TABLE {table.name} SET TYPE WAL`, then restart it."
         yield f"{named} is no longer written by WAL", fix
     if {name for name, row in columns.items() if row["upsertKey"]} != set(table.key):
         keys = ", ".join(table.key)
-        fix = f"run in QuestDB `ALTER TABLE {table.name} DEDUP ENABLE UPSERT KEYS({keys})`"
+        fix = f"Run in QuestDB `ALTER TABLE {table.name} DEDUP ENABLE UPSERT KEYS({keys})`."
         yield f"{named} does not have the keys {keys}, and would store rows twice", fix
     if stored["ttlValue"]:
         fix = (
-            f"run in QuestDB `ALTER TABLE {table.name} SET TTL 0h`, then "
-            "`loaders verify tq --repair` downloads what it dropped"
+            f"Run in QuestDB `ALTER TABLE {table.name} SET TTL 0h`, then "
+            "`loaders verify tq --repair`, which downloads the dropped rows."
         )
         ttl = f"{stored['ttlValue']} {stored['ttlUnit']}"
         yield f"{named} has a TTL of {ttl}, so QuestDB drops older rows", fix

@@ -80,7 +80,7 @@ def routes(console: Console) -> APIRouter:
         if call.source is not None:
             if call.model_fields_set - {"source"}:
                 raise UsageError(
-                    "a source is tested with its saved settings", hint="give only `source`"
+                    "a source is tested with its saved settings", hint="Give only `source`."
                 )
             sources.find(call.source)  # an unknown one is a wrong call
             checks = list(sources.check(call.source, console.settings(), console.now))
@@ -116,7 +116,7 @@ def _try_values(console: Console, saved: Settings, call: ConnectionTest) -> Sett
         check_address(console, url)
     elif call.model_fields_set - {"market_schema", "host"}:
         raise UsageError(
-            "`host` is missing", hint="leave out all values to test the saved warehouse"
+            "`host` is missing", hint="Leave out all values to test the saved warehouse."
         )
     return load_settings(console.environ, console.cwd, **flags)
 
@@ -162,7 +162,7 @@ def check_address(console: Console, url: str) -> None:
     if _list_parameters(known) != _list_parameters(wanted):
         raise UsageError(
             f"{names[0]} from the environment would be sent to {label_address(wanted)}",
-            hint="give a password with the address, or start the console without that variable",
+            hint="Give a password with the address, or start the console without that variable.",
         )
 
 

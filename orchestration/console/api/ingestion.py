@@ -122,14 +122,14 @@ def _check(console: Console, call: LoadCall) -> None:
     if sum(value is not None for value in given) > 1:
         raise UsageError("give only one of codes, symbols and exchange")
     if call.codes == [] or call.symbols == [] or call.datasets == []:
-        raise UsageError("an empty list would load nothing", hint="leave it out to load all")
+        raise UsageError("an empty list would load nothing", hint="Leave it out to load all.")
     flags = tuning_flags(
         call.source, {"concurrency": call.concurrency, "batch_size": call.batch_size}
     )
     settings = load_settings(console.environ, console.cwd, **flags)
     if missing := sources.find_operations(call.source).missing(settings):
         raise SettingsError(
-            f"{call.source} is not configured: {missing}", hint="see the Settings page"
+            f"{call.source} is not configured: {missing}", hint="See the Settings page."
         )
     options = {
         "exchange": call.exchange,

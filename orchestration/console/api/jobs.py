@@ -168,7 +168,7 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
         try:
             first = next(lines)
         except UsageError as error:
-            raise NotThere(str(error), hint="list them with GET /api/jobs") from None
+            raise NotThere(str(error), hint="List them with GET /api/jobs.") from None
         named = {"content-disposition": f'attachment; filename="job-{job_id}.jsonl"'}
         return Streamed(_write_lines(chain([first], lines)), lines, named)
 

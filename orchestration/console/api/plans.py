@@ -48,7 +48,7 @@ def describe_plan(console: Console, name: str) -> PlanAnswer:
     source = sources.find(name)
     if source.insight.preview is None:
         raise UsageError(
-            f"loads of {name} have no plan", hint="load it with POST /api/ingestion/start"
+            f"loads of {name} have no plan", hint="Load it with POST /api/ingestion/start."
         )
     settings, warehouse = console.settings(), console.find_warehouse()
     # before the first load there are no tables that say what is left

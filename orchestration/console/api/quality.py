@@ -164,7 +164,7 @@ def report_routes(console: Console) -> APIRouter:
         """Show the current report as one page: `quotemill report --since 2024-01-01`."""
         at = console.at
         if since and since > console.now.date():
-            raise UsageError(f"since {since} is in the future", hint="give a past day")
+            raise UsageError(f"since {since} is in the future", hint="Give a past day.")
         report = gather.gather(console.settings(), console.find_warehouse(), since, at)
         text = page.render(report)
         policy = f"{page.write_policy()}; frame-ancestors 'none'"

@@ -91,7 +91,7 @@ def start(console: Console) -> Command:
     layers = read_layers(console.environ, console.cwd)
     for name in names:
         if place := find_overruling(layers, name):
-            raise SettingsError(f"setting {name} is set by {place}", hint="delete it there")
+            raise SettingsError(f"setting {name} is set by {place}", hint="Delete it there.")
     command = console.commands.start(words, "POST /api/sandbox")
     address = console.commands.wait(command, lambda: _read_address(console, command), WAIT)
     if address is None:
@@ -129,12 +129,12 @@ def stop(console: Console) -> None:
 def _refuse_real(console: Console, settings: Settings) -> None:
     """Keep invented prices away from real ones. Raises UsageError."""
     if sources.find_operations(SOURCE).missing(settings) is None:
-        raise UsageError("a TDX source is already configured", hint="see the Settings page")
+        raise UsageError("a TDX source is already configured", hint="See the Settings page.")
     newest = console.read_any(job_list.newest_jobs) or []
     if any(job["source"] == SOURCE for job in newest):
         raise UsageError(
             "this warehouse already has TDX data, and made-up prices would be mixed in",
-            hint="start the console with QUOTEMILL_HOME set to another folder",
+            hint="Start the console with QUOTEMILL_HOME set to another folder.",
         )
 
 

@@ -118,7 +118,7 @@ def change(console: Console, call: ScheduleCall) -> tuple[str, ...]:
     """Change a job. Returns notes about what follows."""
     given = call.model_fields_set - {"job"}
     if not given or (call.enabled is None and "enabled" in given):
-        raise UsageError("nothing to change", hint="give `when`, `enabled`, or both")
+        raise UsageError("nothing to change", hint="Give `when`, `enabled`, or both.")
     listing = read_listing(console)
     if call.job not in listing.wrong:
         listing.get(call.job)

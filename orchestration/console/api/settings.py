@@ -110,13 +110,14 @@ def change_settings(console: Console, call: SettingsCall) -> Settings:
         if find_field(Settings, name) is not None and not is_open(name):
             raise UsageError(
                 f"the console cannot change setting {name[:100]}",
-                hint="set it in a settings file, because it is a program, a path or a server",
+                hint="Set it in a settings file, because it is a program, a path or a server.",
             )
         if names_path(name):
             refuse_share(str(value), name)
         if HIDDEN in str(value):
             raise UsageError(
-                f"the value of {name[:100]} is masked", hint="leave it out to keep the stored value"
+                f"the value of {name[:100]} is masked",
+                hint="Leave it out to keep the stored value.",
             )
         if name == "warehouse_url" and value:
             check_address(console, str(value))

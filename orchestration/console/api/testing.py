@@ -146,7 +146,7 @@ def routes(console: Console) -> APIRouter:
         if call.job not in [job.job for job in _only_tests(describe_schedules(console)).jobs]:
             raise UsageError(
                 f"{call.job} is not a self-test job",
-                hint="list them with GET /api/testing/schedule",
+                hint="List them with GET /api/testing/schedule.",
             )
         return _only_tests(describe_schedules(console, change(console, call)))
 
@@ -158,7 +158,7 @@ def read_run(console: Console, run_id: int) -> tuple[dict[str, Any], list[dict[s
     recorded = console.read_any(lambda conn: check_runs.read_run(conn, run_id))
     if recorded is None:
         raise NotThere(
-            f"there is no test run {run_id}", hint="list them with GET /api/testing/runs"
+            f"there is no test run {run_id}", hint="List them with GET /api/testing/runs."
         )
     return recorded
 

@@ -79,7 +79,7 @@ def gather_run(console: Console, run_id: str) -> Mapping[str, Any]:
 
     entry = console.read_any(read)
     if entry is None:
-        raise NotThere(f"there is no run {run_id[:40]}", hint="see the History page")
+        raise NotThere(f"there is no run {run_id[:40]}", hint="See the History page.")
     _describe(console, [entry])
     shown = _add_log(console, "run", run_id, entry.row) | {"entries": entry.parts}
     return shown | _find_zone(part.row for part in entry.parts if part.kind == "load")
@@ -89,7 +89,7 @@ def gather_build(console: Console, build_id: int) -> Mapping[str, Any]:
     """A recorded build with the end of its log. Raises NotThere."""
     build = console.read_any(lambda conn: build_record.find(conn, build_id))
     if build is None:
-        raise NotThere(f"there is no build {build_id}", hint="see the History page")
+        raise NotThere(f"there is no build {build_id}", hint="See the History page.")
     return _add_log(console, "build", build_id, describe_build(console, build)) | {"entries": []}
 
 

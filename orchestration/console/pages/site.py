@@ -61,7 +61,7 @@ class StaticFile:
 def read_static(name: str) -> StaticFile:
     """A file beside the pages. Raises NotThere: only those listed are."""
     if name not in STATIC:
-        raise NotThere(f"there is no /static/{name[:100]}", hint="see / for the first page")
+        raise NotThere(f"there is no /static/{name[:100]}", hint="See / for the first page.")
     package, own = STATIC[name]
     body = (files(package) / own).read_bytes()
     kind = mimetypes.guess_type(own)[0] or "application/octet-stream"

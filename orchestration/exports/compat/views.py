@@ -51,7 +51,7 @@ def make_views(warehouse: Warehouse, program: str, adjust: str = "none") -> list
     names = _find_views(program)
     if adjust not in ADJUSTMENTS:
         raise UsageError(
-            f"unknown adjustment {adjust}", hint=f"choose one of: {', '.join(ADJUSTMENTS)}"
+            f"unknown adjustment {adjust}", hint=f"Choose one of: {', '.join(ADJUSTMENTS)}."
         )
     schema = warehouse.inner_schema(COMPAT)
     fields = {
@@ -72,7 +72,7 @@ def make_views(warehouse: Warehouse, program: str, adjust: str = "none") -> list
             lacking = dict.fromkeys(name for view in views for name in view.unbuilt)
             raise UsageError(
                 f"no table that the views of {program} read is built: {', '.join(lacking)}",
-                hint="run `quotemill build`",
+                hint="Run `quotemill build`.",
             )
         _grant(conn, schema, warehouse.reader_role, [view for view in views if view.is_made])
     if warehouse.admits_reader:
@@ -94,14 +94,14 @@ def drop_views(warehouse: Warehouse, program: str) -> list[str]:
             except psycopg.errors.DependentObjectsStillExist as error:
                 raise UsageError(
                     f"{schema}.{name} is read by others: {error.diag.message_detail}",
-                    hint="drop those first",
+                    hint="Drop those first.",
                 ) from None
     return [f"{schema}.{name}" for name in made]
 
 
 def _find_views(program: str) -> tuple[str, ...]:
     if program not in VIEWS:
-        raise UsageError(f"no views for {program}", hint=f"choose one of: {', '.join(VIEWS)}")
+        raise UsageError(f"no views for {program}", hint=f"Choose one of: {', '.join(VIEWS)}.")
     return VIEWS[program]
 
 

@@ -48,7 +48,7 @@ def find_bars(conn: psycopg.Connection, warehouse: Warehouse, wanted: Definition
     if wanted.what not in (TABLE, f"{warehouse.market_schema}.{TABLE}") or wanted.adjust != "none":
         raise UsageError(
             "qlib needs day bars as traded, and adjusts them with a factor",
-            hint=f"run `quotemill export {TABLE} --to qlib DIR`",
+            hint=f"Run `quotemill export {TABLE} --to qlib DIR`.",
         )
     market = warehouse.market_schema
     query = f"""

@@ -34,7 +34,7 @@ def systemd_unit(here: Place, folder: Path) -> Path:
     path = folder / systemd.UNIT
     if path.exists() and MARK not in path.read_text("utf-8", "replace"):
         raise SettingsError(
-            f"{path} was not written by `quotemill schedule install`", hint="rename or remove it"
+            f"{path} was not written by `quotemill schedule install`", hint="Rename or remove it."
         )
     write(path, systemd_text(here).encode())
     return path
@@ -58,7 +58,7 @@ def refuse_foreign_agent(path: Path, agent: bytes) -> None:
         other = launchd.folder_of(path.read_bytes())
     except ValueError:
         raise SettingsError(
-            f"{path} was not written by `quotemill schedule install`", hint="rename or remove it"
+            f"{path} was not written by `quotemill schedule install`", hint="Rename or remove it."
         ) from None
     way_out = f"run launchctl bootout gui/$(id -u)/{launchd.LABEL}; rm {shlex.quote(str(path))}"
     refuse_another(str(path), other, launchd.folder_of(agent), way_out)
@@ -77,7 +77,7 @@ def read_crontab(block: str) -> str:
     listed = _crontab("-l")
     if listed.returncode and not _NO_CRONTAB.search(listed.stderr):
         why = listed.stderr.strip() or f"exit code {listed.returncode}"
-        raise SettingsError(f"crontab -l fails: {why}", hint="fix that first: nothing was changed")
+        raise SettingsError(f"crontab -l fails: {why}", hint="Fix that first: nothing was changed.")
     present = listed.stdout if listed.returncode == 0 else ""
     way_out = f"remove it with `crontab -e`: from {cron.BEGIN} to {cron.END}"
     refuse_another("the crontab", cron.folder_of(present), cron.folder_of(block), way_out)
@@ -104,7 +104,7 @@ def _crontab(option: str, text: str | None = None) -> subprocess.CompletedProces
     except OSError as error:  # not there, or not for this user
         raise SettingsError(
             f"cannot run the program `crontab`: {error.strerror}",
-            hint="install cron, or use --systemd",
+            hint="Install cron, or use --systemd.",
         ) from None
 
 
@@ -120,7 +120,7 @@ def refuse_another(what: str, other: str | None, here: str | None, way_out: str)
 def write(path: Path, content: bytes) -> None:
     """A file whole or not at all. Raises SettingsError where it cannot be written."""
     part = path.with_name(f".{path.name}.new")
-    with whole_file.explain_unwritable(path, hint="choose another folder with --folder"):
+    with whole_file.explain_unwritable(path, hint="Choose another folder with --folder."):
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(content)
         part.replace(path)

@@ -87,4 +87,4 @@ def test_the_probe_reports_a_delayed_account(tidy: IbSandbox, opened: Opened) ->
         with pytest.raises(NotPermitted) as caught:
             other.previous_close(stock)
         assert opened().previous_close(stock).source == "ticker"
-    assert "subscription" in caught.value.hint
+    assert "Subscribe" in caught.value.hint

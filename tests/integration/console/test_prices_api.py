@@ -100,6 +100,6 @@ def test_before_the_first_build_the_answer_says_so(open_console: Open, prepared_
     caller = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
     for path in (f"klines/{CODE}", "main-contracts/SHFE.au", "option-chain/AAPL/2026-11-24"):
         answer: Any = caller.get(f"/api/{path}")
-        assert (answer.status_code, answer.json()["hint"]) == (422, "run `quotemill build`")
+        assert (answer.status_code, answer.json()["hint"]) == (422, "Run `quotemill build`.")
     nowhere = open_console().get(f"/api/klines/{CODE}")
     assert (nowhere.status_code, nowhere.json()["exit_code"]) == (409, 3)

@@ -126,7 +126,7 @@ def test_a_foreign_table_of_the_same_name_is_left_alone(
             "does not have the keys ts, symbol, underlying_contract, seq",
             "dedup enable upsert keys(ts, symbol, underlying_contract, seq)",
         ),
-        ("set type bypass wal", "no longer written by WAL", "set type wal"),
+        ("set type bypass wal", "is no longer written by WAL", "set type wal"),
     ],
 )
 def test_a_table_that_would_lose_rows_is_refused_with_its_fix(
@@ -349,7 +349,7 @@ def test_the_doctor_checks_the_store(
     [check] = [c for c in gather.examine(elsewhere) if c.name == "tick store"]
     assert (check.verdict, check.fix, check.exit_code) == (
         "fail",
-        "run `quotemill questdb start`",
+        "Run `quotemill questdb start`.",
         4,
     )
     away = store_state.read_state(elsewhere, None)

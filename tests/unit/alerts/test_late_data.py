@@ -82,7 +82,7 @@ def test_a_run_says_that_the_data_of_a_service_have_ended(
 ) -> None:
     settings = load_settings(SERVICE, cwd=tmp_path, home=tmp_path)
     for asked, says in (
-        (datetime(2024, 8, 4, tzinfo=UTC), [f"warning: {source}: the service itself ends"]),
+        (datetime(2024, 8, 4, tzinfo=UTC), [f"warning: {source}: the service itself ends on"]),
         (datetime(2024, 8, 1, tzinfo=UTC), []),
     ):
         lag = replace(late(2).lags[0], source=source, loaded_at=asked)

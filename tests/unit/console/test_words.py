@@ -148,7 +148,7 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
             "没有 `AAPL` 在 2026-11-25 03:00 的期权链",
         ),
         ("environment QUOTEMILL_WAREHOUSE_URL", "环境变量 `QUOTEMILL_WAREHOUSE_URL`"),
-        ("check the host's name (environment DB_HOST)", "请检查主机名（`环境变量 DB_HOST`）"),
+        ("Check the host's name (environment DB_HOST).", "请检查主机名（`环境变量 DB_HOST`）"),
         ("load 6 starts: mapping", "加载 6 开始：主力映射"),
         ("load 6 partial", "加载 6 部分失败"),
         ("choose a slot of the day: 10:00, 10:30", "请选择当日的采样时点：10:00, 10:30"),

@@ -155,7 +155,7 @@ def test_every_fault_of_tdx_can_be_written_with_its_options(kind: str) -> None:
         (TDX, "codes-vanish", "code=..."),
         (IB, "flood", "disconnect"),
         (IB, "disconnect:after=50 times=2", "after=50:share=0.2"),
-        (IB, "disconnect after=50", "form: KIND[:name=value]..."),
+        (IB, "disconnect after=50", "as KIND[:name=value]..."),
         (IB, "mute:colour=red", "symbol, conid"),
         (IB, "error", "code=..."),
         (IB, "no-oi:share=2", "share=0.2"),

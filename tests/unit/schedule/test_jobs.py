@@ -182,7 +182,7 @@ def test_a_job_of_an_export_by_name_says_what_to_set_instead(tmp_path: Path) -> 
     known, wrong = jobs.survey(configured(tmp_path, **TDX), [row])
     assert "export_bars" not in known
     assert "an export by its name" in str(wrong["export_bars"])
-    assert wrong["export_bars"].hint.startswith("add [schedule.export_bars] to quotemill.toml")
+    assert wrong["export_bars"].hint.startswith("Add [schedule.export_bars] to quotemill.toml")
     said = wrong["export_bars"].hint.rpartition("command = ")[2]
     toml = f'[schedule.export_bars]\nwhen = "daily 06:30"\ncommand = {said}'
     known, wrong = jobs.survey(configured(tmp_path, toml, **TDX), [row])

@@ -163,7 +163,7 @@ def test_ten_timeouts_in_a_row_over_different_codes_stop_the_load() -> None:
     service = Service(lambda *_: TIMED_OUT)
     results = asked(service, ask_all, retries=0, concurrency=1)
     assert [type(r).__name__ for r in results] == ["UpstreamTimeout"] * 10 + ["SourceGone"] * 10
-    assert RESTART in results[-1].hint
+    assert results[-1].hint.startswith("Restart the TDX service")
 
 
 def test_the_first_time_out_of_a_route_is_logged_at_once_with_its_fix() -> None:
