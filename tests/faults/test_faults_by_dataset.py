@@ -155,6 +155,12 @@ CASES = (
         frozenset({"sh000001", "sh000001 week", "sh000001 month"}),
         "Nothing was overwritten",
     ),
+    Case(
+        "index_kline",
+        ("empty:index", "empty:index/all"),
+        frozenset({"sh000001", "sh000001 week", "sh000001 month", "sh000001 minute1"}),
+        "success without",
+    ),
     Case("index_kline", ("error:index",), said="/api/index → /api/index/all"),
     Case("index_kline", ("noon-label:index",)),
     Case("index_kline", ("outage:after=1",), None, "TDX service outage"),

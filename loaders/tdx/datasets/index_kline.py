@@ -108,7 +108,8 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
         if period == MINUTES:
             if not due[index]:
                 return Outcome(key, skipped=NOT_DUE)
-            return await _load_minutes(ctx, key, index, due[index])
+            has_minutes = len(due[index]) < len(days)
+            return await _load_minutes(ctx, key, index, due[index], expect_rows=has_minutes)
         if key in ctx.day_files:
             in_file, before = read_file(key), stored.get(key)
             reached = reached_day(in_file) or cursors.get(key)
@@ -155,8 +156,12 @@ async def _load(
     return replace(outcome, fallback=fallback)
 
 
-async def _load_minutes(ctx: Context, key: str, index: str, due: set[date]) -> Outcome:
+async def _load_minutes(
+    ctx: Context, key: str, index: str, due: set[date], *, expect_rows: bool
+) -> Outcome:
     """Load the minutes of due days and of today, from all bars if need be.
+
+    expect_rows: an empty answer is a failure, as recent days are stored
 
     The volume of an index's minute is turnover in hundreds of yuan, stored unchanged.
     """
@@ -177,10 +182,10 @@ async def _load_minutes(ctx: Context, key: str, index: str, due: set[date]) -> O
     size = records.bars_back_to(window, min(due), MINUTES, ctx.clock())
     if size <= INDEX_LIMIT:
         limit = min(size + len(records.grid(MINUTES)), INDEX_LIMIT)
-        newest = added(client.index_intraday(index, limit=limit, expect_rows=False))
+        newest = added(client.index_intraday(index, limit=limit, expect_rows=expect_rows))
     bars, fallback = await stored_bars.ask_newest_else_all(
         newest,
-        lambda: added(client.index_intraday_all(index, expect_rows=False)),
+        lambda: added(client.index_intraday_all(index, expect_rows=expect_rows)),
         lacks,
         f"{SHORT_ROUTE} → {ROUTE}",
     )
