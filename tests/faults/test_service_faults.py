@@ -98,7 +98,7 @@ def asked(loads: Bench) -> list[str]:
 def test_what_no_code_can_load_without_ends_the_load_until_a_retry(
     open_bench: OpenBench, undisturbed: Facts, fault: str, words: str
 ) -> None:
-    with open_bench(faults=[fault], timeout=0.3, retries=0) as loads:
+    with open_bench(faults=[fault], retries=0) as loads:
         result = loads.load()
 
         assert words in said(result)
