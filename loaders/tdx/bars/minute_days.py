@@ -57,14 +57,15 @@ class Wanted:
     days: due days, each with its finished day bar if one is stored
     traded: due days that a day bar proves to have traded
     with_1301: due days that are already stored whole, with a minute 13:01
-    oldest, newest: what is stored
+    newest: newest day with final minutes
+    stored: what is stored of it, if days are due
     """
 
     days: dict[date, DayBar | None] = field(default_factory=dict)
     traded: set[date] = field(default_factory=set)
     with_1301: set[date] = field(default_factory=set)
-    oldest: date | None = None
-    newest: Stored | None = None
+    newest: date | None = None
+    stored: Stored | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def wanted(
     landed, by_code = _LANDED[period], {code: Wanted() for code in codes}
     known = stored_bars.read_stored(conn, landed.table, codes, landed.period)
     for code, stored in known.items():
-        by_code[code].oldest = stored.first
+        by_code[code].newest = stored.newest
     newest = stored_bars.newest_days(conn, codes)
     if not days:
         return by_code
@@ -130,8 +131,9 @@ def wanted(
         for code, day in _read_ending(conn, landed, codes, days, SECOND_OF_AFTERNOON):
             by_code[code].with_1301.add(day)
     else:
-        for code, stored_day in _read_newest_days(conn, landed, codes):
-            by_code[code].newest = stored_day
+        due = [code for code in codes if by_code[code].days]
+        for code, stored_day in _read_newest_days(conn, landed, due):
+            by_code[code].stored = stored_day
     return by_code
 
 

@@ -16,12 +16,13 @@ import numpy as np
 
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.tdx.bars import minute_days, plausibility, records, stored_bars
+from loaders.tdx.bars.minute_days import Wanted
 from loaders.tdx.bars.records import Mask, Records
 from loaders.tdx.client.answers_intraday import TimedBars
 from loaders.tdx.client.routes_bars import HISTORY_LIMIT, INTRADAY_BARS
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.fetching.changed_history import INTRADAY, check_history
-from loaders.tdx.fetching.minute_files import FileReading, days_of_fetch
+from loaders.tdx.fetching.minute_files import FileReading, days_of_fetch, list_changed
 from loaders.tdx.fetching.minutes_today import fetch_today
 from loaders.tdx.files.folder import FOLDERS
 from loaders.tdx.missing_datasets import NO_ROW, Absence, is_empty
@@ -40,16 +41,17 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         return fetch_today(ctx, codes)
     days = ctx.window.newest(ctx.settings.minute_days)
     again = ctx.window.reads_again
-    wanted = ctx.ask(lambda conn: minute_days.wanted(conn, codes, days, period=PERIOD, again=again))
-    absence = ctx.absence(DATASET.name, KLINE_MINUTE)
     cursors = ctx.load.cursors(KLINE_MINUTE.name)
+    asked = codes if ctx.service else list_changed(ctx, codes, PERIOD, cursors)
+    wanted = ctx.ask(lambda conn: minute_days.wanted(conn, asked, days, period=PERIOD, again=again))
+    absence = ctx.absence(DATASET.name, KLINE_MINUTE)
 
     async def load_code(code: str) -> Outcome:
         reading = _Reading(
             ctx=ctx,
             code=code,
             period=PERIOD,
-            wanted=wanted[code],
+            wanted=wanted.get(code, Wanted()),
             cursor=cursors.get(code),
             absence=absence,
         )
@@ -57,7 +59,7 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
 
     outcomes = absence.judge(ctx, ctx.each(codes, load_code))
     if again:
-        stored = {c: INTRADAY for c in codes if wanted[c].oldest}
+        stored = {c: INTRADAY for c in codes if wanted[c].newest}
         outcomes = check_history(ctx, DATASET.name, KLINE_MINUTE, outcomes, stored)
     return outcomes
 
@@ -145,7 +147,7 @@ class _Reading(FileReading):
         size = records.bars_back_to(self.ctx.window, first, PERIOD, self.ctx.clock())
         if size > HISTORY_LIMIT:
             return None
-        if self.wanted.newest is not None and self.wanted.newest.day < first:
+        if self.wanted.stored is not None and self.wanted.stored.day < first:
             size += A_DAY
         return min(size, HISTORY_LIMIT) or None
 
@@ -199,15 +201,15 @@ class _Reading(FileReading):
         keep = records.in_days(bars, wanted.days) | _from_file(bars)
         if window.until is None or window.until > window.due:
             keep |= bars["day"] > records.to_number(window.due)
-        if wanted.newest is not None:
-            stored = bars["day"] == records.to_number(wanted.newest.day)
-            same = bars[stored]
+        if wanted.stored is not None:
+            is_stored = bars["day"] == records.to_number(wanted.stored.day)
+            same = bars[is_stored]
             if (
                 records.whole_days(same, PERIOD)
-                and len(same) >= wanted.newest.count
-                and not minute_days.same_as_stored(same, wanted.newest)
+                and len(same) >= wanted.stored.count
+                and not minute_days.same_as_stored(same, wanted.stored)
             ):
-                keep |= stored
+                keep |= is_stored
         second = bars["day"][bars["label"] == records.FIRST_OF_AFTERNOON]
         shorter = records.in_days(bars, wanted.with_1301) & ~np.isin(bars["day"], second)
         return np.asarray(keep & ~shorter)

@@ -18,7 +18,7 @@ from loaders.tdx.bars import minute_days, records
 from loaders.tdx.bars.minute_days import Wanted
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.fetching.file_days import NO_FILE
-from loaders.tdx.fetching.minute_files import FileReading, days_of_fetch
+from loaders.tdx.fetching.minute_files import FileReading, days_of_fetch, list_changed
 from loaders.tdx.tables import KLINE_PERIOD
 
 NAME = "minute_5m"
@@ -34,13 +34,15 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Yield outcomes in the order of `codes`, like kline_daily.fetch."""
     days = ctx.window.newest(ctx.settings.minute_days)
     again = ctx.window.reads_again
-    wanted = ctx.ask(lambda conn: minute_days.wanted(conn, codes, days, period=PERIOD, again=again))
-    cursors = ctx.load.cursors(KLINE_PERIOD.name)
+    stored = ctx.load.cursors(KLINE_PERIOD.name)
+    cursors = {code: stored[key] for code in codes if (key := DATASET.cursor_key(code)) in stored}
+    asked = list_changed(ctx, codes, PERIOD, cursors)
+    wanted = ctx.ask(lambda conn: minute_days.wanted(conn, asked, days, period=PERIOD, again=again))
 
     def load_code(code: str) -> Outcome:
         if ctx.file(code, PERIOD) is None:
             return Outcome(code, skipped=NO_FILE)
-        return _load(ctx, code, wanted[code], cursors.get(DATASET.cursor_key(code)))
+        return _load(ctx, code, wanted.get(code, Wanted()), cursors.get(code))
 
     return ctx.at_once(codes, load_code)
 

@@ -5,6 +5,7 @@ after the day. One that begins with the bytes that were read gives due days, day
 ones, and those by which it grew; one with other bytes all its days, which may be corrected.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -84,10 +85,10 @@ class FileReading:
             ctx.file_notes.add(vipdoc.DISORDERED, read.disorder)
         day = read.bars["day"]
         keep = np.isin(day, records.to_numbers(wanted.days))
-        if wanted.oldest is None or before is None or not before.begins(file):
+        if wanted.newest is None or before is None or not before.begins(file):
             keep[:] = True
         else:  # days before all stored ones were read before and dropped for their age
-            keep |= day > records.to_number(wanted.newest.day if wanted.newest else wanted.oldest)
+            keep |= day > records.to_number(wanted.newest)
             grown = (read.state.size - before.size) // vipdoc.SIZE
             if grown > 0 and len(day):
                 keep |= day >= day[-grown:][0]
@@ -114,6 +115,20 @@ class FileReading:
     def refuse_file(self, why: str) -> None:
         """Note why the file is not taken."""
         self.faults.append(why)
+
+
+def list_changed(
+    ctx: Context, codes: Sequence[str], period: str, cursors: Mapping[str, str]
+) -> Sequence[str]:
+    """The codes whose file is not as their cursor has it, or that are read again."""
+    if ctx.window.reads_again:
+        return codes
+
+    def is_changed(code: str) -> bool:
+        file = ctx.file(code, period)
+        return file is not None and State.try_read(file) != state_in(cursors.get(code))
+
+    return [code for code in codes if is_changed(code)]
 
 
 def days_of_fetch(bars: Records) -> Ints:

@@ -1,11 +1,16 @@
 """Minutes from the desktop client's folder alone."""
 
+from collections.abc import Sequence
 from datetime import date, time
+from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 
 from loaders.sandbox.tdx.vipdoc_files import _MINUTE as MINUTE
+from loaders.tdx.bars import minute_days
+from loaders.tdx.bars.minute_days import Wanted
 from tests.integration.tdx_load.folder import CALENDAR_FILE, CODE, MINUTES, ClientFolder
 
 MINUTES_BY_DAY = """
@@ -24,6 +29,29 @@ def test_a_file_of_minutes_that_was_not_written_since_is_not_opened(
     again = bench.load(datasets=MINUTES)
     assert (again.exit_code, again.total("rows_new"), again.total("rows_changed")) == (0, 0, 0)
     assert opened == [(CALENDAR_FILE, None)]
+
+
+def test_nothing_stored_is_read_for_files_of_minutes_that_are_as_before(
+    folder: ClientFolder, days: list[date], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write()
+    bench = folder.load(datasets=MINUTES)
+    with bench.connect() as conn:
+        due = minute_days.wanted(conn, [CODE], days[-1:], period="minute1", again=False)
+    assert due == {CODE: Wanted(newest=days[-1])}
+
+    wanted, asked = minute_days.wanted, list[str]()
+
+    def counted(conn: psycopg.Connection, codes: Sequence[str], *rest: Any, **how: Any) -> Any:
+        asked.extend(codes)
+        return wanted(conn, codes, *rest, **how)
+
+    monkeypatch.setattr(minute_days, "wanted", counted)
+    bench.load(datasets=MINUTES)
+    assert not asked
+    folder.minute_file().touch()
+    bench.load(datasets=MINUTES)
+    assert asked == [CODE]
 
 
 def test_a_corrected_final_day_of_a_file_of_minutes_of_the_same_size_lands(
