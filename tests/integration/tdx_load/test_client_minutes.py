@@ -11,6 +11,7 @@ import pytest
 from loaders.sandbox.tdx.vipdoc_files import _MINUTE as MINUTE
 from loaders.tdx.bars import minute_days
 from loaders.tdx.bars.minute_days import Wanted
+from tests.integration.tdx_load.bench import Bench
 from tests.integration.tdx_load.folder import CALENDAR_FILE, CODE, MINUTES, ClientFolder
 
 MINUTES_BY_DAY = """
@@ -138,3 +139,18 @@ def test_minutes_of_a_file_whose_time_is_too_early_land(
     folder.write(at=time(8), minutes=2)
     bench = folder.load(datasets=MINUTES)
     assert bench.rows(MINUTES_BY_DAY, CODE) == [(days[-2], 240, True), (days[-1], 240, False)]
+
+
+def test_a_minute_of_all_codes_is_found_by_an_index(market_bench: Bench) -> None:
+    market_bench.execute(
+        "insert into raw_tdx.kline_minute (code, bar_end, trade_date, source_label, open, high, "
+        "low, close, volume, fetched_at, is_final, route_no, file_no) "
+        "select 'sh60' || n, d + m * interval '1 minute', d, '', 1, 1, 1, 1, 1, d, true, 1, 1 "
+        "from generate_series(1000, 1099) as n, generate_series(1, 60) as m, "
+        "generate_series(date '2025-01-06', '2025-01-10', '1 day') as d; "
+        "analyze raw_tdx.kline_minute"
+    )
+    minute = "select * from raw_tdx.kline_minute where bar_end = '2025-01-10 01:00+00'"
+    assert len(market_bench.rows(minute)) == 100
+    plan = "\n".join(line for (line,) in market_bench.rows(f"explain {minute}"))
+    assert "kline_minute_trade_date_bar_end_idx" in plan

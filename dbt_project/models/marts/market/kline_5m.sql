@@ -1,7 +1,7 @@
 {{ config(
     materialized='continuous_aggregate',
     unique_key=['code', 'bar_end'],
-    indexes=[{'columns': ['trade_date']}],
+    indexes=[{'columns': ['trade_date', 'bar_end']}],
     meta={
         'follows': {'raw_tdx.kline_minute': 'day', 'raw_tdx.kline_period': 'day'},
         'by': 'bar_end',
