@@ -7,8 +7,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import psycopg
 import typer
 
+from loaders import log
 from loaders.cli import shell
 from loaders.cli.shell import DeleteYes, JsonFlag, ReplaceYes
 from loaders.settings import Settings, load_settings
@@ -20,15 +22,19 @@ from loaders.warehouse.reader import admit_reader
 from orchestration.backup import dump as dumps
 from orchestration.backup import dump_restore as restores
 from orchestration.cli import distribute, upgrade_timescale
+from orchestration.report.space import Space, format_bytes, format_growth, read_space
 from orchestration.run import build as builds
-from quotemill.errors import SettingsError, UsageError
+from quotemill.errors import QuotemillError, SettingsError, UsageError
 from quotemill.warehouse.opening import allow_embedded
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.wording import say_count
 
 app = typer.Typer(
     help="Start, stop, inspect, dump, restore and remove the warehouse.", no_args_is_help=True
 )
 app.add_typer(upgrade_timescale.app, name="upgrade-timescale")
 app.command("distribute")(distribute.distribute_command)
+LARGEST = 10  # tables that `status` prints
 _File = Annotated[Path, typer.Argument(help="Dump file.")]
 
 
@@ -56,9 +62,9 @@ def stop() -> None:
 
 @app.command()
 def status(json: JsonFlag = False) -> None:
-    """Print the warehouse in use, the setting's origin, and where the data is stored.
+    """Print the warehouse in use, its largest tables, their growth, and when the disk is full.
 
-    Does not start the server.
+    Does not start the server, and lists no tables while the embedded server is stopped.
 
     Example: quotemill warehouse status --json
     """
@@ -67,12 +73,41 @@ def status(json: JsonFlag = False) -> None:
     facts: dict[str, object] = {"warehouse": warehouse.label, "origin": warehouse.origin}
     if warehouse.embedded:
         facts |= dataclasses.asdict(embedded.status(settings.home))
+    space = None
+    if facts.get("running", True):
+        try:
+            space = warehouse.ask(lambda conn: read_space(conn, settings), patient=False)
+        except (QuotemillError, psycopg.Error) as error:
+            facts["problem"] = f"tables cannot be read: {log.explain(error)}"
     if json:
-        shell.print_json(facts)
+        elsewhere: dict[str, object] = (
+            {} if warehouse.embedded else {"disks": [], "days_left": None}
+        )
+        shell.print_json(facts | (space.as_json() | elsewhere if space else {"tables": None}))
         return
     if "readers_at" in facts:
         facts["listens for readers"] = facts.pop("readers_at") or False
     shell.print_facts(facts)
+    if space is not None and space.tables:
+        _print_space(space, warehouse)
+
+
+def _print_space(space: Space, warehouse: Warehouse) -> None:
+    rows = [
+        (f"{table['schema']}.{table['relation']}", table["total_bytes"], table["rows_estimate"])
+        for table in space.tables[:LARGEST]
+    ]
+    lines = [
+        (name, format_bytes(size), format_growth(space.growth.get(name)), f"{rows or 0:,}")
+        for name, size, rows in rows
+    ]
+    total = ("all tables", format_bytes(space.total), format_growth(space.growth.get("")), "")
+    typer.echo()
+    shell.print_table([("table", "size", "growth a month", "rows (estimate)"), *lines, total])
+    if warehouse.embedded and space.disks:
+        disk, days = space.disks[0], space.days_left
+        left = "" if days is None else f", full in about {say_count(days, 'day')}"
+        typer.echo(f"disk of {disk.folder}: {format_bytes(disk.free)} free{left}")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

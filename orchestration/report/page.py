@@ -25,7 +25,7 @@ from orchestration.report import drawing
 from orchestration.report.drawing import Point
 from orchestration.report.gather import Report
 from orchestration.report.runs import measure_seconds
-from orchestration.report.space import SIZE, STAGE
+from orchestration.report.space import SIZE, STAGE, format_bytes, format_growth
 from orchestration.schedule.ledger import OVERDUE
 
 SHOWN_RUNS = 25  # in tables; pictures show all of the window
@@ -74,7 +74,6 @@ def render(report: Report) -> str:
         buttons=(),
         charts=list(_run_charts(report)),
         sizes=list(_size_charts(report)),
-        growth=_measure_growth(report),
         heat_map=drawing.heat_map,
         share=drawing.share,
         words=drawing.WORDS,
@@ -115,7 +114,8 @@ def make_environment(*others: jinja2.BaseLoader) -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"bytes": format_bytes, "seconds": format_seconds, "time": write_time}
+    environment.filters |= {"bytes": format_bytes, "growth": format_growth}
+    environment.filters |= {"seconds": format_seconds, "time": write_time}
     environment.filters |= {
         "whole": keep_whole,
         "typed": keep_options,
@@ -165,20 +165,6 @@ def _size_charts(report: Report) -> Iterator[Chart]:
         yield "space-chart", "Table sizes", "MiB", lines
 
 
-def _measure_growth(report: Report) -> dict[str, str]:
-    """Growth by table since the first run of the window that measured it."""
-    first: dict[str, float] = {}
-    for run in report.runs.runs:  # newest first, so that the oldest value stays
-        first |= {
-            table: value
-            for (stage, table, name), value in run["figures"].items()
-            if (stage, name) == (STAGE, SIZE)
-        }
-    now = report.space.sizes() if report.space else {}
-    changes = {name: now[name] - round(first[name]) for name in now if name in first}
-    return {name: ("−" if c < 0 else "+") + format_bytes(abs(c)) for name, c in changes.items()}
-
-
 def _points(
     rows: Iterable[tuple[str, str, Mapping[str, Any]]], value: str, pattern: str
 ) -> dict[str, list[Point]]:
@@ -211,16 +197,6 @@ def _figures(
             total = {**run, "value": sum(values) if values else None}
             rows.append((label, f"run {run['run_id']}", total))
     return _points(rows, "value", pattern)
-
-
-def format_bytes(count: int | None) -> str:
-    """A size in the largest unit in which it is at least 1, such as 3.4 GiB."""
-    left = float(count or 0)
-    for unit in ("B", "kiB", "MiB", "GiB"):
-        if left < 1024:
-            return f"{left:,.0f} {unit}" if unit == "B" else f"{left:,.1f} {unit}"
-        left /= 1024
-    return f"{left:,.1f} TiB"
 
 
 def format_seconds(seconds: float | None) -> str:

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from loaders.settings import load_settings
 from loaders.warehouse.embedded import server as embedded
+from loaders.warehouse.postgres import open_warehouse
 from orchestration.cli.warehouse import app
 from quotemill.errors import UsageError
 
@@ -36,6 +38,26 @@ def test_status_prints_text_and_json(command: Command, running_home: Path) -> No
     assert facts["data_directory"] == str(running_home / "postgres")
     assert facts["origin"] == "default: embedded server"
     assert "MB" in command("status").stdout
+
+
+def test_status_lists_tables_with_their_growth(command: Command) -> None:
+    assert command("migrate").exit_code == 0
+    before = json.loads(command("status", "--json").stdout)
+    largest = before["tables"][0]
+    assert (largest["growth_a_month"], before["days_left"]) == (None, None)
+    with open_warehouse(load_settings()).connect() as conn:
+        conn.execute(
+            "insert into ops.metrics (run_id, stage, source, name, value, unit, measured_at) "
+            "select to_char(now() - interval '10 days', 'YYYYMMDD') || ' run', 'space', source, "
+            "'bytes', 0, 'B', now() - interval '10 days' from unnest(%s::text[]) as source",
+            (["", f"{largest['schema']}.{largest['relation']}"],),
+        )
+    after = json.loads(command("status", "--json").stdout)
+    assert after["tables"][0]["growth_a_month"] == 3 * largest["total_bytes"]
+    assert after["growth_a_month"] == pytest.approx(3 * after["total_bytes"], rel=1e-4)
+    free = after["disks"][0]["free"]
+    assert after["days_left"] == pytest.approx(10 * free / after["total_bytes"], rel=1e-2)
+    assert f"{largest['schema']}.{largest['relation']}" in command("status").stdout
 
 
 def test_stop_and_start_report_their_result(command: Command, running_home: Path) -> None:
@@ -71,9 +93,7 @@ def test_psql_and_url_reach_the_warehouse(command: Command, running_home: Path) 
 
 def test_dump_and_restore_ask_before_they_replace(command: Command, tmp_path: Path) -> None:
     command("psql", "--help")
-    from loaders.settings import load_settings
     from loaders.warehouse.ownership import claim_schemas
-    from loaders.warehouse.postgres import open_warehouse
 
     with open_warehouse(load_settings()).connect() as conn:
         claim_schemas(conn, ["market"])

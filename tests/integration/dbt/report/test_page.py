@@ -111,8 +111,8 @@ def build_used(conn: psycopg.Connection, dbt: Dbt) -> None:
     # as the report of an earlier run measured it
     for table, size in (("raw_ib.chain_snapshot", 8192), ("", 2**20)):
         conn.execute(
-            "insert into ops.metrics (run_id, stage, source, name, value, unit) "
-            "values ('20261127T220000-4f2a', 'space', %s, 'bytes', %s, 'B')",
+            "insert into ops.metrics (run_id, stage, source, name, value, unit, measured_at) values "
+            "('20261127T220000-4f2a', 'space', %s, 'bytes', %s, 'B', now() - interval '15 days')",
             (table, size),
         )
     conn.execute(
@@ -253,7 +253,7 @@ def test_the_numbers_of_the_page_equal_the_tables(opened: Page, conn: psycopg.Co
     assert sizes[0][0] == largest
     [(size,)] = conn.execute("select pg_total_relation_size('raw_ib.chain_snapshot')")
     grown = {row[0]: row[2] for row in sizes}
-    assert grown.pop("raw_ib.chain_snapshot") == f"+{(size - 8192) / 1024:,.1f} kiB"
+    assert grown.pop("raw_ib.chain_snapshot") == f"+{2 * (size - 8192) / 1024:,.1f} kiB"
     assert set(grown.values()) == {"–"}
     assert opened.texts("#space-table tfoot td.n")[2].startswith("+")
     assert "Table sizes, MiB" in opened.texts("h3")
