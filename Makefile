@@ -14,7 +14,8 @@ STAMP := $(VENV)/.installed
 TOOLS := $(VENV)/.installed-tools
 
 .PHONY: install dagster demo test test-e2e test-faults test-unit test-pythons test-without-dbt
-.PHONY: test-dbt112 test-builds lint lint-sql lint-types format fmt docs bench soak compact clean
+.PHONY: test-dbt112 test-builds lint lint-sql lint-types format fmt docs bench bench-year soak
+.PHONY: compact clean
 .DEFAULT_GOAL := demo
 
 # plain dbt parses a clone by it until a load writes another one, which connects to the warehouse
@@ -135,6 +136,11 @@ docs: $(TOOLS)
 
 bench: $(TOOLS)
 	$(BIN)/python -m tests.benchmarks
+
+# a share of the market, such as FACTOR=0.05; all of it takes 30 GB and hours
+FACTOR = 1
+bench-year: $(TOOLS)
+	$(BIN)/python -m tests.benchmarks.year --factor $(FACTOR)
 
 # what is archived of option chains, in few large files
 compact: $(STAMP)

@@ -59,15 +59,18 @@ class Home:
     dsn: str
     settings: Mapping[str, str]
 
-    def run(self, program: str, *arguments: str, **settings: str) -> float:
-        """Run a program beside this Python; return its seconds. Raises RuntimeError."""
-        env = os.environ | {
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {
             "QUOTEMILL_WAREHOUSE_URL": self.dsn,
             "QUOTEMILL_HOME": str(self.folder),
             "DBT_PROFILES_DIR": str(self.folder / "profiles"),
             **self.settings,
-            **settings,
         }
+
+    def run(self, program: str, *arguments: str, **settings: str) -> float:
+        """Run a program beside this Python; return its seconds. Raises RuntimeError."""
+        env = self.environment | settings
         command = [str(Path(sys.executable).parent / program), *arguments]
         started = time.perf_counter()
         done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True)

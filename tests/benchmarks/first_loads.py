@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from loaders.tdx.tables import KLINE_DAILY
-from loaders.warehouse.embedded import server as embedded
+from loaders.warehouse.tables import LandedTable
 from tests.benchmarks.builds import Home
 from tests.benchmarks.nights import REAL, new_home
 from tests.benchmarks.page import Aim, at_most, paragraph, table
@@ -75,11 +75,16 @@ def compare_markets(
     return results
 
 
-def measure_limit(home: Home, client: Path) -> tuple[dict[str, float], int]:
+def measure_limit(
+    home: Home,
+    client: Path,
+    table: LandedTable = KLINE_DAILY,
+    files: str = "lday/*.day",
+) -> tuple[dict[str, float], int]:
     """Seconds of each part, and the number of rows: those that the load has landed."""
     seconds = {}
-    target = sql.Identifier(KLINE_DAILY.dataset, KLINE_DAILY.name)
-    with psycopg.connect(embedded.ensure_running(home.folder).url, autocommit=True) as conn:
+    target = sql.Identifier(table.dataset, table.name)
+    with psycopg.connect(home.dsn, autocommit=True) as conn:
         with conn.cursor().copy(
             sql.SQL("copy {} to stdout (format binary)").format(target)
         ) as copy:
@@ -93,21 +98,23 @@ def measure_limit(home: Home, client: Path) -> tuple[dict[str, float], int]:
                 for start in range(0, len(whole), BLOCK):
                     copy.write(whole[start : start + BLOCK])
 
-        def build(statement: str, columns: tuple[str, ...]) -> Callable[[], object]:
-            names = sql.SQL(", ").join(map(sql.Identifier, columns))
-            return lambda: conn.execute(sql.SQL(statement).format(COPIED, names))
+        def build(statement: str, *indexes: tuple[str, ...]) -> Callable[[], object]:
+            names = [sql.SQL(", ").join(map(sql.Identifier, columns)) for columns in indexes]
+            text = sql.SQL(statement)
+            return lambda: [conn.execute(text.format(COPIED, columns)) for columns in names]
 
         steps: dict[str, Callable[[], object]] = {
-            READ: lambda: [file.read_bytes() for file in client.glob("vipdoc/*/lday/*.day")],
+            READ: lambda: [file.read_bytes() for file in client.glob(f"vipdoc/*/{files}")],
             COPY: copy_rows,
-            KEY: build("alter table {} add primary key ({})", KLINE_DAILY.key),
-            DATES: build("create index on {} ({})", KLINE_DAILY.indexes[0]),
+            KEY: build("alter table {} add primary key ({})", table.key),
+            DATES: build("create index on {} ({})", *table.indexes),
         }
         for name, step in steps.items():
             started = time.perf_counter()
             step()
             seconds[name] = time.perf_counter() - started
         [(bars,)] = conn.execute(sql.SQL("select count(*) from {}").format(COPIED))
+        conn.execute(sql.SQL("drop table {}").format(COPIED))
     return seconds, int(bars)
 
 
