@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ import psycopg
 import pytest
 import yaml
 
+from loaders.settings import Settings
 from loaders.sources import landed_tables
 from loaders.warehouse.migrate import prepare
+from loaders.warehouse.postgres import open_warehouse
 from loaders.warehouse.profiles import write_profile
+from orchestration.run.build import dbt_target
 from orchestration.run.quick_dbt import quick_dbt
 from quotemill.warehouse.postgres import Warehouse
 
@@ -90,7 +94,7 @@ class Parsed:
                 self._parse()
                 shutil.copyfile(parsed, shared)
         if not is_first:
-            self._adopt(shared, parsed)
+            self._adopt(shared, target, target)
             self._parse()
 
     def _parse(self) -> None:
@@ -103,14 +107,25 @@ class Parsed:
         assert parsed.success, parsed.exception
         self.manifests[folder] = parsed.result
 
+    def give(self, settings: Settings) -> None:
+        """Let the first command of a home find what was parsed; its warehouse is opened."""
+        warehouse = open_warehouse(settings)
+        target = dbt_target(settings, warehouse)
+        write_profile(warehouse, target)
+        self.adopt(target, target)
+
+    def adopt(self, target: Path, profiles: Path) -> None:
+        """Let dbt find what was parsed in another target folder, with the profile of a folder."""
+        self._adopt(self.target / "partial_parse.msgpack", target, profiles)
+
     @staticmethod
-    def _adopt(theirs: Path, ours: Path) -> None:
-        """Copy what another worker parsed; dbt compares the address, which is our server's."""
+    def _adopt(theirs: Path, target: Path, profiles: Path) -> None:
+        """Copy what was parsed for another server, whose address dbt compares."""
         import msgpack
         from dbt.adapters.postgres.connections import PostgresCredentials
         from dbt.artifacts.resources import FileHash
 
-        written = yaml.safe_load(ours.with_name("profiles.yml").read_text("utf-8"))
+        written = yaml.safe_load((profiles / "profiles.yml").read_text("utf-8"))
         output = PostgresCredentials.translate_aliases(written["quotemill"]["outputs"]["warehouse"])
         # neither is one of the connection's
         values = {name: value for name, value in output.items() if name not in ("type", "threads")}
@@ -118,7 +133,12 @@ class Parsed:
         saved = msgpack.unpackb(theirs.read_bytes())
         hashed = FileHash.from_contents(pprint.pformat(address)).to_dict()
         saved["state_check"]["profile_hash"] = hashed
-        ours.write_bytes(msgpack.packb(saved))
+        for node in chain(saved["nodes"].values(), saved["sources"].values()):
+            node["database"] = output["database"]
+            if name := node["relation_name"]:
+                node["relation_name"] = name.replace(Parsed.DATABASE, output["database"], 1)
+        target.mkdir(exist_ok=True)
+        (target / "partial_parse.msgpack").write_bytes(msgpack.packb(saved))
 
     @property
     def manifest(self) -> Any:

@@ -10,8 +10,10 @@ import psycopg
 import pyarrow.parquet as pq
 import pytest
 
+from loaders.settings import load_settings
 from tests.client_folder import RECORD
 from tests.constant_columns import check_constant_columns
+from tests.dbt_parse import Parsed
 from tests.e2e.commands import Place
 from tests.homes import new_home
 from tests.integration.dbt.raw import bar, land, trading_day
@@ -23,12 +25,15 @@ Cents = dict[tuple[str, date], tuple[int, ...]]
 
 
 @pytest.fixture(scope="module")
-def place(real_client: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(
+    real_client: Path, tmp_path_factory: pytest.TempPathFactory, parsed: Parsed
+) -> Iterator[Place]:
     """After `quotemill run`, with nothing configured but the folder."""
     with new_home() as home:
         made = Place(
             tmp_path_factory.mktemp("client"), home, {"QUOTEMILL_TDX__CLIENT": str(real_client)}
         )
+        parsed.give(load_settings(made.environment(), made.folder))
         done = made.forked("quotemill", "run")
         assert done.returncode == 0, done.stderr
         yield made

@@ -12,7 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from loaders.settings import load_settings
 from tests.checkout import own_checkout
+from tests.dbt_parse import Parsed
 from tests.e2e.commands import Place, sandbox
 from tests.homes import new_home
 
@@ -44,8 +46,9 @@ def loaded(place: Place) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def built(place: Place, loaded: dict[str, Any]) -> dict[str, Any]:
+def built(place: Place, loaded: dict[str, Any], parsed: Parsed) -> dict[str, Any]:
     """What the first `quotemill run --json` after that load says."""
+    parsed.give(load_settings(place.environment(), place.folder))
     done = place.forked("quotemill", "run", "--as-of", CLOSE, "--json")
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))

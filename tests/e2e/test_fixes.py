@@ -11,8 +11,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from loaders.settings import load_settings
 from orchestration.console.starting import find_options
 from tests.checkout import own_checkout
+from tests.dbt_parse import Parsed
 from tests.e2e.commands import BIN, Place, sandbox
 from tests.homes import new_home
 
@@ -163,9 +165,10 @@ def test_a_command_whose_reader_is_gone_ends_quietly(command: str, tmp_path: Pat
     assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_work_whose_reader_is_gone_goes_on_to_its_end(place: Place) -> None:
+def test_work_whose_reader_is_gone_goes_on_to_its_end(place: Place, parsed: Parsed) -> None:
     with new_home() as home:
         unread = Place(place.folder, home, place.settings)
+        parsed.give(load_settings(unread.environment(), unread.folder))
         at = f"--as-of {CLOSE}"
         commands = {
             f"loaders run tdx --dataset codes {at}": 0,

@@ -21,7 +21,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from loaders.settings import load_settings
 from tests import timescale
+from tests.dbt_parse import Parsed
 from tests.e2e.commands import sandbox
 from tests.e2e.pages import (
     ARCHIVE,
@@ -39,7 +41,7 @@ from tests.e2e.pages import (
     join,
     read_blocks,
 )
-from tests.e2e.terminal import checkout, first_terminal, free_port, run
+from tests.e2e.terminal import checkout, environment, first_terminal, free_port, run
 
 MAKE = 'make() { if [ "$1" = demo ]; then quotemill demo --codes 12 --days 60; fi; }\n'
 SET_UP = "make() { :; }\n"  # the first way has run it
@@ -218,8 +220,10 @@ def test_every_block_is_run_or_says_why_not(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.long
-def test_the_first_way_and_pages_without_a_source_run_as_written() -> None:
+def test_the_first_way_and_pages_without_a_source_run_as_written(parsed: Parsed) -> None:
     with checkout() as folder:
+        home = folder / "var" / "demo"
+        parsed.give(load_settings(environment(folder), folder, home=home))
         roles = f"{PSQL} -c 'create role alice' -c 'create role bob'\n"
         pages = join(*IN_THE_DEMO).replace("/srv/www", str(folder))
         pages = pages.replace("/tmp/cursors", str(folder / "cursors"))
@@ -227,13 +231,12 @@ def test_the_first_way_and_pages_without_a_source_run_as_written() -> None:
         [(formula, adjusted)] = re.findall(r"^  (\(.+\)) = ([\d.]+)$", printed, re.MULTILINE)
         assert round(eval(re.sub(r"[\d.]+", r"Decimal('\g<0>')", formula)), 2) == Decimal(adjusted)
         cell = printed.partition("  Python: ")[2].splitlines()[0]
-        demo = run(folder, cell, QUOTEMILL_HOME=str(folder / "var" / "demo"))
+        demo = run(folder, cell, QUOTEMILL_HOME=str(home))
         assert "sh600000" in demo
         assert "(5 rows)" in printed
         assert printed.count('"cursor": {') > 5  # restored by dlt from the warehouse
         assert (folder / "quotemill.html").is_file()
 
-        home = folder / "var" / "demo"
         log = next((home / "logs").glob("run-*.jsonl"))
         # days of a source are those of its exchange, days of the log are of UTC
         loaded = datetime.fromtimestamp(log.stat().st_mtime, ZoneInfo("Asia/Shanghai"))
@@ -296,8 +299,9 @@ def test_a_sandbox_serves_files_of_ones_own() -> None:
 
 
 @pytest.mark.long
-def test_the_ways_through_the_internet_of_the_readme_run_as_written() -> None:
+def test_the_ways_through_the_internet_of_the_readme_run_as_written(parsed: Parsed) -> None:
     with checkout() as folder:
+        parsed.give(load_settings(environment(folder), folder))
         small = "loaders sandbox tdx --port 0 --control-port 0 --codes 8 --days 80\n"
         with first_terminal(folder, small, settings=1) as terminal:
             (servers,) = (value for name, value in terminal.items() if name.endswith("SERVERS"))
@@ -319,8 +323,9 @@ def test_the_ways_through_the_internet_of_the_readme_run_as_written() -> None:
 
 
 @pytest.mark.long
-def test_the_clients_folder_of_the_readme_is_run_as_it_is_written() -> None:
+def test_the_clients_folder_of_the_readme_is_run_as_it_is_written(parsed: Parsed) -> None:
     with checkout() as folder:
+        parsed.give(load_settings(environment(folder), folder))
         written = str(folder / "client" / "vipdoc")
         small = ("--codes", "12", "--days", "60", "--vipdoc-days", "3")
         with sandbox(*small, "--write-vipdoc", written):
@@ -334,7 +339,7 @@ def test_the_clients_folder_of_the_readme_is_run_as_it_is_written() -> None:
 
 @pytest.mark.long
 def test_a_service_and_a_warehouse_of_ones_own_run_as_written(
-    new_database: Callable[..., str], request: pytest.FixtureRequest
+    new_database: Callable[..., str], parsed: Parsed, request: pytest.FixtureRequest
 ) -> None:
     port = free_port()
     url, converting = new_database(), ""
@@ -346,6 +351,7 @@ def test_a_service_and_a_warehouse_of_ones_own_run_as_written(
         for call in ("timescale\n", "rollback\n"):  # it asks on a terminal
             converting = converting.replace(call, f"{call.strip()} --yes\n")
     with checkout() as folder:
+        parsed.give(load_settings(environment(folder), folder, warehouse_url=url))
         actions = str(folder / "actions.csv")
         words = {
             "http://tdx.example:8080": f"http://127.0.0.1:{port}",

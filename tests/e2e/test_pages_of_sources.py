@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from loaders.settings import load_settings
 from loaders.ticks.questdb.jar import cached_jar
+from tests.dbt_parse import Parsed
 from tests.e2e.commands import ROOT, printed_sandbox
 from tests.e2e.pages import (
     FUTURES,
@@ -19,7 +21,7 @@ from tests.e2e.pages import (
     TQ_SANDBOX,
     join,
 )
-from tests.e2e.terminal import checkout, first_terminal, free_port, run
+from tests.e2e.terminal import checkout, environment, first_terminal, free_port, run
 from tests.e2e.test_pages import MAKE, SET_UP
 from tests.integration.ticks.servers import require_questdb
 from tests.requirements import require
@@ -90,7 +92,7 @@ def test_a_server_for_ticks_is_run_as_written() -> None:
 
 
 @pytest.mark.long
-def test_futures_run_as_written(new_database: Callable[..., str]) -> None:
+def test_futures_run_as_written(new_database: Callable[..., str], parsed: Parsed) -> None:
     present = importlib.util.find_spec("tqsdk") and importlib.util.find_spec("aiohttp")
     require("tq", bool(present), "the extra tq is not installed")
     with checkout() as folder:
@@ -109,5 +111,7 @@ def test_futures_run_as_written(new_database: Callable[..., str]) -> None:
                 assert word in script
                 script = script.replace(word, own)
             url = {"QUOTEMILL_WAREHOUSE_URL": new_database()}
+            home = folder / "var" / "futures"
+            parsed.give(load_settings(environment(folder) | url, folder, home=home))
             printed = run(folder, script, **url, **settings)
         assert printed.count("(5 rows)") >= 1

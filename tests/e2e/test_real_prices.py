@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg
 
 from tests.checkout import own_checkout
+from tests.dbt_parse import Parsed
 from tests.e2e.commands import Place, sandbox
 from tests.homes import new_home
 from tests.real_bars import read_untraded_days
@@ -16,7 +17,7 @@ PRICES = ("open", "high", "low", "close")
 
 
 def test_a_load_and_plain_dbt_give_the_expected_prices_to_the_cent(
-    real_tdx_data: Path, tmp_path: Path
+    real_tdx_data: Path, tmp_path: Path, parsed: Parsed
 ) -> None:
     project = own_checkout(tmp_path)
     with new_home() as home, sandbox("--data", str(real_tdx_data)) as url:
@@ -30,6 +31,7 @@ def test_a_load_and_plain_dbt_give_the_expected_prices_to_the_cent(
         )
         load = place("loaders", "run", "tdx", "--codes", ",".join(CODES))
         assert load.returncode == 0, load.stderr
+        parsed.adopt(project / "target", project)
         # no variable of ours is set for dbt: the load has left it a profile
         plain = Place(project, home)
         environment = plain.environment()

@@ -4,16 +4,20 @@ import duckdb
 import psycopg
 import pytest
 
+from loaders.settings import load_settings
 from quotemill.warehouse.postgres import Warehouse
+from tests.dbt_parse import Parsed
 from tests.e2e.pages import ARCHIVE, find, join
-from tests.e2e.terminal import checkout, run
+from tests.e2e.terminal import checkout, environment, run
 from tests.integration.dbt.option_days import AFTER, LATER, OPTION_DAYS
 
 pytestmark = OPTION_DAYS
 
 
 @pytest.mark.long
-def test_the_archives_page_runs_as_written(conn: psycopg.Connection, warehouse: Warehouse) -> None:
+def test_the_archives_page_runs_as_written(
+    conn: psycopg.Connection, warehouse: Warehouse, parsed: Parsed
+) -> None:
     words = {
         # the days are those of the page, and only one market is there
         "quotemill build": "quotemill dbt run -s chain_daily_clean",
@@ -28,6 +32,7 @@ def test_the_archives_page_runs_as_written(conn: psycopg.Connection, warehouse: 
     with checkout() as folder:
         home = folder / "home"
         url = {"QUOTEMILL_WAREHOUSE_URL": warehouse.url, "QUOTEMILL_HOME": str(home)}
+        parsed.give(load_settings(environment(folder) | url, folder))
         printed = run(folder, script, **url)
         sql = find(*ARCHIVE[1]).body.replace("'archive/", f"'{home}/archive/")
         assert [rows for _, rows in duckdb.sql(sql).fetchall()] == [84, 84]
