@@ -48,7 +48,7 @@ NOT_RUN = {
     ("futures", "loaders run tq && "): "what `quotemill run tq` does at once; e2e/tq runs both",
     ("dbt", "quotemill build"): "takes minutes; the same commands run in other scenes",
     ("dbt", "quotemill dbt"): "tests/e2e/test_dbt_commands runs it",
-    ("dbt", "dbt test"): "tests/e2e/test_dbt_commands runs it",
+    ("dbt", "dbt test"): "test_findings and test_pipeline run it",
     ("integrations", "grant usage"): "tests/integration/dbt/test_grafana runs it",
     ("install", ""): "fetches packages; tests/e2e/test_installed_package installs a wheel",
     ("install", "POSTGRES_PASSWORD="): "the content of a file; test_installed_package reads it",

@@ -45,7 +45,7 @@ def test_findings_about_single_rows_do_not_fail_a_plain_build(
     units = dbt("test", "--select", "test_type:unit")
     assert units.success, units.error
     tests = {name for name in units.statuses if "-on-run-" not in name}
-    assert tests
+    assert len(tests) >= 100
     assert not tests & built.statuses.keys()
 
     conn.execute("set quotemill.as_of = '2024-01-16 16:00+08'")
