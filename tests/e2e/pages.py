@@ -97,6 +97,9 @@ NOT_RUN = {
     ): "fetches packages; tests/integration/warehouse/test_migrations upgrades one",
     ("quickstart", "make"): "as the first way of README",
     ("quickstart", "export QUOTEMILL_HOME"): "as the first way of README",
+    ("quickstart", "unset"): "as README's block of a client's folder",
+    ("quickstart", "quotemill"): "as README's block of a client's folder",
+    ("client-folder", "export"): "as README's block of a client's folder",
     ("orchestrators", "loaders run tdx"): "fails, as the page shows",
     ("orchestrators", "quotemill"): "the same commands run in other scenes",
     (
