@@ -12,6 +12,7 @@ import pytest
 
 from tests import browser
 from tests.browser import Browser
+from tests.conftest import DBT_DATABASE
 from tests.e2e.commands import BIN, Place, sandbox
 from tests.requirements import require
 
@@ -100,7 +101,7 @@ def start_console(request: pytest.FixtureRequest) -> Iterator[Callable[..., Serv
 
 
 @pytest.fixture
-def built_dsn(filled_database: Callable[..., str], tmp_path: Path) -> str:
+def built_dsn(quick_builds: None, filled_database: Callable[..., str], tmp_path: Path) -> str:
     """The URL of a warehouse after a load of the sandbox and a build of all tables."""
 
     def fill(dsn: str) -> None:
@@ -113,10 +114,10 @@ def built_dsn(filled_database: Callable[..., str], tmp_path: Path) -> str:
                 "DBT_PROFILES_DIR": str(tmp_path),
             }
             place = Place(tmp_path, home, settings)
-            done = place.forked("quotemill", "load", "tdx", "--as-of", AS_OF)
+            done = place.inside("quotemill", "load", "tdx", "--as-of", AS_OF)
         assert done.returncode == 0, done.stderr
 
-    return filled_database("console", fill)
+    return filled_database("console", fill, DBT_DATABASE)
 
 
 @pytest.fixture(scope="module")

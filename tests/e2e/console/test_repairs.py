@@ -7,7 +7,9 @@ import httpx
 import psycopg
 import pytest
 
+from loaders.settings import load_settings
 from tests.browser import Browser
+from tests.dbt_parse import Parsed
 from tests.e2e.commands import Place, printed_sandbox
 from tests.e2e.console.conftest import AS_OF, Server
 
@@ -22,7 +24,11 @@ PRESS = "document.querySelector('#problems form:has(input[value=\"{}\"]) button'
 
 @pytest.mark.long
 def test_do_it_repairs_a_failed_self_test_and_a_failed_build(
-    tmp_path: Path, built_dsn: str, start_console: Callable[..., Server], chromium: Browser
+    tmp_path: Path,
+    built_dsn: str,
+    parsed: Parsed,
+    start_console: Callable[..., Server],
+    chromium: Browser,
 ) -> None:
     with printed_sandbox("tdx", 0, *LARGE, "--fault", "empty:kline-all") as (_, printed):
         settings = {
@@ -31,6 +37,7 @@ def test_do_it_repairs_a_failed_self_test_and_a_failed_build(
             "DBT_PROFILES_DIR": str(tmp_path),
         }
         place = Place(tmp_path, tmp_path / "home", settings)
+        parsed.give(load_settings(place.environment(), place.folder))
         assert place.forked("loaders", "selftest", "tdx", "--as-of", AS_OF).returncode == 5
         with psycopg.connect(built_dsn) as conn:
             conn.execute(BROKEN)
