@@ -49,7 +49,7 @@ def test_a_damaged_file_is_named_and_rewritten_from_the_warehouse(
     named = archived(settings, warehouse)
     assert named.exit_code == 5
     [damaged] = named.damaged
-    assert damaged.startswith(f"{other}: 0 bytes, {len(whole):,} ")
+    assert damaged.startswith(f"{other}: 0 bytes instead of {len(whole):,}")
 
 
 def test_where_no_file_is_there_nothing_is_written(

@@ -100,7 +100,7 @@ def test_a_store_that_lacks_most_days_is_not_filled_silently(
     made.asked()
     result = made.load("ticks")
     assert (result.status, made.rows(INDEX)) == ("failed", before)
-    assert f"is missing {4 * DAYS} of {4 * DAYS} days" in str(result.error)
+    assert f"is missing {4 * DAYS} of {4 * DAYS} stored days" in str(result.error)
     assert "QUOTEMILL_QUESTDB_URL" in result.hint
     assert made.asked() == []
     # as `verify --repair` would
@@ -146,7 +146,7 @@ def test_a_named_day_that_is_not_in_the_schedule_is_a_warning(made: Bench) -> No
     result = made.load("ticks", keys=named)
     assert result.total("done") == 1
     [said] = result.warnings
-    assert re.match(rf"1 of 2 days .*: {re.escape(named[1])}$", said)
+    assert re.match(rf"1 of 2 requested days .*: {re.escape(named[1])}$", said)
 
 
 def test_ticks_that_an_older_version_left_in_the_warehouse_are_not_passed_over(

@@ -151,7 +151,7 @@ def test_days_that_an_account_may_not_read_are_due_without_alerts(
         mapped.asked()
         result = mapped.load("ticks")
         assert (result.status, result.exit_code, result.tasks) == ("succeeded", 0, ())
-        assert f"Of {DAYS - 1} days " in str(result.warnings)
+        assert f"Of {DAYS - 1} due days" in str(result.warnings)
         charts = mapped.asked('"duration": 0', '"aid": "set_chart"', NEW)
         assert len(charts) == 1
         assert mapped.rows("select * from raw_tq.no_data_day") == []

@@ -161,7 +161,7 @@ def test_a_schedule_that_is_not_dbt_s_is_named_and_fixed_without_download(
     )
     [difference] = verified(made).differences
     assert difference.subject == f"KQ.m@SHFE.cu {OLD} {TRADED[1]}"
-    assert "segment_id is 9, dbt's 1" in difference.sentence
+    assert "segment_id is 9, in dbt's 1" in difference.sentence
     assert "3 days of the series differ" in difference.sentence
     monkeypatch.setattr(commands, "load_settings", lambda: made.settings)
     made.asked()
@@ -226,7 +226,7 @@ def test_a_manifest_lists_the_built_tables_and_is_checked(made: Bench) -> None:
     rows = 150 * len(days_by_contract[NEW])
     assert (differing.name, differing.verdict, differing.exit_code) == ("tq", "fail", 5)
     where = "tq.varieties.SHFE.cu.segments[1].rows"
-    assert re.fullmatch(rf"{re.escape(where)}: .* {rows}, .* {rows - 1}", differing.sentence)
+    assert re.fullmatch(rf"{re.escape(where)}: {rows} .*, .* {rows - 1}", differing.sentence)
     first.write_text(first.read_text() + " ")
     assert "was changed" in manifest.check(made.settings, warehouse, second)[-1].sentence
     first.unlink()
