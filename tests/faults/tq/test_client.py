@@ -211,8 +211,8 @@ def test_a_server_that_never_answers_is_a_timeout(
     first: "TqSandbox", own_harvest: MakeHarvest, world: World
 ) -> None:
     first.faults.add(f"never-ready:contract={CONTRACT}:day={DAYS[0]}")
-    with pytest.raises(TqTimeout, match=r" 2 s \(ticks\)"):
-        fetch(own_harvest(first, {"timeout": 2}), world)
+    with pytest.raises(TqTimeout, match=r" 5 s \(ticks\)"):
+        fetch(own_harvest(first, {"timeout": 5}), world)
 
 
 def test_a_broken_connection_costs_a_retry_and_no_row(
