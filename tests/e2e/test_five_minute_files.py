@@ -11,7 +11,6 @@ from loaders.sandbox.tdx.vipdoc_files import _MINUTE as MINUTES
 from loaders.trading_time import published_days
 from tests.client_folder import RECORD
 from tests.e2e.commands import Place
-from tests.homes import new_home
 
 CODE, INDICES = "sh600011", ("sh000001", "sh880301")
 DAYS = published_days(date(2025, 6, 24), date(2025, 6, 30))
@@ -50,40 +49,39 @@ def write(file: Path, bars: np.ndarray) -> None:
     file.write_bytes(bars.tobytes())
 
 
-def test_days_and_five_minutes_alone_give_bars_of_5_to_60_minutes(tmp_path: Path) -> None:
-    folder = tmp_path / "client"
+def test_days_and_five_minutes_alone_give_bars_of_5_to_60_minutes(quick_place: Place) -> None:
+    folder = quick_place.folder / "client"
     for code in (CODE, *INDICES):
         write_days(folder, code)
     write_minutes(folder, f"fzline/{CODE}.lc5", list(DAYS), 5)
-    with new_home() as home:
-        commands = Place(tmp_path, home, {"QUOTEMILL_TDX__CLIENT": str(folder)})
-        assert "five-minute bars of 1" in commands.forked("loaders", "check", "tdx").stdout
-        done = commands.forked("quotemill", "run")
-        assert done.returncode == 0, done.stderr
-        address = commands.forked("quotemill", "warehouse", "url").stdout.strip()
-        with quotemill.open(url=address, home=home) as market:
-            for freq, count in (("5m", 48), ("15m", 16), ("30m", 8), ("60m", 4)):
-                for adjust in (None, "qfq", "hfq"):
-                    bars = market.klines("600011", freq=freq, adjust=adjust).to_arrow()
-                    assert bars.num_rows == count * len(DAYS)
-                    assert sum(bars["volume_shares"].to_pylist()) == SHARES * len(DAYS)
-                    assert set(bars["close"].to_pylist()) == {Decimal(10)}
-                    assert all(bars["is_final"].to_pylist())
-            assert market.klines("880301").to_arrow().num_rows == len(DAYS)
-            index = market.klines("sh000001").to_arrow()
-            assert market.klines("999999").to_arrow() == index
-            made = market.sql(MADE_OF).to_arrow().to_pylist()
-            assert made == [{"trade_date": day, "source_minutes": 5, "bars": 48} for day in DAYS]
-            assert market.sql(STOCKS).to_arrow()["stock_count"].to_pylist() == [1] * len(DAYS)
+    client, address = str(folder), quick_place.settings["QUOTEMILL_WAREHOUSE_URL"]
+    checked = quick_place.inside("loaders", "check", "tdx", QUOTEMILL_TDX__CLIENT=client)
+    assert "five-minute bars of 1" in checked.stdout
+    done = quick_place.inside("quotemill", "run", QUOTEMILL_TDX__CLIENT=client)
+    assert done.returncode == 0, done.stderr
+    with quotemill.open(url=address) as market:
+        for freq, count in (("5m", 48), ("15m", 16), ("30m", 8), ("60m", 4)):
+            for adjust in (None, "qfq", "hfq"):
+                bars = market.klines("600011", freq=freq, adjust=adjust).to_arrow()
+                assert bars.num_rows == count * len(DAYS)
+                assert sum(bars["volume_shares"].to_pylist()) == SHARES * len(DAYS)
+                assert set(bars["close"].to_pylist()) == {Decimal(10)}
+                assert all(bars["is_final"].to_pylist())
+        assert market.klines("880301").to_arrow().num_rows == len(DAYS)
+        index = market.klines("sh000001").to_arrow()
+        assert market.klines("999999").to_arrow() == index
+        made = market.sql(MADE_OF).to_arrow().to_pylist()
+        assert made == [{"trade_date": day, "source_minutes": 5, "bars": 48} for day in DAYS]
+        assert market.sql(STOCKS).to_arrow()["stock_count"].to_pylist() == [1] * len(DAYS)
 
-        # the minutes of the last day come later
-        write_minutes(folder, f"minline/{CODE}.lc1", list(DAYS[-1:]), 1)
-        done = commands.forked("quotemill", "run")
-        assert done.returncode == 0, done.stderr
-        with quotemill.open(url=address, home=home) as market:
-            made = market.sql(MADE_OF).to_arrow().to_pylist()
-            assert [row["source_minutes"] for row in made] == [5] * (len(DAYS) - 1) + [1]
-            assert {row["bars"] for row in made} == {48}
+    # the minutes of the last day come later
+    write_minutes(folder, f"minline/{CODE}.lc1", list(DAYS[-1:]), 1)
+    done = quick_place.inside("quotemill", "run", QUOTEMILL_TDX__CLIENT=client)
+    assert done.returncode == 0, done.stderr
+    with quotemill.open(url=address) as market:
+        made = market.sql(MADE_OF).to_arrow().to_pylist()
+        assert [row["source_minutes"] for row in made] == [5] * (len(DAYS) - 1) + [1]
+        assert {row["bars"] for row in made} == {48}
 
 
 MADE_OF = """
