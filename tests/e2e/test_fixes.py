@@ -165,6 +165,7 @@ def test_a_command_whose_reader_is_gone_ends_quietly(command: str, tmp_path: Pat
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.soak
 def test_work_whose_reader_is_gone_goes_on_to_its_end(place: Place, parsed: Parsed) -> None:
     with new_home() as home:
         unread = Place(place.folder, home, place.settings)

@@ -54,6 +54,7 @@ def play(
     return load_build_and_read
 
 
+@pytest.mark.soak
 def test_hostile_settings_change_no_row(play: Callable[[str, Spoil], Rows]) -> None:
     plain = play("plain", lambda *_: None)
     assert plain["market.kline_daily_qfq"]

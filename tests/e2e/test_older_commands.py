@@ -44,6 +44,7 @@ def clocks(lines: list[tuple[str, str, str, str]]) -> Iterator[str]:
         yield f"{day}T{clock}:05"
 
 
+@pytest.mark.soak
 def test_each_line_of_the_table_ends_as_it_says(
     gateway: IbSandbox, new_database: Callable[[str], str], tmp_path: Path, quick_builds: None
 ) -> None:

@@ -36,6 +36,7 @@ def place(gateway: IbSandbox, new_database: Callable[[], str], tmp_path: Path) -
     return Place(tmp_path, tmp_path / "home", given)
 
 
+@pytest.mark.soak
 def test_the_smoke_configuration_captures_two_strikes_in_two_slots(
     place: Place, gateway: IbSandbox, new_database: Callable[[str], str], quick_builds: None
 ) -> None:

@@ -326,6 +326,7 @@ def test_a_touched_table_that_no_model_reads_builds_nothing(market_bench: Bench)
     assert build.build(market_bench.settings, warehouse, Silent, only_touched=True) is None
 
 
+@pytest.mark.soak
 def test_a_second_market_schema_is_built_and_judged_by_tables_of_its_own(
     market_bench: Bench,
 ) -> None:

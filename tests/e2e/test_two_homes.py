@@ -42,6 +42,7 @@ def days(warehouse: Warehouse) -> list[date]:
         return [day for (day,) in conn.execute(query)]
 
 
+@pytest.mark.soak
 def test_interleaved_builds_of_two_homes_each_land_in_their_own_warehouse(
     tmp_path: Path,
     new_database: Callable[..., str],

@@ -55,6 +55,7 @@ def is_told(place: Place) -> bool:
     return WHY in text
 
 
+@pytest.mark.soak
 def test_a_file_of_the_client_ends_it(place: Place, real_client: Path) -> None:
     assert is_told(place)
     target = Path(place.settings["QUOTEMILL_TDX__CLIENT"]) / EVENTS

@@ -3,6 +3,7 @@
 from datetime import date
 
 import psycopg
+import pytest
 
 from tests.dbt_parse import Dbt
 from tests.integration.dbt import raw
@@ -107,6 +108,7 @@ def cost_of_one_day(
     return {table: count - before[table] for table, count in after.items()}, written
 
 
+@pytest.mark.soak
 def test_one_day_reads_and_writes_the_same_at_four_times_the_history(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.browser import Browser, Page
 from tests.conftest import ROOT
 from tests.e2e.commands import Place
@@ -131,6 +133,7 @@ def test_no_page_of_a_new_home_has_a_serious_violation(
     check_pages(chromium, start_console(place, "--port", "0", "--as-of", AS_OF).url)
 
 
+@pytest.mark.soak
 def test_no_page_over_a_built_warehouse_has_a_serious_violation(
     failed_place: Place, start_console: Start, chromium: Browser
 ) -> None:

@@ -159,7 +159,7 @@ def played(
     return play
 
 
-@pytest.mark.parametrize("is_daily", [False, True])
+@pytest.mark.parametrize("is_daily", [False, pytest.param(True, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("edition", ["apache", "tsl"])
 def test_both_editions_make_the_rows_and_objects_of_plain_postgresql(
     edition: str, is_daily: bool, played: Callable[..., list[Rows]]

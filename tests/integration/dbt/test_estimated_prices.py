@@ -63,7 +63,7 @@ def expected(
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    "examples", [pytest.param(2, id="few"), pytest.param(60, marks=pytest.mark.soak, id="many")]
+    "examples", [pytest.param(1, id="few"), pytest.param(60, marks=pytest.mark.soak, id="many")]
 )
 def test_adjusted_days_equal_exact_fractions(
     examples: int, conn: psycopg.Connection, dbt: Dbt
