@@ -300,9 +300,8 @@ def test_a_sandbox_serves_files_of_ones_own() -> None:
 
 
 @pytest.mark.long
-def test_the_ways_through_the_internet_of_the_readme_run_as_written(parsed: Parsed) -> None:
+def test_the_ways_through_the_internet_of_the_readme_run_as_written() -> None:
     with checkout() as folder:
-        parsed.give(load_settings(environment(folder), folder))
         small = "loaders sandbox tdx --port 0 --control-port 0 --codes 8 --days 80\n"
         with first_terminal(folder, small, settings=1) as terminal:
             (servers,) = (value for name, value in terminal.items() if name.endswith("SERVERS"))
@@ -324,9 +323,8 @@ def test_the_ways_through_the_internet_of_the_readme_run_as_written(parsed: Pars
 
 
 @pytest.mark.long
-def test_the_clients_folder_of_the_readme_is_run_as_it_is_written(parsed: Parsed) -> None:
+def test_the_clients_folder_of_the_readme_is_run_as_it_is_written() -> None:
     with checkout() as folder:
-        parsed.give(load_settings(environment(folder), folder))
         written = str(folder / "client" / "vipdoc")
         small = ("--codes", "12", "--days", "60", "--vipdoc-days", "3")
         with sandbox(*small, "--write-vipdoc", written):
