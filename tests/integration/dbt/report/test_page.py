@@ -111,8 +111,9 @@ def build_used(conn: psycopg.Connection, dbt: Dbt) -> None:
     # as the report of an earlier run measured it
     for table, size in (("raw_ib.chain_snapshot", 8192), ("", 2**20)):
         conn.execute(
-            "insert into ops.metrics (run_id, stage, source, name, value, unit, measured_at) values "
-            "('20261127T220000-4f2a', 'space', %s, 'bytes', %s, 'B', now() - interval '15 days')",
+            "insert into ops.metrics (run_id, stage, source, name, value, unit, measured_at) "
+            "values ('20261127T220000-4f2a', 'space', %s, 'bytes', %s, 'B', "
+            "now() - interval '15 days')",
             (table, size),
         )
     conn.execute(
