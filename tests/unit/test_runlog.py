@@ -185,7 +185,7 @@ def test_an_error_that_was_a_warning_is_not_printed_again(
 ) -> None:
     shell.route_logs(lambda _: None)
     for number in range(1_000):
-        logging.getLogger("loaders.tdx").warning("fault %d; the load continues", number)
+        logging.getLogger("loaders.tdx").warning("fault %d. The load continues", number)
     shell.print_error(UpstreamError("fault 999", hint="wait"))
     assert "fault" not in capsys.readouterr().err
     assert len(shell._warned) <= 100
