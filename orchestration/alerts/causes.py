@@ -48,7 +48,7 @@ from quotemill.errors import (
 )
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
-from quotemill.wording import say_count
+from quotemill.wording import join_hints, say_count
 
 if TYPE_CHECKING:
     from orchestration.run.stages import RunResult
@@ -143,8 +143,7 @@ def _judge_loads(source: str, loads: list[LoadResult], code: int) -> Cause:
     failed = sum(len(task.failures) for load in loads for task in load.tasks)
     keys = sum(len(task.keys) for load in loads for task in load.tasks)
     why = next((x.error for x in wrong if x.exit_code == code and x.error), None)
-    hints = dict.fromkeys(load.hint for load in wrong if load.hint)
-    fix = "; ".join(hints).replace(".; ", ". ")
+    fix = join_hints(load.hint for load in wrong if load.hint)
     text = f"load of {source} failed (exit code {code}): "
     text += why or f"{failed:,} of {keys:,} keys failed"
     tasks = (task for load in loads for task in load.tasks)

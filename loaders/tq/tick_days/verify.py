@@ -26,6 +26,7 @@ from quotemill.errors import DataQualityError
 from quotemill.ticks.columns import LEVELS, DayKey
 from quotemill.ticks.questdb_http import StoreError
 from quotemill.warehouse.postgres import Warehouse
+from quotemill.wording import join_hints
 
 STAMP = ("segment_id", "schedule_hash")
 
@@ -137,7 +138,7 @@ def require_sound(store: QuestdbStore) -> None:
     if problems := store.check():
         raise StoreError(
             f"the tick store ({store.label}) has problems: {problems[0].sentence}",
-            hint="; ".join(dict.fromkeys(check.fix for check in problems)).replace(".; ", ". "),
+            hint=join_hints(check.fix for check in problems),
         )
 
 
