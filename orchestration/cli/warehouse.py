@@ -26,7 +26,6 @@ from orchestration.report.space import Space, format_bytes, format_growth, read_
 from orchestration.run import build as builds
 from quotemill.errors import QuotemillError, SettingsError, UsageError
 from quotemill.warehouse.opening import allow_embedded
-from quotemill.warehouse.postgres import Warehouse
 from quotemill.wording import say_count
 
 app = typer.Typer(
@@ -79,20 +78,19 @@ def status(json: JsonFlag = False) -> None:
             space = warehouse.ask(lambda conn: read_space(conn, settings), patient=False)
         except (QuotemillError, psycopg.Error) as error:
             facts["problem"] = f"tables cannot be read: {log.explain(error)}"
+    if space and not warehouse.embedded:  # it is not on a disk of this machine
+        space = dataclasses.replace(space, disks=[])
     if json:
-        elsewhere: dict[str, object] = (
-            {} if warehouse.embedded else {"disks": [], "days_left": None}
-        )
-        shell.print_json(facts | (space.as_json() | elsewhere if space else {"tables": None}))
+        shell.print_json(facts | (space.as_json() if space else {"tables": None}))
         return
     if "readers_at" in facts:
         facts["listens for readers"] = facts.pop("readers_at") or False
     shell.print_facts(facts)
     if space is not None and space.tables:
-        _print_space(space, warehouse)
+        _print_space(space)
 
 
-def _print_space(space: Space, warehouse: Warehouse) -> None:
+def _print_space(space: Space) -> None:
     rows = [
         (f"{table['schema']}.{table['relation']}", table["total_bytes"], table["rows_estimate"])
         for table in space.tables[:LARGEST]
@@ -104,7 +102,7 @@ def _print_space(space: Space, warehouse: Warehouse) -> None:
     total = ("all tables", format_bytes(space.total), format_growth(space.growth.get("")), "")
     typer.echo()
     shell.print_table([("table", "size", "growth a month", "rows (estimate)"), *lines, total])
-    if warehouse.embedded and space.disks:
+    if space.disks:
         disk, days = space.disks[0], space.days_left
         left = "" if days is None else f", full in about {say_count(days, 'day')}"
         typer.echo(f"disk of {disk.folder}: {format_bytes(disk.free)} free{left}")
