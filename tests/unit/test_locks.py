@@ -62,7 +62,9 @@ def test_a_clone_has_every_extra_so_that_nothing_installs_one_there(
         text = path.read_text("utf-8")
         assert not re.search(r"EXTRAS=|pip install (-e )?['\"]?\.", text), path
         assert re.findall(r"pip install [^`\n]*\[[\w,]+\]", text) == re.findall(
-            r"pip install '(?:PATH-OF-THE-WHEEL|httpx)\[[\w,]+\]", text
+            r"pip install (?:--no-index --find-links wheels 'quotemill|"
+            r"'PATH-OF-THE-WHEEL|'httpx)\[[\w,]+\]",
+            text,
         )
 
 
