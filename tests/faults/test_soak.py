@@ -161,7 +161,7 @@ WAYS = [
     *((name, way) for name in LANES for way in ("service", "warehouse")),
     ("tq questdb", "store"),
 ]
-FEW_WAYS = [("tdx", "warehouse"), ("ib enrich", "service"), ("tq questdb", "store")]
+FEW_WAYS = [("tdx", "warehouse")]
 
 
 @pytest.mark.parametrize(("name", "way", "times"), cases(FEW_WAYS, WAYS, 4))

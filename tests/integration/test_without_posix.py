@@ -166,7 +166,7 @@ def test_contracts_and_chains_of_options_come_into_a_named_server(
             assert rows > 0, table
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_futures_without_ticks_are_loaded_and_built(place: Place, prepared_dsn: str) -> None:
     is_there = all(importlib.util.find_spec(name) for name in ("tqsdk", "aiohttp"))
     require("tq", is_there, "the extra tq is not installed")

@@ -1,6 +1,5 @@
 """A small market after its first night, and what its second night leaves undisturbed."""
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,8 +13,7 @@ from loaders.sandbox.tdx.calls import Options
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.actions import actions_csv
 from loaders.sandbox.world.market import SyntheticMarket
-from loaders.settings import Settings, load_settings
-from loaders.warehouse.postgres import open_warehouse
+from loaders.settings import load_settings
 from orchestration.run import build_record
 from tests.conftest import DBT_DATABASE
 from tests.dbt_parse import Parsed
@@ -121,25 +119,17 @@ def cluster(
     new_database: Callable[..., str],
 ) -> Iterator[Cluster]:
     """Dagster beside a home whose project is parsed: reading it is half of the first build."""
+    from orchestration.dagster.models import read_models
+
     commands, _ = place
     env = {**commands.environment(), "QUOTEMILL_WAREHOUSE_URL": first_night()}
-    prepare_parsed(load_settings(env, cwd=commands.folder), parsed.target)
+    settings = load_settings(env, cwd=commands.folder)
+    read_models(settings)
+    parsed.give(settings)
     folder = commands.folder / "dagster"
     folder.mkdir()
     with open_cluster(folder, new_database("dagster"), env) as opened:
         yield opened
-
-
-def prepare_parsed(settings: Settings, parsed: Path) -> None:
-    """Give a home the parsed project, and the file of its models."""
-    from orchestration.dagster.models import read_models
-
-    read_models(settings)
-    warehouse = open_warehouse(settings)
-    name = f"{warehouse.label} {warehouse.market_schema}"
-    target = settings.home / "dbt" / hashlib.sha256(name.encode()).hexdigest()[:12]
-    target.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(parsed / "partial_parse.msgpack", target / "partial_parse.msgpack")
 
 
 @pytest.fixture

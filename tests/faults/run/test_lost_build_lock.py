@@ -45,6 +45,7 @@ def environ_of(bench: Bench) -> dict[str, str]:
     return Scene(home, bench.sandbox, warehouse_url(bench.settings), more).environ()
 
 
+@pytest.mark.soak
 def test_a_build_that_a_restore_replaced_does_not_count(
     market_bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,16 +40,11 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     return load_settings()
 
 
-@pytest.fixture
-def defined(settings: Settings) -> Any:
-    """The definitions, as every process of Dagster loads them."""
+@pytest.mark.long
+def test_dagster_sees_each_landed_table_and_each_scheduled_job(settings: Settings) -> None:
     from orchestration.dagster import definitions
 
-    return definitions.define(settings)
-
-
-@pytest.mark.long
-def test_every_landed_table_that_dbt_reads_is_an_asset(defined: Any) -> None:
+    defined = definitions.define(settings)
     graph = defined.resolve_asset_graph()
     landed = {key for key in graph.get_all_asset_keys() if key.path[0].startswith("raw_")}
     made = {key for key in landed if graph.get(key).is_materializable}
@@ -60,9 +55,6 @@ def test_every_landed_table_that_dbt_reads_is_an_asset(defined: Any) -> None:
     tables = {(f"raw_{n}", t.name) for n in sources.MODULES for t in sources.find(n).tables}
     assert {tuple(key.path) for key in landed} <= tables
 
-
-@pytest.mark.long
-def test_each_scheduled_job_is_a_job_with_its_schedule(defined: Any, settings: Settings) -> None:
     jobs = schedule_jobs.read_jobs(settings)
     repository = defined.get_repository_def()
     assert set(jobs) <= {job.name for job in repository.get_all_jobs()}

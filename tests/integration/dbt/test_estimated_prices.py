@@ -60,20 +60,14 @@ def expected(
     return Decimal(whole if value > 0 else -whole).scaleb(-decimals)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(
-    "examples", [pytest.param(1, id="few"), pytest.param(60, marks=pytest.mark.soak, id="many")]
-)
-def test_adjusted_days_equal_exact_fractions(
-    examples: int, conn: psycopg.Connection, dbt: Dbt
-) -> None:
+def test_adjusted_days_equal_exact_fractions(conn: psycopg.Connection, dbt: Dbt) -> None:
     land(conn, "trading_day", map(trading_day, DAYS))
 
     @settings(
-        max_examples=examples,
+        max_examples=60,
         database=None,
-        derandomize=examples < 10,
         phases=[Phase.generate],  # to shrink would build for hours
         suppress_health_check=list(HealthCheck),
     )
