@@ -10,7 +10,7 @@ from loaders.tdx.source import SOURCE
 from orchestration.run.dbt_commands import run_dbt
 from tests.conftest import DBT_DATABASE, shared_folder
 from tests.constant_columns import check_constant_columns
-from tests.e2e.test_unusual_days import built
+from tests.e2e.conftest import Build
 from tests.integration.tdx_load.bench import bench
 
 OF_CLIENTS = ("capital_events", "sectors", "minute_5m")
@@ -32,15 +32,15 @@ def test_no_number_stands_for_what_the_service_lacks(
             check_constant_columns(conn, "tdx sandbox")
 
 
-def test_indices_have_the_advances_and_declines_of_their_files(tmp_path: Path) -> None:
-    with built(shared_folder("cases") / "tdx/29-index-advances", tmp_path) as market:
-        for code, day, counts in (
-            ("sh000001", "2021-05-14", (1413, 428)),
-            ("sh000001", "2021-05-13", (606, 1257)),
-            ("sh000001", "2021-05-07", (None, None)),
-            ("sh881478", "2022-11-10", (7, 7)),
-        ):
-            query = COUNTS.format("index_kline_daily", "trade_date")
-            assert market.execute(query.encode(), (code, day)).fetchone() == counts, day
-        week = COUNTS.format("index_kline_weekly", "trade_date")
-        assert market.execute(week.encode(), ("sh000001", "2021-05-14")).fetchone() == (1413, 428)
+def test_indices_have_the_advances_and_declines_of_their_files(build: Build) -> None:
+    market = build(shared_folder("cases") / "tdx/29-index-advances")
+    for code, day, counts in (
+        ("sh000001", "2021-05-14", (1413, 428)),
+        ("sh000001", "2021-05-13", (606, 1257)),
+        ("sh000001", "2021-05-07", (None, None)),
+        ("sh881478", "2022-11-10", (7, 7)),
+    ):
+        query = COUNTS.format("index_kline_daily", "trade_date")
+        assert market.execute(query.encode(), (code, day)).fetchone() == counts, day
+    week = COUNTS.format("index_kline_weekly", "trade_date")
+    assert market.execute(week.encode(), ("sh000001", "2021-05-14")).fetchone() == (1413, 428)

@@ -1,45 +1,24 @@
 """Client's folders with days that no calendar has, and with days without a trade."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
-import psycopg
 import pytest
 
 from loaders.trading_time import published_days
 from tests.client_folder import RECORD
 from tests.conftest import shared_folder
-from tests.constant_columns import check_constant_columns
-from tests.e2e.commands import Place
+from tests.e2e.conftest import Build
 
-Build = Callable[[Path], psycopg.Connection]
 ERRORS = "select check_name, subject, trade_date::text from qa.findings where severity = 'error'"
 
 
 @pytest.fixture
 def cases() -> Path:
     return shared_folder("cases") / "tdx"
-
-
-@pytest.fixture
-def build(quick_place: Place) -> Iterator[Build]:
-    """Fill the warehouse by its first `quotemill run`, with nothing else configured but a folder.
-
-    Of a shared case each column with one number in every row must be listed.
-    """
-    with psycopg.connect(quick_place.settings["QUOTEMILL_WAREHOUSE_URL"]) as conn:
-
-        def run(folder: Path) -> psycopg.Connection:
-            done = quick_place.inside("quotemill", "run", QUOTEMILL_TDX__CLIENT=str(folder))
-            assert done.returncode == 0, done.stderr
-            if "cases" in folder.parts:
-                check_constant_columns(conn, folder.name)
-            return conn
-
-        yield run
 
 
 def write_file(
