@@ -126,7 +126,7 @@ def test_kills_of_rows_that_are_copied_early_cost_nothing_but_time(
         print(what)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_kills_of_a_build_cost_nothing_but_time(
     open_scene: Callable[..., Scene],
     new_database: Callable[..., str],

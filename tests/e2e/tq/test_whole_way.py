@@ -155,6 +155,7 @@ def test_three_varieties_over_sixty_days_are_loaded_and_built(
         whole_way(made, len(days))
 
 
+@pytest.mark.soak
 def test_ticks_in_questdb_equal_the_schedule(
     new_database: Callable[..., str], tmp_path: Path, questdb_url: str
 ) -> None:

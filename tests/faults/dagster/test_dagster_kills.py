@@ -8,13 +8,12 @@ import pytest
 from tests.faults.dagster.conftest import Night
 from tests.faults.scene import wait_until
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.soak
 LANDING = "raw_tdx.index_kline"  # written after the bars of most codes
 UP_FOR_RETRY = "STEP_UP_FOR_RETRY"
 BUILDING = "market.kline_daily_qfq"
 
 
-@pytest.mark.soak
 def test_a_load_whose_run_is_killed_is_awaited_by_the_next_run(night: Night) -> None:
     cluster = night.cluster
     with cluster.locked(LANDING):
@@ -58,7 +57,6 @@ def test_a_run_that_is_cancelled_in_its_build_ends_its_queries(night: Night) -> 
     night.assert_undisturbed()
 
 
-@pytest.mark.soak
 def test_a_build_whose_machine_died_is_built_by_the_run_after_it(night: Night) -> None:
     cluster = night.cluster
     with cluster.locked(BUILDING):

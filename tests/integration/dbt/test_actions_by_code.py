@@ -137,8 +137,8 @@ class Market:
 EVENTS = [name for name in vars(Market) if not name.startswith("_")]
 
 
-@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.soak)])
-@pytest.mark.long
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.soak
 def test_building_by_code_equals_building_all_at_once(
     conn: psycopg.Connection, dbt: Dbt, number: int
 ) -> None:

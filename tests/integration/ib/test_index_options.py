@@ -36,7 +36,7 @@ def planned(market: Bench, day: date) -> list[tuple[str, date]]:
     )
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_classes_that_settle_at_the_open_leave_after_their_last_day(market: Bench) -> None:
     """Thursday is the last day of SPX, Friday that of SPXW; each slot of both days is whole."""
     assert market.load("discover").status == "succeeded"

@@ -26,7 +26,7 @@ NEAREST = (
 )
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_day_lands_the_same_rows_in_every_zone(
     new_database: Callable[[], str], tmp_path: Path
 ) -> None:
