@@ -106,10 +106,13 @@ def test_a_day_is_loaded_though_the_maintenance_begins_in_it(
 ) -> None:
     """The client itself waits ten seconds and more before it connects once more."""
 
+    over = threading.Event()
+
     def begin(sandbox: "TqSandbox") -> Callable[[], None]:
         def watch() -> None:
             while not any("focus_datetime" in entry.detail for entry in list(sandbox.log)):
-                threading.Event().wait(0.01)
+                if over.wait(0.01):
+                    return
             sandbox.set_clock(EVENING)
 
         return watch
@@ -122,11 +125,12 @@ def test_a_day_is_loaded_though_the_maintenance_begins_in_it(
         clock=before,
         faults=["maintenance", "slow:seconds=0.02"],
         wait=600,
-        timeout=2,
+        timeout=5,
     ) as made:
         thread = threading.Thread(target=begin(made.sandbox))
         thread.start()
         with ended_after(2, made.sandbox):
             result = made.load("ticks")
+        over.set()
         thread.join()
         assert (result.status, count_days(result)) == ("succeeded", DAYS)
