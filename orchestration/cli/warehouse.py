@@ -104,8 +104,12 @@ def _print_space(space: Space) -> None:
     shell.print_table([("table", "size", "growth a month", "rows (estimate)"), *lines, total])
     if space.disks:
         disk, days = space.disks[0], space.days_left
-        left = "" if days is None else f", full in about {say_count(days, 'day')}"
+        left = "" if days is None else f", full in about {_say_days(days)}"
         typer.echo(f"disk of {disk.folder}: {format_bytes(disk.free)} free{left}")
+
+
+def _say_days(days: int) -> str:
+    return say_count(days, "day") if days < 730 else say_count(days // 365, "year")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
