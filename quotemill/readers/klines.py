@@ -60,7 +60,7 @@ def find_security(conn: psycopg.Connection, market: str, text: str) -> Security:
         )
         near = conn.execute(query.encode(), {"code": code[:6]}).fetchall()
         names = ", ".join(f"{other} {name}" for other, name in near)
-        hint = explain_kind(code) or (f"choose a listed one: {names}" if names else "")
+        hint = explain_kind(code) or (f"Choose a listed one: {names}." if names else "")
         raise NotListed(f"there is no {code}", hint=hint)
     return Security(code, row[0], row[1] == "index")
 

@@ -108,7 +108,7 @@ def find_newest_day(conn: psycopg.Connection, options: str, symbol: str) -> date
 def _name_near(conn: psycopg.Connection, options: str, symbol: str, day: date) -> str:
     table = f"{options}.chain_daily_clean"
     if slots := list_slots(conn, options, symbol, day):
-        return f"choose a slot of the day: {', '.join(slots)}"
+        return f"Choose a slot of the day: {', '.join(slots)}."
     query = (
         f"select trade_date from {table} where symbol = %s group by trade_date "
         "order by abs(trade_date - %s) limit 5"
@@ -117,6 +117,6 @@ def _name_near(conn: psycopg.Connection, options: str, symbol: str, day: date) -
         str(near) for (near,) in conn.execute(query.encode(), (read_us_symbol(symbol), day))
     )
     if days:
-        return f"choose a day with data: {', '.join(days)}"
+        return f"Choose a day with data: {', '.join(days)}."
     symbols = ", ".join(list_chains(conn, options))
-    return f"choose one of: {symbols}" if symbols else "run `quotemill run ib`"
+    return f"Choose one of: {symbols}." if symbols else "Run `quotemill run ib`."

@@ -151,7 +151,7 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
         ("Check the host's name (environment DB_HOST).", "请检查主机名（`环境变量 DB_HOST`）"),
         ("load 6 starts: mapping", "加载 6 开始：主力映射"),
         ("load 6 partial", "加载 6 部分失败"),
-        ("choose a slot of the day: 10:00, 10:30", "请选择当日的采样时点：10:00, 10:30"),
+        ("Choose a slot of the day: 10:00, 10:30.", "请选择当日的采样时点：`10:00, 10:30`"),
         ("cannot connect to http://127.0.0.1:9", "无法连接 `http://127.0.0.1:9`"),
         ("a list, each monthly or weekly", "列表，每项为月度或周度"),
         ("the models of a_day + b_c", "由 `a_day + b_c` 生成的表"),
