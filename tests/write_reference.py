@@ -102,7 +102,7 @@ DEFAULTS = {
     "history.keep": "none",
     "tdx.base_url": "none: the source is not loaded",
     "tdx.corporate_actions": (
-        "`gbbq` where `tdx.client` is set, else none: adjusted prices equal raw ones"
+        "`gbbq` or `xdxr` if the source has it, otherwise none: adjusted prices equal raw ones"
     ),
     "tq.account": "none: the source is not loaded",
     "tq.password": "none",

@@ -36,8 +36,8 @@ class TdxSettings(Section):
     corporate_actions: Path | Literal["gbbq", "xdxr"] | None = Field(
         None,
         description="source of corporate actions: a CSV file, a folder of CSV files, `gbbq` (the "
-        "desktop client's file) or `xdxr` (the TDX quote servers). Leave empty for "
-        "gbbq if tdx.client is set, otherwise xdxr if tdx.servers is set",
+        "desktop client's file) or `xdxr` (the TDX quote servers). Leave empty for gbbq if "
+        "tdx.client or tdx.download is set, otherwise xdxr if tdx.servers is set",
     )
     indices: Open[
         list[

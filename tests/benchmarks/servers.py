@@ -109,8 +109,8 @@ def section(results: dict[tuple[str, int], Run]) -> tuple[str, list[Aim]]:
         [
             paragraph(
                 f"Bars of {DAYS:,} days a code from a quote server on loopback, packed and unpacked"
-                " as on the wire. The latency is added to each answer. The service's answers that"
-                " the product makes of the bytes are part of its time."
+                " as on the wire. The latency is added to each answer. quotemill's time includes"
+                " converting the bytes into service-style responses."
             ),
             table(("client", "rows a second", "requests a second", "processor µs a bar"), rows),
             paragraph(
