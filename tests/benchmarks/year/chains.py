@@ -80,7 +80,14 @@ class Chains:
         self._land(tables.SESSION_CONTRACT, self.own | frozen)
         self._land(tables.CHAIN_SNAPSHOT, *self._quotes(Session(day)))
         *_, last = self._quotes(Session(day))
-        self._land(tables.CHAIN_CLOSE, last | {"ingest_run_type": "close"})
+        closed = {
+            "slot_30m": None,
+            "slot_label": None,
+            "ingest_run_type": "close",
+            "captured_at": Session(day).at(SLOTS + 1),
+            "capture_lag_s": 3600,
+        }
+        self._land(tables.CHAIN_CLOSE, last | closed)
 
     def _quotes(self, session: Session) -> Iterator[Columns]:
         for slot in range(SLOTS):
