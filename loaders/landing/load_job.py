@@ -45,6 +45,7 @@ from quotemill.errors import (
 from quotemill.settings.folders import make_private
 from quotemill.warehouse.connections import connect
 from quotemill.warehouse.postgres import Warehouse, WarehouseAway
+from quotemill.wording import join_hints
 
 # files that land side by side; with dlt's own connection and that of the load, four
 AT_ONCE = threading.BoundedSemaphore(2)
@@ -200,8 +201,7 @@ def _run(
             except WarehouseAway as gone:
                 raise WarehouseAway(
                     f"lost the warehouse while storing rows: {warehouse.scrub(_first_line(away))}",
-                    hint="Run again when the warehouse is back, because the rows are kept "
-                    f"on disk ({gone.hint}).",
+                    hint=join_hints([gone.hint, "Run again: the rows are kept on disk."]),
                 ) from error
     if info is None:
         return Landed()

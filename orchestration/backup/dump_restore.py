@@ -29,6 +29,7 @@ from orchestration.backup.dump_file import DumpFile, schema_entry
 from quotemill.errors import SettingsError, UpstreamError, UsageError
 from quotemill.warehouse.connections import SESSION
 from quotemill.warehouse.postgres import Warehouse, WarehouseAway
+from quotemill.wording import join_hints
 
 # PostgreSQL 17.12 (November 2026) numbers columns by this option. A pg_dump older than the server
 # writes it as a user's option; servers without it refuse it, and one that has it sets it by itself.
@@ -94,7 +95,7 @@ def _ask_content(warehouse: Warehouse, error: UpstreamError) -> str | None:
         raise UpstreamError(
             "the restore was interrupted, so all of it is there or nothing was changed: "
             f"{reason} ({away})",
-            hint=f"{away.hint}, then restore again: that is right in both cases",
+            hint=join_hints([away.hint, "Restore again, which is right in both cases."]),
         ) from None
 
 
@@ -162,7 +163,7 @@ def _refuse_readers(conn: psycopg.Connection, schemas: Sequence[str]) -> None:
     if names:
         raise SettingsError(
             f"nothing was changed: other relations read those of quotemill: {', '.join(names)}",
-            hint="Drop them, restore, then create again those that the dump did not have.",
+            hint="Drop them, restore, then recreate any that the dump did not have.",
         )
 
 
