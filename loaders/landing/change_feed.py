@@ -127,6 +127,6 @@ def find_table(tables: "Iterable[LandedTable]", name: str) -> "LandedTable":
         choice = matches or sorted(tables, key=lambda t: t.qualified)
         raise UsageError(
             f"{name} is {'the name of several tables' if matches else 'not a landed table'}",
-            hint="Choose one of: " + ", ".join(t.qualified for t in choice),
+            hint=f"Choose one of: {', '.join(t.qualified for t in choice)}.",
         )
     return matches[0]

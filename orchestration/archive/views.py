@@ -179,4 +179,4 @@ def find_view(name: str) -> View:
     for view in VIEWS:
         if view.name == name:
             return view
-    raise UsageError(f"{name} is not archived", hint="Choose one of: " + ", ".join(NAMES))
+    raise UsageError(f"{name} is not archived", hint=f"Choose one of: {', '.join(NAMES)}.")

@@ -133,7 +133,7 @@ class Pool:
             self._idle.pop().close()
 
     async def _take(self) -> Server:
-        """A server. Raises Unreachable if those that were good are away, else SourceGone."""
+        """A server. Raises Unreachable if all good ones are away, else SourceGone."""
         async with self._opening:
             if self._idle:
                 return self._idle.popleft()  # a retry of an empty answer has another server

@@ -138,7 +138,7 @@ class Chains:
 
 
 def _make_rows(table: LandedTable, columns: Columns) -> pa.Table:
-    """Rows of a table: a single value is that of each row, and null what is not given."""
+    """Rows of a table: each single value fills its column, and missing columns are null."""
     columns = {"source_route": "bench", "fetched_at": FETCHED, "is_final": True} | columns
     count = max(
         len(c) for c in columns.values() if hasattr(c, "__len__") and not isinstance(c, str)
