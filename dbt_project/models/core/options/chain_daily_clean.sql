@@ -143,7 +143,9 @@ select
     v.iv_from_ask,
     v.iv_flag
 from quotes as c
-inner join contract_days as d
+-- Each has one. An inner join by three columns is planned as one row, and all further joins as
+-- loops over all rows for each row.
+left join contract_days as d
     on c.symbol = d.symbol and c.trade_date = d.trade_date and c.conid = d.conid
 left join underlying_days as u on c.symbol = u.symbol and c.trade_date = u.trade_date
 left join {{ ref('stg_ib__contract') }} as k on c.conid = k.conid
