@@ -109,6 +109,7 @@ class Chains:
                 "und_last": spot,
                 "market_data_type": 1,
                 "requested_data_type": 1,
+                "pv_dividend": 0.0,
                 "greeks_source": "model",
                 "captured_at": at + timedelta(seconds=5),
                 "asof_at": at + timedelta(seconds=5),
