@@ -82,9 +82,9 @@ test-pythons:
 		$(MAKE) --no-print-directory $$target PYTHON=$$python VENV=var/$$python || exit 1; \
 	done
 
-# tests of builds, and those whose installation `make` refuses
-NEED_DBT := build_progress fault_points imports_change_nothing looking_makes_nothing makefile \
-	quick_dbt
+# tests of builds and of dbt's own packages, and those whose installation `make` refuses
+NEED_DBT := build_progress fault_points imports_change_nothing licences looking_makes_nothing \
+	makefile quick_dbt
 test-without-dbt:
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(call INSTALL,-r requirements-dev.lock) && $(PIP) --no-deps --no-build-isolation -e .
