@@ -83,7 +83,7 @@ def test_a_fresh_clone_parses_and_a_build_says_what_to_do() -> None:
         assert not (folder / "user" / ".dbt").exists()
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(1200)  # a busy machine takes ten minutes
 def test_the_commands_of_dbt_do_what_their_page_says(parsed: Parsed) -> None:
     with checkout() as folder:

@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import quotemill
 from loaders.sandbox.tdx.vipdoc_files import _MINUTE as MINUTES
@@ -49,6 +50,7 @@ def write(file: Path, bars: np.ndarray) -> None:
     file.write_bytes(bars.tobytes())
 
 
+@pytest.mark.soak
 def test_days_and_five_minutes_alone_give_bars_of_5_to_60_minutes(quick_place: Place) -> None:
     folder = quick_place.folder / "client"
     for code in (CODE, *INDICES):

@@ -299,7 +299,7 @@ def test_a_sandbox_serves_files_of_ones_own() -> None:
             pass
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_the_ways_through_the_internet_of_the_readme_run_as_written() -> None:
     with checkout() as folder:
         small = "loaders sandbox tdx --port 0 --control-port 0 --codes 8 --days 80\n"
@@ -336,7 +336,7 @@ def test_the_clients_folder_of_the_readme_is_run_as_it_is_written() -> None:
         run(folder, stop)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_service_and_a_warehouse_of_ones_own_run_as_written(
     new_database: Callable[..., str], parsed: Parsed, request: pytest.FixtureRequest
 ) -> None:

@@ -172,6 +172,7 @@ def test_new_errors_end_a_run_with_5_and_open_ones_do_not(
     assert within.exit_code == 0
 
 
+@pytest.mark.soak
 def test_a_run_on_a_real_index_with_holes_has_no_findings_on_those_days(
     warehouse_dsn: str, real_tdx_data: Path, tmp_path: Path
 ) -> None:
@@ -194,6 +195,7 @@ def test_a_run_on_a_real_index_with_holes_has_no_findings_on_those_days(
         assert ("non_trading_day",) not in about_days
 
 
+@pytest.mark.soak
 def test_another_name_of_the_schema_is_built_though_nothing_was_written(
     market_bench: Bench,
 ) -> None:

@@ -69,6 +69,7 @@ def test_a_file_of_the_client_ends_it(place: Place, real_client: Path) -> None:
     assert not is_told(place)
 
 
+@pytest.mark.soak
 def test_a_csv_file_ends_it_and_an_acknowledgement_silences_it(place: Place) -> None:
     acknowledged = place.inside(
         "quotemill", "findings", "--ack", "no_corporate_action_source", "--reason", "an index fund"

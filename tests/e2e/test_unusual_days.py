@@ -40,6 +40,7 @@ def write_file(
     file.write_bytes(bars.tobytes())
 
 
+@pytest.mark.soak
 def test_saturdays_of_a_real_stock_are_days_of_its_exchange(cases: Path, build: Build) -> None:
     market = build(cases / "02-saturdays-of-1991")
     assert market.execute(ERRORS).fetchall() == []
@@ -52,6 +53,7 @@ def test_saturdays_of_a_real_stock_are_days_of_its_exchange(cases: Path, build: 
     assert market.execute(own).fetchone() == (39, "sz")
 
 
+@pytest.mark.soak
 def test_a_saturday_of_shanghai_is_a_day_and_a_stray_record_is_none(
     tmp_path: Path, build: Build
 ) -> None:
@@ -107,6 +109,7 @@ def test_each_exchange_has_its_own_days_beside_both_indices(tmp_path: Path, buil
     assert market.execute(in_sh_alone).fetchall() == [(extra,)]
 
 
+@pytest.mark.soak
 def test_odd_shares_of_a_real_folder_reach_its_readers(cases: Path, build: Build) -> None:
     market = build(cases / "05-odd-shares")
     days = market.execute(
@@ -159,6 +162,7 @@ def test_rows_without_a_trade_are_a_suspension(cases: Path, build: Build) -> Non
     assert sorted(breadth) == [("2018-06-15", 0, 1), ("2018-06-19", 0, 0)]
 
 
+@pytest.mark.soak
 def test_funds_and_b_shares_without_a_trade_are_suspended_and_a_few_shares_are_one(
     tmp_path: Path, build: Build
 ) -> None:

@@ -120,6 +120,7 @@ def test_a_full_disk_is_named_and_the_older_ones_stay(settings: Settings, small_
     assert list(small_disk.glob(".unfinished-*")) == []
 
 
+@pytest.mark.soak
 def test_rows_fetched_for_a_later_state_skip_no_day_of_a_restored_one(
     open_scene: OpenScene, days: list[date], tmp_path: Path
 ) -> None:

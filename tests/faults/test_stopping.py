@@ -113,7 +113,7 @@ def test_ctrl_c_while_rows_land_lets_them_land(
 WAITING = "select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = %s"
 
 
-@pytest.mark.parametrize("presses", [1, 2])
+@pytest.mark.parametrize("presses", [pytest.param(1, marks=pytest.mark.soak), 2])
 def test_ctrl_c_in_a_build_on_a_terminal(open_scene: OpenScene, presses: int) -> None:
     """Once is one line and 130; twice ends a build whose server does not answer."""
     scene = open_scene(TERM="xterm", COLUMNS="100")

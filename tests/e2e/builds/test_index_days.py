@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from quotemill.warehouse.postgres import Warehouse
 from tests.dbt_parse import Dbt
@@ -17,6 +18,7 @@ TABLES = ("run", "-s", "forwards", "chain_daily_clean", "int_option_days__counte
 LAST, EXPIRES = date(2026, 11, 19), date(2026, 11, 20)
 
 
+@pytest.mark.soak
 def test_a_class_that_settled_at_the_open_is_missed_in_no_slot(
     conn: psycopg.Connection, warehouse: Warehouse, dbt: Dbt, tmp_path: Path
 ) -> None:

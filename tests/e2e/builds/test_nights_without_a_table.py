@@ -114,10 +114,8 @@ def run(settings: Settings) -> RunResult:
     )
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(
-    "source", ["tdx", *(pytest.param(name, marks=pytest.mark.soak) for name in ("ib", "tq"))]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("source", ["tdx", "ib", "tq"])
 def test_a_table_that_cannot_be_read_costs_no_other_source_any_night(
     dsn: str, role: str, tmp_path: Path, source: str
 ) -> None:

@@ -63,7 +63,7 @@ def market(conn: psycopg.Connection) -> psycopg.Connection:
     return conn
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_sequences_of_changes_give_what_a_build_from_nothing_gives(
     market: psycopg.Connection, dbt: Dbt
 ) -> None:

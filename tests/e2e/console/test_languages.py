@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.commands import Place
 from tests.e2e.console.conftest import AS_OF, Server
 from tests.languages import check_languages
@@ -23,6 +25,7 @@ def test_each_page_of_a_new_home_is_in_one_language(tmp_path: Path, start_consol
     assert wrong["hint"] == "请另填一个值，或更正所指出的内容；未写入任何内容"
 
 
+@pytest.mark.soak
 def test_each_page_over_late_data_and_failed_loads_is_in_one_language(
     failed_place: Place, start_console: Start
 ) -> None:

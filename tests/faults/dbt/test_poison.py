@@ -236,6 +236,7 @@ def rename_symbol(rows: Sequence[Row], number: int) -> list[Row]:
     return [row | names | {"conid": 10 * number + row["conid"]} for row in rows]
 
 
+@pytest.mark.soak
 @pytest.mark.long
 def test_the_extremes_of_every_column_of_options_can_be_built(
     conn: psycopg.Connection, dbt: Dbt

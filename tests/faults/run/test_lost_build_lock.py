@@ -94,6 +94,7 @@ GATE = """
 """
 
 
+@pytest.mark.soak
 def test_a_build_writes_no_older_rows_over_those_of_the_next(market_bench: Bench) -> None:
     market_bench.sandbox.set_clock(DAYS[-1])
     market_bench.load()

@@ -114,6 +114,7 @@ def test_a_variety_that_is_quoted_no_more_is_skipped_with_its_reason(two: Bench)
         assert "tq.varieties" in str(result.warnings)
 
 
+@pytest.mark.soak
 def test_a_variety_whose_bars_go_on_is_not_quiet_though_its_quotes_stand_still(
     two: Bench,
 ) -> None:

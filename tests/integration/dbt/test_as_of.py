@@ -53,7 +53,7 @@ def test_as_of_the_newest_day_all_bars_are_those_of_the_tables(
     assert conn.execute(query, (first - timedelta(days=1),)).fetchone() == (0,)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_days_as_of_any_day_follow_from_the_events_up_to_it(
     conn: psycopg.Connection,
 ) -> None:

@@ -28,8 +28,8 @@ OF_THE_REAL_MARKET = {
 }
 
 
+@pytest.mark.soak
 @REAL_MARKET
-@pytest.mark.long
 def test_after_each_event_a_followed_export_equals_a_fresh_one(
     conn: psycopg.Connection, dbt: Dbt, warehouse: Warehouse, tmp_path: Path
 ) -> None:

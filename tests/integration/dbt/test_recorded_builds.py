@@ -123,7 +123,7 @@ def test_a_change_taken_back_after_a_failed_build_builds_all(
     assert explain() == ""
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_the_next_build_makes_again_what_somebody_dropped(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:

@@ -129,7 +129,7 @@ def test_a_refused_action_is_an_error_of_its_code_and_marks_its_prices(
     assert row == (Decimal("0.123456789"),)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_yuan_adjust_no_price_in_dollars(conn: psycopg.Connection, dbt: Dbt) -> None:
     codes = ["sh600000", "sh900901", "sz200002", "sz200003"]
     dividend = {"source": "xdxr", "cash_per10_yuan": 3, "bonus_total_per10": 2}
