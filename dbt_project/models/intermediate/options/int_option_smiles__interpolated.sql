@@ -63,8 +63,9 @@ valued_quotes as materialized (
     from solved
 ),
 
--- delta of the forward, without discount: of a call N(d1), of a put N(d1) - 1
-measured as (
+-- delta of the forward, without discount: of a call N(d1), of a put N(d1) - 1; computed once, not
+-- in each aggregate below
+measured as materialized (
     select
         *,
         abs({{ inner_schema() }}.normal_cdf(
