@@ -68,8 +68,9 @@ def describe_console(folder: Path, variables: Mapping[str, str]) -> Any:
     )
     bearer = f"Bearer {console.access.new_token(datetime.now(UTC))}"
     app = create_app(console, names=("testserver",))
-    schema = schemathesis.openapi.from_asgi("/api/openapi.json", app)
-    schema.config.update(headers={"authorization": bearer})
+    headers = {"authorization": bearer}
+    schema = schemathesis.openapi.from_asgi("/api/openapi.json", app, headers=headers)
+    schema.config.update(headers=headers)
     return schema
 
 
