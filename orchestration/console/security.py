@@ -31,7 +31,8 @@ SIGN_IN = "/sign-in"
 NO_SESSION = "open the console with a link from `quotemill console --link`"
 TOO_MANY, WAIT = "too many failed attempts", "wait a minute"
 # without a session: the page of a link, what it looks like, and where its key is sent
-_OPEN_PATHS = (SIGN_IN, "/api/session")
+SESSION = "/api/session"
+_OPEN_PATHS = (SIGN_IN, SESSION)
 _OPEN_FOLDER = "/static/"
 PAGE_HEADER = "x-quotemill-page"
 _READING = ("GET", "HEAD")
@@ -73,11 +74,13 @@ class Guard:
     names: Collection[str] = ()
     _calls: AsyncLimiter = field(init=False)
     _strangers: AsyncLimiter = field(init=False)  # take nothing from the calls of others
+    _sign_ins: AsyncLimiter = field(init=False)  # of an owner, who is a stranger before
     _changes: AsyncLimiter = field(init=False)
 
     def __post_init__(self) -> None:
         self._calls = AsyncLimiter(self.limits.calls, 1)
         self._strangers = AsyncLimiter(self.limits.calls, 1)
+        self._sign_ins = AsyncLimiter(self.limits.calls, 1)
         self._changes = AsyncLimiter(self.limits.changes, 1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,7 +124,8 @@ class Guard:
         is_script = await self._is_token(request)
         is_known = is_script or self.access.is_session(request.session, self.clock())
         request.scope["is_known"] = is_known  # its connection is not ended for a stranger's
-        await _take(self._calls if is_known else self._strangers)
+        strangers = self._sign_ins if request.path == SESSION else self._strangers
+        await _take(self._calls if is_known else strangers)
         if not is_known and not _is_open(request.path):
             await self._note_failure(request, "without a session")
             if request.wants_page:

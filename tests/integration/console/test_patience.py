@@ -101,6 +101,20 @@ def test_silent_strangers_keep_nobody_who_is_signed_in_out(open_console: Open) -
             answers += part
 
 
+def test_pages_that_strangers_open_keep_no_owner_from_signing_in(open_console: Open) -> None:
+    from orchestration.console.app import create_app
+
+    console = open_console(limits=Limits(calls=3)).console
+    with serving(create_app(console)) as address:
+        codes = [ask(address, "/sign-in").split(" ")[1] for _ in range(12)]
+        assert "429" in codes
+        with socket.create_connection(address) as client:
+            head = ["POST /api/session HTTP/1.1", "Host: localhost", "Connection: close"]
+            head += ["Content-Type: application/json", "Content-Length: 2"]
+            client.sendall(("\r\n".join(head) + "\r\n\r\n{}").encode())
+            assert read_all(client).split(" ")[1] != "429"
+
+
 @pytest.mark.long
 def test_a_body_that_trickles_gets_408(open_console: Open) -> None:
     from orchestration.console.app import create_app
