@@ -16,13 +16,7 @@ from quotemill.methods.options import Options
 from quotemill.methods.session import Query, choose_exact
 from quotemill.methods.tables import Tables
 from quotemill.rows import Rows
-
-# for this transaction; nodes of Citus let no role in that may not log in
-_AS_READER = """
-    select set_config('role', 'pg_read_all_data', true)
-    where current_setting('is_superuser')::boolean
-        and not exists (select 1 from pg_extension where extname = 'citus')
-"""
+from quotemill.warehouse.connections import AS_READER
 
 
 class Reader(Bars, Tables, Futures, Options):
@@ -102,7 +96,7 @@ class Reader(Bars, Tables, Futures, Options):
 
         def choose(conn: psycopg.Connection) -> Query:
             query = read_word(text, "query", "select 1")
-            conn.execute(_AS_READER)
+            conn.execute(AS_READER)
             is_known = params is None or isinstance(params, Mapping | Sequence)
             if is_known and not isinstance(params, str | bytes):
                 return query, params

@@ -13,6 +13,7 @@ from psycopg import IsolationLevel, sql
 
 from loaders.warehouse.content import content_id, find_content, require_content
 from quotemill.errors import SettingsError
+from quotemill.warehouse.connections import AS_READER
 from quotemill.warehouse.postgres import Warehouse
 
 _READ_ONLY = (
@@ -28,6 +29,7 @@ class Snapshot:
 
     name: str
     content: str | None  # of the warehouse, at that moment
+    is_restricted: bool  # a superuser's query has no access to the server's files
     _conn: psycopg.Connection
 
     @contextmanager
@@ -38,12 +40,14 @@ class Snapshot:
         """
         self._conn.execute(sql.SQL("set transaction snapshot {}").format(self.name))
         require_content(self._conn, self.content)
+        if self.is_restricted:
+            self._conn.execute(AS_READER)
         yield self._conn
         self._conn.rollback()
 
 
 @contextmanager
-def hold_snapshot(warehouse: Warehouse) -> Iterator[Snapshot]:
+def hold_snapshot(warehouse: Warehouse, *, is_restricted: bool) -> Iterator[Snapshot]:
     """Hold the present moment. Raises WarehouseAway where the warehouse goes away in the block."""
     content = warehouse.ask(find_content)
     if content is None:  # before the first load; who may only read leaves it so
@@ -55,6 +59,6 @@ def hold_snapshot(warehouse: Warehouse) -> Iterator[Snapshot]:
                 connection.isolation_level = IsolationLevel.REPEATABLE_READ
                 connection.read_only = True
             [(name,)] = holder.execute("select pg_export_snapshot()")
-            yield Snapshot(name, content, conn)
+            yield Snapshot(name, content, is_restricted, conn)
     except psycopg.OperationalError as error:
         raise warehouse.away(error) from None

@@ -59,7 +59,11 @@ def export(
     with warehouse.connect() as probing:
         source = form.find_source(probing, warehouse, wanted)
         probing.rollback()
-    with folder.locked(), hold_snapshot(warehouse) as snapshot, folder.discarding_unfinished():
+    with (
+        folder.locked(),
+        hold_snapshot(warehouse, is_restricted=wanted.is_query) as snapshot,
+        folder.discarding_unfinished(),
+    ):
         before, is_whole = _read_own_manifest(folder, form, wanted)
         folder.discard_unfinished()
         folder_id = before.folder_id if before else secrets.token_hex(6)

@@ -74,6 +74,14 @@ SESSION = f"""
     commit
 """
 
+# A superuser reads for this transaction without access to the server's files and programs. Nodes of
+# Citus let no role in that may not log in.
+AS_READER = """
+    select set_config('role', 'pg_read_all_data', true)
+    where current_setting('is_superuser')::boolean
+        and not exists (select 1 from pg_extension where extname = 'citus')
+"""
+
 
 class Connection(psycopg.Connection[Any]):
     """A connection of ours."""
@@ -142,6 +150,20 @@ def find_process(conn: psycopg.Connection) -> int:
     """The number of a session's process, of the server: a pooler tells one of its own."""
     [(process,)] = conn.execute("select pg_backend_pid()")
     return int(process)
+
+
+def find_options(conn: psycopg.Connection) -> dict[str, str]:
+    """PGOPTIONS of a program of PostgreSQL: what of SESSION it needs from its first statement.
+
+    None through a pooler, which may refuse such options.
+    """
+    if find_process(conn) != conn.info.backend_pid:
+        return {}
+    [(is_windows,)] = conn.execute("select current_setting('shared_memory_type') = 'windows'")
+    names = ["default_transaction_isolation"]
+    names += [] if is_windows else ["client_connection_check_interval"]
+    options = [f"-c {name}={_SETTINGS[name]}".replace("read ", "read\\ ") for name in names]
+    return {"PGOPTIONS": " ".join([os.environ.get("PGOPTIONS", ""), *options])}
 
 
 def end(conn: psycopg.Connection, process: int) -> None:

@@ -53,3 +53,16 @@ def test_an_export_needs_no_write(
     assert written[0].count(b"2024-01-0") == 2
     with psycopg.connect(address) as conn:
         assert conn.execute("select count(*) from ops.change_cursors").fetchone() == (0,)
+
+
+def test_a_query_reads_no_file_of_the_server(
+    warehouse_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse = prepared_warehouse(warehouse_dsn, tmp_path, [])
+    monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", warehouse.url)
+    monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
+    query = "select pg_read_file('PG_VERSION') as text"
+    done = CliRunner().invoke(app, ["export", query, str(tmp_path / "out"), "--to", "csv"])
+    assert done.exit_code != 0
+    assert "pg_read_file" in str(done.exception)
+    assert not [*(tmp_path / "out").rglob("*.csv")]
