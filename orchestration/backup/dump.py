@@ -22,6 +22,7 @@ from loaders.warehouse.hypertables import list_hypertables
 from loaders.warehouse.ownership import owned_schemas
 from orchestration.backup import dump_file
 from quotemill.errors import SettingsError, UpstreamError, UsageError
+from quotemill.warehouse.connections import find_options
 from quotemill.warehouse.postgres import Warehouse
 
 
@@ -46,6 +47,7 @@ class Server:
     version: int
     encrypted: bool
     schemas: list[str]
+    options: dict[str, str]
 
     def tool(self, name: str) -> Path:
         return client_tool(name, server_version=self.version, encrypted=self.encrypted)
@@ -89,7 +91,9 @@ def dump(warehouse: Warehouse, file: Path, *, overwrite: bool = False) -> DumpRe
 
 def inspect_server(conn: psycopg.Connection) -> Server:
     """Read the facts and end the transaction: what follows takes long."""
-    server = Server(conn.info.server_version, conn.pgconn.ssl_in_use, sorted(owned_schemas(conn)))
+    schemas = sorted(owned_schemas(conn))
+    version, encrypted = conn.info.server_version, conn.pgconn.ssl_in_use
+    server = Server(version, encrypted, schemas, find_options(conn))
     conn.rollback()
     return server
 
@@ -105,7 +109,8 @@ def _write(warehouse: Warehouse, server: Server, output: IO[bytes], *, is_whole:
         # quoted: no letter of it is a wildcard
         command += [f"--schema={sql.Identifier(name).as_string(None)}" for name in server.schemas]
     fail = partial(failure, warehouse, "pg_dump")
-    with running(command, fail, env=dict(os.environ) | secret, stdout=subprocess.PIPE) as process:
+    env = dict(os.environ) | server.options | secret
+    with running(command, fail, env=env, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         shutil.copyfileobj(process.stdout, output)
 

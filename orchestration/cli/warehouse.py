@@ -25,6 +25,7 @@ from orchestration.cli import distribute, upgrade_timescale
 from orchestration.report.space import Space, format_bytes, format_growth, read_space
 from orchestration.run import build as builds
 from quotemill.errors import QuotemillError, SettingsError, UsageError
+from quotemill.warehouse.connections import find_options
 from quotemill.warehouse.opening import allow_embedded
 from quotemill.wording import say_count
 
@@ -121,9 +122,12 @@ def psql(context: typer.Context) -> None:
     warehouse = require_warehouse(load_settings())
     with warehouse.connect() as conn:
         version, encrypted = conn.info.server_version, conn.pgconn.ssl_in_use
+        options = find_options(conn)
     program = client_tool("psql", server_version=version, encrypted=encrypted)
     conninfo, secret = warehouse.without_password()
-    environment = {"PGAPPNAME": "quotemill psql", "PGTZ": "UTC"} | dict(os.environ) | secret
+    environment = (
+        {"PGAPPNAME": "quotemill psql", "PGTZ": "UTC"} | dict(os.environ) | options | secret
+    )
     sys.stdout.flush()
     os.execve(program, [str(program), "-d", conninfo, *context.args], environment)
 

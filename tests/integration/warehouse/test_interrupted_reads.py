@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -82,6 +83,7 @@ def test_a_query_ends_with_its_client(
         "quotemill reconcile",
         "quotemill export ops.runs OUT --to parquet",
         "quotemill schedule run",
+        "quotemill warehouse psql -c 'table ops.runs'",
         "loaders run tdx",
         "loaders verify tdx",
     ],
@@ -89,7 +91,7 @@ def test_a_query_ends_with_its_client(
 def test_what_a_killed_command_waits_for_ends_with_it(
     command: str, prepared_dsn: str, tmp_path: Path
 ) -> None:
-    program, *words = command.split()
+    program, *words = shlex.split(command)
     values = {"HOME": tmp_path / "home", "WAREHOUSE_URL": prepared_dsn}
     values |= {"TDX__BASE_URL": "http://127.0.0.1:9"}
     environ = os.environ | {f"QUOTEMILL_{name}": str(value) for name, value in values.items()}
