@@ -11,7 +11,7 @@ import psycopg
 
 from quotemill.errors import SettingsError
 from quotemill.warehouse.connections import Connection
-from quotemill.warehouse.schemas import may_read
+from quotemill.warehouse.migrations import applied, say_newer
 
 _log = logging.getLogger("loaders")
 
@@ -48,13 +48,6 @@ def shipped() -> list[str]:
     return sorted(path.name for path in folder().iterdir() if path.name.endswith(".sql"))
 
 
-def applied(conn: psycopg.Connection) -> set[str]:
-    """The migrations that the warehouse has; none before it was prepared, or for a stranger."""
-    if not may_read(conn, "ops", "schema_migrations"):
-        return set()
-    return {name for (name,) in conn.execute("select name from ops.schema_migrations")}
-
-
 def is_current(conn: psycopg.Connection) -> bool:
     """Whether the warehouse has the migrations of this version, and no later ones."""
     return applied(conn) == set(shipped())
@@ -73,9 +66,9 @@ def refuse_outdated(conn: psycopg.Connection) -> None:
 
 def explain_newer(names: Iterable[str]) -> SettingsError | None:
     """Why this version may not write into a warehouse with these migrations."""
-    if later := newer(names):
+    if text := say_newer(names):
         return SettingsError(
-            f"the warehouse was used by a newer version of quotemill: it has {', '.join(later)}",
+            text,
             hint="Install that version of quotemill, or a newer one.",
         )
     return None
@@ -85,11 +78,6 @@ def explain_newer(names: Iterable[str]) -> SettingsError | None:
 def _warn(text: str) -> None:
     """Warn once a process: the console reads often."""
     _log.warning(text)
-
-
-def newer(names: Iterable[str]) -> list[str]:
-    """Migrations of a later version among `names`, those that a warehouse or a backup has."""
-    return sorted(set(names) - set(shipped()))
 
 
 def migrate(conn: psycopg.Connection) -> None:

@@ -28,6 +28,7 @@ from orchestration.backup.dump import DumpResult, Server, failure, inspect_serve
 from orchestration.backup.dump_file import DumpFile, schema_entry
 from quotemill.errors import SettingsError, UpstreamError, UsageError
 from quotemill.warehouse.connections import SESSION
+from quotemill.warehouse.migrations import newer
 from quotemill.warehouse.postgres import Warehouse, WarehouseAway
 from quotemill.wording import join_hints
 
@@ -54,6 +55,8 @@ def restore(warehouse: Warehouse, file: Path, *, clean: bool) -> DumpResult:
         with warehouse.connect() as conn:
             server = inspect_server(conn)
             dumped = dump_file.read_dump(file, server.tool("pg_restore"))
+            script = _Script(warehouse, server, dumped)
+            _refuse_newer(script)
             held = _count_held(conn, warehouse, server, dumped)
             if held and not clean:
                 raise UsageError(
@@ -65,7 +68,6 @@ def restore(warehouse: Warehouse, file: Path, *, clean: bool) -> DumpResult:
             present = {name for (name,) in conn.execute("select nspname from pg_namespace")}
             former = find_content(conn)
         content = secrets.token_hex(6)
-        script = _Script(warehouse, server, dumped)
         remaining = present.difference(server.schemas)
         parts = _parts(script, remaining, functions, content, clean=held > 0)
         try:
@@ -111,6 +113,18 @@ def _rename_content(content: str) -> bytes:
         end
         $$;
     """.encode()
+
+
+def _refuse_newer(script: "_Script") -> None:
+    """Raises SettingsError for a dump with later migrations: this version may break its rows."""
+    entries = script.dumped.entries
+    recorded = [line for line in entries if " TABLE DATA ops schema_migrations " in line]
+    rows = (line.decode().split("\t") for line in script.restored(recorded))
+    if later := newer(row[0] for row in rows if len(row) == 2):
+        raise SettingsError(
+            f"{script.dumped.path.name} was created by a newer quotemill, with {', '.join(later)}",
+            hint="Install that version, or a later one.",
+        )
 
 
 def _count_held(
@@ -245,7 +259,7 @@ class _Script:
         psql: list[str | Path] = [self.server.tool("psql"), "-X", "-q", "-w", "-d", conninfo]
         psql += ["-v", "ON_ERROR_STOP=1"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}
-        env = dict(os.environ) | secret
+        env = dict(os.environ) | self.server.options | secret
         with (
             contextlib.closing(parts),
             running(psql, self.fail, env=env, **pipes) as writer,

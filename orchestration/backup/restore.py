@@ -10,13 +10,13 @@ from loaders.engine.progress import Reporter
 from loaders.loads import prepare_warehouse
 from loaders.settings import Settings, flatten
 from loaders.ticks import store_state
-from loaders.warehouse import migration_files
 from orchestration.archive.folder import archive_root
 from orchestration.backup import dump_restore as restores
 from orchestration.backup import folder as folders
 from orchestration.backup.folder import Backup
 from orchestration.backup.settings_text import without_secrets
 from quotemill.errors import SettingsError
+from quotemill.warehouse.migrations import newer
 from quotemill.warehouse.postgres import Warehouse
 
 _PLACES = ("home", "warehouse_url", "backup_folder")  # settings that may well differ now
@@ -57,7 +57,7 @@ def restore(
 
 def _require_fit(settings: Settings, backup: Backup) -> None:
     facts = backup.manifest["warehouse"]
-    if migration_files.newer(facts["migrations"]):
+    if newer(facts["migrations"]):
         raise SettingsError(
             f"{backup.name} was created by a newer quotemill, {backup.manifest['quotemill']}",
             hint="Install that version, or a later one.",

@@ -17,13 +17,14 @@ from loaders import log
 from loaders.files import whole_file
 from loaders.settings import Settings
 from loaders.ticks import store_state
-from loaders.warehouse import migrate, migration_files, timescale
+from loaders.warehouse import migrate, timescale
 from orchestration.archive.folder import archive_root
 from orchestration.backup import dump
 from orchestration.backup import folder as folders
 from orchestration.backup.folder import Backup
 from orchestration.backup.settings_text import without_secrets
 from quotemill.errors import UsageError
+from quotemill.warehouse.migrations import applied
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
@@ -116,7 +117,7 @@ def _write(
             "market_schema": warehouse.market_schema,
             "postgresql": conn.info.server_version,
             "timescale": asdict(timescale.find(conn)),
-            "migrations": sorted(migration_files.applied(conn)),
+            "migrations": sorted(applied(conn)),
         }
     text, secret = without_secrets(settings)
     whole_file.write(part / folders.SETTINGS, text)

@@ -8,11 +8,13 @@ import psycopg
 from loaders.check import Check, failed
 from loaders.sources import landed_tables
 from loaders.trading_time import format_time
-from loaders.warehouse import editions, migrate, migration_files
+from loaders.warehouse import editions, migrate
+from loaders.warehouse.migration_files import explain_newer
 from loaders.warehouse.ownership import foreign_relations, privileges
 from orchestration.checks.place import Place, in_warehouse
 from quotemill.errors import SettingsError
 from quotemill.warehouse.connections import lift_limit
+from quotemill.warehouse.migrations import applied
 from quotemill.warehouse.schemas import has_relation
 
 LONG_HELD = timedelta(days=1)
@@ -76,7 +78,7 @@ def check_server(place: Place, conn: psycopg.Connection) -> Iterator[Check]:
 
 @in_warehouse
 def check_version(_: Place, conn: psycopg.Connection) -> Iterator[Check]:
-    if error := migration_files.explain_newer(migration_files.applied(conn)):
+    if error := explain_newer(applied(conn)):
         yield failed("version", error)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from loaders.warehouse import migration_files
@@ -179,6 +180,22 @@ def test_a_warehouse_with_an_older_dump_is_brought_up_to_date_again(
     prepare(filled, [])
     with filled.connect() as conn:
         assert is_current(conn)
+
+
+def test_a_dump_of_a_newer_version_is_refused(
+    filled: Warehouse, another: Warehouse, tmp_path: Path
+) -> None:
+    prepare(filled, [])
+    with filled.connect() as conn:
+        conn.execute("insert into ops.schema_migrations (name) values ('9999_later.sql')")
+    dump(filled, tmp_path / "w.dump")
+    with psycopg.connect(filled.url) as conn:
+        conn.execute("delete from ops.schema_migrations where name = '9999_later.sql'")
+    for warehouse, clean in [(filled, True), (another, False)]:
+        with pytest.raises(SettingsError, match=r"w\.dump .* newer quotemill, with 9999_later"):
+            restore(warehouse, tmp_path / "w.dump", clean=clean)
+    with another.connect() as conn:
+        assert not has_relation(conn, "market.bar")
 
 
 def test_cursors_do_not_outlive_the_rows_that_a_dump_lacks(filled: Warehouse, dumped: Path) -> None:

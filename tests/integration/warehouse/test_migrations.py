@@ -12,6 +12,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+import quotemill
 from loaders.cli import app as loaders_app
 from loaders.settings import load_settings
 from loaders.sources import landed_tables
@@ -23,6 +24,7 @@ from orchestration.cli import app, main
 from orchestration.run.dbt_commands import run_dbt
 from orchestration.run.manifest import KIND, VERSION
 from quotemill.errors import SettingsError
+from quotemill.warehouse.migrations import LAST
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import prepared_warehouse
 
@@ -206,6 +208,16 @@ def newer(
         return code, "\n".join([result.output, *lines]), warnings
 
     return invoke
+
+
+def test_the_last_migration_is_the_one_that_readers_know() -> None:
+    assert migration_files.shipped()[-1] == LAST
+
+
+def test_a_reader_warns_of_a_newer_version(warehouse_dsn: str, tmp_path: Path) -> None:
+    prepared_warehouse(warehouse_dsn, tmp_path, []).ask(add_later)
+    with pytest.warns(UserWarning, match=r"newer version of quotemill: it has 9999_later\.sql"):
+        quotemill.open(url=warehouse_dsn, home=tmp_path).close()
 
 
 def add_later(conn: psycopg.Connection) -> None:
