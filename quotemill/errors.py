@@ -90,8 +90,10 @@ def sqlstate(error: BaseException) -> str | None:
 
 
 def walk_causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what led to it, the outermost first."""
-    while error is not None:
+    """An error and what led to it, the outermost first. A cause raised again is its own cause."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
 

@@ -105,6 +105,7 @@ def open_pipeline(
     with own_context(folder), spool_errors(folder), stopped_at_once():
         pipeline = _pipeline(warehouse, content, lane, source)
         landed = Landed()
+        _drop_normalized(Path(pipeline.working_dir))
         if pipeline.has_pending_data:
             report("storing rows that an interrupted run had fetched")
         while pipeline.has_pending_data:
@@ -216,6 +217,17 @@ def _run(
     return Landed(tuple(info.loads_ids), *counts)
 
 
+def _drop_normalized(folder: Path) -> None:
+    """Delete packages that dlt had normalized when it was killed, before it had deleted them.
+
+    Their rows are in the packages to load. Every load would fail on what is left of them.
+    """
+    for package in (folder / "normalize" / "extracted").glob("*"):
+        is_done = (folder / "load" / "normalized" / package.name).exists()
+        if is_done or not (package / "schema.json").exists():
+            shutil.rmtree(package)
+
+
 def _away(pipeline: dlt.Pipeline, error: PipelineStepFailed) -> BaseException:
     """The cause, if the warehouse went away. Raises everything else."""
     causes = list(walk_causes(error))
@@ -223,7 +235,7 @@ def _away(pipeline: dlt.Pipeline, error: PipelineStepFailed) -> BaseException:
         if isinstance(cause, (QuotemillError, OSError, KeyboardInterrupt)):
             if isinstance(cause, DataQualityError) and error.step == "load":
                 pipeline.abort_packages()
-            raise cause from error
+            raise cause from cause.__cause__  # from the error it would be its own cause
     if error.step in ("load", "sync"):
         away = [c for c in causes if isinstance(c, AWAY) and not isinstance(c, BAD_DATA)]
         if away:
