@@ -103,8 +103,7 @@ def innermost(error: BaseException) -> str:
 
     Of ours the text says all; of others the class may be all that there is.
     """
-    while error.__cause__ is not None:
-        error = error.__cause__
+    error = next((cause for cause in walk_causes(error) if cause.__cause__ is None), error)
     text = str(error).strip().partition("\n")[0]
     name = "" if isinstance(error, QuotemillError) else f"{type(error).__name__}: "
     return mask_logins(f"{name}{text}")

@@ -235,7 +235,7 @@ def _away(pipeline: dlt.Pipeline, error: PipelineStepFailed) -> BaseException:
         if isinstance(cause, (QuotemillError, OSError, KeyboardInterrupt)):
             if isinstance(cause, DataQualityError) and error.step == "load":
                 pipeline.abort_packages()
-            raise cause from cause.__cause__  # from the error it would be its own cause
+            raise cause from error
     if error.step in ("load", "sync"):
         away = [c for c in causes if isinstance(c, AWAY) and not isinstance(c, BAD_DATA)]
         if away:

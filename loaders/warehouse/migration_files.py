@@ -1,7 +1,7 @@
 """The migrations of schema `ops`: those that ship, and those that a warehouse has."""
 
 import logging
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -11,7 +11,7 @@ import psycopg
 
 from quotemill.errors import SettingsError
 from quotemill.warehouse.connections import Connection
-from quotemill.warehouse.migrations import applied, say_newer
+from quotemill.warehouse.migrations import applied, explain_newer
 
 _log = logging.getLogger("loaders")
 
@@ -62,16 +62,6 @@ def refuse_outdated(conn: psycopg.Connection) -> None:
             hint="Run `quotemill run` to update them, or `quotemill warehouse migrate` to "
             "update them without a load.",
         )
-
-
-def explain_newer(names: Iterable[str]) -> SettingsError | None:
-    """Why this version may not write into a warehouse with these migrations."""
-    if text := say_newer(names):
-        return SettingsError(
-            text,
-            hint="Install that version of quotemill, or a newer one.",
-        )
-    return None
 
 
 @cache

@@ -9,12 +9,11 @@ from loaders.check import Check, failed
 from loaders.sources import landed_tables
 from loaders.trading_time import format_time
 from loaders.warehouse import editions, migrate
-from loaders.warehouse.migration_files import explain_newer
 from loaders.warehouse.ownership import foreign_relations, privileges
 from orchestration.checks.place import Place, in_warehouse
 from quotemill.errors import SettingsError
 from quotemill.warehouse.connections import lift_limit
-from quotemill.warehouse.migrations import applied
+from quotemill.warehouse.migrations import applied, explain_newer
 from quotemill.warehouse.schemas import has_relation
 
 LONG_HELD = timedelta(days=1)

@@ -30,9 +30,9 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SIGN_IN = "/sign-in"
 NO_SESSION = "open the console with a link from `quotemill console --link`"
 TOO_MANY, WAIT = "too many failed attempts", "wait a minute"
+_SESSION = "/api/session"
 # without a session: the page of a link, what it looks like, and where its key is sent
-SESSION = "/api/session"
-_OPEN_PATHS = (SIGN_IN, SESSION)
+_OPEN_PATHS = (SIGN_IN, _SESSION)
 _OPEN_FOLDER = "/static/"
 PAGE_HEADER = "x-quotemill-page"
 _READING = ("GET", "HEAD")
@@ -124,7 +124,7 @@ class Guard:
         is_script = await self._is_token(request)
         is_known = is_script or self.access.is_session(request.session, self.clock())
         request.scope["is_known"] = is_known  # its connection is not ended for a stranger's
-        strangers = self._sign_ins if request.path == SESSION else self._strangers
+        strangers = self._sign_ins if request.path == _SESSION else self._strangers
         await _take(self._calls if is_known else strangers)
         if not is_known and not _is_open(request.path):
             await self._note_failure(request, "without a session")

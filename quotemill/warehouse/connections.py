@@ -153,17 +153,17 @@ def find_process(conn: psycopg.Connection) -> int:
 
 
 def find_options(conn: psycopg.Connection) -> dict[str, str]:
-    """PGOPTIONS of a program of PostgreSQL: what of SESSION it needs from its first statement.
+    """PGOPTIONS of a program of PostgreSQL: what it needs of this session from its first statement.
 
     None through a pooler, which may refuse such options.
     """
     if find_process(conn) != conn.info.backend_pid:
         return {}
-    [(is_windows,)] = conn.execute("select current_setting('shared_memory_type') = 'windows'")
-    names = ["default_transaction_isolation"]
-    names += [] if is_windows else ["client_connection_check_interval"]
-    options = [f"-c {name}={_SETTINGS[name]}".replace("read ", "read\\ ") for name in names]
-    return {"PGOPTIONS": " ".join([os.environ.get("PGOPTIONS", ""), *options])}
+    options = [os.environ.get("PGOPTIONS", "")]
+    for name in ("default_transaction_isolation", "client_connection_check_interval"):
+        [(value,)] = conn.execute("select current_setting(%s)", (name,))
+        options.append(f"-c {name}=" + value.replace(" ", "\\ "))
+    return {"PGOPTIONS": " ".join(options)}
 
 
 def end(conn: psycopg.Connection, process: int) -> None:

@@ -1,9 +1,10 @@
-"""The migrations of schema `ops` that a warehouse has, beside those of this version."""
+"""The migrations of schema `ops` that a warehouse has, and whether a later version made them."""
 
 from collections.abc import Iterable
 
 import psycopg
 
+from quotemill.errors import SettingsError
 from quotemill.warehouse.schemas import may_read
 
 LAST = "0015_quotes.sql"  # of this version
@@ -17,12 +18,15 @@ def applied(conn: psycopg.Connection) -> set[str]:
 
 
 def newer(names: Iterable[str]) -> list[str]:
-    """Migrations of a later version among `names`, those that a warehouse or a backup has."""
+    """Migrations of a later version among `names`, as a warehouse or a backup lists them."""
     return sorted(name for name in names if name > LAST)
 
 
-def say_newer(names: Iterable[str]) -> str:
-    """A warning of later migrations, or nothing."""
-    later = ", ".join(newer(names))
-    text = "the warehouse was used by a newer version of quotemill: it has"
-    return f"{text} {later}" if later else ""
+def explain_newer(names: Iterable[str]) -> SettingsError | None:
+    """Why this version may not write into a warehouse with these migrations."""
+    if later := newer(names):
+        return SettingsError(
+            f"the warehouse was used by a newer version of quotemill: it has {', '.join(later)}",
+            hint="Install that version of quotemill, or a newer one.",
+        )
+    return None

@@ -13,7 +13,7 @@ from quotemill.systems import require_posix
 from quotemill.warehouse import embedded
 from quotemill.warehouse.address import label_address, parse_address
 from quotemill.warehouse.connections import find_process
-from quotemill.warehouse.migrations import applied, say_newer
+from quotemill.warehouse.migrations import applied, explain_newer
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import check_market_schema
 
@@ -36,8 +36,8 @@ def open_warehouse(settings: TopSettings) -> Warehouse:
         warehouse = build_embedded(settings, url, partial(embedded.start_server, home))
     with warehouse.connect(autocommit=True) as conn:
         refuse_pooler(warehouse, conn)
-        if text := say_newer(applied(conn)):
-            warnings.warn(f"{text}. Install that version, or a later one", stacklevel=1)
+        if newer := explain_newer(applied(conn)):
+            warnings.warn(f"{newer}. {newer.hint}", stacklevel=1)
     return warehouse
 
 

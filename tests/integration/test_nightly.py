@@ -195,7 +195,6 @@ def test_unknown_stages_are_refused(settings: Settings) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.long
 def test_a_night_drops_the_days_that_are_older_than_a_retain(
     settings: Settings, builds: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -237,7 +237,6 @@ def rename_symbol(rows: Sequence[Row], number: int) -> list[Row]:
 
 
 @pytest.mark.soak
-@pytest.mark.long
 def test_the_extremes_of_every_column_of_options_can_be_built(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:

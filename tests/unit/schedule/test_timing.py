@@ -111,7 +111,7 @@ def test_the_nights_on_which_the_clock_of_new_york_changes() -> None:
 @st.composite
 def nights_of_change(draw: st.DrawFn) -> tuple[str, datetime]:
     """A zone, and the midnight of UTC before its clocks change."""
-    # of the past: Morocco, for one, has decided to change its clocks no more
+    # of the past: Morocco, for one, will stop changing its clocks
     zone, year = draw(st.sampled_from(CHANGING)), draw(st.integers(2023, 2025))
     days = [datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=n) for n in range(367)]
     offsets = [day.astimezone(ZoneInfo(zone)).utcoffset() for day in days]
