@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from loaders.sandbox.tdx.service import TdxSandbox
+from loaders.tdx.tables import TABLES
 from loaders.trading_time import SHANGHAI
 from tests.bench import warehouse_url
 from tests.e2e.commands import Place
@@ -23,22 +24,6 @@ from tests.integration.tdx_load import bench
 ROOT = Path(__file__).parents[2]
 # cheap to load; a test about more names its datasets or its mode
 CORE = tuple(f"--dataset={name}" for name in bench.CORE)
-TABLES = (
-    "security",
-    "trading_day",
-    "kline_daily",
-    "index_kline",
-    "kline_minute",
-    "kline_period",
-    "kline_adjusted",
-    "tick_trade",
-    "quote",
-    "market_stats",
-    "stock_info",
-    "corporate_action",
-    "rejected_row",
-    "answer_gap",
-)
 
 
 def wait_until(what: str, condition: Callable[[], Any]) -> Any:
@@ -211,7 +196,7 @@ def facts(dsn: str, *, times: bool = True) -> dict[str, list[tuple[Any, ...]]]:
     at = "last_success_at" if times else "null"
     contents: dict[str, list[tuple[Any, ...]]] = {}
     with psycopg.connect(dsn) as conn:
-        for table in TABLES:
+        for table in [each.name for each in TABLES]:
             # route numbers depend on the order of loads
             columns = ", ".join(
                 row[0].replace(
