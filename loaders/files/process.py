@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,15 @@ from quotemill.systems import IS_POSIX
 FORCED = getattr(signal, "SIGKILL", signal.SIGTERM)  # of Windows, where that one forces
 STOP = ((signal.SIGTERM, 10.0), (FORCED, None))
 KILL = ((FORCED, None),)
+
+# Becomes a program that Linux ends with its parent (PR_SET_PDEATHSIG), also with a killed one. By a
+# program, as Python code between fork and exec can block where there are threads.
+_WITH_PARENT = f"""
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, {signal.SIGTERM:d})
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 def end_group(
@@ -40,8 +50,13 @@ def running(
 ) -> "Iterator[subprocess.Popen[bytes]]":
     """A program at work, which a failing block kills; `options` are those of Popen.
 
+    On Linux it also ends with a killed parent, even if it waits for a lock of the warehouse.
+
     Raises what `fail` makes of the messages of one that fails.
     """
+    if sys.platform == "linux":
+        bound = [sys.executable, "-ISc", _WITH_PARENT, str(os.getpid())]
+        command = [*bound, *map(str, command)]
     with tempfile.TemporaryFile() as errors:
         with subprocess.Popen(command, stderr=errors, **options) as process:
             try:

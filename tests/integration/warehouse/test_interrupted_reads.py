@@ -8,14 +8,18 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 
 import quotemill
+from orchestration.backup.dump import dump
 from quotemill.warehouse import postgres
+from quotemill.warehouse.postgres import Warehouse
 
 READ = """
 import sys, quotemill
@@ -48,17 +52,23 @@ answers = [json.loads(os.read(end, 1000)) for end in ends]
 rest = first + sum(batch.num_rows for batch in open_before)
 print(json.dumps([answers, mine == [-n for n in range(100)], rest]))
 """
-OURS = "from pg_stat_activity where datname = current_database() and application_name ~ 'quotemill'"
+OURS = "application_name ~ 'quotemill'"
 
 
 def count_ours(dsn: str, *, until: int, seconds: float, state: str = "state <> 'idle'") -> int:
-    """Our sessions of a state, once they are so many, or after some seconds."""
+    return count(dsn, f"{OURS} and {state}", until=until, seconds=seconds)
+
+
+def count(dsn: str, condition: str, *, until: int, seconds: float) -> int:
+    """Sessions of the database, once they are so many, or after some seconds."""
     last = time.monotonic() + seconds
+    every = "select count(*) from pg_stat_activity where datname = current_database()"
+    query = f"{every} and {condition}"
     with psycopg.connect(dsn, autocommit=True) as conn:
         while True:
-            [(count,)] = conn.execute(f"select count(*) {OURS} and {state}".encode())
-            if count == until or time.monotonic() > last:
-                return int(count)
+            [(number,)] = conn.execute(query.encode())
+            if number == until or time.monotonic() > last:
+                return int(number)
             conn.execute("select pg_sleep(0.05)")
 
 
@@ -91,27 +101,60 @@ def test_a_query_ends_with_its_client(
 def test_what_a_killed_command_waits_for_ends_with_it(
     command: str, prepared_dsn: str, tmp_path: Path
 ) -> None:
+    tables = "ops', 'raw_tdx"
+    with started_while_locked(command, prepared_dsn, tables, tmp_path) as client:
+        waiting = "wait_event_type = 'Lock'"
+        assert count_ours(prepared_dsn, until=1, seconds=60, state=waiting) == 1
+        client.kill()
+        assert count_ours(prepared_dsn, until=0, seconds=5, state="true") == 0
+
+
+@contextmanager
+def started_while_locked(
+    command: str, dsn: str, schemas: str, folder: Path
+) -> "Iterator[subprocess.Popen[bytes]]":
+    """A command of ours at work, while every table of some schemas is locked."""
     program, *words = shlex.split(command)
-    values = {"HOME": tmp_path / "home", "WAREHOUSE_URL": prepared_dsn}
+    values = {"HOME": folder / "home", "WAREHOUSE_URL": dsn}
     values |= {"TDX__BASE_URL": "http://127.0.0.1:9"}
     environ = os.environ | {f"QUOTEMILL_{name}": str(value) for name, value in values.items()}
-    with psycopg.connect(prepared_dsn) as holder:
+    with psycopg.connect(dsn) as holder:
         holder.execute(
             "do $$ declare name text; begin for name in select format('%I.%I', schemaname, "
-            "tablename) from pg_tables where schemaname in ('ops', 'raw_tdx') loop execute "
-            "'lock table ' || name || ' in access exclusive mode'; end loop; end $$"
+            f"tablename) from pg_tables where schemaname in ('{schemas}') loop execute "
+            "'lock table ' || name || ' in access exclusive mode'; end loop; end $$".encode()
         )
         with subprocess.Popen(
             [str(Path(sys.executable).with_name(program)), *words],
-            cwd=tmp_path,
+            cwd=folder,
             env=environ,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as client:
-            waiting = "wait_event_type = 'Lock'"
-            assert count_ours(prepared_dsn, until=1, seconds=60, state=waiting) == 1
-            client.kill()
-        assert count_ours(prepared_dsn, until=0, seconds=5, state="true") == 0
+            try:
+                yield client
+            finally:
+                client.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a program with its parent")
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("quotemill backup --folder OUT", "pg_dump"),
+        ("quotemill warehouse dump OUT.dump", "pg_dump"),
+        ("quotemill warehouse restore IN.dump --yes", "psql"),
+    ],
+)
+def test_a_program_that_waits_for_a_lock_ends_with_its_killed_command(
+    command: str, name: str, prepared_dsn: str, tmp_path: Path
+) -> None:
+    dump(Warehouse(prepared_dsn, "w", False, "market", None, "t", tmp_path), tmp_path / "IN.dump")
+    with started_while_locked(command, prepared_dsn, "raw_tdx", tmp_path) as client:
+        waiting = f"wait_event_type = 'Lock' and application_name = '{name}'"
+        assert count(prepared_dsn, waiting, until=1, seconds=60) == 1
+        client.kill()
+        assert count(prepared_dsn, waiting, until=0, seconds=5) == 0
 
 
 def test_a_closed_reader_ends_open_batches_and_other_threads(
@@ -139,7 +182,10 @@ def test_more_threads_than_connections_wait(
 ) -> None:
     make, most = postgres._Pool, threading.Barrier(12)
     monkeypatch.setattr(postgres, "_Pool", lambda *_: make(2, 0))
-    query = f"select count(*)::int as n {OURS} and pg_sleep(0.02) is not null"
+    query = (
+        "select count(*)::int as n from pg_stat_activity where datname = current_database() "
+        f"and {OURS} and pg_sleep(0.02) is not null"
+    )
     with quotemill.open(url=warehouse_dsn, home=tmp_path) as market:
 
         def read(_: int) -> int:
