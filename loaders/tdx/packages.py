@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from loaders.files import lock
 from loaders.files.whole_file import explain_unwritable
 from loaders.requests import http
-from loaders.requests.http import RetryableAnswer, RetryPolicy
+from loaders.requests.http import NoAnswerInTime, RetryableAnswer, RetryPolicy
 from loaders.tdx.bars.records import to_dates
 from loaders.tdx.files.day_package import (
     DayFiles,
@@ -106,10 +106,10 @@ def _continue_folder(ctx: "Context", root: Path) -> Iterator[str]:
             try:
                 content = site.fetch(f"{FOLDER}/{place.name}", place)
             except (RetryableAnswer, DataQualityError) as error:
-                if has_failed:  # two in a row: it is the site's fault
+                refused[day], is_late = str(error), isinstance(error, NoAnswerInTime)
+                if is_late and has_failed:  # it is the site that hangs
                     raise
                 has_failed = True
-                refused[day] = str(error)
                 continue
             has_failed = False
             if content is None:

@@ -41,7 +41,9 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
 def _outcome(ctx: Context) -> Outcome:
     before = ctx.load.cursors(CAPITAL_EVENT.name).get(KEY)
     if ctx.gbbq_file is None:
-        return ctx.miss_file(NAME, KEY, gbbq.PLACE, before, skipped=gbbq.NO_FILE)
+        fix = ctx.settings.choose_fix(client="start the client once to download it")
+        skipped = f"the client's folder has no {gbbq.PLACE}: {fix}"
+        return ctx.miss_file(NAME, KEY, gbbq.PLACE, before, skipped=skipped)
     last, accepts = state_in(before), ctx.load.request.accepts_loss_of(NAME)
     try:
         if not accepts and last is not None:

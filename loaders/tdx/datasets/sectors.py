@@ -30,7 +30,7 @@ from quotemill.wording import say_count
 
 NAME = "sectors"
 KEYS = tuple(sectors.KINDS)
-ADVICE = ". The client may still be writing it: run again, or download it again in the client"
+ADVICE = ". The file may be incomplete for now: run again, or download it again"
 _FILE_OF = {kind: name for name, kinds in sectors.KINDS.items() for kind in kinds}
 
 

@@ -36,7 +36,6 @@ from quotemill.foreign import reads_file
 ROUTE: Final = "gbbq"
 TABLES = Path(__file__).with_name("gbbq.tables")
 PLACE: Final = "T0002/hq_cache/gbbq"
-NO_FILE = f"the client's folder has no {PLACE}: start the client once to download it"
 EXCHANGES = ("sz", "sh", "bj")
 VALUES = tuple(f"value{n}" for n in range(1, 5))
 DIGITS = 7  # significant decimal digits of a single float
@@ -77,8 +76,8 @@ def read_events(path: Path) -> Gbbq:
         raise DataQualityError(
             f"{path}: {announced:,} announced records need {size:,} bytes, but the file "
             f"has {len(content):,}",
-            hint="Run again, in case the client is still writing it. If that does not "
-            "help, download it again in the client.",
+            hint="Run again, in case it is still being written. If that does not help, download it "
+            "again.",
         )
     raw = _decrypted(content[_HEAD:size])
     days, is_day = read_days(raw["day"].astype(np.int64))
@@ -98,7 +97,7 @@ def read_events(path: Path) -> Gbbq:
         raise DataQualityError(
             f"{path}: {np.count_nonzero(~good):,} of {len(raw):,} records are not "
             "corporate actions, so this is not a gbbq file of the TDX desktop client",
-            hint=f"Copy {PLACE} from the client's folder.",
+            hint=f"Copy {PLACE} from a client's folder, or delete it and download it again.",
         )
     rejected = [
         _refused(raw[i], int(i), name, rule)

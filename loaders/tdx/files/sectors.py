@@ -122,8 +122,8 @@ def _split_sectors(content: bytes, path: Path) -> Iterator[tuple[str, list[str]]
     if first or not parts:
         raise DataQualityError(
             f"{path} has no sectors. Stored rows are kept",
-            hint="Run again, in case the client is still writing it. If that does not help, "
-            "download it again in the client.",
+            hint="Run again, in case it is still being written. If that does not help, download it "
+            "again.",
         )
     for part in parts:
         header, *lines = part.splitlines()

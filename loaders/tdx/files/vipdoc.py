@@ -77,7 +77,7 @@ class File(NamedTuple):
         count, size = self.noise, len(self.bars) + len(self.rejected)
         if not plausibility.is_nonsense(count, size):
             return None
-        return f"{count:,} of {size:,} records are refused: download it again in the client"
+        return f"{count:,} of {size:,} records are refused: download it again"
 
 
 @reads_file

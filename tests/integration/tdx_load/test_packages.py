@@ -250,16 +250,19 @@ def test_events_that_were_saved_by_hand_are_read_once(
 
 
 @pytest.mark.parametrize("status", [200, 502])
-def test_a_package_that_cannot_be_had_holds_back_no_other(
+def test_packages_that_cannot_be_had_hold_back_no_other(
     site: Site, days: list[date], status: int
 ) -> None:
     query = "select distinct trade_date from raw_tdx.kline_daily order by 1 desc limit 3"
     with site(days[-4]) as before:
         assert before.load(datasets=DATASETS).exit_code == 0
     with site() as night:
-        night.sandbox.faults.add(f"html:g4day:status={status}:nth=1")
-        assert night.load(datasets=DATASETS).exit_code == 6
-        assert night.rows(query) == [(days[-1],), (days[-2],), (days[-4],)]
+        night.sandbox.faults.add(f"html:g4day:status={status}:first=2")
+        result = night.load(datasets=DATASETS)
+        assert result.exit_code == 6
+        assert night.rows(query)[:2] == [(days[-1],), (days[-4],)]
+        [failure] = failures(result).values()
+        assert all(f"{day:%Y%m%d}.zip" in failure for day in (days[-3], days[-2]))
         assert night.load(datasets=DATASETS).exit_code == 0, night.heard.lines
         assert night.rows(query)[-1] == (days[-3],)
 

@@ -12,6 +12,7 @@ from loaders.tdx.servers import pool
 from loaders.tdx.servers.codec import WrongAnswer
 from loaders.tdx.servers.pool import Pool
 from loaders.tdx.settings import TdxSettings
+from quotemill.errors import UpstreamError
 
 ONE, TWO = "127.0.0.1:7709", "127.0.0.1:7710"
 
@@ -91,3 +92,24 @@ def test_a_server_that_never_was_good_is_not_waited_for() -> None:
     with pytest.raises(SourceGone):
         use(servers, ONE, TWO)
     assert (len(servers.opened), servers.opened[-1] < 1) == (2, True)
+
+
+@pytest.mark.parametrize(("named", "opened"), [((ONE,), 2), ((ONE, TWO), 3)])
+def test_wrong_bytes_that_a_server_repeats_refuse_their_key_only(
+    named: tuple[str, ...], opened: int
+) -> None:
+    class Wrong(Restarting):
+        async def open(self, address: pool.Address, *_: object) -> Any:
+            self.opened.append(0)
+            self.address = address
+            return self
+
+        async def answer(self) -> int:
+            self.asked += 1
+            if self.asked in range(2, 2 + opened):
+                raise WrongAnswer("minute bars: cut")
+            return self.asked
+
+    servers = Wrong(until=0)
+    first, refused, second = use(servers, *named, times=3)
+    assert (first, type(refused), second) == (1, UpstreamError, 2 + opened)
