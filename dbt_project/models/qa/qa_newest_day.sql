@@ -53,7 +53,8 @@ select
     as_of_date as trade_date,
     format(
         '%s of %s codes have no bar for the newest day, such as %s; fix: loaders run tdx '
-        '--dataset kline_daily (if a desktop client writes the files, download the day in it first)',
+        '--dataset kline_daily (if a desktop client writes the files, download the day in it '
+        'first)',
         count(*) filter (where lacks_newest_day), count(*),
         min(code) filter (where lacks_newest_day)
     ) as evidence

@@ -15,6 +15,7 @@ import orjson
 
 from loaders.tdx.client.answers import BAR_FIELDS, EXCHANGES, NoRoute, UnknownCode
 from loaders.tdx.client.answers_intraday import labels
+from loaders.tdx.client.connection import longest
 from loaders.tdx.client.routes_bars import INTRADAY_BARS
 from loaders.tdx.servers import codec
 from loaders.tdx.servers.codec import Bars, Listed, Quote, Ticks, WrongAnswer
@@ -221,7 +222,8 @@ class QuoteTransport(httpx.AsyncBaseTransport):
                 raise WrongAnswer(f"the list of {exchange} is empty")
             return rows
 
-        return await self.pool.use(f"list of {exchange}", read)
+        what = f"list of {exchange}"
+        return await longest(lambda: self.pool.use(what, read), codec.LIST_PAGE)
 
 
 def _parse(text: str) -> date:
