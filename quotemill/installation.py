@@ -68,4 +68,4 @@ def dbt_hint(extra: str) -> str:
     """The command that installs quotemill with dbt, and with which Python if not with this one."""
     if sys.version_info < (3, 14):
         return install_hint(extra)
-    return f"use Python 3.13, as dbt does not support 3.14 yet: {install_hint(extra)}"
+    return f"Use Python 3.13, as dbt does not support 3.14 yet: {install_hint(extra)}"

@@ -73,11 +73,12 @@ HABITS = {
 STRINGS = ("message", "hint", "help", "description")
 ONLY = {"semicolon": STRINGS, "what": ("help",), "long": ("help",)}
 VERBS = """add allow answer ask call cast change check choose close compare configure connect copy correct
-create declare delete describe do don't download drop edit enable end export find fix follow free
-give grant inform install keep leave let list load look lower make mount move name omit open pass
-pick place please point put query quote raise read rebuild reload remove reinstall rename repair repeat replace
-report request restart restore resume retry run save see select send set shorten show shut specify
-split start stop take tell try turn type undo unset update upgrade use verify wait write"""
+create declare delete describe do don't download drop edit enable end export find fix follow
+free give grant inform install keep leave let list load look lower make mount move name omit
+open pass pick place please point put query quote raise read rebuild reload remove reinstall
+rename repair repeat replace report request restart restore resume retry run save see select
+send set shorten show shut specify split start stop synchronize take tell try turn type undo
+unset update upgrade use verify wait write"""
 IMPERATIVE = re.compile(
     r"`|\{\}|(?:quotemill|loaders|dbt|docker|pip|git|chmod|mkdir|GET|POST)\s"  # a command
     r"|[\w.]+ ?=|[\w.]+\("  # a setting, an argument or a call

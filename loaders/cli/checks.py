@@ -22,11 +22,7 @@ def print_checks(checks: Iterable[Check], json: bool = False) -> None:
 def _list_rows(checks: Sequence[Check]) -> Iterable[tuple[str, str, str]]:
     for check, below in zip_longest(checks, checks[1:]):
         # where all is well there is nothing to fix: it is what somebody may want
-        wish = f": {check.fix}" if check.verdict == "ok" and check.fix else ""
-        yield check.verdict, check.name, f"{check.text}{wish}"
-        if (
-            check.fix
-            and not wish
-            and (below is None or (below.name, below.fix) != (check.name, check.fix))
-        ):
+        is_note = check.verdict == "ok" and check.fix
+        yield "note" if is_note else check.verdict, check.name, check.text
+        if check.fix and (below is None or (below.name, below.fix) != (check.name, check.fix)):
             yield "", "", f"fix: {check.fix}"

@@ -52,7 +52,7 @@ def describe_late_fix(settings: Settings, dataset: str, ended: date | None = Non
     if dataset == "corporate_actions":
         return _describe_events_fix(tdx)
     if tdx.servers and ended:
-        return f"the quote servers end {ended}: {OTHER_SERVERS}, then quotemill run tdx"
+        return f"the quote servers end {ended}. {OTHER_SERVERS}, then run `quotemill run tdx`."
     if tdx.has_service:
         return describe_stale_fix(settings, dataset, ended)
     if folder is None:

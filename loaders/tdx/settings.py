@@ -18,7 +18,7 @@ FOLDER_FIX = (
 )
 NO_EVENTS_FIX = "Set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file or xdxr, then quotemill run tdx"
 PUBLIC = "public"
-OTHER_SERVERS = "try again later, or set tdx.servers to other quote servers"
+OTHER_SERVERS = "Try again later, or set tdx.servers to other quote servers"
 PACKAGES = "quotemill run tdx, which downloads the newest packages"
 POLITE = {"concurrency": 4, "requests_per_second": 15.0}  # unless set, to quote servers
 

@@ -26,7 +26,7 @@ SHOWN = 5  # damaged backups in a message
 def check_settings(place: Place) -> Iterator[Check]:
     settings = place.settings
     for name, where in settings.removed.items():
-        yield Check("settings", "warn", explain_removed(name, where), f"remove {name}")
+        yield Check("settings", "warn", explain_removed(name, where), f"Remove {name}.")
     ready, missing = sources.configured(settings)
     if not ready and is_of_demo(settings.home):
         text = "the home of a demo, whose simulated service only ran during the load"

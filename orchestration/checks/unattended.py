@@ -46,7 +46,7 @@ def check_alerts(place: Place) -> Iterator[Check]:
     unsent = place.warehouse.ask(_list_unsent_causes) if place.warehouse else []
     if not names:
         yield Check(
-            "alerts", "ok", "no channel is configured", "set urls under [alerts] in quotemill.toml"
+            "alerts", "ok", "no channel is configured", "Set urls under [alerts] in quotemill.toml"
         )
     elif settings.alerts.urls and unsent:
         text = f"not accepted by every channel: {', '.join(unsent[:SHOWN])}"

@@ -70,7 +70,7 @@ def check_server(place: Place, conn: psycopg.Connection) -> Iterator[Check]:
     skew = abs(clock - place.now)
     if skew > CLOCK_SKEW:
         text = f"the clocks of this machine and the warehouse differ by {skew}"
-        yield Check("clock", "warn", text, "sync both clocks with NTP")
+        yield Check("clock", "warn", text, "Synchronize both clocks with NTP.")
     else:
         yield Check("clock", "ok", format_time(place.now, timespec="minutes"))
 
@@ -146,5 +146,5 @@ def check_policies(_: Place, conn: psycopg.Connection) -> Iterator[Check]:
     )
     for job, procedure, table, count in failures:
         text = f"{procedure} of {table} failed {count} times, including the last time"
-        fix = f"to see the reason, run: quotemill warehouse psql -c 'call run_job({job})'"
+        fix = f"To see the reason, run: quotemill warehouse psql -c 'call run_job({job})'"
         yield Check("policies", "warn", text, fix)

@@ -190,7 +190,7 @@ def _job(name: str, said: JobSettings, source: str | None) -> Job:
         zone = said.time_zone or "UTC"
         rule = timing.parse_rule(said.when or "off", zone, said.calendar or "")
     except ValueError as error:
-        hint = "" if "must be one of" in str(error) else f"write when as one of: {timing.FORMS}"
+        hint = "" if "must be one of" in str(error) else f"Write when as one of: {timing.FORMS}"
         raise SettingsError(f"setting schedule.{name}: {error}", hint=hint) from None
     named = next((word for word in words[2:3] if word in sources.MODULES), None)
     return Job(

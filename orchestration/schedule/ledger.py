@@ -48,7 +48,7 @@ def name_windows_task(folder: str, python: str) -> str:
 
 def describe_overdue_fix() -> str:
     return (
-        f"check its service or cron line, or install one: `{name_install()}` "
+        f"Check its service or cron line, or install one: `{name_install()}` "
         "(`quotemill schedule run` catches up)"
     )
 

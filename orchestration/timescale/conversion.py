@@ -74,11 +74,11 @@ def unchanged(conn: psycopg.Connection, table: sql.Identifier) -> Iterator[list[
         if conn.closed:
             raise
         message = f"{name} was not changed: {_message(conn, error)}"
-        again = "run again: what was converted is kept"
+        again = "Run the command again. Converted parts are kept."
         if isinstance(error, psycopg.errors.OutOfMemory):
             raise SettingsError(
                 message,
-                hint=f"Raise the server's max_locks_per_transaction, restart it, and {again}.",
+                hint=f"Raise the server's max_locks_per_transaction, restart it. {again}",
             ) from None
         raise UpstreamError(message, hint=again) from None
     except psycopg.DatabaseError as error:

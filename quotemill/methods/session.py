@@ -23,8 +23,8 @@ Query: TypeAlias = tuple[str, Mapping[str, Any] | Sequence[Any] | None]
 # what the server ended: a cancelled query, one that waited too long for a lock
 _ENDED = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)
 _HINTS: Mapping[type[psycopg.Error], str] = {
-    psycopg.errors.UndefinedTable: "run `quotemill build`",
-    psycopg.errors.SyntaxError: "use select, with, values or table, not show or explain",
+    psycopg.errors.UndefinedTable: "Run `quotemill build`.",
+    psycopg.errors.SyntaxError: "Use select, with, values or table, not show or explain.",
 }
 
 

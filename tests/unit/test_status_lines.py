@@ -70,18 +70,19 @@ def test_why_a_load_failed_is_printed_once_with_its_fix(
     assert [line[:9] for line in lines[6:]] == ["load    1"]
 
 
-def test_a_fix_of_several_checks_is_printed_once_below_them(
+def test_a_fix_is_printed_below_its_checks_and_notes_are_no_ok(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     stale = [Check("status", "warn", f"{name} is stale", "quotemill run") for name in "ab"]
     print_checks([*stale, Check("backup", "ok", "none yet", "quotemill backup"), stale[0]])
-    printed = [line[14:] for line in capsys.readouterr().out.splitlines()]
-    assert printed == [
-        "a is stale",
-        "b is stale",
+    printed = [line.split(None, 2) for line in capsys.readouterr().out.splitlines()]
+    assert [" ".join(words) for words in printed] == [
+        "warn status a is stale",
+        "warn status b is stale",
         "fix: quotemill run",
-        "none yet: quotemill backup",
-        "a is stale",
+        "note backup none yet",
+        "fix: quotemill backup",
+        "warn status a is stale",
         "fix: quotemill run",
     ]
 

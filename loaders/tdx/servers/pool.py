@@ -36,7 +36,7 @@ _HOSTS = """
 152.136.191.169 159.75.29.111 175.178.112.197 175.178.128.227
 """
 PUBLIC = [(host, 7709) for host in _HOSTS.split()]
-OTHER_EVENTS = "try again later, or set tdx.corporate_actions to a CSV file"
+OTHER_EVENTS = "Try again later, or set tdx.corporate_actions to a CSV file"
 MOST_SERVERS = 8  # tried for one piece of work
 HEARTBEAT = 30  # seconds; servers end connections that say nothing for some minutes
 

@@ -309,8 +309,8 @@ def test_a_rollback_stops_where_the_new_table_would_lack_something(
     ("code", "kind", "fix"),
     [
         ("53200", SettingsError, "max_locks_per_transaction"),
-        ("53100", UpstreamError, "run again"),
-        ("40P01", UpstreamError, "run again"),
+        ("53100", UpstreamError, "Run the command again"),
+        ("40P01", UpstreamError, "Run the command again"),
     ],
 )
 def test_a_server_error_is_quoted_with_the_converted_tables(

@@ -57,7 +57,7 @@ def test_data_of_a_service_that_has_ended_are_late_for_another_reason(tmp_path: 
     ended = replace(result, lags=tuple(replace(lag, loaded_at=asked) for lag in result.lags))
     for variables, fix in (
         (SERVICE, "the service itself ends on 2015-01-05: once it continues, quotemill run"),
-        ({"QUOTEMILL_TDX__SERVERS": "public"}, "the quote servers end 2015-01-05: try again"),
+        ({"QUOTEMILL_TDX__SERVERS": "public"}, "the quote servers end 2015-01-05. Try again"),
         (DOWNLOAD, "quotemill run tdx"),
         (CLIENT, "Download the latest bars in the client of /srv/tdx, then quotemill run"),
     ):
