@@ -91,7 +91,7 @@ def check_writable(_: Place, conn: psycopg.Connection) -> Iterator[Check]:
         why = "is a standby" if standby else "has default_transaction_read_only on"
         hint = "Set QUOTEMILL_WAREHOUSE_URL to the primary server."
         if not standby:
-            hint += f", or run: alter role {role} set default_transaction_read_only = off"
+            hint += f" Or run: alter role {role} set default_transaction_read_only = off"
         error = SettingsError(f"the server {why}: nothing can be written", hint=hint)
         yield failed("server", error)
 

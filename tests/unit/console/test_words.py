@@ -24,6 +24,10 @@ ERRORS = re.compile(r"(?!Assertion)\w+Error|Busy|NotThere|Forbidden|NotDue|Outag
 # whose errors pages show: those of loads, of readers, of the warehouse
 OTHERS = ("loaders/engine", "loaders/ib", "loaders/landing", "loaders/tdx", "loaders/tq")
 OTHERS = (*OTHERS, "loaders/requests", "quotemill/readers", "quotemill/warehouse")
+# which give the checks of doctor, status and the connection test
+CHECKS = [f"orchestration/checks/{n}.py" for n in ("folders", "warehouse", "unattended", "records")]
+CHECKS += ["loaders/check.py", "loaders/warehouse/disks.py", "orchestration/schedule/ledger.py"]
+CHECKS += ["loaders/engine/load_checks.py", "loaders/tdx/doctor.py", "loaders/tq/doctor.py"]
 
 
 def read_texts() -> set[str]:
@@ -62,6 +66,29 @@ def read_errors(folder: Path) -> Iterator[str]:
                         yield re.sub(r"(?<=\w)X1", "", text)  # what may be added
 
 
+def read_checks(path: Path) -> Iterator[str]:
+    """The sentences and fixes of a module's checks, also those it first gives a name."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        match node:
+            case ast.Call(func=ast.Name(id="Check"), args=[_, _, *values]):
+                yield from map(read_value, values)
+            case ast.Assign(targets=[ast.Name(id="text" | "fix" | "hint" | "why")], value=value):
+                yield read_value(value)
+
+
+def read_value(value: ast.expr) -> str:
+    """A text whose values are an X; empty for another expression."""
+    match value:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=parts):
+            return "".join(
+                str(getattr(part, "value", "")) if isinstance(part, ast.Constant) else "X1"
+                for part in parts
+            )
+    return ""
+
+
 def test_every_text_of_a_page_has_its_chinese() -> None:
     assert sorted(read_texts() - set(catalogue())) == []
     assert sorted(text for text in read_meanings() if translate(text) is None) == []
@@ -72,6 +99,12 @@ def test_every_error_that_pages_show_has_its_chinese(folder: str) -> None:
     texts = (text for text in read_errors(ROOT / folder) if re.search("[a-z] [a-z]|[a-z]: ", text))
     unsaid = {text for text in texts if translate(text) is None}
     assert not unsaid, "\n".join(sorted(unsaid))
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_every_check_that_pages_show_has_its_chinese(name: str) -> None:
+    texts = (text for text in read_checks(ROOT / name) if re.search("[a-z] [a-z]", text))
+    assert sorted(text for text in texts if translate(text) is None) == []
 
 
 def test_every_hint_about_a_warehouse_away_has_its_chinese() -> None:
