@@ -35,8 +35,6 @@ app = lazy_app(
             "selfcheck": "orchestration.cli.options.checks:selfcheck_command",
             "logscan": "orchestration.cli.logscan:logscan_command",
             "alerts": "orchestration.cli.alerts:app",
-            # further names of checks
-            "check": ("orchestration.cli.check:app", _HIDDEN),
             "cancel": (
                 "loaders.cli.jobs:cancel_command",
                 {"same_as": "loaders cancel", **_HIDDEN},

@@ -54,21 +54,10 @@ def test_another_name_of_a_command_is_the_same_function_and_its_help_says_so() -
         for name, command in commands.items()
         if (same_as := re.search(r"The same as `(.+?)`\.", command.help or ""))
     }
-    assert set(named) > {f"quotemill check {name}" for name in ("doctor", "source", "verify")}
     assert (named["quotemill jobs"], commands["quotemill jobs"].hidden) == ("quotemill loads", True)
     for name, other in named.items():
         functions = {inspect.unwrap(commands[each].callback) for each in (name, other)}
         assert len(functions) == 1, name
-
-
-@pytest.mark.parametrize("name", ["reconcile", "selfcheck", "logscan"])
-def test_lines_of_cron_may_name_a_check_without_its_family(name: str) -> None:
-    help_of_both = [
-        RUNNER.invoke(orchestration.cli.app, [*call, "--help"]).output.partition("─ Options")[2]
-        for call in ([name], ["check", name])
-    ]
-    assert help_of_both[0]
-    assert help_of_both[0] == help_of_both[1]
 
 
 @pytest.mark.parametrize(
@@ -76,9 +65,7 @@ def test_lines_of_cron_may_name_a_check_without_its_family(name: str) -> None:
     [
         ("quotemill cancel", "loaders cancel"),
         ("quotemill options gate list", "quotemill gate list"),
-        ("quotemill check manifest", "quotemill manifest check"),
         ("loaders retry", "quotemill retry"),
-        ("quotemill schedule next", "quotemill schedule list"),
     ],
 )
 def test_a_hidden_command_still_runs_and_another_is_shown(hidden: str, shown: str) -> None:

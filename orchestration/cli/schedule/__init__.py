@@ -7,8 +7,6 @@ app = lazy_app(
     {
         "Inspect": {
             "list": "orchestration.cli.schedule.preview:list_command",
-            # the column `next` of the list, the soonest first
-            "next": ("orchestration.cli.schedule.preview:next_command", {"hidden": True}),
             "simulate": "orchestration.cli.schedule.preview:simulate_command",
         },
         "Run": {

@@ -1,9 +1,9 @@
-"""`quotemill schedule list`, `next` and `simulate`."""
+"""`quotemill schedule list` and `simulate`."""
 
 import sys
 from dataclasses import replace
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
@@ -20,7 +20,7 @@ from orchestration.cli.schedule.jobs import (
     warn_if_no_job,
 )
 from orchestration.schedule import ledger
-from orchestration.schedule.listing import describe_job, list_jobs
+from orchestration.schedule.listing import list_jobs
 from orchestration.schedule.preview import simulate
 from quotemill.errors import SettingsError, UsageError, most_severe
 
@@ -70,26 +70,6 @@ def _print(shown: list[dict[str, Any]]) -> None:
     shell.print_table(table)
 
 
-def next_command(job: OneJob = None, as_of: AsOf = None, json: JsonFlag = False) -> None:
-    """List the next start of each job, soonest first.
-
-    Example: quotemill schedule next tdx_daily
-    """
-    now = parse_now(as_of)
-    known, rows = read_jobs(load_settings(), job)
-    warn_if_no_job(known)
-    shown = [describe_job(job, rows.get(name), now) for name, job in known.items()]
-    coming = sorted((x for x in shown if x["next_start"]), key=lambda x: str(x["next_start"]))
-    if json:
-        shell.print_json(coming)
-        return
-    for x in coming:
-        print(f"{_weekday(x['next_start'], x['time_zone'], 'minutes')}  {x['job']}  {x['command']}")
-    for x in shown:
-        if not x["next_start"]:
-            print(f"{x['job']}: {x['state']}", file=sys.stderr)
-
-
 def simulate_command(
     day: Annotated[
         str, typer.Option("--date", help="Day to simulate (2026-11-27), in each job's time zone.")
@@ -117,15 +97,14 @@ def simulate_command(
     for note in day_plan.notes:
         print(note, file=sys.stderr)
     for planned in day_plan.starts:
-        at = _weekday(planned.at, planned.job.zone, "seconds")
-        print(f"{at}  {planned.job.name}  {' '.join(planned.job.command)}")
+        zone, command = planned.job.zone, " ".join(planned.job.command)
+        weekday = f"{planned.at.astimezone(ZoneInfo(zone)):%a}"
+        print(
+            f"{weekday} {format_time(planned.at, zone, 'seconds')}  {planned.job.name}  {command}"
+        )
     for name, why in day_plan.idle.items():
         print(f"{name}: {why}", file=sys.stderr)
 
 
 def _minute(at: datetime | None, zone: str | None) -> str:
     return format_time(at, zone or "", "minutes")
-
-
-def _weekday(at: datetime, zone: str, timespec: Literal["minutes", "seconds"]) -> str:
-    return f"{at.astimezone(ZoneInfo(zone)):%a} {format_time(at, zone, timespec)}"

@@ -61,7 +61,6 @@ READERS = {  # the exit code of each, on a warehouse without rows
     "findings": 0,
     "doctor": 3,
     "schedule list": 0,
-    "schedule next": 0,
     "selfcheck ib": 2,
     "loads": 0,
     "cancel": 2,
