@@ -16,7 +16,6 @@ from orchestration.backup import folder as folders
 from orchestration.backup.folder import Backup
 from orchestration.backup.settings_text import without_secrets
 from quotemill.errors import SettingsError
-from quotemill.warehouse.migrations import newer
 from quotemill.warehouse.postgres import Warehouse
 
 _PLACES = ("home", "warehouse_url", "backup_folder")  # settings that may well differ now
@@ -56,17 +55,12 @@ def restore(
 
 
 def _require_fit(settings: Settings, backup: Backup) -> None:
-    facts = backup.manifest["warehouse"]
-    if newer(facts["migrations"]):
+    schema = backup.manifest["warehouse"]["market_schema"]
+    if schema != settings.market_schema:
         raise SettingsError(
-            f"{backup.name} was created by a newer quotemill, {backup.manifest['quotemill']}",
-            hint="Install that version, or a later one.",
-        )
-    if facts["market_schema"] != settings.market_schema:
-        raise SettingsError(
-            f"{backup.name} has its tables in the schema {facts['market_schema']}, but "
+            f"{backup.name} has its tables in the schema {schema}, but "
             f"market_schema is {settings.market_schema} ({settings.origin('market_schema')})",
-            hint=f"Set QUOTEMILL_MARKET_SCHEMA={facts['market_schema']}.",
+            hint=f"Set QUOTEMILL_MARKET_SCHEMA={schema}.",
         )
 
 
