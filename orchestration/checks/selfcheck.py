@@ -1,8 +1,8 @@
 """Daily checks of option chains: whether a session passes, and which symbols fail.
 
 They are the figures of qa.qa_option_day, of each symbol and of the groups that symbols run in, four
-comparisons of the day's tables, the exceptions of the day's log, and the storage: disk, archive,
-retention, sizes of compacted files.
+comparisons of the day's tables, the exceptions of the day's log, and the storage: disk, archive
+and retention.
 """
 
 import contextlib

@@ -9,7 +9,6 @@ import psycopg
 from loaders.check import Check
 from loaders.settings import Settings
 from loaders.warehouse.disks import list_disks
-from orchestration.archive.compaction import TARGET_BYTES
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
@@ -55,39 +54,6 @@ def _check_archive(
     passes = oldest is None or oldest >= today - timedelta(days=retained) - SLACK
     figures = {"oldest_slots_date": oldest, "retain_days": retained}
     yield _make_check("retention", passes, figures)
-    yield from _check_files(conn, warehouse)
-
-
-def _check_files(conn: psycopg.Connection, warehouse: Warehouse) -> Iterator[Check]:
-    """Check the sizes of the files that the last compaction wrote: 128 to 256 MB of 192.
-
-    A smaller one is on record as the rest of its month.
-    """
-    [(count, rests, small, large, least, most)] = conn.execute(
-        """
-        select
-            count(*), count(*) filter (where is_below_target),
-            count(*) filter (where size_bytes < %(target)s * 2 / 3 and not is_below_target),
-            count(*) filter (where size_bytes > greatest(%(target)s * 4 / 3, 256000000)),
-            min(size_bytes) / 10^6, max(size_bytes) / 10^6
-        from (
-            select *, max(written_at) over () as newest_at from ops.archive_files
-            where schema_name = %(schema)s and codec = 'zstd'
-        ) as compacted
-        where written_at > newest_at - interval '1 day'
-        """,
-        {"target": TARGET_BYTES, "schema": warehouse.inner_schema("options")},
-    )
-    if count:
-        figures = {
-            "file_count": count,
-            "month_rest_count": rests,
-            "too_small_count": small,
-            "too_large_count": large,
-            "smallest_mb": round(least, 1),
-            "largest_mb": round(most, 1),
-        }
-        yield _make_check("files", not small and not large, figures)
 
 
 def _make_check(name: str, passes: bool, figures: Mapping[str, Any]) -> Check:

@@ -42,7 +42,7 @@ def selfcheck_command(
 
     Each is PASS, FAIL, or PENDING until open interest has arrived. They cover slots, data types,
     row origins and counts, open interest, flags, symbol groups, log exceptions, disk space,
-    compacted files, archive and retention. The result is also written to a file. Exits with 5 if a
+    archive and retention. The result is also written to a file. Exits with 5 if a
     check fails or the session has no rows.
 
     Example: quotemill selfcheck ib --date 2026-11-25

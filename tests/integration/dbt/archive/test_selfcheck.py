@@ -10,7 +10,7 @@ from loaders.check import Check
 from loaders.settings import Settings
 from orchestration.checks import selfcheck
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.option_days import AFTER, OPTION_DAYS, TUESDAY, archived, settings_in
+from tests.integration.dbt.option_days import AFTER, OPTION_DAYS, TUESDAY, settings_in
 
 pytestmark = OPTION_DAYS
 
@@ -85,26 +85,3 @@ def test_an_exception_in_the_log_of_the_day_in_new_york_fails(
     assert write("2026-11-24T15:00:00Z", source="ib", traceback=None) == ("ok", 0)
     assert write("2026-11-25T04:59:00Z", source="ib") == ("fail", 1)
     assert write("2026-11-24T15:00:00Z", source=None) == ("fail", 2)
-
-
-def test_files_of_the_last_compaction_have_128_to_256_megabytes(
-    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings
-) -> None:
-    archived(settings, warehouse)
-    assert find_checks(warehouse, settings, "files") == {}  # nothing was compacted
-
-    def judged(megabytes: int, *, rest: bool = False, days_ago: int = 0) -> tuple[str, int]:
-        conn.execute(
-            "insert into ops.archive_files values ('options', %s, 'chain_intraday', 'zstd', 1, '', "
-            "%s, %s, now() - make_interval(days => %s))",
-            (f"file {megabytes}", megabytes * 10**6, rest, days_ago),
-        )
-        check = find_checks(warehouse, settings, "files")[""]
-        return check.verdict, check.figures["file_count"]
-
-    assert judged(192) == ("ok", 1)
-    assert judged(20, rest=True) == ("ok", 2)  # what is left of a month
-    assert judged(300, days_ago=7) == ("ok", 2)  # an earlier compaction
-    assert judged(127) == ("fail", 3)
-    conn.execute("delete from ops.archive_files where size_bytes = 127000000")
-    assert judged(257) == ("fail", 3)
