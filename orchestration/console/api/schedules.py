@@ -14,7 +14,8 @@ from orchestration.console.api.answers import Answer, Call, StartedAnswer
 from orchestration.console.context import Console
 from orchestration.console.errors import describe
 from orchestration.schedule import ledger, switching
-from orchestration.schedule.install import place, state
+from orchestration.schedule.install import place
+from orchestration.schedule.install.state import Installed, read_installed
 from orchestration.schedule.listing import Listing, list_jobs, read_rows_by_name
 from quotemill.errors import SettingsError, UsageError
 
@@ -53,19 +54,11 @@ class JobAnswer(Answer):
     error: str | None = None
 
 
-class InstalledAnswer(Answer):
-    """Units or crontab lines that start jobs on this machine. Reinstall them if they are stale."""
-
-    kind: str
-    is_current: bool
-    command: str
-
-
 class SchedulesAnswer(Answer):
     """All jobs, this machine's schedulers, and notes about the last change."""
 
     jobs: list[JobAnswer]
-    installed: list[InstalledAnswer]
+    installed: list[Installed]
     rules: list[str]
     notes: list[str]
 
@@ -150,12 +143,12 @@ def describe_schedules(console: Console, notes: tuple[str, ...] = ()) -> Schedul
     return SchedulesAnswer(jobs=jobs, installed=installed, rules=list(RULES), notes=list(notes))
 
 
-def _read_installed(console: Console) -> list[InstalledAnswer]:
+def _read_installed(console: Console) -> list[Installed]:
     try:
         here = place.find(console.settings(), console.cwd)
     except SettingsError:  # a folder that no timer file can hold
         return []
-    return [InstalledAnswer.model_validate(row) for row in state.read_installed(here)]
+    return read_installed(here)
 
 
 def read_listing(console: Console) -> Listing:
