@@ -195,22 +195,21 @@ def run(
     since: datetime,
     until: datetime,
     *,
-    files: Sequence[Path] = (),
     source: str | None = None,
     keywords: Sequence[str] = (),
     level: str = LEAST,
     max_total: int | None = None,
     is_day: bool = False,
 ) -> Scan:
-    """Scan the log in `folder`, or `files`, for the built-in keywords and `keywords`.
+    """Scan the log in `folder` for the built-in keywords and `keywords`.
 
     With `source` only its lines count; with `is_day` at the time of the source's clock where they
     have it, in whatever file: those of a sandbox's day. Raises UsageError for a file that is
-    missing or unreadable, and as `split_keywords`.
+    unreadable, and as `split_keywords`.
     """
     scan, own = Scan(since, until, max_total=max_total), split_keywords(keywords)
-    chosen = [*files] or list_files(folder, since, until)
-    others = sorted(set(folder.glob(log.FILES)) - set(chosen)) if is_day and not files else []
+    chosen = list_files(folder, since, until)
+    others = sorted(set(folder.glob(log.FILES)) - set(chosen)) if is_day else []
     for path in [*chosen, *others]:
         if path in chosen:
             scan.files[str(path)] = 0

@@ -1,7 +1,6 @@
 """`quotemill logscan`."""
 
 from datetime import UTC, datetime, time, timedelta, tzinfo
-from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -13,6 +12,7 @@ from loaders.cli.checks import print_checks
 from loaders.cli.shell import JsonFlag
 from loaders.settings import load_settings
 from quotemill.errors import DataQualityError, UsageError
+from quotemill.readers.listed import require_known
 
 LAST = "last"
 
@@ -48,17 +48,11 @@ def logscan_command(
         int | None,
         typer.Option(min=0, help="Allow this many lines with a keyword, at any level."),
     ] = None,
-    file: Annotated[
-        list[Path] | None,
-        typer.Option(help="Scan this file of JSON lines instead. Can be repeated."),
-    ] = None,
-    summary: Annotated[
-        Path | None, typer.Option(help="Write the result to this file as JSON.")
-    ] = None,
     write_summary: Annotated[
         bool,
         typer.Option(
-            "--write-summary", help="Write it to summary_DAY.json in the home's logs/errors."
+            "--write-summary",
+            help="Write the result to summary_DAY.json in the home's logs/errors too.",
         ),
     ] = False,
     as_of: Annotated[
@@ -73,7 +67,7 @@ def logscan_command(
     (with --max-total, if more lines than that have a keyword) or if the log has no lines. Warnings
     are only listed.
 
-    Example: quotemill logscan ib --date 2026-11-20 --summary summary.json
+    Example: quotemill logscan ib --date 2026-11-20 --json
     """
     from orchestration.checks import logscan as scans
     from orchestration.checks.result_file import name_file, write_result
@@ -81,13 +75,7 @@ def logscan_command(
 
     if since is not None and date is not None:
         raise UsageError("--since and --date can't be combined", hint="Give only one of them.")
-    if since == LAST and file:  # the next nightly scan would start after lines that none has read
-        raise UsageError(
-            "--since last can't be combined with --file", hint="Give --since a time, or use --date."
-        )
-    if level not in log.LEVELS:
-        allowed = ", ".join(log.LEVELS)
-        raise UsageError(f"unknown --level: {level}", hint=f"Choose one of: {allowed}.")
+    require_known("--level", [level], log.LEVELS)
     if source not in (None, "dbt"):
         sources.find(str(source))
     settings = load_settings()
@@ -106,7 +94,6 @@ def logscan_command(
             folder,
             start,
             end,
-            files=file or (),
             source=source,
             keywords=keyword or (),
             level=level,
@@ -125,8 +112,6 @@ def logscan_command(
             zone, at = _find_zone(source), shell.parse_time(as_of, UTC)
             day = shell.parse_day(date, zone, at) or end.astimezone(zone).date()
             write_result(name_file(home, "errors", "summary", day), scan.as_json())
-        if summary is not None:
-            write_result(summary, scan.as_json())
         shell.print_answer(scan.as_json(), json, lambda: print_checks(scan.checks))
         # the next scan repeats the window of an empty one
         if since == LAST and scan.status != "empty":

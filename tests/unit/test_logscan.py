@@ -100,13 +100,13 @@ def test_damaged_lines_are_counted_and_the_others_read(tmp_path: Path) -> None:
 
 
 def test_a_long_log_is_read_line_by_line(tmp_path: Path) -> None:
-    path = tmp_path / "long.jsonl"
+    path = tmp_path / "run-2026-11-20.jsonl"
     with path.open("w", encoding="utf-8") as file:
         for number in range(3_000):
             file.write(line(f"pacing of contract {number}", detail={"text": "x" * 2_000}))
     size = path.stat().st_size
     tracemalloc.start()
-    scan = logscan.run(tmp_path, DAY, NEXT, files=[path])
+    scan = logscan.run(tmp_path, DAY, NEXT)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert scan.keywords["pacing"].count == 3_000
@@ -135,10 +135,11 @@ def test_a_failed_summary_leaves_the_one_before(
     assert target.read_text() == before
 
 
-def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"nothing\.jsonl") as missing:
-        logscan.run(tmp_path, DAY, NEXT, files=[tmp_path / "nothing.jsonl"])
-    assert isinstance(missing.value.__context__, FileNotFoundError)
+def test_an_unreadable_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "run-2026-11-20.jsonl").mkdir()
+    with pytest.raises(UsageError, match=r"run-2026-11-20\.jsonl") as unreadable:
+        logscan.run(tmp_path, DAY, NEXT)
+    assert isinstance(unreadable.value.__context__, IsADirectoryError)
 
 
 @pytest.mark.parametrize(
@@ -166,10 +167,9 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
             "are errors",
         ),
         ([], ("--since", "2026-11-20", "--date", "2026-11-20"), 2, "--since and --date"),
-        ([line("x")], ("--since", "last", "--file", "home/logs/x.jsonl"), 2, " --file"),
         ([], ("nowhere", "--date", "2026-11-20"), 2, "nowhere"),
         ([], ("ib", "--date", "9999-12-31"), 2, "--date 9999-12-31"),
-        ([], ("--level", "loud"), 2, "--level: loud"),
+        ([], ("--level", "loud"), 2, "--level loud"),
         ([], ("--keyword", " "), 2, "a keyword is empty"),
         ([], ("--keyword", "A,,B"), 2, "a keyword is empty"),
         ([], ("--keyword", "U1234567"), 2, "matches no line"),
@@ -241,17 +241,17 @@ def test_the_day_of_an_option_scan_is_by_a_time_in_new_york(
         assert (answer["since"], answer["found"]) == ("2026-11-20 05:00:00+00:00", 1)
 
 
-def test_a_summary_goes_to_a_file_and_to_the_home(
+def test_a_summary_goes_to_the_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(tmp_path / "home" / "logs", line("pacing"))
     # 20:30 in New York
     for given in (("--date", "2026-11-20"), ("--as-of", "2026-11-21T01:30")):
-        arguments = ("ib", *given, "--write-summary", "--summary", "own.json")
+        arguments = ("ib", *given, "--write-summary")
         answer = scanned(tmp_path, monkeypatch, capsys, *arguments)[2]
-        for place in ("own.json", "home/logs/errors/summary_20261120.json"):
-            assert json.loads((tmp_path / place).read_text())["found"] == answer["found"] == 1
-            (tmp_path / place).unlink()
+        place = tmp_path / "home" / "logs" / "errors" / "summary_20261120.json"
+        assert json.loads(place.read_text())["found"] == answer["found"] == 1
+        place.unlink()
 
 
 def test_the_scheduled_scan_counts_each_error_once(
