@@ -15,7 +15,7 @@ import pyarrow as pa
 from loaders.ib import tables
 from loaders.warehouse.tables import LandedTable
 from orchestration.archive.units import UNITS
-from quotemill.errors import UsageError
+from quotemill.readers.listed import require_known
 from quotemill.warehouse.postgres import Warehouse
 
 # what a compacted file has as columns, and other files in their path
@@ -176,7 +176,5 @@ NAMES = tuple(view.name for view in VIEWS)
 
 def find_view(name: str) -> View:
     """A view by name. Raises UsageError, which lists the names."""
-    for view in VIEWS:
-        if view.name == name:
-            return view
-    raise UsageError(f"{name} is not archived", hint=f"Choose one of: {', '.join(NAMES)}.")
+    require_known("view", [name], NAMES)
+    return VIEWS[NAMES.index(name)]

@@ -13,6 +13,7 @@ from orchestration.checks.place import set_time
 from orchestration.run import findings
 from orchestration.run.findings import Finding, Judgement
 from quotemill.errors import UsageError
+from quotemill.readers.listed import require_known
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
@@ -87,6 +88,5 @@ def acknowledge(
 
 
 def _check_severity(severity: str | None) -> None:
-    if severity is not None and severity not in findings.SEVERITIES:
-        allowed = ", ".join(findings.SEVERITIES)
-        raise UsageError(f"unknown --severity: {severity}", hint=f"Choose one of: {allowed}.")
+    if severity is not None:
+        require_known("--severity", [severity], findings.SEVERITIES)

@@ -16,6 +16,7 @@ from loaders.warehouse.postgres import require_warehouse
 from orchestration.run.metrics import measure_command
 from quotemill.codes import read_us_symbol
 from quotemill.errors import UsageError
+from quotemill.readers.listed import require_known
 from quotemill.warehouse.postgres import Warehouse
 
 if TYPE_CHECKING:  # its module imports pyarrow
@@ -147,8 +148,8 @@ def retention_command(
     from orchestration.archive.housekeeping import run_retention
     from orchestration.archive.retention import ERRORS, TICKS, VIEWS
 
-    if view not in (None, *VIEWS):
-        raise UsageError(f"unknown --view: {view}", hint=f"Choose one of: {', '.join(VIEWS)}.")
+    if view is not None:
+        require_known("--view", [view], VIEWS)
     settings = load_settings()
     shell.start_logs(settings)
     warehouse = prepare_warehouse(settings)

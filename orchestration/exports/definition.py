@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from quotemill.errors import UsageError
+from quotemill.readers.listed import require_known
 
 FORMS = ("parquet", "csv", "qlib")
 ADJUSTMENTS = ("none", "qfq", "hfq")
@@ -29,14 +30,8 @@ class Definition:
     is_exact: bool = True
 
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("--to", self.form, FORMS),
-            ("--adjust", self.adjust, ADJUSTMENTS),
-        ):
-            if value not in known:
-                raise UsageError(
-                    f"{name} {value} is unknown", hint=f"Choose one of: {', '.join(known)}."
-                )
+        require_known("--to", [self.form], FORMS)
+        require_known("--adjust", [self.adjust], ADJUSTMENTS)
         if self.is_query and self.adjust != "none":
             raise UsageError("a query is not adjusted", hint="Select from the adjusted table.")
 

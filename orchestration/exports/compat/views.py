@@ -13,6 +13,7 @@ from loaders.warehouse.sql_files import read_sql
 from loaders.warehouse.turns import wait_for_turn
 from orchestration.exports.definition import ADJUSTMENTS
 from quotemill.errors import UsageError
+from quotemill.readers.listed import require_known
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import COMPAT, has_relation
 
@@ -49,10 +50,7 @@ def make_views(warehouse: Warehouse, program: str, adjust: str = "none") -> list
     where nothing that they read is built, SettingsError where schema `compat` is not ours.
     """
     names = _find_views(program)
-    if adjust not in ADJUSTMENTS:
-        raise UsageError(
-            f"unknown adjustment {adjust}", hint=f"Choose one of: {', '.join(ADJUSTMENTS)}."
-        )
+    require_known("--adjust", [adjust], ADJUSTMENTS)
     schema = warehouse.inner_schema(COMPAT)
     fields = {
         "market": warehouse.market_schema,
@@ -100,8 +98,7 @@ def drop_views(warehouse: Warehouse, program: str) -> list[str]:
 
 
 def _find_views(program: str) -> tuple[str, ...]:
-    if program not in VIEWS:
-        raise UsageError(f"no views for {program}", hint=f"Choose one of: {', '.join(VIEWS)}.")
+    require_known("program", [program], [*VIEWS])
     return VIEWS[program]
 
 

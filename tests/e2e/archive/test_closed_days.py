@@ -303,7 +303,7 @@ def test_a_chosen_part_alone_is_archived(
     )
     assert some.files == 1
     assert archived(settings, warehouse).files == 8
-    with pytest.raises(QuotemillError, match="chain is not archived"):
+    with pytest.raises(QuotemillError, match="view chain is unknown"):
         archived(settings, warehouse, views=("chain",))
 
 

@@ -228,10 +228,10 @@ def test_views_of_what_is_not_built_are_left_out(warehouse: Warehouse, dbt: Dbt)
         make_views(warehouse, "optopsy")
     with warehouse.connect() as conn:
         assert conn.execute("select to_regnamespace('compat')").fetchone() == (None,)
-    with pytest.raises(UsageError, match="no views for excel") as unknown:
+    with pytest.raises(UsageError, match="program excel is unknown") as unknown:
         make_views(warehouse, "excel")
     assert "vnpy, optopsy" in unknown.value.hint
-    with pytest.raises(UsageError, match="unknown adjustment"):
+    with pytest.raises(UsageError, match="--adjust back is unknown"):
         make_views(warehouse, "vnpy", "back")
 
 

@@ -124,7 +124,7 @@ def test_errors_are_named_with_their_exit_code(
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("archive", "--view", "chain"), 2, "chain is not archived"),
+        (("archive", "--view", "chain"), 2, "view chain is unknown"),
         (("archive", "--symbols", ","), 2, "--symbols "),
         (("archive", "--since", "someday"), 2, "not a date like"),
         (("restore",), 2, "no days given"),
