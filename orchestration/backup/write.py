@@ -11,14 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from loaders import log
 from loaders.files import whole_file
 from loaders.settings import Settings
 from loaders.ticks import store_state
+from loaders.ticks.open_store import store_label
 from loaders.warehouse import migrate, timescale
-from orchestration.archive.folder import archive_root
 from orchestration.backup import dump
 from orchestration.backup import folder as folders
 from orchestration.backup.folder import Backup
@@ -109,7 +107,6 @@ def _write(
     dumped = dump.dump(warehouse, part / folders.DUMP)
     with warehouse.connect() as conn:
         conn.read_only = True
-        archived = _describe_archive(settings, conn)
         about_warehouse = {
             "id": own,
             "label": warehouse.label,
@@ -130,30 +127,9 @@ def _write(
         "warehouse": about_warehouse,
         "dump": {"objects": dumped.entries, "hypertables": dumped.hypertables},
         "secrets": secret,
-        "archive": archived,
-        "tick_store": _tick_store(settings, warehouse),
+        "tick_store": {"store": store_label(settings)} if store_state.is_used(settings) else None,
         "files": {name: folders.describe(part / name) for name in (folders.DUMP, folders.SETTINGS)},
     }
     whole_file.write(
         part / folders.MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=1, default=str)
     )
-
-
-def _describe_archive(settings: Settings, conn: psycopg.Connection) -> dict[str, Any] | None:
-    """The number of the archive's files, their rows, bytes and folder; None without files."""
-    [(files, rows, size)] = conn.execute(
-        "select count(*), sum(row_count)::bigint, sum(size_bytes)::bigint from ops.archive_files"
-    )
-    folder = str(archive_root(settings))
-    return {"files": files, "rows": rows, "bytes": size, "folder": folder} if files else None
-
-
-def _tick_store(settings: Settings, warehouse: Warehouse) -> dict[str, Any] | None:
-    """The place and size of a tick store outside dumps; one that is away costs no backup."""
-    if not store_state.is_used(settings):
-        return None
-    seen = store_state.read_state(settings, warehouse)
-    return {
-        "store": seen.label,
-        **(asdict(seen.summary) if seen.summary else {"error": str(seen.error)}),
-    }

@@ -34,9 +34,8 @@ def backup_command(
 ) -> None:
     """Write and verify a backup, then delete old ones.
 
-    A backup is a folder with a dump of the warehouse, the settings without secrets and a list of
-    archive files. It gets its name only after it has been verified. Only then are older backups
-    deleted.
+    A backup is a folder with a dump of the warehouse and the settings without secrets. It gets its
+    name only after it has been verified. Only then are older backups deleted.
 
     Example: quotemill backup --keep 8
     """
@@ -114,10 +113,8 @@ def check_command(name: _Name = None, folder: _Folder = None, json: JsonFlag = F
         _warn(folders.scan(root)[1] if name is None else [])
         backup = folders.find(root, name)
     folders.check(backup)
-    if json:
-        shell.print_json(backup.as_json())
-    else:
-        print(f"{backup.path}: {backup.size_bytes / 1e6:,.1f} MB, verified")
+    size = f"{backup.size_bytes / 1e6:,.1f} MB"
+    shell.print_answer(backup.as_json(), json, lambda: print(f"{backup.path}: {size}, verified"))
 
 
 @app.command("restore")

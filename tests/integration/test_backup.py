@@ -100,10 +100,6 @@ def test_a_backup_holds_the_warehouse_and_the_settings(bench: Bench) -> None:
     manifest = json.loads((path / "backup.json").read_text())
     assert manifest["warehouse"]["id"] == warehouse_id(bench.warehouse)
     assert manifest["warehouse"]["migrations"][0] == "0001_release.sql"
-    assert manifest["archive"] == {
-        "folder": str(bench.settings.home / "archive"),
-        **{"files": 1, "rows": 7, "bytes": 5},
-    }
     assert folders.list_backups(bench.root) == [result.backup]
     assert list(bench.root.glob(".unfinished-*")) == []
     folders.check(result.backup)
@@ -198,20 +194,13 @@ def test_a_backup_changed_on_disk_is_refused_and_nothing_restored(
     assert another.rows("select to_regnamespace('ops')") == [(None,)]
 
 
-def test_a_backup_of_a_newer_version_or_other_schema_is_refused(
+def test_a_backup_of_another_schema_is_refused(
     bench: Bench, open_bench: Callable[..., Bench]
 ) -> None:
     backup = bench.back_up().backup
     another = open_bench("another", QUOTEMILL_MARKET_SCHEMA="quotemill_market")
     with pytest.raises(SettingsError, match="market_schema is quotemill_market"):
         restore(another.settings, another.warehouse, backup, Silent(), clean=False)
-    manifest = json.loads((backup.path / "backup.json").read_text())
-    manifest["warehouse"]["migrations"].append("9999_later.sql")
-    (backup.path / "backup.json").write_text(json.dumps(manifest))
-    with pytest.raises(SettingsError, match="newer"):
-        restore(
-            bench.settings, bench.warehouse, folders.read_backup(backup.path), Silent(), clean=True
-        )
 
 
 def test_a_damaged_backup_is_named_and_blocks_nothing(bench: Bench) -> None:
