@@ -34,10 +34,8 @@ def status_command(
     """
     settings = load_settings()
     shown = job_list.report(find_current_warehouse(settings), limit)
-    if json:
-        shell.print_json(shown | describe_place(settings))
-        return
-    print_report(settings, shown)
+    document = shown | describe_place(settings)
+    shell.print_answer(document, json, lambda: print_report(settings, shown))
 
 
 def print_report(settings: Settings, shown: dict[str, Any]) -> None:
@@ -146,7 +144,5 @@ def cancel_command(
         jobs.request_cancel_after(warehouse, job, after_task)
     else:
         job = jobs.request_cancel(warehouse, source, job)
-    if json:
-        shell.print_json({"job_id": job})
-    else:
-        print(f"load {job} will stop soon; `quotemill loads {job}` shows when it has stopped")
+    shown = f"load {job} will stop soon; `quotemill loads {job}` shows when it has stopped"
+    shell.print_answer({"job_id": job}, json, lambda: print(shown))

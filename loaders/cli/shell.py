@@ -112,9 +112,9 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-def print_error(error: QuotemillError, source: str | None = None) -> None:
+def print_error(error: QuotemillError) -> None:
     """Print message and hint of an error on stderr, the message unless a warning had it; log it."""
-    log.write_error(error, source)
+    log.write_error(error)
     is_known = any(text.startswith(f"{error}. ") for text in _warned)
     for line in "\n".join(error.lines[is_known:]).splitlines():
         print_wrapped(line, file=sys.stderr)

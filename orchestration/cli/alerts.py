@@ -104,10 +104,8 @@ def close_command(
 
     settings = load_settings()
     closed = close(settings, cause)
-    if json:
-        shell.print_json(closed.__dict__)
-    else:
-        print(f"{cause} is closed. The next check reports that, or opens the alert again")
+    shown = f"{cause} is closed. The next check reports that, or opens the alert again"
+    shell.print_answer(closed.__dict__, json, lambda: print(shown))
 
 
 @app.command("check")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,10 +68,8 @@ def loads_command(
                 "--log needs a load number", hint="Run `quotemill loads 12 --log 12.jsonl`."
             )
         shown = job_list.report(warehouse, limit)
-        if json:
-            shell.print_json(shown["jobs"])
-        else:
-            load_jobs.print_report(settings, shown)
+        show = partial(load_jobs.print_report, settings, shown)
+        shell.print_answer(shown["jobs"], json, show)
         return
     with warehouse.keeping_connections() as pooled:
         number = job_status.find_running_job(pooled) if job is None else job

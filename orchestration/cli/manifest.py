@@ -39,10 +39,7 @@ def write_command(json: JsonFlag = False) -> None:
         path = manifest.write_now(settings, warehouse, build_id)
     if path is None:
         raise UsageError("nothing is built yet", hint="Run `quotemill run`.")
-    if json:
-        shell.print_json({"path": str(path)})
-    else:
-        print(path)
+    shell.print_answer({"path": str(path)}, json, lambda: print(path))
 
 
 @app.command("check")

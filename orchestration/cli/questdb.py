@@ -64,10 +64,8 @@ def stop(json: JsonFlag = False) -> None:
     from loaders.ticks.questdb import server
 
     stopped = server.stop(server.server_folder(load_settings().home))
-    if json:
-        shell.print_json({"stopped": stopped})
-        return
-    typer.echo("stopped" if stopped else "was not running")
+    shown = "stopped" if stopped else "was not running"
+    shell.print_answer({"stopped": stopped}, json, lambda: typer.echo(shown))
 
 
 @app.command()
@@ -85,11 +83,9 @@ def status(json: JsonFlag = False) -> None:
     status = dataclasses.asdict(server.status(server.server_folder(settings.home)))
     store = {"tick_store": store_label(settings), "origin": settings.origin("questdb_url")}
     facts = {**store, "server": f"the QuestDB of {settings.home}", **status}
-    if json:
-        shell.print_json(facts)
-        return
     other = "" if facts["server"] == store["tick_store"] else ", which is not the tick store"
-    shell.print_facts(facts | {"server": f"{facts['server']}{other}"})
+    shown = facts | {"server": f"{facts['server']}{other}"}
+    shell.print_answer(facts, json, lambda: shell.print_facts(shown))
 
 
 @app.command()
@@ -151,7 +147,6 @@ def remove(
         shell.confirm(f"Delete {what} for good?", f"deletes {what}")
     existed = folder.is_dir()
     server.remove(folder)
-    if json:
-        shell.print_json({"removed": str(folder) if existed else None})
-        return
-    typer.echo(f"deleted {folder}" if existed else f"{folder} does not exist")
+    shown = f"deleted {folder}" if existed else f"{folder} does not exist"
+    document = {"removed": str(folder) if existed else None}
+    shell.print_answer(document, json, lambda: typer.echo(shown))

@@ -43,9 +43,6 @@ def report_command(
         raise UsageError(f"{path} is a folder", hint="Give --out the path of a file.")
     report = gather.gather(settings, find_current_warehouse(settings), start, at)
     page.write(report, path)
-    if json:
-        shell.print_json(
-            {"path": str(path), "since": report.since, "problems": len(report.status.problems)}
-        )
-        return
-    print(path)
+    problems = len(report.status.problems)
+    document = {"path": str(path), "since": report.since, "problems": problems}
+    shell.print_answer(document, json, lambda: print(path))

@@ -117,7 +117,9 @@ def test_warnings_and_errors_of_a_command_are_in_it(
     monkeypatch.setenv("QUOTEMILL_HOME", str(log.parent))
     shell.route_logs(lambda _: None)
     logging.getLogger("loaders.tdx.client.connection").warning("down for %d s", 5)
-    shell.print_error(UpstreamError("no gateway", hint="wait"), "ib")
+    error = UpstreamError("no gateway", hint="wait")
+    error.source = "ib"
+    shell.print_error(error)
     try:
         raise ZeroDivisionError("by very-secret")
     except ZeroDivisionError as error:

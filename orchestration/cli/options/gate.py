@@ -30,10 +30,8 @@ def list_command(json: JsonFlag = False) -> None:
 
     rows = option_gates.list_stages(require_warehouse(load_settings()))
     checks = [option_gates.check_stage(row) for row in rows]
-    if json:
-        shell.print_json([c.as_json() | row for c, row in zip(checks, rows, strict=True)])
-    else:
-        print_checks(checks)
+    document = [c.as_json() | row for c, row in zip(checks, rows, strict=True)]
+    shell.print_answer(document, json, lambda: print_checks(checks))
 
 
 @app.command("open")
