@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from quotemill.settings.allowed import Form, Seconds, Unit
+from quotemill.settings.allowed import Form, Seconds
 from quotemill.settings.section import Open, Section, check_web_address
 
 
@@ -31,12 +31,6 @@ class QuestdbSettings(Section):
         None,
         description="base address of a Maven repository with the jar. If not set, `mvn` "
         "downloads it, otherwise https://repo1.maven.org/maven2",
-    )
-    min_free_gb: Open[Annotated[float, Unit("GiB")]] = Field(
-        2.0,
-        ge=0,
-        description="minimum free disk space in GiB for writing a day of ticks, because a full "
-        "disk kills the server",
     )
     wait: Open[Seconds] = Field(
         120.0, ge=0, description="maximum wait for a server that becomes unreachable during a load"

@@ -24,6 +24,7 @@ REMOVED = {
     "ib.same_day_compaction_enabled": 'set schedule.ib_archive.command = "archive --compact"',
     "ib.target_file_size_mb": "",
     "alerts.timeout": "",
+    "questdb.min_free_gb": "",
 }
 
 

@@ -236,13 +236,11 @@ def test_relative_folders_of_variables_are_refused_where_they_are_used(
 
 
 def test_paths_of_flags_and_of_a_user_become_absolute(tmp_path: Path) -> None:
-    settings = load_settings(
-        {}, cwd=tmp_path, home="x/../y", questdb={"java": "~/java", "min_free_gb": 0}
-    )
+    settings = load_settings({}, cwd=tmp_path, home="x/../y", questdb={"java": "~/java", "wait": 0})
     assert settings.home == Path.cwd() / "y"
     assert settings.questdb.java == Path.home() / "java"
-    with pytest.raises(SettingsError, match=r"questdb\.min_free_gb .* 0\b"):
-        load_settings({}, cwd=tmp_path, questdb={"min_free_gb": -0.1})
+    with pytest.raises(SettingsError, match=r"questdb\.wait .* 0\b"):
+        load_settings({}, cwd=tmp_path, questdb={"wait": -0.1})
 
 
 def test_readers_read_no_section(tmp_path: Path) -> None:

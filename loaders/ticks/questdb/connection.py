@@ -15,7 +15,8 @@ from quotemill.ticks.questdb_http import Address, QuestdbHttp, StoreAway, StoreE
 
 T = TypeVar("T")
 BYTES_PER_TICK = 800  # while it is written: in QuestDB its file, its log and its partition
-MORE_SPACE = "Free some space, or lower QUOTEMILL_QUESTDB__MIN_FREE_GB."
+MIN_FREE = 2 * 2**30  # bytes of the disk beside those of a day
+MORE_SPACE = "Free some space."
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -109,7 +110,7 @@ class Connection:
         A full disk kills the server, so no day is started on one that is nearly full.
         """
         free = self.free_bytes()
-        if free is None or free >= self._settings.min_free_gb * 2**30 + ticks * BYTES_PER_TICK:
+        if free is None or free >= MIN_FREE + ticks * BYTES_PER_TICK:
             return None
         return (
             f"only {free / 2**30:,.1f} GiB are free under {self._label}, too little for a "

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from loaders.settings import Settings
 from loaders.ticks import store_state
 from loaders.ticks.day_hash import measured
-from loaders.ticks.questdb import server
+from loaders.ticks.questdb import connection, server
 from loaders.ticks.questdb.day_writer import rows_to_write
 from loaders.ticks.questdb.ilp import IlpWriter
 from loaders.ticks.questdb.staging import StageWriter
@@ -278,13 +278,13 @@ def test_questdb_stores_a_revised_tick_twice_in_parquet(questdb_folder: Path) ->
 
 
 def test_a_full_disk_is_reported_before_anything_is_written(
-    questdb_store: QuestdbStore, questdb_folder: Path
+    questdb_store: QuestdbStore, questdb_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    greedy = open_at(questdb_folder, settings=SMALL.model_copy(update={"min_free_gb": 10.0**9}))
+    monkeypatch.setattr(connection, "MIN_FREE", 2**60)
+    greedy = open_at(questdb_folder, settings=SMALL)
     with pytest.raises(StoreError, match="GiB ") as raised:
         write_day(greedy, day_of_ticks(10))
-    assert "MIN_FREE_GB" in raised.value.hint
-    assert "MIN_FREE_GB" in greedy.check()[0].fix
+    assert raised.value.hint == greedy.check()[0].fix == connection.MORE_SPACE
     greedy.close()
     assert questdb_store.measure(*KEY).rows == 0
 
