@@ -97,16 +97,13 @@
         {%- endfor -%}
         {%- for name in ('minute', '5m', '15m', '30m', '60m') -%}
             {%- set bars = 'kline_minute_raw' if name == 'minute' else 'kline_' ~ name -%}
-            {%- set counts = [] if name == 'minute' else ['bar_count'] -%}
+            {%- set is_longer = name != 'minute' -%}
             {%- do functions.append((
                 'kline_' ~ name ~ '_qfq', known + [bars],
                 'code text, bar_end timestamp with time zone, trade_date date, ' ~ prices
-                ~ (', bar_count integer' if counts) ~ ', is_price_only boolean, ' ~ marks
-                ~ (', source_minutes smallint' if counts),
-                adjusted_minutes(
-                    schema ~ '.' ~ bars, forward_adjusted(), counts, segments,
-                    last=['source_minutes'] if counts else []
-                )
+                ~ (', bar_count integer' if is_longer) ~ ', is_price_only boolean, ' ~ marks
+                ~ (', source_minutes smallint' if is_longer),
+                adjusted_minutes(schema ~ '.' ~ bars, forward_adjusted(), is_longer, segments)
                 ~ '\n    where b.trade_date <= as_of_day'
             )) -%}
         {%- endfor -%}

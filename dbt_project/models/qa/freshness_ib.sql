@@ -29,5 +29,5 @@ loaded as (
 
 {# due when the close view is no longer asked for -#}
 {{ judged_freshness(
-    'ib', 'America/New_York', clock_setting('ib_close_snapshot_until', '19:00')
+    'ib', 'America/New_York', setting('ib_close_snapshot_until', "time '19:00'", 'time')
 ) }}

@@ -1,8 +1,4 @@
-with trading_days as (
-    select * from {{ ref('stg_tdx__trading_day') }}
-),
-
-clock as (
+with clock as (
     select ({{ as_of() }} at time zone 'Asia/Shanghai')::date as today
 ),
 
@@ -12,14 +8,14 @@ horizons as (
     select
         source,
         max(trade_date) as last_date
-    from trading_days
+    from {{ ref('stg_tdx__trading_day') }}
     where source = 'exchange_calendar'
     group by source
     union all
     select
         'service' as source,
         max(trade_date) as last_date
-    from trading_days
+    from {{ ref('stg_tdx__trading_day') }}
     having count(*) > 0 and count(*) filter (where source = 'exchange_calendar') = 0
 )
 

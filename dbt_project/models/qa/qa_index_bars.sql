@@ -12,29 +12,20 @@ with service_bars as (
 ),
 
 our_bars as (
-    select
-        'week' as period,
-        code,
-        week_start as first_date,
-        trade_date,
-        open,
-        high,
-        low,
-        close
-    from {{ ref('index_kline_weekly') }}
-    where is_final
-    union all
-    select
-        'month' as period,
-        code,
-        month_start as first_date,
-        trade_date,
-        open,
-        high,
-        low,
-        close
-    from {{ ref('index_kline_monthly') }}
-    where is_final
+    {% for period in ['week', 'month'] -%}
+        select
+            '{{ period }}' as period,
+            code,
+            {{ period }}_start as first_date,
+            trade_date,
+            open,
+            high,
+            low,
+            close
+        from {{ ref('index_kline_' ~ period ~ 'ly') }}
+        where is_final
+        {{ 'union all' if not loop.last }}
+    {% endfor %}
 )
 
 select

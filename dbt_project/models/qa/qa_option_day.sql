@@ -17,7 +17,7 @@ limits as (
         {{ setting('ib_max_fallback_share', 0.05) | indent }} as max_fallback_share,
         {{ setting('ib_min_oi_share', 0.95) | indent }} as min_oi_share,
         {{ setting('ib_max_capture_lag_seconds', 120) | indent }} as max_capture_lag,
-        {{ clock_setting('ib_close_snapshot_until', '19:00') | indent }} as close_ends,
+        {{ setting('ib_close_snapshot_until', "time '19:00'", 'time') | indent }} as close_ends,
         time '06:30' as oi_published
 ),
 

@@ -1,14 +1,10 @@
-with trading_calendar as (
-    select * from {{ ref('trading_calendar') }}
-),
-
 -- the service has no future days, and neither source those before its first
-spans as (
+with spans as (
     select
         min(trade_date) filter (where is_served) as first_served_date,
         max(trade_date) filter (where is_served) as last_served_date,
         min(trade_date) filter (where is_published) as first_published_date
-    from trading_calendar
+    from {{ ref('trading_calendar') }}
 )
 
 select
@@ -20,7 +16,7 @@ select
         when c.is_served then 'the source lists a trading day that the exchange has not published'
         else 'published as a trading day, but the source does not list it'
     end as evidence
-from trading_calendar as c
+from {{ ref('trading_calendar') }} as c
 cross join spans as x
 where
     c.exchanges is null

@@ -1,12 +1,6 @@
 {{ config(
     materialized='followed',
     unique_key=['run_id', 'check_name', 'code', 'period', 'bar_end', 'field'],
-    indexes=[
-        {
-            'columns': ['run_id', 'check_name', 'code', 'period', 'bar_end', 'field'],
-            'unique': true,
-        },
-    ],
 ) }}
 
 select

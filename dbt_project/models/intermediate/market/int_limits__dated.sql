@@ -1,7 +1,6 @@
 {{ config(
     materialized='followed',
     unique_key=['code', 'valid_from'],
-    indexes=[{'columns': ['code', 'valid_from'], 'unique': true}],
     meta={'by': 'valid_from'},
 ) }}
 

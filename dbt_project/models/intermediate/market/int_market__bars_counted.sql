@@ -1,7 +1,6 @@
 {{ config(
     materialized='followed',
     unique_key=['exchange', 'trade_date'],
-    indexes=[{'columns': ['exchange', 'trade_date'], 'unique': true}],
     meta={
         'entity': none,
         'follows': {'int_daily_figures__computed': 'day', 'code_changes': 'code'},

@@ -1,7 +1,6 @@
 {{ config(
     materialized='followed',
     unique_key=['next_trade_date'],
-    indexes=[{'columns': ['next_trade_date'], 'unique': true}],
     meta={'by': 'next_trade_date'},
 ) }}
 

@@ -1,10 +1,7 @@
 {{ config(
     materialized='followed',
     unique_key=['code', 'trade_date'],
-    indexes=[
-        {'columns': ['code', 'trade_date'], 'unique': true},
-        {'columns': ['trade_date']},
-    ],
+    indexes=[{'columns': ['trade_date']}],
     meta={
         'follows': {'raw_tdx.tick_trade': 'day'},
         'by': 'trade_date',

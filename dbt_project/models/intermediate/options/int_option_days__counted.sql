@@ -1,7 +1,6 @@
 {{ config(
     materialized='followed',
     unique_key=['symbol', 'trade_date'],
-    indexes=[{'columns': ['symbol', 'trade_date'], 'unique': true}],
     meta={
         'entity': 'symbol',
         'by': 'trade_date',

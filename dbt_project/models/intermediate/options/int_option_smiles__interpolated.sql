@@ -1,7 +1,6 @@
 {{ config(
     materialized='followed',
     unique_key=chain_key(),
-    indexes=[{'columns': chain_key(), 'unique': true}],
     meta={
         'entity': 'symbol',
         'by': 'trade_date',
@@ -16,12 +15,7 @@ with valued as (
 
 quotes as (
     select
-        q.symbol,
-        q.trade_date,
-        q.rollup_source_view,
-        q.sample_time,
-        q.trading_class,
-        q.expiry,
+        {{ chain_columns('q') }},
         q.option_right,
         q.is_american,
         q.years,

@@ -52,6 +52,6 @@ where
     and abs(ratio_after / ratio_later - 1) < 0.02
     -- the file may name the day before or after: one split counts once
     and not exists (
-        select 1 from {{ ref('int_option_actions__listed') }} as a
+        select 1 from {{ ref('us_corporate_actions') }} as a
         where s.symbol = a.symbol and a.ex_date between s.trade_date - 7 and s.ex_date + 7
     )

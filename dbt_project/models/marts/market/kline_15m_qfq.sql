@@ -1,3 +1,1 @@
-{{ adjusted_minutes(
-    ref('kline_15m'), forward_adjusted(), counts=['bar_count'], last=['source_minutes']
-) }}
+{{ adjusted_minutes(ref('kline_15m'), forward_adjusted(), is_longer=true) }}

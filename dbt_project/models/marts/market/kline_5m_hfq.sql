@@ -1,3 +1,1 @@
-{{ adjusted_minutes(
-    ref('kline_5m'), backward_adjusted(), counts=['bar_count'], last=['source_minutes']
-) }}
+{{ adjusted_minutes(ref('kline_5m'), backward_adjusted(), is_longer=true) }}

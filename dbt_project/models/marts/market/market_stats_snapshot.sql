@@ -7,22 +7,9 @@
     'service_instrument_count',
 ] %}
 
--- A condition on trade_date reaches every table, so one day costs only its own rows: nothing is
--- materialized or joined in full.
-with by_quotes as not materialized (
-    select * from {{ ref('int_market__breadth_by_quotes') }}
-),
-
-by_bars as not materialized (
-    select * from {{ ref('int_market__breadth_by_bars') }}
-),
-
-service as not materialized (
-    select * from {{ ref('stg_tdx__market_stats') }}
-),
-
--- times at which quotes or the service were asked
-samples as not materialized (
+-- Times at which quotes or the service were asked. A condition on trade_date reaches every table:
+-- one day costs only its own rows, and nothing is materialized or joined in full.
+with samples as not materialized (
     select
         q.exchange,
         q.sampled_at,
@@ -30,8 +17,9 @@ samples as not materialized (
         true as has_quotes,
         q.{{ counts | join(', q.') }},
         s.{{ service_counts | join(', s.') }}
-    from by_quotes as q
-    left join service as s on q.exchange = s.exchange and q.sampled_at = s.sampled_at
+    from {{ ref('int_market__breadth_by_quotes') }} as q
+    left join {{ ref('stg_tdx__market_stats') }} as s
+        on q.exchange = s.exchange and q.sampled_at = s.sampled_at
     union all
     select
         s.exchange,
@@ -40,10 +28,10 @@ samples as not materialized (
         false as has_quotes,
         null as {{ counts | join(', null as ') }},
         s.{{ service_counts | join(', s.') }}
-    from service as s
+    from {{ ref('stg_tdx__market_stats') }} as s
     where
         not exists (
-            select 1 from by_quotes as q
+            select 1 from {{ ref('int_market__breadth_by_quotes') }} as q
             where
                 q.exchange = s.exchange
                 and q.sampled_at = s.sampled_at
@@ -67,7 +55,7 @@ select
     s.{{ service_counts | join('::integer, s.') }}::integer
 from samples as s
 left join lateral (
-    select d.* from by_bars as d
+    select d.* from {{ ref('int_market__breadth_by_bars') }} as d
     where
         not s.has_quotes
         and d.exchange = s.exchange
@@ -87,7 +75,7 @@ select
         b.{{ name }}::integer as {{ name }},
     {% endfor -%}
     null::integer as {{ service_counts | join(', null::integer as ') }}
-from by_bars as b
+from {{ ref('int_market__breadth_by_bars') }} as b
 where
     not exists (
         select 1 from samples as s

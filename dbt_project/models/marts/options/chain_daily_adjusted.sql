@@ -8,7 +8,7 @@ with actions as (
         ) as is_whole_split,
         ratio_num / ratio_den as ratio,
         false as is_found
-    from {{ ref('int_option_actions__listed') }}
+    from {{ ref('us_corporate_actions') }}
     where ex_date <= ({{ as_of() }} at time zone 'America/New_York')::date
     union all
     select

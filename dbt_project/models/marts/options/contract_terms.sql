@@ -1,12 +1,8 @@
-with former as (
-    select * from {{ ref('stg_ib__former_contract') }}
-),
-
-changes as (
+with changes as (
     select
         conid,
         max(valid_to) as last_changed
-    from former
+    from {{ ref('stg_ib__former_contract') }}
     group by conid
 )
 
@@ -17,7 +13,7 @@ select
     f.symbol,
     {{ option_terms('f') }},
     f.is_adjusted
-from former as f
+from {{ ref('stg_ib__former_contract') }} as f
 union all
 select
     k.conid,

@@ -1,7 +1,6 @@
 {{ config(
     materialized='followed',
     unique_key=['code', 'trade_date', 'check_name'],
-    indexes=[{'columns': ['code', 'trade_date', 'check_name'], 'unique': true}],
     meta={
         'follows': {
             'raw_tdx.kline_daily': 'from_day',
@@ -21,11 +20,6 @@ with suspects as materialized (
         trade_date
     from {{ changed(ref('int_daily_figures__computed')) }}
     where may_fail
-),
-
--- read by index only: a table named twice would be copied
-trading_calendar as not materialized (
-    select * from {{ ref('trading_calendar') }}
 ),
 
 -- offset 0 keeps the planner to one index scan each
@@ -49,7 +43,7 @@ with_last_bar as (
         p.trade_date as last_bar_date,
         p.close as last_close,
         (
-            select count(*) from trading_calendar as c
+            select count(*) from {{ ref('trading_calendar') }} as c
             where c.is_served and c.trade_date > p.trade_date and c.trade_date < b.trade_date
         ) as missing_count
     from suspect_bars as b
@@ -158,7 +152,7 @@ select
     b.trade_date,
     'missing_bars' as check_name,
     (
-        select min(c.trade_date) from trading_calendar as c
+        select min(c.trade_date) from {{ ref('trading_calendar') }} as c
         where c.is_served and c.trade_date > b.last_bar_date
     ) as finding_date,
     format(
@@ -166,7 +160,7 @@ select
         'the client, or loaders run tdx --mode init --dataset kline_daily',
         {{ say_count('trading day', 'b.missing_count') }},
         (
-            select max(c.trade_date) from trading_calendar as c
+            select max(c.trade_date) from {{ ref('trading_calendar') }} as c
             where c.is_served and c.trade_date < b.trade_date
         )
     ) as evidence

@@ -1,7 +1,6 @@
 {{ config(
     materialized='followed',
     unique_key=['code', 'trade_date', 'check_name'],
-    indexes=[{'columns': ['code', 'trade_date', 'check_name'], 'unique': true}],
     meta={'follows': {'raw_tdx.index_kline': 'day'}, 'by': 'trade_date'},
 ) }}
 

@@ -9,7 +9,7 @@ with nights as (
         c.previous_count,
         c.previous_close,
         (
-            select count(*) > 0 from {{ ref('int_option_actions__listed') }} as a
+            select count(*) > 0 from {{ ref('us_corporate_actions') }} as a
             where a.symbol = c.symbol and a.ex_date > c.previous_date and a.ex_date <= c.trade_date
         ) as has_action
     from (

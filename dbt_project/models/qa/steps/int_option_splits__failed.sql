@@ -26,7 +26,7 @@ expected as (
         c.adjusted_as_of,
         coalesce({{ inner_schema() }}.nprod(a.ratio_num / a.ratio_den), 1) as known_ratio
     from compared as c
-    left join {{ ref('int_option_actions__listed') }} as a
+    left join {{ ref('us_corporate_actions') }} as a
         on
             c.symbol = a.symbol
             and a.type in ('split', 'reverse_split', 'stock_dividend')

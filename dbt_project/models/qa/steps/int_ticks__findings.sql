@@ -1,7 +1,6 @@
 {{ config(
     materialized='followed',
     unique_key=['code', 'trade_date'],
-    indexes=[{'columns': ['code', 'trade_date'], 'unique': true}],
     meta={
         'follows': {'int_ticks__days': 'day', 'raw_tdx.kline_daily': 'day'},
         'by': 'trade_date',

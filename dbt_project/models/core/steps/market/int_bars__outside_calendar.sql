@@ -1,7 +1,6 @@
 {{ config(
     materialized='followed',
     unique_key=['exchange', 'trade_date'],
-    indexes=[{'columns': ['exchange', 'trade_date'], 'unique': true}],
     meta={
         'entity': none,
         'follows': {'raw_tdx.kline_daily': 'day', 'raw_tdx.trading_day': 'day'},

@@ -1,7 +1,6 @@
 {{ config(
     materialized='followed',
     unique_key=['old_code'],
-    indexes=[{'columns': ['old_code'], 'unique': true}],
     meta={'entity': 'old_code'},
 ) }}
 

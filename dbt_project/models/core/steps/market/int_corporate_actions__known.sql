@@ -1,7 +1,6 @@
 {{ config(
     materialized='followed',
     unique_key=['code', 'ex_date', 'source', 'seq'],
-    indexes=[{'columns': ['code', 'ex_date', 'source', 'seq'], 'unique': true}],
     meta={
         'follows': {
             'raw_tdx.corporate_action': 'code',

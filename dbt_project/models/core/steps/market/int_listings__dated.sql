@@ -1,7 +1,6 @@
 {{ config(
     materialized='followed',
     unique_key=['code'],
-    indexes=[{'columns': ['code'], 'unique': true}],
 ) }}
 
 -- one index scan per code and table; an aggregate would read every row

@@ -1,7 +1,6 @@
 {{ config(
     materialized='followed',
     unique_key=['as_of_date'],
-    indexes=[{'columns': ['as_of_date'], 'unique': true}],
     meta={'by': 'as_of_date'},
 ) }}
 
