@@ -109,7 +109,7 @@ def _write(warehouse: Warehouse, server: Server, output: IO[bytes], *, is_whole:
         # quoted: no letter of it is a wildcard
         command += [f"--schema={sql.Identifier(name).as_string(None)}" for name in server.schemas]
     fail = partial(failure, warehouse, "pg_dump")
-    env = dict(os.environ) | server.options | secret
+    env = dict(os.environ) | secret | server.options
     with running(command, fail, env=env, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         shutil.copyfileobj(process.stdout, output)

@@ -259,7 +259,7 @@ class _Script:
         psql: list[str | Path] = [self.server.tool("psql"), "-X", "-q", "-w", "-d", conninfo]
         psql += ["-v", "ON_ERROR_STOP=1"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}
-        env = dict(os.environ) | secret
+        env = dict(os.environ) | secret | self.server.options
         with (
             contextlib.closing(parts),
             running(psql, self.fail, env=env, **pipes) as writer,

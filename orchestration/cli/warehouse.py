@@ -123,7 +123,7 @@ def psql(context: typer.Context) -> None:
     program = server.tool("psql")
     conninfo, secret = warehouse.without_password()
     own = {"PGAPPNAME": "quotemill psql", "PGTZ": "UTC"}
-    environment = own | dict(os.environ) | server.options | secret
+    environment = own | dict(os.environ) | secret | server.options
     sys.stdout.flush()
     os.execve(program, [str(program), "-d", conninfo, *context.args], environment)
 

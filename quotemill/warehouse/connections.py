@@ -159,7 +159,8 @@ def find_options(conn: psycopg.Connection) -> dict[str, str]:
     """
     if find_process(conn) != conn.info.backend_pid:
         return {}
-    options = [os.environ.get("PGOPTIONS", "")]
+    # those of the URL or of the environment, whichever libpq took
+    options = [conn.info.get_parameters().get("options", "")]
     for name in ("default_transaction_isolation", "client_connection_check_interval"):
         [(value,)] = conn.execute("select current_setting(%s)", (name,))
         options.append(f"-c {name}=" + value.replace(" ", "\\ "))

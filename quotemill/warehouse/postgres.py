@@ -268,8 +268,8 @@ class Warehouse:
     def without_password(self) -> tuple[str, dict[str, str]]:
         """Connection string fit for a command line, and the environment that completes it."""
         params = self.params()
-        password = params.pop("password", None)
-        return make_conninfo("", **params), {"PGPASSWORD": password} if password else {}
+        apart = {"PGPASSWORD": params.pop("password", ""), "PGOPTIONS": params.pop("options", "")}
+        return make_conninfo("", **params), {name: text for name, text in apart.items() if text}
 
     def scrub(self, text: str) -> str:
         """`text` without the password."""

@@ -1,5 +1,8 @@
 """Limits of connections of a role or a database, and sessions on a standby."""
 
+import os
+import subprocess
+import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -9,10 +12,11 @@ import psycopg2
 import pytest
 
 import quotemill
+from loaders.warehouse.migrate import warehouse_id
 from orchestration.checks import gather
 from quotemill.errors import UpstreamError
 from quotemill.warehouse.connections import set_up_session
-from tests.bench import settings_at
+from tests.bench import prepared_warehouse, settings_at
 
 
 @pytest.mark.parametrize("kind", ["role", "database"])
@@ -41,6 +45,27 @@ def test_a_connection_limit_is_named_with_the_statement_that_lifts_it(
         admin.execute(fix.partition(": ")[2].encode())
         quotemill.open(url).close()
     assert "connections" not in judge()
+
+
+def test_dump_and_psql_of_a_standby_follow_options_of_the_url(
+    foreign_server: Any, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    database, _ = foreign_server.fresh_database()
+    place = "postgres", foreign_server.admin_password, database
+    warehouse = prepared_warehouse(foreign_server.url(*place), tmp_path, [])
+    warehouse_id(warehouse)
+    url = request.getfixturevalue("standby").url(*place)
+    url += "?options=-c%20default_transaction_isolation%3Dserializable"
+    environ = os.environ | {"QUOTEMILL_WAREHOUSE_URL": url, "QUOTEMILL_HOME": str(tmp_path)}
+    program = Path(sys.executable).with_name("quotemill")
+    for words in (
+        ["backup", "--folder", "backups"],
+        ["warehouse", "psql", "-c", "table ops.settings"],
+    ):
+        done = subprocess.run(
+            [program, *words], cwd=tmp_path, env=environ, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_standby_that_defaults_to_serializable_is_read(standby: Any, tmp_path: Path) -> None:
