@@ -296,8 +296,8 @@ def test_the_readme_and_the_page_answer_their_questions_as_written(
         exec(block, answers)
         if "relation" in answers:
             seen.append([len(answers[name]) for name in ("frame", "polars_frame", "relation")])
-    # days, days up to one, a quarter, codes of a day, days of the market, dividends
-    assert seen == [[rows] * 3 for rows in (len(DAYS), 6, 1, 1, len(DAYS), 1)]
+    # days, days up to one, a quarter, codes of a day, days of the market, dividends, still those
+    assert seen == [[rows] * 3 for rows in (len(DAYS), 6, 1, 1, len(DAYS), 1, 1)]
     assert (
         answers["turnover"]
         == answers["market"]

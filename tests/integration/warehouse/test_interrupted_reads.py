@@ -1,5 +1,6 @@
 """Queries end with who asked them: interrupted, killed, closed, forked."""
 
+import asyncio
 import json
 import os
 import shlex
@@ -175,6 +176,25 @@ def test_a_closed_reader_ends_open_batches_and_other_threads(
         batches.read_all()
     with pytest.raises(quotemill.Error, match="the reader is closed"):
         market.sql("select 1")
+
+
+def test_a_reader_that_is_closed_after_a_timeout_ends_its_query(
+    warehouse_dsn: str, tmp_path: Path
+) -> None:
+    market = quotemill.open(url=warehouse_dsn, home=tmp_path)
+
+    async def read_within(seconds: float, query: str) -> object:  # as in docs/how-to/python.md
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(market.sql, query), seconds)
+        except TimeoutError:
+            market.close()
+            raise
+
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        asyncio.run(read_within(1, "select pg_sleep(60)"))
+    assert time.monotonic() - began < 30
+    assert count_ours(warehouse_dsn, until=0, seconds=5) == 0
 
 
 def test_more_threads_than_connections_wait(
