@@ -27,7 +27,7 @@ def find_damaged(archive: Archive, check: bool, reporter: Reporter) -> dict[str,
         if files and not check and not any(folder.path(file.path).exists() for file in files):
             raise SettingsError(
                 f"none of the {len(files):,} archive files is in {folder.root} ({folder.origin})",
-                hint="Mount its disk, or set ib.archive_folder to where it is now, or if it is "
+                hint="Mount its disk, or set ib.archive_folder to its folder, or if it is "
                 "lost, write what the warehouse still has with `quotemill archive --check`.",
             )
     if check:
