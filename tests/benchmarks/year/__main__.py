@@ -14,7 +14,7 @@ from pathlib import Path
 from loaders.warehouse.embedded import server as embedded
 from tests.benchmarks import page
 from tests.benchmarks.builds import Home
-from tests.benchmarks.year import chains, commands, shares, ticks
+from tests.benchmarks.year import chains, commands, shares, ticks, trades
 from tests.benchmarks.year.place import Figure, Year
 
 STEPS: dict[str, Callable[[Year], list[Figure]]] = {
@@ -27,10 +27,12 @@ STEPS: dict[str, Callable[[Year], list[Figure]]] = {
     "chains": chains.load_chains,
     "chain night": chains.run_chain_night,
     "ticks": ticks.run_tick_night,
+    "trades": trades.run_trade_night,
     "idle": commands.run_idle,
     "reads": commands.read_back,
     "sizes": commands.measure_sizes,
     "dump": commands.dump_and_restore,
+    "archive": chains.archive_month,
 }
 DEFAULT_HOME = page.ROOT / "var" / "year"
 

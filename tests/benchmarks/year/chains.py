@@ -15,7 +15,7 @@ from loaders.landing import load_job
 from loaders.warehouse.content import content_id
 from loaders.warehouse.tables import Batch, LandedTable
 from tests.benchmarks.loads import open_warehouse
-from tests.benchmarks.year.place import Figure, Year, seconds_of
+from tests.benchmarks.year.place import Figure, Year, run, run_tool, seconds_of
 from tests.benchmarks.year.shares import day_at
 from tests.integration.dbt.raw_options import Session
 
@@ -25,6 +25,7 @@ TERMS = [
     (EXPIRY + timedelta(28 * n), 90.0 + 5 * k, r) for n in range(5) for k in range(5) for r in "CP"
 ]
 DAYS, SLOTS = 57, 14
+ARCHIVED = date(2025, 8, 1)
 RATE, VOLATILITY = 0.04, 0.25
 ERF = np.vectorize(math.erf, otypes=[float])
 FETCHED = datetime(2025, 9, 1, tzinfo=UTC)
@@ -134,11 +135,11 @@ class Chains:
         return sign * (spot * inside - strike * np.exp(-RATE * years) * outside), sign * inside
 
     def _land(self, table: LandedTable, *parts: Columns) -> None:
-        rows = (Batch(_make_rows(table, part)) for part in parts)
+        rows = (Batch(make_rows(table, part)) for part in parts)
         load_job.land(self._pipeline, self._warehouse, "ib", table, rows)
 
 
-def _make_rows(table: LandedTable, columns: Columns) -> pa.Table:
+def make_rows(table: LandedTable, columns: Columns) -> pa.Table:
     """Rows of a table: each single value fills its column, and missing columns are null."""
     columns = {"source_route": "bench", "fetched_at": FETCHED, "is_final": True} | columns
     count = max(
@@ -173,7 +174,7 @@ def run_chain_night(year: Year) -> list[Figure]:
     year.settle()
     landed = seconds_of(lambda: chains.land_day(day))
     built = year.build(day_at(1))
-    copied, written = (_copy_day(year, places, day) for places in (LANDED, RESULTS))
+    copied, written = (copy_day(year, places, day) for places in (LANDED, RESULTS))
     name = f"a night of chains: {chains.count:,} contracts × {SLOTS}"
     how = "create table as of the day's rows"
     return [
@@ -182,7 +183,29 @@ def run_chain_night(year: Year) -> list[Figure]:
     ]
 
 
-def _copy_day(year: Year, places: Sequence[str], day: date) -> float:
+def archive_month(year: Year) -> list[Figure]:
+    """All days into the archive, then the first month's slots out of the warehouse."""
+    [(quotes,)] = year.rows("select count(*) from raw_ib.chain_snapshot")
+    at = f"--as-of={ARCHIVED}T00:00"
+    archived, _ = run(year.home, "quotemill", "archive", at)
+    dumped = year.home.folder / "quotes.dump"
+    table = ("-t", "raw_ib.chain_snapshot", "-f", str(dumped), "-d", year.home.dsn)
+    limit = run_tool(year.home, "pg_dump", "-Fc", *table)
+    files = (year.home.folder / "archive").glob("view=chain_intraday/**/*.parquet")
+    size = sum(file.stat().st_size for file in files)
+    older = f"--older-than={(ARCHIVED - FIRST).days - 31}"
+    command = ("quotemill", "retention", "--view=intraday", older, "--yes", at)
+    retained, _ = run(year.home, *command)
+    [(left,)] = year.rows("select count(*) from raw_ib.chain_snapshot")
+    dumped.unlink()
+    return [
+        Figure(f"archive of {quotes:,} quotes", archived, "s", limit, "pg_dump -Fc", "≤ 1.2"),
+        Figure("an archived quote", size / quotes, "bytes"),
+        Figure(f"retention of a month: {quotes - left:,} quotes", retained),
+    ]
+
+
+def copy_day(year: Year, places: Sequence[str], day: date) -> float:
     """Seconds of writing the day's rows of some tables again."""
 
     def copy() -> None:

@@ -10,11 +10,10 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 import quotemill
-from loaders.warehouse.embedded.binaries import client_tool
 from tests.benchmarks.builds import Home
 from tests.benchmarks.year import market
 from tests.benchmarks.year.market import FIRST, MORE
-from tests.benchmarks.year.place import Figure, Year, run, seconds_of
+from tests.benchmarks.year.place import Figure, Year, run, run_tool, seconds_of
 from tests.benchmarks.year.shares import CORRECTED, day_at
 from tests.client_folder import codes_of
 
@@ -34,6 +33,11 @@ TABLES = {
     "a minute's share of the bars of 5, 15 and 30": ("market.kline_", "raw_tdx.kline_minute"),
     "a day bar": ("raw_tdx.kline_daily", "raw_tdx.kline_daily"),
     "an option quote of a slot": ("raw_ib.chain_snapshot", "raw_ib.chain_snapshot"),
+    "a slot quote's share of what is built": (
+        "(raw_ib.chain_close|options.chain_daily_clean|options.forwards)",
+        "raw_ib.chain_snapshot",
+    ),
+    "a trade of a share": ("raw_tdx.tick_trade", "raw_tdx.tick_trade"),
 }
 
 
@@ -137,7 +141,7 @@ def dump_and_restore(year: Year) -> list[Figure]:
     for file in (ours, theirs):
         file.unlink(missing_ok=True)
     seconds, _ = run(year.home, "quotemill", "warehouse", "dump", str(ours))
-    limit = _run_tool(year.home, "pg_dump", "-Fc", "-f", str(theirs), "-d", year.home.dsn)
+    limit = run_tool(year.home, "pg_dump", "-Fc", "-f", str(theirs), "-d", year.home.dsn)
     figures = [Figure("dump", seconds, "s", limit, "pg_dump -Fc", "≤ 1.2")]
     for name in ("restored", "restored_plainly"):
         year.rows(f"drop database if exists {name}")
@@ -145,19 +149,13 @@ def dump_and_restore(year: Year) -> list[Figure]:
     other = {name: _with_database(year.home.dsn, name) for name in ("restored", "restored_plainly")}
     home = Home(year.home.folder, other["restored"], {"QUOTEMILL_WAREHOUSE_URL": other["restored"]})
     seconds, _ = run(home, "quotemill", "warehouse", "restore", str(ours), "--yes")
-    limit = _run_tool(year.home, "pg_restore", "-1", "-d", other["restored_plainly"], str(theirs))
+    limit = run_tool(year.home, "pg_restore", "-1", "-d", other["restored_plainly"], str(theirs))
     figures.append(Figure("restore", seconds, "s", limit, "pg_restore -1", "≤ 1.2"))
     for name in other:
         year.rows(f"drop database {name} with (force)")
     for file in (ours, theirs):
         file.unlink()
     return figures
-
-
-def _run_tool(home: Home, name: str, *arguments: str) -> float:
-    with psycopg.connect(home.dsn) as conn:
-        program = client_tool(name, server_version=conn.info.server_version, encrypted=False)
-    return run(home, str(program), *arguments)[0]
 
 
 def _with_database(dsn: str, name: str) -> str:

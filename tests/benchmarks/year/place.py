@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 
+from loaders.warehouse.embedded.binaries import client_tool
 from tests.benchmarks.builds import Home
 from tests.benchmarks.loads import settle
 
@@ -118,6 +119,13 @@ def run(home: Home, program: str, *arguments: str, good: tuple[int, ...] = (0,))
         said = Path(log.name).read_text()[-2_000:]
         raise RuntimeError(f"{program} {arguments[:3]} ended with {process.returncode}: {said}")
     return seconds, usage.ru_maxrss / 1024
+
+
+def run_tool(home: Home, name: str, *arguments: str) -> float:
+    """Seconds of a program of PostgreSQL, as new as the server."""
+    with psycopg.connect(home.dsn) as conn:
+        program = client_tool(name, server_version=conn.info.server_version, encrypted=False)
+    return run(home, str(program), *arguments)[0]
 
 
 def seconds_of(work: Callable[[], object]) -> float:
