@@ -68,25 +68,3 @@ def test_only_its_account_may_log_in(running: tuple[subprocess.Popen[str], dict[
         assert list(table) == ["SHFE.cu"]
         assert max(day for day, _ in table["SHFE.cu"]) <= "20251114"
         assert "2025-10-01" in web.get("/holidays.json").json()
-
-
-def test_the_control_port_moves_the_clock_and_scripts_faults(
-    running: tuple[subprocess.Popen[str], dict[str, str]],
-) -> None:
-    _, printed = running
-    with httpx.Client(base_url=printed["control"], trust_env=False) as control:
-        state = control.get("/state").json()
-        assert (state["trading_day"], state["faults"]) == ("2025-11-14", ["slow:seconds=0"])
-        moved = control.post("/clock", json={"clock": "2025-11-14T21:30:00"}).json()
-        assert moved["trading_day"] == "2025-11-17"
-        added = control.post("/faults", json={"fault": "main-table:times=1"}).json()
-        assert added["faults"][-1] == "main-table:times=1"
-        control.delete("/log")
-        table = f"{printed['SANDBOX']}/cont_table.json"
-        assert [httpx.get(table, trust_env=False).status_code for _ in range(2)] == [404, 200]
-        log = control.get("/log").json()["log"]
-        assert [(e["what"], e["faults"]) for e in log] == [
-            ("main-table", ["main-table:times=1"]),
-            ("main-table", []),
-        ]
-        assert control.delete("/faults").json()["faults"] == []

@@ -94,6 +94,8 @@ def test_a_chain_is_that_of_the_close_or_of_a_slot(caller: Caller) -> None:
     slot = caller.json(f"{path}?slot=10:00")["rows"]
     assert {row["iv"] for row in slot} == {None}  # JSON has no NaN
     assert "late wide" in caller.get(f"{path}?format=csv").text
+    arrow = caller.get(f"{path.replace('%20', '.')}?format=arrow").content
+    assert pa.ipc.open_stream(arrow).read_all().num_rows == len(close["rows"])
 
 
 def test_before_the_first_build_the_answer_says_so(open_console: Open, prepared_dsn: str) -> None:

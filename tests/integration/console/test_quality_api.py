@@ -57,6 +57,32 @@ def test_a_finding_that_no_run_has_numbered_is_acknowledged_on_its_page(
     assert answer.json() == {"acknowledged": 1}, answer.text
     states = {row["subject"]: row["state"] for row in caller.json("/api/qa")["findings"]}
     assert states == {"a": "new", "b": "acknowledged"}
+    for query, subjects in (
+        ("state=new", ["a"]),
+        ("state=new&state=acknowledged", ["a", "b"]),
+        ("limit=1", ["a"]),
+        ("severity=error", []),
+    ):
+        shown = caller.json(f"/api/qa?{query}")
+        assert [row["subject"] for row in shown["findings"]] == subjects
+    assert caller.call(ACK, {"names": ["no_bar"], "reason": "known"}).json() == {"acknowledged": 2}
+
+
+def test_freshness_is_that_of_the_time_of_the_console(caller: Caller, prepared_dsn: str) -> None:
+    with psycopg.connect(prepared_dsn) as conn:
+        conn.execute(
+            "create view qa.freshness as select 'tdx' as source, 'codes' as dataset, "
+            "null::date as last_date, true as is_stale, "
+            "left(current_setting('quotemill.as_of'), 10)::date as expected_date"
+        )
+        conn.execute(
+            "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
+            "as_of) values ('tdx', 'tdx', 'init', 'partial', 'test', '{}', %s)",
+            (AS_OF,),
+        )
+    [row] = caller.json("/api/freshness")["freshness"]
+    expected = {"source": "tdx", "dataset": "codes", "last_date": None, "is_stale": True}
+    assert row == expected | {"expected_date": AS_OF[:10]}
 
 
 WRONG_ACKNOWLEDGEMENTS: list[Any] = [
