@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from loaders.engine import job_list
 from loaders.engine import run as module
 from loaders.engine.jobs import Task
 from loaders.engine.outcome import SourceGone
@@ -88,6 +89,8 @@ def test_keys_that_are_all_acknowledged_fail_no_load(end: Any, cancelled: bool) 
     assert end(DONE, LOST, known=(SimpleNamespace(acknowledged_at=None),)).is_standing
     assert not end(LOST, known=(SimpleNamespace(acknowledged_at=None),)).is_standing  # failed
     assert end(DONE, LOST).status == "partial"
+    gone = end(DONE, LOST, known=known, error=SourceGone("gone"))
+    assert (gone.status, gone.exit_code) == ("partial", SourceGone.exit_code)
 
 
 def test_the_hint_of_a_load_loads_what_is_left_of_it(end: Any, recorded: list[str]) -> None:
@@ -100,3 +103,13 @@ def test_the_hint_of_a_load_loads_what_is_left_of_it(end: Any, recorded: list[st
     # of a mistake in the request nothing is left
     assert end({}, error=WRONG).hint == WRONG.hint
     assert recorded[-1] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "is_stopped"),
+    [("partial", "gone", True), ("partial", None, False), ("running", "gone", False)],
+)
+def test_an_error_stops_a_load_and_failed_keys_do_not(
+    status: str, error: str | None, is_stopped: bool
+) -> None:
+    assert job_list.is_stopped({"status": status, "error": error}) == is_stopped

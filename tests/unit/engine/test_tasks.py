@@ -173,7 +173,26 @@ def test_a_load_ends_after_the_task_that_was_named(last: int | None, is_over: bo
     assert stops == [True] * is_over
 
 
+@pytest.mark.parametrize(("only", "lines"), [(None, ["daily a: no bar"]), ("all", [])])
+def test_the_failure_of_the_only_key_of_a_dataset_is_no_line_of_its_own(
+    only: str | None, lines: list[str]
+) -> None:
+    task, said = running(only=only), list[str]()
+    load: Any = task.load
+    load.reporter.line = said.append
+    task._count(Outcome("a", failure="no bar"))
+    assert (said, task.task.failures) == (lines, {"a": "no bar"})
+
+
 GONE, WRONG = SourceGone("away"), UsageError("no such day")
+
+
+@pytest.mark.parametrize(("gone", "count"), [(None, 1), (GONE, 2)])
+def test_a_stop_ends_no_account_of_a_source_that_is_gone(gone: Any, count: int) -> None:
+    task, outcomes = running(), [Outcome("a"), Outcome("b")]
+    load: Any = task.load
+    load.gone, load.cancelling = gone, lambda: True
+    assert [*task._counted(iter(outcomes), [])] == outcomes[:count]
 
 
 @pytest.mark.parametrize(
