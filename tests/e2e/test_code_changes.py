@@ -1,8 +1,6 @@
 """Client's folders in which a stock has a file under each of its codes."""
 
 import re
-import shutil
-from pathlib import Path
 
 import psycopg
 
@@ -35,42 +33,6 @@ def test_a_stock_of_beijing_counts_once_before_and_after_its_switch(build: Build
     assert re.match("bj430047 .* bj920047, bj832000 .* bj920000: ", evidence)
     joined = "select code, count(*) from market.kline_daily_joined group by 1 order by 1"
     assert market.execute(joined).fetchall() == [("bj920000", 701), ("bj920047", 701)]
-
-
-def test_a_change_that_no_seed_has_is_found_by_its_bars(tmp_path: Path, build: Build) -> None:
-    """The old file ends in Shenzhen, and goes on in Shanghai."""
-    case, folder = shared_folder("cases") / "tdx" / CASE, tmp_path / "client"
-    shutil.copytree(case / "T0002", folder / "T0002")
-
-    def copy(code: str, name: str) -> None:
-        shutil.copy(
-            case / "vipdoc" / code[:2] / "lday" / f"{code}.day",
-            folder / "vipdoc" / name[:2] / "lday" / f"{name}.day",
-        )
-
-    for exchange in ("sh", "sz"):
-        (folder / "vipdoc" / exchange / "lday").mkdir(parents=True)
-    copy("sh000001", "sh000001")
-    copy("bj832000", "sz000099")
-    copy("bj920000", "sz001899")
-    copy("bj920000", "sh601399")
-    copy("bj920000", "sh601599")
-
-    market = build(folder)
-    assert market.execute(ERRORS).fetchall() == []
-    # each counts twice until its line is in the file
-    assert counts(market, "sh") == SWITCH
-    assert counts(market, "sz")[0] == SWITCH[0]
-    findings = market.execute(
-        "select subject, trade_date::text, evidence from qa.findings "
-        "where check_name = 'code_change_unknown' order by 1"
-    )
-    [shanghai, shenzhen] = findings.fetchall()
-    assert shenzhen[:2] == ("sz000099", "2025-10-09")
-    assert " 2025-09-30: " in shenzhen[2]
-    assert " sz000099,sz001899,2025-10-09 " in shenzhen[2]
-    assert shanghai[:2] == ("sh601399", None)
-    assert "sh601399 and sh601599 have" in shanghai[2]
 
 
 def test_events_under_the_new_code_are_those_of_the_old_one(build: Build) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -162,28 +161,3 @@ def test_a_source_without_a_dry_run_says_so(place: Place) -> None:
     done = place.inside("loaders", "run", "tdx", "--dry-run")
     assert done.returncode == 2, done.stderr
     assert re.search("--dry-run .* tdx", done.stderr)
-
-
-def test_an_absent_gateway_is_named(place: Place) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    for command in (("run", "ib", "--task", "discover"), ("check", "ib")):
-        done = place.inside("loaders", *command, QUOTEMILL_IB__PORT=port)
-        assert done.returncode == 4, done.stderr
-        printed = done.stdout + done.stderr
-        assert f"127.0.0.1:{port}" in printed
-        assert re.search("(fix|hint): .*IB_PORT", printed)
-
-
-def test_client_ids_that_are_all_in_use_are_named(place: Place, gateway: IbSandbox) -> None:
-    gateway.set_clock("2026-11-19T09:25:00")
-    rule = gateway.faults.add("client-id:times=100")
-    done = place.inside("loaders", "run", "ib", "--task", "discover")
-    gateway.faults.remove(rule)
-    assert done.returncode == 4, done.stderr
-    assert "all configured client ids are in use: 101" in done.stderr
-    scanned = place.inside("quotemill", "logscan", "ib", "--json")
-    keywords = json.loads(scanned.stdout)["keywords"]
-    assert scanned.returncode == 5
-    assert {word: hits["count"] for word, hits in keywords.items()} == {"client id": 1, "error": 1}

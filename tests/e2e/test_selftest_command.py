@@ -81,32 +81,6 @@ def test_an_absent_service_ends_with_4_files_and_a_record(place: Place, warehous
         ]
 
 
-def test_the_scheduled_self_test_runs_once_when_it_is_due(
-    place: Place, sandbox: TdxSandbox, warehouse_dsn: str
-) -> None:
-    def due(at: str) -> subprocess.CompletedProcess[str]:
-        return place.inside("quotemill", "schedule", "run", "tdx_selftest", "--as-of", at)
-
-    # two Saturdays in Shanghai
-    before, first, again = due("2026-01-03T09:00"), due("2026-01-03T09:30"), due("2026-01-03T11:00")
-    assert (before.returncode, first.returncode, again.returncode) == (0, 0, 0), first.stderr
-    assert "tdx_selftest: not due before 2026-01-03 09:30:00 Shanghai" in before.stderr
-    assert "`loaders selftest tdx` for 2026-01-03T01:30Z" in first.stderr
-    assert "not due before 2026-01-10 09:30:00 Shanghai" in again.stderr
-    sandbox.faults.add("calendar-empty")
-    assert due("2026-01-10T10:00").returncode == 5
-    with psycopg.connect(warehouse_dsn) as conn:
-        runs = conn.execute(
-            "select schedule, status from ops.testing_runs order by run_id"
-        ).fetchall()
-        [stored] = conn.execute(
-            "select exit_code from ops.runs where schedule = 'tdx_selftest' "
-            "order by started_at desc limit 1"
-        ).fetchall()
-    assert runs == [("tdx_selftest", "passed"), ("tdx_selftest", "failed")]
-    assert stored == (5,)
-
-
 def test_signal_handlers_are_restored_after_a_self_test(place: Place) -> None:
     before = [signal.getsignal(sent) for sent in (signal.SIGINT, signal.SIGTERM)]
     assert place.inside("loaders", "selftest", "tdx", QUOTEMILL_TDX__BASE_URL="").returncode == 3

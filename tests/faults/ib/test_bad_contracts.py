@@ -76,12 +76,3 @@ def test_one_bad_contract_is_one_rejected_contract(undiscovered: Bench) -> None:
     assert undiscovered.at("2026-11-20T09:25:00").load("discover").exit_code == 0
     assert undiscovered.rows(REJECTED) == []
     assert undiscovered.rows(stored, conids) == [(4,)]
-
-
-def test_a_set_of_an_older_version_with_the_number_0_does_not_end_a_slot(made: Bench) -> None:
-    [(conid,)] = made.rows("select min(conid) from raw_ib.contract")
-    for table in ("contract", "session_contract"):
-        made.execute(f"update raw_ib.{table} set conid = 0 where conid = {conid}")
-    result = made.load("snapshot", slot="now")
-    assert (result.status, result.exit_code) == ("succeeded", 0)
-    assert made.rows("select count(*)::int from raw_ib.chain_snapshot") == [(43,)]

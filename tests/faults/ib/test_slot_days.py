@@ -10,13 +10,16 @@ import pytest
 from loaders.engine.load import Load
 from loaders.ib.capture.rounds import Capturer
 from loaders.ib.slots import NEW_YORK, Session, require_session, within
-from tests.integration.ib.bench import Bench, bench, fifty_symbols
+from tests.integration.ib.bench import Bench, bench
 
 DEADLINE = timedelta(minutes=29)  # of the scheduled job
 DAY = "2026-11-27"  # eight slots, until 13:00
 SIZES: dict[str, Any] = {"max_concurrent_snapshots": 10, "quote_timeout": 0.3}
-SLOWLY: dict[str, Any] = SIZES | {"rate_limits": {"snapshot": {"per_minute": 30}}}
-FEW: dict[str, Any] = SLOWLY | {"max_concurrent_snapshots": 3, "slot_range": "10:00-12:00"}
+FEW: dict[str, Any] = SIZES | {
+    "rate_limits": {"snapshot": {"per_minute": 30}},
+    "max_concurrent_snapshots": 3,
+    "slot_range": "10:00-12:00",
+}
 PER_SLOT = """
     select n.slot_label, count(*)::int as planned,
         count(*) filter (where not c.snapshot_error and c.capture_lag_s <= 900)::int as on_time,
@@ -66,13 +69,12 @@ def per_slot(made: Bench) -> dict[str, tuple[int, ...]]:
     return {str(label): figures for label, *figures in rows}  # type: ignore[misc]
 
 
-def hostile(*, slow: int) -> list[str]:
-    return [
-        f"slow:seconds={slow}:from=1000:until=1100",
-        "mute:from=1130:until=1140",
-        "slow:seconds=24:from=1130:until=1140",
-        "restart:from=1200:until=1230:seconds=0",
-    ]
+HOSTILE = (
+    "slow:seconds=168:from=1000:until=1100",
+    "mute:from=1130:until=1140",
+    "slow:seconds=24:from=1130:until=1140",
+    "restart:from=1200:until=1230:seconds=0",
+)
 
 
 def check_day(slots: dict[str, tuple[int, ...]]) -> None:
@@ -92,7 +94,7 @@ def test_a_hostile_day_leaves_no_contract_absent(
 ) -> None:
     with bench(new_database(), tmp_path / "home", clock=f"{DAY}T09:25:00", **FEW) as made:
         assert made.load("discover").exit_code == 0
-        for fault in hostile(slow=168):
+        for fault in HOSTILE:
             made.sandbox.faults.add(fault)
         drive(made, require_session(datetime.fromisoformat(DAY).date()), (3, 13))
         check_day(per_slot(made))
@@ -101,19 +103,6 @@ def test_a_hostile_day_leaves_no_contract_absent(
             "where capture_lag_s > 900"
         )
         assert made.rows(flagged) == [(True,)]
-
-
-@pytest.mark.soak
-def test_a_hostile_day_of_fifty_symbols_leaves_none_absent(
-    new_database: Callable[[], str], tmp_path: Path
-) -> None:
-    given = SLOWLY | fifty_symbols(tmp_path) | {"quote_timeout": 1.0}
-    with bench(new_database(), tmp_path / "home", clock=f"{DAY}T09:25:00", **given) as made:
-        assert made.load("discover").exit_code == 0
-        for fault in hostile(slow=20):
-            made.sandbox.faults.add(fault)
-        drive(made, require_session(datetime.fromisoformat(DAY).date()), range(3, 30, 5))
-        check_day(per_slot(made))
 
 
 class Killed(BaseException):

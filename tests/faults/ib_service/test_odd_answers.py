@@ -13,7 +13,7 @@ from loaders.sandbox.ib import contracts
 from loaders.sandbox.ib.listing import Instrument
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import Query
-from tests.integration.ib_service.conftest import Opened, fault, kinds, listed, some_contracts
+from tests.integration.ib_service.conftest import Opened, fault, kinds, some_contracts
 
 
 def test_no_sentinel_gets_through(tidy: IbSandbox, shared: Gateway) -> None:
@@ -220,15 +220,6 @@ def test_a_number_before_an_answer_costs_nothing_of_it(
     assert {event.error_type for event in mine.take_events() if event.code == code} == {
         "unknown" if code == 9876 else "notice"
     }
-
-
-def test_an_unknown_code_fails_its_row_and_is_reported(tidy: IbSandbox, opened: Opened) -> None:
-    contracts = [row.conid for row in listed(tidy)[:1]]
-    with fault(tidy, f"error:conid={contracts[0]}:code=9876:message=What is this"):
-        (quote,) = opened().quotes(some_contracts(tidy, 1), 1, timeout=0.5)
-    assert quote.failure is not None
-    assert (quote.failure.error_type, quote.failure.error_code) == ("unknown", 9876)
-    assert quote.failure.error_message == "What is this"
 
 
 def test_a_last_day_in_an_unknown_zone_and_without_a_clearing_symbol_fits_nothing(

@@ -10,7 +10,6 @@ import pytest
 from loaders.cli import verify as commands
 from loaders.ticks.open_store import open_store
 from loaders.tq.next_steps import list_next_steps
-from loaders.tq.tick_days.rules import RECHECK_AFTER
 from loaders.warehouse.postgres import open_warehouse
 from quotemill.errors import DataQualityError
 from tests.faults.tq.test_ticks import failures
@@ -123,23 +122,6 @@ def test_a_day_without_ticks_and_bar_is_no_failure_and_asked_again(mapped: Bench
     mapped.sandbox.faults.clear()
     assert mapped.load("ticks", clock=late).status == "succeeded"
     assert status_of(mapped) == [("complete", 150)]
-
-
-def test_a_day_that_stays_short_is_asked_for_once_a_month_in_the_end(mapped: Bench) -> None:
-    mapped.sandbox.faults.add(SHORT)
-    assert mapped.load("ticks").status == "succeeded"
-    later = datetime(2025, 10, 22, 18) + RECHECK_AFTER
-    ended = mapped.load("ticks", clock=later)
-    assert (ended.status, status_of(mapped)) == ("succeeded", [("short", 60)])
-    assert "still short" in str(ended.warnings)
-    assert mapped.rows("select status from raw_tq.no_data_day") == [("short",)]
-    assert list_next_steps(mapped.settings, open_warehouse(mapped.settings)) == []
-    assert mapped.load("ticks", clock=later + timedelta(1)).tasks == ()
-    mapped.sandbox.faults.clear()
-    month = later + RECHECK_AFTER
-    assert mapped.load("ticks", clock=month).status == "succeeded"
-    assert status_of(mapped) == [("complete", 150)]
-    assert mapped.rows("select status from raw_tq.no_data_day") == [("superseded",)]
 
 
 def test_a_repair_lands_no_smaller_answer(

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from loaders.settings import Settings
 from orchestration import nightly
-from orchestration.alerts import book, channels
+from orchestration.alerts import channels
 from orchestration.alerts import check as alerts
 from orchestration.alerts.book import on_this_host
 from orchestration.run import history
@@ -18,7 +18,6 @@ from quotemill.errors import UpstreamError
 from tests.bench import warehouse_url
 from tests.e2e.commands import Place
 from tests.integration.alerts.conftest import (
-    NOW,
     TOKEN,
     Hook,
     check,
@@ -28,19 +27,6 @@ from tests.integration.alerts.conftest import (
     settings_of,
 )
 from tests.small_disk import file_system, fill
-
-
-def test_a_failure_is_sent_once_and_its_end_once(settings: Settings, hook: Hook) -> None:
-    down = load(4, "nobody answers")
-    assert check(settings, down) == alerts.CheckResult(("load:tdx",), 1, 0)
-    [message] = hook.received
-    assert hook.titles == ["error: load:tdx"]
-    assert "nobody answers" in message["message"]
-    assert message["message"].endswith("fix: start it")
-    assert check(settings, down) == alerts.CheckResult(("load:tdx",), 0, 0)
-    assert check(settings, load(0)) == alerts.CheckResult((), 1, 0)
-    assert check(settings, load(0)) == alerts.CheckResult((), 0, 0)
-    assert hook.titles == ["error: load:tdx", "resolved: load:tdx"]
 
 
 def test_a_channel_that_is_down_is_in_the_log_and_tried_again(
@@ -163,13 +149,6 @@ def test_alerts_that_break_leave_the_run_its_exit_code(
 def test_a_damaged_book_file_is_replaced(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "alerts.json").write_text('[{"cause": "wareh')
     assert check(settings, load(0)) == alerts.CheckResult((), 0, 0)
-
-
-def test_the_table_holds_the_book(settings: Settings) -> None:
-    check(settings, load(4, "nobody answers"))
-    with psycopg.connect(warehouse_url(settings)) as conn:
-        [entry] = book.read_entries(conn, only_open=True).values()
-    assert (entry.cause, entry.state, entry.count, entry.told_at) == ("load:tdx", "4", 1, NOW)
 
 
 def test_the_commands_test_list_and_check(settings: Settings, hook: Hook, tmp_path: Path) -> None:

@@ -51,17 +51,6 @@ def count_rows(conn: psycopg.Connection) -> dict[str, int]:
     return rows
 
 
-def test_a_model_of_a_user_with_the_name_of_a_removed_one_stays(
-    conn: psycopg.Connection, dbt: Dbt, with_models: Path
-) -> None:
-    (with_models / "models" / "mine" / "second_main_daily.sql").write_text(
-        MODELS["as_table"], "utf-8"
-    )
-    dbt("run", "-s", "second_main_daily")
-    [(rows,)] = conn.execute("select count(*) from market.second_main_daily")
-    assert rows == 60
-
-
 def test_a_model_of_each_strategy_keeps_its_rows_over_runs(
     conn: psycopg.Connection, dbt: Dbt, with_models: Path
 ) -> None:

@@ -123,29 +123,6 @@ def test_a_change_taken_back_after_a_failed_build_builds_all(
     assert explain() == ""
 
 
-@pytest.mark.soak
-def test_the_next_build_makes_again_what_somebody_dropped(
-    settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
-) -> None:
-    views = "select schemaname, viewname from pg_views order by 1, 2"
-    before = conn.execute(views).fetchall()
-    readers = "select schema_name, relation_name from ops.managed_relation order by 1, 2"
-    managed = conn.execute(readers).fetchall()
-    conn.execute("insert into ops.managed_relation values ('market', 'of_no_model')")
-    conn.execute("drop view quotemill_staging.stg_tq__contract cascade")
-    dropped = set(before) - set(conn.execute(views).fetchall())
-    assert len(dropped) > 3
-    assert ("qa", "findings") not in dropped
-
-    result = build(settings, warehouse, Silent, only_touched=True)
-
-    assert result is not None
-    assert result.exit_code == 0, result.failures
-    assert conn.execute(views).fetchall() == before
-    assert conn.execute(readers).fetchall() == managed
-    assert build(settings, warehouse, Silent, only_touched=True) is None
-
-
 def test_the_log_names_the_build_from_its_start_to_its_end(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection, log_folder: Path
 ) -> None:

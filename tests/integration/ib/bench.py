@@ -19,7 +19,6 @@ from loaders.loads import try_load
 from loaders.sandbox.faults import Rule
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.splits import Split
-from loaders.sandbox.ib.stocks import invent_symbols
 from loaders.sandbox.ib.world import World
 from loaders.settings import Settings, load_settings
 from quotemill.errors import NotDue
@@ -163,12 +162,6 @@ def write_universe(folder: Path, symbols: Sequence[str], groups: str = "A") -> P
     lines = (f"{name},{99 - n},{groups[n % count]},true" for n, name in enumerate(symbols))
     file.write_text("\n".join(["symbol,weight,group,enabled", *lines]))
     return file
-
-
-def fifty_symbols(folder: Path) -> dict[str, Any]:
-    """Settings of a bench with a universe of fifty symbols in two groups."""
-    symbols = invent_symbols(50)
-    return {"symbols": symbols, "stage": 3, "universe": write_universe(folder, symbols, "AB")}
 
 
 def new_york(text: str) -> datetime:

@@ -102,20 +102,6 @@ def test_nothing_is_requested_again_once_the_next_slot_is_near() -> None:
     assert result.spent == {c.conid for c in CONTRACTS}
 
 
-def test_after_a_broken_connection_the_capture_goes_on() -> None:
-    requested: list[int] = []
-
-    def answer(c: OptionContract, _: int) -> Quote:
-        requested.append(c.conid)
-        # each connection serves twelve
-        return failed(c, "gateway_gone") if len(requested) % 13 == 0 else quote(c)
-
-    result, gateway, time = capture(answer)
-    assert (errors(result), result.spent) == ({}, set())
-    assert sum(time.pauses) == 0  # the adapter waits for its connections
-    assert gateway.reconnects
-
-
 def test_a_lost_gateway_leaves_an_error_for_every_contract() -> None:
     gone = GatewayGone("no gateway at 127.0.0.1:4002")
 

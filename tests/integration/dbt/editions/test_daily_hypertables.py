@@ -52,13 +52,6 @@ def test_day_bars_start_as_hypertables_of_years(
         assert table_settings(conn, edition, table) == wanted
 
 
-def test_day_bars_are_plain_without_the_setting(
-    edition: str, conn: psycopg.Connection, dbt: Dbt
-) -> None:
-    build_day_bars(conn, dbt)
-    assert hypertables(conn) == []
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("edition", ["apache", "tsl"], indirect=True)
 def test_tables_with_rows_follow_the_setting_when_they_are_upgraded(
