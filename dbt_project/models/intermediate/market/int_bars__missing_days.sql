@@ -3,7 +3,9 @@
 -- their own; a download leaves out the same days of each code. Until 1995 Shenzhen was shut on days
 -- of the calendar, which is Shanghai's, such as 1995-02-06 to 02-10.
 with served_days as (
-    select trade_date from {{ ref('trading_calendar') }} where is_served
+    select trade_date
+    from {{ ref('trading_calendar') }}
+    where is_served
 ),
 
 answer_gaps as (
@@ -24,25 +26,39 @@ histories as (
     where first_trade_date is not null
 ),
 
+exchanges as (
+    select distinct exchange from histories
+),
+
 -- by how many codes the two counts change on a day
 steps as (
     select
-        g.exchange,
-        s.day,
-        s.lacking,
+        exchange,
+        last_bar_date + 1 as day,
+        1 as lacking,
         0 as listed
-    from answer_gaps as g
-    cross join lateral (
-        values (g.last_bar_date + 1, 1), (g.trade_date, -1)
-    ) as s (day, lacking)
+    from answer_gaps
     union all
     select
-        h.exchange,
-        s.day,
+        exchange,
+        trade_date as day,
+        -1 as lacking,
+        0 as listed
+    from answer_gaps
+    union all
+    select
+        exchange,
+        first_date as day,
         0 as lacking,
-        s.listed
-    from histories as h
-    cross join lateral (values (h.first_date, 1), (h.last_date + 1, -1)) as s (day, listed)
+        1 as listed
+    from histories
+    union all
+    select
+        exchange,
+        last_date + 1 as day,
+        0 as lacking,
+        -1 as listed
+    from histories
     union all
     select
         x.exchange,
@@ -50,7 +66,7 @@ steps as (
         0 as lacking,
         0 as listed
     from served_days as d
-    cross join (select distinct h.exchange from histories as h) as x
+    cross join exchanges as x
 ),
 
 counts as (

@@ -1,6 +1,7 @@
 {{ config(
     materialized='followed',
     unique_key=['exchange', 'trade_date'],
+    indexes=[{'columns': ['exchange', 'trade_date'], 'unique': true}],
     meta={'by': 'trade_date'},
 ) }}
 
@@ -21,19 +22,29 @@ with stocks as (
 ),
 
 -- what left the list was listed until its last bar; what was suspended at first before its first
+listings as (
+    select
+        exchange,
+        first_trade_date as valid_from,
+        1 as added
+    from stocks
+    union all
+    select
+        exchange,
+        last_trade_date + 1 as valid_from,
+        -1 as added
+    from stocks
+    where not is_listed
+),
+
 dated_listings as (
     select
-        s.exchange,
-        l.valid_from,
-        sum(l.added) as added
-    from stocks as s
-    cross join lateral (
-        values
-        (s.first_trade_date, 1),
-        (case when not s.is_listed then s.last_trade_date + 1 end, -1)
-    ) as l (valid_from, added)
-    where l.valid_from is not null
-    group by s.exchange, l.valid_from
+        exchange,
+        valid_from,
+        sum(added) as added
+    from listings
+    where valid_from is not null
+    group by exchange, valid_from
 ),
 
 -- a day on which every stock is suspended is one too
