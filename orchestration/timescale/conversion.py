@@ -78,7 +78,7 @@ def unchanged(conn: psycopg.Connection, table: sql.Identifier) -> Iterator[list[
         if isinstance(error, psycopg.errors.OutOfMemory):
             raise SettingsError(
                 message,
-                hint=f"Raise the server's max_locks_per_transaction, restart it. {again}",
+                hint=f"Raise the server's max_locks_per_transaction and restart it. {again}",
             ) from None
         raise UpstreamError(message, hint=again) from None
     except psycopg.DatabaseError as error:
