@@ -16,6 +16,7 @@ from loaders.cli.shell import DeleteYes, JsonFlag, ReplaceYes
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.embedded.access import READER
+from loaders.warehouse.embedded.binaries import client_tool
 from loaders.warehouse.postgres import open_warehouse, require_warehouse
 from loaders.warehouse.reader import admit_reader
 from orchestration.backup import dump as dumps
@@ -24,6 +25,7 @@ from orchestration.cli import distribute, upgrade_timescale
 from orchestration.report.space import Space, format_bytes, format_growth, read_space
 from orchestration.run import build as builds
 from quotemill.errors import QuotemillError, SettingsError, UsageError
+from quotemill.warehouse.connections import find_options
 from quotemill.warehouse.opening import allow_embedded
 from quotemill.wording import say_count
 
@@ -119,11 +121,13 @@ def psql(context: typer.Context) -> None:
     """
     warehouse = require_warehouse(load_settings())
     with warehouse.connect() as conn:
-        server = dumps.inspect_server(conn)
-    program = server.tool("psql")
+        version, encrypted = conn.info.server_version, conn.pgconn.ssl_in_use
+        options = find_options(conn)
+    program = client_tool("psql", server_version=version, encrypted=encrypted)
     conninfo, secret = warehouse.without_password()
-    own = {"PGAPPNAME": "quotemill psql", "PGTZ": "UTC"}
-    environment = own | dict(os.environ) | secret | server.options
+    environment = (
+        {"PGAPPNAME": "quotemill psql", "PGTZ": "UTC"} | dict(os.environ) | secret | options
+    )
     sys.stdout.flush()
     os.execve(program, [str(program), "-d", conninfo, *context.args], environment)
 
