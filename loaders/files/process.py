@@ -20,7 +20,8 @@ KILL = ((FORCED, None),)
 # Becomes a program that Linux ends with its parent (PR_SET_PDEATHSIG), also with a killed one. By a
 # program, as Python code between fork and exec can block where there are threads.
 _WITH_PARENT = f"""
-import ctypes, os, sys
+import ctypes, os, signal, sys
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 ctypes.CDLL(None).prctl(1, {signal.SIGTERM:d})
 if os.getppid() == int(sys.argv[1]):
     os.execv(sys.argv[2], sys.argv[2:])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from loaders.files import lock
 from loaders.files.whole_file import explain_unwritable
 from loaders.requests import http
-from loaders.requests.http import NoAnswerInTime, RetryableAnswer, RetryPolicy
+from loaders.requests.http import RetryableAnswer, RetryPolicy
 from loaders.tdx.bars.records import to_dates
 from loaders.tdx.files.day_package import (
     DayFiles,
@@ -105,11 +105,14 @@ def _continue_folder(ctx: "Context", root: Path) -> Iterator[str]:
             place = root / FOLDER / f"{day:%Y%m%d}.zip"
             try:
                 content = site.fetch(f"{FOLDER}/{place.name}", place)
-            except (RetryableAnswer, DataQualityError) as error:
-                refused[day], is_late = str(error), isinstance(error, NoAnswerInTime)
-                if is_late and has_failed:  # it is the site that hangs
+            except DataQualityError as error:
+                refused[day] = str(error)
+                continue
+            except RetryableAnswer as error:
+                if has_failed:  # two in a row: it is the site's fault
                     raise
                 has_failed = True
+                refused[day] = str(error)
                 continue
             has_failed = False
             if content is None:
@@ -131,6 +134,8 @@ def _continue_folder(ctx: "Context", root: Path) -> Iterator[str]:
                     replace_file(place, content)
             files.add(package)
             taken.append(place)
+        if refused and not files.newest:
+            raise DataQualityError(refused[max(refused)])
         place = root / "gbbq.zip"
         events = site.fetch(f"dbf/{place.name}", place)
         if events is None:

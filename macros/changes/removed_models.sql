@@ -13,6 +13,7 @@
         'stg_ib__unresolved_contract',
         'second_main_daily', 'int_second_main_segments__adjusted', 'int_second_main_segments',
         'second_main_schedule', 'int_bars__paired', 'int_bars__hashed',
+        'int_option_actions__listed',
         'stg_seeds__code_change', 'stg_seeds__corporate_action_override',
         'stg_seeds__price_limit', 'stg_seeds__us_corporate_action',
     ] | reject('in', kept) | list) }}

@@ -8,6 +8,7 @@ import sys
 import pytest
 import yaml
 
+from loaders.ticks.questdb.jar import VERSION
 from tests.conftest import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -56,6 +57,8 @@ def test_images_are_named_by_digest() -> None:
     images = [image.removeprefix("${POSTGRES_IMAGE:-").rstrip("}") for image in images]
     assert [image for image in images if not digest.fullmatch(image)] == []
     assert len(images) == 3
+    # of the version that the tests run, whose checksum the package has
+    assert f"questdb-{VERSION}.jar" in str(services["questdb"]["command"])
 
 
 def test_the_first_migration_stays_as_warehouses_have_run_it() -> None:

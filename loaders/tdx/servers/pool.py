@@ -78,26 +78,23 @@ class Pool:
             raise self._end(str(error)) from None
 
     async def _try(self, what: str, work: Callable[[Server], Awaitable[T]]) -> T:
-        faults = list[tuple[Address, str]]()
+        why: Exception | None = None
         for _ in range(MOST_SERVERS):
             async with self._slots:
                 server = await self._take()
                 try:
                     result = await work(server)
                 except (OSError, WrongAnswer) as error:
+                    why = error
                     self._leave(server.address, error)
                     server.close()
-                    fault = server.address, str(error)
-                    if isinstance(error, WrongAnswer) and fault in faults:
-                        break  # a server that sends the same again has nothing else
-                    faults.append(fault)
                 except BaseException:  # its answer may still come
                     server.close()
                     raise
                 else:
                     self._idle.append(server)
                     return result
-        raise UpstreamError(f"{what}: no usable response from a quote server ({faults[-1][1]})")
+        raise UpstreamError(f"{what}: no usable response from a quote server ({why})")
 
     async def events(self, codes: Sequence[str]) -> dict[str, list[Event] | UpstreamError]:
         """The corporate actions of each code, or why there are none; one code costs no other."""

@@ -18,7 +18,7 @@ PASSWORD = "a\"b$c d'e"
 
 
 @pytest.mark.long
-def test_questdb_of_compose_yaml_serves_its_network_with_a_password(tmp_path: Path) -> None:
+def test_questdb_of_compose_yaml_asks_for_the_password(tmp_path: Path) -> None:
     require_questdb()
     service = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]["questdb"]
     home = tmp_path / "home"
@@ -32,8 +32,8 @@ def test_questdb_of_compose_yaml_serves_its_network_with_a_password(tmp_path: Pa
     environ = {key: PASSWORD if value.startswith("${") else value for key, value in given.items()}
     environ |= {"HOME": str(home), "QUOTEMILL_HOME": str(home)}
     environ |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    # by default 9000 and 9003 of all addresses
-    environ |= {"QDB_HTTP_NET_BIND_TO": f"0.0.0.0:{port}", "QDB_HTTP_MIN_ENABLED": "false"}
+    # by default 9000 and 9003 of all addresses of the container
+    environ |= {"QDB_HTTP_NET_BIND_TO": f"127.0.0.1:{port}", "QDB_HTTP_MIN_ENABLED": "false"}
     words = [word.replace("$$", "$") for word in service["entrypoint"] + service["command"]]
 
     def ask(*auth: str) -> httpx.Response:

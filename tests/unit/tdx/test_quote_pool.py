@@ -1,8 +1,6 @@
 """Quote servers that restart: waited for in growing steps, then given up."""
 
 import asyncio
-import contextlib
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,15 +8,11 @@ from fake_tdx import JumpingLoop
 
 from loaders.cli import shell
 from loaders.engine.outcome import SourceGone
-from loaders.sandbox.tdx.quote_wire import counted
-from loaders.tdx.servers import codec, pool
+from loaders.tdx.servers import pool
 from loaders.tdx.servers.codec import WrongAnswer
 from loaders.tdx.servers.pool import Pool
-from loaders.tdx.servers.transport import QuoteTransport
 from loaders.tdx.settings import TdxSettings
-from quotemill.errors import UpstreamError
 
-NOW = datetime(2026, 11, 30, tzinfo=UTC)
 ONE, TWO = "127.0.0.1:7709", "127.0.0.1:7710"
 
 
@@ -97,50 +91,3 @@ def test_a_server_that_never_was_good_is_not_waited_for() -> None:
     with pytest.raises(SourceGone):
         use(servers, ONE, TWO)
     assert (len(servers.opened), servers.opened[-1] < 1) == (2, True)
-
-
-@pytest.mark.parametrize(("named", "opened"), [((ONE,), 2), ((ONE, TWO), 3)])
-def test_wrong_bytes_that_a_server_repeats_refuse_their_key_only(
-    named: tuple[str, ...], opened: int
-) -> None:
-    class Wrong(Restarting):
-        async def open(self, address: pool.Address, *_: object) -> Any:
-            self.opened.append(0)
-            self.address = address
-            return self
-
-        async def answer(self) -> int:
-            self.asked += 1
-            if self.asked in range(2, 2 + opened):
-                raise WrongAnswer("minute bars: cut")
-            return self.asked
-
-    servers = Wrong(until=0)
-    first, refused, second = use(servers, *named, times=3)
-    assert (first, type(refused), second) == (1, UpstreamError, 2 + opened)
-
-
-def test_a_list_that_ends_with_a_full_page_is_asked_for_again() -> None:
-    full, rest = (counted([bytes(37)] * count) for count in (codec.LIST_PAGE, 1))
-    answers = [full, counted([]), full, rest, counted([])]
-
-    class Listing(Restarting):
-        async def open(self, *_: object) -> Any:
-            return self
-
-        async def ask(self, command: int, _: bytes) -> bytes:
-            assert command == codec.LIST
-            return answers.pop(0)
-
-    async def ask() -> int:
-        settings = TdxSettings(servers=[ONE])
-        async with contextlib.aclosing(QuoteTransport(settings, lambda: NOW)) as transport:
-            return len(await transport._list("sh"))
-
-    with (
-        pytest.MonkeyPatch.context() as patched,
-        asyncio.Runner(loop_factory=JumpingLoop) as runner,
-    ):
-        patched.setattr(pool, "Server", Listing(until=0))
-        assert runner.run(ask()) == codec.LIST_PAGE + 1
-    assert not answers
