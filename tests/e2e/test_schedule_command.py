@@ -70,7 +70,7 @@ def test_a_day_in_the_future_is_shown(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["list", "next", "simulate --date 2026-11-27", "install --cron --dry-run"]
+    "command", ["list", "simulate --date 2026-11-27", "install --cron --dry-run"]
 )
 def test_without_a_source_a_message_says_that_there_is_no_job(command: str, tmp_path: Path) -> None:
     bare = Place(tmp_path, tmp_path / "home")

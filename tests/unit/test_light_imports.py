@@ -35,7 +35,7 @@ def heavy_after(code: str) -> list[list[str]]:
     ("module", "commands"),
     [
         ("loaders.cli", ("", "run", "status")),
-        ("orchestration.cli", ("", "check", "run", "status", "warehouse")),
+        ("orchestration.cli", ("", "run", "status", "warehouse")),
     ],
 )
 def test_help_imports_nothing_heavy(module: str, commands: tuple[str, ...]) -> None:
