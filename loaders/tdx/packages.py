@@ -58,8 +58,8 @@ def due_days(settings: "TdxSettings", folder: Folder, now: datetime) -> list[dat
 def download(ctx: "Context") -> Iterator[str]:
     """Continue the client's folder by packages; yields a failure for each that did not come.
 
-    Raises SettingsError for the folder of a client that runs, and UpstreamError if nothing can be
-    downloaded into an empty folder.
+    Raises SettingsError for the folder of a client that runs, and UpstreamError or DataQualityError
+    if nothing can be downloaded into an empty folder.
     """
     settings, load = ctx.settings, ctx.load
     root = settings.client

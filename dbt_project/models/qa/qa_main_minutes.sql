@@ -1,8 +1,13 @@
-with vendors_days as (
+-- the vendor also has minutes without a trade before the first one of a day, with another price
+with vendors as not materialized (
+    select * from {{ ref('stg_tq__contract_minute') }}
+),
+
+vendors_days as (
     select distinct
         contract,
         trading_day
-    from {{ ref('stg_tq__contract_minute') }}
+    from vendors
 ),
 
 made as (
@@ -11,8 +16,7 @@ made as (
     inner join vendors_days as d on m.contract = d.contract and m.trading_day = d.trading_day
 ),
 
--- A minute that only one of both has counts too, if it has a lot. The vendor also has minutes
--- without a trade before the first one of a day, with another price.
+-- a minute that only one of both has counts too, if it has a lot
 minutes as (
     select
         coalesce(v.contract, m.contract) as contract,
@@ -23,7 +27,7 @@ minutes as (
         (v.volume_lots is not distinct from m.volume_lots and v.close is not distinct from m.close)
         or (coalesce(v.volume_lots, 0) = 0 and m.close is null)
         or (v.contract is null and m.volume_lots = 0) as is_equal
-    from {{ ref('stg_tq__contract_minute') }} as v
+    from vendors as v
     full join made as m
         on
             v.contract = m.contract
@@ -42,48 +46,56 @@ days as (
         sum(lots) as lots
     from minutes
     group by contract, trading_day
+),
+
+differing as (
+    select
+        'main_minutes_differ' as check_name,
+        -- a trade that comes with the next tick is one minute's or the next one's
+        case
+            when 100 * c.differing_count > c.minute_count then 'warning'
+            when 100 * abs(c.vendors_lots - c.lots) > c.lots then 'warning'
+            else 'info'
+        end as severity,
+        s.variety as subject,
+        c.trading_day as trade_date,
+        format(
+            '%s: %s of %s minutes from ticks differ from the source''s own (first at %s UTC), with '
+            '%s lots instead of %s; fix: loaders run tq --date %s --codes %s',
+            c.contract, c.differing_count, c.minute_count,
+            to_char(c.first_differing at time zone 'UTC', 'HH24:MI'), c.lots, c.vendors_lots,
+            c.trading_day, s.variety
+        ) as evidence
+    from days as c
+    inner join {{ ref('main_schedule') }} as s
+        on c.contract = s.underlying_contract and c.trading_day = s.trading_day
+    where c.differing_count > 0
+),
+
+-- stored ticks of the series without minutes, or with those of the ticks before a revision
+not_made as (
+    select
+        'minutes_not_made' as check_name,
+        'info' as severity,
+        s.variety as subject,
+        min(s.trading_day) as trade_date,
+        format(
+            '%s with stored ticks but no minutes from them (latest %s); fix: loaders run tq '
+            '--dataset tick_minute', {{ say_count('trading day') }}, max(s.trading_day)
+        ) as evidence
+    from {{ ref('main_schedule') }} as s
+    inner join {{ ref('stg_tq__symbol_day') }} as d
+        on
+            s.symbol = d.symbol
+            and s.underlying_contract = d.underlying_contract
+            and s.trading_day = d.trading_day
+            and d.status in ('complete', 'short')
+    left join {{ ref('stg_tq__tick_minute_day') }} as t
+        on s.underlying_contract = t.contract and s.trading_day = t.trading_day
+    where t.row_hash is distinct from d.row_hash or t.minute_count = 0
+    group by s.variety
 )
 
-select
-    'main_minutes_differ' as check_name,
-    -- a trade that comes with the next tick is one minute's or the next one's
-    case
-        when 100 * c.differing_count > c.minute_count then 'warning'
-        when 100 * abs(c.vendors_lots - c.lots) > c.lots then 'warning'
-        else 'info'
-    end as severity,
-    s.variety as subject,
-    c.trading_day as trade_date,
-    format(
-        '%s: %s of %s minutes from ticks differ from the source''s own (first at %s UTC), with '
-        '%s lots instead of %s; fix: loaders run tq --date %s --codes %s',
-        c.contract, c.differing_count, c.minute_count,
-        to_char(c.first_differing at time zone 'UTC', 'HH24:MI'), c.lots, c.vendors_lots,
-        c.trading_day, s.variety
-    ) as evidence
-from days as c
-inner join {{ ref('main_schedule') }} as s
-    on c.contract = s.underlying_contract and c.trading_day = s.trading_day
-where c.differing_count > 0
+select * from differing
 union all
--- stored ticks of the series without minutes, or with those of the ticks before a revision
-select
-    'minutes_not_made' as check_name,
-    'info' as severity,
-    s.variety as subject,
-    min(s.trading_day) as trade_date,
-    format(
-        '%s with stored ticks but no minutes from them (latest %s); fix: loaders run tq '
-        '--dataset tick_minute', {{ say_count('trading day') }}, max(s.trading_day)
-    ) as evidence
-from {{ ref('main_schedule') }} as s
-inner join {{ ref('stg_tq__symbol_day') }} as d
-    on
-        s.symbol = d.symbol
-        and s.underlying_contract = d.underlying_contract
-        and s.trading_day = d.trading_day
-        and d.status in ('complete', 'short')
-left join {{ ref('stg_tq__tick_minute_day') }} as t
-    on s.underlying_contract = t.contract and s.trading_day = t.trading_day
-where t.row_hash is distinct from d.row_hash or t.minute_count = 0
-group by s.variety
+select * from not_made
