@@ -1,13 +1,13 @@
-"""COPY of a file straight into its table, where the table has no row of its codes.
+"""COPY of a file straight into its table, if its rows follow all stored rows of their codes.
 
-The temp table and the upsert compare each row with the stored ones. For a code without any that is
-wasted, and a first load is nothing else: straight it takes half the time. A key that repeats in
-the file, or a value that the table or the feed refuses, undoes the COPY, and the file lands as any
-other.
+The temp table and the upsert compare each row with the stored ones. For new codes and new days that
+is wasted, and a first load or a night of minutes is nothing else: straight they take half the time
+or less. A key that repeats in the file, or a value that the table or the feed refuses, undoes the
+COPY, and the file lands as any other.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,8 @@ from loaders.landing.editions.plain import PlainTable
 from loaders.landing.staging import (
     FileRows,
     copy_binary,
-    list_keys,
     plain_schema,
+    read_batches,
     stage_types,
 )
 from loaders.landing.target import ROW_ERRORS, Target, names, quote
@@ -41,13 +41,13 @@ def find_encoder(
 ) -> ArrowToPostgresBinaryEncoder | None:
     """The encoder of a file that can go straight into its table; None where it cannot.
 
-    It can where its rows are many and can be copied, and the table has none of the codes.
+    It can where its rows are many and can be copied, and follow the stored rows of their codes.
     """
     if file.metadata.num_rows < FEWEST:
         return None
     schema = lineage.stored_schema(plain_schema(file.schema_arrow), table.target.types)
     encoder = make_encoder(conn, schema, table)
-    if encoder is None or _has_rows(conn, table, list_keys(file, str(table.target.entity))):
+    if encoder is None or not _follow(conn, table.target, _first_rows(file, table.target.key)):
         return None
     return encoder
 
@@ -103,25 +103,41 @@ def _are_same_types(conn: psycopg.Connection, stored: list[str], encoded: list[s
     return row == (True,)
 
 
-def _has_rows(conn: psycopg.Connection, table: PlainTable, keys: list[str]) -> bool:
-    target = table.target
+def _first_rows(file: pq.ParquetFile, key: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """The codes of a file, each with the least value of each further column of the key."""
+    code, *rest = key
+    firsts: dict[str, tuple[Any, ...]] = {}
+    for rows in read_batches(file, key):
+        codes = pa.Table.from_batches([rows]).group_by(code)
+        least = codes.aggregate([(column, "min") for column in rest])
+        values = [least[f"{column}_min"].to_pylist() for column in rest]
+        for name, *first in zip(least[code].to_pylist(), *values, strict=True):
+            stored = firsts.get(name, first)
+            firsts[name] = tuple(map(min, first, stored))
+    return firsts
+
+
+def _follow(
+    conn: psycopg.Connection, target: Target, firsts: Mapping[str, tuple[Any, ...]]
+) -> bool:
+    """Whether the table has no row of these codes from these values of its key on."""
+    code, *rest = target.key
     # in the order of the key: a planner without statistics would read the whole table
-    order = names(target.key[1:], "t") or "1"
-    row = conn.execute(
+    order = ", ".join(f"t.{quote(column)} desc" for column in rest) or "1"
+    stored = conn.execute(
         f"""
-        select 1
+        select c.code, newest.*
         from {relate_codes(conn, target.qualified, "%s")}
         cross join lateral (
-            select 1 from {target.name} as t
-            where t.{quote(str(target.entity))} = c.code
+            select {names(rest, "t")} from {target.name} as t
+            where t.{quote(code)} = c.code
             order by {order}
             limit 1
-        ) as stored
-        limit 1
+        ) as newest
         """.encode(),
-        (keys,),
-    ).fetchone()
-    return row is not None
+        (list(firsts),),
+    )
+    return all(tuple(newest) < firsts[name] for name, *newest in stored)
 
 
 class Changes:

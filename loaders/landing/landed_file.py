@@ -1,7 +1,8 @@
 """One file of rows into its landed table.
 
-1. Where the table has none of its codes: COPY straight into it (loaders/landing/first_copy.py), of
-   an empty table without its key and indexes (loaders/landing/first_rows.py).
+1. If its rows follow the stored ones of their codes: COPY straight into the table
+   (loaders/landing/first_copy.py), without key and indexes if it is empty
+   (loaders/landing/first_rows.py).
    Else binary COPY into a temp table, 50,000 rows at a time.
 2. Of a unit that is replaced as one (a day of ticks): DELETE of the rows that it has no more.
    Rows that these two steps replace or delete are kept, where the settings say so.

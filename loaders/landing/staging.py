@@ -1,6 +1,6 @@
 """COPY of a file of rows into the temp table `_land`, or straight into its table."""
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -73,9 +73,15 @@ def _encode(
 
 
 def list_keys(file: pq.ParquetFile, column: str) -> list[Any]:
-    """The different values of a column. Not read whole: millions of texts take much memory."""
-    batches = file.iter_batches(COPY_ROWS, columns=[column])
+    """The different values of a column."""
+    batches = read_batches(file, [column])
     return list(dict.fromkeys(key for rows in batches for key in pc.unique(rows[0]).to_pylist()))
+
+
+def read_batches(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Some columns of a file. Not read whole: millions of texts take much memory."""
+    for rows in file.iter_batches(COPY_ROWS, columns=list(columns)):
+        yield rows.cast(plain_schema(rows.schema))
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:

@@ -65,7 +65,7 @@ class LandedTable:
 
     @property
     def takes_copies(self) -> bool:
-        """Whether files can go straight into it, of keys that it lacks (landing/first_copy.py)."""
+        """Whether files can go straight into it, after its rows (landing/first_copy.py)."""
         return self.key[:1] == (self.entity,) and not self.whole
 
     @property
