@@ -7,7 +7,7 @@ ones, and those by which it grew; one with other bytes all its days, which may b
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +68,15 @@ class FileReading:
             if before and not self._has_due_day(file) and (same := before.unchanged(file)):
                 self.state = same
                 return
+            newest = self._count_newest(file, before)
             read = vipdoc.read_bars(
-                file, self.code, ctx.instrument_type(self.code), self.period, ctx.clock()
+                file,
+                self.code,
+                ctx.instrument_type(self.code),
+                self.period,
+                ctx.clock(),
+                newest=newest,
+                before=before,
             )
         except DataQualityError as error:
             self.refuse_file(str(error))
@@ -85,7 +92,7 @@ class FileReading:
             ctx.file_notes.add(vipdoc.DISORDERED, read.disorder)
         day = read.bars["day"]
         keep = np.isin(day, records.to_numbers(wanted.days))
-        if wanted.newest is None or before is None or not before.begins(file):
+        if newest is None or before is None or wanted.newest is None:
             keep[:] = True
         else:  # days before all stored ones were read before and dropped for their age
             keep |= day > records.to_number(wanted.newest)
@@ -106,6 +113,17 @@ class FileReading:
         self.rejected += [replace(row, source_route=place) for row in refused]
         # Days that were left out today are wanted on another day.
         self.state = read.state if asked.all() else None
+
+    def _count_newest(self, file: Path, before: State | None) -> int | None:
+        """The number of last records that have every day to land; None if all may have changed.
+
+        The records before them are those that were read, and take most of a night to read again.
+        """
+        wanted = self.wanted
+        if wanted.newest is None or before is None or not before.begins(file):
+            return None
+        since = min([*wanted.days, wanted.newest + timedelta(1)])
+        return vipdoc.count_newest(file, since, known=before.size // vipdoc.SIZE)
 
     def _has_due_day(self, file: Path) -> bool:
         """Check for a due day within the file's days: a later time may make it final."""

@@ -188,6 +188,18 @@ def first_day(file: Path) -> date | None:
     return None
 
 
+def count_newest(file: Path, since: date, known: int) -> int:
+    """The number of last records of a file of minutes that have each day from `since` on.
+
+    Each day of the records after the first `known` ones is among them, too. At least one.
+    """
+    content = read_content(file)
+    written = np.frombuffer(content[: len(content) // SIZE * SIZE], _MINUTE)["day"]
+    days, _ = read_days(_unpack_days(written))
+    is_needed = days >= min([np.datetime64(since), *days[known:]])
+    return len(days) - int(np.argmax(is_needed)) if is_needed.any() else 1
+
+
 def last_day(file: Path, now: datetime) -> date | None:
     """The newest day that a load takes of a file's last records; None without one."""
     today = now.astimezone(SHANGHAI).date()

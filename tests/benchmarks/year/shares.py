@@ -19,7 +19,8 @@ LENGTHS = (5, 15, 30)
 ROLLUPS = tuple(f"kline_{length}m" for length in LENGTHS)
 ONLY = ("--only=load", "--only=build")
 CORE = ("codes", "trading_calendar", "index_kline", "kline_daily")
-COPIED = "public.limit_rows"
+# a year later than the stored bars, which has no row yet
+LATER = {"bar_end": "bar_end + interval '364 days'", "trade_date": "trade_date + 364"}
 # the bars of a day, computed as plainly as it goes
 ROLLED = """
     create table public.limit_{length} as
@@ -136,7 +137,6 @@ def run_nights(year: Year) -> list[Figure]:
             market.write_fives(year.client, year.codes, before=count - 1, count=count)
         year.load(day, *CORE)
         year.build(day)
-        _copy_before(year, table)
         year.settle()
         loaded, memory = year.load(day, dataset)
         built = year.build(day)
@@ -144,7 +144,7 @@ def run_nights(year: Year) -> list[Figure]:
         [(bars,)] = year.rows(f"select count(*) from {table.qualified} where {condition}")
         lengths = LENGTHS if dataset == "minute_1m" else ()
         limit = _measure_night(year, table, suffix, day, lengths)
-        name, how = f"a night: {bars:,} bars from {suffix}", "read, COPY into as large a table"
+        name, how = f"a night: {bars:,} bars from {suffix}", "read, COPY into the same table"
         how += ", rollups by SQL" if lengths else ""
         figures += [
             Figure(f"{name}, load + build", loaded + built, "s", limit, how, "≤ 1.5", fixed),
@@ -158,17 +158,14 @@ def run_nights(year: Year) -> list[Figure]:
     return figures
 
 
-def _copy_before(year: Year, table: LandedTable) -> None:
-    year.rows(f"drop table if exists {COPIED}")
-    year.rows(f"create table {COPIED} (like {table.qualified} including all)")
-    year.rows(f"insert into {COPIED} select * from {table.qualified}")
-
-
 def _measure_night(
     year: Year, table: LandedTable, suffix: str, day: date, lengths: Sequence[int]
 ) -> float:
     """Seconds of what cannot be left out: the files' ends, COPY with keys, the day's rollups."""
-    source = f"select * from {table.qualified} where trade_date = '{day}'"
+    names = table.stored.names
+    later = ", ".join(LATER.get(name, name) for name in names)
+    source = f"select {later} from {table.qualified} where trade_date = '{day}'"
+    target = f"{table.qualified} ({', '.join(names)})"
     with psycopg.connect(year.home.dsn, autocommit=True) as conn:
         with conn.cursor().copy(f"copy ({source}) to stdout (format binary)".encode()) as copy:
             rows = b"".join(map(bytes, copy))
@@ -176,12 +173,15 @@ def _measure_night(
 
         def work() -> None:
             market.read_newest(year.client, suffix, MINUTES if suffix == ".lc1" else MINUTES // 5)
-            with conn.cursor().copy(f"copy {COPIED} from stdin (format binary)".encode()) as copy:
+            with (
+                conn.transaction(force_rollback=True),
+                conn.cursor().copy(f"copy {target} from stdin (format binary)".encode()) as copy,
+            ):
                 copy.write(rows)
             for length in lengths:
                 conn.execute(ROLLED.format(length=length, day=day).encode())
 
         seconds = seconds_of(work)
-        for place in (COPIED, *(f"public.limit_{length}" for length in lengths)):
-            conn.execute(f"drop table {place}".encode())
+        for length in lengths:
+            conn.execute(f"drop table public.limit_{length}".encode())
     return seconds
