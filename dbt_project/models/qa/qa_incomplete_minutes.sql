@@ -12,13 +12,12 @@ minutes as (
     select
         k.code,
         k.trade_date,
-        sum(k.bar_count) as minute_count,
-        sum(k.volume_shares) as volume_shares,
-        bool_and(k.is_final) as is_final,
-        max(k.source_minutes) as source_minutes
+        k.bar_count as minute_count,
+        k.volume_shares,
+        k.is_final,
+        k.source_minutes
     from newest_days as d
-    {{ joined_by_day(ref('kline_30m')) | indent }}
-    group by k.code, k.trade_date
+    {{ joined_by_day(ref('int_minutes__days')) | indent }}
 ),
 
 -- a code for which nothing was requested lacks nothing
