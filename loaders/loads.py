@@ -188,7 +188,8 @@ def preview(
     }
     if not shown:
         raise UsageError(
-            f"--dry-run is not available for {', '.join(names)}", hint="loaders run ib --dry-run"
+            f"--dry-run is not available for {', '.join(names)}",
+            hint="Run `loaders run ib --dry-run`.",
         )
     return shown
 
@@ -203,7 +204,7 @@ def tuning_flags(source: str | None, given: Mapping[str, int | None]) -> dict[st
         return {}
     first = f"--{next(iter(flags)).replace('_', '-')}"
     if source is None:
-        raise UsageError(f"{first} needs a source", hint=f"loaders run tdx {first} 3")
+        raise UsageError(f"{first} needs a source", hint=f"Run `loaders run tdx {first} 3`.")
     sources.find(source)
     known = section_types()[source].model_fields
     for name in flags:
@@ -261,7 +262,7 @@ def source_to_retry(settings: Settings, job: int | None) -> str:
     if len(failed) != 1:
         raise UsageError(
             f"several sources qualify: {', '.join(ready)}",
-            hint=f"quotemill retry {(failed or ready)[0]}",
+            hint=f"Run `quotemill retry {(failed or ready)[0]}`.",
         )
     return failed[0]
 

@@ -110,7 +110,7 @@ def cancel_command(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="tdx, tq or ib, or the load's number. Not needed if only one load is running."
+            help="Source (tdx, tq, ib) or load number. Optional if only one load is running."
         ),
     ] = None,
     job: Annotated[

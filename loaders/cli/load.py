@@ -100,7 +100,7 @@ def run_command(
         str | None,
         typer.Option(
             rich_help_panel=IB,
-            help="discover, snapshot, close or enrich.",
+            help="Step to load: discover, snapshot, close, enrich or daily.",
             show_default="whatever is due now",
         ),
     ] = None,
@@ -254,7 +254,7 @@ def retry_command(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="tdx, tq or ib, or the load's number. Not needed if only one source failed."
+            help="Source (tdx, tq, ib) or load number. Optional if only one source failed."
         ),
     ] = None,
     job: Annotated[

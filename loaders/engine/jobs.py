@@ -264,7 +264,8 @@ def request_cancel(
         if len(running) > 1:
             listed = ", ".join(f"{job} of {of}" for job, of, *_ in running)
             raise UsageError(
-                f"several loads are running: {listed}", hint=f"loaders cancel {running[0][0]}"
+                f"several loads are running: {listed}",
+                hint=f"Run `loaders cancel {running[0][0]}`.",
             )
         if dead and not running:
             raise UsageError(

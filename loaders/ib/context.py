@@ -197,7 +197,7 @@ class Context:
             )
         self.unanswered_symbols.add(symbol)
         if (count := len(self.unanswered_symbols)) >= MOST_UNANSWERED:
-            why = f"no answer from the gateway about {count} symbols in a row: {error}"
+            why = f"no response from the gateway about {count} symbols in a row: {error}"
             self.gone = GatewayGone(why, hint=error.hint)
 
     def reset_unanswered(self) -> None:

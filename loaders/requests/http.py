@@ -160,8 +160,8 @@ async def send(
         count("bytes", len(response.content))
         return response
     except (TimeoutError, httpx.TimeoutException):
-        outcome = "no answer in time"
-        raise NoAnswerInTime(f"{what}: no complete answer within {limit:g} s") from None
+        outcome = "no response in time"
+        raise NoAnswerInTime(f"{what}: no complete response within {limit:g} s") from None
     except httpx.ConnectError as error:
         outcome = f"unreachable: {error}"
         if _caused_by(error, socket.gaierror):
@@ -175,7 +175,7 @@ async def send(
                 hint="Try http:// instead of https://.",
             ) from None
         raise Unreachable(
-            f"{what}: no answer at {client.base_url.host}:{_port(client.base_url)}"
+            f"{what}: no response at {client.base_url.host}:{_port(client.base_url)}"
         ) from None
     except (httpx.TransportError, httpx.DecodingError) as error:
         outcome = f"{type(error).__name__}: {error}"

@@ -74,7 +74,7 @@ async def _quote_servers(settings: Settings) -> Check:
 
     async with Pool(settings.tdx) as pool:
         address = await pool.use("corporate actions", name)
-    sentence = f"quote server {address} answers, for corporate actions"
+    sentence = f"quote server {address} responds, for corporate actions"
     return describe_service(sentence, [], {"quote_server": address})
 
 

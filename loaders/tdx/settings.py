@@ -106,7 +106,7 @@ class TdxSettings(Section):
         100,
         ge=1,
         le=100,
-        description="days of minute bars for the first load (no more than 100 are available)",
+        description="days of minute bars for the first load (at most 100)",
     )
     tick_days: Open[Days] = Field(
         60, ge=1, description="number of recent trading days to keep complete ticks for"

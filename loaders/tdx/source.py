@@ -53,7 +53,7 @@ def opened(load: Load) -> Iterator[Context]:
             ctx.file_notes.say(load.warn)  # of a load that was stopped too
     if client is not None:
         for name, count in sorted((client.unknown_fields + client.oddities).items()):
-            load.warn(f"the service's answers: {name} ({count:,} times)")
+            load.warn(f"the service's responses: {name} ({count:,} times)")
 
 
 def _slice_size(settings: Settings) -> int:
@@ -87,7 +87,7 @@ SOURCE = Source(
     insight=Insight(
         log_keywords={
             "disconnect": (*DISCONNECT_WORDS, "is down", "outage"),
-            "timeout": ("no answer in time", "timed out", "timeout"),
+            "timeout": ("no response in time", "timed out", "timeout"),
             "partial": ("in part", "lacks minutes"),
         },
         coverage=read_coverage,

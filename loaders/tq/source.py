@@ -107,7 +107,7 @@ SOURCE = Source(
         log_keywords={
             "disconnect": (*DISCONNECT_WORDS, "no connection"),
             "permission": ("permission", "account", "log-in", "login"),
-            "timeout": ("no answer in time", "timed out", "timeout"),
+            "timeout": ("no response in time", "timed out", "timeout"),
         },
         coverage=read_coverage,
         doctor=check_setup,

@@ -77,7 +77,7 @@
             (1, case when h.time_interval <> h.chunk then format(
                 'select set_chunk_time_interval(%L, %L::interval)', h.relation, h.chunk
             ) end, case when h.time_interval <> h.chunk and not " ~ is_asked ~ " then format(
-                '%s: new chunks span %s, as somebody set them; the project says %s. '
+                '%s: new chunks span %s, but the project has %s. '
                 'fix: dbt run-operation apply_hypertables',
                 h.relation, h.time_interval, h.chunk
             ) end)
@@ -95,8 +95,7 @@
                 'initial_start => now() + interval ''12 hours'')', h.relation, h.compress_after
             ) end, null),
             (5, null, case when h.dropped_after is not null then format(
-                '%s: a retention policy of the server drops days after %s, whether or not the '
-                'models have read them, as somebody set it; `retain` waits for them. '
+                '%s: a server policy drops days after %s even before models have read them. '
                 'fix: select remove_retention_policy(%L)',
                 h.relation, h.dropped_after, h.relation
             ) end)

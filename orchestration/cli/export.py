@@ -63,7 +63,7 @@ def rows(
     codes: Annotated[
         str | None,
         typer.Option(
-            help="Only these codes (600000,000001.SZ), symbols or varieties.", show_default="all"
+            help="Only these codes (600000,000001.SZ), symbols or products.", show_default="all"
         ),
     ] = None,
     since: Annotated[str | None, typer.Option(help="Only days from this one on.")] = None,

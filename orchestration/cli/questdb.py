@@ -94,7 +94,7 @@ def resume(
         bool,
         typer.Option("--skip", help="Skip writes of a damaged log. Lists each and asks first."),
     ] = False,
-    yes: DeleteYes = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip writes without asking.")] = False,
     json: JsonFlag = False,
 ) -> None:
     """Resume suspended QuestDB tables, so that they apply pending writes.

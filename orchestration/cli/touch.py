@@ -17,7 +17,7 @@ def touch_command(
     table: Annotated[str, typer.Argument(help="Landed table: raw_tdx.kline_daily or kline_daily.")],
     codes: Annotated[
         str | None,
-        typer.Option(help="Mark only these codes: sh600000,sz000002", show_default="all"),
+        typer.Option(help="Mark only these codes: sh600000,sz000002.", show_default="all"),
     ] = None,
     since: Annotated[str | None, typer.Option(help="Mark only rows from this day on.")] = None,
 ) -> None:

@@ -123,7 +123,9 @@ class Access:
         return None
 
     def _make_folder(self) -> None:
-        with whole_file.explain_unwritable(self.folder, hint="`home` names a folder of this user"):
+        with whole_file.explain_unwritable(
+            self.folder, hint="Set `home` to a folder of this user."
+        ):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.folder.chmod(0o700)
 

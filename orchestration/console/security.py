@@ -29,7 +29,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SIGN_IN = "/sign-in"
 NO_SESSION = "open the console with a link from `quotemill console --link`"
-TOO_MANY, WAIT = "too many failed attempts", "wait a minute"
+TOO_MANY, WAIT = "too many failed attempts", "Wait a minute."
 _SESSION = "/api/session"
 # without a session: the page of a link, what it looks like, and where its key is sent
 _OPEN_PATHS = (SIGN_IN, _SESSION)
@@ -133,7 +133,7 @@ class Guard:
             raise Refused(
                 401,
                 NO_SESSION,
-                "in a script, send the token that `quotemill console --token` prints",
+                "In a script, send the token that `quotemill console --token` prints.",
             )
         if request.method in _READING:
             return True
@@ -144,7 +144,7 @@ class Guard:
             raise Refused(
                 415,
                 "a call that changes something must be JSON",
-                "send content-type: application/json",
+                "Send content-type: application/json.",
             )
         given = request.header(PAGE_HEADER)
         if is_script or _is_open(request.path) or self.access.is_page_token(request.session, given):
@@ -152,8 +152,8 @@ class Guard:
         raise Refused(
             403,
             "this call needs the token of an open page, or the console's own",
-            "open the page again; a script sends `authorization: Bearer TOKEN`, and "
-            "`quotemill console --token` makes the token",
+            "Open the page again. In a script, send `authorization: Bearer TOKEN` with the token "
+            "from `quotemill console --token`.",
         )
 
     async def _note_failure(self, request: "_Request", why: str) -> bool:
@@ -170,7 +170,7 @@ class Guard:
             raise Refused(
                 421,
                 f"this console is not {hosts[0] if len(hosts) == 1 else 'of several names'}",
-                "open the address that `quotemill console` printed",
+                "Open the address that `quotemill console` printed.",
             )
 
     async def _is_token(self, request: "_Request") -> bool:
@@ -186,7 +186,7 @@ class Guard:
         raise Refused(
             401,
             "this is not the console's token",
-            "`quotemill console --token` makes another one",
+            "Run `quotemill console --token` for a new token.",
             ("www-authenticate", "Bearer"),
         )
 

@@ -62,7 +62,7 @@ def make_link(settings: Settings, port: int | None) -> str:
     if not urls:
         raise UsageError(
             f"no console is running for {settings.home}" + (f" on port {port}" if port else ""),
-            hint="`quotemill console` starts one and prints its link",
+            hint="Run `quotemill console`, which prints its link.",
         )
     return _name_link(urls[-1], access)
 

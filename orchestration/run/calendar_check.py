@@ -48,7 +48,7 @@ def nothing_to_do(settings: Settings, request: LoadRequest, as_of: datetime | No
             return None
     except QuotemillError:
         return None
-    return f"no session today, and the one of {since:%Y-%m-%d} is fully loaded: nothing to do"
+    return f"nothing to do: no session today, and {since:%Y-%m-%d} is fully loaded"
 
 
 def _was_loaded(conn: psycopg.Connection, part: LoadRequest, since: datetime) -> bool:

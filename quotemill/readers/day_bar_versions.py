@@ -25,7 +25,7 @@ def select_versions(conn: psycopg.Connection, market: str, known_at: datetime) -
     """The query for the day bars that were known at the parameter `known_at`.
 
     It is the text of the view that gives landed rows their units, over the versions of that time.
-    Raises UsageError where versions are not kept, or not since then.
+    Raises UsageError if versions were not kept at that time.
     """
     if known_at.tzinfo is None:
         raise UsageError(

@@ -72,7 +72,7 @@ def stream_ticks(
     Columns: as of TICKS; `ts` in UTC, volume and amount those of the trading day so far. `start`
     and `end`, trading days or times, are included. Raises NotListed for a variety without ticks,
     UsageError for unknown columns, DataQualityError for a day whose ticks are lost, StoreError
-    where the store is away.
+    if the store is unreachable.
     """
     require_order(start, end)
     require_known("column", columns, TICKS.names)

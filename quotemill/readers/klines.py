@@ -32,7 +32,7 @@ NEAR = 5  # codes that an unknown one is answered with
 
 @dataclass(frozen=True)
 class Security:
-    """A code as the warehouse knows it; an index is adjusted by nothing."""
+    """A security of the warehouse. Indices are never adjusted."""
 
     code: str
     name: str | None
@@ -133,7 +133,7 @@ def select_klines(
 
     In ascending order by code and time, start and end included, of minutes also times; of all in no
     order. Columns: code, trade_date, of minutes also bar_end (UTC); open, high, low, close (yuan),
-    volume_shares (not of minutes of indices alone), amount_cny, is_final. Nothing adjusts indices.
+    volume_shares (except index minutes), amount_cny, is_final. Nothing adjusts indices.
 
     as_of: only bars up to that day, adjusted by the events known on it: those with an ex-date up to
     it
@@ -247,7 +247,7 @@ def read_actions(
 
 
 def warn_if_unadjusted(conn: psycopg.Connection, market: str) -> None:
-    """Warn where no corporate action is loaded."""
+    """Warn if no corporate action is loaded."""
     require_built(conn, f"{market}.corporate_actions")
     query = f"select exists (select 1 from {market}.corporate_actions)"
     [(has_events,)] = conn.execute(query.encode()).fetchall()

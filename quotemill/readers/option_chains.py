@@ -54,7 +54,7 @@ def read_option_chain(
 
 
 def has_close(conn: psycopg.Connection, options: str, symbol: str, day: date) -> bool:
-    """Whether a close was captured on a day, not its slots alone."""
+    """Whether a close was captured on a day, not only its slots."""
     table = f"{options}.chain_daily_clean"
     if not has_relation(conn, table):
         return False

@@ -72,7 +72,7 @@ class Table:
 
 
 def describe_table(conn: psycopg.Connection, name: str) -> Table:
-    """A table by its full name. Raises UsageError where it is not built."""
+    """A table by its full name. Raises UsageError if it is not built."""
     require_built(conn, name)
     query = (
         "select attname, atttypid = 'numeric'::regtype and atttypmod = -1 from pg_attribute "
@@ -126,7 +126,7 @@ def bound_rows(
 ) -> list[str]:
     """Conditions of the values `start`, `end` and `as_of`, each included.
 
-    Raises UsageError for a day or a time where the table has no column of them.
+    Raises UsageError for a day or a time if the table has no column of them.
     """
     where = []
     span = next((s for s in _SPANS if all(name in table.columns for name, _ in s)), None)

@@ -100,7 +100,7 @@ def find_sectors(
 ) -> list[str]:
     """The ids of the sectors of a name, which several kinds may have, or of an id; of a kind.
 
-    Raises NotListed for what is not there.
+    Raises NotListed for an unknown name.
     """
     require_built(conn, f"{market}.sectors")
     query = f"select sector_id, sector_name, sector_kind from {market}.sectors order by sector_id"

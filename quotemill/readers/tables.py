@@ -105,7 +105,7 @@ def select_rows(
     where: further columns with the values that they may have
 
     Raises UsageError for a column that the table has not, for a day where it has none, and for a
-    time where it has days alone.
+    time if it only has days.
     """
     require_order(start, end)
     require_known(f"{table.name}: column", columns, table.columns)

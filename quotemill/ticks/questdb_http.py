@@ -172,7 +172,7 @@ class QuestdbHttp:
     def _away(self, why: object) -> StoreAway:
         reason = type(why).__name__ if isinstance(why, Exception) else f"HTTP {why}"
         return StoreAway(
-            f"QuestDB at {self.address.url} does not answer ({reason})",
+            f"QuestDB at {self.address.url} does not respond ({reason})",
             hint="Run `quotemill questdb start`, or check the server in questdb_url.",
         )
 

@@ -91,7 +91,7 @@ def asked(loads: Bench) -> list[str]:
         ("missing-field:codes:field=name", "field codes.name: is missing"),
         ("empty:codes", "code list is empty"),
         ("calendar-empty", "trading calendar is empty"),
-        ("timeout:kline-all", "no answer in time for 10 different codes in a row"),
+        ("timeout:kline-all", "no response in time for 10 different codes in a row"),
         ("outage:after=7", "TDX service outage"),
     ],
 )

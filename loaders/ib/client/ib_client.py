@@ -282,7 +282,7 @@ class Connection:
                 await request.wait(deadline - time.monotonic())
             failure = None
             if not request.is_over:
-                failure = request.explain_silence(f"no answer for {timeout:g} s")
+                failure = request.explain_silence(f"no response for {timeout:g} s")
                 self._ib.wrapper._endReq(request.number)  # with the rows that came
             return list(request.result or []), failure or request.failure()
         except OSError:

@@ -52,7 +52,7 @@ class SymbolPlan:
         if self.contracts is None:
             return f"{self.symbol:<6} contracts unknown: {self.why}"
         origin = (
-            f"found for {self.set_date}" if self.set_date else "at most, based on what is listed"
+            f"found for {self.set_date}" if self.set_date else "at most, from the gateway's list"
         )
         return f"{self.symbol:<6} {say_count(self.contracts, 'contract')}, {origin}"
 

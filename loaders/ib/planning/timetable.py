@@ -111,7 +111,10 @@ class Timetable:
         slots = {slot.label: slot for slot in self._all_slots(self.session())}
         slot = slots.get(label)
         if slot is None:
-            raise UsageError(f"not a slot of {self.today}: --slot {label}", hint=", ".join(slots))
+            raise UsageError(
+                f"not a slot of {self.today}: --slot {label}",
+                hint=f"Choose one of: {', '.join(slots)}.",
+            )
         if slot.at > self.now:
             raise UsageError(
                 f"--slot {label} has not begun: it is {self.clock} in New York",

@@ -163,7 +163,7 @@ async def ask_newest_else_all(
     except SourceGone:
         raise
     except UpstreamError:
-        why: str | None = "no answer"
+        why: str | None = "no response"
     else:
         why = lacks(bars)
         if why is None:

@@ -207,7 +207,7 @@ class Connection:
                 self._late_subjects.add(subject)
                 if len(self._late_subjects) >= TIMEOUTS_IN_A_ROW and self._gone is None:
                     self._gone = SourceGone(
-                        f"no answer in time for {TIMEOUTS_IN_A_ROW} different codes in a row",
+                        f"no response in time for {TIMEOUTS_IN_A_ROW} different codes in a row",
                         hint="Restart the TDX service, which does not replace a dead "
                         "quote server itself, then run `quotemill retry`.",
                     )

@@ -146,7 +146,7 @@ async def _load(
         if limit is None or limit > INDEX_LIMIT or period != "day":
             raise
         bars = await client.index(index, limit=limit, expect_rows=must)
-        fallback = f"{ROUTE} → {SHORT_ROUTE}: no answer"
+        fallback = f"{ROUTE} → {SHORT_ROUTE}: no response"
     if not len(bars):
         return Outcome(key, skipped=ABSENT)
     bars = await stored_bars.join_or_reload(

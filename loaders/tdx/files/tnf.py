@@ -39,8 +39,8 @@ def read_names(path: Path, exchange: str) -> dict[str, str]:
     count, tail = divmod(len(body), size)
     if tail or not count:
         raise DataQualityError(
-            f"{path.name}: {len(content):,} bytes are no head of {HEAD} and records of {size}:"
-            " a list of another client, or one that is being written"
+            f"{path.name}: {len(content):,} bytes do not fit a header of {HEAD} and records "
+            f"of {size}: the list is from another client or still being written"
         )
     names: dict[str, str] = {}
     for at in range(count):
@@ -48,7 +48,7 @@ def read_names(path: Path, exchange: str) -> dict[str, str]:
         digits = record[_CODE]
         if not digits.isdigit():
             raise DataQualityError(
-                f"{path.name}: record {at + 1} starts with {digits!r}, which is no code"
+                f"{path.name}: record {at + 1} does not start with a code: {digits!r}"
             )
         name = record[name_place].partition(b"\0")[0].decode("gbk", "replace").strip()
         code = f"{exchange}{digits.decode()}"

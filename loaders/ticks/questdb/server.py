@@ -124,7 +124,7 @@ def start(
         ) from None
     raise UpstreamError(
         f"another process is still starting the QuestDB in {folder}",
-        hint="quotemill questdb status",
+        hint="Run `quotemill questdb status`.",
     )
 
 
@@ -164,7 +164,7 @@ def remove(folder: Path) -> None:
     """
     if not stop(folder) and _pid(folder) is not None:
         raise UpstreamError(
-            f"the QuestDB in {folder} does not stop", hint="quotemill questdb status"
+            f"the QuestDB in {folder} does not stop", hint="Run `quotemill questdb status`."
         )
     if folder.is_dir():
         trash = Path(tempfile.mkdtemp(prefix="questdb.gone-", dir=folder.parent))

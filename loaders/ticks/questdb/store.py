@@ -310,7 +310,7 @@ class QuestdbStore:
         suspended = self.suspended()
         for table in tables:
             if table.name in suspended:
-                raise Suspended(suspended[table.name], hint="quotemill questdb resume")
+                raise Suspended(suspended[table.name], hint="Run `quotemill questdb resume`.")
 
     def _write_together(self, days: Sequence[pa.Table]) -> list[Measured | StoreError]:
         try:

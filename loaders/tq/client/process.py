@@ -116,7 +116,7 @@ class ClientProcess:
 
     def ask(self, call: str, args: dict[str, Any]) -> Any:
         for _ in self.items(call, args):
-            raise TqAnswerError(f"the answer to {call} has several parts")
+            raise TqAnswerError(f"the response to {call} has several parts")
         self.days += call == "ticks"
         return self._result
 
@@ -140,7 +140,7 @@ class ClientProcess:
             elif "item" in message:
                 yield message["item"]
             elif "error" in message:
-                with reading(f"the answer to {call}", TqClientError):
+                with reading(f"the response to {call}", TqClientError):
                     answer = message["error"]
                     raise _to_error(answer | {"message": self._mask(answer["message"])})
             else:
@@ -164,7 +164,7 @@ class ClientProcess:
                 continue
             if not line:
                 raise TqTransport(f"the futures client ended during {call}: {self._describe_end()}")
-            return _parse(line, f"the answer to {call}")
+            return _parse(line, f"the response to {call}")
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self._popen.stdin is not None
@@ -255,7 +255,7 @@ def _to_error(answer: dict[str, Any]) -> Exception:
     if kind == "answer":
         return TqAnswerError(message)
     if kind == "timeout":
-        return TqTimeout(f"the futures servers did not answer in time: {message}")
+        return TqTimeout(f"the futures servers did not respond in time: {message}")
     if kind == "barred":
         return TqTransport(
             f"a proxy or certificate blocks the connection to the futures servers: {message}",

@@ -92,7 +92,7 @@ def pack_ticks(
                     raise DataQualityError(
                         f"ticks of {packed[0]} to {packed[-1]} differ when read back from "
                         "Parquet, so they were restored to QuestDB's own format",
-                        hint="loaders verify tq",
+                        hint="Run `loaders verify tq`.",
                     )
             result.days += len(packed)
             result.ticks += sum(rows[day] for day in packed)

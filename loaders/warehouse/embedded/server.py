@@ -180,7 +180,7 @@ def _lock(home: Path) -> Iterator[None]:
     if file is None:
         raise UpstreamError(
             f"another process is still starting the embedded server of {home}",
-            hint="quotemill warehouse status",
+            hint="Run `quotemill warehouse status`.",
         )
     try:
         yield

@@ -171,7 +171,7 @@ def refuse_share(path: str, name: str) -> None:
     if SHARE.match(path):
         raise UsageError(
             f"the console cannot set {name} to a folder on another machine",
-            hint=f"quotemill settings --set {name}",
+            hint=f"Run `quotemill settings --set {name}`.",
         )
 
 

@@ -1,4 +1,4 @@
-"""Jobs by the clock: which there are, their rules, turning them on and off, starting them."""
+"""Scheduled jobs: list, change, enable, disable and start them."""
 
 from datetime import datetime
 from typing import Annotated, Any

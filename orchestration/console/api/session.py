@@ -34,7 +34,7 @@ def routes(console: Console) -> APIRouter:
                 raise Busy(security.TOO_MANY, hint=security.WAIT)
             raise Forbidden(
                 "the link was already used or has expired, or the token is wrong",
-                hint="`quotemill console --link` prints another link",
+                hint="Run `quotemill console --link` for a new link.",
             )
         session = access.new_session(now)
         security.set_cookie(response, request, "session", session, SIGNED_IN)

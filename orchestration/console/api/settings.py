@@ -125,13 +125,16 @@ def change_settings(console: Console, call: SettingsCall) -> Settings:
             if others:
                 raise UsageError(
                     f"the console cannot set {', '.join(sorted(others))} in a warehouse address",
-                    hint="quotemill settings --set warehouse_url",
+                    hint="Run `quotemill settings --set warehouse_url`.",
                 )
     if call.database is not None:
         if "warehouse_url" in values or "market_schema" in values:
             raise UsageError("give either `database` or single settings")
         if not call.database.host:
-            raise UsageError("`host` is missing", hint="`warehouse_url`: null: the embedded server")
+            raise UsageError(
+                "`host` is missing",
+                hint="Give `host`, or set `warehouse_url` to null for the embedded server.",
+            )
         url = build_database_url(list_variables(console.settings(), call.database))
         check_address(console, url)
         values["warehouse_url"] = url

@@ -53,7 +53,7 @@ def test_answers_of_the_futures_client(name: str, data: st.DataObject) -> None:
     damaged(b'{"result": {"a": [1, 2]}}\n') | ODD_TEXTS.map(lambda t: t.encode(errors="replace"))
 )
 def test_lines_of_the_futures_client(line: bytes) -> None:
-    fails_as_ours(lambda: process._parse(line, "the answer to login"))
+    fails_as_ours(lambda: process._parse(line, "the response to login"))
 
 
 @given(data=st.data())

@@ -169,12 +169,12 @@ def test_a_refusal_between_unanswered_symbols_is_an_answer() -> None:
     load = SimpleNamespace(settings=Settings(), warn=lambda _: None)
     ctx = Context(load, ScriptedGateway(quote), Time())  # type: ignore[arg-type]
     for symbol in ("A", "B"):
-        ctx.count_unanswered(symbol, GatewayTimeout("no answer for 30 s"))
+        ctx.count_unanswered(symbol, GatewayTimeout("no response for 30 s"))
     ctx.count_unanswered("C", UnknownUnderlying(["C"]))
-    ctx.count_unanswered("D", GatewayTimeout("no answer for 30 s"))
+    ctx.count_unanswered("D", GatewayTimeout("no response for 30 s"))
     assert ctx.gone is None
     for symbol in ("E", "F"):
-        ctx.count_unanswered(symbol, GatewayTimeout("no answer for 30 s"))
+        ctx.count_unanswered(symbol, GatewayTimeout("no response for 30 s"))
     assert isinstance(ctx.gone, GatewayGone)
 
 

@@ -57,11 +57,11 @@ def test_the_last_output_of_a_client_shows_neither(client: Callable[..., ClientP
     ("program", "why"),
     [
         ("exec >&-", "its output ended, but it is still running"),
-        ("echo no answer", "the answer to login cannot be read: "),
-        ("echo 5", "the answer to login cannot be read: "),
-        (r"head -c 20000 /dev/zero | tr '\0' '['; echo", "the answer to login cannot be read: "),
-        ("""echo '{"error": 5}'""", "the answer to login cannot be read: "),
-        ("head -c 2000 /dev/zero", "the answer to login is too large: 1,001 bytes or more"),
+        ("echo no answer", "the response to login cannot be read: "),
+        ("echo 5", "the response to login cannot be read: "),
+        (r"head -c 20000 /dev/zero | tr '\0' '['; echo", "the response to login cannot be read: "),
+        ("""echo '{"error": 5}'""", "the response to login cannot be read: "),
+        ("head -c 2000 /dev/zero", "the response to login is too large: 1,001 bytes or more"),
     ],
 )
 def test_a_client_that_sends_no_answer_and_goes_on_is_not_awaited(
