@@ -12,6 +12,7 @@ MARK = ".zh-CN"
 CHINESE = sorted([*ROOT.glob(f"*{MARK}.md"), *(ROOT / "docs").rglob(f"*{MARK}.md")])
 CATALOGUE = ROOT / "orchestration" / "console" / "pages" / "zh.json"
 BLOCK = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
+COMMENT = re.compile(r"(?<!\S)# .*$", re.MULTILINE)
 # a term of the glossary: other renderings, which a trader would not use or which mean another thing
 REFUSED = {
     "warehouse": r"(?<!Maven )仓库",
@@ -54,7 +55,12 @@ def chinese(page: Path) -> Path:
 
 
 def code_blocks(page: Path) -> list[str]:
-    return BLOCK.findall(page.read_text("utf-8"))
+    """The blocks without their comments, which each page has in its own language."""
+    return [COMMENT.sub("#", block) for block in BLOCK.findall(page.read_text("utf-8"))]
+
+
+def comments(page: Path) -> list[str]:
+    return COMMENT.findall("\n".join(BLOCK.findall(page.read_text("utf-8"))))
 
 
 def text(page: Path) -> str:
@@ -93,6 +99,10 @@ class TestPair:
         assert code_blocks(page) == code_blocks(english(page))
         assert code_words(page) == code_words(english(page))
         assert commands_of_tables(page) == commands_of_tables(english(page))
+
+    def test_comments_in_code_are_chinese(self, page: Path) -> None:
+        sentences = [c for c in comments(page) if re.search(r"[a-z] [a-z]", c)]
+        assert [c for c in sentences if not re.search(r"[\u4e00-\u9fff]", c)] == []
 
     def test_both_have_the_same_sections_items_and_rows(self, page: Path) -> None:
         assert shape(page) == shape(english(page))
