@@ -22,7 +22,7 @@ class SnapshotRate(Section):
     per_minute: Open[float] = Field(
         30,
         gt=0,
-        description="batches of quotes started per minute (open interest: half as many). Unused "
+        description="batches of quotes started per minute (open interest: twice as many). Unused "
         "capacity is kept for up to a sixth",
     )
 

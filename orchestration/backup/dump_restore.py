@@ -176,7 +176,7 @@ def _refuse_readers(conn: psycopg.Connection, schemas: Sequence[str]) -> None:
     names = [name for (name,) in conn.execute(query, {"schemas": list(schemas)})]
     if names:
         raise SettingsError(
-            f"nothing was changed: other views depend on quotemill's tables: {', '.join(names)}",
+            f"nothing was changed: other objects depend on quotemill's tables: {', '.join(names)}",
             hint="Drop them, restore, then recreate any that the dump did not have.",
         )
 

@@ -46,7 +46,7 @@ def test_loads_are_in_the_time_of_their_exchange_and_of_several_in_one(
 def test_why_a_load_failed_is_printed_once_with_its_fix(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    why = "no answer at 127.0.0.1:8080"
+    why = "no response at 127.0.0.1:8080"
     task = {"task_no": 1, "dataset": "codes", "exchange": None, "status": "failed", "keys": 1}
     failure = {"failure_id": 1, "job_id": 1, "source": "tdx", "dataset": "kline_daily"}
     failure |= {"key": "sh600000", "reason": "no bar", "acknowledged_at": None}

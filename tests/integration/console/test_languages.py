@@ -18,7 +18,7 @@ AWAY = {
 }
 # by source: how its last load ended
 ENDED = {
-    "tdx": "TDX service outage: still down after 3 retries (/api/codes: no answer at a:9) "
+    "tdx": "TDX service outage: still down after 3 retries (/api/codes: no response at a:9) "
     "(Check the service and tdx.base_url with `loaders check tdx`, then run `quotemill retry`.)",
     "ib": "no gateway at 127.0.0.1:9: Connect call failed",
     "tq": "the futures servers reject the account: 'wrong password'",

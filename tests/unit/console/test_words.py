@@ -204,10 +204,10 @@ def test_a_message_is_chinese_with_its_values_or_stays(english: str, chinese: st
 
 
 @pytest.mark.parametrize(
-    "event", ["contract_daily: 1 of 2 failed: no answer", "1 of 2 failed: no answer"]
+    "event", ["contract_daily: 1 of 2 failed: no response", "1 of 2 failed: no response"]
 )
 def test_a_line_of_a_log_names_its_dataset_once(event: str) -> None:
     line = {"at": "2026-11-20T12:00:00+00:00", "level": "info", "dataset": "contract_daily"}
     written = write_line({"t": Words("en"), "zone": "UTC"}, line | {"event": event})
     assert written.count("contract_daily") == 1
-    assert written.endswith("1 of 2 failed: no answer")
+    assert written.endswith("1 of 2 failed: no response")
