@@ -29,7 +29,8 @@ select
     code as subject,
     min(trade_date) as trade_date,
     format(
-        '%s (latest %s): turnover and volume are inconsistent, as shares had other par values',
+        '%s (latest %s): turnover and volume are inconsistent, because shares had another par '
+        'value',
         {{ say_count('bar') }}, max(trade_date)
     ) as evidence
 from judged

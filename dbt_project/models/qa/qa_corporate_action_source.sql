@@ -4,16 +4,22 @@ select
     'corporate_actions' as subject,
     null::date as trade_date,
     'no corporate actions are loaded: adjusted (qfq) prices are the same as raw prices; fix: '
-    || case
-        when
-            exists (
-                select 1 from {{ ref('stg_ops__setting') }} as s
-                where s.key = 'corporate_actions' and s.value = 'gbbq'
-            )
+    || case (
+        select s.value from {{ ref('stg_ops__setting') }} as s where s.key = 'corporate_actions'
+    )
+        when 'gbbq'
             then
                 'copy T0002/hq_cache/gbbq into the client''s folder (the client downloads it when'
-                || ' it starts), or set QUOTEMILL_TDX__CORPORATE_ACTIONS to xdxr or a CSV file,'
-                || ' then quotemill run tdx'
+                || ' it starts, tdx.download with each load), or set'
+                || ' QUOTEMILL_TDX__CORPORATE_ACTIONS to xdxr or a CSV file, then quotemill run tdx'
+        when 'xdxr'
+            then
+                'try other quote servers (tdx.servers), or set QUOTEMILL_TDX__CORPORATE_ACTIONS to'
+                || ' a CSV file, then quotemill run tdx'
+        when 'csv'
+            then
+                'add the events to the file of QUOTEMILL_TDX__CORPORATE_ACTIONS, then quotemill run'
+                || ' tdx'
         else
             'set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file or xdxr, then quotemill run tdx'
     end as evidence

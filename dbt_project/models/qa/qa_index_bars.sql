@@ -42,7 +42,8 @@ select
     t.code as subject,
     t.trade_date,
     format(
-        '%s: open %s high %s low %s close %s, but its days give %s %s %s %s',
+        '%s: open %s, high %s, low %s, close %s, but its days give %s, %s, %s, %s; fix: loaders '
+        'run tdx --mode init --dataset index_kline',
         t.period, t.open, t.high, t.low, t.close, o.open, o.high, o.low, o.close
     ) as evidence
 from service_bars as t

@@ -25,8 +25,9 @@ unlisted as (
         variety as subject,
         min(trading_day) as trade_date,
         format(
-            '%s without a main contract (latest %s)',
-            {{ say_count('trading day') }}, max(trading_day)
+            '%s without a main contract (latest %s)%s',
+            {{ say_count('trading day') }}, max(trading_day),
+            case when listed_count > 0 then '; fix: loaders run tq --mode mapping' else '' end
         ) as evidence
     from listed
     where underlying_contract is null
@@ -72,7 +73,10 @@ other_variety as (
         'error' as severity,
         variety as subject,
         first_trading_day as trade_date,
-        format('%s is a contract of %s', underlying_contract, contract_variety) as evidence
+        format(
+            'the main contract %s belongs to %s; fix: loaders run tq --mode mapping',
+            underlying_contract, contract_variety
+        ) as evidence
     from segment_days
     where variety <> contract_variety
 ),
@@ -84,8 +88,8 @@ expired as (
         variety as subject,
         greatest(first_trading_day, expire_date + 1) as trade_date,
         format(
-            '%s expired on %s, but is the main contract up to %s',
-            underlying_contract, expire_date, last_trading_day
+            '%s expired on %s, but is the main contract up to %s; fix: loaders run tq --mode '
+            'mapping', underlying_contract, expire_date, last_trading_day
         ) as evidence
     from segment_days
     where expire_date < last_trading_day
@@ -98,8 +102,8 @@ backwards as (
         variety as subject,
         first_trading_day as trade_date,
         format(
-            'rolls from %s to %s, which has an earlier delivery month',
-            prev_contract, underlying_contract
+            'rolls from %s to %s, which has an earlier delivery month; fix: compare the other '
+            'route with loaders run tq --mode cross-check', prev_contract, underlying_contract
         ) as evidence
     from segment_days
     where delivery < prev_delivery
@@ -123,7 +127,8 @@ without_bar as (
         s.variety as subject,
         min(s.trading_day) as trade_date,
         format(
-            '%s without a day bar for %s (latest %s), so missing ticks cannot be detected',
+            '%s without a day bar for %s (latest %s), so missing ticks cannot be detected; fix: '
+            'loaders run tq --mode mapping',
             {{ say_count('trading day') }}, s.underlying_contract, max(s.trading_day)
         ) as evidence
     from {{ ref('main_schedule') }} as s
@@ -170,7 +175,8 @@ never_leading as (
         min(trading_day) as trade_date,
         format(
             '%s is the main contract for %s trading days (latest %s), but never has the highest '
-            'open interest', underlying_contract, count(*), max(trading_day)
+            'open interest; fix: compare the other route with loaders run tq --mode cross-check',
+            underlying_contract, count(*), max(trading_day)
         ) as evidence
     from by_oi
     group by variety, segment_id, underlying_contract

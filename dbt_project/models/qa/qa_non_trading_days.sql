@@ -11,7 +11,11 @@ select
     'error' as severity,
     k.code as subject,
     k.trade_date,
-    'a bar on a day that is not in the calendar' as evidence
+    format(
+        'a bar on a day that is not in the calendar; fix: loaders run tdx --dataset '
+        'trading_calendar, or if the exchange was closed, delete the bar from '
+        'raw_tdx.kline_daily, then quotemill touch kline_daily --codes %s', k.code
+    ) as evidence
 from {{ ref('int_bars__outside_calendar') }} as d
 {{ joined_by_day(ref('stg_tdx__kline_daily')) }}
 where

@@ -13,8 +13,14 @@ select
     'trading_calendar' as subject,
     c.trade_date,
     case
-        when c.is_served then 'the source lists a trading day that the exchange has not published'
-        else 'published as a trading day, but the source does not list it'
+        when c.is_served
+            then
+                'the source lists a trading day that the exchange has not published; fix: upgrade '
+                || 'pandas-market-calendars, or if the exchange was closed, delete the day from '
+                || 'raw_tdx.trading_day, then quotemill touch trading_day'
+        else
+            'published as a trading day, but the source does not list it; fix: loaders run tdx '
+            || '--dataset trading_calendar, unless the exchange was closed'
     end as evidence
 from {{ ref('trading_calendar') }} as c
 cross join spans as x

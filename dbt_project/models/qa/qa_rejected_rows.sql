@@ -69,8 +69,17 @@ select
     case when j.action_code is null then '' else j.row_key || ': ' end
     || format('%s = %s breaks the rule: %s', j.field, coalesce(j.value, 'null'), j.rule)
     || case
-        when j.action_code is null then ''
-        else '. Its adjusted prices lack this event (has_refused_action)'
+        when j.action_code is not null
+            then
+                '. Its adjusted prices lack this event (has_refused_action); fix: correct it in '
+                || 'its file or in seeds/corporate_action_overrides.csv, then quotemill run tdx'
+        when j.file_name is not null
+            then
+                '; fix: correct or download the file, then loaders run tdx --mode init --dataset '
+                || j.dataset
+        else
+            '; fix: loaders run tdx --mode init --dataset ' || j.dataset
+            || ', if the source is right by now'
     end as evidence
 from judged as j
 left join bad_files as f on j.dataset = f.dataset and j.file_name = f.file_name
@@ -81,7 +90,10 @@ select
     'warning' as severity,
     dataset || ' ' || file_name as subject,
     null::date as trade_date,
-    format('%s records break rules, such as %s: %s', record_count, row_key, rule) as evidence
+    format(
+        '%s records break rules, such as %s: %s; fix: correct or download the file, then loaders '
+        'run tdx --mode init --dataset %s', record_count, row_key, rule, dataset
+    ) as evidence
 from bad_files
 union all
 -- a record of gbbq that landed and cannot be true
@@ -91,7 +103,8 @@ select
     a.code as subject,
     a.ex_date as trade_date,
     format(
-        '%s breaks the rule: %s. Its adjusted prices lack this event (has_refused_action)',
+        '%s breaks the rule: %s. Its adjusted prices lack this event (has_refused_action); fix: '
+        'replace it in seeds/corporate_action_overrides.csv, then quotemill build',
         a.field, a.rule
     ) as evidence
 from refused_actions as a

@@ -6,7 +6,8 @@ with unknown_gaps as (
         trading_day as trade_date,
         format(
             'no close for both %s and %s before this roll: in futures.main_daily back-adjusted '
-            'prices are null before it, and forward-adjusted prices from it on',
+            'prices are null before it, and forward-adjusted prices from it on; fix: loaders run '
+            'tq --mode mapping, unless they never traded on the same day',
             prev_contract, underlying_contract
         ) as evidence
     from {{ ref('roll_gaps') }}

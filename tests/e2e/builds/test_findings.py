@@ -97,15 +97,20 @@ def test_day_bars_of_an_index_are_checked_when_they_change(
 
     land_bar(DAYS[0])
     land_bar(DAYS[1], high=1_000, volume=-1)
-    prices = "open 2900.000 high 1.000 low 2900.000 close 2900.000"
+    fix = "fix: loaders run tdx --mode init --dataset index_kline"
+    prices = "impossible prices: open 2900.000, high 1.000, low 2900.000, close 2900.000"
     broken = [
-        ("negative_volume", "warning", DAYS[1], "volume -100"),
-        ("ohlc_order", "warning", DAYS[1], prices),
+        ("negative_volume", "warning", DAYS[1], f"impossible volume: -100; {fix}"),
+        ("ohlc_order", "warning", DAYS[1], f"{prices}; {fix}"),
     ]
     assert findings() == broken
     assert key_holds()
     land_bar(DAYS[0], close=8)
-    assert findings() == [("duplicate_bar", "error", DAYS[0], "2 bars for one day"), *broken]
+    twice = (
+        "2 bars for one day; fix: delete the wrong ones from raw_tdx.index_kline, then quotemill "
+        "touch index_kline --codes sh000001"
+    )
+    assert findings() == [("duplicate_bar", "error", DAYS[0], twice), *broken]
     assert not key_holds()
     land_bar(DAYS[1])
     assert [name for name, *_ in findings()] == ["duplicate_bar"]

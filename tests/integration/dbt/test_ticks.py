@@ -128,15 +128,22 @@ def test_ticks_sum_to_their_day_bars_and_each_way_to_miss_them_has_its_verdict(
         "select subject, severity, evidence from qa.qa_tick_days where trade_date = %s order by 1",
         (DAYS[0],),
     ).fetchall()
+    expected = {
+        codes[1]: "10000 shares in 3 trade ticks, 13000 in the day bar",
+        codes[2]: "10000 shares in 3 trade ticks, 100 in the day bar: its ticks count in another "
+        "unit",
+        codes[3]: "trade ticks between 10.000 and 10.200, outside the day bar",
+        codes[4]: "3 trade ticks on a day without a bar",
+    }
     assert rows == [
-        (codes[1], "warning", "10000 shares in 3 ticks, 13000 in the day bar"),
         (
-            codes[2],
-            "warning",
-            "10000 shares in 3 ticks, 100 in the day bar: its ticks count in another unit",
-        ),
-        (codes[3], "error", "ticks between 10.000 and 10.200, outside the day bar"),
-        (codes[4], "warning", "3 ticks on a day without a bar"),
+            code,
+            "error" if code == codes[3] else "warning",
+            f"{text}; fix: loaders run tdx --dataset "
+            f"{'kline_daily' if code == codes[4] else 'tick_trade'} --codes {code} "
+            f"--date {DAYS[0]}",
+        )
+        for code, text in expected.items()
     ]
 
     # on that day the collector lost no tick of it: 191,193 hands, as its minutes

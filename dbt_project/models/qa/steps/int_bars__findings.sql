@@ -130,7 +130,10 @@ select
     trade_date,
     'ohlc_order' as check_name,
     trade_date as finding_date,
-    format('open %s high %s low %s close %s', open, high, low, close) as evidence
+    format(
+        'impossible prices: open %s, high %s, low %s, close %s; fix: loaders run tdx --dataset '
+        'kline_daily --codes %s --mode init', open, high, low, close, code
+    ) as evidence
 from suspect_bars
 where high < greatest(open, low, close) or low > least(open, high, close) or low <= 0
 union all

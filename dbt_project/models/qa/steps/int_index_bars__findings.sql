@@ -32,8 +32,17 @@ select
     check_name,
     case check_name
         when 'duplicate_bar' then count(*) || ' bars for one day'
-        when 'negative_volume' then format('volume %s', min(volume_shares))
-        else min(format('open %s high %s low %s close %s', open, high, low, close))
+        when 'negative_volume' then 'impossible volume: ' || min(volume_shares)
+        else
+            'impossible prices: '
+            || min(format('open %s, high %s, low %s, close %s', open, high, low, close))
+    end
+    || case check_name
+        when 'duplicate_bar'
+            then
+                '; fix: delete the wrong ones from raw_tdx.index_kline, then quotemill touch '
+                || 'index_kline --codes ' || code
+        else '; fix: loaders run tdx --mode init --dataset index_kline'
     end as evidence
 from failed
 where check_name is not null

@@ -170,7 +170,7 @@ select
         else 'unexplained'
     end as likely_cause,
     coalesce(
-        'the vendor lacks our event of ' || l.ex_date,
+        'the vendor is missing our event of ' || l.ex_date,
         'prices agree from ' || e.ex_date || ' on: ' || case
             when
                 exists (
@@ -180,8 +180,8 @@ select
                         and s.valid_from > e.last_date
                         and s.valid_from <= e.ex_date
                 )
-                then 'the vendor lacks our event of that day, or has other figures'
-            else 'we lack an event of that day'
+                then 'the vendor is missing our event of that day, or has other figures'
+            else 'an event of that day is missing here'
         end,
         format('as of %s; allowed: 0.011', d.vendor_date)
     ) as evidence,

@@ -138,8 +138,8 @@ select
         else 'unexplained'
     end as likely_cause,
     case
-        when c.is_missing_here then 'the service has the bar, we do not'
-        when c.is_missing_there then 'we have the bar, the service does not'
+        when c.is_missing_here then 'the service has the bar, but it is missing here'
+        when c.is_missing_there then 'the bar is missing in the service'
         when c.minutes < c.bar_minutes
             then format('%s of %s minutes stored', c.minutes, c.bar_minutes)
         else format('allowed: %s', round(c.tolerance, 3))
