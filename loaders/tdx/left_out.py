@@ -65,8 +65,8 @@ class LeftOut:
 
     def _say_odd(self, codes: Sequence[str], nouns: tuple[str, str], what: str, done: str) -> None:
         named = (f"{code} {self.names.get(code, '')}".strip() for code in codes[:2])
-        count = say_count(len(codes), *nouns)
-        text = f"codes: {count} {what}, such as {' and '.join(named)}: {done}"
+        subject = f"{say_count(len(codes), *nouns)} {what}"
+        text = f"codes: {subject}, such as {' and '.join(named)}: {done}"
         self.ctx.load.reporter.line(text)
         self.ctx.load.log("info", text, {"codes": codes[:LOGGED]})
 

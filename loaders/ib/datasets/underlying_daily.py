@@ -81,7 +81,7 @@ def _find_refusal(ctx: Context, day: date) -> str | None:
         return None
     return (
         f"bars as of {day} are no longer available, they may use the share count after a "
-        "later split; fix: `loaders run ib --task daily`"
+        "later split; fix: loaders run ib --task daily"
     )
 
 

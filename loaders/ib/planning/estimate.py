@@ -74,16 +74,16 @@ class Estimate:
 
     def __str__(self) -> str:
         symbols = f" of {say_count(self.symbols, 'symbol')}" if self.symbols else ""
-        text = (
+        plan = (
             f"{say_count(self.contracts, 'contract')}{symbols}: "
             f"{say_count(self.batches, 'batch', 'batches')} of {self.batch_size}, "
             f"{self.per_minute:g} a minute after {burst_size(self.per_minute)}, "
             f"{self.seconds / 60:.1f}"
         )
         if not self.seconds_allowed:
-            return f"{text} minutes"
+            return f"{plan} minutes"
         return (
-            f"{text} of {self.seconds_allowed / 60:.1f} minutes; at {self.hold_s:.1f} s a batch "
+            f"{plan} of {self.seconds_allowed / 60:.1f} minutes; at {self.hold_s:.1f} s a batch "
             f"{self.capacity:,} contracts fit"
         )
 

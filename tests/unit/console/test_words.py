@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from inspect import getdoc
 from pathlib import Path
 
@@ -20,10 +20,21 @@ from tests import write_reference
 ROOT = Path(__file__).parents[3]
 PLACE = ROOT / "orchestration" / "console"
 CALLS = re.compile(r"""\bt\(\s*"((?:[^"\\]|\\.)*)\"""")
-ERRORS = re.compile(r"(?!Assertion)\w+Error|Busy|NotThere|Forbidden|NotDue|Outage")
-# whose errors pages show: those of loads, of readers, of the warehouse
-OTHERS = ("loaders/engine", "loaders/ib", "loaders/landing", "loaders/tdx", "loaders/tq")
-OTHERS = (*OTHERS, "loaders/requests", "quotemill/readers", "quotemill/warehouse")
+ERRORS = re.compile(
+    r"(?!Assertion)\w+Error|Busy|NotThere|Forbidden|NotDue|Outage|Implausible|\w+Missing"
+)
+# whose errors pages show: those of loads, of the warehouse, and of commands that pages start
+OTHERS = [f"loaders/{n}" for n in ("engine", "files", "ib", "landing", "requests", "tdx", "ticks")]
+OTHERS += ["loaders/tq", "loaders/warehouse"]
+OTHERS += [f"quotemill/{name}" for name in ("readers", "settings", "ticks", "warehouse")]
+COMMANDS = """
+    alerts/channels archive/alone archive/old_days archive/retention archive/store archive/views
+    archive/write backup/folder checks/reconcile run/build run/build_record run/quick_dbt
+    run/seed_files schedule/install/place schedule/install/write schedule/jobs schedule/runner
+"""
+OTHERS += [f"orchestration/{name}.py" for name in COMMANDS.split()]
+# whose failures, warnings and log lines pages show, too
+LOADS = ("loaders/engine", "loaders/ib", "loaders/tdx", "loaders/tq", "quotemill/readers")
 # which give the checks of doctor, status and the connection test
 CHECKS = [f"orchestration/checks/{n}.py" for n in ("folders", "warehouse", "unattended", "records")]
 CHECKS += ["loaders/check.py", "loaders/warehouse/disks.py", "orchestration/schedule/ledger.py"]
@@ -50,43 +61,67 @@ def read_meanings() -> set[str]:
     return texts | {str(choice).lower() for row in rows for choice in row.choices} - {""}
 
 
-def read_errors(folder: Path) -> Iterator[str]:
-    """The messages and hints that a folder raises; a value of one is an X."""
-    for path in folder.rglob("*.py"):
-        if path.name == "serve.py":  # of the command, in a terminal
-            continue
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and ERRORS.fullmatch(getattr(node.func, "id", "")):
-                for value in [*node.args, *(keyword.value for keyword in node.keywords)]:
-                    if isinstance(value, ast.Constant):
-                        yield str(value.value)
-                    elif isinstance(value, ast.JoinedStr):
-                        parts = (getattr(part, "value", "") for part in value.values)
-                        text = "".join(p if isinstance(p, str) else "X1" for p in parts)
-                        yield re.sub(r"(?<=\w)X1", "", text)  # what may be added
+def read_nodes(place: str) -> Iterator[ast.AST]:
+    """The code of a module, or of all modules of a folder."""
+    path = ROOT / place
+    for module in path.rglob("*.py") if path.is_dir() else [path]:
+        if module.name != "serve.py":  # of the command, in a terminal
+            yield from ast.walk(ast.parse(module.read_text("utf-8")))
 
 
-def read_checks(path: Path) -> Iterator[str]:
+def read_errors(place: str) -> Iterator[str]:
+    """The messages and hints that are raised; a value of one is an X."""
+    for node in read_nodes(place):
+        if isinstance(node, ast.Call) and ERRORS.fullmatch(getattr(node.func, "id", "")):
+            yield from read_values(*node.args, *(keyword.value for keyword in node.keywords))
+
+
+def read_said(place: str) -> Iterator[str]:
+    """What loads say of keys, also by functions that describe it."""
+    for node in read_nodes(place):
+        match node:
+            case ast.Call(
+                func=ast.Name(id="BrokenRule" | "Outcome" | "Refused" | "replace")
+                | ast.Attribute(attr="log" | "note" | "warn")
+            ):
+                yield from read_values(*node.args, *(keyword.value for keyword in node.keywords))
+            case (
+                ast.Return(value=ast.expr() as value)
+                | ast.Assign(targets=[ast.Name(id="hint" | "text" | "why")], value=value)
+            ):
+                yield from read_values(value)
+
+
+def read_checks(place: str) -> Iterator[str]:
     """The sentences and fixes of a module's checks, also those it first gives a name."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in read_nodes(place):
         match node:
             case ast.Call(func=ast.Name(id="Check"), args=[_, _, *values]):
-                yield from map(read_value, values)
+                yield from read_values(*values)
             case ast.Assign(targets=[ast.Name(id="text" | "fix" | "hint" | "why")], value=value):
-                yield read_value(value)
+                yield from read_values(value)
 
 
-def read_value(value: ast.expr) -> str:
-    """A text whose values are an X; empty for another expression."""
-    match value:
-        case ast.Constant(value=str(text)):
-            return text
-        case ast.JoinedStr(values=parts):
-            return "".join(
-                str(getattr(part, "value", "")) if isinstance(part, ast.Constant) else "X1"
-                for part in parts
-            )
-    return ""
+def read_values(*values: ast.expr) -> Iterator[str]:
+    """Texts whose values are an X; none of other expressions."""
+    for value in values:
+        match value:
+            case ast.Constant(value=str(text)):
+                yield text
+            case ast.JoinedStr(values=parts):
+                text = "".join(
+                    str(getattr(part, "value", "X1")) if isinstance(part, ast.Constant) else "X1"
+                    for part in parts
+                )
+                yield re.sub(r"(?<=[\w)])X1", "", text)  # what may be added
+            case ast.IfExp(body=body, orelse=other):
+                yield from read_values(body, other)
+
+
+def find_unsaid(texts: Iterable[str]) -> list[str]:
+    """Sentences without Chinese; not words, nor SQL, which is in brackets."""
+    sentences = {text for text in texts if re.search(r"^[^(]*([a-z] [a-z]|[a-z]: )", text)}
+    return sorted(text for text in sentences if translate(text) is None)
 
 
 def test_every_text_of_a_page_has_its_chinese() -> None:
@@ -94,17 +129,19 @@ def test_every_text_of_a_page_has_its_chinese() -> None:
     assert sorted(text for text in read_meanings() if translate(text) is None) == []
 
 
-@pytest.mark.parametrize("folder", ["orchestration/console", *OTHERS])
-def test_every_error_that_pages_show_has_its_chinese(folder: str) -> None:
-    texts = (text for text in read_errors(ROOT / folder) if re.search("[a-z] [a-z]|[a-z]: ", text))
-    unsaid = {text for text in texts if translate(text) is None}
-    assert not unsaid, "\n".join(sorted(unsaid))
+@pytest.mark.parametrize("place", ["orchestration/console", *OTHERS])
+def test_every_error_that_pages_show_has_its_chinese(place: str) -> None:
+    assert find_unsaid(read_errors(place)) == []
 
 
-@pytest.mark.parametrize("name", CHECKS)
-def test_every_check_that_pages_show_has_its_chinese(name: str) -> None:
-    texts = (text for text in read_checks(ROOT / name) if re.search("[a-z] [a-z]", text))
-    assert sorted(text for text in texts if translate(text) is None) == []
+@pytest.mark.parametrize("place", LOADS)
+def test_all_that_loads_say_has_its_chinese(place: str) -> None:
+    assert find_unsaid(read_said(place)) == []
+
+
+@pytest.mark.parametrize("place", CHECKS)
+def test_every_check_that_pages_show_has_its_chinese(place: str) -> None:
+    assert find_unsaid(read_checks(place)) == []
 
 
 def test_every_hint_about_a_warehouse_away_has_its_chinese() -> None:
