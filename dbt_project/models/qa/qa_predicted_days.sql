@@ -17,7 +17,7 @@ select
             then
                 'the source lists a trading day that the exchange has not published; fix: upgrade '
                 || 'pandas-market-calendars, or if the exchange was closed, delete the day from '
-                || 'raw_tdx.trading_day, then quotemill touch trading_day'
+                || 'raw_tdx.trading_day, then quotemill touch raw_tdx.trading_day'
         else
             'published as a trading day, but the source does not list it; fix: loaders run tdx '
             || '--dataset trading_calendar, unless the exchange was closed'
