@@ -65,7 +65,8 @@ class FileReading:
         if file is None or (before and State.try_read(file) == before):
             return
         try:
-            if before and not self._has_due_day(file) and (same := before.unchanged(file)):
+            same = before.unchanged(file) if before else None
+            if same and not self._has_due_day(file):
                 self.state = same
                 return
             newest = self._count_newest(file, before)

@@ -194,9 +194,9 @@ def count_newest(file: Path, since: date, known: int) -> int:
     Each day of the records after the first `known` ones is among them, too. At least one.
     """
     content = read_content(file)
-    written = np.frombuffer(content[: len(content) // SIZE * SIZE], _MINUTE)["day"]
-    days, _ = read_days(_unpack_days(written))
-    is_needed = days >= min([np.datetime64(since), *days[known:]])
+    days = np.frombuffer(content[: len(content) // SIZE * SIZE], _MINUTE)["day"]
+    packed = (since.year - FIRST_MINUTE_YEAR) * 2048 + since.month * 100 + since.day
+    is_needed = days >= min(packed, int(days[known:].min(initial=2**16 - 1)))
     return len(days) - int(np.argmax(is_needed)) if is_needed.any() else 1
 
 

@@ -65,7 +65,7 @@ class State:
         """Whether a file starts with the bytes of this state. Raises DataQualityError."""
         if self.checksum is None:
             return False
-        content = read_content(file)[: self.size]
+        content = read_content(file, size=self.size)
         return (len(content), zlib.crc32(content)) == (self.size, self.checksum)
 
     @property
