@@ -96,7 +96,7 @@ class BuildRecord:
             [(self.build_id,)] = conn.execute(
                 "insert into ops.runs (run_id, build_id, command, fingerprint) "
                 "select 'build-' || n, n, %s, %s "
-                "from (select coalesce(max(build_id), 0) + 1 as n from ops.runs) "
+                "from (select coalesce(max(build_id), 0) + 1 as n from ops.runs) as newest "
                 "returning build_id",
                 (command, "part" if part else self._fingerprint),
             )
