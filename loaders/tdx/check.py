@@ -130,7 +130,7 @@ def _packages(settings: Settings, folder: Folder, now: datetime) -> Check:
     days = f", {' to '.join(ends)}" if due else ""
     site = mask_logins(settings.tdx.download_url)
     return describe_service(
-        f"packages of {site}: {say_count(len(due), 'day')} due{days}",
+        f"packages of {site}, not requested yet: {say_count(len(due), 'day')} due{days}",
         [],
         {"download_url": site, "due_days": [str(day) for day in due]},
     )
