@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # A package that has as many takes no further key. The first rows of a table can be more: its key is
 # built with this package, for whose end readers wait, and kept up row by row in those that follow.
-MOST_ROWS, MOST_FIRST_ROWS = 2_000_000, 30_000_000
+MOST_ROWS, MOST_FIRST_ROWS = 2_000_000, 10_000_000
 
 
 @dataclass
