@@ -59,7 +59,7 @@ def read_code(text: str) -> str:
     if len(possible) > 1:
         raise UsageError(
             f"{text} is ambiguous: {' or '.join(e + digits for e in possible)}",
-            hint=f"Add the exchange: {possible[-1]}{digits}.",
+            hint="Add the exchange.",
         )
     code = possible[0] + digits
     return OTHER_NAMES.get(code, code)

@@ -111,7 +111,7 @@ def is_stopped(job: Mapping[str, Any]) -> bool:
 
 def name_retry(command: str, *, is_later: bool) -> str:
     """The fix by a command that loads the rest; later where something else comes first."""
-    return f"once that is set right: {command}" if is_later else command
+    return f"after you fix the cause: {command}" if is_later else command
 
 
 def list_datasets(conn: psycopg.Connection) -> list[str]:

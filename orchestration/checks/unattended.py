@@ -50,7 +50,7 @@ def check_alerts(place: Place) -> Iterator[Check]:
         )
     elif settings.alerts.urls and unsent:
         text = f"not accepted by every channel: {', '.join(unsent[:SHOWN])}"
-        yield Check("alerts", "warn", text, "quotemill alerts test")
+        yield Check("alerts", "warn", text, "quotemill alerts check")
     else:
         text = f"sent to {', '.join(names)} (test them with `quotemill alerts test`)"
         yield Check("alerts", "ok", text)

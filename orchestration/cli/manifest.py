@@ -15,7 +15,7 @@ from orchestration.run import build as builds
 from orchestration.run import build_record, manifest
 from quotemill.errors import UsageError, most_severe
 
-app = typer.Typer(help="Write and verify build manifests.", no_args_is_help=True)
+app = typer.Typer(help="Write and verify futures manifests.", no_args_is_help=True)
 
 
 @app.command("write")
@@ -23,7 +23,7 @@ def write_command(json: JsonFlag = False) -> None:
     """Write a manifest of the current build.
 
     You need this only after plain `dbt build`, which writes none. If nothing has changed since the
-    newest manifest, that one is printed. Fails if nothing is built yet or the newest build failed.
+    newest manifest, that one is printed. Fails if no futures are built or the newest build failed.
 
     Example: quotemill manifest write
     """
@@ -38,7 +38,9 @@ def write_command(json: JsonFlag = False) -> None:
             )
         path = manifest.write_now(settings, warehouse, build_id)
     if path is None:
-        raise UsageError("nothing is built yet", hint="Run `quotemill run`.")
+        raise UsageError(
+            "no futures are built: only they have a manifest", hint="Run `quotemill run tq`."
+        )
     shell.print_answer({"path": str(path)}, json, lambda: print(path))
 
 

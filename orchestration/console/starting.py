@@ -29,6 +29,7 @@ ALLOWED = {
     "quotemill backup": "j",
     "quotemill report": "ja",
     "quotemill alerts test": "j",
+    "quotemill alerts check": "j",
     "quotemill warehouse migrate": "",
     "quotemill schedule enable NAME": "",
     "quotemill schedule disable NAME": "",

@@ -100,17 +100,20 @@ def find_sectors(
 ) -> list[str]:
     """The ids of the sectors of a name, which several kinds may have, or of an id; of a kind.
 
-    Raises NotListed for an unknown name.
+    Raises NotListed for an unknown name, or if no sectors are loaded.
     """
     require_built(conn, f"{market}.sectors")
     query = f"select sector_id, sector_name, sector_kind from {market}.sectors order by sector_id"
     known = conn.execute(query.encode()).fetchall()
-    if kind is not None and known:
+    is_loaded = bool(known)
+    if kind is not None and is_loaded:
         require_known("kind", [kind], sorted({theirs for _, _, theirs in known}))
         known = [sector for sector in known if sector[2] == kind]
     ids = [key for key, name, _ in known if text in (None, key, name)]
     if ids or text is None:
         return ids
+    if not is_loaded:
+        raise NotListed("no sectors are loaded", hint="Set tdx.client, then run `quotemill run`.")
     near = difflib.get_close_matches(text, [name for _, name, _ in known], n=5)
     hint = f"Choose a similar one: {', '.join(near)}." if near else "List all with sectors()."
     raise NotListed(f"there is no sector {text}", hint=hint)

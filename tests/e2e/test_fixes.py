@@ -25,7 +25,7 @@ AWAY = {"BASE_URL": "http://127.0.0.1:9", "RETRIES": "0"}
 AWAY = {f"QUOTEMILL_TDX__{name}": value for name, value in AWAY.items()}
 NO_FILE = {"QUOTEMILL_TDX__CORPORATE_ACTIONS": "/nowhere/actions.csv"}
 COMMAND = re.compile(r"(?:quotemill|loaders) [a-z][a-z0-9_ ]*")
-AGAIN = r"once that is set right: quotemill retry \d+"
+AGAIN = r"after you fix the cause: quotemill retry \d+"
 
 
 @dataclass(frozen=True)

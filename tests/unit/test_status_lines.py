@@ -61,7 +61,7 @@ def test_why_a_load_failed_is_printed_once_with_its_fix(
     _, *lines = capsys.readouterr().out.splitlines()
     assert [line.strip() for line in lines[:4]] == [
         f"warn  load  load 4 of tdx failed: {why} (start it)",
-        "fix: once that is set right: quotemill retry 4",
+        "fix: after you fix the cause: quotemill retry 4",
         "warn  keys  keys that load 1 of tdx could not load: kline_daily sh600000: no bar",
         "fix: quotemill retry 1",
     ]

@@ -254,7 +254,7 @@ def test_a_manifest_of_a_plain_dbt_build_is_written_by_command(
     with pytest.raises(UsageError, match=r"build \(1\) "):
         checks.write_command()
     made.execute("update ops.runs set exit_code = 0; drop table futures.main_schedule")
-    with pytest.raises(UsageError, match="nothing is built yet"):
+    with pytest.raises(UsageError, match="no futures are built"):
         checks.write_command()
 
 
