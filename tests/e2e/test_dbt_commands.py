@@ -37,7 +37,7 @@ LOADED = {
     "dbt run-operation apply_hypertables": r"Registered adapter",
     "quotemill dbt run-operation apply_hypertables": r"Registered adapter",
     "quotemill dbt build -s kline_daily_qfq+": BUILT,
-    "dbt build --select large_days": r"INSERT 0 0|MERGE 0",  # it has all rows by then
+    "quotemill dbt build -s large_days": r"INSERT 0 0|MERGE 0",  # it has all rows by then
     "dbt retry": BUILT,
     # dbt reads all files again
     "dbt build --profiles-dir ~/.dbt --target dev --select +kline_weekly_qfq": BUILT,
