@@ -7,7 +7,7 @@ COPY, and the file lands as any other.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from loaders.landing.staging import (
 )
 from loaders.landing.target import ROW_ERRORS, Target, names, quote
 from loaders.warehouse.distribution import relate_codes
+from quotemill.warehouse.schemas import has_rows
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def find_encoder(
         return None
     schema = lineage.stored_schema(plain_schema(file.schema_arrow), table.target.types)
     encoder = make_encoder(conn, schema, table)
-    if encoder is None or not _follow(conn, table.target, _first_rows(file, table.target.key)):
+    if encoder is None or not _follow(conn, table.target, file):
         return None
     return encoder
 
@@ -117,10 +118,11 @@ def _first_rows(file: pq.ParquetFile, key: Sequence[str]) -> dict[str, tuple[Any
     return firsts
 
 
-def _follow(
-    conn: psycopg.Connection, target: Target, firsts: Mapping[str, tuple[Any, ...]]
-) -> bool:
-    """Whether the table has no row of these codes from these values of its key on."""
+def _follow(conn: psycopg.Connection, target: Target, file: pq.ParquetFile) -> bool:
+    """Whether the table has no row of the file's codes from their first values of its key on."""
+    if not has_rows(conn, target.schema, target.table):
+        return True
+    firsts = _first_rows(file, target.key)
     code, *rest = target.key
     # in the order of the key: a planner without statistics would read the whole table
     order = ", ".join(f"t.{quote(column)} desc" for column in rest) or "1"
@@ -129,7 +131,7 @@ def _follow(
         select c.code, newest.*
         from {relate_codes(conn, target.qualified, "%s")}
         cross join lateral (
-            select {names(rest, "t")} from {target.name} as t
+            select {names(rest, "t") or "1"} from {target.name} as t
             where t.{quote(code)} = c.code
             order by {order}
             limit 1
@@ -137,7 +139,7 @@ def _follow(
         """.encode(),
         (list(firsts),),
     )
-    return all(tuple(newest) < firsts[name] for name, *newest in stored)
+    return all(bool(rest) and tuple(newest) < firsts[name] for name, *newest in stored)
 
 
 class Changes:

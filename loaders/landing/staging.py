@@ -80,8 +80,9 @@ def list_keys(file: pq.ParquetFile, column: str) -> list[Any]:
 
 def read_batches(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Some columns of a file. Not read whole: millions of texts take much memory."""
-    for rows in file.iter_batches(COPY_ROWS, columns=list(columns)):
-        yield rows.cast(plain_schema(rows.schema))
+    for group in range(file.num_row_groups):
+        for rows in file.iter_batches(COPY_ROWS, row_groups=[group], columns=list(columns)):
+            yield rows.cast(plain_schema(rows.schema))
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:

@@ -128,6 +128,18 @@ def test_bars_of_several_periods_follow_as_others(
     assert conn.execute("select count(*) from raw_tdx.kline_period").fetchone() == (4 * len(rows),)
 
 
+def test_rows_whose_key_is_the_code_alone_are_compared_once_there_are_any(
+    bench: LandingBench, conn: psycopg.Connection, staged: list[int]
+) -> None:
+    one_key = replace(KLINE_DAILY, name="bar_of_code", key=("code",), day=None, indexes=())
+    migrate.prepare(bench.warehouse, [one_key])
+    rows = bars(30, 0, 1)
+    assert land(bench, rows.slice(0, 20), one_key) == (20, 20, 0)
+    assert staged == []
+    assert land(bench, rows, one_key) == (30, 10, 0)
+    assert staged == [30]
+
+
 def test_a_key_that_repeats_in_the_file_lands_once(
     bench: LandingBench, conn: psycopg.Connection, staged: list[int]
 ) -> None:
