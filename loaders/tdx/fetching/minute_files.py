@@ -69,15 +69,15 @@ class FileReading:
             if same and not self._has_due_day(file):
                 self.state = same
                 return
-            newest = self._count_newest(file, before)
+            start = self._find_needed(file, before)
             read = vipdoc.read_bars(
                 file,
                 self.code,
                 ctx.instrument_type(self.code),
                 self.period,
                 ctx.clock(),
-                newest=newest,
                 before=before,
+                start=start or 0,
             )
         except DataQualityError as error:
             self.refuse_file(str(error))
@@ -93,7 +93,7 @@ class FileReading:
             ctx.file_notes.add(vipdoc.DISORDERED, read.disorder)
         day = read.bars["day"]
         keep = np.isin(day, records.to_numbers(wanted.days))
-        if newest is None or before is None or wanted.newest is None:
+        if start is None or before is None or wanted.newest is None:
             keep[:] = True
         else:  # days before all stored ones were read before and dropped for their age
             keep |= day > records.to_number(wanted.newest)
@@ -115,16 +115,16 @@ class FileReading:
         # Days that were left out today are wanted on another day.
         self.state = read.state if asked.all() else None
 
-    def _count_newest(self, file: Path, before: State | None) -> int | None:
-        """The number of last records that have every day to land; None if all may have changed.
+    def _find_needed(self, file: Path, before: State | None) -> int | None:
+        """The place of the first record of the days to land; None if any may have changed.
 
-        The records before them are those that were read, and take most of a night to read again.
+        The records before it are as they were read, and take most of a night to read again.
         """
         wanted = self.wanted
         if wanted.newest is None or before is None or not before.begins(file):
             return None
         since = min([*wanted.days, wanted.newest + timedelta(1)])
-        return vipdoc.count_newest(file, since, known=before.size // vipdoc.SIZE)
+        return vipdoc.find_needed(file, since, known=before.size // vipdoc.SIZE)
 
     def _has_due_day(self, file: Path) -> bool:
         """Check for a due day within the file's days: a later time may make it final."""

@@ -62,6 +62,7 @@ class File(NamedTuple):
     state: the file's state before it was read.
     disorder: a sentence about records that were sorted or repeat others, or None.
     noise: refused records that speak against the file; minutes that repeat others do not.
+    known: records before these, which an earlier reading took.
     """
 
     bars: Records
@@ -70,11 +71,12 @@ class File(NamedTuple):
     state: State
     disorder: str | None = None
     noise: int = 0
+    known: int = 0
 
     @property
     def nonsense(self) -> str | None:
         """The reason to skip the whole file: too many refused records; else None."""
-        count, size = self.noise, len(self.bars) + len(self.rejected)
+        count, size = self.noise, self.known + len(self.bars) + len(self.rejected)
         if not plausibility.is_nonsense(count, size):
             return None
         return f"{count:,} of {size:,} records are refused: download it again"
@@ -89,11 +91,13 @@ def read_bars(
     now: datetime,
     newest: int | None = None,
     before: State | None = None,
+    start: int = 0,
 ) -> File:
     """Read the bars of a file (day, minute1, minute5), in li and shares.
 
     newest: read only that many of the last records.
-    before: the state at the last reading; with `newest` its checksum is continued.
+    before: the state at the last reading; of a part its checksum is continued.
+    start: read only the records from this one on, the first being 0.
 
     The last field of an index's day is its members that rose and fell, 16 bits each. Volumes of
     an index are hands in day bars, no number of shares in minute bars. Sorts the records
@@ -103,7 +107,7 @@ def read_bars(
     """
     is_days = period == "day"
     layout = DAY if is_days else _OLD_MINUTE if file.suffix.lower() == ".5" else _MINUTE
-    raw, first, state, warning = _records(file, layout, newest, before)
+    raw, first, state, warning = _records(file, layout, newest, before, start)
     written_at = min(state.written_at, now)
     written = _unpack_days(raw["day"])
     labels = np.full(len(raw), records.CLOSE) if is_days else raw["label"]
@@ -146,7 +150,7 @@ def read_bars(
             bars["volume"] = np.where(is_marked, bars["volume"] * 100 + odd, bars["volume"])
     bars = bars if is_days else records.repair_noon(bars)
     disorder = f"{file.name}: {order.sentence}" if order.sentence else None
-    return File(bars, rejected, warning, state, disorder, noise)
+    return File(bars, rejected, warning, state, disorder, noise, start)
 
 
 def has_trade(file: Path) -> bool:
@@ -188,16 +192,16 @@ def first_day(file: Path) -> date | None:
     return None
 
 
-def count_newest(file: Path, since: date, known: int) -> int:
-    """The number of last records of a file of minutes that have each day from `since` on.
+def find_needed(file: Path, since: date, known: int) -> int:
+    """The place of the first record of a file of minutes from which on each day since `since` is.
 
-    Each day of the records after the first `known` ones is among them, too. At least one.
+    So is each day of the records after the first `known` ones. The last record if there is none.
     """
     content = read_content(file)
     days = np.frombuffer(content[: len(content) // SIZE * SIZE], _MINUTE)["day"]
     packed = (since.year - FIRST_MINUTE_YEAR) * 2048 + since.month * 100 + since.day
     is_needed = days >= min(packed, int(days[known:].min(initial=2**16 - 1)))
-    return len(days) - int(np.argmax(is_needed)) if is_needed.any() else 1
+    return int(np.argmax(is_needed)) if is_needed.any() else max(len(days) - 1, 0)
 
 
 def last_day(file: Path, now: datetime) -> date | None:
@@ -225,16 +229,16 @@ def _unpack_days(days: NDArray[Any]) -> Ints:
 
 
 def _records(
-    file: Path, layout: np.dtype[np.void], newest: int | None, before: State | None
+    file: Path, layout: np.dtype[np.void], newest: int | None, before: State | None, start: int
 ) -> tuple[Records, int, State, str | None]:
-    """Read the whole records of a file, or only the `newest` of them.
+    """Read the whole records of a file, or only the `newest` of them, or those from `start` on.
 
     Returns the records, the number before them, the state before reading and a warning about the
     tail. Raises DataQualityError.
     """
     state = State.read_state(file)
-    first = max(state.size // SIZE - newest, 0) if newest is not None else 0
-    content = read_content(file, first * SIZE, state.size - first * SIZE)
+    first = max(state.size // SIZE - newest, 0) if newest is not None else start
+    content = read_content(file, first * SIZE, max(state.size - first * SIZE, 0))
     tail = len(content) % SIZE
     count = first + len(content) // SIZE
     warning = f"{file.name}: record {count + 1:,} has only {tail} bytes" if tail else None

@@ -154,3 +154,29 @@ def test_a_minute_of_all_codes_is_found_by_an_index(market_bench: Bench) -> None
     assert len(market_bench.rows(minute)) == 100
     plan = "\n".join(line for (line,) in market_bench.rows(f"explain {minute}"))
     assert "kline_minute_trade_date_bar_end_idx" in plan
+
+
+def test_minutes_that_the_client_was_writing_are_whole_in_the_next_load(
+    folder: ClientFolder, days: list[date]
+) -> None:
+    folder.write(days[-2], minutes=2)
+    folder.load(days[-2], datasets=MINUTES)
+    file = folder.minute_file()
+    before = file.read_bytes()
+    folder.write(minutes=1)
+    added = file.read_bytes()
+
+    file.write_bytes(before + added[:-9])
+    bench = folder.load(datasets=MINUTES)
+    whole = [(day, 240, True) for day in days[-3:-1]]
+    assert bench.rows(MINUTES_BY_DAY, CODE) == [*whole, (days[-1], 239, False)]
+    file.write_bytes(before + added)
+    bench = folder.load(datasets=MINUTES)
+    assert bench.rows(MINUTES_BY_DAY, CODE) == [*whole, (days[-1], 240, True)]
+
+    # what was read before is known: a minute corrected there lands
+    bars = np.frombuffer(file.read_bytes(), MINUTE).copy()
+    bars["high"][0] += 0.05
+    file.write_bytes(bars.tobytes())
+    corrected = bench.load(datasets=MINUTES)
+    assert (corrected.total("rows_new"), corrected.total("rows_changed")) == (0, 1)

@@ -44,24 +44,25 @@ def rows(result: records.Records) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize(
-    ("days", "since", "known", "newest"),
+    ("days", "since", "known", "first"),
     [
-        ((6, 7, 8), 8, 6, 2),
-        ((6, 7, 8), 7, 6, 4),
-        ((6, 7, 8), 9, 6, 1),  # at least one
-        ((6, 7, 8), 9, 5, 2),  # half a day was added: the whole day
-        ((6, 8, 7), 9, 4, 4),  # an older day was added: what follows its first record
-        ((8, 6, 7), 8, 6, 6),
+        ((6, 7, 8), 8, 6, 4),
+        ((6, 7, 8), 7, 6, 2),
+        ((6, 7, 8), 9, 6, 5),  # at least one
+        ((6, 7, 8), 9, 5, 4),  # half a day was added: the whole day
+        ((6, 8, 7), 9, 4, 2),  # an older day was added: what follows its first record
+        ((8, 6, 7), 8, 6, 0),
+        ((), 8, 0, 0),
     ],
 )
-def test_last_records_have_each_day_that_is_needed_or_was_added(
-    tmp_path: Path, days: tuple[int, ...], since: int, known: int, newest: int
+def test_records_from_a_place_on_have_each_day_that_is_needed_or_was_added(
+    tmp_path: Path, days: tuple[int, ...], since: int, known: int, first: int
 ) -> None:
     bars = [
         minute(date(2024, 11, day), at, 1, 1, 1, 1) for day in days for at in ("09:31", "15:00")
     ]
     file = written(tmp_path, "sh600000.lc1", *bars, b"cut")
-    assert vipdoc.count_newest(file, date(2024, 11, since), known) == newest
+    assert vipdoc.find_needed(file, date(2024, 11, since), known) == first
 
 
 @pytest.mark.parametrize(
