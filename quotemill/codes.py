@@ -57,10 +57,8 @@ def read_code(text: str) -> str:
         exchange = min(known, key=lambda r: r.size).exchange if known else "sh"
         raise UsageError(f"not a code like sh600000: {text} is {explain_kind(exchange + digits)}")
     if len(possible) > 1:
-        raise UsageError(
-            f"{text} is ambiguous: {' or '.join(e + digits for e in possible)}",
-            hint="Add the exchange.",
-        )
+        names = " or ".join(exchange + digits for exchange in possible)
+        raise UsageError(f"{text} is ambiguous: {names}", hint=f"Add the exchange: {names}.")
     code = possible[0] + digits
     return OTHER_NAMES.get(code, code)
 

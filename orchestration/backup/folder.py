@@ -214,7 +214,10 @@ def find(root: Path, name: str | None) -> Backup:
         return read_backup(root / name if not path.exists() and Path(name).name == name else path)
     backups = list_backups(root)
     if not backups:
-        raise UsageError(f"no backup in {root}", hint="Name the folder with `--folder`.")
+        raise UsageError(
+            f"no backup in {root}",
+            hint="Run `quotemill backup`, or name another folder with `--folder`.",
+        )
     if len({backup.warehouse_id for backup in backups}) > 1:
         raise UsageError(
             f"{root} has backups of several warehouses",

@@ -346,7 +346,7 @@ def _read_record(settings: Settings, warehouse: Warehouse, lock: psycopg.Connect
         lambda conn: conn.execute(query.encode(), values).fetchall()
     )
     if not was_built:
-        why = "first build, or first after a restore"
+        why = "no successful build yet, or none since a restore"
     elif tables is None:
         why = "the dbt project or a setting that it reads has changed"
     elif other_failed:

@@ -54,7 +54,10 @@ def settings(warehouse: Warehouse, tmp_path: Path) -> Settings:
     """Of a warehouse whose models are built, over no row, and on record."""
     made = settings_at(warehouse.url, tmp_path)
     with recorded_build(made, warehouse) as build:
-        assert (build.tables, build.why) == (None, "first build, or first after a restore")
+        assert (build.tables, build.why) == (
+            None,
+            "no successful build yet, or none since a restore",
+        )
         build.begin("first")
         build.end(True)
     return made

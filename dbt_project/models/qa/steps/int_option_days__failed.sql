@@ -45,7 +45,7 @@ cross join
         (
             'capture_lag', 'warning', d.lag_verdict = 'fail' and d.data_count > 0,
             format(
-                '95 %% of quotes took up to %s s after their slot, more than '
+                '95 %% of quotes arrived up to %s s after their slot, more than '
                 'ib.max_capture_lag_seconds; fix: load fewer symbols or raise the limit',
                 d.capture_lag_p95_s
             )
