@@ -5,7 +5,10 @@
         'warning' as severity,
         dataset || ' ' || row_key as subject,
         null::date as trade_date,
-        format('%s = %s breaks the rule: %s', field, coalesce(value, 'null'), rule) as evidence
+        format(
+            '%s = %s breaks the rule: %s; it lands once the source corrects it',
+            field, coalesce(value, 'null'), rule
+        ) as evidence
     from {{ rejected_rows }}
     where not is_withdrawn
 {%- endmacro %}

@@ -66,7 +66,7 @@ without_ticks as (
         symbol as subject,
         min(trading_day) as trade_date,
         format(
-            '%s without ticks for %s (latest %s): %s',
+            '%s without ticks for %s (latest %s): %s; later loads ask for them again',
             {{ say_count('trading day') }}, underlying_contract, max(trading_day), reason
         ) as evidence
     from coverage
@@ -82,7 +82,8 @@ short as (
         i.symbol as subject,
         min(i.trading_day) as trade_date,
         format(
-            '%s (latest %s): ticks for %s have %s lots, the day bars %s%s%s',
+            '%s (latest %s): ticks for %s have %s lots, the day bars %s%s%s; this is the best '
+            'available; fix: quotemill findings --ack ticks_short',
             {{ say_count('trading day') }}, max(i.trading_day), i.underlying_contract,
             sum(i.volume_lots),
             coalesce(sum(b.volume_lots)::text, 'nothing'),

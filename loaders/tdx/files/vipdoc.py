@@ -195,7 +195,7 @@ def first_day(file: Path) -> date | None:
 def find_needed(file: Path, since: date, known: int) -> int:
     """The place of the first record of a file of minutes from which on each day since `since` is.
 
-    So is each day of the records after the first `known` ones. The last record if there is none.
+    So is each day of the records after the first `known` ones. The last record, if none has one.
     """
     content = read_content(file)
     days = np.frombuffer(content[: len(content) // SIZE * SIZE], _MINUTE)["day"]

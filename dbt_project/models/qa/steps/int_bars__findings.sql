@@ -143,9 +143,14 @@ select
     'volume_mismatch' as check_name,
     trade_date as finding_date,
     format(
-        '%s yuan for %s shares between %s and %s%s%s', amount_cny, volume_shares, low, high,
+        '%s yuan for %s shares between %s and %s%s%s; '
+        'fix: loaders run tdx --dataset kline_daily --codes %s --mode init',
+        amount_cny, volume_shares, low, high,
         {{ unit_note("'its volume counts in another unit'", *turnover) | indent(8) }},
-        {{ unit_note("'its turnover counts in another unit'", *turnover, factor=1000) | indent(8) }}
+        {{ unit_note(
+            "'its turnover counts in another unit'", *turnover, factor=1000
+        ) | indent(8) }},
+        code
     ) as evidence
 from suspect_bars
 where volume_flag = 'unreliable'

@@ -46,7 +46,7 @@ select
     d.symbol as subject,
     d.trade_date,
     format(
-        'only %s of %s unexpired contracts from %s are left', d.carried_count,
+        'only %s of %s unexpired contracts from %s are left; cannot be recovered', d.carried_count,
         d.previous_count, d.previous_date
     ) as evidence
 from nights as d
