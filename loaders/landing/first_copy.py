@@ -113,8 +113,7 @@ def _first_rows(file: pq.ParquetFile, key: Sequence[str]) -> dict[str, tuple[Any
         least = codes.aggregate([(column, "min") for column in rest])
         values = [least[f"{column}_min"].to_pylist() for column in rest]
         for name, *first in zip(least[code].to_pylist(), *values, strict=True):
-            stored = firsts.get(name, first)
-            firsts[name] = tuple(map(min, first, stored))
+            firsts[name] = tuple(map(min, first, firsts.get(name, first)))
     return firsts
 
 

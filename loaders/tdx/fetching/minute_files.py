@@ -69,7 +69,7 @@ class FileReading:
             if same and not self._has_due_day(file):
                 self.state = same
                 return
-            start = self._find_needed(file, before)
+            start = self._find_needed(file, before, is_same=same is not None)
             read = vipdoc.read_bars(
                 file,
                 self.code,
@@ -115,13 +115,13 @@ class FileReading:
         # Days that were left out today are wanted on another day.
         self.state = read.state if asked.all() else None
 
-    def _find_needed(self, file: Path, before: State | None) -> int | None:
+    def _find_needed(self, file: Path, before: State | None, *, is_same: bool) -> int | None:
         """The place of the first record of the days to land; None if any may have changed.
 
         The records before it are as they were read, and take most of a night to read again.
         """
         wanted = self.wanted
-        if wanted.newest is None or before is None or not before.begins(file):
+        if wanted.newest is None or before is None or not (is_same or before.begins(file)):
             return None
         since = min([*wanted.days, wanted.newest + timedelta(1)])
         return vipdoc.find_needed(file, since, known=before.size // vipdoc.SIZE)
