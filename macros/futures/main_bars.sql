@@ -34,15 +34,7 @@
     from {{ ref('main_schedule') }} as s
     inner join {{ ref('int_main_segments__adjusted') }} as a
         on s.variety = a.variety and s.segment_id = a.segment_id
-    -- minutes of ticks that readers of the store do not see are none of the series
-    inner join {{ ref('stg_tq__symbol_day') }} as d
-        on
-            s.symbol = d.symbol
-            and s.underlying_contract = d.underlying_contract
-            and s.trading_day = d.trading_day
-            and d.status in ('complete', 'short')
-    left join {{ ref('stg_tq__tick_minute_day') }} as t
-        on s.underlying_contract = t.contract and s.trading_day = t.trading_day
+    {{ joined_tick_days() }}
     cross join lateral (
         {% if minutes == 1 -%}
         select

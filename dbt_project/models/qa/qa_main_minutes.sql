@@ -84,14 +84,7 @@ not_made as (
             '--dataset tick_minute', {{ say_count('trading day') }}, max(s.trading_day)
         ) as evidence
     from {{ ref('main_schedule') }} as s
-    inner join {{ ref('stg_tq__symbol_day') }} as d
-        on
-            s.symbol = d.symbol
-            and s.underlying_contract = d.underlying_contract
-            and s.trading_day = d.trading_day
-            and d.status in ('complete', 'short')
-    left join {{ ref('stg_tq__tick_minute_day') }} as t
-        on s.underlying_contract = t.contract and s.trading_day = t.trading_day
+    {{ joined_tick_days() }}
     where t.row_hash is distinct from d.row_hash or t.minute_count = 0
     group by s.variety
 )
