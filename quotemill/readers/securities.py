@@ -105,15 +105,14 @@ def find_sectors(
     require_built(conn, f"{market}.sectors")
     query = f"select sector_id, sector_name, sector_kind from {market}.sectors order by sector_id"
     known = conn.execute(query.encode()).fetchall()
-    is_loaded = bool(known)
-    if kind is not None and is_loaded:
+    if text is not None and not known:
+        raise NotListed("no sectors are loaded", hint="Set tdx.client, then run `quotemill run`.")
+    if kind is not None and known:
         require_known("kind", [kind], sorted({theirs for _, _, theirs in known}))
         known = [sector for sector in known if sector[2] == kind]
     ids = [key for key, name, _ in known if text in (None, key, name)]
     if ids or text is None:
         return ids
-    if not is_loaded:
-        raise NotListed("no sectors are loaded", hint="Set tdx.client, then run `quotemill run`.")
     near = difflib.get_close_matches(text, [name for _, name, _ in known], n=5)
     hint = f"Choose a similar one: {', '.join(near)}." if near else "List all with sectors()."
     raise NotListed(f"there is no sector {text}", hint=hint)

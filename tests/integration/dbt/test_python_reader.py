@@ -313,7 +313,7 @@ def test_the_readme_and_the_page_answer_their_questions_as_written(
     [
         (lambda m: m.klines("sh600001"), "there is no sh600001", "sh600004"),
         (lambda m: m.klines("nonsense"), "not a code", ""),
-        (lambda m: m.klines("000001"), "ambiguous", "Add the exchange"),
+        (lambda m: m.klines("000001"), "ambiguous", "sz000001"),
         (lambda m: m.klines([]), "codes is empty", "None"),
         (lambda m: m.klines(CODE, "2024-13-01"), "2024-13-01", ""),
         (lambda m: m.klines(CODE, "2024-06-05", "2024-06-03"), "is before start", ""),

@@ -168,6 +168,9 @@ def test_what_holds_for_a_time_is_read_as_of_a_day(
     for sector, says in (("芯片", "there is no sector 芯片"), (None, "kind style is unknown")):
         with pytest.raises(quotemill.Error, match=says):
             market.sector_members(sector, kind="index" if sector else "style")
+    with pytest.raises(quotemill.Error, match="sector 缺口") as unknown:
+        market.sector_members("缺口")
+    assert "sectors()" in "".join(unknown.value.__notes__)
     assert len(market.table("sector_members")) == 3
     fill(warehouse.url, "market.share_capital", (CODE, DAYS[0], DAYS[4], 5, 9))
     fill(warehouse.url, "market.share_capital", (CODE, DAYS[4], forever, 6, 9))
