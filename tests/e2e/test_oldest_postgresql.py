@@ -1,26 +1,16 @@
 """A whole run on the oldest major of PostgreSQL that quotemill supports."""
 
-from pathlib import Path
-
-import pytest
-
 from loaders.warehouse.embedded import server as embedded
 from tests.client_folder import LAST, write_folder
 from tests.e2e.commands import Place
 from tests.homes import new_home
-from tests.integration.warehouse.conftest import DEBIAN
-from tests.requirements import require
+from tests.integration.warehouse.conftest import require_debian
 
 DATED = ("status", "findings", "doctor", "report")
 
 
-@pytest.fixture
-def programs() -> Path:
-    require("debian", DEBIAN.is_dir(), "Debian's PostgreSQL 15 is not installed")
-    return DEBIAN
-
-
-def test_load_build_and_questions_work_on_postgresql_15(programs: Path) -> None:
+def test_load_build_and_questions_work_on_postgresql_15() -> None:
+    programs = require_debian()
     with new_home() as base:
         at = f"--as-of={LAST}T18:00"
         client, home = base / "client", base / "home"

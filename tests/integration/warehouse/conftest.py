@@ -20,10 +20,17 @@ from loaders.warehouse.postgres import open_warehouse
 from quotemill.warehouse.postgres import Warehouse
 from tests.homes import new_home
 from tests.planted import AWKWARD_PASSWORD
+from tests.requirements import require
 
 # with the translations of its messages
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 OpenAt = Callable[..., Warehouse]
+
+
+def require_debian() -> Path:
+    """The programs of the oldest major that serves."""
+    require("debian", DEBIAN.is_dir(), "Debian's PostgreSQL 15 is not installed")
+    return DEBIAN
 
 
 def settings_for(home: Path, **environ: str) -> Settings:

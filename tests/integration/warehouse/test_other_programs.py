@@ -9,14 +9,12 @@ import pytest
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.embedded.settings import ServerSettings
 from quotemill.errors import SettingsError
-from tests.integration.warehouse.conftest import DEBIAN
-from tests.requirements import require
+from tests.integration.warehouse.conftest import DEBIAN, require_debian
 
 
 @pytest.fixture
 def debian() -> ServerSettings:
-    require("debian", DEBIAN.is_dir(), "Debian's PostgreSQL 15 is not installed")
-    return ServerSettings(programs=DEBIAN)
+    return ServerSettings(programs=require_debian())
 
 
 def test_the_server_of_named_programs_sorts_as_the_packaged_one(

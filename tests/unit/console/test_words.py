@@ -23,7 +23,7 @@ CALLS = re.compile(r"""\bt\(\s*"((?:[^"\\]|\\.)*)\"""")
 ERRORS = re.compile(
     r"(?!Assertion)\w+Error|Busy|NotThere|Forbidden|NotDue|Outage|Implausible|\w+Missing"
 )
-# whose errors pages show: those of loads, of the warehouse, and of commands that pages start
+# whose errors pages show: of loads, of the warehouse, and of commands that pages start
 OTHERS = [f"loaders/{n}" for n in ("engine", "files", "ib", "landing", "requests", "tdx", "ticks")]
 OTHERS += ["loaders/tq", "loaders/warehouse"]
 OTHERS += [f"quotemill/{name}" for name in ("readers", "settings", "ticks", "warehouse")]
