@@ -19,6 +19,10 @@ _BAR = [*_PRICES, ("volume", _BIG), ("amount", _BIG)]
 _UNIT = ("volume_unit", pa.int16())
 # to read days of a code, and one day of the market; many rows share an entry, so both are small
 _BY_DAY = (("code", "trade_date"), ("trade_date", "code"))
+# Which days a code lacks is read from one entry a day, and from no row of the table.
+_FIRST_TICKS = ("code", "trade_date", "is_final")
+_CLOSES = ("code", "bar_end")
+CLOSING = "is_final and (bar_end at time zone interval '08:00')::time = '15:00'"
 _EXACT = pa.decimal128(24, 9)  # actions have up to six decimals, single floats seven digits
 # The largest values that the SQL models can cast, multiply and add up, by unit: no security costs
 # a million yuan, and none trades 10^14 shares or yuan in a month.
@@ -105,6 +109,8 @@ KLINE_PERIOD = landed_table(
     key=("code", "period", "bar_end"),
     most=MOST,
     nullable=("volume_unit",),
+    indexes=(_CLOSES,),
+    conditions={_CLOSES: f"period = 'minute5' and {CLOSING}"},
 )
 
 KLINE_ADJUSTED = landed_table(
@@ -130,7 +136,8 @@ KLINE_MINUTE = landed_table(
     # no security trades 9 * 10^9 shares in a minute
     most=MOST | {"volume": 9 * 10**9},
     # the second also finds a minute of all codes: PostgreSQL 18 skips over its days
-    indexes=(("code", "trade_date"), ("trade_date", "bar_end")),
+    indexes=(("code", "trade_date"), ("trade_date", "bar_end"), _CLOSES),
+    conditions={_CLOSES: CLOSING},
     time="bar_end",
     numbered=True,
     nullable=("volume_unit", "amount"),  # null in older rows: /api/minute gave prices alone
@@ -151,7 +158,8 @@ TICK_TRADE = landed_table(
     ],
     key=("code", "trade_date", "ordinal"),
     most=MOST,
-    indexes=(("trade_date", "code"),),  # the key serves a code's days
+    indexes=(("trade_date", "code"), _FIRST_TICKS),  # the key serves a code's days
+    conditions={_FIRST_TICKS: "ordinal = 1"},
     time="trade_date",
     numbered=True,
     whole=("code", "trade_date"),

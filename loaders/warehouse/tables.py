@@ -34,6 +34,7 @@ MOST = 10**15
 class LandedTable:
     """One landed table: its place, the declared Arrow schema, the key, and further indexes.
 
+    conditions: by the columns of an index the condition of the rows that it has; by default all
     whole: columns of a unit that is replaced as one: rows of a landed unit that the new answer
         lacks are deleted, in the transaction of its rows
     most: the largest magnitude of a number, so that no cast or sum of a SQL model fails; by default
@@ -50,6 +51,7 @@ class LandedTable:
     schema: pa.Schema
     key: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
+    conditions: Mapping[tuple[str, ...], str] = field(default_factory=dict)
     whole: tuple[str, ...] = ()
     most: Mapping[str, int] = field(default_factory=dict)
     entity: str | None = None
@@ -91,6 +93,12 @@ class LandedTable:
     def index_names(self) -> tuple[str, ...]:
         """The names of its secondary indexes, in their order."""
         return tuple(f"{self.name}_{'_'.join(columns)}_idx" for columns in self.indexes)
+
+    @property
+    def partial_names(self) -> tuple[str, ...]:
+        """The names of its indexes that have only some of the rows."""
+        names = zip(self.index_names, self.indexes, strict=True)
+        return tuple(name for name, columns in names if columns in self.conditions)
 
     def is_indexed(self, column: str) -> bool:
         """Whether a column is part of an index.
@@ -221,15 +229,16 @@ def complete_tables(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> 
     rows = conn.execute(
         # a key of another name is one; of a part of the rows, or cut short, none is
         "select t.relnamespace::regnamespace::text, case when x.indisunique then t.relname || "
-        "'_pkey' else i.relname end from pg_index as x inner join pg_class as t on x.indrelid = "
-        "t.oid inner join pg_class as i on x.indexrelid = i.oid where x.indisvalid and x.indpred "
-        "is null and t.relnamespace::regnamespace::text = any(%s)",
+        "'_pkey' else i.relname end, x.indpred is not null from pg_index as x "
+        "inner join pg_class as t on x.indrelid = t.oid "
+        "inner join pg_class as i on x.indexrelid = i.oid "
+        "where x.indisvalid and t.relnamespace::regnamespace::text = any(%s)",
         (sorted({table.dataset for table in tables}),),
     )
     present = set(rows.fetchall())
     for table in tables:
         for name, statement in _index_statements(table).items():
-            if (table.dataset, name) in present:
+            if (table.dataset, name, name in table.partial_names) in present:
                 continue
             try:
                 with unless_locked(conn):
@@ -247,7 +256,8 @@ def _index_statements(table: LandedTable) -> dict[str, sql.Composed]:
     """The statements that build the key and each further index of a table, by its name."""
     add = sql.SQL("alter table {table} add constraint {name} primary key ({columns})")
     create = sql.SQL(
-        "drop index if exists {schema}.{name}; create index {name} on {table} ({columns})"
+        "drop index if exists {schema}.{name}; "
+        "create index {name} on {table} ({columns}){condition}"
     )
     statements = {
         table.key_name: (add, table.key),
@@ -256,12 +266,14 @@ def _index_statements(table: LandedTable) -> dict[str, sql.Composed]:
             for name, columns in zip(table.index_names, table.indexes, strict=True)
         },
     }
+    conditions = {columns: f" where {text}" for columns, text in table.conditions.items()}
     return {
         name: statement.format(
             schema=sql.Identifier(table.dataset),
             name=sql.Identifier(name),
             table=sql.Identifier(table.dataset, table.name),
             columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
+            condition=sql.SQL(conditions.get(columns, "")),
         )
         for name, (statement, columns) in statements.items()
     }

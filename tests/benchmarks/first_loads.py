@@ -98,16 +98,20 @@ def measure_limit(
                 for start in range(0, len(whole), BLOCK):
                     copy.write(whole[start : start + BLOCK])
 
-        def build(statement: str, *indexes: tuple[str, ...]) -> Callable[[], object]:
-            names = [sql.SQL(", ").join(map(sql.Identifier, columns)) for columns in indexes]
-            text = sql.SQL(statement)
-            return lambda: [conn.execute(text.format(COPIED, columns)) for columns in names]
+        def build(statement: str, columns: tuple[str, ...]) -> None:
+            names = sql.SQL(", ").join(map(sql.Identifier, columns))
+            conn.execute(sql.SQL(statement).format(COPIED, names))
+
+        create = "create index on {} ({}) where "
 
         steps: dict[str, Callable[[], object]] = {
             READ: lambda: [file.read_bytes() for file in client.glob(f"vipdoc/*/{files}")],
             COPY: copy_rows,
-            KEY: build("alter table {} add primary key ({})", table.key),
-            DATES: build("create index on {} ({})", *table.indexes),
+            KEY: lambda: build("alter table {} add primary key ({})", table.key),
+            DATES: lambda: [
+                build(create + table.conditions.get(columns, "true"), columns)
+                for columns in table.indexes
+            ],
         }
         for name, step in steps.items():
             started = time.perf_counter()

@@ -20,7 +20,7 @@ from loaders.tdx.bars import records, stored_bars
 from loaders.tdx.bars.records import HAND, PRICES, Ints, Records
 from loaders.tdx.bars.tick_days import DayBar
 from loaders.tdx.queries import query
-from loaders.tdx.tables import KLINE_MINUTE, KLINE_PERIOD
+from loaders.tdx.tables import CLOSING, KLINE_MINUTE, KLINE_PERIOD
 from loaders.trading_time import close_of
 from loaders.warehouse.distribution import relate_codes
 from loaders.warehouse.tables import LandedTable
@@ -121,14 +121,12 @@ def wanted(
     ]
     if unknown and not again:
         unknown_codes, unknown_days = {code for code, _ in unknown}, {day for _, day in unknown}
-        ended = set(
-            _read_ending(conn, landed, sorted(unknown_codes), sorted(unknown_days), timedelta(0))
-        )
+        ended = set(_read_ending(conn, landed, sorted(unknown_codes), sorted(unknown_days)))
         unknown = [pair for pair in unknown if pair not in ended]
     for code, day in unknown:
         by_code[code].days.setdefault(day, None)
     if again:
-        for code, day in _read_ending(conn, landed, codes, days, SECOND_OF_AFTERNOON):
+        for code, day in _read_ending(conn, landed, codes, days, "is_final", SECOND_OF_AFTERNOON):
             by_code[code].with_1301.add(day)
     else:
         due = [code for code in codes if by_code[code].days]
@@ -165,17 +163,18 @@ def _read_ending(
     landed: _Landed,
     codes: Sequence[str],
     days: Sequence[date],
-    offset: timedelta,
+    condition: str = CLOSING,
+    offset: timedelta = timedelta(0),
 ) -> list[tuple[str, date]]:
     """Days with a final minute that ends at the close plus `offset`."""
     ends = [close_of(day) + offset for day in days]
     return conn.execute(
-        _ending_query(conn, landed), {"codes": list(codes), "ends": ends}
+        _ending_query(conn, landed, condition), {"codes": list(codes), "ends": ends}
     ).fetchall()
 
 
-def _ending_query(conn: psycopg.Connection, landed: _Landed) -> bytes:
-    return landed.query(conn, "ending_minutes", "%(codes)s")
+def _ending_query(conn: psycopg.Connection, landed: _Landed, condition: str = CLOSING) -> bytes:
+    return landed.query(conn, "ending_minutes", "%(codes)s", condition=condition)
 
 
 def _read_newest_days(

@@ -85,7 +85,7 @@ class _Reading(FileReading):
         return set(self.wanted.days) - records.whole_days(self.bars, PERIOD) - self.out_of_reach
 
     async def read_code(self) -> Outcome:
-        self.read_file()
+        await self.read_file()
         nothing_read = not (len(self.bars) or self.faults or self.rejected)
         if not self.wanted.days and nothing_read:
             return Outcome(self.code, skipped=NOT_DUE)

@@ -8,6 +8,7 @@ if there is one. They may fall short of it by what trades after 15:00, which no 
 shows, in a file of a later day. All other days land as provisional.
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import partial
@@ -16,6 +17,7 @@ from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.engine.source import Keys
 from loaders.tdx.bars import minute_days, records
 from loaders.tdx.bars.minute_days import Wanted
+from loaders.tdx.bars.tick_days import DayBar
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.fetching.file_days import NO_FILE
 from loaders.tdx.fetching.minute_files import FileReading, days_of_fetch, list_changed
@@ -39,20 +41,20 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     asked = list_changed(ctx, codes, PERIOD, cursors)
     wanted = ctx.ask(lambda conn: minute_days.wanted(conn, asked, days, period=PERIOD, again=again))
 
-    def load_code(code: str) -> Outcome:
+    async def load_code(code: str) -> Outcome:
         if ctx.file(code, PERIOD) is None:
             return Outcome(code, skipped=NO_FILE)
-        return _load(ctx, code, wanted.get(code, Wanted()), cursors.get(code))
+        return await _load(ctx, code, wanted.get(code, Wanted()), cursors.get(code))
 
-    return ctx.at_once(codes, load_code)
+    return ctx.each(codes, load_code)
 
 
-def _load(ctx: Context, code: str, wanted: Wanted, cursor: str | None) -> Outcome:
+async def _load(ctx: Context, code: str, wanted: Wanted, cursor: str | None) -> Outcome:
     reading = FileReading(ctx=ctx, code=code, period=PERIOD, wanted=wanted, cursor=cursor)
-    reading.read_file()
+    await reading.read_file()
     bars = reading.bars
     days = [day for day in records.days_in(bars) if day not in wanted.days]
-    older = ctx.ask(lambda conn: minute_days.read_day_bars(conn, code, days)) if days else {}
+    older = await asyncio.to_thread(_read_day_bars, ctx, code, days) if days else {}
     late = {
         day: _may_lack(code, day)
         for day in records.days_in(bars[bars["day"] < days_of_fetch(bars)])
@@ -67,6 +69,10 @@ def _load(ctx: Context, code: str, wanted: Wanted, cursor: str | None) -> Outcom
             code, bars, reading.rejected, failure=failure, skipped=NOT_DUE, fallback=fallback
         )
     )
+
+
+def _read_day_bars(ctx: Context, code: str, days: Sequence[date]) -> dict[date, DayBar | None]:
+    return ctx.ask(lambda conn: minute_days.read_day_bars(conn, code, days))
 
 
 def _may_lack(code: str, day: date) -> float:

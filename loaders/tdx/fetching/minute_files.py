@@ -5,6 +5,7 @@ after the day. One that begins with the bytes that were read gives due days, day
 ones, and those by which it grew; one with other bytes all its days, which may be corrected.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -56,7 +57,7 @@ class FileReading:
         cursor = make_cursor(max(days), self.state) if days else None
         return replace(outcome, cursor=None if cursor == self.cursor else cursor)
 
-    def read_file(self) -> None:
+    async def read_file(self) -> None:
         """Read the client's file if it has changed; take the days of the module's docstring."""
         ctx, window, wanted = self.ctx, self.ctx.window, self.wanted
         again = window.reads_again
@@ -65,11 +66,12 @@ class FileReading:
         if file is None or (before and State.try_read(file) == before):
             return
         try:
-            same = before.unchanged(file) if before else None
+            same = start = None
+            if before:  # the disk serves several files at a time
+                same, start = await asyncio.to_thread(self._compare, file, before)
             if same and not self._has_due_day(file):
                 self.state = same
                 return
-            start = self._find_needed(file, before, is_same=same is not None)
             read = vipdoc.read_bars(
                 file,
                 self.code,
@@ -115,16 +117,17 @@ class FileReading:
         # Days that were left out today are wanted on another day.
         self.state = read.state if asked.all() else None
 
-    def _find_needed(self, file: Path, before: State | None, *, is_same: bool) -> int | None:
-        """The place of the first record of the days to land; None if any may have changed.
+    def _compare(self, file: Path, before: State) -> tuple[State | None, int | None]:
+        """The state of a file that is as before, and the place of the first record to land.
 
-        The records before it are as they were read, and take most of a night to read again.
+        The records before it are as they were read, and take most of a night to unpack again. None
+        if any may have changed.
         """
-        wanted = self.wanted
-        if wanted.newest is None or before is None or not (is_same or before.begins(file)):
-            return None
+        wanted, same = self.wanted, before.unchanged(file)
+        if wanted.newest is None or not (same or before.begins(file)):
+            return same, None
         since = min([*wanted.days, wanted.newest + timedelta(1)])
-        return vipdoc.find_needed(file, since, known=before.size // vipdoc.SIZE)
+        return same, vipdoc.find_needed(file, since, known=before.size // vipdoc.SIZE)
 
     def _has_due_day(self, file: Path) -> bool:
         """Check for a due day within the file's days: a later time may make it final."""

@@ -10,8 +10,7 @@ cross join lateral (
 ) as k
 left join lateral (
     select t.is_final from raw_tdx.tick_trade as t
-    where t.code = k.code and t.trade_date = k.trade_date
-    order by t.ordinal limit 1
+    where t.code = k.code and t.trade_date = k.trade_date and t.ordinal = 1 limit 1
 ) as f on true
 left join lateral (
     select sum(t.volume)::bigint as hands, count(*) as ticks,

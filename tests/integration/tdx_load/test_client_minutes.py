@@ -11,6 +11,7 @@ import pytest
 from loaders.sandbox.tdx.vipdoc_files import _MINUTE as MINUTE
 from loaders.tdx.bars import minute_days
 from loaders.tdx.bars.minute_days import Wanted
+from loaders.trading_time import close_of
 from tests.integration.tdx_load.bench import Bench
 from tests.integration.tdx_load.folder import CALENDAR_FILE, CODE, MINUTES, ClientFolder
 
@@ -154,6 +155,20 @@ def test_a_minute_of_all_codes_is_found_by_an_index(market_bench: Bench) -> None
     assert len(market_bench.rows(minute)) == 100
     plan = "\n".join(line for (line,) in market_bench.rows(f"explain {minute}"))
     assert "kline_minute_trade_date_bar_end_idx" in plan
+
+
+@pytest.mark.parametrize("period", ["minute1", "minute5"])
+def test_due_days_of_minutes_are_found_without_reading_a_row(
+    market_bench: Bench, period: str
+) -> None:
+    landed = minute_days._LANDED[period]
+    with market_bench.connect() as conn:
+        conn.execute("set enable_seqscan = off")
+        values = {"codes": [CODE], "ends": [close_of(date(2025, 1, 10))]}
+        plan = conn.execute(
+            b"explain " + minute_days._ending_query(conn, landed), values
+        ).fetchall()
+    assert f"Index Only Scan using {landed.table.name}_code_bar_end_idx" in str(plan)
 
 
 def test_minutes_that_the_client_was_writing_are_whole_in_the_next_load(

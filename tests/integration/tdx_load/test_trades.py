@@ -215,6 +215,7 @@ def test_probes_of_what_is_due_stay_index_scans(
     plan = "\n".join(plans)
     assert "Hash" not in plan
     assert "Merge" not in plan
+    assert "Index Only Scan using tick_trade_code_trade_date_is_final_idx" in plan
 
 
 def test_a_service_whose_day_is_past_has_that_day_by_its_own_route(
