@@ -13,8 +13,8 @@ from quotemill.warehouse.schemas import has_relation
 MINUTE_DAYS = 100  # newest trading days with minutes: all that the service has
 SUSPENDED = 10  # trading days without a bar, after which none is expected
 _HALF_HOURS = """
-    select code, trade_date, count(*) as parts from {market}.kline_30m
-    where trade_date between %(since)s and %(until)s group by code, trade_date
+    select code, trade_date, half_hours as parts from {quotemill_intermediate}.int_minutes__days
+    where trade_date between %(since)s and %(until)s
 """
 _TICK_DAYS = """
     select code, trade_date, 1 as parts from {market}.tick_daily_summary

@@ -12,6 +12,7 @@ from orchestration.checks.status import Status
 from orchestration.report import grid
 from orchestration.report.grid import Grid
 from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import INNER_SCHEMAS
 
 
 def grids(
@@ -29,7 +30,7 @@ def grids(
     """
     schemas = {
         "market": warehouse.market_schema,
-        **{name: warehouse.inner_schema(name) for name in ("futures", "options", "qa")},
+        **{name: warehouse.inner_schema(name) for name in INNER_SCHEMAS},
     }
     due = {
         row["dataset"]: min(day, until)

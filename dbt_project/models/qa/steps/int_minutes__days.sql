@@ -8,6 +8,7 @@
 select
     code,
     trade_date,
+    count(*)::smallint as half_hours,
     sum(bar_count)::integer as bar_count,
     sum(volume_shares)::bigint as volume_shares,
     bool_and(is_final) as is_final,

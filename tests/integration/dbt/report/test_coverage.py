@@ -168,7 +168,8 @@ def test_minutes_and_ticks_are_wanted_where_a_code_traded(
         for day in (days[0], days[3])
     ]
     raw.land(conn, "tick_trade", ticks)
-    dbt("run", "--select", *SHARES[2:], "kline_5m", "kline_30m", "int_ticks__days")
+    minute_days = ("kline_5m", "kline_30m", "int_minutes__days")
+    dbt("run", "--select", *SHARES[2:], *minute_days, "int_ticks__days")
 
     due = dict.fromkeys(("kline_daily", "minute_1m", "tick_trade"), days[-1])
     by_key = read_grids(due)
