@@ -35,11 +35,13 @@ class Bench(LoadBench):
 
     `load`: run a load with the given request, at the sandbox's clock or another.
     `rows`: query the warehouse.
+    `datasets`: what a load reads whose request names no datasets
     """
 
     sandbox: TdxSandbox
     settings: Settings
     heard: Heard
+    datasets: tuple[str, ...] = CORE
 
     def load(
         self,
@@ -49,8 +51,8 @@ class Bench(LoadBench):
         **request: Any,
     ) -> LoadResult:
         as_of = (clock or self.sandbox.clock).replace(tzinfo=SHANGHAI)
-        by_code = tuple(name for name in CORE if name != "index_kline")
-        request.setdefault("datasets", by_code if codes else CORE)
+        by_code = tuple(name for name in self.datasets if name != "index_kline")
+        request.setdefault("datasets", by_code if codes else self.datasets)
         return self.run("tdx", as_of=as_of, keys=codes and tuple(codes), **request)
 
     def klines(self) -> list[tuple[Any, ...]]:

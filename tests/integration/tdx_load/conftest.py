@@ -82,8 +82,11 @@ def market_bench(open_bench: OpenBench, small_market: SyntheticMarket) -> Iterat
 def folder(
     warehouse_dsn: str, tmp_path: Path, small_market: SyntheticMarket, days: list[date]
 ) -> ClientFolder:
-    """The desktop client's folder of the small market, not written yet."""
-    return ClientFolder(tmp_path / "client", small_market, days, warehouse_dsn, tmp_path)
+    """The desktop client's folder of the small market, not written yet.
+
+    It gets files of Shanghai alone: the codes of each exchange are a package of their own.
+    """
+    return ClientFolder(tmp_path / "client", small_market, days, warehouse_dsn, tmp_path, ("sh",))
 
 
 @pytest.fixture

@@ -10,13 +10,15 @@ from typing import Any
 from loaders.engine.result import LoadResult
 from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.tdx.client.answers import EXCHANGES
 from loaders.trading_time import SHANGHAI
-from tests.integration.tdx_load.bench import CORE, Bench, Heard, settings_for
+from tests.integration.tdx_load.bench import Bench, Heard, settings_for
 
 CODE = "sh600000"
 RECORD = 32
 CALENDAR_FILE = "sh000001.day"
-MINUTES = (*CORE, "minute_1m")
+DAYS = ("kline_daily",)  # with the codes and the calendar, which come first
+MINUTES = (*DAYS, "minute_1m")
 BARS = """
     select code, trade_date, open, high, low, close, volume * volume_unit / 100 as hands, is_final
     from raw_tdx.kline_daily order by code, trade_date
@@ -54,6 +56,7 @@ class ClientFolder:
     """The client's folder, written as the client leaves it.
 
     home: folder of quotemill
+    exchanges: whose files are written
     """
 
     path: Path
@@ -61,12 +64,14 @@ class ClientFolder:
     days: list[date]
     dsn: str
     home: Path
+    exchanges: tuple[str, ...] = EXCHANGES
 
     def write(self, day: date | None = None, at: time = time(18), *, minutes: int = 1) -> None:
         """Write all files as of a day, by default the last one, with so many days of minutes."""
         day = day or self.days[-1]
         until = datetime.combine(day, time(18))
-        write_vipdoc(self.market, self.path / "vipdoc", until=until, days=minutes)
+        codes = [s.code for s in self.market.securities if s.exchange in self.exchanges]
+        write_vipdoc(self.market, self.path / "vipdoc", until=until, days=minutes, codes=codes)
         for file in (self.path / "vipdoc").rglob("*.*"):
             set_time(file, day, at)
 
@@ -82,7 +87,7 @@ class ClientFolder:
         client = {"client": str(self.path), "base_url": None}
         settings = settings_for("", self.dsn, self.home, **(client | tdx))
         still: Any = SimpleNamespace(clock=clock)
-        return Bench(still, settings, Heard())
+        return Bench(still, settings, Heard(), DAYS)
 
     def load(self, day: date | None = None, **request: Any) -> Bench:
         """Open a bench and load without a failure."""

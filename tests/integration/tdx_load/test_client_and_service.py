@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.tdx.client.answers import EXCHANGES
 from tests.integration.tdx_load.conftest import OpenBench
 from tests.integration.tdx_load.folder import (
     BARS,
@@ -36,6 +37,7 @@ def test_beside_a_service_that_is_down_the_files_bars_land(
 def test_the_service_fills_what_files_lack(
     folder: ClientFolder, open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
 ) -> None:
+    folder.exchanges = EXCHANGES
     folder.write(days[-3])
     szs = folder.path / "T0002/hq_cache/szs.tnf"
     szs.parent.mkdir(parents=True)

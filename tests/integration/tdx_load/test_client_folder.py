@@ -8,7 +8,9 @@ from loaders.sandbox.tdx.client_files import instrument_list
 from loaders.sandbox.tdx.folder_faults import cut_short, fill_with_garbage
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.check import check
+from loaders.tdx.client.answers import EXCHANGES
 from loaders.trading_time import SHANGHAI
+from tests.integration.tdx_load.bench import CORE
 from tests.integration.tdx_load.conftest import OpenBench
 from tests.integration.tdx_load.folder import (
     BARS,
@@ -36,8 +38,9 @@ CALENDAR = "select trade_date from raw_tdx.trading_day where source = 'client' o
 def test_a_folder_alone_gives_the_bars_of_the_service(
     folder: ClientFolder, open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
 ) -> None:
+    folder.exchanges = EXCHANGES
     folder.write()
-    alone = folder.load()
+    alone = folder.load(datasets=CORE)
     bars, calendar = alone.rows(BARS), alone.rows(CALENDAR)
     routes = alone.rows("select distinct source_route from raw_tdx.kline_daily")
     assert routes == [("vipdoc/lday",)]
@@ -176,6 +179,7 @@ def test_a_tail_that_is_being_written_is_named_and_read_when_it_is_whole(
 
 
 def test_bad_files_are_named_and_the_rest_lands(folder: ClientFolder, days: list[date]) -> None:
+    folder.exchanges = EXCHANGES
     folder.write()
     good = folder.day_file("sz000001").read_bytes()
     folder.day_file("sz000001").write_bytes(good + good[-64:])  # dates twice
@@ -249,6 +253,7 @@ def test_an_old_folder_is_stale_and_no_fault(folder: ClientFolder, days: list[da
 def test_an_old_list_delists_no_code_that_has_newer_bars(
     folder: ClientFolder, small_market: SyntheticMarket, days: list[date]
 ) -> None:
+    folder.exchanges = EXCHANGES
     folder.write()
     newer, ended = "sz000001", "sz000002"
     file = folder.day_file(ended)

@@ -24,26 +24,15 @@ def calls(made: Bench, route: str) -> list[dict[str, str]]:
     return [entry.params for entry in made.sandbox.log if entry.route == route]
 
 
-def test_a_first_load_lands_every_bar_that_the_service_has(market_bench: Bench) -> None:
-    result = market_bench.load()
-
-    assert result.status == "succeeded"
-    assert result.exit_code == 0
-    counts = Counter(row[0] for row in market_bench.klines())
-    listed = {
-        row[0]
-        for row in market_bench.rows(
-            "select code from raw_tdx.security where instrument_type <> 'index'"
-        )
-    }
-    assert set(counts) == listed
-    assert sum(counts.values()) == sum(
-        t.rows_new for t in result.tasks if t.dataset == "kline_daily"
-    )
-
-
-def test_a_second_load_asks_for_no_bar_and_writes_no_row(loaded_bench: Bench) -> None:
+def test_a_first_load_lands_every_bar_a_second_asks_for_none_and_writes_no_row(
+    loaded_bench: Bench, small_market: SyntheticMarket, days: list[date]
+) -> None:
     before = loaded_bench.klines()
+    listed = loaded_bench.rows("select code from raw_tdx.security where instrument_type <> 'index'")
+    assert Counter(code for code, *_ in before) == {
+        code: sum(stamp[:10] <= str(days[-1]) for stamp in small_market.day_bars(code).stamps)
+        for (code,) in listed
+    }
     asked = len(calls(loaded_bench, "kline-all"))
 
     result = loaded_bench.load()
@@ -91,23 +80,23 @@ def test_a_bar_of_the_running_day_is_provisional_until_the_evening(
     open_bench: OpenBench, small_market: SyntheticMarket
 ) -> None:
     today = days_until(small_market)[-1]
+    codes = ("sh600000", "sh510300")
     with open_bench(small_market, clock=datetime.combine(today, time(11, 0))) as bench:
-        bench.load(datasets=BARS)
+        bench.load(codes=codes, datasets=BARS)
         running = bench.rows(
             "select count(*), bool_or(is_final) from raw_tdx.kline_daily where trade_date = %s",
             today,
         )
-        assert running[0][0] > 0
-        assert running[0][1] is False
+        assert running == [(2, False)]
 
         bench.sandbox.set_clock(today)
-        result = bench.load(datasets=BARS)
+        result = bench.load(codes=codes, datasets=BARS)
 
         finished = bench.rows(
             "select bool_and(is_final) from raw_tdx.kline_daily where trade_date = %s", today
         )
         assert finished == [(True,)]
-        assert result.total("rows_changed") > 0
+        assert result.total("rows_changed") == 2
 
 
 def test_an_overlap_that_disagrees_reloads_the_whole_history_of_the_code(
@@ -115,7 +104,7 @@ def test_an_overlap_that_disagrees_reloads_the_whole_history_of_the_code(
 ) -> None:
     days = days_until(small_market)
     code = "sh600000"
-    with open_loaded(clock=days[-3]) as bench:
+    with open_loaded(clock=days[-6]) as bench:
         # as if the service had corrected the newest days of the code since
         bench.rows(
             "update raw_tdx.kline_daily set close = low"
@@ -125,10 +114,10 @@ def test_an_overlap_that_disagrees_reloads_the_whole_history_of_the_code(
         )
         bench.sandbox.set_clock(days[-1])
 
-        bench.load(datasets=BARS)
+        bench.load(datasets=BARS, codes=(code,))
 
         asked = [p.get("limit") for p in calls(bench, "kline-all") if p["code"] == code]
-        assert asked == ["13", None]
+        assert asked == ["16", None]
         wrong = bench.rows(
             "select count(*) from raw_tdx.kline_daily where code = %s and close = low", code
         )
@@ -136,7 +125,9 @@ def test_an_overlap_that_disagrees_reloads_the_whole_history_of_the_code(
         assert wrong == [(int((served.close == served.low)[: len(days)].sum()),)]
 
 
-def test_an_unknown_code_is_named_and_the_known_ones_load(market_bench: Bench) -> None:
+def test_a_load_of_codes_names_an_unknown_one_and_reads_their_datasets_only(
+    market_bench: Bench,
+) -> None:
     result = market_bench.load(codes=("sh600000", "sh699999"))
 
     assert result.exit_code == 0
@@ -144,11 +135,6 @@ def test_an_unknown_code_is_named_and_the_known_ones_load(market_bench: Bench) -
     assert {row[0] for row in market_bench.klines()} == {"sh600000"}
     # a mistyped code is of its request: no later load could repair it
     assert market_bench.rows("select key from ops.failed_keys") == []
-
-
-def test_codes_limit_a_load_to_the_datasets_of_those_codes(market_bench: Bench) -> None:
-    result = market_bench.load(codes=("sh600000",))
-
     assert {t.dataset for t in result.tasks} == {
         "codes",
         "trading_calendar",
@@ -203,7 +189,7 @@ def test_without_a_source_of_actions_the_load_says_so(
     open_bench: OpenBench, small_market: SyntheticMarket
 ) -> None:
     with open_bench(small_market, corporate_actions=None) as bench:
-        result = bench.load()
+        result = bench.load(codes=("sh600000",))
 
         assert result.exit_code == 0
         assert any("adjusted prices are the same as raw" in w for w in result.warnings)
@@ -287,7 +273,7 @@ def test_days_without_a_trade_are_stored_and_lost_bars_are_none_of_them(
         # a bar taken out by hand is no day without a trade, nor is one between two answers
         bench.execute(f"delete from raw_tdx.kline_daily where trade_date = '{stored[3]}'")
         bench.sandbox.set_clock(days[-1])
-        bench.load()
+        bench.load(datasets=BARS)
         assert gaps() == suspended
 
 

@@ -12,10 +12,11 @@ from loaders.tdx.files import vipdoc
 from tests.conftest import shared_folder
 from tests.integration.tdx_load.bench import Bench
 from tests.integration.tdx_load.conftest import OpenBench
-from tests.integration.tdx_load.folder import MINUTES, ClientFolder
+from tests.integration.tdx_load.folder import MINUTES, ClientFolder, set_time
 
 NOW = datetime(2026, 11, 26, 4, tzinfo=UTC)
 ODD = "bj920777"
+CODES = ("sh600000", "sh510300", "sh600002")
 DAYS = """
     select code, trade_date, volume * coalesce(volume_unit, 100) from raw_tdx.kline_daily
     where code = any(%s)
@@ -87,51 +88,46 @@ def test_days_with_more_shares_than_32_bits_count_are_exact(folder: ClientFolder
 
 
 def shares_of(market: SyntheticMarket, days: list[date]) -> dict[tuple[str, date], int]:
-    """The shares of each stock's days, as the world has them."""
+    """The shares of each day of the codes, as the world has them."""
     shares = {}
-    for security in market.securities:
-        if security.kind == "index":
-            continue
-        bars = market.day_bars(security.code)
+    for code in CODES:
+        bars = market.day_bars(code)
         for at in range(len(bars)):
             day = date.fromisoformat(bars.day(at))
             if day <= days[-1]:
-                count = int(bars.volume[at]) * 100 + int(bars.odd[at])
-                shares[security.code, day] = count
+                shares[code, day] = int(bars.volume[at]) * 100 + int(bars.odd[at])
     return shares
 
 
 def read_shares(bench: Bench, query: str = DAYS) -> dict[tuple[str, date], int]:
-    codes = [code for (code,) in bench.rows("select code from raw_tdx.security")]
-    return {(code, day): shares for code, day, shares in bench.rows(query, codes)}
+    return {(code, day): shares for code, day, shares in bench.rows(query, list(CODES))}
 
 
 def require_none_lost(bench: Bench, folder: ClientFolder) -> None:
-    """Every day that a file has is stored with its shares, of days and of minutes."""
+    """Every day of the codes is stored with its shares, of days and of minutes."""
     shares = shares_of(folder.market, folder.days)
-    files = {file.stem for file in (folder.path / "vipdoc").rglob("*.day")}
-    stored = {key: n for key, n in read_shares(bench).items() if key[0] in files}
-    assert stored == {key: n for key, n in shares.items() if key in stored}
+    stored, minutes = read_shares(bench), read_shares(bench, OF_MINUTES)
+    assert stored == shares
     assert any(n % 100 for n in stored.values())
-    minutes = {key: n for key, n in read_shares(bench, OF_MINUTES).items() if key[0] in files}
-    assert minutes
-    assert minutes == {key: shares[key] for key in minutes}
+    assert minutes == {key: shares[key] for key in shares if key[1] in folder.days[-3:]}
 
 
-@pytest.mark.parametrize("at", [time(15, 10), time(23)])
 def test_files_give_shares_to_the_services_bars_whenever_they_were_written(
-    folder: ClientFolder, open_bench: OpenBench, at: time
+    folder: ClientFolder, open_bench: OpenBench
 ) -> None:
     with open_bench(folder.market) as served:
-        assert served.load(datasets=MINUTES).exit_code == 0
+        assert served.load(codes=CODES, datasets=MINUTES).exit_code == 0
         assert not any(n % 100 for n in read_shares(served).values())
-    folder.write(at=at, minutes=3)
+    folder.write(at=time(15, 10), minutes=3)
+    for file in (folder.path / "vipdoc").rglob(f"{CODES[0]}.*"):
+        set_time(file, folder.days[-1], time(23))
     bench = folder.bench()
     clock = datetime.combine(folder.days[-1], time(23, 30))
-    assert bench.load(datasets=MINUTES, clock=clock).exit_code == 0, bench.heard.lines
+    loaded = bench.load(codes=CODES, datasets=MINUTES, clock=clock)
+    assert loaded.exit_code == 0, bench.heard.lines
     require_none_lost(bench, folder)
     with open_bench(folder.market) as served:  # and the service takes none of them back
-        served.load(mode="init", datasets=MINUTES)
+        served.load(mode="init", codes=CODES, datasets=MINUTES)
         require_none_lost(served, folder)
 
 
@@ -139,9 +135,9 @@ def test_the_services_hands_replace_no_shares_of_files(
     folder: ClientFolder, open_bench: OpenBench
 ) -> None:
     folder.write(minutes=3)
-    folder.load(datasets=MINUTES)
+    folder.load(codes=CODES, datasets=MINUTES)
     with open_bench(folder.market) as served:
         served.sandbox.set_clock(datetime.combine(folder.days[-1], time(22)))
-        result = served.load(mode="init", datasets=MINUTES)
+        result = served.load(mode="init", codes=CODES, datasets=MINUTES)
         assert result.exit_code == 0
         require_none_lost(served, folder)
