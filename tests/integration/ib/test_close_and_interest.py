@@ -1,11 +1,13 @@
 """The close and the open interest by the simulated gateway."""
 
 import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from loaders.engine.result import LoadResult
-from tests.integration.ib.bench import Bench
+from tests.integration.ib.bench import Bench, bench
 
 ATTEMPTS = (
     "select pass, status, eligible, filled, stale, failed, expired from raw_ib.enrichment "
@@ -13,6 +15,23 @@ ATTEMPTS = (
 )
 PROVISIONAL = "select count(*)::int from raw_ib.open_interest where not is_final"
 BY_DAY = "select oi_asof_date::text, count(*)::int from raw_ib.open_interest group by 1 order by 1"
+
+
+@pytest.fixture
+def traded(filled_database: Callable[..., str], tmp_path: Path) -> Iterator[Bench]:
+    """Open interest of the 19th, and a session on the 20th in which each contract was traded."""
+
+    def fill(dsn: str) -> None:
+        with bench(dsn, tmp_path / "traded") as first:
+            assert first.load("discover").exit_code == 0
+            first.at("2026-11-20T07:30:00").load("enrich", symbols=["AAPL"])
+            first.at("2026-11-20T15:30:05").load("snapshot", symbols=["AAPL"])
+            first.execute("update raw_ib.chain_snapshot set volume = 1")
+            assert first.rows(BY_DAY) == [("2026-11-19", 28)]
+
+    dsn = filled_database("options that were traded", fill)
+    with bench(dsn, tmp_path / "home") as prepared:
+        yield prepared
 
 
 @pytest.mark.long
@@ -109,101 +128,100 @@ def test_stale_open_interest_is_never_confirmed(made: Bench) -> None:
     assert newest == "2026-11-23"
 
 
-def test_open_interest_of_two_sessions_waits_until_two_readings_agree(made: Bench) -> None:
-    _trade_all(made)
-    made.sandbox.faults.add("frozen-oi:since=2026-11-20:share=0.6")
+def test_open_interest_of_two_sessions_waits_until_two_readings_agree(traded: Bench) -> None:
+    traded.sandbox.faults.add("frozen-oi:since=2026-11-20:share=0.6")
     states = "select status, stale, filled from raw_ib.enrichment order by attempted_at"
     old = (
         "select count(*)::int from raw_ib.open_interest as a inner join raw_ib.open_interest as b "
         "using (conid, open_interest) "
         "where a.oi_asof_date = '2026-11-19' and b.oi_asof_date = '2026-11-20' and b.is_final"
     )
-    assert made.at("2026-11-23T06:35:00").load("enrich", symbols=["AAPL"]).exit_code == 0
-    [_, (status, doubtful, filled)] = made.rows(states)
-    assert (status, doubtful > filled > 0, made.rows(old)) == ("provisional", True, [(0,)])
+    assert traded.at("2026-11-23T06:35:00").load("enrich", symbols=["AAPL"]).exit_code == 0
+    [_, (status, doubtful, filled)] = traded.rows(states)
+    assert (status, doubtful > filled > 0, traded.rows(old)) == ("provisional", True, [(0,)])
     # one reading is all there may be: its doubtful values are stored as such
-    assert made.rows(PROVISIONAL) == [(doubtful,)]
-    made.sandbox.faults.clear()
-    assert made.at("2026-11-23T07:30:00").load("enrich", symbols=["AAPL"]).exit_code == 0
-    assert made.rows(PROVISIONAL) == [(0,)]
-    assert made.rows(states)[2:] == [("complete", 0, doubtful)]
+    assert traded.rows(PROVISIONAL) == [(doubtful,)]
+    traded.sandbox.faults.clear()
+    assert traded.at("2026-11-23T07:30:00").load("enrich", symbols=["AAPL"]).exit_code == 0
+    assert traded.rows(PROVISIONAL) == [(0,)]
+    assert traded.rows(states)[2:] == [("complete", 0, doubtful)]
 
 
-def test_values_that_two_readings_show_count_although_they_are_unchanged(made: Bench) -> None:
-    _trade_all(made)
-    made.sandbox.faults.add("frozen-oi:since=2026-11-20:share=0.5")
+def test_values_that_two_readings_show_count_although_they_are_unchanged(traded: Bench) -> None:
+    traded.sandbox.faults.add("frozen-oi:since=2026-11-20:share=0.5")
     seen = []
-    first = made.at("2026-11-23T06:34:00").load("enrich", symbols=["AAPL"], date="2026-11-20")
+    first = traded.at("2026-11-23T06:34:00").load("enrich", symbols=["AAPL"], date="2026-11-20")
     [warning] = first.warnings
     assert re.match("AAPL 2026-11-20: .* two ", warning)
     for moment in ("06:35", "06:50", "07:05"):
-        made.at(f"2026-11-23T{moment}:00").load("enrich", symbols=["AAPL"])
-        seen.append(made.rows("select status from raw_ib.enrichment order by attempted_at desc")[0])
+        traded.at(f"2026-11-23T{moment}:00").load("enrich", symbols=["AAPL"])
+        seen.append(
+            traded.rows("select status from raw_ib.enrichment order by attempted_at desc")[0]
+        )
     assert seen == [("provisional",), ("provisional",), ("complete",)]
     count = "select count(*)::int from raw_ib.open_interest where oi_asof_date = '2026-11-20'"
-    [(eligible,)] = made.rows("select max(eligible) from raw_ib.enrichment where pass <> 'confirm'")
-    assert made.rows(count) == [(eligible,)]
+    [(eligible,)] = traded.rows(
+        "select max(eligible) from raw_ib.enrichment where pass <> 'confirm'"
+    )
+    assert traded.rows(count) == [(eligible,)]
 
 
-def test_two_readings_a_minute_apart_are_one(made: Bench) -> None:
-    _trade_all(made)
+def test_two_readings_a_minute_apart_are_one(traded: Bench) -> None:
     seen = []
     for share, moment in ((0.7, "06:34"), (0.5, "07:05"), (0.5, "07:06"), (0.5, "07:35")):
-        made.sandbox.faults.clear()
-        made.sandbox.faults.add(f"frozen-oi:since=2026-11-20:share={share}")
-        made.at(f"2026-11-23T{moment}:00").load("enrich", symbols=["AAPL"])
-        seen.append(made.rows("select status from raw_ib.enrichment order by attempted_at desc")[0])
+        traded.sandbox.faults.clear()
+        traded.sandbox.faults.add(f"frozen-oi:since=2026-11-20:share={share}")
+        traded.at(f"2026-11-23T{moment}:00").load("enrich", symbols=["AAPL"])
+        seen.append(
+            traded.rows("select status from raw_ib.enrichment order by attempted_at desc")[0]
+        )
     assert seen == [("provisional",)] * 3 + [("complete",)]
 
 
-def test_what_one_reading_brought_is_final_once_the_session_is_over(made: Bench) -> None:
+def test_what_one_reading_brought_is_final_once_the_session_is_over(traded: Bench) -> None:
     """Who asks once a morning: the next one ends the doubt about the session before."""
-    _trade_all(made)
-    made.sandbox.faults.add("frozen-oi:since=2026-11-20:share=0.6")
-    made.at("2026-11-23T07:30:00").load("enrich", symbols=["AAPL"])
-    before = made.table("open_interest")
-    made.sandbox.faults.clear()
-    made.sandbox.faults.add("no-oi")
-    quick = made.with_settings(quote_timeout=0.3)
+    traded.sandbox.faults.add("frozen-oi:since=2026-11-20:share=0.6")
+    traded.at("2026-11-23T07:30:00").load("enrich", symbols=["AAPL"])
+    before = traded.table("open_interest")
+    traded.sandbox.faults.clear()
+    traded.sandbox.faults.add("no-oi")
+    quick = traded.with_settings(quote_timeout=0.3)
     silent = quick.at("2026-11-23T15:59:00").load("enrich", symbols=["AAPL"], date="2026-11-20")
-    assert (silent.exit_code, made.rows(PROVISIONAL) != [(0,)]) == (4, True)
+    assert (silent.exit_code, traded.rows(PROVISIONAL) != [(0,)]) == (4, True)
     quick.at("2026-11-24T07:30:00").load("enrich", symbols=["AAPL"])
-    assert made.rows(PROVISIONAL) == [(0,)]
-    assert made.table("open_interest") == before
+    assert traded.rows(PROVISIONAL) == [(0,)]
+    assert traded.table("open_interest") == before
 
 
-def test_a_session_that_is_over_leaves_no_doubt_before_the_next_publication(made: Bench) -> None:
-    _trade_all(made)
+def test_a_session_that_is_over_leaves_no_doubt_before_the_next_publication(traded: Bench) -> None:
     for moment, share in (("2026-11-23T15:59:00", 0.6), ("2026-11-24T04:00:00", 0.5)):
-        made.sandbox.faults.clear()
-        made.sandbox.faults.add(f"frozen-oi:since=2026-11-20:share={share}")
-        made.at(moment).load("enrich", symbols=["AAPL"], date="2026-11-20")
+        traded.sandbox.faults.clear()
+        traded.sandbox.faults.add(f"frozen-oi:since=2026-11-20:share={share}")
+        traded.at(moment).load("enrich", symbols=["AAPL"], date="2026-11-20")
     states = "select status from raw_ib.enrichment order by attempted_at"
-    assert made.rows(states)[1:] == [("provisional",), ("complete",)]
-    assert made.rows(PROVISIONAL) == [(0,)]
+    assert traded.rows(states)[1:] == [("provisional",), ("complete",)]
+    assert traded.rows(PROVISIONAL) == [(0,)]
 
 
-def test_what_is_final_is_not_doubted_again(made: Bench) -> None:
-    _trade_all(made)
-    made.at("2026-11-23T06:35:00").load("enrich", symbols=["AAPL"])
-    before = made.table("open_interest")
-    made.sandbox.faults.add("frozen-oi:since=2026-11-20:share=0.6")
-    made.at("2026-11-23T06:40:00").load("enrich", symbols=["AAPL"], date="2026-11-20")
+def test_what_is_final_is_not_doubted_again(traded: Bench) -> None:
+    traded.at("2026-11-23T06:35:00").load("enrich", symbols=["AAPL"])
+    before = traded.table("open_interest")
+    traded.sandbox.faults.add("frozen-oi:since=2026-11-20:share=0.6")
+    traded.at("2026-11-23T06:40:00").load("enrich", symbols=["AAPL"], date="2026-11-20")
     states = "select status, stale, failed from raw_ib.enrichment order by attempted_at"
-    assert made.rows(states)[1:] == [("complete", 0, 0)] * 2
-    assert made.table("open_interest") == before
+    assert traded.rows(states)[1:] == [("complete", 0, 0)] * 2
+    assert traded.table("open_interest") == before
 
 
-def test_a_request_for_an_older_day_lands_no_doubtful_value_as_final(made: Bench) -> None:
-    _trade_all(made)
-    made.sandbox.faults.add("frozen-oi:since=2026-11-20:share=0.6")
-    made.at("2026-11-23T06:35:00").load("enrich", symbols=["AAPL"], date="2026-11-19")
+def test_a_request_for_an_older_day_lands_no_doubtful_value_as_final(traded: Bench) -> None:
+    traded.sandbox.faults.add("frozen-oi:since=2026-11-20:share=0.6")
+    traded.at("2026-11-23T06:35:00").load("enrich", symbols=["AAPL"], date="2026-11-19")
     old = (
         "select count(*)::int from raw_ib.open_interest as a inner join raw_ib.open_interest as b "
         "using (conid, open_interest) "
         "where a.oi_asof_date = '2026-11-19' and b.oi_asof_date = '2026-11-20'"
     )
-    assert made.rows(old) == [(0,)]
+    assert traded.rows(old) == [(0,)]
 
 
 @pytest.mark.long
@@ -253,13 +271,6 @@ def test_missing_open_interest_is_requested_again_in_half_an_hour(made: Bench) -
     assert (again.exit_code, again.tasks[0].keys) == (0, ("MSFT 2026-11-19",))
     assert [status for _, status, *_ in made.rows(ATTEMPTS)] == ["failed", "complete"]
     assert made.at("2026-11-20T08:30:00").due() == []
-
-
-def _trade_all(made: Bench) -> None:
-    """Open interest of the 19th, and a session on the 20th in which each contract was traded."""
-    assert made.at("2026-11-20T07:30:00").load("enrich", symbols=["AAPL"]).exit_code == 0
-    made.at("2026-11-20T15:30:05").load("snapshot", symbols=["AAPL"])
-    made.execute("update raw_ib.chain_snapshot set volume = 1")
 
 
 def _tasks(part: LoadResult) -> set[str]:

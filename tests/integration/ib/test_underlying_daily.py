@@ -5,6 +5,7 @@ from datetime import date
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,15 +26,19 @@ FACTORS = (
 
 
 @pytest.fixture
-def market(new_database: Callable[[], str], tmp_path: Path) -> Iterator[Bench]:
+def market(filled_database: Callable[..., str], tmp_path: Path) -> Iterator[Bench]:
+    """A stock, which splits, and an index, whose contracts are known."""
     universe = tmp_path / "universe.csv"
     universe.write_text(UNIVERSE)
-    symbols, splits = ("AAPL", "SPX"), [Split("AAPL", date(2026, 11, 20), 4)]
-    clock, home = "2026-11-19T09:25:00", tmp_path / "home"
-    with bench(
-        new_database(), home, symbols=symbols, clock=clock, splits=splits, universe=universe
-    ) as made:
-        assert made.load("discover").status == "succeeded"
+    world: dict[str, Any] = {"symbols": ("AAPL", "SPX"), "universe": universe}
+    world["splits"] = [Split("AAPL", date(2026, 11, 20), 4)]
+
+    def fill(dsn: str) -> None:
+        with bench(dsn, tmp_path / "discovery", **world) as first:
+            assert first.load("discover").status == "succeeded"
+
+    dsn = filled_database("a stock and an index", fill)
+    with bench(dsn, tmp_path / "home", **world) as made:
         yield made
 
 
