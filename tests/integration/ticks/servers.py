@@ -12,11 +12,12 @@ from pathlib import Path
 from loaders.settings import Settings
 from loaders.ticks.open_store import local_address
 from loaders.ticks.questdb import server
-from loaders.ticks.questdb.jar import find_java, present_jar
+from loaders.ticks.questdb.jar import VERSION, find_java, present_jar
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.settings import QuestdbSettings
 from quotemill.errors import QuotemillError
 from quotemill.ticks.questdb_http import Address
+from tests.homes import scratch
 from tests.requirements import require
 
 AT_END = ExitStack()  # closed once all tests of this process have run
@@ -28,6 +29,23 @@ IDLE = {
     for pool in ("shared", "wal.apply")
     for step, rounds in (("yield", "5"), ("nap", "50"), ("sleep", "100"))
 }
+# the classes that a server of this version loads, for all test runs of this machine: with them it
+# starts in half the time
+CLASSES = scratch() / f"quotemill-tests-{os.getuid()}-questdb-{VERSION}.jsa"
+
+
+@functools.cache
+def share_classes() -> None:
+    """Let servers read the shared classes, which the first run of a machine has one write."""
+    options = os.environ.get("JAVA_TOOL_OPTIONS", "")
+    if not CLASSES.exists():
+        with tempfile.TemporaryDirectory(prefix="qm-questdb-") as name:
+            folder, written = Path(name) / "questdb", CLASSES.with_suffix(f".{os.getpid()}")
+            os.environ["JAVA_TOOL_OPTIONS"] = f"{options} -XX:ArchiveClassesAtExit={written}"
+            server.start(folder, SMALL)
+            server.remove(folder)
+            written.rename(CLASSES)
+    os.environ["JAVA_TOOL_OPTIONS"] = f"{options} -XX:SharedArchiveFile={CLASSES}"
 
 
 def require_questdb() -> None:
@@ -40,6 +58,7 @@ def require_questdb() -> None:
     if find_spec("questdb") is None:
         missing = "its client is not installed: make install"
     require("questdb", not missing, f"QuestDB cannot run here: {missing}")
+    share_classes()
 
 
 def start(
