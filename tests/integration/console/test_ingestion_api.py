@@ -150,35 +150,37 @@ def test_a_command_that_cannot_be_recorded_does_not_start(
     assert list(caller.console.commands.folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("script", "code", "error", "hint"),
-    [
-        ("echo done >&2; echo text; printf 0 > $FILE", 0, None, ""),
-        ("echo '{\"rows\": 3}'; printf 0 > $FILE", 0, None, ""),
-        ("echo 'error: no row' >&2; echo 'fix: load' >&2; printf 5 > $FILE", 5, "no row", "load"),
-        ("echo '{\"rows\": 0}'; printf 1 > $FILE", 1, "it exited with 1", ""),
-        ('echo \'{"error": "away", "hint": "wait"}\'; printf 4 > $FILE', 4, "away", "wait"),
-        ("echo load failed >&2; echo 'log: f' >&2; printf 4 > $FILE", 4, "load failed", ""),
-        ("echo 'build 4 succeeded' >&2; printf 6 > $FILE", 6, None, ""),
-        ("echo working >&2", None, "it was killed", ""),
-        ('echo \'{"exit_code": 0, "error": null}\'', 0, None, ""),
-    ],
-)
-def test_a_command_is_shown_as_it_ended(
-    open_console: Open, script: str, code: int | None, error: str | None, hint: str
-) -> None:
+ENDS: list[tuple[str, int | None, str | None, str]] = [
+    # what a command does, and the exit code, error and hint that are shown
+    ("echo done >&2; echo text; printf 0 > $FILE", 0, None, ""),
+    ("echo '{\"rows\": 3}'; printf 0 > $FILE", 0, None, ""),
+    ("echo 'error: no row' >&2; echo 'fix: load' >&2; printf 5 > $FILE", 5, "no row", "load"),
+    ("echo '{\"rows\": 0}'; printf 1 > $FILE", 1, "it exited with 1", ""),
+    ('echo \'{"error": "away", "hint": "wait"}\'; printf 4 > $FILE', 4, "away", "wait"),
+    ("echo load failed >&2; echo 'log: f' >&2; printf 4 > $FILE", 4, "load failed", ""),
+    ("echo 'build 4 succeeded' >&2; printf 6 > $FILE", 6, None, ""),
+    ("echo working >&2", None, "it was killed", ""),
+    ('echo \'{"exit_code": 0, "error": null}\'', 0, None, ""),
+]
+
+
+def test_a_command_is_shown_as_it_ended(open_console: Open) -> None:
+    scripts = iter(script for script, *_ in ENDS)
+
     def spawn(_: Sequence[str], environ: Any, folder: Path, files: Any) -> int:
-        words = ["sh", "-c", script.replace("$FILE", f"'{environ[log.EXIT_FILE]}'")]
+        words = ["sh", "-c", next(scripts).replace("$FILE", f"'{environ[log.EXIT_FILE]}'")]
         return processes.Spawner()(words, environ, folder, files)
 
-    caller = open_console(spawn=spawn)
-    started = caller.call("/api/commands", {"command": "quotemill warehouse migrate"}).json()
+    caller = open_console(spawn=spawn, limits=NO_LIMIT)
     commands = caller.console.commands
-    commands.wait(commands.find(started["run_id"]), lambda: None, 30)
-    shown = caller.json(f"/api/commands/{started['run_id']}")
-    assert (shown["exit_code"], shown["error"], shown["hint"]) == (code, error, hint)
-    is_good = '<span class="good">succeeded</span>' in caller.get("/history").text
-    assert is_good == (code == 0)
+    for script, *ending in ENDS:
+        started = caller.call("/api/commands", {"command": "quotemill warehouse migrate"}).json()
+        commands.wait(commands.find(started["run_id"]), lambda: None, 30)
+        shown = caller.json(f"/api/commands/{started['run_id']}")
+        assert [shown["exit_code"], shown["error"], shown["hint"]] == ending, script
+    history = caller.get("/history").text
+    good = sum(code == 0 for _, code, *_ in ENDS)
+    assert history.count('<span class="good">succeeded</span>') == good
 
 
 def test_a_command_is_stopped_and_only_that(open_console: Open) -> None:
@@ -196,10 +198,10 @@ def test_a_command_is_stopped_and_only_that(open_console: Open) -> None:
     assert not any(c.is_running for c in commands.list_all())
 
 
-@pytest.mark.parametrize("run_id", ["x", "..", "20261120T093000-0000", "..%2fsecret", "%00"])
-def test_an_output_that_climbs_is_none(open_console: Open, run_id: str) -> None:
+def test_an_output_that_climbs_is_none(open_console: Open) -> None:
     caller = open_console()
     token = caller.console.access.new_token(NOW)  # its hash is beside the folder of commands
     bearer = {"authorization": f"Bearer {token}"}
-    for path in (f"/api/commands/{run_id}", f"/api/commands/{run_id}/output"):
-        assert caller.get(path, headers=bearer).status_code == 404
+    for run_id in ("x", "..", "20261120T093000-0000", "..%2fsecret", "%00"):
+        for path in (f"/api/commands/{run_id}", f"/api/commands/{run_id}/output"):
+            assert caller.get(path, headers=bearer).status_code == 404, path

@@ -110,26 +110,24 @@ def test_a_folder_of_a_client_that_is_not_there_becomes_no_source(
     assert put(caller, **{"tdx.client": None}).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("folder", "accepted"), [("client", True), ("client/vipdoc", False), (".", False)]
-)
 def test_a_page_and_commands_accept_the_same_folders(
-    open_console: Open, client_folder: Path, folder: str, accepted: bool
+    open_console: Open, client_folder: Path
 ) -> None:
-    caller, path = open_console(), client_folder.parent / folder
-    answer = put(caller, **{"tdx.client": str(path)})
-    settings = Settings(tdx=TdxSettings(client=path))
-    if accepted:
-        assert answer.status_code == 200, answer.text
-        assert scan_folder(settings.tdx)
-        check_new_settings(settings, {"tdx.client": path})
-        return
-    with pytest.raises(SettingsError) as refused:  # as a load does
-        scan_folder(settings.tdx)
-    assert answer.status_code == 409
-    assert answer.json()["error"] == str(refused.value)
-    with pytest.raises(SettingsError, match=re.escape(str(refused.value))):
-        check_new_settings(settings, {"tdx.client": path})  # as `settings --set` does
+    caller = open_console()
+    for path in (client_folder / "vipdoc", client_folder.parent):
+        answer = put(caller, **{"tdx.client": str(path)})
+        settings = Settings(tdx=TdxSettings(client=path))
+        with pytest.raises(SettingsError) as refused:  # as a load does
+            scan_folder(settings.tdx)
+        assert answer.status_code == 409
+        assert answer.json()["error"] == str(refused.value)
+        with pytest.raises(SettingsError, match=re.escape(str(refused.value))):
+            check_new_settings(settings, {"tdx.client": path})  # as `settings --set` does
+    accepted = put(caller, **{"tdx.client": str(client_folder)})
+    assert accepted.status_code == 200, accepted.text
+    settings = Settings(tdx=TdxSettings(client=client_folder))
+    assert scan_folder(settings.tdx)
+    check_new_settings(settings, {"tdx.client": client_folder})
 
 
 def test_a_warehouse_by_its_parts_keeps_its_saved_password(open_console: Open) -> None:
@@ -261,9 +259,10 @@ def test_a_login_of_the_environment_stays_with_its_server(
     assert put(caller, warehouse_url="postgresql://me:its-own@other.example/x").status_code == 200
 
 
-@pytest.mark.parametrize("body", [{}, {"values": {}}, {"values": []}, {"x": 1}, [], {"values": 1}])
-def test_a_call_that_names_nothing_is_refused(open_console: Open, body: Any) -> None:
-    assert open_console().call(SETTINGS, body, method="PUT").status_code == 422
+def test_a_call_that_names_nothing_is_refused(open_console: Open) -> None:
+    caller = open_console()
+    for body in ({}, {"values": {}}, {"values": []}, {"x": 1}, [], {"values": 1}):
+        assert caller.call(SETTINGS, body, method="PUT").status_code == 422, body
 
 
 def test_a_wrong_file_of_the_home_can_be_repaired(open_console: Open, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import quotemill
 from quotemill.ticks.columns import DayKey
-from tests.integration.ticks.servers import open_at
+from tests.integration.ticks.servers import open_at, url_of
 from tests.integration.ticks.test_stores import indexed
 from tests.ticks import KEY, day_of_ticks, write_day
 
@@ -29,6 +29,10 @@ def test_ticks_of_a_variety_come_day_by_day(
         pytest.raises(quotemill.Error, match=r"SHFE\.cu"),
     ):
         market.futures_ticks("SHFE.cu")
+    # the address of a home's server is a command's answer, here asked for once
+    with quotemill.open(url=dsn, home=home) as market, pytest.raises(quotemill.Error):
+        market.futures_ticks("SHFE.cu")
+    monkeypatch.setenv("QUOTEMILL_QUESTDB_URL", url_of(empty_questdb))
     with quotemill.open(url=dsn, home=home) as market:
         with pytest.raises(quotemill.Error, match=r"SHFE\.cu"):
             market.futures_ticks("SHFE.cu")
