@@ -79,9 +79,9 @@ def test_a_dump_restores_into_another_database_under_another_owner(
 
 
 def test_the_embedded_server_is_dumped_and_restored_whole(
-    empty_home: Path, another: Warehouse, open_at: OpenAt, tmp_path: Path
+    stopped_home: Path, another: Warehouse, open_at: OpenAt, tmp_path: Path
 ) -> None:
-    warehouse = open_at(empty_home)
+    warehouse = open_at(stopped_home)
     _fill(warehouse)
     with warehouse.connect() as conn:
         conn.execute("create table public.research as select 42 as x")

@@ -116,22 +116,20 @@ def test_the_server_survives_an_interrupt_of_its_terminal(
     assert os.getpgid(server.pid) != client.pid
 
 
-def test_a_second_stop_reports_that_nothing_runs(empty_home: Path) -> None:
-    embedded.ensure_running(empty_home)
-    assert embedded.status(empty_home).size_bytes > 1_000_000
-    assert embedded.stop(empty_home) is True
-    assert embedded.stop(empty_home) is False
-    assert embedded.running(empty_home) is None
+def test_a_second_stop_reports_that_nothing_runs(stopped_home: Path) -> None:
+    embedded.ensure_running(stopped_home)
+    assert embedded.status(stopped_home).size_bytes > 1_000_000
+    assert embedded.stop(stopped_home) is True
+    assert embedded.stop(stopped_home) is False
+    assert embedded.running(stopped_home) is None
 
 
 def test_a_data_directory_of_another_major_names_the_migration(
-    empty_home: Path, open_at: OpenAt
+    stopped_home: Path, open_at: OpenAt
 ) -> None:
-    embedded.ensure_running(empty_home)
-    embedded.stop(empty_home)
-    (embedded.status(empty_home).data_directory / "PG_VERSION").write_text("17\n")
+    (embedded.status(stopped_home).data_directory / "PG_VERSION").write_text("17\n")
     with pytest.raises(SettingsError, match="PostgreSQL 17") as caught:
-        open_at(empty_home)
+        open_at(stopped_home)
     assert "quotemill warehouse dump " in caught.value.hint
     assert "quotemill warehouse restore " in caught.value.hint
 
@@ -161,14 +159,14 @@ def test_a_home_with_a_long_path_gets_a_short_private_socket_folder(
     shutil.rmtree(server.socket_dir)
 
 
-def test_a_link_in_place_of_the_socket_folder_is_not_followed(empty_home: Path) -> None:
-    target = empty_home / "elsewhere"
+def test_a_link_in_place_of_the_socket_folder_is_not_followed(stopped_home: Path) -> None:
+    target = stopped_home / "elsewhere"
     target.mkdir()
-    (empty_home / "socket").symlink_to(target)
-    server = embedded.ensure_running(empty_home)
+    (stopped_home / "socket").symlink_to(target)
+    server = embedded.ensure_running(stopped_home)
     assert server.socket_dir.parent == Path("/tmp")
     assert not list(target.iterdir())
-    embedded.stop(empty_home)
+    embedded.stop(stopped_home)
     shutil.rmtree(server.socket_dir)
 
 

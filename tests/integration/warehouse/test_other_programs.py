@@ -37,14 +37,14 @@ def test_the_server_of_named_programs_sorts_as_the_packaged_one(
         embedded.stop(empty_home)
 
 
-def test_data_of_another_major_need_its_programs(empty_home: Path, debian: ServerSettings) -> None:
-    embedded.ensure_running(empty_home)
-    embedded.stop(empty_home)
+def test_data_of_another_major_need_its_programs(
+    stopped_home: Path, debian: ServerSettings
+) -> None:
     with pytest.raises(SettingsError, match="PostgreSQL 18, ") as caught:
-        embedded.ensure_running(empty_home, debian)
+        embedded.ensure_running(stopped_home, debian)
     assert re.match(".* server.programs .* 18", caught.value.hint)
-    assert embedded.ensure_running(empty_home).major == 18
-    embedded.stop(empty_home)
+    assert embedded.ensure_running(stopped_home).major == 18
+    embedded.stop(stopped_home)
 
 
 def test_a_folder_without_the_programs_and_an_old_postgresql_are_refused(

@@ -39,9 +39,9 @@ def port() -> int:
 
 
 @pytest.fixture(scope="module")
-def listening(make_home: Callable[[], Path], port: int, open_at: OpenAt) -> Warehouse:
+def listening(make_stopped_home: Callable[[], Path], port: int, open_at: OpenAt) -> Warehouse:
     """A warehouse with a table of each kind of schema, that listens at the port."""
-    warehouse = open_at(make_home(), QUOTEMILL_SERVER__LISTEN=f"127.0.0.1:{port}")
+    warehouse = open_at(make_stopped_home(), QUOTEMILL_SERVER__LISTEN=f"127.0.0.1:{port}")
     with warehouse.connect() as conn:
         claim_schemas(conn, ["market", "qa", "raw_tdx", "quotemill_staging"])
         for schema in ("market", "qa", "raw_tdx", "quotemill_staging", "ops"):
@@ -243,37 +243,37 @@ def test_a_url_before_the_setting_or_its_start_says_what_to_do(
 
 
 def test_without_the_setting_the_next_start_has_a_socket_only(
-    empty_home: Path, open_at: OpenAt
+    stopped_home: Path, open_at: OpenAt
 ) -> None:
     port = free_port()
-    there = open_at(empty_home, QUOTEMILL_SERVER__LISTEN=f"127.0.0.1:{port}")
-    assert embedded.status(empty_home).readers_at == f"127.0.0.1:{port}"
+    there = open_at(stopped_home, QUOTEMILL_SERVER__LISTEN=f"127.0.0.1:{port}")
+    assert embedded.status(stopped_home).readers_at == f"127.0.0.1:{port}"
     assert there.url.endswith("port=5432")  # as the profile of plain dbt has it
-    embedded.stop(empty_home)
-    closed = open_at(empty_home)
+    embedded.stop(stopped_home)
+    closed = open_at(stopped_home)
     assert closed.url == there.url
-    assert embedded.status(empty_home).readers_at is None
+    assert embedded.status(stopped_home).readers_at is None
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
     with closed.connect() as conn:
-        assert conn.execute("show hba_file").fetchone() == (f"{empty_home}/postgres/pg_hba.conf",)
+        assert conn.execute("show hba_file").fetchone() == (f"{stopped_home}/postgres/pg_hba.conf",)
 
 
-def test_a_taken_port_is_named_with_its_setting(empty_home: Path, open_at: OpenAt) -> None:
+def test_a_taken_port_is_named_with_its_setting(stopped_home: Path, open_at: OpenAt) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(SettingsError, match=f"127.0.0.1:{port}: Address ") as no:
-            open_at(empty_home, QUOTEMILL_SERVER__LISTEN=f"127.0.0.1:{port}")
+            open_at(stopped_home, QUOTEMILL_SERVER__LISTEN=f"127.0.0.1:{port}")
     assert "server.listen" in no.value.hint
-    assert embedded.running(empty_home) is None
+    assert embedded.running(stopped_home) is None
 
 
-def test_a_first_load_makes_the_role(empty_home: Path) -> None:
+def test_a_first_load_makes_the_role(stopped_home: Path) -> None:
     from loaders.loads import prepare_warehouse
 
-    settings = settings_for(empty_home, QUOTEMILL_SERVER__LISTEN=f"127.0.0.1:{free_port()}")
+    settings = settings_for(stopped_home, QUOTEMILL_SERVER__LISTEN=f"127.0.0.1:{free_port()}")
     warehouse = prepare_warehouse(settings, Silent())
     with warehouse.connect() as conn:
         conn.execute("create table options.chain as select 3 as x")

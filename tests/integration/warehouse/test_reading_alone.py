@@ -27,9 +27,9 @@ POSIX_ONLY = {"fcntl", "grp", "pwd", "resource", "termios", "pty", "syslog"}
 
 @pytest.mark.parametrize("is_killed", [False, True], ids=["stopped", "killed"])
 def test_a_reader_beside_folders_of_our_names_starts_the_server(
-    tmp_path: Path, empty_home: Path, is_killed: bool
+    tmp_path: Path, stopped_home: Path, is_killed: bool
 ) -> None:
-    folder, home = tmp_path / "mine", empty_home
+    folder, home = tmp_path / "mine", stopped_home
     (folder / "loaders").mkdir(parents=True)
     for name in ("loaders/__init__.py", "orchestration.py"):
         (folder / name).write_text("raise RuntimeError('the module of a user')\n")

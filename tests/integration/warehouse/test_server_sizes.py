@@ -59,28 +59,26 @@ def show(home: Path, name: str) -> str:
     return str(value)
 
 
-def test_the_servers_file_overrides_the_machine_and_alter_system_both(empty_home: Path) -> None:
+def test_the_servers_file_overrides_the_machine_and_alter_system_both(stopped_home: Path) -> None:
     for name, value in by_machine(HERE).items():
-        assert show(empty_home, name) == value
-    assert show(empty_home, "shared_buffers") == "128MB"
+        assert show(stopped_home, name) == value
+    assert show(stopped_home, "shared_buffers") == "128MB"
 
-    embedded.stop(empty_home)
-    with (empty_home / "postgres" / "postgresql.conf").open("a") as file:
+    embedded.stop(stopped_home)
+    with (stopped_home / "postgres" / "postgresql.conf").open("a") as file:
         file.write("work_mem = '5MB'\nmaintenance_work_mem = '99MB'\nshared_buffers = '48MB'\n")
-    assert show(empty_home, "work_mem") == "5MB"
-    assert show(empty_home, "maintenance_work_mem") == "99MB"
-    assert show(empty_home, "shared_buffers") == "48MB"
-    with psycopg.connect(embedded.ensure_running(empty_home).url, autocommit=True) as conn:
+    assert show(stopped_home, "work_mem") == "5MB"
+    assert show(stopped_home, "maintenance_work_mem") == "99MB"
+    assert show(stopped_home, "shared_buffers") == "48MB"
+    with psycopg.connect(embedded.ensure_running(stopped_home).url, autocommit=True) as conn:
         conn.execute("alter system set work_mem = '7MB'")
-    embedded.stop(empty_home)
-    assert show(empty_home, "work_mem") == "7MB"
+    embedded.stop(stopped_home)
+    assert show(stopped_home, "work_mem") == "7MB"
 
 
-def test_a_home_made_before_gets_the_buffers_of_each_start(empty_home: Path) -> None:
-    embedded.ensure_running(empty_home)
-    embedded.stop(empty_home)
-    (empty_home / "postgres" / sizes.FILE).unlink()
-    with psycopg.connect(embedded.ensure_running(empty_home).url) as conn:
+def test_a_home_made_before_gets_the_buffers_of_each_start(stopped_home: Path) -> None:
+    (stopped_home / "postgres" / sizes.FILE).unlink()
+    with psycopg.connect(embedded.ensure_running(stopped_home).url) as conn:
         assert conn.execute("show wal_buffers").fetchone() == (sizes.WAL_BUFFERS,)
 
 
