@@ -1,6 +1,7 @@
 """Day bars, codes and the calendar from the desktop client's folder alone."""
 
-from datetime import date, datetime, time, timedelta
+import shutil
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
@@ -10,6 +11,7 @@ from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.check import check
 from loaders.tdx.client.answers import EXCHANGES
 from loaders.trading_time import SHANGHAI
+from tests.conftest import shared_folder
 from tests.integration.tdx_load.bench import CORE
 from tests.integration.tdx_load.conftest import OpenBench
 from tests.integration.tdx_load.folder import (
@@ -149,33 +151,48 @@ def test_an_older_copy_of_a_file_is_read_once(
         assert [name for name, _ in opened if name != CALENDAR_FILE] == read
 
 
-@pytest.mark.parametrize("grown", [0, 1])
-def test_history_that_is_added_before_the_first_day_of_a_file_lands(
-    folder: ClientFolder, grown: int
+def test_files_that_lack_their_first_days_or_the_end_of_their_last_are_read_when_whole(
+    folder: ClientFolder,
 ) -> None:
     folder.write()
-    file = folder.day_file()
-    whole = file.read_bytes()
-    records = len(whole) // RECORD
-    file.write_bytes(whole[RECORD * 8 : len(whole) - RECORD * grown])
-    assert folder.load().rows(COUNT) == [(records - 8 - grown,)]
-    file.write_bytes(whole)
-    assert folder.load().rows(COUNT) == [(records,)]
-
-
-@pytest.mark.parametrize("tail", [7, -9])
-def test_a_tail_that_is_being_written_is_named_and_read_when_it_is_whole(
-    folder: ClientFolder, tail: int
-) -> None:
-    folder.write()
-    file = folder.day_file()
-    whole = file.read_bytes()
-    file.write_bytes(whole + bytes(tail) if tail > 0 else whole[:tail])
+    added, grown, longer, shorter = CODE, "sh600002", "sh600003", "sh600004"
+    whole = {code: folder.day_file(code).read_bytes() for code in (added, grown, longer, shorter)}
+    parts = {
+        added: whole[added][RECORD * 8 :],
+        grown: whole[grown][RECORD * 8 : -RECORD],
+        # the last record is being written
+        longer: whole[longer] + bytes(7),
+        shorter: whole[shorter][:-9],
+    }
+    for code, part in parts.items():
+        folder.day_file(code).write_bytes(part)
     bench = folder.load()
-    assert any(f"{CODE}.day: " in line for line in bench.heard.lines)
-    assert bench.rows(COUNT) == [((len(whole) + min(tail, 0)) // RECORD,)]
-    file.write_bytes(whole)
-    assert folder.load().rows(COUNT) == [(len(whole) // RECORD,)]
+    counts = dict(bench.rows("select code, count(*) from raw_tdx.kline_daily group by 1"))
+    assert {code: counts[code] for code in parts} == {
+        code: len(part) // RECORD for code, part in parts.items()
+    }
+    for code in (longer, shorter):
+        assert any(f"{code}.day: " in line for line in bench.heard.lines)
+
+    for code, content in whole.items():
+        folder.day_file(code).write_bytes(content)
+    bench = folder.load()
+    counts = dict(bench.rows("select code, count(*) from raw_tdx.kline_daily group by 1"))
+    assert {code: counts[code] for code in whole} == {
+        code: len(content) // RECORD for code, content in whole.items()
+    }
+
+
+def test_a_real_download_loads_without_an_index(folder: ClientFolder) -> None:
+    case = shared_folder("cases/tdx/23-vendor-zip-layout") / "hsjday"
+    shutil.copytree(case, folder.path / "vipdoc")
+    bench = folder.bench()
+    result = bench.load(datasets=CORE, clock=datetime(2026, 11, 26, 4, tzinfo=UTC))
+    assert result.exit_code == 0, bench.heard.lines
+    [file] = case.rglob("*.day")
+    counts = bench.rows("select code, count(*) from raw_tdx.kline_daily group by 1")
+    assert counts == [("sh600519", file.stat().st_size // RECORD)]
+    assert bench.rows("select 1 from raw_tdx.index_kline") == []
 
 
 def test_bad_files_are_named_and_the_rest_lands(folder: ClientFolder, days: list[date]) -> None:

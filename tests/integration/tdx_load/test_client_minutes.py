@@ -21,23 +21,15 @@ MINUTES_BY_DAY = """
 """
 
 
-def test_a_file_of_minutes_that_was_not_written_since_is_not_opened(
-    folder: ClientFolder, days: list[date], opened: list[tuple[str, int | None]]
+def test_of_a_file_of_minutes_that_was_not_written_since_nothing_is_read(
+    folder: ClientFolder,
+    days: list[date],
+    opened: list[tuple[str, int | None]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder.write()
     bench = folder.load(datasets=MINUTES)
     assert bench.rows(MINUTES_BY_DAY, CODE) == [(days[-1], 240, True)]
-    opened.clear()
-    again = bench.load(datasets=MINUTES)
-    assert (again.exit_code, again.total("rows_new"), again.total("rows_changed")) == (0, 0, 0)
-    assert opened == [(CALENDAR_FILE, None)]
-
-
-def test_nothing_stored_is_read_for_files_of_minutes_that_are_as_before(
-    folder: ClientFolder, days: list[date], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder.write()
-    bench = folder.load(datasets=MINUTES)
     with bench.connect() as conn:
         due = minute_days.wanted(conn, [CODE], days[-1:], period="minute1", again=False)
     assert due == {CODE: Wanted(newest=days[-1])}
@@ -49,27 +41,13 @@ def test_nothing_stored_is_read_for_files_of_minutes_that_are_as_before(
         return wanted(conn, codes, *rest, **how)
 
     monkeypatch.setattr(minute_days, "wanted", counted)
-    bench.load(datasets=MINUTES)
-    assert not asked
+    opened.clear()
+    again = bench.load(datasets=MINUTES)
+    assert (again.exit_code, again.total("rows_new"), again.total("rows_changed")) == (0, 0, 0)
+    assert (opened, asked) == ([(CALENDAR_FILE, None)], [])
     folder.minute_file().touch()
     bench.load(datasets=MINUTES)
     assert asked == [CODE]
-
-
-def test_a_corrected_final_day_of_a_file_of_minutes_of_the_same_size_lands(
-    folder: ClientFolder, days: list[date]
-) -> None:
-    folder.write(minutes=3)
-    bench, file = folder.load(datasets=MINUTES), folder.minute_file()
-    high = "select high from raw_tdx.kline_minute where code = %s order by bar_end limit 1"
-    [(before,)] = bench.rows(high, CODE)
-    bars = np.frombuffer(file.read_bytes(), MINUTE).copy()
-    bars["high"][0] += 0.05
-    file.write_bytes(bars.tobytes())
-    corrected = bench.load(datasets=MINUTES)
-    assert (corrected.exit_code, corrected.total("rows_new")) == (0, 0)
-    assert corrected.total("rows_changed") == 1
-    assert bench.rows(high, CODE) == [(before + 50,)]
 
 
 @pytest.mark.long
@@ -115,22 +93,6 @@ def test_a_bad_or_lost_file_of_minutes_is_named_although_nothing_is_due(
     [warning] = [text for text in result.warnings if "vipdoc/sh/minline" in text]
     assert "lacks 1 of " in warning
     assert bench.load(datasets=MINUTES).exit_code == 0
-    assert bench.rows(MINUTES_BY_DAY, CODE) == [(days[-1], 240, True)]
-
-
-def test_a_file_of_minutes_that_was_cut_is_named_with_its_record(
-    folder: ClientFolder, days: list[date]
-) -> None:
-    folder.write()
-    file = folder.minute_file()
-    whole = file.read_bytes()
-    file.write_bytes(whole[:-9])
-    bench = folder.load(datasets=MINUTES)
-    warning = f"{CODE}.lc1: record 240 has only 23 bytes. The rest is loaded"
-    assert any(warning in line for line in bench.heard.lines)
-    assert bench.rows(MINUTES_BY_DAY, CODE) == [(days[-1], 239, False)]
-    file.write_bytes(whole)
-    bench = folder.load(datasets=MINUTES)
     assert bench.rows(MINUTES_BY_DAY, CODE) == [(days[-1], 240, True)]
 
 
@@ -190,8 +152,11 @@ def test_minutes_that_the_client_was_writing_are_whole_in_the_next_load(
     assert bench.rows(MINUTES_BY_DAY, CODE) == [*whole, (days[-1], 240, True)]
 
     # what was read before is known: a minute corrected there lands
+    high = "select high from raw_tdx.kline_minute where code = %s order by bar_end limit 1"
+    [(high_before,)] = bench.rows(high, CODE)
     bars = np.frombuffer(file.read_bytes(), MINUTE).copy()
     bars["high"][0] += 0.05
     file.write_bytes(bars.tobytes())
     corrected = bench.load(datasets=MINUTES)
     assert (corrected.total("rows_new"), corrected.total("rows_changed")) == (0, 1)
+    assert bench.rows(high, CODE) == [(high_before + 50,)]
