@@ -1,14 +1,12 @@
 """A service without minutes or ticks is not one that lost those of a code."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.tdx.missing_datasets import ENOUGH
 from tests.integration.tdx_load.bench import Bench
+from tests.integration.tdx_load.conftest import OpenBench
 
-OpenBench = Callable[..., AbstractContextManager[Bench]]
 INTRADAY = ("minute_1m", "tick_trade")
 ROUTES = ("kline-history", "kline-all", "minute", "trade-history/full", "minute-trade-all")
 

@@ -1,7 +1,5 @@
 """A service that stands still answers as if nothing had happened; a load must not."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +10,8 @@ from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.datasets import trading_calendar
 from tests.integration.tdx_load.bench import Bench
+from tests.integration.tdx_load.conftest import OpenBench
 
-OpenBench = Callable[..., AbstractContextManager[Bench]]
 BARS = ("kline_daily",)  # with the codes and the calendar, which come first
 STALE = ("stale:workday/range:rows={}", "stale:kline-all:rows={}", "stale:index/all:rows={}")
 

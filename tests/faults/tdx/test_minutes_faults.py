@@ -1,10 +1,8 @@
 """Minutes that are fewer than they should be, or wrong, never replace better ones."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench
+from tests.integration.tdx_load.conftest import OpenBench
 from tests.integration.tdx_load.test_minutes import (
     BY_DAY,
     MINUTES,
@@ -12,8 +10,6 @@ from tests.integration.tdx_load.test_minutes import (
     load,
     without_labels,
 )
-
-OpenBench = Callable[..., AbstractContextManager[Bench]]
 
 
 def set_faults(bench: Bench, faults: list[str]) -> None:

@@ -2,8 +2,6 @@
 
 import os
 import socket
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -16,8 +14,8 @@ from loaders.warehouse import lock as locks
 from loaders.warehouse.postgres import open_warehouse
 from tests.faults.tdx.test_frozen import freeze
 from tests.integration.tdx_load.bench import Bench
+from tests.integration.tdx_load.conftest import OpenBench
 
-OpenBench = Callable[..., AbstractContextManager[Bench]]
 BARS = ("kline_daily",)
 NEWEST = "select max(trade_date) from raw_tdx.kline_daily"
 

@@ -1,17 +1,15 @@
 """Days of ticks beside their day bar, or of another security."""
 # ruff: noqa: F811
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from datetime import date
 
 import pytest
 
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench
+from tests.integration.tdx_load.conftest import OpenBench
 from tests.integration.tdx_load.test_trades import STOCK, days, stored, tiny_market  # noqa: F401
-
-OpenBench = Callable[..., AbstractContextManager[Bench]]
 
 
 @pytest.fixture

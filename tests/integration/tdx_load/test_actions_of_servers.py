@@ -1,7 +1,5 @@
 """Corporate actions of the quote servers in a load: package by package, and stopped on word."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import date
 
 import pytest
@@ -11,9 +9,7 @@ from loaders.sandbox.tdx.quote_server import Temper, serve_quotes
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.servers import pool
 from tests.integration.tdx_client.test_xdxr_protocol import ONE_ROW, packed
-from tests.integration.tdx_load.bench import Bench
-
-OpenBench = Callable[..., AbstractContextManager[Bench]]
+from tests.integration.tdx_load.conftest import OpenBench
 
 
 def test_a_load_lands_what_comes_slice_by_slice_and_names_what_does_not(

@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -15,8 +14,8 @@ from loaders.engine.result import LoadResult
 from loaders.sandbox.world.market import SyntheticMarket
 from quotemill.errors import SettingsError, UsageError
 from tests.integration.tdx_load.bench import Bench, bench, days_until
+from tests.integration.tdx_load.conftest import OpenBench
 
-OpenBench = Callable[..., AbstractContextManager[Bench]]
 BARS = ("kline_daily",)  # with the codes and the calendar, which come first
 
 

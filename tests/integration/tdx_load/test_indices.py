@@ -1,15 +1,13 @@
 """Indices: days, weeks, months and minutes, each by its own cursor or by what is stored."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import date, datetime, time
 from typing import Any
 
 from loaders.engine.result import LoadResult
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench, days_until
+from tests.integration.tdx_load.conftest import OpenBench
 
-OpenBench = Callable[..., AbstractContextManager[Bench]]
 BARS = """
     select code, period, bar_end, trade_date, open, high, low, close, volume, amount, is_final
     from raw_tdx.index_kline order by code, period, bar_end

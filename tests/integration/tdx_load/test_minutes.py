@@ -1,7 +1,6 @@
 """One-minute bars: which days are asked for, what is final, and what never overwrites what."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import datetime, time
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from loaders.engine.result import LoadResult
 from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench, bench, days_until
+from tests.integration.tdx_load.conftest import OpenBench
 
-OpenBench = Callable[..., AbstractContextManager[Bench]]
 BOTH = ("kline_daily", "minute_1m")
 STOCK, FUND = "sh600000", "sh510300"
 MINUTES = """

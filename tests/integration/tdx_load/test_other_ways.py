@@ -40,7 +40,7 @@ def way(
     new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Bench]:
     """A market of every kind of code, loaded by one of the ways."""
-    market = SyntheticMarket(codes=8, days=40, seed=3)
+    market = SyntheticMarket(codes=7, days=40, seed=3)
 
     @cache
     def load(name: str) -> Bench:
@@ -67,8 +67,8 @@ def landed(bench: Bench, but: set[str], conditions: dict[str, str]) -> dict[str,
         listed = f"code <> '{B_SHARE}'" if "code" in names else "true"
         where = f"{listed} and {conditions.get(table, 'true')}"
         quoted = ", ".join(f'"{name}"' for name in names)
-        stored = bench.rows(f"select {quoted} from raw_tdx.{table} where {where}")
-        rows[table] = [dict(zip(names, row, strict=True)) for row in sorted(stored, key=str)]
+        query = f"select {quoted} from raw_tdx.{table} where {where} order by {quoted}"
+        rows[table] = [dict(zip(names, row, strict=True)) for row in bench.rows(query)]
     return rows
 
 

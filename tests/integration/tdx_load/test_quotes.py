@@ -3,8 +3,6 @@
 Poisoned batches, an outage and missing parts.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import datetime, time
 from typing import Any
 
@@ -12,8 +10,7 @@ import pytest
 
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench
-
-OpenBench = Callable[..., AbstractContextManager[Bench]]
+from tests.integration.tdx_load.conftest import OpenBench
 
 
 @pytest.fixture(scope="session")

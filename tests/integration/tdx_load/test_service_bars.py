@@ -3,8 +3,6 @@
 Weeks, months, longer minutes and the adjusted series.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import date, datetime, time
 from typing import Any
 
@@ -12,8 +10,8 @@ import pytest
 
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench, days_until
+from tests.integration.tdx_load.conftest import OpenBench
 
-OpenBench = Callable[..., AbstractContextManager[Bench]]
 STOCK, FUND = "sh600000", "sh510300"
 LONG, TIMED = ("kline_weekly", "kline_monthly"), ("kline_5m", "kline_15m", "kline_30m", "kline_60m")
 BARS = """

@@ -3,8 +3,6 @@
 Gaps repair themselves, and one bad day stops no other.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -15,8 +13,8 @@ from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.fetching.ticks_today import read_last_bars
 from tests.bench import warehouse_url
 from tests.integration.tdx_load.bench import Bench
+from tests.integration.tdx_load.conftest import OpenBench
 
-OpenBench = Callable[..., AbstractContextManager[Bench]]
 STOCK, FUND = "sh600000", "sh510300"
 DATASETS = ("kline_daily", "tick_trade")
 
