@@ -51,30 +51,57 @@ def bench(warehouse_dsn: str, tmp_path: Path) -> LandingBench:
     return LandingBench(warehouse_dsn, tmp_path, KLINE_DAILY)
 
 
-@pytest.mark.parametrize(
-    ("shares", "hands"), [(150, 32_768), (937, 264), (1_699, 2_056), (3_301, 48), (6_499, 544)]
-)
-def test_hands_that_the_service_misread_replace_no_shares(
-    bench: LandingBench, shares: int, hands: int
-) -> None:
-    fine, misread = Bar(shares, 1), Bar(hands, HAND, amount=400_900)
-    land(bench, {"file_first": fine, "grew": fine, "service_first": misread}, NOON)
-    grown = Bar(hands, HAND, amount=9_000_000)  # the number is right, as its turnover shows
-    land(bench, {"file_first": misread, "grew": grown, "service_first": fine}, NEXT_DAY)
-    stored = {code: row[:2] for code, *row in bench.rows(ROWS)}
-    right = [shares, 1]
-    assert stored == {"file_first": right, "grew": [hands, HAND], "service_first": right}
+# shares of a bar, and the hands that the service makes of them
+MISREAD = {150: 32_768, 937: 264, 1_699: 2_056, 3_301: 48, 6_499: 544}
 
 
-def test_the_finer_volume_of_a_bar_stays_whichever_came_first(bench: LandingBench) -> None:
-    shares, hands = Bar(20_377, 1), Bar(203, HAND)
-    land(bench, {"file_first": shares, "service_first": hands, "of_before": Bar(203, None)}, NOON)
-    land(bench, {"file_first": hands, "service_first": shares, "of_before": shares}, NEXT_DAY)
-    fine = [(code, 20_377, 1, 10_000, True) for code in ("file_first", "of_before")]
-    assert bench.rows(ROWS) == [*fine, ("service_first", 20_377, 1, 10_000, True)]
+def test_hands_that_the_service_misread_replace_no_shares(bench: LandingBench) -> None:
+    file = {number: Bar(shares, 1) for number, shares in enumerate(MISREAD)}
+    service = {
+        number: Bar(hands, HAND, amount=400_900) for number, hands in enumerate(MISREAD.values())
+    }
+    # a bar that grew has the right number, as its turnover shows
+    grown = {number: bar._replace(amount=9_000_000) for number, bar in service.items()}
+
+    def named(name: str, bars: dict[int, Bar]) -> dict[str, Bar]:
+        return {f"{name} {number}": bar for number, bar in bars.items()}
+
+    before = named("file_first", file) | named("grew", file) | named("service_first", service)
+    after = named("file_first", service) | named("grew", grown) | named("service_first", file)
+    land(bench, before, NOON)
+    land(bench, after, NEXT_DAY)
+    right = named("file_first", file) | named("grew", grown) | named("service_first", file)
+    stored = {code: (volume, unit) for code, volume, unit, *_ in bench.rows(ROWS)}
+    assert stored == {code: (bar.volume, bar.unit) for code, bar in right.items()}
+
+
+# by code: a bar, what comes a day later, and what is stored then
+STORIES: dict[str, tuple[Bar, Bar, Bar]] = {
+    # the finer volume stays, whichever came first
+    "file_first": (Bar(20_377, 1), Bar(203, HAND), Bar(20_377, 1)),
+    "service_first": (Bar(203, HAND), Bar(20_377, 1), Bar(20_377, 1)),
+    "of_before": (Bar(203, None), Bar(20_377, 1), Bar(20_377, 1)),
+    # what landed before there was the column counts in hands
+    "unchanged": (Bar(203, None), Bar(203, HAND), Bar(203, None)),
+    "corrected_price": (Bar(151, 1), Bar(1, HAND, close=10_100), Bar(151, 1, close=10_100)),
+    # hands beyond a single float agree with their shares, and a hundred more do not
+    "large": (Bar(2**32 - 1, 1), Bar(42_949_672, HAND), Bar(2**32 - 1, 1)),
+    "larger": (Bar(2**32 - 1, 1), Bar(42_949_772, HAND), Bar(42_949_772, HAND)),
+}
+
+
+def test_of_two_volumes_that_agree_the_finer_one_stays(bench: LandingBench) -> None:
+    land(bench, {code: first for code, (first, *_) in STORIES.items()}, NOON)
+    later = {code: second for code, (_, second, _) in STORIES.items()}
+    changed = {code for code, (first, _, stored) in STORIES.items() if stored != first}
+    assert land(bench, later, NEXT_DAY) == (0, len(changed))
+    for code, *row in bench.rows(ROWS):
+        bar = STORIES[code][2]
+        assert row == [bar.volume, bar.unit, bar.close, True], code
     # again, and what was known before: nothing changes
-    again = {"file_first": hands, "of_before": hands, "service_first": hands}
-    assert land(bench, again, NEXT_DAY + timedelta(days=1)) == (0, 0)
+    hands, shares = Bar(203, HAND), Bar(20_377, 1)
+    again = ("file_first", "of_before", "service_first")
+    assert land(bench, dict.fromkeys(again, hands), NEXT_DAY + timedelta(days=1)) == (0, 0)
     assert land(bench, dict.fromkeys(again, shares), NOON) == (0, 0)
 
 
@@ -85,33 +112,12 @@ def test_a_file_from_before_the_services_answer_gives_its_shares(bench: LandingB
     assert bench.rows(ROWS) == [("odd", 50, 1, 10_000, True), ("other", 0, 100, 9_000, True)]
 
 
-def test_a_corrected_price_keeps_the_finer_volume(bench: LandingBench) -> None:
-    land(bench, {"a": Bar(151, 1)}, NOON)
-    assert land(bench, {"a": Bar(1, HAND, close=10_100)}, NEXT_DAY) == (0, 1)
-    assert bench.rows(ROWS) == [("a", 151, 1, 10_100, True)]
-
-
 def test_a_provisional_bar_becomes_final_with_its_finer_volume(bench: LandingBench) -> None:
     land(bench, {"same": Bar(151, 1, final=False), "grew": Bar(151, 1, final=False)}, NOON)
     land(bench, {"same": Bar(1, HAND), "grew": Bar(7, HAND)}, NEXT_DAY)
     land(bench, {"same": Bar(152, 1, final=False), "grew": Bar(799, 1, final=False)}, NEXT_DAY)
     rows = [("grew", 7, 100, 10_000, True), ("same", 151, 1, 10_000, True)]
     assert bench.rows(ROWS) == rows
-
-
-def test_rows_landed_before_the_column_count_in_hands(bench: LandingBench) -> None:
-    land(bench, {"a": Bar(203, None)}, NOON)
-    assert land(bench, {"a": Bar(203, HAND)}, NEXT_DAY) == (0, 0)
-
-
-def test_hands_beyond_a_single_float_agree_with_their_shares(bench: LandingBench) -> None:
-    land(bench, {"a": Bar(4_294_967_295, 1), "b": Bar(4_294_967_295, 1)}, NOON)
-    # 42,949,672 hands, and a hundred more
-    assert land(bench, {"a": Bar(42_949_672, HAND), "b": Bar(42_949_772, HAND)}, NEXT_DAY)
-    assert [row[:3] for row in bench.rows(ROWS)] == [
-        ("a", 4_294_967_295, 1),
-        ("b", 42_949_772, HAND),
-    ]
 
 
 def test_any_two_volumes_are_compared_in_the_coarser_unit(bench: LandingBench) -> None:
