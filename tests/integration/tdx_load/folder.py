@@ -39,6 +39,12 @@ def write(file: Path, content: bytes, day: int) -> None:
     os.utime(file, (moment, moment))
 
 
+def cut_short(file: Path, keep: float) -> None:
+    """Leave this share of a file's bytes, as an interrupted download does."""
+    content = file.read_bytes()
+    file.write_bytes(content[: int(len(content) * keep)])
+
+
 def failures(result: LoadResult) -> dict[str, str]:
     """Why a key of each dataset failed."""
     return {task.dataset: why for task in result.tasks for why in task.failures.values()}

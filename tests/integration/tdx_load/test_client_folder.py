@@ -2,11 +2,11 @@
 
 import shutil
 from datetime import UTC, date, datetime, time, timedelta
+from random import Random
 
 import pytest
 
 from loaders.sandbox.tdx.client_files import instrument_list
-from loaders.sandbox.tdx.folder_faults import cut_short, fill_with_garbage
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.check import check
 from loaders.tdx.client.answers import EXCHANGES
@@ -22,6 +22,7 @@ from tests.integration.tdx_load.folder import (
     MINUTES,
     RECORD,
     ClientFolder,
+    cut_short,
     raise_prices,
     set_time,
 )
@@ -213,8 +214,7 @@ def test_bad_files_are_named_and_the_rest_lands(folder: ClientFolder, days: list
     folder.day_file("sz000003").write_bytes(torn)
     lday = folder.day_file("sz000001").parent
     (lday / "sz300999.day").write_bytes(b"")
-    (lday / "sz300998.day").write_bytes(good)
-    fill_with_garbage(lday / "sz300998.day")
+    (lday / "sz300998.day").write_bytes(Random(1).randbytes(len(good)))
     bench = folder.bench()
     result = bench.load()
     assert result.exit_code == 6

@@ -1,9 +1,10 @@
 """Bars that a client's folder has no longer."""
 
+import shutil
+
 import pytest
 
 from loaders.sandbox.tdx.client_files import write_client_files
-from loaders.sandbox.tdx.folder_faults import lose_exchange
 from loaders.tdx.client.answers import EXCHANGES
 from tests.integration.tdx_load.folder import BARS, RECORD, ClientFolder, failures
 
@@ -59,7 +60,7 @@ def test_files_that_are_gone_are_one_failure_until_accepted(folder: ClientFolder
     assert bench.load().exit_code == 6
     (folder.path / "sz").rename(part)
     assert bench.load().exit_code == 0
-    lose_exchange(folder.path / "vipdoc", "sz")
+    shutil.rmtree(folder.path / "vipdoc/sz")
     # files of another part, which cannot be read, are not gone
     unreadable, aside = folder.path / "vipdoc/bj", folder.path / "bj"
     unreadable.rename(aside)
@@ -96,7 +97,7 @@ def test_an_emptied_folder_of_bars_is_a_failure(folder: ClientFolder) -> None:
     folder.write()
     write_client_files(folder.market, folder.path / "T0002" / "hq_cache")
     bench = folder.load()
-    lose_exchange(folder.path / "vipdoc", "sh")
+    shutil.rmtree(folder.path / "vipdoc/sh")
 
     result = bench.load()
 

@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from loaders.sandbox.tdx.client_files import write_client_files, write_sectors
-from loaders.sandbox.tdx.folder_faults import cut_short
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench
-from tests.integration.tdx_load.folder import failures, write
+from tests.integration.tdx_load.folder import cut_short, failures, write
 
 BLOCKS, SPECIAL = "infoharbor_block.dat", "spblock.dat"
 MEMBERS = (
