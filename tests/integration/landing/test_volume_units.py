@@ -84,8 +84,8 @@ STORIES: dict[str, tuple[Bar, Bar, Bar]] = {
     # what landed before there was the column counts in hands
     "unchanged": (Bar(203, None), Bar(203, HAND), Bar(203, None)),
     "corrected_price": (Bar(151, 1), Bar(1, HAND, close=10_100), Bar(151, 1, close=10_100)),
-    # hands beyond a single float agree with their shares, and a hundred more do not
-    "large": (Bar(2**32 - 1, 1), Bar(42_949_672, HAND), Bar(2**32 - 1, 1)),
+    # 42,949,672 hands, of which a single float does not tell one more, and a hundred more
+    "large": (Bar(2**32 - 1, 1), Bar(42_949_673, HAND), Bar(2**32 - 1, 1)),
     "larger": (Bar(2**32 - 1, 1), Bar(42_949_772, HAND), Bar(42_949_772, HAND)),
 }
 
