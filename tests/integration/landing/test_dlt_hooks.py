@@ -171,25 +171,25 @@ def test_the_best_row_of_a_repeated_key_in_one_file_wins(shore: Shore) -> None:
     assert shore.closes() == {"sh600000": 2}
 
 
-@pytest.mark.parametrize(
-    ("stored", "arriving", "expected"),
-    [
-        pytest.param((NOON, False), (EVENING, True), 2, id="final replaces provisional"),
-        pytest.param((NOON, True), (EVENING, False), 1, id="provisional never replaces final"),
-        pytest.param((EVENING, True), (NOON, True), 1, id="older never replaces newer"),
-        pytest.param((EVENING, False), (NOON, True), 2, id="final replaces newer provisional"),
-        pytest.param((NOON, True), (EVENING, True), 2, id="a correction replaces"),
-        pytest.param((AHEAD, True), (EVENING, True), 2, id="a clock ahead bars no correction"),
-        pytest.param((AHEAD, True), (EVENING, False), 1, id="nor does it make final provisional"),
-    ],
-)
-def test_only_a_row_that_is_not_worse_replaces_another(
-    shore: Shore, stored: tuple[datetime, bool], arriving: tuple[datetime, bool], expected: int
-) -> None:
-    shore.land(Batch(prices({"sh600000": 1}, *stored), None, {}))
-    shore.land(Batch(prices({"sh600000": 2}, *arriving), None, {}))
+# by code: when the stored row was fetched and whether it is final, the same of the next one, and
+# which of both stays
+FOLLOWING = {
+    "final replaces provisional": ((NOON, False), (EVENING, True), 2),
+    "provisional never replaces final": ((NOON, True), (EVENING, False), 1),
+    "older never replaces newer": ((EVENING, True), (NOON, True), 1),
+    "final replaces newer provisional": ((EVENING, False), (NOON, True), 2),
+    "a correction replaces": ((NOON, True), (EVENING, True), 2),
+    "a clock ahead bars no correction": ((AHEAD, True), (EVENING, True), 2),
+    "nor does it make final provisional": ((AHEAD, True), (EVENING, False), 1),
+}
 
-    assert shore.closes() == {"sh600000": expected}
+
+def test_only_a_row_that_is_not_worse_replaces_another(shore: Shore) -> None:
+    for close in (1, 2):
+        rows = [prices({code: close}, *two[close - 1]) for code, (*two, _) in FOLLOWING.items()]
+        shore.land(Batch(pa.concat_tables(rows), None, {}))
+
+    assert shore.closes() == {code: stays for code, (*_, stays) in FOLLOWING.items()}
 
 
 def test_the_next_equal_row_corrects_the_time_of_a_clock_ahead(shore: Shore) -> None:
