@@ -243,7 +243,7 @@ def test_the_tables_of_an_earlier_version_become_views(conn: Conn, dbt: Dbt) -> 
         )
     dbt("run", "--select", "limit_up_pool")
     conn.execute("create view public.mine as select code from market.daily_basic")
-    rebuild = ("run", "--select", *views, "limit_up_pool")
+    rebuild = ("run", "--populate-cache", "--select", *views, "limit_up_pool")
     assert dbt.fails(*rebuild).refuses("daily_basic", "it is a table", "public.mine")
     conn.execute("drop view public.mine")
 
