@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from tests.conftest import shared_folder
-from tests.dbt_parse import Dbt
+from tests.dbt_parse import Dbt, Parsed
+from tests.integration.dbt.conftest import NO_TESTS, UPDATE
 from tests.integration.dbt.raw import action, land, security
 
 
@@ -45,7 +46,7 @@ def land_real_market(conn: psycopg.Connection, folder: Path) -> None:
 
 def build_real_market(conn: psycopg.Connection, dbt: Dbt) -> None:
     land_real_market(conn, shared_folder("tdx"))
-    dbt("build", "--exclude-resource-type", "unit_test")
+    dbt("build", *UPDATE[1:], "resource_type:snapshot", *NO_TESTS)
 
 
 def _real_bar(code: str, row: dict[str, str]) -> dict[str, object]:
@@ -58,4 +59,4 @@ def _real_bar(code: str, row: dict[str, str]) -> dict[str, object]:
     }
 
 
-REAL_MARKET = pytest.mark.warehouse.with_args(build_real_market)
+REAL_MARKET = pytest.mark.warehouse.with_args(Parsed.build_models, build_real_market)
