@@ -38,6 +38,8 @@ COUNTS = (
     "+sectors,config.materialized:followed",
     "int_code_changes__found",
 )
+PAIRS_FOUND = ("run", "-s", "int_code_changes__found")
+FINDINGS = (*PAIRS_FOUND, "+symbol_dim,config.materialized:followed")
 # all is built; a test lands its rows and builds the tables
 pytestmark = MODELS
 Conn = psycopg.Connection
@@ -285,7 +287,7 @@ def test_a_stock_with_three_codes_counts_once_under_the_last(conn: Conn, dbt: Db
         )
         return [conn.execute(f"{query} order by 1, 2, 3".encode()).fetchall() for query in queries]
 
-    dbt(*COUNTS)
+    dbt(*FINDINGS)
     findings = conn.execute(
         "select subject, evidence from qa.qa_code_changes where severity <> 'info' order by 1"
     ).fetchall()
@@ -367,13 +369,13 @@ def test_one_code_of_two_counts_where_the_other_has_no_bar(conn: Conn) -> None:
 
 def test_a_pair_is_found_and_left_as_its_bars_change(conn: Conn, dbt: Dbt) -> None:
     land_walks(conn, walk("sz000099", LONG[:20]), walk("sz001899", LONG))
-    pairs = "select old_code, new_code from quotemill_intermediate.int_code_changes__found"
+    pairs = f"select old_code, new_code from {FOUND}"
     for days, expected in (([], []), (LONG[20:LAST], [("sz000099", "sz001899")])):
         land(conn, "kline_daily", list(walk("sz000099", days)))
-        dbt(*COUNTS)
+        dbt(*PAIRS_FOUND)
         assert conn.execute(pairs).fetchall() == expected
     land(conn, "kline_daily", [bar("sz000099", LONG[LAST - 20], "1")])
-    dbt(*COUNTS)
+    dbt(*PAIRS_FOUND)
     assert conn.execute(pairs).fetchall() == []
 
 
@@ -386,7 +388,7 @@ def test_many_codes_that_change_on_a_day_are_one_finding(conn: Conn, dbt: Dbt) -
     ]
     land_walks(conn, *walks)
 
-    dbt(*COUNTS)
+    dbt(*FINDINGS)
 
     [finding] = conn.execute("select subject, trade_date, evidence from qa.qa_code_changes")
     assert finding[:2] == ("6 codes", LONG[LAST])
