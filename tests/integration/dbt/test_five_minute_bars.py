@@ -56,6 +56,9 @@ def test_each_day_comes_from_its_minutes_else_from_its_landed_bars_in_any_order(
     for length, count in ((5, 48), (15, 16), (30, 8), (60, 4)):
         rows = conn.execute(BY_DAY.format(length), (CODE,)).fetchall()
         assert rows == [(day, 5, count, 48 * 137, 240, "10.000") for day in DAYS]
+        for way in ("qfq", "hfq"):
+            query = f"select distinct source_minutes from market.kline_{length}m_{way}"
+            assert conn.execute(query.encode()).fetchall() == [(5,)], (length, way)
 
     # minutes of one day arrive later: it is made of them, and counts once
     land(conn, "kline_minute", [minute(CODE, end, "11") for end in session_minutes(second)])
@@ -85,7 +88,7 @@ def test_each_day_comes_from_its_minutes_else_from_its_landed_bars_in_any_order(
     assert sources(conn, OTHER) == [(first, 5), (second, 1)]
 
 
-def test_minutes_that_are_not_complete_do_not_hide_landed_bars_of_their_day(
+def test_minutes_that_are_not_complete_hide_no_landed_bars_and_dropped_ones_do(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     # of each code: minutes, final or not, landed bars, final or not, and which of them count
@@ -106,6 +109,7 @@ def test_minutes_that_are_not_complete_do_not_hide_landed_bars_of_their_day(
         land_bars(conn, five_minutes(code, second, "10", is_final=bars_final)[:bars])
         late = [minute(code, end, "11", is_final=minutes_final) for end in ends[-minutes:]]
         land(conn, "kline_minute", late)
+    land(conn, "kline_minute", [minute(OTHER, end, "10") for end in session_minutes(first)])
     dbt("run", *ROLLUPS)
     for code, (minutes, _, bars, _, source) in cases.items():
         assert sources(conn, code) == [(first, 5), (second, source)], code
@@ -115,34 +119,14 @@ def test_minutes_that_are_not_complete_do_not_hide_landed_bars_of_their_day(
     # the rest of the minutes lands: the day is theirs, in a build of what changed
     for code in cases:
         land(conn, "kline_minute", [minute(code, end, "11") for end in ends])
+    # older minutes were dropped by age: their bars stay before landed ones
+    conn.execute("delete from raw_tdx.kline_minute where trade_date = %s", (first,))
+    touch(conn, "kline_minute", OTHER)
+    land_bars(conn, five_minutes(OTHER, first, "12"))
     dbt("run", *ROLLUPS)
     for code in cases:
         assert sources(conn, code) == [(first, 5), (second, 1)], code
+    assert sources(conn, OTHER) == [(first, 1)]
     as_they_came = {length: built(conn, length) for length in LENGTHS}
     dbt("run", "--full-refresh", *ROLLUPS)
     assert {length: built(conn, length) for length in LENGTHS} == as_they_came
-
-
-def test_bars_whose_minutes_were_dropped_by_age_stay_before_landed_bars(
-    conn: psycopg.Connection, dbt: Dbt
-) -> None:
-    first, _, third = DAYS
-    land(conn, "kline_minute", [minute(CODE, end, "10") for end in session_minutes(first)])
-    land(conn, "kline_minute", [minute(CODE, end, "10") for end in session_minutes(third)])
-    dbt("run", *ROLLUPS)
-    conn.execute("delete from raw_tdx.kline_minute where trade_date = %s", (first,))
-    touch(conn, "kline_minute", CODE)
-    land_bars(conn, five_minutes(CODE, first, "12"))
-    dbt("run", *ROLLUPS)
-    assert sources(conn) == [(first, 1), (third, 1)]
-    dbt("run", "--full-refresh", *ROLLUPS)
-    assert sources(conn) == [(first, 1), (third, 1)]
-
-
-def test_adjusted_bars_say_what_they_are_made_of(conn: psycopg.Connection, dbt: Dbt) -> None:
-    land_bars(conn, five_minutes(CODE, DAYS[0], "10"))
-    dbt("run", *ROLLUPS)
-    for way in ("qfq", "hfq"):
-        for length in LENGTHS:
-            query = f"select distinct source_minutes from market.kline_{length}m_{way}"
-            assert conn.execute(query.encode()).fetchall() == [(5,)]

@@ -6,7 +6,7 @@ from decimal import Decimal
 import psycopg
 
 from tests.dbt_parse import Dbt
-from tests.integration.dbt.conftest import MODELS, REBUILD
+from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.raw import land, security, trading_day, weekdays
 from tests.integration.dbt.raw_intraday import at, quote
 
@@ -37,7 +37,7 @@ def test_a_missing_price_is_null_and_levels_are_in_yuan_and_shares(
         ],
     )
 
-    dbt(*REBUILD)
+    dbt("run", "-s", "+stock_info,config.materialized:followed")
 
     columns = (
         "previous_close, open, close, volume_shares, bid1_price, bid5_volume_shares, ask1_price, "
