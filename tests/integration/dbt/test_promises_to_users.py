@@ -17,7 +17,7 @@ from tests.integration.dbt.two_codes import CODES, DAYS, TWO_CODES, land_days
 pytestmark = TWO_CODES
 
 ROOT = PROJECT.parent
-FOLLOWED = "{{ config(materialized='followed'KEY) }} select code, max(trade_date) as trade_date "
+FOLLOWED = "{{ config(materialized='followed') }} select code, max(trade_date) as trade_date "
 FOLLOWED += "from {{ ref('kline_daily') }} group by code"
 
 
@@ -56,15 +56,10 @@ def rows_scanned(conn: psycopg.Connection) -> int:
     return int(rows)
 
 
-def test_a_followed_model_without_a_key_says_what_to_write(dbt: Dbt, mine: Path) -> None:
-    (mine / "newest.sql").write_text(FOLLOWED.replace("KEY", ""), "utf-8")
-
-    assert dbt.fails("run", "-s", "newest").refuses("newest", "unique_key=['code', 'trade_date']")
-
-
-def test_a_view_has_the_precision_of_its_contract(
+def test_models_of_a_user_are_built_as_declared_or_told_what_to_declare(
     conn: psycopg.Connection, dbt: Dbt, mine: Path
 ) -> None:
+    (mine / "without_key.sql").write_text(FOLLOWED, "utf-8")
     (mine / "thirds.sql").write_text(
         "{{ config(materialized='replaced_view', contract={'enforced': true}) }} "
         "select code, close / 3 as third from {{ ref('kline_daily') }}",
@@ -72,21 +67,20 @@ def test_a_view_has_the_precision_of_its_contract(
     )
     columns = "[{name: code, data_type: text}, {name: third, data_type: 'numeric(18, 3)'}]"
     (mine / "_mine.yml").write_text(f"models: [{{name: thirds, columns: {columns}}}]", "utf-8")
-    dbt("run", "-s", "thirds")
-    query = "select format_type(atttypid, atttypmod) from pg_attribute where attname = 'third'"
-    assert conn.execute(query).fetchone() == ("numeric(18,3)",)
-    assert conn.execute("select max(scale(third)) from market.thirds").fetchone() == (3,)
-
-
-def test_a_check_that_is_not_listed_is_one_of_the_findings(
-    conn: psycopg.Connection, dbt: Dbt, mine: Path
-) -> None:
     (mine / "qa_mine.sql").write_text(
         "{{ config(schema='qa') }} select 'mine' as check_name, 'warning' as severity, code as "
         "subject, trade_date, 'a bar' as evidence from {{ ref('kline_daily') }} limit 1",
         "utf-8",
     )
-    dbt("run", "-s", "qa_mine", "findings")
+
+    refused = dbt.fails("run", "-s", "without_key", "thirds", "qa_mine", "findings")
+
+    assert refused.refuses("without_key", "unique_key=['code', 'trade_date']")
+    # a view has the precision of its contract
+    query = "select format_type(atttypid, atttypmod) from pg_attribute where attname = 'third'"
+    assert conn.execute(query).fetchone() == ("numeric(18,3)",)
+    assert conn.execute("select max(scale(third)) from market.thirds").fetchone() == (3,)
+    # a check that is listed nowhere is one of the findings
     rows = conn.execute("select check_name, model from qa.findings where model = 'qa_mine'")
     assert rows.fetchall() == [("mine", "qa_mine")]
 
@@ -110,16 +104,19 @@ def test_a_test_that_a_selection_leaves_out_is_named(
     assert not [line for line in printed if line.startswith("left out")]
 
 
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/how-to/dbt.md"])
-def test_the_example_of_a_followed_model_is_built(
-    page: str, conn: psycopg.Connection, dbt: Dbt, mine: Path
+def test_the_examples_of_a_followed_model_are_built(
+    conn: psycopg.Connection, dbt: Dbt, mine: Path
 ) -> None:
-    text = written_example(page, "materialized='followed'")
-    (mine / "spans.sql").write_text(textwrap.dedent(text), "utf-8")
-    first = dbt("run", "-s", "+spans")
+    pages = {"spans": "CONTRIBUTING.md", "spans_qfq": "docs/how-to/dbt.md"}
+    for name, page in pages.items():
+        text = written_example(page, "materialized='followed'")
+        (mine / f"{name}.sql").write_text(textwrap.dedent(text), "utf-8")
+    models = ("run", "-s", *(f"+{name},config.materialized:followed" for name in pages))
+    first = dbt(*models)
     land_days(conn, DAYS[30:31])
-    again = dbt("run", "-s", "+spans")
-    assert (first.written["spans"], again.written["spans"]) == (60, 2)
+    again = dbt(*models)
+    for name in pages:
+        assert (first.written[name], again.written[name]) == (60, 2)
 
 
 def test_the_textbook_model_reads_only_new_days(
