@@ -62,11 +62,11 @@ def reader(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return install_reader(wheel, tmp_path_factory.mktemp("reading"))
 
 
-@pytest.fixture(params=["loaders.py", "loaders/__init__.py"])
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A folder of notebooks with modules of its user."""
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of notebooks with a package and modules of its user."""
     folder = tmp_path / "notebooks"
-    for name in (request.param, "orchestration.py", "macros.py", "seeds.py"):
+    for name in ("loaders/__init__.py", "orchestration.py", "macros.py", "seeds.py"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("OWNER = 'user'\n")
     return folder

@@ -12,9 +12,8 @@ import psycopg
 import pytest
 
 from quotemill.warehouse.postgres import Warehouse
-from tests.dbt_parse import Dbt
+from tests.dbt_parse import Dbt, Parsed
 from tests.integration.console.conftest import Caller, open_console  # noqa: F401
-from tests.integration.dbt.conftest import MODELS
 from tests.integration.dbt.option_days import OPTION_DAYS, TUESDAY, WEDNESDAY
 from tests.integration.dbt.raw import land, weekdays
 from tests.integration.dbt.raw_futures import (
@@ -128,8 +127,7 @@ def test_a_plan_that_cannot_be_made_says_why(open_console: Open, prepared_dsn: s
     assert bare.get("/api/ingestion/plan").status_code == 422
 
 
-@pytest.fixture
-def futures(dbt: Dbt, conn: psycopg.Connection, open_console: Open, warehouse: Warehouse) -> Caller:
+def build_futures(conn: psycopg.Connection, dbt: Dbt) -> None:
     """Ten days of a variety with a roll; six have ticks, one of them is short."""
     land_days(conn, DAYS)
     land_schedule(conn, {day: OLD if n < 7 else NEW for n, day in enumerate(DAYS)})
@@ -154,7 +152,13 @@ def futures(dbt: Dbt, conn: psycopg.Connection, open_console: Open, warehouse: W
     whole, short = ({"status": x, "volume": v} for x, v in (("complete", 100), ("short", 90)))
     ticks = [stored_day(row, **(short if n == 5 else whole)) for n, row in enumerate(scheduled[:6])]
     land(conn, "raw_tq.symbol_day", ticks)
-    conn.commit()
+
+
+FUTURES = pytest.mark.warehouse.with_args(Parsed.build_models, build_futures)
+
+
+@pytest.fixture
+def futures(open_console: Open, warehouse: Warehouse) -> Caller:
     settings = {
         "QUOTEMILL_WAREHOUSE_URL": warehouse.url,
         "QUOTEMILL_TQ__ACCOUNT": "me",
@@ -164,7 +168,7 @@ def futures(dbt: Dbt, conn: psycopg.Connection, open_console: Open, warehouse: W
     return open_console(settings)
 
 
-@MODELS
+@FUTURES
 def test_futures_show_varieties_days_and_rolls(futures: Caller, conn: psycopg.Connection) -> None:
     first = futures.get("/futures").text
     assert '<select name="variety" required><option value="">choose one</option>' in first
@@ -192,12 +196,12 @@ def test_futures_show_varieties_days_and_rolls(futures: Caller, conn: psycopg.Co
     assert 'id="varieties"' in unknown  # what there is stays to choose from
 
 
-@MODELS
+@FUTURES
 def test_pages_of_futures_are_in_one_language(futures: Caller) -> None:
     check_languages(futures.client)
 
 
-@MODELS
+@FUTURES
 def test_futures_show_what_is_missing_and_the_load_of_it(futures: Caller) -> None:
     plan = futures.json("/api/ingestion/plan?source=tq")
     assert plan["detail"]["days"] == {VARIETY: 5}
