@@ -174,7 +174,9 @@ class Parsed:
         from dbt.cli.main import dbtRunner
 
         folder = os.environ["DBT_TARGET_PATH"]
-        tests_none = args[0] in ("run", "seed", "snapshot") or "resource_type:test" in args
+        tests_none = (
+            args[0] in ("compile", "run", "seed", "snapshot") or "resource_type:test" in args
+        )
         manifest = self.without_tests(folder) if tests_none else self.manifests.get(folder)
         # formatting unseen output takes a tenth of a command's time, writing artifacts half of it,
         # and a list of all relations and what reads which a third

@@ -88,19 +88,10 @@ def oracle(variety: str, first: date, last: date, events: Sequence[Event]) -> li
 @pytest.fixture
 def schedule(conn: psycopg.Connection, dbt: Dbt, parsed: Parsed) -> Callable[[], list[Row]]:
     """The rows of the query of main_schedule, over what is landed."""
-    from dbt.cli.main import dbtRunner
-
-    made = dbtRunner(parsed.manifest).invoke(
-        ["compile", "-s", "main_schedule", "--project-dir", str(Parsed.PROJECT), "--quiet"]
-    )
-    assert made.success
-    compiled = made.result.results[0].node.compiled_code
-
-    def read() -> list[Row]:
-        query = f"select * from ({compiled}) as made order by variety, trading_day"
-        return conn.cursor(row_factory=dict_row).execute(query.encode()).fetchall()
-
-    return read
+    dbt("compile", "-s", "main_schedule")
+    [compiled] = (parsed.target / "compiled").rglob("main_schedule.sql")
+    query = f"select * from ({compiled.read_text('utf-8')}) as made order by variety, trading_day"
+    return lambda: conn.cursor(row_factory=dict_row).execute(query.encode()).fetchall()
 
 
 def harvests(cases: Any) -> list[Harvest]:

@@ -21,7 +21,8 @@ from tests.real_bars import read_untraded_days
 pytestmark = MODELS
 
 Conn = psycopg.Connection
-LIMITS = ("build", "--select", "+limit_up_pool", *NO_TESTS)
+TABLES = "+limit_up_pool,config.materialized:followed"
+LIMITS = ("build", "--select", "resource_type:snapshot", TABLES, *NO_TESTS)
 
 
 def listing(code: str, day: date) -> dict[str, object]:

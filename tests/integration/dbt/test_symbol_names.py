@@ -11,7 +11,8 @@ from tests.integration.dbt.raw import bar, land, security, touch, trading_day, w
 # all is built; a test lands its rows and builds the tables
 pytestmark = MODELS
 DAYS = weekdays(date(2024, 6, 3), 8)
-NAMES = ("build", "--select", "+symbol_names", *NO_TESTS)
+TABLES = "+symbol_names,config.materialized:followed"
+NAMES = ("build", "--select", "resource_type:snapshot", TABLES, *NO_TESTS)
 DATES = ("run", "--select", "int_listings__dated", "symbol_dim")
 BEGIN, END = date(1900, 1, 1), date(9999, 12, 31)
 Conn = psycopg.Connection
