@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import cache
 
 import psycopg
 
@@ -112,6 +113,7 @@ def minute(code: str, bar_end: datetime, price: str, **changes: object) -> dict[
     return row | changes
 
 
+@cache
 def session_minutes(day: date) -> list[datetime]:
     """The 240 ends of the minutes of a day: 09:31 to 11:30 and 13:01 to 15:00."""
     opens = (datetime.combine(day, time(hour, half), SHANGHAI) for hour, half in ((9, 30), (13, 0)))

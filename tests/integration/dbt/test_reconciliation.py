@@ -37,7 +37,6 @@ REFRESH = (
     "adjustment_segments",
     "reconciliation",
 )
-ROLLUPS = ("kline_5m", "kline_15m", "kline_30m")
 Row = tuple[object, ...]
 
 
@@ -112,7 +111,7 @@ def test_equal_bars_leave_no_row_and_each_kind_of_difference_is_named(
         (CODE, DAYS[9]),
     )
     touch(conn, "kline_minute", CODE)
-    dbt(*REFRESH, *ROLLUPS)
+    dbt(*REFRESH, "kline_5m", "kline_15m", "kline_30m")
     assert differences(conn) == [
         ("bars_of_days", CODE, "week", "unfinished_bar"),
         ("bars_of_minutes", CODE, "hour", "missing_minutes"),
@@ -148,7 +147,7 @@ def test_the_label_of_noon_and_minutes_of_one_price_are_known_causes(
     )
     record(conn, [CODE, OTHER], DAYS[0], DAYS[-1])
 
-    dbt(*REFRESH, *ROLLUPS)
+    dbt(*REFRESH, "kline_5m", "kline_15m", "kline_30m")
 
     causes = conn.execute(
         "select code, likely_cause, severity, min(bar_end), max(bar_end) from qa.reconciliation "

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from functools import cache
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -29,56 +28,56 @@ from tests.integration.dbt.raw import (
     weekdays,
 )
 
-Row = dict[str, Any]
-Bar = tuple[Any, ...]
-Key = tuple[str, datetime]
 DAYS = weekdays(date(2024, 6, 3), 3)
 MINUTES = [end for day in DAYS for end in session_minutes(day)]
-LABELS = cache(session_minutes)
 LENGTHS = (5, 15, 30, 60)
 # all is built over no row; a test lands its minutes and builds the tables
 pytestmark = MODELS
 ROLLUPS = ("-s", "kline_5m", "kline_15m", "kline_30m")
 
 
-def expected(minutes: dict[Key, Row], length: int) -> list[Bar]:
+def expected(
+    minutes: dict[tuple[str, datetime], dict[str, Any]], length: int
+) -> list[tuple[Any, ...]]:
     """What the bars of `length` minutes must be: by the position of a minute in its session, with
     integers, and no clock arithmetic in common with the models."""
-    members: dict[tuple[str, datetime], list[Row]] = defaultdict(list)
+    members: dict[tuple[str, datetime], list[dict[str, Any]]] = defaultdict(list)
     for (code, end), row in sorted(minutes.items(), key=itemgetter(0)):
-        labels = LABELS(end.date())
+        labels = session_minutes(end.date())
         at = bisect_left(labels, end)
         members[code, labels[at - at % length + length - 1]].append(row)
-    return [(code, end, *_merge(rows)) for (code, end), rows in sorted(members.items())]
+
+    def merge(rows: list[dict[str, Any]]) -> tuple[Any, ...]:
+        price_only = any(row["amount"] is None for row in rows)
+        prices = (
+            rows[0]["open"],
+            max(row["high"] for row in rows),
+            min(row["low"] for row in rows),
+            rows[-1]["close"],
+        )
+        return (
+            rows[0]["trade_date"],
+            *(Decimal(price) / 1000 for price in prices),
+            100 * sum(row["volume"] for row in rows),
+            None if price_only else Decimal(sum(row["amount"] for row in rows)) / 1000,
+            len(rows),
+            price_only,
+            not price_only and all(row["is_final"] for row in rows),
+        )
+
+    return [(code, end, *merge(rows)) for (code, end), rows in sorted(members.items())]
 
 
-def _merge(rows: list[Row]) -> Bar:
-    price_only = any(row["amount"] is None for row in rows)
-    prices = (
-        rows[0]["open"],
-        max(row["high"] for row in rows),
-        min(row["low"] for row in rows),
-        rows[-1]["close"],
-    )
-    return (
-        rows[0]["trade_date"],
-        *(Decimal(price) / 1000 for price in prices),
-        100 * sum(row["volume"] for row in rows),
-        None if price_only else Decimal(sum(row["amount"] for row in rows)) / 1000,
-        len(rows),
-        price_only,
-        not price_only and all(row["is_final"] for row in rows),
-    )
-
-
-def built(conn: psycopg.Connection, length: int) -> list[Bar]:
+def built(conn: psycopg.Connection, length: int) -> list[tuple[Any, ...]]:
     return conn.execute(
         "select code, bar_end, trade_date, open, high, low, close, volume_shares, amount_cny, "
         f"bar_count, is_price_only, is_final from market.kline_{length}m order by code, bar_end"
     ).fetchall()
 
 
-def assert_built(conn: psycopg.Connection, minutes: dict[Key, Row]) -> None:
+def assert_built(
+    conn: psycopg.Connection, minutes: dict[tuple[str, datetime], dict[str, Any]]
+) -> None:
     for length in LENGTHS:
         assert built(conn, length) == expected(minutes, length), length
 
@@ -88,14 +87,16 @@ class Stored:
     """The minutes in the warehouse, and the same in a dictionary."""
 
     conn: psycopg.Connection
-    rows: dict[Key, Row]
+    rows: dict[tuple[str, datetime], dict[str, Any]]
 
-    def land(self, rows: Iterable[Row]) -> None:
-        batch: dict[Key, Row] = {(r["code"], r["bar_end"]): {"is_final": True, **r} for r in rows}
+    def land(self, rows: Iterable[dict[str, Any]]) -> None:
+        batch: dict[tuple[str, datetime], dict[str, Any]] = {
+            (r["code"], r["bar_end"]): {"is_final": True, **r} for r in rows
+        }
         land(self.conn, "kline_minute", batch.values())
         self.rows |= batch
 
-    def delete(self, keys: Iterable[Key]) -> None:
+    def delete(self, keys: Iterable[tuple[str, datetime]]) -> None:
         gone = list(keys)
         self.conn.execute(
             "delete from raw_tdx.kline_minute where (code, bar_end) in "
@@ -121,7 +122,7 @@ def _play(
     stored: Stored, codes: list[list[tuple[int, int, str, int]]], build: Callable[[], object]
 ) -> None:
     for number in range(3):
-        comes: dict[Key, Row] = {}
+        comes: dict[tuple[str, datetime], dict[str, Any]] = {}
         goes = []
         for index, events in enumerate(codes):
             code = f"sh600{index:03d}"
@@ -180,7 +181,7 @@ def test_any_minutes_in_any_order_give_the_bars_of_those_stored(
     assert {length: built(conn, length) for length in LENGTHS} == as_they_came
 
 
-def read_real_minutes(folder: Path) -> list[Row]:
+def read_real_minutes(folder: Path) -> list[dict[str, Any]]:
     """24,000 bars of an index as captured, noon repaired; 13:01 is missing on nearly all days."""
     with (folder / "minute1_bars_SH000001_2017.csv").open(newline="") as file:
         lines = [(datetime.fromisoformat(r["bar_end"] + "+08:00"), r) for r in csv.DictReader(file)]
@@ -200,10 +201,10 @@ def read_real_minutes(folder: Path) -> list[Row]:
     ]
 
 
-def read_sandbox_minutes() -> tuple[list[Row], dict[tuple[str, date], Row]]:
+def read_sandbox_minutes() -> tuple[list[dict[str, Any]], dict[tuple[str, date], dict[str, Any]]]:
     """Minutes of three codes of the sandbox, and their days."""
     market = SyntheticMarket(codes=4, days=40)
-    days: dict[tuple[str, date], Row] = {}
+    days: dict[tuple[str, date], dict[str, Any]] = {}
     minutes = []
     for code in ("sh600000", "sz000001", "sh510300"):
         bars = market.day_bars(code)
