@@ -73,20 +73,6 @@ def test_a_model_of_each_strategy_keeps_its_rows_over_runs(
     assert oids(conn, *(f"market.{name}" for name in (*STRATEGIES, "by_one_column"))) == built_again
 
 
-def test_a_followed_model_over_a_table_without_a_feed_is_refused(
-    conn: psycopg.Connection, dbt: Dbt, with_models: Path
-) -> None:
-    (with_models / "models/mine/above.sql").write_text(
-        "{{ config(materialized='followed', unique_key=['code', 'trade_date'], "
-        "indexes=[{'columns': ['code', 'trade_date'], 'unique': true}], "
-        "meta={'by': 'trade_date', 'follows': {'raw_tdx.kline_daily': 'day'}}) }} "
-        "select * from {{ changed(ref('of_append')) }}",
-        "utf-8",
-    )
-
-    assert dbt.fails("run", "-s", "of_append", "above").refuses("above", "of_append", "not tracked")
-
-
 def test_a_view_of_a_reader_outlives_a_changed_view_below_it(
     conn: psycopg.Connection, dbt: Dbt, project: Path
 ) -> None:
@@ -129,15 +115,23 @@ def test_a_followed_model_of_a_user_has_a_key_of_one_name_and_grants(
         conn.execute("drop owned by analyst; drop role analyst")
 
 
-def test_models_of_a_user_read_no_private_model_and_have_sources_of_their_own(
+def test_models_of_a_user_read_sources_of_their_own_and_no_private_or_untracked_model(
     dbt: Dbt, with_models: Path
 ) -> None:
-    (with_models / "models/mine/_sources.yml").write_text(
+    mine = with_models / "models/mine"
+    (mine / "_sources.yml").write_text(
         "sources: [{name: mine, tables: [{name: prices, columns: [{name: not_there}]}]}]", "utf-8"
     )
-    dbt("run", "-s", "as_view")
-
-    (with_models / "models/mine/inner.sql").write_text(
-        "select * from {{ ref('stg_tdx__kline_daily') }}", "utf-8"
+    (mine / "above.sql").write_text(
+        "{{ config(materialized='followed', unique_key=['code', 'trade_date'], "
+        "indexes=[{'columns': ['code', 'trade_date'], 'unique': true}], "
+        "meta={'by': 'trade_date', 'follows': {'raw_tdx.kline_daily': 'day'}}) }} "
+        "select * from {{ changed(ref('of_append')) }}",
+        "utf-8",
     )
-    assert "private" in str(dbt.fails("run", "-s", "inner").error)
+    refused = dbt.fails("run", "-s", "as_view", "of_append", "above")
+    assert refused.refuses("above", "of_append", "not tracked")
+    assert refused.statuses["as_view"] == "success"
+
+    (mine / "inner.sql").write_text("select * from {{ ref('stg_tdx__kline_daily') }}", "utf-8")
+    assert "private" in dbt.fails("run", "-s", "inner").error

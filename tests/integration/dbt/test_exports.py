@@ -26,7 +26,7 @@ from tests.dbt_parse import Dbt
 from tests.integration.dbt.copier import NOW, Copier, stored
 from tests.integration.dbt.option_days import OPTION_DAYS
 from tests.integration.dbt.raw import bar, land
-from tests.integration.dbt.two_codes import BARS_AGAIN, CODES, DAYS, TWO_CODES
+from tests.integration.dbt.two_codes import CODES, DAYS, TWO_CODES
 
 pytestmark = TWO_CODES
 
@@ -183,7 +183,7 @@ def test_until_all_new_files_are_whole_the_folder_stays_as_it_is(
     assert copy.files() == copy.files("fresh")
     before = copy.manifest()
     land(conn, "kline_daily", [bar(CODES[0], DAYS[0], "12")])
-    dbt(*BARS_AGAIN)
+    dbt("run", "-s", "kline_daily_qfq")
     cut()
     assert (copy.files(), copy.manifest()) == (copy.files("fresh"), before)
     assert copy("kline_daily_qfq").written == 1

@@ -8,9 +8,10 @@ import psycopg
 from quotemill.warehouse.postgres import Warehouse
 from tests.dbt_parse import PROJECT, Dbt
 from tests.integration.dbt.raw import action, bar, land, touch
-from tests.integration.dbt.two_codes import BARS_AGAIN, CODES, DAYS, TWO_CODES
+from tests.integration.dbt.two_codes import CODES, DAYS, TWO_CODES
 
 pytestmark = TWO_CODES
+DAY_BARS = ("run", "-s", "+kline_daily_qfq,config.materialized:followed")
 
 
 def test_numbers_for_outside_readers_never_skip_a_late_commit(
@@ -66,10 +67,10 @@ def test_the_reader_of_the_how_to_follows_corrections_and_adjustments(
     assert follow() > 0
     assert follow() == 0
     land(conn, "kline_daily", [bar(CODES[0], day, "12") for day in (DAYS[0], DAYS[29])])
-    dbt(*BARS_AGAIN)
+    dbt(*DAY_BARS)
     assert follow() == 2
     land(conn, "corporate_action", [action(CODES[1], DAYS[20], cash_per10_yuan="1")])
     conn.execute("delete from raw_tdx.kline_daily where trade_date = %s", (DAYS[3],))
     touch(conn, "kline_daily", *CODES)
-    dbt(*BARS_AGAIN)
+    dbt(*DAY_BARS)
     assert follow() > 0
