@@ -56,7 +56,7 @@ def rows_scanned(conn: psycopg.Connection) -> int:
     return int(rows)
 
 
-def test_models_of_a_user_are_built_as_declared_or_told_what_to_declare(
+def test_models_of_a_user_are_built_as_declared_or_say_what_to_declare(
     conn: psycopg.Connection, dbt: Dbt, mine: Path
 ) -> None:
     (mine / "without_key.sql").write_text(FOLLOWED, "utf-8")

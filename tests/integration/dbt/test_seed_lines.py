@@ -112,8 +112,8 @@ def test_each_wrong_line_of_a_seed_breaks_a_rule_and_a_second_one_its_key(
             add_line(conn, seed, line)
 
     tested = dbt.fails(*rules)
-    found = map(int, re.findall(r"Got (\d+) results", tested.error))
-    assert sorted(found) == sorted(map(len, wrong_lines.values()))
+    counts = map(int, re.findall(r"Got (\d+) results", tested.error))
+    assert sorted(counts) == sorted(map(len, wrong_lines.values()))
     assert {tested.statuses[name] for name in keys} == {"fail"}
 
 
