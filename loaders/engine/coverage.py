@@ -32,7 +32,7 @@ _CELLS_BY_ITEM = f"""
 class Period:
     """Days from `since` to `as_of`, in a warehouse with these schemas.
 
-    `schemas` are names by role: market, futures, options, qa. `due` has the day up to which each
+    `schemas` are names by role: market, futures, options, qa … `due` has the day up to which each
     loaded dataset should reach, None where that is unknown.
     """
 

@@ -21,6 +21,7 @@ from loaders.tdx.settings import TdxSettings
 from loaders.warehouse.tables import LandedTable
 from quotemill.errors import DataQualityError, UpstreamError
 from quotemill.instrument_ranges import classify_code
+from quotemill.warehouse.postgres import WarehouseAway
 from quotemill.warehouse.schemas import has_rows
 
 if TYPE_CHECKING:
@@ -262,6 +263,8 @@ async def catch_failure(key: str, work: Awaitable[Outcome], *, hint: bool = Fals
     """The outcome of loading one key, a failure included (with its `hint` if wanted)."""
     try:
         return await work
+    except WarehouseAway:
+        raise
     except SourceGone as error:
         return Outcome(key, failure=str(error), gone=error)
     except (UpstreamError, DataQualityError) as error:

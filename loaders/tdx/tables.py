@@ -19,7 +19,7 @@ _BAR = [*_PRICES, ("volume", _BIG), ("amount", _BIG)]
 _UNIT = ("volume_unit", pa.int16())
 # to read days of a code, and one day of the market; many rows share an entry, so both are small
 _BY_DAY = (("code", "trade_date"), ("trade_date", "code"))
-# Which days a code lacks is read from one entry a day, and from no row of the table.
+# Which days a code lacks is read from one entry a day, and from no row of vacuumed pages.
 _FIRST_TICKS = ("code", "trade_date", "is_final")
 _CLOSES = ("code", "bar_end")
 CLOSING = "is_final and (bar_end at time zone interval '08:00')::time = '15:00'"

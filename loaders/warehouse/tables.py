@@ -34,7 +34,7 @@ MOST = 10**15
 class LandedTable:
     """One landed table: its place, the declared Arrow schema, the key, and further indexes.
 
-    conditions: by the columns of an index the condition of the rows that it has; by default all
+    conditions: by the columns of an index, the condition of the rows it covers; by default all
     whole: columns of a unit that is replaced as one: rows of a landed unit that the new answer
         lacks are deleted, in the transaction of its rows
     most: the largest magnitude of a number, so that no cast or sum of a SQL model fails; by default
@@ -96,7 +96,7 @@ class LandedTable:
 
     @property
     def partial_names(self) -> tuple[str, ...]:
-        """The names of its indexes that have only some of the rows."""
+        """The names of its indexes that cover only some of the rows."""
         names = zip(self.index_names, self.indexes, strict=True)
         return tuple(name for name, columns in names if columns in self.conditions)
 

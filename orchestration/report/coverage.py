@@ -44,7 +44,7 @@ def grids(
         try:
             with conn.transaction():
                 read = sources.find(name).insight.coverage(conn, period)
-                filled += [grid.fill(conn, coverage) for coverage in read]
+                filled.extend(grid.fill(conn, coverage) for coverage in read)
         except psycopg.Error as error:
             if conn.closed:
                 raise

@@ -126,7 +126,10 @@ def wanted(
     for code, day in unknown:
         by_code[code].days.setdefault(day, None)
     if again:
-        for code, day in _read_ending(conn, landed, codes, days, "is_final", SECOND_OF_AFTERNOON):
+        offset = SECOND_OF_AFTERNOON
+        for code, day in _read_ending(
+            conn, landed, codes, days, condition="is_final", offset=offset
+        ):
             by_code[code].with_1301.add(day)
     else:
         due = [code for code in codes if by_code[code].days]
@@ -163,6 +166,7 @@ def _read_ending(
     landed: _Landed,
     codes: Sequence[str],
     days: Sequence[date],
+    *,
     condition: str = CLOSING,
     offset: timedelta = timedelta(0),
 ) -> list[tuple[str, date]]:

@@ -66,12 +66,12 @@ class FileReading:
         if file is None or (before and State.try_read(file) == before):
             return
         try:
-            same = start = None
-            if before:  # the disk serves several files at a time
-                same, start = await asyncio.to_thread(self._compare, file, before)
+            # in threads, as the disk serves several files at a time
+            same = await asyncio.to_thread(before.unchanged, file) if before else None
             if same and not self._has_due_day(file):
                 self.state = same
                 return
+            start = await asyncio.to_thread(self._find_needed, file, before, same is not None)
             read = vipdoc.read_bars(
                 file,
                 self.code,
@@ -117,17 +117,16 @@ class FileReading:
         # Days that were left out today are wanted on another day.
         self.state = read.state if asked.all() else None
 
-    def _compare(self, file: Path, before: State) -> tuple[State | None, int | None]:
-        """The state of a file that is as before, and the place of the first record to land.
+    def _find_needed(self, file: Path, before: State | None, is_same: bool) -> int | None:
+        """The place of the first record of the days to land; None if any may have changed.
 
-        The records before it are as they were read, and take most of a night to unpack again. None
-        if any may have changed.
+        The records before it are as they were read, and take most of a night to unpack again.
         """
-        wanted, same = self.wanted, before.unchanged(file)
-        if wanted.newest is None or not (same or before.begins(file)):
-            return same, None
+        wanted = self.wanted
+        if wanted.newest is None or before is None or not (is_same or before.begins(file)):
+            return None
         since = min([*wanted.days, wanted.newest + timedelta(1)])
-        return same, vipdoc.find_needed(file, since, known=before.size // vipdoc.SIZE)
+        return vipdoc.find_needed(file, since, known=before.size // vipdoc.SIZE)
 
     def _has_due_day(self, file: Path) -> bool:
         """Check for a due day within the file's days: a later time may make it final."""

@@ -1,11 +1,12 @@
 """The home of a year: its commands with their memory, its queries, what its steps measured."""
 
 import json
-import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
@@ -112,13 +113,23 @@ def run(home: Home, program: str, *arguments: str, good: tuple[int, ...] = (0,))
         process = subprocess.Popen(
             command, cwd=home.folder, env=home.environment, stdout=log, stderr=log
         )
-        _, status, usage = os.wait4(process.pid, 0)
+        peak = 0.0
+        while process.poll() is None:
+            peak = _read_peak(process.pid) or peak
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.2)
         seconds = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode not in good:
         said = Path(log.name).read_text()[-2_000:]
         raise RuntimeError(f"{program} {arguments[:3]} ended with {process.returncode}: {said}")
-    return seconds, usage.ru_maxrss / 1024
+    return seconds, peak
+
+
+def _read_peak(process: int) -> float:
+    """The peak memory of a process in MB. That of wait4 may be the one of this process."""
+    status = Path(f"/proc/{process}/status").read_text()
+    peak = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(peak[1]) / 1024 if peak else 0.0
 
 
 def run_tool(home: Home, name: str, *arguments: str) -> float:

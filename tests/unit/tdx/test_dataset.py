@@ -14,9 +14,10 @@ from loaders.engine.outcome import Outcome, Stopped
 from loaders.landing.staging import COPY_ROWS
 from loaders.settings import load_settings
 from loaders.tdx.client.event_loop import EventLoop
-from loaders.tdx.context import FILES_AHEAD, Context
+from loaders.tdx.context import FILES_AHEAD, Context, catch_failure
 from loaders.tdx.datasets import kline_daily
 from loaders.tdx.source import SOURCE
+from quotemill.warehouse.postgres import WarehouseAway
 
 
 def test_datasets_that_share_a_table_tell_their_cursors_apart() -> None:
@@ -96,6 +97,14 @@ def test_a_request_to_stop_ends_the_wait_for_an_answer_that_never_comes() -> Non
 
     with EventLoop(stop.is_set) as loop, pytest.raises(Stopped):
         loop.run(never())
+
+
+def test_a_warehouse_that_is_away_ends_the_load_and_fails_no_key() -> None:
+    async def ask() -> Outcome:
+        raise WarehouseAway("the warehouse is away")
+
+    with pytest.raises(WarehouseAway):
+        asyncio.run(catch_failure("sh600000", ask()))
 
 
 def test_files_are_read_ahead_in_order_until_the_package_is_full() -> None:
