@@ -19,11 +19,6 @@ with last_bars as materialized (
     ) as l
 ),
 
--- all bars of these few days at once: code by code each pair would be looked up
-last_days as materialized (
-    select distinct trade_date from last_bars
-),
-
 -- Of two codes of an exchange that share the last bar of one, the one that lives on is new. Of
 -- copies it is the newest that has all of the bars; a line says that a code is known, or no other.
 twins as (
@@ -35,11 +30,12 @@ twins as (
         row_number() over (
             partition by o.code order by n.trade_date desc, n.is_listed desc, n.code desc
         ) as place
-    from last_days as d
-    inner join {{ bars }} as b on d.trade_date = b.trade_date
+    -- all bars at once: code by code each pair would be looked up
+    from {{ bars }} as b
     inner join last_bars as o
         on
             b.trade_date = o.trade_date
+            and b.code <> o.code  -- else each code is compared with all others
             and left(b.code, 2) = left(o.code, 2)
             and (b.open_li, b.high_li, b.low_li, b.close_li, b.amount_li)
             = (o.open_li, o.high_li, o.low_li, o.close_li, o.amount_li)
