@@ -126,10 +126,7 @@ def wanted(
     for code, day in unknown:
         by_code[code].days.setdefault(day, None)
     if again:
-        offset = SECOND_OF_AFTERNOON
-        for code, day in _read_ending(
-            conn, landed, codes, days, condition="is_final", offset=offset
-        ):
+        for code, day in _read_ending(conn, landed, codes, days, offset=SECOND_OF_AFTERNOON):
             by_code[code].with_1301.add(day)
     else:
         due = [code for code in codes if by_code[code].days]
@@ -167,14 +164,12 @@ def _read_ending(
     codes: Sequence[str],
     days: Sequence[date],
     *,
-    condition: str = CLOSING,
     offset: timedelta = timedelta(0),
 ) -> list[tuple[str, date]]:
     """Days with a final minute that ends at the close plus `offset`."""
     ends = [close_of(day) + offset for day in days]
-    return conn.execute(
-        _ending_query(conn, landed, condition), {"codes": list(codes), "ends": ends}
-    ).fetchall()
+    text = _ending_query(conn, landed, "is_final" if offset else CLOSING)
+    return conn.execute(text, {"codes": list(codes), "ends": ends}).fetchall()
 
 
 def _ending_query(conn: psycopg.Connection, landed: _Landed, condition: str = CLOSING) -> bytes:

@@ -17,7 +17,6 @@ from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.engine.source import Keys
 from loaders.tdx.bars import minute_days, records
 from loaders.tdx.bars.minute_days import Wanted
-from loaders.tdx.bars.tick_days import DayBar
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.fetching.file_days import NO_FILE
 from loaders.tdx.fetching.minute_files import FileReading, days_of_fetch, list_changed
@@ -54,7 +53,8 @@ async def _load(ctx: Context, code: str, wanted: Wanted, cursor: str | None) -> 
     await reading.read_file()
     bars = reading.bars
     days = [day for day in records.days_in(bars) if day not in wanted.days]
-    older = await asyncio.to_thread(_read_day_bars, ctx, code, days) if days else {}
+    read_older = partial(minute_days.read_day_bars, code=code, days=days)
+    older = await asyncio.to_thread(ctx.ask, read_older) if days else {}
     late = {
         day: _may_lack(code, day)
         for day in records.days_in(bars[bars["day"] < days_of_fetch(bars)])
@@ -69,10 +69,6 @@ async def _load(ctx: Context, code: str, wanted: Wanted, cursor: str | None) -> 
             code, bars, reading.rejected, failure=failure, skipped=NOT_DUE, fallback=fallback
         )
     )
-
-
-def _read_day_bars(ctx: Context, code: str, days: Sequence[date]) -> dict[date, DayBar | None]:
-    return ctx.ask(lambda conn: minute_days.read_day_bars(conn, code, days))
 
 
 def _may_lack(code: str, day: date) -> float:

@@ -126,7 +126,7 @@ def run(home: Home, program: str, *arguments: str, good: tuple[int, ...] = (0,))
 
 
 def _read_peak(process: int) -> float:
-    """The peak memory of a process in MB. That of wait4 may be the one of this process."""
+    """The peak memory of a process in MB; wait4 can return the peak of this one instead."""
     status = Path(f"/proc/{process}/status").read_text()
     peak = re.search(r"VmHWM:\s+(\d+) kB", status)
     return int(peak[1]) / 1024 if peak else 0.0

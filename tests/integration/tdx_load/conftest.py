@@ -84,7 +84,7 @@ def folder(
 ) -> ClientFolder:
     """The desktop client's folder of the small market, not written yet.
 
-    It gets files of Shanghai alone: the codes of each exchange are a package of their own.
+    It gets only files of Shanghai: the codes of each exchange are a package of their own.
     """
     return ClientFolder(tmp_path / "client", small_market, days, warehouse_dsn, tmp_path, ("sh",))
 

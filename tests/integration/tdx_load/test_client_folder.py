@@ -12,7 +12,7 @@ from loaders.tdx.check import check
 from loaders.tdx.client.answers import EXCHANGES
 from loaders.trading_time import SHANGHAI
 from tests.conftest import shared_folder
-from tests.integration.tdx_load.bench import CORE
+from tests.integration.tdx_load.bench import CORE, Bench
 from tests.integration.tdx_load.conftest import OpenBench
 from tests.integration.tdx_load.folder import (
     BARS,
@@ -152,6 +152,18 @@ def test_an_older_copy_of_a_file_is_read_once(
         assert [name for name, _ in opened if name != CALENDAR_FILE] == read
 
 
+def load_whole_records(folder: ClientFolder, contents: dict[str, bytes]) -> Bench:
+    """Write files of day bars and load them; each whole record of a file has landed."""
+    for code, content in contents.items():
+        folder.day_file(code).write_bytes(content)
+    bench = folder.load()
+    counts = dict(bench.rows("select code, count(*) from raw_tdx.kline_daily group by 1"))
+    assert {code: counts[code] for code in contents} == {
+        code: len(content) // RECORD for code, content in contents.items()
+    }
+    return bench
+
+
 def test_files_that_lack_their_first_days_or_the_end_of_their_last_are_read_when_whole(
     folder: ClientFolder,
 ) -> None:
@@ -165,23 +177,11 @@ def test_files_that_lack_their_first_days_or_the_end_of_their_last_are_read_when
         longer: whole[longer] + bytes(7),
         shorter: whole[shorter][:-9],
     }
-    for code, part in parts.items():
-        folder.day_file(code).write_bytes(part)
-    bench = folder.load()
-    counts = dict(bench.rows("select code, count(*) from raw_tdx.kline_daily group by 1"))
-    assert {code: counts[code] for code in parts} == {
-        code: len(part) // RECORD for code, part in parts.items()
-    }
+    bench = load_whole_records(folder, parts)
     for code in (longer, shorter):
         assert any(f"{code}.day: " in line for line in bench.heard.lines)
 
-    for code, content in whole.items():
-        folder.day_file(code).write_bytes(content)
-    bench = folder.load()
-    counts = dict(bench.rows("select code, count(*) from raw_tdx.kline_daily group by 1"))
-    assert {code: counts[code] for code in whole} == {
-        code: len(content) // RECORD for code, content in whole.items()
-    }
+    load_whole_records(folder, whole)
 
 
 def test_a_real_download_loads_without_an_index(folder: ClientFolder) -> None:

@@ -134,12 +134,12 @@ def test_a_named_code_that_cannot_be_loaded_is_a_mistake_of_the_request(
     bench = open_folder(client, warehouse_dsn, tmp_path, CLOCK)
     errors = {}
     for code, reason in WHY_NOT.items():
-        alone = bench.load(codes=[code])
-        assert alone.exit_code == 2
-        assert str(alone.error).startswith(f"{code}: {reason}")
-        assert "service" not in str(alone.error)
-        assert "`loaders run tdx` without --codes" in alone.hint
-        errors[code] = alone.error
+        refused = bench.load(codes=[code])
+        assert refused.exit_code == 2
+        assert str(refused.error).startswith(f"{code}: {reason}")
+        assert "service" not in str(refused.error)
+        assert "`loaders run tdx` without --codes" in refused.hint
+        errors[code] = refused.error
 
     del errors["sz000002"]  # it would share one warning with sh000905
     result = bench.load(codes=[*errors, "sh600000"])

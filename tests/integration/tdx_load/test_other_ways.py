@@ -33,6 +33,17 @@ UNTOLD = {"current_hand", "inside_dish", "outer_disc", "server_time", "active1",
 SINGLES = {"volume", "amount"}  # what servers send as single floats
 B_SHARE = "sh900901"  # which the service's list never has
 FIRST_DAY = date(2027, 1, 4)
+# which every way fills
+TABLES = (
+    "security",
+    "trading_day",
+    "kline_daily",
+    "index_kline",
+    "kline_period",
+    "kline_minute",
+    "tick_trade",
+    "quote",
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,18 +94,7 @@ def test_both_builds_land_the_same_rows(way: Callable[[str], Bench]) -> None:
         rows.append(landed(way(name), WAY_OF_A_ROW | UNTOLD | {"source_route"}, both_have))
     old, new = rows
     assert {table for table in old if old[table] != new[table]} == set()
-    assert {table for table in old if old[table]} >= {
-        "security",
-        "trading_day",
-        "kline_daily",
-        "index_kline",
-        "kline_period",
-        "kline_minute",
-        "tick_trade",
-        "quote",
-        "stock_info",
-        "market_stats",
-    }
+    assert {table for table in old if old[table]} >= {*TABLES, "stock_info", "market_stats"}
 
 
 def is_alike(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
@@ -115,16 +115,7 @@ def test_servers_and_the_service_land_the_same_rows(way: Callable[[str], Bench])
         b_shares = made.rows("select 1 from raw_tdx.kline_daily where code = %s", B_SHARE)
         assert by_servers is bool(b_shares) is (name == "servers")
         rows[name] = landed(made, WAY_OF_A_ROW, both_have)
-    for table in (
-        "security",
-        "trading_day",
-        "kline_daily",
-        "index_kline",
-        "kline_period",
-        "kline_minute",
-        "tick_trade",
-        "quote",
-    ):
+    for table in TABLES:
         ours, theirs = rows["servers"][table], rows["service"][table]
         assert theirs
         assert len(ours) == len(theirs), table
