@@ -25,7 +25,6 @@ actions as (
     select * from {{ changed(ref('corporate_actions'), by='code') }}
 ),
 
--- the days on which coefficients or the cash of a year change
 steps as (
     {{ dividend_steps('actions', 'segments') | indent }}
 ),
@@ -46,7 +45,11 @@ days_open as materialized (
     left join {{ ref('trading_calendar') }} as d on c.trade_date = d.trade_date
 ),
 
--- A bar on a day without trading sets no price. In key order the windows sort each code alone.
+traded as (
+    {{ traded_bars('bars', 'codes', 'days_open') | indent }}
+),
+
+-- in key order the windows sort each code by itself
 placed as (
     select
         b.code,
@@ -66,11 +69,8 @@ placed as (
         c.units_a,
         c.units_b,
         c.cash_units
-    from bars as b
+    from traded as b
     left join codes as c on b.code = c.code
-    where
-        (select is_open from days_open)[b.trade_date - (select day_before from days_open)]
-        or {{ is_trading_day('b') | indent(8) }}
     order by b.code, b.trade_date
     {{ computed_once() }}
 ),
