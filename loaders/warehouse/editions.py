@@ -39,6 +39,15 @@ def list_unconverted(
         yield "distribution", text, "quotemill warehouse distribute"
 
 
+def keeps_relations(conn: psycopg.Connection) -> bool:
+    """Whether a build of an unchanged project replaces no relation.
+
+    With the community edition of TimescaleDB it can: by a continuous aggregate, or by a table again
+    (macros/timescale/is_continuous.sql). The views on it are dropped then.
+    """
+    return timescale.find(conn).edition != "tsl"
+
+
 def list_lost_nodes(conn: psycopg.Connection, failures: str) -> list[str]:
     """The nodes that are away, or that failures of statements name as away before."""
     return citus.list_lost_nodes(conn) or sorted(set(_LOST_NODE.findall(failures)))

@@ -88,6 +88,9 @@ def build(
             # as the default selector; and the qa stage judges findings, each check would run twice
             selection += ["--exclude", "resource_type:unit_test"]
             selection += ["tag:whole_tables", "test_name:no_rows"]
+            if tables and warehouse.ask(editions.keeps_relations):
+                # a view stays as it is while its query does; tests that read it still run
+                selection += ["config.materialized:replaced_view", "--indirect-selection", "empty"]
         elif "--select" in selection:
             # dbt leaves its default selector out
             selection += ["--exclude", "tag:whole_tables"]

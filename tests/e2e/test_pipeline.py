@@ -121,8 +121,9 @@ def test_a_new_day_is_built_and_a_run_without_one_builds_no_row(
     assert "source:raw_tdx.kline_daily+" in second.build.command
     # unit tests prove SQL and read no row; findings are judged after the build
     left_out = "--exclude resource_type:unit_test tag:whole_tables test_name:no_rows"
+    views = "config.materialized:replaced_view --indirect-selection empty"
     assert first.build.command == f"build {left_out}"
-    assert second.build.command.endswith(f"+ {left_out}")
+    assert second.build.command.endswith(f"+ {left_out} {views}")
     assert 0 < second.build.rows_written < first.build.rows_written
 
     third = run(market_bench)
@@ -315,6 +316,30 @@ def test_a_touch_builds_rows_that_were_edited_by_hand(
     for wrong in ({"codes": " "}, {"since": "long ago"}):
         with pytest.raises(UsageError):
             touch_command("kline_daily", **({"codes": None, "since": None} | wrong))
+
+
+def test_changed_tables_build_no_view_but_test_them(
+    market_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBT_LOG_LEVEL_FILE", "info")
+    monkeypatch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "unit_test")
+    warehouse = open_warehouse(market_bench.settings)
+    market_bench.execute("insert into ops.changes (table_name) values ('raw_tdx.kline_daily')")
+    partial = build.build(market_bench.settings, warehouse, Silent, only_touched=True)
+    said = (market_bench.settings.home / "logs" / "dbt.log").read_text("utf-8")
+    market_bench.execute("insert into ops.changes (table_name) values ('raw_tdx.kline_daily')")
+    market_bench.execute("drop view market.suspensions")
+
+    whole = build.build(market_bench.settings, warehouse, Silent, only_touched=True)
+
+    assert partial is not None
+    assert whole is not None
+    assert partial.succeeded
+    assert whole.succeeded
+    assert "kline_daily_qfq" in partial.built
+    assert not {"kline_daily", "suspensions", "freshness_tdx"} & {*partial.built}
+    assert "PASS unique_freshness_tdx_dataset" in said
+    assert {"kline_daily", "suspensions"} <= {*whole.built}  # as one view was gone
 
 
 def test_a_touched_table_that_no_model_reads_builds_nothing(market_bench: Bench) -> None:
