@@ -1,7 +1,7 @@
 {#
-    Day bars that set prices: a bar on a day without trading sets none. Of the days taken, the bars of
-    a step that are in the year of every one become one: the newest, with the highest high and the
-    lowest low of all. That leaves a night the newest bars, where the year of each code had 240.
+    Day bars that set prices: a bar on a day without trading sets none. Of the bars that are in the
+    year of every day taken, each step has one left: the newest, with the highest high and the
+    lowest low of all. So a night handles a few bars of a code, not the 240 of its year.
 
     bars: day bars, with the year before the days taken
     codes: steps_by_code()

@@ -30,15 +30,17 @@ twins as (
         row_number() over (
             partition by o.code order by n.trade_date desc, n.is_listed desc, n.code desc
         ) as place
-    -- all bars at once: code by code each pair would be looked up
+    -- All bars of those days at once: code by code each pair would be looked up. The amount finds
+    -- twins. What else they share is compared by `is not distinct from`: a join hashes what is `=`.
     from {{ bars }} as b
     inner join last_bars as o
         on
             b.trade_date = o.trade_date
+            and b.trade_date = any(array(select distinct l.trade_date from last_bars as l))
+            and b.amount_li = o.amount_li
             and b.code <> o.code  -- else each code is compared with all others
-            and left(b.code, 2) = left(o.code, 2)
-            and (b.open_li, b.high_li, b.low_li, b.close_li, b.amount_li)
-            = (o.open_li, o.high_li, o.low_li, o.close_li, o.amount_li)
+            and (left(b.code, 2), b.open_li, b.high_li, b.low_li, b.close_li)
+            is not distinct from (left(o.code, 2), o.open_li, o.high_li, o.low_li, o.close_li)
     inner join last_bars as n
         on
             b.code = n.code
