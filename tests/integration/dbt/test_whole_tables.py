@@ -5,7 +5,7 @@ from datetime import date
 import psycopg
 import pytest
 
-from tests.dbt_parse import Dbt
+from tests.dbt_parse import Dbt, Parsed
 from tests.integration.dbt.conftest import MODELS, UPDATE
 from tests.integration.dbt.option_days import AAPL, OPTION_DAYS, TUESDAY
 from tests.integration.dbt.raw import action, bar, land, minute, security, trading_day, weekdays
@@ -24,6 +24,13 @@ pytestmark = MODELS
 
 CODE, INDEX = "sh600000", "sh000001"
 DAYS = weekdays(date(2024, 6, 3), 6)
+QUOTES = {
+    "chain_snapshot",
+    "chain_close",
+    "chain_daily_clean",
+    "forwards",
+    "int_option_smiles__interpolated",
+}
 
 
 def failed_tests(dbt: Dbt, folder: str, which: str = "tag:whole_tables") -> list[str]:
@@ -172,6 +179,27 @@ def test_futures_rows_without_a_contract_or_a_value_fail(
     assert [test for test in failed if test.startswith("no_nulls")] == [
         "no_nulls_main_daily_symbol__underlying_contract__segment_id__is_roll"
     ]
+
+
+def test_a_build_tests_no_key_of_a_view_over_all_option_quotes(parsed: Parsed) -> None:
+    nodes = parsed.manifest.nodes | parsed.manifest.sources
+
+    def reads_quotes(name: str) -> bool:
+        node = nodes[name]
+        is_view = getattr(node.config, "materialized", "") == "replaced_view"
+        return node.name in QUOTES or (is_view and any(map(reads_quotes, node.depends_on.nodes)))
+
+    tests = [
+        node
+        for node in nodes.values()
+        if node.resource_type == "test"
+        and node.test_metadata.name == "unique_combination"
+        and nodes[node.attached_node].name not in QUOTES  # these have an index
+        and reads_quotes(node.attached_node)
+    ]
+    assert len(tests) > 5
+    untagged = [test for test in tests if "whole_tables" not in test.tags]
+    assert [test.name for test in untagged if "rows" not in test.test_metadata.kwargs] == []
 
 
 @REAL_MARKET
