@@ -15,10 +15,11 @@ select
     count(*)::integer as tick_count,
     min(traded_at) as first_traded_at,
     max(traded_at) as last_traded_at,
-    (array_agg(price order by ordinal))[1] as first_price,
+    -- the smallest of these arrays is the first trade's: an ordered aggregate sorts all trades
+    (min(array[ordinal, price]))[2] as first_price,
     max(price) as high,
     min(price) as low,
-    (array_agg(price order by ordinal desc))[1] as last_price,
+    (max(array[ordinal, price]))[2] as last_price,
     sum(volume_shares)::bigint as volume_shares,
     coalesce(sum(volume_shares) filter (where side = 0), 0)::bigint as buy_shares,
     coalesce(sum(volume_shares) filter (where side = 1), 0)::bigint as sell_shares,
