@@ -70,6 +70,7 @@ def build_touched(
             warehouse,
             partial(_Log, report),
             only_touched=not models,
+            with_views=True,  # else their assets would look older than what they show
             arguments=arguments,
             wait=wait,
         )

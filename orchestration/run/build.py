@@ -39,6 +39,8 @@ from quotemill.warehouse.refusals import explain_refusal
 
 _NO_ROOM = tuple(f"[Errno {number}]" for number in NO_ROOM)  # as errors of the system begin
 _LOG_LEVEL = "DBT_LOG_LEVEL_FILE"  # dbt's own variable
+# a view of a user goes with a table that dbt replaces
+_OUR_VIEWS = "config.materialized:replaced_view,group:warehouse"
 
 
 def dbt_target(settings: Settings, warehouse: Warehouse) -> Path:
@@ -57,12 +59,14 @@ def build(
     display: Display,
     *,
     only_touched: bool = False,
+    with_views: bool = False,
     arguments: Sequence[str] = (),
     wait: float | None = None,
 ) -> BuildResult | None:
     """Run `dbt build`.
 
-    `only_touched`: build only what depends on tables that loads wrote since the last good build.
+    `only_touched`: build only what depends on tables that loads wrote since the last good build;
+    views, which show new rows as they are, only `with_views`.
     `wait`: seconds to wait for another build; None: LockHeldError at once.
     None if nothing was touched, or ever loaded. A build that failed is in the result and in
     ops.builds. Raises UpstreamError where the server or nodes of Citus were away, or its disk is
@@ -88,9 +92,9 @@ def build(
             # as the default selector; and the qa stage judges findings, each check would run twice
             selection += ["--exclude", "resource_type:unit_test"]
             selection += ["tag:whole_tables", "test_name:no_rows"]
-            if tables and warehouse.ask(editions.keeps_relations):
+            if tables and not with_views and warehouse.ask(editions.keeps_relations):
                 # a view stays as it is while its query does; tests that read it still run
-                selection += ["config.materialized:replaced_view", "--indirect-selection", "empty"]
+                selection += [_OUR_VIEWS, "--indirect-selection", "empty"]
         elif "--select" in selection:
             # dbt leaves its default selector out
             selection += ["--exclude", "tag:whole_tables"]

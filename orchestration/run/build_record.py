@@ -57,6 +57,20 @@ _OTHER_FAILED = """
             )
     )
 """
+# what views are made for: another edition needs other queries, another reader role its grants
+_SERVER = """
+    select concat_ws(
+        ' ',
+        (select oid from pg_roles where rolname = %s),
+        (
+            select string_agg(
+                extname || coalesce(current_setting(extname || '.license', true), ''),
+                ' ' order by extname
+            )
+            from pg_extension where extname in ('citus', 'timescaledb')
+        )
+    )
+"""
 # of ops.builds; each may be omitted
 FIGURES = ("models_built", "rows_written", "tests_passed", "tests_warned", "tests_failed")
 
@@ -76,7 +90,7 @@ class BuildRecord:
     _warehouse: Warehouse = field(kw_only=True, repr=False)
     _lock: psycopg.Connection = field(kw_only=True, repr=False)
     _seen: str = field(kw_only=True, repr=False)  # the snapshot that `tables` was read from
-    _fingerprint: str = field(kw_only=True, repr=False)  # of the dbt project
+    _fingerprint: str = field(kw_only=True, repr=False)  # of the dbt project and its server
     _content: str | None = field(kw_only=True, repr=False)  # of the warehouse
     _is_whole: bool = field(default=False, repr=False)
 
@@ -327,7 +341,11 @@ def _read_record(settings: Settings, warehouse: Warehouse, lock: psycopg.Connect
 
     Rows that land while dbt runs are left to the next build.
     """
-    fingerprint = fingerprint_project(settings, warehouse)
+    [(server,)] = warehouse.ask(
+        lambda conn: conn.execute(_SERVER, (warehouse.reader_role,)).fetchall()
+    )
+    project = fingerprint_project(settings, warehouse)
+    fingerprint = hashlib.sha256(f"{project} {server}".encode()).hexdigest()[:16]
     seen, tables = warehouse.ask(
         lambda conn: change_feed.changed_tables(conn, _reader(warehouse), fingerprint)
     )
@@ -348,7 +366,7 @@ def _read_record(settings: Settings, warehouse: Warehouse, lock: psycopg.Connect
     if not was_built:
         why = "no successful build yet, or none since a restore"
     elif tables is None:
-        why = "the dbt project or a setting that it reads has changed"
+        why = "the dbt project, a setting that it reads, the reader role or the edition has changed"
     elif other_failed:
         why = "a build failed since, before the dbt project or a setting was changed back"
     else:

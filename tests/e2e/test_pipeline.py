@@ -121,7 +121,7 @@ def test_a_new_day_is_built_and_a_run_without_one_builds_no_row(
     assert "source:raw_tdx.kline_daily+" in second.build.command
     # unit tests prove SQL and read no row; findings are judged after the build
     left_out = "--exclude resource_type:unit_test tag:whole_tables test_name:no_rows"
-    views = "config.materialized:replaced_view --indirect-selection empty"
+    views = "config.materialized:replaced_view,group:warehouse --indirect-selection empty"
     assert first.build.command == f"build {left_out}"
     assert second.build.command.endswith(f"+ {left_out} {views}")
     assert 0 < second.build.rows_written < first.build.rows_written

@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from tests.integration.dbt.two_codes import CODES, DAYS, land_days
 from tests.small_disk import file_system, fill
 
 pytestmark = [MODELS, pytest.mark.usefixtures("models_alone")]
+CHANGED = "the dbt project, a setting that it reads, the reader role or the edition has changed"
 BARS = "raw_tdx.kline_daily"
 NEWEST = (
     "select status, command, error, models_built from ops.builds order by build_id desc limit 1"
@@ -96,10 +98,28 @@ def test_a_build_of_all_tables_says_why(
 
     assert explain(settings) == ([], "")
     tdx = settings.tdx.model_copy(update={"corporate_actions": "xdxr"})
-    why = "the dbt project or a setting that it reads has changed"
-    assert explain(settings.model_copy(update={"tdx": tdx})) == (None, why)
+    assert explain(settings.model_copy(update={"tdx": tdx})) == (None, CHANGED)
     conn.execute("insert into ops.managed_relation values ('market', 'dropped')")
     assert explain(settings) == (None, "market.dropped no longer exists")
+
+
+def test_a_reader_role_that_is_created_later_gets_its_grants(
+    settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    warehouse = replace(warehouse, reader_role="quotemill_later_reader")
+
+    def explain() -> str:
+        with recorded_build(settings, warehouse) as build:
+            build.begin("of the role")
+            build.end(True)
+            return build.why
+
+    assert (explain(), explain()) == (CHANGED, "")
+    conn.execute("create role quotemill_later_reader")
+    try:
+        assert (explain(), explain()) == (CHANGED, "")
+    finally:
+        conn.execute("drop role quotemill_later_reader")
 
 
 def test_a_change_taken_back_after_a_failed_build_builds_all(
