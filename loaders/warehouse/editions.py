@@ -23,6 +23,11 @@ def describe(conn: psycopg.Connection) -> str:
     return f"Citus {version}" if version else str(timescale.find(conn))
 
 
+def find(conn: psycopg.Connection) -> str:
+    """The edition in a word: citus, tsl or apache (both of TimescaleDB), or none."""
+    return "citus" if citus.find_version(conn) else timescale.find(conn).edition
+
+
 def list_unconverted(
     conn: psycopg.Connection, tables: Sequence["LandedTable"]
 ) -> Iterator[tuple[str, str, str]]:
@@ -45,7 +50,7 @@ def keeps_relations(conn: psycopg.Connection) -> bool:
     With the community edition of TimescaleDB it can: by a continuous aggregate, or by a table again
     (macros/timescale/is_continuous.sql). The views on it are dropped then.
     """
-    return timescale.find(conn).edition != "tsl"
+    return find(conn) != "tsl"
 
 
 def list_lost_nodes(conn: psycopg.Connection, failures: str) -> list[str]:

@@ -24,7 +24,7 @@ from psycopg.types.json import Jsonb
 from loaders import log, sources
 from loaders.landing import change_feed
 from loaders.settings import Settings
-from loaders.warehouse import turns
+from loaders.warehouse import editions, turns
 from loaders.warehouse.content import RestoredMeanwhile, ask_content, find_content
 from quotemill.errors import INTERRUPTED, LockHeldError, UpstreamError, UsageError, innermost
 from quotemill.warehouse.connections import find_process
@@ -55,20 +55,6 @@ _OTHER_FAILED = """
                 select coalesce(max(build_id), 0) from ops.builds
                 where status = 'succeeded' and fingerprint = %(fingerprint)s
             )
-    )
-"""
-# what views are made for: another edition needs other queries, another reader role its grants
-_SERVER = """
-    select concat_ws(
-        ' ',
-        (select oid from pg_roles where rolname = %s),
-        (
-            select string_agg(
-                extname || coalesce(current_setting(extname || '.license', true), ''),
-                ' ' order by extname
-            )
-            from pg_extension where extname in ('citus', 'timescaledb')
-        )
     )
 """
 # of ops.builds; each may be omitted
@@ -341,11 +327,8 @@ def _read_record(settings: Settings, warehouse: Warehouse, lock: psycopg.Connect
 
     Rows that land while dbt runs are left to the next build.
     """
-    [(server,)] = warehouse.ask(
-        lambda conn: conn.execute(_SERVER, (warehouse.reader_role,)).fetchall()
-    )
-    project = fingerprint_project(settings, warehouse)
-    fingerprint = hashlib.sha256(f"{project} {server}".encode()).hexdigest()[:16]
+    server = warehouse.ask(lambda conn: _describe_server(conn, warehouse.reader_role))
+    fingerprint = f"{fingerprint_project(settings, warehouse)} {server}"
     seen, tables = warehouse.ask(
         lambda conn: change_feed.changed_tables(conn, _reader(warehouse), fingerprint)
     )
@@ -381,6 +364,13 @@ def _read_record(settings: Settings, warehouse: Warehouse, lock: psycopg.Connect
         _fingerprint=fingerprint,
         _content=warehouse.ask(find_content),
     )
+
+
+def _describe_server(conn: psycopg.Connection, reader_role: str | None) -> str:
+    """What views are made for: an edition needs its own queries, a reader role its grants."""
+    query = "select (select oid from pg_roles where rolname = %s)"
+    [(role,)] = conn.execute(query, (reader_role,)).fetchall()
+    return f"{editions.find(conn)} {role}"
 
 
 def fingerprint_project(settings: Settings, warehouse: Warehouse) -> str:
