@@ -7,7 +7,7 @@ values. The first 16 bytes of the SHA-256 of a row's text are two numbers, summe
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,22 +45,33 @@ class Content:
         return cls(rows, int(content_hash[:16], 16), int(content_hash[16:], 16))
 
 
-def sql_sums(schema: pa.Schema) -> str:
-    """Three SQL expressions over rows with the columns of `schema`: count and both sums."""
+def sums_query(schema: pa.Schema, rows: str, keys: Sequence[str] = ()) -> str:
+    """A query of the count and both sums of `rows` by `keys`.
+
+    rows: what follows `from`, with the columns of `schema`
+    """
     text = f" || chr({ord(_BETWEEN)}) || ".join(
         f"coalesce({_sql_text(field)}, chr({ord(_NULL)}))" for field in schema
     )
-    digest = f"sha256(convert_to({text}, 'UTF8'))"
+    # offset keeps the planner from hashing a row for each sum
+    digests = f"select {_listed(keys)}sha256(convert_to({text}, 'UTF8')) as digest from {rows}"
 
     def total(start: int) -> str:
-        number = f"('x' || encode(substring({digest} from {start} for 8), 'hex'))::bit(64)::bigint"
+        number = f"('x' || encode(substring(digest from {start} for 8), 'hex'))::bit(64)::bigint"
         return f"sum({number})"
 
-    return f"count(*), {total(1)}, {total(9)}"
+    return (
+        f"select {_listed(keys)}count(*), {total(1)}, {total(9)} "
+        f"from ({digests} offset 0) as hashed" + (f" group by {', '.join(keys)}" if keys else "")
+    )
+
+
+def _listed(keys: Sequence[str]) -> str:
+    return "".join(f"{key}, " for key in keys)
 
 
 def content_from_sums(rows: int, first: Any, second: Any) -> Content:
-    """The content that a query with `sql_sums` returned."""
+    """The content that a query by `sums_query` returned."""
     return Content(rows, int(first or 0) % _WHOLE, int(second or 0) % _WHOLE)
 
 

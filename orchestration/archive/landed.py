@@ -32,10 +32,8 @@ def contents(
     conn: psycopg.Connection, table: LandedTable, day: date, symbols: Sequence[str]
 ) -> dict[str, Content]:
     """Contents of the landed table by underlying."""
-    query = (
-        f"select symbol, {content.sql_sums(table.stored)} from {table.qualified} "
-        f"where {table.day} = %s and symbol = any(%s) group by 1"
-    )
+    rows = f"{table.qualified} where {table.day} = %s and symbol = any(%s)"
+    query = content.sums_query(table.stored, rows, ["symbol"])
     sums = conn.execute(query.encode(), (day, list(symbols)))
     return {row[0]: content.content_from_sums(*row[1:]) for row in sums}
 

@@ -19,11 +19,8 @@ def contents(
     conn: psycopg.Connection, warehouse: Warehouse, view: View, day: date, symbols: Sequence[str]
 ) -> dict[Place, Content]:
     """Contents of underlyings on a day, over the view's columns."""
-    sums = content.sql_sums(view.schema(conn, warehouse))
-    query = (
-        f"select date, underlying, exchange, {sums} "
-        f"from ({view.query(warehouse)}) as rows group by 1, 2, 3"
-    )
+    rows = f"({view.query(warehouse)}) as rows"
+    query = content.sums_query(view.schema(conn, warehouse), rows, PLACE)
     _join_by_hash(conn)
     groups = conn.execute(query.encode(), {"day": day, "symbols": list(symbols)})
     return {(row[0], row[1], row[2]): content.content_from_sums(*row[3:]) for row in groups}

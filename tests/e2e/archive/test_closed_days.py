@@ -18,7 +18,7 @@ from loaders.engine.progress import Silent
 from loaders.settings import Settings
 from orchestration.archive import restore as restoring
 from orchestration.archive.closed import mark_changed
-from orchestration.archive.content import content, content_from_sums, sql_sums
+from orchestration.archive.content import content, content_from_sums, sums_query
 from orchestration.archive.rows import count_lossy_rows
 from orchestration.archive.views import find_view
 from quotemill.errors import QuotemillError
@@ -338,7 +338,7 @@ def test_the_warehouse_and_arrow_hash_odd_values_alike(conn: psycopg.Connection)
         ('NaN', 1, 1, 1, 'NaN', 'epoch', 'epoch', false, '{}'), ('inf', 1, 1, 1, '-Infinity',
             'epoch', 'epoch', false, '{}')"""
     )
-    [sums] = conn.execute(f"select {sql_sums(schema)} from odd".encode()).fetchall()
+    [sums] = conn.execute(sums_query(schema, "odd").encode()).fetchall()
     rows = stream_rows(conn, "select * from odd").read_all().cast(schema)
     assert content_from_sums(*sums) == content(rows)
     assert rows.num_rows == 7
