@@ -14,7 +14,7 @@ from pathlib import Path
 from loaders.warehouse.embedded import server as embedded
 from tests.benchmarks import page
 from tests.benchmarks.builds import Home
-from tests.benchmarks.year import chains, commands, shares, ticks, trades
+from tests.benchmarks.year import chains, commands, service, shares, ticks, trades
 from tests.benchmarks.year.place import Figure, Year
 
 STEPS: dict[str, Callable[[Year], list[Figure]]] = {
@@ -24,6 +24,7 @@ STEPS: dict[str, Callable[[Year], list[Figure]]] = {
     "more": shares.load_more,
     "correction": shares.correct_day,
     "nights": shares.run_nights,
+    "service night": service.run_service_night,
     "chains": chains.load_chains,
     "chain night": chains.run_chain_night,
     "ticks": ticks.run_tick_night,

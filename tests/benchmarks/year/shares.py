@@ -1,7 +1,8 @@
 """Steps of shares: minutes at once, their first rollups, nights, a corrected day."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
+from functools import partial
 
 import psycopg
 
@@ -143,7 +144,9 @@ def run_nights(year: Year) -> list[Figure]:
         condition = f"trade_date = '{day}'"
         [(bars,)] = year.rows(f"select count(*) from {table.qualified} where {condition}")
         lengths = LENGTHS if dataset == "minute_1m" else ()
-        limit = _measure_night(year, table, suffix, day, lengths)
+        size = MINUTES if dataset == "minute_1m" else MINUTES // market.FIVE
+        read = partial(market.read_newest, year.client, suffix, size)
+        limit = measure_night(year, table, read, day, lengths)
         name, how = f"a night: {bars:,} bars from {suffix}", "read, COPY into the same table"
         how += ", rollups by SQL" if lengths else ""
         figures += [
@@ -158,10 +161,14 @@ def run_nights(year: Year) -> list[Figure]:
     return figures
 
 
-def _measure_night(
-    year: Year, table: LandedTable, suffix: str, day: date, lengths: Sequence[int]
+def measure_night(
+    year: Year,
+    table: LandedTable,
+    read: Callable[[], object],
+    day: date,
+    lengths: Sequence[int] = LENGTHS,
 ) -> float:
-    """Seconds of what cannot be left out: the files' ends, COPY with keys, the day's rollups."""
+    """Seconds of what cannot be left out: `read`, COPY with keys, the day's rollups."""
     names = table.stored.names
     later = ", ".join(LATER.get(name, name) for name in names)
     source = f"select {later} from {table.qualified} where trade_date = '{day}'"
@@ -172,7 +179,7 @@ def _measure_night(
         conn.execute("checkpoint")
 
         def work() -> None:
-            market.read_newest(year.client, suffix, MINUTES if suffix == ".lc1" else MINUTES // 5)
+            read()
             with (
                 conn.transaction(force_rollback=True),
                 conn.cursor().copy(f"copy {target} from stdin (format binary)".encode()) as copy,
