@@ -9,10 +9,17 @@
     dropped by age would be deleted.
 #}
 {% materialization continuous_aggregate, adapter='postgres' -%}
+    {%- set existing = load_cached_relation(this) -%}
+    {%- if existing is not none and existing.is_view -%}
+        {#- To drop one, TimescaleDB locks its jobs, then the minutes. A second thread that has read
+        minutes (see is_continuous) and drops another would deadlock with it. -#}
+        {%- do run_query("commit") -%}
+        {%- do run_query("begin") -%}
+        {%- do run_query(lock_name('continuous_aggregate')) -%}
+    {%- endif -%}
     {%- if not is_continuous() -%}
         {{ return(materialization_followed_postgres()) }}
     {%- endif -%}
-    {%- set existing = load_cached_relation(this) -%}
     {%- set target_relation = this.incorporate(type='view') -%}
     {%- set of = config.get('meta')['continuous']['of'] -%}
 

@@ -251,6 +251,34 @@ def test_another_query_replaces_it_or_names_its_readers(
     assert_built(conn, built.rows)
 
 
+def test_one_waits_for_another_without_a_lock_on_minutes(
+    built: Stored, conn: psycopg.Connection, warehouse: Warehouse, dbt: Dbt
+) -> None:
+    """A stand-in for dbt's other thread, which replaces an aggregate by a table."""
+    conn.execute(
+        "insert into ops.ingestion_state (source, dataset, key, last_success_at) "
+        "values ('tdx', 'minute_5m', 'sh600000', now())"
+    )
+    dbt("run", "-s", "kline_5m")
+    waits = (
+        "select 1 from pg_stat_activity "
+        "where wait_event_type = 'Lock' and datname = current_database()"
+    )
+    with ThreadPoolExecutor(1) as thread, warehouse.connect() as other:
+        other.execute("select from ops.locks where name ~ 'continuous_aggregate' for update")
+        building = thread.submit(dbt, "run", "-s", "kline_15m")
+        while not conn.execute(waits).fetchone():
+            assert not building.done()
+        other.execute("set local lock_timeout = '5s'")
+        other.execute("lock table raw_tdx.kline_minute in access exclusive mode")
+        other.rollback()
+        building.result()
+
+    dbt(*BUILD, "--populate-cache")  # what read the aggregates was dropped with them
+    assert continuous(conn) == []
+    assert_built(conn, built.rows)
+
+
 def test_a_new_continuous_aggregate_keeps_bars_of_dropped_minutes(
     edition: str, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -264,7 +292,7 @@ def test_a_new_continuous_aggregate_keeps_bars_of_dropped_minutes(
         "select drop_chunks('raw_tdx.kline_minute', %s::timestamptz)", (f"{DAYS[1]} 00:00+00",)
     )
 
-    dbt(*BUILD)
+    dbt(*BUILD, "--populate-cache")  # what reads the tables is dropped with them
     assert len(continuous(conn)) == 3
     assert_built(conn, stored.rows)
     spans = conn.execute(
