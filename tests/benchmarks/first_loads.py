@@ -86,7 +86,8 @@ def measure_limit(
     target = sql.Identifier(table.dataset, table.name)
     with psycopg.connect(home.dsn, autocommit=True) as conn:
         with conn.cursor().copy(
-            sql.SQL("copy {} to stdout (format binary)").format(target)
+            # by a query, as a hypertable's rows are in its chunks
+            sql.SQL("copy (select * from {}) to stdout (format binary)").format(target)
         ) as copy:
             whole = b"".join(map(bytes, copy))
         conn.execute(sql.SQL("create table {} (like {} including defaults)").format(COPIED, target))

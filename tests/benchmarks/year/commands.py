@@ -125,8 +125,10 @@ def measure_sizes(year: Year) -> list[Figure]:
     figures = []
     for name, (tables, counted) in TABLES.items():
         [(size,)] = year.rows(
-            "select sum(pg_total_relation_size(c.oid))::bigint from pg_class as c where relkind = "
-            "'r' and c.oid::regclass::text ~ %s",
+            # a hypertable's rows are in its chunks
+            "select sum(pg_total_relation_size(c.oid))::bigint from pg_class as c "
+            "left join pg_inherits as i on c.oid = i.inhrelid "
+            "where relkind = 'r' and coalesce(i.inhparent, c.oid)::regclass::text ~ %s",
             f"^{tables}([0-9]+m)?$",
         )
         [(rows,)] = year.rows(f"select count(*) from {counted}")
