@@ -45,7 +45,7 @@ class Content:
         return cls(rows, int(content_hash[:16], 16), int(content_hash[16:], 16))
 
 
-def sums_query(schema: pa.Schema, rows: str, keys: Sequence[str] = ()) -> str:
+def sums_query(schema: pa.Schema, rows: str, keys: Sequence[str]) -> str:
     """A query of the count and both sums of `rows` by `keys`.
 
     rows: what follows `from`, with the columns of `schema`
@@ -53,21 +53,16 @@ def sums_query(schema: pa.Schema, rows: str, keys: Sequence[str] = ()) -> str:
     text = f" || chr({ord(_BETWEEN)}) || ".join(
         f"coalesce({_sql_text(field)}, chr({ord(_NULL)}))" for field in schema
     )
+    by = ", ".join(keys)
     # offset keeps the planner from hashing a row for each sum
-    digests = f"select {_listed(keys)}sha256(convert_to({text}, 'UTF8')) as digest from {rows}"
+    digests = f"select {by}, sha256(convert_to({text}, 'UTF8')) as digest from {rows} offset 0"
 
     def total(start: int) -> str:
         number = f"('x' || encode(substring(digest from {start} for 8), 'hex'))::bit(64)::bigint"
         return f"sum({number})"
 
-    return (
-        f"select {_listed(keys)}count(*), {total(1)}, {total(9)} "
-        f"from ({digests} offset 0) as hashed" + (f" group by {', '.join(keys)}" if keys else "")
-    )
-
-
-def _listed(keys: Sequence[str]) -> str:
-    return "".join(f"{key}, " for key in keys)
+    sums = f"count(*), {total(1)}, {total(9)}"
+    return f"select {by}, {sums} from ({digests}) as hashed group by {by}"
 
 
 def content_from_sums(rows: int, first: Any, second: Any) -> Content:
