@@ -1,5 +1,6 @@
 """Bars of minutes as continuous aggregates, as tests build and look at them."""
 
+from concurrent.futures import Future
 from datetime import date
 from typing import Any
 
@@ -48,3 +49,13 @@ def policies(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
         "inner join timescaledb_information.continuous_aggregates as a "
         "on j.hypertable_name in (a.view_name, a.materialization_hypertable_name) order by 1"
     ).fetchall()
+
+
+def wait_for_lock(conn: psycopg.Connection, working: Future[Any]) -> None:
+    """Wait until a session of the database waits for a lock, or the work has ended."""
+    waits = (
+        "select 1 from pg_stat_activity "
+        "where wait_event_type = 'Lock' and datname = current_database()"
+    )
+    while not working.done() and not conn.execute(waits).fetchone():
+        pass

@@ -18,6 +18,7 @@ from orchestration.archive.old_days import (
 )
 from quotemill.warehouse.postgres import Warehouse
 from tests.dbt_parse import Dbt, Parsed
+from tests.integration.dbt.editions.aggregates import wait_for_lock
 from tests.integration.dbt.editions.hypertables import MINUTES, ONE, make_plain
 from tests.integration.dbt.raw import land, minute, touch
 from tests.integration.dbt.two_codes import CODES
@@ -158,16 +159,11 @@ def test_old_rows_landed_while_days_are_dropped_stay_until_rolled_up(
 ) -> None:
     land(conn, "kline_minute", [minute(CODES[0], OLD, "10")])
     dbt(*BARS)
-    waits = (
-        "select 1 from pg_stat_activity "
-        "where wait_event_type = 'Lock' and datname = current_database()"
-    )
 
     with warehouse.connect() as importing, ThreadPoolExecutor(1) as other:
         land(importing, "kline_minute", [minute(CODES[1], OLD, "10")])
         dropping = other.submit(drop_minutes, warehouse)
-        while not dropping.done() and not conn.execute(waits).fetchone():
-            pass
+        wait_for_lock(conn, dropping)
         importing.commit()
         [days] = dropping.result()
 
