@@ -39,6 +39,7 @@ def read_grids(conn: psycopg.Connection, warehouse: Warehouse, tmp_path: Path) -
             for name, day in due.items()
         ]
         state = Status({}, [], freshness, [], [])
+        conn.execute("select set_config('quotemill.as_of', %s, false)", (as_of.isoformat(),))
         grids = coverage.grids(conn, warehouse, settings, since, as_of, state)
         assert state.problems == []
         return {grid.key: grid for grid in grids}
