@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import shlex
 import shutil
 import tempfile
@@ -282,9 +283,7 @@ def _start(
             postmaster.drop_stale_locks(data, socket_dir)
             os.ftruncate(start_log, 0)
             started = time.time()
-            done = binaries.run_as(account, command, stdout=start_log, stderr=start_log)
-            # the pg_ctl of a client that was killed meanwhile may have been faster
-            if done.returncode == 0 or postmaster.wait_for_other(data, PATIENCE):
+            if _run_pg_ctl(account, command, start_log, data):
                 return
             tail = _log_tail(base, started)
             # children of a killed server take a moment to notice and to release its memory
@@ -310,6 +309,24 @@ def _start(
     if "shared memory" in tail:
         hint = f"Give it less memory: shared_buffers = '32MB' in {data}/postgresql.conf. {hint}"
     raise UpstreamError(f"the embedded PostgreSQL in {data} does not start\n{tail}", hint=hint)
+
+
+def _run_pg_ctl(account: Account | None, command: list[str | Path], log: int, data: Path) -> bool:
+    """Whether a server of `data` answers; if not, its logs are complete."""
+    ended, held = os.pipe()
+    try:
+        try:
+            done = binaries.run_as(account, command, stdout=log, stderr=log, pass_fds=[held])
+        finally:
+            os.close(held)
+        # the pg_ctl of a client that was killed meanwhile may have been faster
+        if done.returncode == 0 or postmaster.wait_for_other(data, PATIENCE):
+            return True
+        # the server's log collector may still be writing; the pipe closes when it ends
+        select.select([ended], [], [], PATIENCE)
+        return False
+    finally:
+        os.close(ended)
 
 
 def _last_lines(text: str) -> str:

@@ -138,7 +138,7 @@ def foreign_server() -> Iterator[ForeignServer]:
     with new_home() as base:
         home = base / "home"
         home.mkdir()
-        account, programs = _find_programs()
+        account, programs = find_programs()
         data, password = base / "data", secrets.token_hex(8)
         data.mkdir(mode=0o700)
         secret = base / "secret"
@@ -156,7 +156,7 @@ def foreign_server() -> Iterator[ForeignServer]:
 @pytest.fixture
 def standby(foreign_server: ForeignServer) -> Iterator[ForeignServer]:
     """A hot standby of that server."""
-    account, programs = _find_programs()
+    account, programs = find_programs()
     with new_home() as base:
         data = base / "data"
         data.mkdir(mode=0o700)
@@ -169,7 +169,7 @@ def standby(foreign_server: ForeignServer) -> Iterator[ForeignServer]:
             yield replace(foreign_server, port=port)
 
 
-def _find_programs() -> tuple[Any, Path]:
+def find_programs() -> tuple[Any, Path]:
     account = binaries.system_account() if os.geteuid() == 0 else None
     if DEBIAN.is_dir():
         return account, DEBIAN
@@ -179,7 +179,7 @@ def _find_programs() -> tuple[Any, Path]:
 @contextmanager
 def _started(data: Path) -> Iterator[int]:
     """A server of that folder; its port."""
-    account, programs = _find_programs()
+    account, programs = find_programs()
     with socket.socket() as probe:  # late: nobody keeps it for us
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,5 +1,7 @@
 """A wrong password, a server that is away, a full disk: the cause in one line, then the log."""
 
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -7,10 +9,11 @@ import pytest
 
 from loaders.files.whole_file import explain_unwritable
 from loaders.warehouse.embedded import server as embedded
+from loaders.warehouse.embedded.settings import ServerSettings
 from quotemill.errors import UpstreamError
 from tests.e2e.commands import Place
 from tests.homes import new_home
-from tests.integration.warehouse.conftest import ForeignServer
+from tests.integration.warehouse.conftest import ForeignServer, find_programs
 from tests.small_disk import file_system, fill
 
 CAUSES = {
@@ -69,3 +72,16 @@ def test_a_full_disk_is_said_before_that_the_server_does_not_start(tmp_path: Pat
         (home / "filler").unlink()
         assert place.inside("quotemill", "status").returncode == 0
         embedded.stop(home)
+
+
+def test_a_cause_that_the_server_logs_late_is_awaited(empty_home: Path) -> None:
+    programs, (_, packaged) = empty_home / "bin", find_programs()
+    programs.mkdir()
+    for name in ("initdb", "postgres"):
+        (programs / name).symlink_to(packaged / name)
+    # returns before the server's log collector has written
+    late = f"#!/bin/sh\n(sleep 1; echo 'LOG:  {os.strerror(errno.ENOSPC)}' >&2) &\nexit 1\n"
+    (programs / "pg_ctl").write_text(late)
+    (programs / "pg_ctl").chmod(0o755)
+    with pytest.raises(UpstreamError, match=f"^the disk of {empty_home} is full "):
+        embedded.ensure_running(empty_home, ServerSettings(programs=programs))
